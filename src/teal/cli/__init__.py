@@ -1,0 +1,99 @@
+"""The command `teal`: the table of commands, and the one boundary where an error becomes text and an exit code."""
+
+import difflib
+import importlib
+import os
+import sys
+from typing import Any
+
+import click
+
+from teal import __version__
+from teal.cli.options import everywhere
+from teal.errors import TealError
+
+COMMANDS = {
+    "init": "look at this directory and write a teal.toml",
+    "deploy": "build, upload, start on the idle color, check, switch, watch",
+    "rollback": "back to the previous release, at once if it still runs",
+    "status": "who serves whom",
+    "releases": "which releases there are, where they come from, how they ended",
+    "logs": "what the program wrote",
+    "destroy": "take this app off the server, nothing else",
+    "demo": "the whole story on this machine in under a minute",
+    "completion": "print completion for bash, zsh or fish",
+}
+
+
+class Commands(click.Group):
+    """Imports a command when it is used, so that `teal --help` is there at once."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        if name not in COMMANDS:
+            return None
+        command = importlib.import_module(f"teal.cli.{name}").command
+        assert isinstance(command, click.Command)
+        return command
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            close = difflib.get_close_matches(args[0], COMMANDS, n=1)
+            hint = f' Did you mean "{close[0]}"?' if close else ""
+            raise click.UsageError(f'There is no command "{args[0][:40]}".{hint}', ctx)
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, message="teal %(version)s")
+def teal(**given: Any) -> None:
+    """Deploys a compiled program to a server without losing a request, and takes it back in an instant."""
+
+
+for _option in reversed(everywhere()):
+    _option(teal)
+
+
+def main() -> None:
+    """Run the command line and exit with its code."""
+    try:
+        code = teal.main(prog_name="teal", standalone_mode=False)
+        sys.stdout.flush()
+    except click.ClickException as error:
+        error.show()
+        code = error.exit_code
+    except TealError as error:
+        code = _tell(error)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("teal: interrupted", err=True)
+        code = 130
+    except BrokenPipeError:  # the reader of our output has gone, as with `| head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 1
+    except Exception as error:  # noqa: BLE001 - the boundary
+        code = _unexpected(error)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _tell(error: TealError) -> int:
+    from teal.ui.base import shown
+
+    lines = [f"teal: {shown(error.message)}", *(f"  {shown(line)}" for line in error.evidence)]
+    if error.hint:
+        lines.append(f"  → {shown(error.hint)}")
+    click.echo("\n".join(lines), err=True)
+    return error.exit_code
+
+
+def _unexpected(error: Exception) -> int:
+    if os.environ.get("TEAL_DEBUG"):
+        raise error
+    click.echo(f"teal: unexpected: {type(error).__name__}: {error}", err=True)
+    click.echo("  → this is a fault of Teal; TEAL_DEBUG=1 shows where", err=True)
+    return 1

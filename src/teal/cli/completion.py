@@ -1,0 +1,24 @@
+"""teal completion"""
+
+import click
+from click.shell_completion import get_completion_class
+
+from teal.errors import Usage
+
+
+@click.command("completion")
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+def command(shell: str) -> None:
+    """Print completion for a shell.
+
+    \b
+    bash:  teal completion bash >> ~/.bashrc
+    zsh:   teal completion zsh >> ~/.zshrc
+    fish:  teal completion fish > ~/.config/fish/completions/teal.fish
+    """
+    from teal.cli import teal
+
+    found = get_completion_class(shell)
+    if found is None:
+        raise Usage(f"no completion for {shell}")
+    click.echo(found(teal, {}, "teal", "_TEAL_COMPLETE").source())

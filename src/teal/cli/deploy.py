@@ -1,0 +1,32 @@
+"""teal deploy"""
+
+from pathlib import Path
+
+import click
+
+from teal.cli.ending import tell_ending
+from teal.cli.options import Common, common, wait_option
+from teal.deploy import Wish, deploy
+from teal.ended import Account
+from teal.ui import choose
+
+
+@click.command("deploy")
+@common(json=True)
+@click.option(
+    "--artifact", type=click.Path(path_type=Path), help="Ship this file or directory; build nothing."
+)
+@click.option("--dry-run", is_flag=True, help="Say what would be done, and change nothing.")
+@wait_option()
+def command(common: Common, artifact: Path | None, dry_run: bool, wait: float) -> None:
+    """Build here, start it beside the old one, and turn the traffic when it is healthy.
+
+    \b
+    Exit codes: 0 live and confirmed, or nothing to do · 2 usage · 3 configuration · 4 cannot reach
+    5 build failed · 6 unhealthy, traffic untouched · 7 turned back · 8 another command is at work
+    9 outcome unknown · 10 needs a human · 130 interrupted
+    """
+    ui = choose(common.manner)
+    account = Account()
+    with tell_ending(common.manner, ui, account) as ending:
+        ending.result = deploy(common.load(), Wish(artifact, wait, dry_run), ui, account)

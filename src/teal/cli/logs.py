@@ -1,0 +1,48 @@
+"""teal logs"""
+
+from typing import Any
+
+import click
+
+from teal import look
+from teal.cli.options import Common, common
+from teal.ui.base import shown
+from teal.ui.jsonlines import emit
+from teal_host.wire.messages import LogLine, Logs
+from teal_host.wire.typed import encode
+
+_PAINT = {"blue": (0, 119, 194), "green": (0, 118, 108)}
+
+
+@click.command("logs")
+@common(json=True)
+@click.option("-f", "--follow", is_flag=True, help="Go on, with what comes; Ctrl-C ends it.")
+@click.option("--color", type=click.Choice(["blue", "green"]), help="Only this color.")
+@click.option(
+    "-n", "--lines", type=click.IntRange(0, 100_000), default=100, show_default=True, help="How far back."
+)
+def command(common: Common, follow: bool, color: Any, lines: int) -> None:
+    """Show what the program wrote, each line with its color and release."""
+    file = common.load()
+    lines_told: list[dict[str, Any]] = []
+
+    def tell(line: LogLine) -> None:
+        if not common.manner.json:
+            click.echo(_text(line, common.manner.color))
+        elif follow:
+            emit(encode(line))
+        else:
+            lines_told.append(encode(line))
+
+    try:
+        look.logs(file, Logs(file.config.app, color, lines, follow), tell)
+    except KeyboardInterrupt:
+        if not follow:
+            raise
+    if common.manner.json and not follow:
+        emit({"schema": 1, "app": file.config.app, "lines": lines_told})
+
+
+def _text(line: LogLine, paint: bool) -> str:
+    head = f"{line.color:<5} {line.release.split('-')[0]}"
+    return f"{click.style(head, fg=_PAINT[line.color]) if paint else head} │ {shown(line.text)}"

@@ -1,0 +1,82 @@
+"""The options that commands share."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from teal.config import load
+from teal.config.read import ConfigFile
+from teal.errors import Usage
+from teal.ui.base import Manner, manner
+
+_FLAGS = ("json", "quiet", "verbose", "no_color")
+
+Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+
+class Common:
+    """What -C, -v, -q, --no-color and --json said."""
+
+    def __init__(self, config: Path | None, manner: Manner) -> None:
+        self.config = config
+        self.manner = manner
+
+    def load(self) -> ConfigFile:
+        return load(self.config)
+
+
+def common(json: bool = False) -> Decorator:
+    """Give the command a `common: Common`; with --json where the command has something to tell a program."""
+
+    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
+        def call(**given: Any) -> Any:  # every decorator below gives it back with one more option
+            before = click.get_current_context().find_root().params  # `teal -q deploy` is `teal deploy -q`
+            flags = [bool(given.pop(name, False) or before.get(name)) for name in _FLAGS]
+            return function(Common(given.pop("config") or before.get("config"), manner(*flags)), **given)
+
+        call.__doc__ = function.__doc__
+        call.__name__ = function.__name__
+        for option in reversed([*everywhere(), *([_JSON] if json else [])]):
+            option(call)
+        call.__click_params__ = call.__click_params__ + getattr(function, "__click_params__", [])  # type: ignore[attr-defined]
+        return call
+
+    return decorate
+
+
+def wait_option() -> Decorator:
+    return click.option(
+        "--wait",
+        type=click.FloatRange(0, 86400),
+        default=0.0,
+        metavar="SECONDS",
+        help="Wait so long when another command is at work.",
+    )
+
+
+def confirm(question: str, yes: bool) -> None:
+    """Ask on a terminal; without one, the answer must have been given. Raises Usage."""
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise Usage(f"{question} There is no terminal to ask on", hint="say --yes if you mean it")
+    click.confirm(question, abort=True, err=True)
+
+
+def everywhere() -> list[Decorator]:
+    """The options that every command has, before its name or after it."""
+    path = click.Path(path_type=Path)
+    return [
+        click.option(
+            "-C", "--config", type=path, metavar="PATH", help="teal.toml, or the directory that has it."
+        ),
+        click.option("-v", "--verbose", is_flag=True, help="Show more: the build's output."),
+        click.option("-q", "--quiet", is_flag=True, help="Show warnings and errors only."),
+        click.option("--no-color", is_flag=True, help="No colors (also: NO_COLOR)."),
+    ]
+
+
+_JSON = click.option("--json", "json", is_flag=True, help="JSON on standard output.")

@@ -1,0 +1,54 @@
+"""teal releases"""
+
+from datetime import datetime
+
+import click
+
+from teal import look
+from teal.cli.options import Common, common
+from teal.ui.base import shown, size
+from teal.ui.jsonlines import emit
+from teal_host.wire.messages import ReleaseRow
+from teal_host.wire.typed import encode
+
+_HEAD = ("", "release", "outcome", "sealed", "size", "commit", "env", "by", "")
+
+
+@click.command("releases")
+@common(json=True)
+def command(common: Common) -> None:
+    """List every release that is known, newest first: where it comes from and how its deploy ended."""
+    report = look.releases(common.load())
+    if common.manner.json:
+        emit({"schema": 1, **encode(report)})
+    elif not report.releases:
+        click.echo("no release yet: teal deploy")
+    else:
+        click.echo("\n".join(_table([_HEAD, *(_cells(row) for row in report.releases)])))
+
+
+def _cells(row: ReleaseRow) -> tuple[str, ...]:
+    mark = "●" if row.live else "○" if row.color else " "
+    sealed = datetime.fromisoformat(row.at).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+    commit = row.origin.commit + ("+changes" if row.origin.dirty else "") or "-"
+    by = f"{row.origin.who}@{row.origin.machine}"
+    kept = "" if row.stored else "(files pruned)"
+    outcome = row.outcome.replace("_", " ")
+    return (
+        mark,
+        row.release,
+        outcome,
+        sealed,
+        size(row.bytes),
+        shown(commit),
+        row.env,
+        shown(by),
+        row.color or kept,
+    )
+
+
+def _table(rows: list[tuple[str, ...]]) -> list[str]:
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    return [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
+    ]

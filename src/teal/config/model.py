@@ -1,0 +1,90 @@
+"""What teal.toml can say (design.md 5). The sections that the server acts on are the wire's own, so they cannot drift."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Annotated
+
+from teal_host.wire.app import AppSpec, Health, Keep, Run, Site, Verify
+from teal_host.wire.grammar import AppName, Domain, EnvValue, Port
+from teal_host.wire.typed import Mistake
+
+BUILD_PLACEHOLDERS = ("goarch", "arch", "os")
+
+_ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
+_PLACEHOLDER = re.compile(r"\{([a-z_]+)\}")
+_HOST = r"(?:[A-Za-z0-9_][A-Za-z0-9_.-]{0,252}|\[[0-9A-Fa-f:.]+(?:%[A-Za-z0-9_.-]+)?\])"
+_SSH = re.compile(rf"ssh://(?:[A-Za-z0-9_][A-Za-z0-9_.-]{{0,63}}@)?{_HOST}(?::[0-9]{{1,5}})?/?")
+_MULTIPASS = re.compile(r"multipass://[A-Za-z][A-Za-z0-9-]{0,62}")
+
+
+def reachable(value: str) -> str | None:
+    """A check: a target never starts an option of ssh (`ssh://-oProxyCommand=…`)."""
+    if value == "local" or _MULTIPASS.fullmatch(value):
+        return None
+    if _SSH.fullmatch(value):
+        port = re.search(r":([0-9]+)/?$", value)
+        return None if port is None or 1 <= int(port[1]) <= 65535 else f"{port[1]} is not a port"
+    return f'{value[:80]!r} must be "local", "ssh://[USER@]HOST[:PORT]" or "multipass://NAME"'
+
+
+def build_text(value: str) -> str | None:
+    if "\0" in value:
+        return "must not contain a NUL character"
+    for name in _PLACEHOLDER.findall(value):
+        if name not in BUILD_PLACEHOLDERS:
+            return f"{{{name}}} is not known here; there are " + ", ".join(
+                f"{{{n}}}" for n in BUILD_PLACEHOLDERS
+            )
+    return None
+
+
+def build_env_name(value: str) -> str | None:
+    return None if _ENV_NAME.fullmatch(value) else "is not a name for an environment variable"
+
+
+def local_path(value: str) -> str | None:
+    return "must name a file or a directory" if not value.strip() or "\0" in value else None
+
+
+@dataclass(frozen=True)
+class Build:
+    """What runs here, never on the server."""
+
+    command: tuple[Annotated[str, build_text], ...] = ()
+    env: dict[Annotated[str, build_env_name], Annotated[EnvValue, build_text]] = field(default_factory=dict)
+    artifact: Annotated[str, local_path] | None = None
+
+    def mistakes(self) -> Iterator[Mistake]:
+        if self.command and not self.command[0]:
+            yield Mistake("command[0]", "must name a program")
+
+
+@dataclass(frozen=True)
+class Server:
+    target: Annotated[str, reachable] = "local"
+    domains: tuple[Domain, ...] = ()
+    http_port: Port | None = None
+
+    def mistakes(self) -> Iterator[Mistake]:
+        yield from self.site.mistakes()
+
+    @property
+    def site(self) -> Site:
+        return Site(self.domains, self.http_port or (8080 if self.target == "local" else 80))
+
+
+@dataclass(frozen=True)
+class Config:
+    app: AppName
+    run: Run
+    build: Build = field(default_factory=Build)
+    server: Server = field(default_factory=Server)
+    health: Health = field(default_factory=Health)
+    verify: Verify = field(default_factory=Verify)
+    keep: Keep = field(default_factory=Keep)
+
+    @property
+    def spec(self) -> AppSpec:
+        """The part that travels."""
+        return AppSpec(self.app, self.server.site, self.run, self.health, self.verify, self.keep)

@@ -1,0 +1,186 @@
+"""The story of a deploy on this side: connect, build, look at the artifact, send what is wanted, say commit, listen."""
+
+import time
+import uuid
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from teal import artifact as artifacts
+from teal import build as builds
+from teal.artifact import Artifact
+from teal.config.read import ConfigFile
+from teal.ended import Account
+from teal.errors import CannotReach, ContactLost, Interrupted
+from teal.origin import origin
+from teal.session import PipeEnded, Session
+from teal.transports import choose
+from teal.ui.base import Ui
+from teal_host.wire import messages
+from teal_host.wire.messages import Block, Commit, Deploy, Destroy, Result, Rollback, Step, Wanted
+
+_BLOCK = 256 * 1024  # bytes of compressed upload in one message
+_LEVEL = 6
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What was asked for on the command line. `wait_s`: how long to wait for another command's end."""
+
+    artifact: Path | None = None
+    wait_s: float = 0.0
+    dry_run: bool = False
+
+
+def deploy(file: ConfigFile, wish: Wish, ui: Ui, account: Account) -> Result:
+    """Raises TealError. The account is filled as far as it went."""
+    with _clock(account, "total"), _connected(file, ui, account) as session:
+        artifact = _made(file, wish, session, ui, account)
+        request = Deploy(
+            file.config.spec,
+            artifact.manifest,
+            origin(file.directory),
+            uuid.uuid4().hex,
+            wish.wait_s,
+            wish.dry_run,
+        )
+        with _honest(session, account) as phase:
+            session.send(request)
+            answer = _until(session, ui, account)
+            if isinstance(answer, Wanted):
+                if answer.upload:
+                    _upload(session, artifact, ui)
+                session.send(Commit())
+                phase.committed = True
+                answer = _until(session, ui, account)
+    return _result(answer)
+
+
+def rollback(file: ConfigFile, release: str | None, wait_s: float, ui: Ui, account: Account) -> Result:
+    """Raises TealError."""
+    request = Rollback(file.config.app, origin(), uuid.uuid4().hex, release, wait_s)
+    return _result(_one_request(file, request, ui, account))
+
+
+def destroy(file: ConfigFile, wait_s: float, ui: Ui) -> None:
+    """Raises TealError."""
+    _one_request(file, Destroy(file.config.app, origin(), wait_s), ui, Account())
+
+
+def _one_request(file: ConfigFile, request: object, ui: Ui, account: Account) -> object:
+    """A request that the other side finishes alone from its first word on."""
+    with (
+        _clock(account, "total"),
+        _connected(file, ui, account) as session,
+        _honest(session, account) as phase,
+    ):
+        session.send(request)
+        phase.committed = True
+        return _until(session, ui, account)
+
+
+@contextmanager
+def _connected(file: ConfigFile, ui: Ui, account: Account) -> Iterator[Session]:
+    account.app = file.config.app
+    with _step(ui, account, "connect"):
+        session = Session(choose(file.config.server.target))
+    with session:
+        yield session
+
+
+def _made(file: ConfigFile, wish: Wish, session: Session, ui: Ui, account: Account) -> Artifact:
+    """Built for the machine at the other end, and looked at."""
+    if wish.artifact is None and file.config.build.command:
+        with _step(ui, account, "build"):
+            builds.build(file, session.there, ui.output)
+    artifact = artifacts.find(file, wish.artifact)
+    account.artifact_bytes = artifact.manifest.bytes
+    return artifact
+
+
+def _upload(session: Session, artifact: Artifact, ui: Ui) -> None:
+    """Whole and compressed, in blocks."""
+    packer = zlib.compressobj(_LEVEL)
+    waiting, done, total = b"", 0, artifact.manifest.bytes
+    for piece in artifact.pieces():
+        waiting += packer.compress(piece)
+        done += len(piece)
+        while len(waiting) >= _BLOCK:
+            session.send(Block(), waiting[:_BLOCK])
+            waiting = waiting[_BLOCK:]
+        ui.progress("upload", done, total)
+    waiting += packer.flush()
+    for start in range(0, len(waiting), _BLOCK):
+        session.send(Block(last=start + _BLOCK >= len(waiting)), waiting[start : start + _BLOCK])
+
+
+def _until(session: Session, ui: Ui, account: Account) -> object:
+    """Show events until something has to be done, or all is done."""
+    for message in session.events():
+        if isinstance(message, Step):
+            account.seconds[message.name] = account.seconds.get(message.name, 0.0) + message.seconds
+            ui.step(message)
+        elif isinstance(message, messages.Note):
+            ui.note(message)
+        else:
+            return message
+    raise PipeEnded
+
+
+def _result(answer: object) -> Result:
+    if not isinstance(answer, Result):
+        raise CannotReach(f"the server side answered with {type(answer).__name__}, which is not expected")
+    return answer
+
+
+@dataclass
+class _Phase:
+    committed: bool = False
+
+
+@contextmanager
+def _honest(session: Session, account: Account) -> Iterator[_Phase]:
+    """What a broken pipe and Ctrl-C mean depends on whether commit was said; what is not known is told as unknown."""
+    phase = _Phase()
+    try:
+        yield phase
+    except PipeEnded:
+        if phase.committed:
+            raise ContactLost(
+                "contact lost after commit: how it ended is not known here", hint="teal status"
+            ) from None
+        raise CannotReach("contact lost before commit: nothing was changed", hint="try again") from None
+    except KeyboardInterrupt:
+        if phase.committed:
+            error = Interrupted(
+                "interrupted; the other side finishes alone", hint="teal status tells how it ended"
+            )
+            error.outcome = "unknown"
+            raise error from None
+        raise Interrupted("interrupted; nothing was changed") from None
+    finally:
+        account.bytes_sent = session.bytes_sent
+
+
+@contextmanager
+def _clock(account: Account, name: str) -> Iterator[None]:
+    began = time.monotonic()
+    try:
+        yield
+    finally:
+        account.seconds[name] = time.monotonic() - began
+
+
+@contextmanager
+def _step(ui: Ui, account: Account, name: str) -> Iterator[None]:
+    """A step on this side, told like those of the other."""
+    ui.step(Step(name, "started"))
+    try:
+        with _clock(account, name):
+            yield
+    except Exception:
+        ui.step(Step(name, "failed", account.seconds[name]))
+        raise
+    ui.step(Step(name, "done", account.seconds[name]))

@@ -1,0 +1,42 @@
+"""Look at an app: one question, one answer. Nothing is built, nothing is changed."""
+
+from collections.abc import Callable
+from typing import Any
+
+from teal.config.read import ConfigFile
+from teal.errors import CannotReach
+from teal.session import PipeEnded, Session
+from teal.transports import choose
+from teal_host.wire import messages
+from teal_host.wire.messages import LogLine, Logs, Releases, ReleasesReport, Status, StatusReport
+
+
+def status(file: ConfigFile) -> StatusReport:
+    answer = _ask(file, Status(file.config.app))
+    assert isinstance(answer, StatusReport)
+    return answer
+
+
+def releases(file: ConfigFile) -> ReleasesReport:
+    answer = _ask(file, Releases(file.config.app))
+    assert isinstance(answer, ReleasesReport)
+    return answer
+
+
+def logs(file: ConfigFile, request: Logs, tell: Callable[[LogLine], None]) -> None:
+    """Each line is told as it comes; with `follow` until the user has enough."""
+    _ask(file, request, tell)
+
+
+def _ask(file: ConfigFile, request: Any, tell: Callable[[LogLine], None] = lambda line: None) -> Any:
+    with Session(choose(file.config.server.target)) as session:
+        try:
+            session.send(request)
+            for message in session.events():
+                if isinstance(message, LogLine):
+                    tell(message)
+                elif isinstance(message, messages.ANSWERS):
+                    return message
+        except PipeEnded:
+            pass
+    raise CannotReach("contact lost before the answer came", hint="try again")

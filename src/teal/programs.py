@@ -1,0 +1,65 @@
+"""The only place on this side that starts programs: by argv, never through a shell."""
+
+import contextlib
+import subprocess
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import IO
+
+_ENDS_WITHIN_S = 10.0
+
+
+def stream(argv: Sequence[str], cwd: Path, env: Mapping[str, str], tell: Callable[[str], None]) -> int:
+    """Run to the end and tell each line of its output, errors included. Gives its exit code. Raises OSError.
+
+    Without a deadline: how long a build may take is its user's business, and Ctrl-C ends it.
+    """
+    with subprocess.Popen(
+        list(argv),
+        cwd=cwd,
+        env=dict(env),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    ) as program:
+        assert program.stdout is not None
+        try:
+            for line in program.stdout:
+                tell(line.decode(errors="replace").rstrip("\r\n"))
+            return program.wait()
+        except BaseException:
+            end(program)
+            raise
+
+
+def ask(argv: Sequence[str], cwd: Path, deadline_s: float = 5.0) -> str | None:
+    """The first line that a program prints, or None when it cannot tell."""
+    with contextlib.suppress(OSError, subprocess.TimeoutExpired):
+        done = subprocess.run(list(argv), cwd=cwd, capture_output=True, timeout=deadline_s, check=False)
+        if done.returncode == 0:
+            return done.stdout.decode(errors="replace").strip()
+    return None
+
+
+def open_pipe(argv: Sequence[str], own_session: bool) -> "subprocess.Popen[bytes]":
+    """Start a program and keep both its ends. In a session of its own it does not hear the terminal's Ctrl-C."""
+    return subprocess.Popen(
+        list(argv), stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0, start_new_session=own_session
+    )
+
+
+def end(program: "subprocess.Popen[bytes]") -> int:
+    """Wait for it to end by itself, then ask it to, then end it."""
+    for ask_to_end in (None, program.terminate, program.kill):
+        if ask_to_end is not None:
+            ask_to_end()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            return program.wait(_ENDS_WITHIN_S)
+    return -1
+
+
+def close(pipe: IO[bytes] | None) -> None:
+    """Close an end of a pipe whose other end may be gone."""
+    if pipe is not None:
+        with contextlib.suppress(OSError):
+            pipe.close()

@@ -1,0 +1,21 @@
+"""How events look: live on a terminal, plain lines elsewhere, JSON lines for programs."""
+
+from teal.ui.base import Manner, Ui
+from teal.ui.jsonlines import JsonLines
+from teal.ui.plain import Plain, Quiet
+
+
+def choose(manner: Manner) -> Ui:
+    """The one place that chooses."""
+    if manner.json:
+        return JsonLines()
+    if manner.quiet:
+        return Quiet()
+    if manner.terminal:
+        from teal.ui.live import Live
+
+        return Live(manner)
+    return Plain(manner)
+
+
+__all__ = ["Manner", "Ui", "choose"]

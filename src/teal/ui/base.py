@@ -1,0 +1,57 @@
+"""What a user interface is: it is told what happens and shows it; it decides nothing."""
+
+import os
+import sys
+from dataclasses import dataclass
+from typing import Protocol
+
+from teal_host.wire.messages import Note, Step
+
+
+@dataclass(frozen=True)
+class Manner:
+    """How the user wants it: clig.dev, no-color.org."""
+
+    json: bool = False
+    quiet: bool = False
+    verbose: bool = False
+    color: bool = False
+    terminal: bool = False
+
+
+class Ui(Protocol):
+    def step(self, step: Step) -> None: ...
+
+    def note(self, note: Note) -> None: ...
+
+    def output(self, line: str) -> None:
+        """A line of the build command."""
+
+    def progress(self, step: str, done: int, total: int) -> None:
+        """Bytes of a step that has a known size."""
+
+    def close(self) -> None:
+        """Nothing more comes."""
+
+
+def manner(json: bool, quiet: bool, verbose: bool, no_color: bool) -> Manner:
+    """Colors on a terminal, unless NO_COLOR, TERM=dumb or --no-color; FORCE_COLOR turns them on elsewhere."""
+    dumb = os.environ.get("TERM") == "dumb"
+    terminal = sys.stderr.isatty() and not dumb
+    wanted = (terminal or bool(os.environ.get("FORCE_COLOR"))) and not os.environ.get("NO_COLOR")
+    return Manner(json, quiet, verbose, wanted and not no_color, terminal)
+
+
+def shown(text: str) -> str:
+    """Foreign text made safe for a terminal: no control characters, no way to change the terminal's state."""
+    return "".join(char if char.isprintable() or char == "\t" else f"\\x{ord(char):02x}" for char in text)
+
+
+def size(count: int) -> str:
+    """Bytes for a person."""
+    value = float(count)
+    for unit in ("B", "kB", "MB"):
+        if value < 1000:
+            return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
+        value /= 1000
+    return f"{value:.1f} GB"

@@ -1,0 +1,43 @@
+"""One JSON object a line on standard output: for programs."""
+
+import json
+import sys
+import time
+from typing import Any
+
+from teal_host.wire.messages import Note, Step
+
+_PROGRESS_EVERY_S = 0.2
+
+
+class JsonLines:
+    def __init__(self) -> None:
+        self._last_progress = 0.0
+
+    def step(self, step: Step) -> None:
+        facts = {
+            "name": step.name,
+            "state": step.state,
+            "seconds": round(step.seconds, 3),
+            "detail": step.detail,
+        }
+        emit({"type": "step", **facts})
+
+    def note(self, note: Note) -> None:
+        emit({"type": "note", "level": note.level, "text": note.text})
+
+    def output(self, line: str) -> None:
+        emit({"type": "output", "line": line})
+
+    def progress(self, step: str, done: int, total: int) -> None:
+        if done == total or time.monotonic() - self._last_progress >= _PROGRESS_EVERY_S:
+            self._last_progress = time.monotonic()
+            emit({"type": "progress", "step": step, "done": done, "total": total})
+
+    def close(self) -> None:
+        return
+
+
+def emit(value: dict[str, Any]) -> None:
+    sys.stdout.write(json.dumps(value, ensure_ascii=False) + "\n")
+    sys.stdout.flush()

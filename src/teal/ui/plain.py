@@ -1,0 +1,67 @@
+"""Plain lines on standard error: for CI, pipes and files."""
+
+import sys
+import time
+
+from teal.ui.base import Manner, shown, size
+from teal_host.wire.messages import Note, Step
+
+_PROGRESS_EVERY_S = 5.0
+
+
+class Plain:
+    def __init__(self, manner: Manner) -> None:
+        self._manner = manner
+        self._last_progress = time.monotonic()
+        self._last_detail = ""
+
+    def step(self, step: Step) -> None:
+        if step.state == "started":
+            self._waiting(step)
+            return
+        mark = "ok" if step.state == "done" else "FAILED"
+        say(f"{step.name:<8} {mark} {step.seconds:6.2f} s  {shown(step.detail)}".rstrip())
+
+    def note(self, note: Note) -> None:
+        say(f"{note.level}: {shown(note.text)}")
+
+    def output(self, line: str) -> None:
+        say(f"  | {shown(line)}")
+
+    def progress(self, step: str, done: int, total: int) -> None:
+        if time.monotonic() - self._last_progress >= _PROGRESS_EVERY_S:
+            self._last_progress = time.monotonic()
+            say(f"{step:<8} {size(done)} of {size(total)}")
+
+    def close(self) -> None:
+        return
+
+    def _waiting(self, step: Step) -> None:
+        """What it waits for, at most every few seconds: CI must not look dead."""
+        if step.detail and time.monotonic() - self._last_progress >= _PROGRESS_EVERY_S:
+            self._last_progress = time.monotonic()
+            say(f"{step.name:<8} ... {shown(step.detail)}")
+
+
+class Quiet:
+    """Warnings only."""
+
+    def step(self, step: Step) -> None:
+        return
+
+    def note(self, note: Note) -> None:
+        if note.level == "warning":
+            say(f"warning: {shown(note.text)}")
+
+    def output(self, line: str) -> None:
+        return
+
+    def progress(self, step: str, done: int, total: int) -> None:
+        return
+
+    def close(self) -> None:
+        return
+
+
+def say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)  # noqa: T201

@@ -1,0 +1,126 @@
+"""What an app and this host have agreed: its names and ports. Kept apart from releases, because it outlives them."""
+
+import json
+import secrets
+from dataclasses import dataclass, replace
+from typing import Iterator, List, Optional
+
+from teal_host import files, proc
+from teal_host.errors import BadRequest, NeedsHuman
+from teal_host.paths import AppPaths, HostPaths
+from teal_host.proxies.base import Route
+from teal_host.wire import typed
+from teal_host.wire.app import AppSpec, Ports, Site
+from teal_host.wire.frames import FrameError, parse_object
+from teal_host.wire.messages import Color
+
+_FIRST_PORT, _LAST_PORT = 8081, 9999
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """`token` is a word that only Teal and this app's nginx file know, for the probe after a switch."""
+
+    app: str
+    site: Site
+    ports: Ports
+    token: str
+    format: int = 1
+
+    def route(self, paths: AppPaths) -> Route:
+        return Route(self.app, self.site, self.ports, paths.live, self.token)
+
+
+def load(paths: AppPaths) -> Optional[Agreement]:
+    """What was agreed, or None for an app that is new here. Raises NeedsHuman when it cannot be read."""
+    try:
+        return typed.decode(Agreement, parse_object(paths.agreed.read_bytes()))
+    except FileNotFoundError:
+        return None
+    except (OSError, FrameError, typed.Mistakes) as error:
+        raise NeedsHuman(
+            f"{paths.agreed} is damaged or of a newer Teal",
+            [str(error)],
+            "restore it, or remove it and deploy again",
+        ) from None
+
+
+def save(paths: AppPaths, agreed: Agreement) -> None:
+    files.make_dir(paths.agreed.parent)
+    files.write(paths.agreed, json.dumps(typed.encode(agreed), indent=1), mode=0o600)
+
+
+def propose(host: HostPaths, spec: AppSpec, moving: Color) -> Agreement:
+    """What this deploy wants, if it fits beside the others. Raises BadRequest, naming the app in the way.
+
+    Only the color that is about to be started may move to another port; the other one is where it is.
+    """
+    mine = load(host.app(spec.app))
+    others = list(_others(host, spec.app))
+    _refuse_taken_names(spec.site, others)
+    ports = _ports(spec, mine, others, moving)
+    return Agreement(spec.app, spec.site, ports, mine.token if mine else secrets.token_hex(16))
+
+
+def with_site(agreed: Agreement, site: Site) -> Agreement:
+    return replace(agreed, site=site)
+
+
+def neighbors(host: HostPaths, app: str) -> List[Route]:
+    """The routes of all other apps."""
+    return [other.route(host.app(other.app)) for other in _others(host, app)]
+
+
+def _others(host: HostPaths, app: str) -> Iterator[Agreement]:
+    for paths in host.apps():
+        agreed = load(paths) if paths.app != app else None
+        if agreed:
+            yield agreed
+
+
+def _refuse_taken_names(site: Site, others: List[Agreement]) -> None:
+    for other in others:
+        if other.site.http_port != site.http_port:
+            continue
+        shared = sorted(set(site.domains) & set(other.site.domains))
+        if shared:
+            raise BadRequest(f'the domain "{shared[0]}" is served for the app {other.app} already')
+        if not site.domains and not other.site.domains:
+            raise BadRequest(
+                f"the default site of port {site.http_port} is the app {other.app} already",
+                hint=f'give this app a name: [server] domains = ["NAME.localhost"], or http_port = {site.http_port + 10}',
+            )
+
+
+def _ports(spec: AppSpec, mine: Optional[Agreement], others: List[Agreement], moving: Color) -> Ports:
+    claimed = {other.ports.of(color): other.app for other in others for color in ("blue", "green")}
+    wanted = spec.run.ports or (mine.ports if mine else _free_pair(claimed, others, spec))
+    ports = _moved(wanted, mine, moving)
+    for color in ("blue", "green"):
+        if ports.of(color) in claimed:
+            raise BadRequest(
+                f"port {ports.of(color)} of {color} belongs to the app {claimed[ports.of(color)]} already",
+                hint="choose others in [run] ports, or leave them out",
+            )
+        if ports.of(color) == spec.site.http_port:
+            raise BadRequest(f"port {ports.of(color)} is both {color} and http_port")
+    return ports
+
+
+def _moved(wanted: Ports, mine: Optional[Agreement], moving: Color) -> Ports:
+    if mine is None:
+        return wanted
+    blue = wanted.blue if moving == "blue" else mine.ports.blue
+    green = wanted.green if moving == "green" else mine.ports.green
+    if blue == green:
+        raise BadRequest(f"port {blue} is still in use by the other color", hint="move one color at a time")
+    return Ports(blue, green)
+
+
+def _free_pair(claimed: "dict[int, str]", others: List[Agreement], spec: AppSpec) -> Ports:
+    busy = {socket.port for socket in proc.listeners()} | set(claimed) | {spec.site.http_port}
+    busy |= {other.site.http_port for other in others}
+    for blue in range(_FIRST_PORT, _LAST_PORT, 2):
+        if blue not in busy and blue + 1 not in busy:
+            return Ports(blue, blue + 1)
+    raise BadRequest("no two free ports between 8081 and 9999", hint="name some in [run] ports")

@@ -1,0 +1,119 @@
+"""From a sealed release to traffic: the part that deploy and rollback share. Nothing that serves is touched until `switch`."""
+
+from dataclasses import dataclass
+from typing import Optional
+
+from teal_host import candidate as program
+from teal_host import drain, health, record, slot, switch, watch
+from teal_host.agreement import Agreement
+from teal_host.app import App
+from teal_host.candidate import Candidate
+from teal_host.errors import CannotRun, HostError, NeedsHuman, TurnedBack, Unhealthy, as_host_error
+from teal_host.wire.messages import Color
+
+STOP_GRACE_S = 30.0  # between TERM and KILL, as in the systemd unit
+
+
+@dataclass(frozen=True)
+class Turn:
+    """One turn of traffic: to which candidate, from which color, and what was agreed before and is from now on.
+
+    `fresh`: the candidate is started by this story, so it is this story's to stop when it fails.
+    """
+
+    candidate: Candidate
+    before: Optional[Candidate]
+    was_agreed: Optional[Agreement]
+    agreed: Agreement
+    story: str
+    fresh: bool
+
+    @property
+    def left(self) -> Optional[Color]:
+        return self.before.color if self.before else None
+
+
+def start_and_check(app: App, turn: Turn) -> None:
+    """Start the release on the idle color and ask it. Raises Unhealthy; then its process is gone again."""
+    chosen = turn.candidate
+    with app.step("start") as step:
+        drain.wait(app, chosen.color, turn.was_agreed or turn.agreed, chosen.spec.keep.drain_s, step)
+        app.journal.write("start", turn.story, release=chosen.release, color=chosen.color)
+        app.host.supervisor.stop(chosen.place, STOP_GRACE_S)
+        health.refuse_taken_port(chosen)
+        slot.put(app.paths, chosen.color, chosen.release)
+        step.detail = f"{chosen.color} on port {chosen.port}"
+        try:
+            program.start(app, chosen)
+        except CannotRun as error:
+            raise Unhealthy(f"{chosen.release} on {chosen.color} is not healthy: {error.message}") from None
+    try:
+        with app.step("health") as step:
+            health.until_healthy(app, chosen, step)
+    except Unhealthy:
+        app.host.supervisor.stop(chosen.place, STOP_GRACE_S)
+        raise
+
+
+def turn_traffic(app: App, turn: Turn) -> None:
+    """Switch, and prove it through nginx. Raises TurnedBack when that fails; traffic is then where it was."""
+    chosen = turn.candidate
+    try:
+        with app.step("switch") as step:
+            switch.open_route(app, turn.agreed)
+            app.journal.write("switching", turn.story, to=chosen.color, left=turn.left)
+            switch.turn(app, chosen.color)
+            step.detail = switch.prove(app, chosen, turn.agreed)
+            app.journal.write("switched", turn.story, to=chosen.color)
+    except (HostError, OSError) as problem:
+        error = as_host_error(problem)
+        switch.undo(app, turn.left, turn.was_agreed)
+        app.journal.write("turned_back", turn.story, to=turn.left)
+        if turn.fresh:
+            app.host.supervisor.stop(chosen.place, STOP_GRACE_S)
+        raise TurnedBack(_turned_back(turn, error), error.evidence, error.hint) from None
+
+
+def watch_over(app: App, turn: Turn) -> None:
+    """Watch the live color. When it turns bad, turn back once, onto a standby that is well. Raises TurnedBack or NeedsHuman."""
+    try:
+        with app.step("watch") as step:
+            watch.stay_well(app, turn.candidate, step)
+    except Unhealthy as error:
+        _turn_back(app, turn, error)
+
+
+def keep_or_stop_previous(app: App, turn: Turn) -> None:
+    """The previous release goes on running for an instant rollback, unless the app cannot afford two."""
+    if turn.before is None or turn.candidate.spec.keep.previous_running:
+        return
+    with app.step("drain") as step:
+        drain.wait(app, turn.before.color, turn.agreed, turn.candidate.spec.keep.drain_s, step)
+        app.host.supervisor.stop(turn.before.place, STOP_GRACE_S)
+
+
+def _turn_back(app: App, turn: Turn, error: HostError) -> None:
+    standby = turn.before
+    if standby is None:
+        raise NeedsHuman(
+            f"{error.message}; there is no release before it to turn back to", error.evidence, error.hint
+        )
+    finding = health.look(app, standby, 5.0)
+    if not finding.well:
+        text = f"{error.message}; it stays live, because {standby.color} is not well either: {finding.says}"
+        raise NeedsHuman(text, error.evidence, error.hint)
+    switch.turn(app, standby.color)
+    switch.prove(app, standby, turn.agreed)
+    app.journal.write("turned_back", turn.story, to=standby.color)
+    record.mark(app.paths, turn.candidate.record, "turned_back")
+    app.host.supervisor.stop(turn.candidate.place, STOP_GRACE_S)
+    raise TurnedBack(_turned_back(turn, error), error.evidence, error.hint)
+
+
+def _turned_back(turn: Turn, error: HostError) -> str:
+    here = (
+        f"{turn.before.release} on {turn.before.color} serves again"
+        if turn.before
+        else "nothing is live, as before"
+    )
+    return f"{error.message}; turned back: {here}"

@@ -1,0 +1,81 @@
+"""A release on a color: what is started, asked, switched to and watched."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Dict
+
+from teal_host import files
+from teal_host.app import App
+from teal_host.paths import AppPaths, ColorPaths
+from teal_host.record import Record
+from teal_host.run import Program
+from teal_host.wire.app import AppSpec
+from teal_host.wire.grammar import fill
+from teal_host.wire.messages import Color
+
+HERE = "127.0.0.1"
+_PASSED_ON = ("PATH", "HOME", "LANG", "TZ", "USER", "LOGNAME")
+
+
+@dataclass(frozen=True)
+class Candidate:
+    record: Record
+    color: Color
+    port: int
+    paths: AppPaths
+
+    @property
+    def spec(self) -> AppSpec:
+        return self.record.spec
+
+    @property
+    def release(self) -> str:
+        return self.record.release
+
+    @property
+    def place(self) -> ColorPaths:
+        return self.paths.color(self.color)
+
+    def filled(self, template: Any) -> Any:
+        """The value with {port} and its kin replaced, in every text inside it."""
+        if isinstance(template, str):
+            return fill(template, self._values())
+        if isinstance(template, dict):
+            return {key: self.filled(value) for key, value in template.items()}
+        return [self.filled(value) for value in template] if isinstance(template, (list, tuple)) else template
+
+    def _values(self) -> Dict[str, str]:
+        return {
+            "port": str(self.port),
+            "color": self.color,
+            "release": self.release,
+            "data_dir": str(self.paths.data),
+            "host": HERE,
+        }
+
+
+def start(app: App, candidate: Candidate) -> None:
+    """Start the release as its color's process. Raises CannotRun when it cannot be executed."""
+    files.make_dir(candidate.paths.logs, 0o700)
+    if candidate.spec.run.data:
+        files.make_dir(candidate.paths.data, 0o700)
+    app.host.supervisor.start(candidate.place, _program(candidate))
+
+
+def log_path(paths: AppPaths, color: str, release: str) -> Path:
+    return paths.logs / f"{color}-{release}.log"
+
+
+def _program(candidate: Candidate) -> Program:
+    folder = candidate.paths.release(candidate.release)
+    argv = [candidate.filled(argument) for argument in candidate.spec.run.command]
+    log = log_path(candidate.paths, candidate.color, candidate.release)
+    return Program(argv, _environment(candidate), folder, log)
+
+
+def _environment(candidate: Candidate) -> Dict[str, str]:
+    base = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
+    own = {"PORT": str(candidate.port), "HOST": HERE, "COLOR": candidate.color, "RELEASE": candidate.release}
+    data = {"DATA_DIR": str(candidate.paths.data)} if candidate.spec.run.data else {}
+    return {**base, **candidate.spec.run.env, **own, **data}

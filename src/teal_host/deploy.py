@@ -1,0 +1,174 @@
+"""The story of a deploy on this side: an artifact arrives, becomes a release, is started, asked, and gets the traffic."""
+
+from dataclasses import dataclass
+from typing import List, Optional
+
+from teal_host import agreement, files, health, journal, lock, prune, record, recover, release, slot, switch
+from teal_host.agreement import Agreement
+from teal_host.app import App
+from teal_host.bring_live import Turn, keep_or_stop_previous, start_and_check, turn_traffic, watch_over
+from teal_host.candidate import Candidate
+from teal_host.errors import HostError, NeedsHuman, as_host_error
+from teal_host.record import Record
+from teal_host.slot import Slots
+from teal_host.talk import Talk
+from teal_host.wire.messages import Deploy, Result, Wanted
+
+
+def deploy(app: App, request: Deploy, talk: Talk) -> Result:
+    """Raises HostError; whatever it is, a healthy release serves as before."""
+    app.host.proxy.refuse(request.spec.site)
+    with lock.held(app.paths.lock, "deploy", request.origin, request.wait_s):
+        recover.recover(app)
+        scene = look(app)
+        if unchanged(app, request, scene):
+            return told(app, "unchanged", scene.slots.live_release)
+        if request.dry_run:
+            return planned(app, request, scene)
+        sealed = take_in(app, request, scene, talk)
+        await_commit(app, sealed, talk)
+        return bring_live(app, request, scene, sealed)
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What there is before anything is changed."""
+
+    slots: Slots
+    records: List[Record]
+    agreed: Optional[Agreement]
+
+    @property
+    def live(self) -> Optional[Record]:
+        return record.find(self.records, self.slots.live_release)
+
+
+def look(app: App) -> Scene:
+    switch.link_is_true(app)
+    return Scene(slot.look(app.paths), record.load(app.paths), agreement.load(app.paths))
+
+
+def unchanged(app: App, request: Deploy, scene: Scene) -> bool:
+    """The same artifact, configuration and environment are live already, and well, and served."""
+    live, agreed = scene.live, scene.agreed
+    if live is None or live.digest != request.manifest.digest or live.spec != request.spec:
+        return False
+    return agreed is not None and agreed.site == request.spec.site and live_is_well(app, scene)
+
+
+def live_is_well(app: App, scene: Scene) -> bool:
+    """The live release runs, answers, and nginx serves it."""
+    standing = standby(app, scene)
+    if standing is None or scene.agreed is None:
+        return False
+    served = app.host.proxy.serves(scene.agreed.route(app.paths))
+    return served and health.look(app, standing, 5.0).well
+
+
+def standby(app: App, scene: Scene) -> Optional[Candidate]:
+    """What is live now, as something to turn back to."""
+    live, agreed = scene.live, scene.agreed
+    if live is None or agreed is None or scene.slots.live is None:
+        return None
+    return Candidate(live, scene.slots.live, agreed.ports.of(scene.slots.live), app.paths)
+
+
+def planned(app: App, request: Deploy, scene: Scene) -> Result:
+    """What would be done, as data: nothing is changed."""
+    wanted = agreement.propose(app.host.paths, request.spec, scene.slots.idle)
+    port = wanted.ports.of(scene.slots.idle)
+    name = release.name(record.next_seq(app.paths, scene.records), request.manifest)
+    here = release.copy_here_already(app.paths, scene.records, request.manifest)
+    steps = (
+        f"upload nothing: {here.name} has the same content"
+        if here
+        else f"upload {request.manifest.bytes:,} bytes",
+        f"seal the release {name}",
+        f"start it on {scene.slots.idle}, port {port}, and ask {request.spec.health.path}",
+        "reload nginx once, for new names or ports"
+        if wanted != scene.agreed
+        else "turn the link; no reload of nginx",
+        f"watch it for {request.spec.keep.watch_s:g} s, keep {request.spec.keep.releases} releases",
+    )
+    previous = record.good_before(scene.records, scene.slots.live_release, app.paths)
+    return Result("planned", name, scene.slots.idle, previous.release if previous else None, "", steps)
+
+
+def take_in(app: App, request: Deploy, scene: Scene, talk: Talk) -> Record:
+    """Receive and seal. Nothing is kept of an upload that is not whole or is not as promised."""
+    manifest = request.manifest
+    release.refuse_if_no_room(app.paths, manifest)
+    name = release.name(record.next_seq(app.paths, scene.records), manifest)
+    here = release.copy_here_already(app.paths, scene.records, manifest)
+    with app.step("upload") as step:
+        app.tell(Wanted(here is None, name))
+        if here is not None:
+            release.seal_from_copy(app.paths, name, manifest, here)
+            step.detail = f"nothing to send: {here.name} has the same content"
+        else:
+            release.seal_from_stream(app.paths, name, manifest, release.Stream(talk.blocks()))
+    seq = int(name.split("-")[0])
+    env = record.env_version(request.spec.run.env)
+    sealed = Record(
+        name, seq, manifest.digest, manifest.bytes, journal.now(), request.origin, env, request.spec
+    )
+    record.save(app.paths, sealed)
+    return sealed
+
+
+def await_commit(app: App, sealed: Record, talk: Talk) -> None:
+    """A client that goes away before it said commit has changed nothing."""
+    try:
+        talk.await_commit()
+    except HostError:
+        record.remove(app.paths, sealed)
+        files.remove_tree(app.paths.release(sealed.release))
+        raise
+
+
+def bring_live(app: App, request: Deploy, scene: Scene, sealed: Record) -> Result:
+    """From here on this side finishes alone."""
+    app.journal.write("begin", request.id, what="deploy", release=sealed.release, left=scene.slots.live)
+    color = scene.slots.idle
+    turn: Optional[Turn] = None
+    try:
+        agreed = reserve(app, request, scene)
+        candidate = Candidate(sealed, color, agreed.ports.of(color), app.paths)
+        turn = Turn(candidate, standby(app, scene), scene.agreed, agreed, request.id, fresh=True)
+        start_and_check(app, turn)
+        turn_traffic(app, turn)
+        watch_over(app, turn)
+    except (HostError, OSError) as problem:
+        error = as_host_error(problem)
+        if not isinstance(error, NeedsHuman):
+            record.mark(app.paths, sealed, "turned_back" if error.code == "turned_back" else "refused")
+        app.journal.write("end", request.id, outcome=error.code, release=sealed.release)
+        raise error.about(sealed.release, color, scene.slots.live_release) from None
+    record.mark(app.paths, sealed, "good")
+    keep_or_stop_previous(app, turn)
+    prune.prune(app, request.spec.keep.releases)
+    app.journal.write("end", request.id, outcome="live", release=sealed.release, color=color)
+    return told(app, "live", sealed.release)
+
+
+def reserve(app: App, request: Deploy, scene: Scene) -> Agreement:
+    """Settle on ports and names with the other apps looked at once more, so that two new apps never get the same.
+
+    The names of an app that is known already change only with its route, after the new color is healthy.
+    """
+    with switch.shared(app, "reserve ports"):
+        wanted = agreement.propose(app.host.paths, request.spec, scene.slots.idle)
+        kept = wanted if scene.agreed is None else agreement.with_site(wanted, scene.agreed.site)
+        if kept != scene.agreed:
+            agreement.save(app.paths, kept)
+    return wanted
+
+
+def told(app: App, outcome: "str", name: Optional[str]) -> Result:
+    """The result, read from the links as they are now."""
+    slots, records, agreed = slot.look(app.paths), record.load(app.paths), agreement.load(app.paths)
+    previous = record.good_before(records, slots.live_release, app.paths)
+    url = app.host.proxy.url(agreed.site) if agreed else ""
+    color = slots.live
+    before = previous.release if previous else None
+    return Result("live" if outcome == "live" else "unchanged", name, color, before, url)

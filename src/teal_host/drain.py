@@ -1,0 +1,39 @@
+"""Before a color is reused: its last work must have ended.
+
+After a switch it gets no new request, but one that began before may still run, and a slow upload that nginx still buffers
+is not even a connection to it yet (reliability.md 0.1, 5). So "no connections" proves nothing; what proves it is a moment
+without any request in flight in nginx, or else the time `keep.drain_s` since the switch.
+"""
+
+import datetime
+import time
+
+from teal_host import proc
+from teal_host.agreement import Agreement
+from teal_host.app import App, Running
+from teal_host.wire.messages import Color
+
+_BETWEEN_S = 0.1
+_IDLE_POOL_S = 5.0  # nginx closes its own unused connections to a color after 4 s; only older ones are work
+
+
+def wait(app: App, color: Color, agreed: Agreement, drain_s: float, step: Running) -> None:
+    """Wait for the color's last work, at most so long after the switch; say what had to be cut."""
+    if app.host.supervisor.state(app.paths.color(color)).state != "running":
+        return
+    passed = _since_switch(app)
+    deadline = time.monotonic() + max(0.0, drain_s - passed)
+    while time.monotonic() < deadline and not app.host.proxy.quiet(agreed.site):
+        step.say(f"waiting for the last work of {color}")
+        time.sleep(_BETWEEN_S)
+    open_still = proc.connections(agreed.ports.of(color))
+    if open_still and _since_switch(app) > _IDLE_POOL_S:
+        app.warn(f"{open_still} connection(s) to {color} were still open after {drain_s:g} s and are cut")
+
+
+def _since_switch(app: App) -> float:
+    """Seconds since traffic was last turned. A clock that was set back counts as no time at all."""
+    last = app.journal.last_switch()
+    if last is None:
+        return float("inf")
+    return max(0.0, (datetime.datetime.now(datetime.timezone.utc) - last).total_seconds())

@@ -1,0 +1,90 @@
+"""Everything that can go wrong on this side, as a small tree.
+
+HostError                  every one becomes one Failure on the wire, never a traceback
+├── BadRequest             the values do not fit this server              → exit 3
+├── NotAllowed             this user may not                              → exit 4
+├── NotThere               no such app, or no such release                → exit 2
+├── Unhealthy              the new color is not healthy, traffic untouched → exit 6
+├── TurnedBack             switched, failed, turned back                  → exit 7
+├── Locked                 another command holds the lock                 → exit 8
+├── NeedsHuman             neither forward nor back is safe               → exit 10
+├── Aborted                the client went away before it said commit: nothing changed
+└── CannotRun              a program that Teal needs did not do its work  → exit 1
+"""
+
+from typing import Optional, Sequence
+
+from teal_host.wire.messages import Color, Failure, FailureCode
+
+
+class HostError(Exception):
+    """What failed, the evidence, and what to type next."""
+
+    code: FailureCode = "unexpected"
+
+    def __init__(self, message: str, evidence: Sequence[str] = (), hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.evidence = tuple(evidence)
+        self.hint = hint
+        self.release: Optional[str] = None
+        self.color: Optional[Color] = None
+        self.previous: Optional[str] = None
+
+    def about(self, release: Optional[str], color: Optional[Color], previous: Optional[str]) -> "HostError":
+        """Say of which release this is told; the first to know is believed."""
+        self.release = self.release or release
+        self.color = self.color or color
+        self.previous = self.previous or previous
+        return self
+
+    def failure(self) -> Failure:
+        return Failure(
+            self.code, self.message, self.evidence, self.hint, self.release, self.color, self.previous
+        )
+
+
+class BadRequest(HostError):
+    code: FailureCode = "config"
+
+
+class NotAllowed(HostError):
+    code: FailureCode = "not_allowed"
+
+
+class NotThere(HostError):
+    code: FailureCode = "not_there"
+
+
+class Unhealthy(HostError):
+    code: FailureCode = "unhealthy"
+
+
+class TurnedBack(HostError):
+    code: FailureCode = "turned_back"
+
+
+class Locked(HostError):
+    code: FailureCode = "locked"
+
+
+class NeedsHuman(HostError):
+    code: FailureCode = "needs_human"
+
+
+class Aborted(HostError):
+    code: FailureCode = "aborted"
+
+
+class CannotRun(HostError):
+    """A program that Teal needs ended badly or too late."""
+
+
+def as_host_error(error: Exception) -> HostError:
+    """What the system refused (a full disk, a lost file) in the same form as everything else."""
+    if isinstance(error, HostError):
+        return error
+    if isinstance(error, OSError):
+        where = f" ({error.filename})" if error.filename else ""
+        return CannotRun(f"the system says: {error.strerror or error}{where}")
+    return CannotRun(f"unexpected: {type(error).__name__}: {error}")

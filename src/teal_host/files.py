@@ -1,0 +1,162 @@
+"""The only place that changes files, and durably: beside, fsync, rename, fsync the directory.
+
+Each act has a name and is announced to `witness` before it is done; tests/crash kills this side at every one. What is
+acknowledged here survives a power cut (reliability.md 3.4): data first, then the name, then the directory.
+"""
+
+import contextlib
+import errno
+import os
+import shutil
+import stat
+from pathlib import Path
+from typing import BinaryIO, Callable, Iterator, Union
+
+witness: Callable[[str], None] = lambda act: None  # noqa: E731 - replaced by tests, called before each act
+
+
+def write(path: Path, content: Union[str, bytes], mode: int = 0o644) -> None:
+    """Replace the file as a whole: a reader sees the old or the new content, never a part."""
+    witness(f"write {path.name}")
+    beside = path.with_name(f".{path.name}.tmp")
+    data = content.encode() if isinstance(content, str) else content
+    with _created(beside, mode) as file:
+        file.write(data)
+    witness(f"rename {path.name}")
+    beside.rename(path)
+    sync_dir(path.parent)
+
+
+def append_line(path: Path, line: str, mode: int = 0o644) -> None:
+    """Add one line to a history. A line cut by a crash ends at the next one's line break."""
+    witness(f"append {path.name}")
+    fresh = not path.exists()
+    handle = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW, mode)
+    try:
+        size = os.fstat(handle).st_size
+        cut = size and os.pread(handle, 1, size - 1) != b"\n"
+        os.write(handle, ("\n" if cut else "").encode() + line.encode() + b"\n")
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+    if fresh:
+        sync_dir(path.parent)
+
+
+def turn_link(link: Path, target: str) -> None:
+    """Point the link at `target` in one rename: it points somewhere at every moment. The switch is this act."""
+    witness(f"prepare link {link.name}")
+    beside = link.with_name(f".{link.name}.tmp")
+    with contextlib.suppress(FileNotFoundError):
+        beside.unlink()
+    beside.symlink_to(target)
+    witness(f"turn link {link.name}")
+    beside.rename(link)
+    sync_dir(link.parent)
+
+
+def make_dir(path: Path, mode: int = 0o755) -> None:
+    """The directory and those above it; what exists stays as it is."""
+    if path.is_dir():
+        return
+    make_dir(path.parent)
+    witness(f"make directory {path.name}")
+    with contextlib.suppress(FileExistsError):
+        path.mkdir(mode)
+        path.chmod(mode)
+        sync_dir(path.parent)
+
+
+def move(source: Path, target: Path) -> None:
+    """Give a complete thing its final name."""
+    witness(f"move {target.name}")
+    source.rename(target)
+    sync_dir(target.parent)
+
+
+def remove(path: Path) -> None:
+    """Remove a file or link; it may be gone already."""
+    if not os.path.lexists(path):
+        return
+    witness(f"remove {path.name}")
+    with contextlib.suppress(FileNotFoundError):
+        path.unlink()
+    sync_dir(path.parent)
+
+
+def remove_tree(path: Path) -> None:
+    """Remove a directory and all in it, also what was sealed; it may be gone already. Follows no link."""
+    if not os.path.lexists(path):
+        return
+    witness(f"remove tree {path.name}")
+    _unseal(path)
+    shutil.rmtree(path)
+    sync_dir(path.parent)
+
+
+def remove_if_empty(path: Path) -> None:
+    try:
+        path.rmdir()
+    except OSError as error:
+        if error.errno not in (errno.ENOTEMPTY, errno.ENOENT, errno.EEXIST):
+            raise
+
+
+@contextlib.contextmanager
+def new_file(path: Path, executable: bool) -> Iterator[BinaryIO]:
+    """A file of a release that must not exist yet: read-only once written, on the disk once closed."""
+    with _created(path, 0o555 if executable else 0o444, exclusive=True) as file:
+        yield file
+
+
+def seal_dirs(top: Path) -> None:
+    """Make every directory of a release read-only and durable, from the leaves upward."""
+    witness(f"seal {top.name}")
+    for folder, _, _ in os.walk(top, topdown=False):
+        os.chmod(folder, 0o555)  # noqa: PTH101
+        sync_dir(Path(folder))
+
+
+def open_log(path: Path) -> int:
+    """A descriptor to which a program's output is appended; the caller closes it."""
+    witness(f"open log {path.name}")
+    return os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+
+
+def open_lock(path: Path) -> int:
+    """A descriptor for flock(2). Not announced: taking a lock changes nothing that is kept."""
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o644)
+
+
+def note_holder(lock: int, note: str) -> None:
+    """Say in the lock file who holds it; a courtesy, so not synced."""
+    os.ftruncate(lock, 0)
+    os.pwrite(lock, note.encode(), 0)
+
+
+def sync_dir(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+@contextlib.contextmanager
+def _created(path: Path, mode: int, exclusive: bool = False) -> Iterator[BinaryIO]:
+    flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | (os.O_EXCL if exclusive else os.O_TRUNC)
+    handle = os.open(path, flags, mode)
+    with os.fdopen(handle, "wb") as file:
+        os.fchmod(handle, mode)  # whatever the umask is
+        yield file
+        file.flush()
+        os.fsync(handle)
+
+
+def _unseal(top: Path) -> None:
+    """Removing needs a writable parent, also for an ordinary user."""
+    if top.is_symlink() or not top.is_dir():
+        return
+    for folder, _, _ in os.walk(top):
+        with contextlib.suppress(PermissionError):
+            os.chmod(folder, stat.S_IRWXU)  # noqa: PTH101

@@ -1,0 +1,163 @@
+"""Ask the app itself whether it is well, and name what is wrong as what it is.
+
+An answer counts only when the socket that gave it belongs to the process that was started: 200 from somebody else's
+program on the same port is the oldest way to switch to nothing.
+"""
+
+import time
+from dataclasses import dataclass
+from typing import List, Tuple
+
+from teal_host import proc
+from teal_host.app import App, Running
+from teal_host.ask import Answer, NoAnswer, Question, ask, json_differs
+from teal_host.candidate import HERE, Candidate, log_path
+from teal_host.errors import Unhealthy
+from teal_host.supervisors.base import ProcessState
+
+_BETWEEN_S = 0.1  # between attempts
+_ANSWER_WITHIN_S = 5.0
+_LOG_LINES = 15
+_EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104 - looked for, not listened on
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What one look found. `hopeless`: waiting longer cannot help."""
+
+    well: bool
+    says: str
+    hopeless: bool = False
+    answer: str = ""
+
+
+def until_healthy(app: App, candidate: Candidate, step: Running) -> None:
+    """Ask until it answered well so often in a row. Raises Unhealthy: at once when hopeless, else at the deadline."""
+    health = candidate.spec.health
+    deadline = time.monotonic() + health.deadline_s
+    seen: List[Finding] = []
+    while not _enough(seen, health.successes):
+        left = deadline - time.monotonic()
+        if left <= 0 or (seen and seen[-1].hopeless):
+            raise unhealthy(candidate, seen, f"after {health.deadline_s:g} s")
+        seen.append(look(app, candidate, min(left, _ANSWER_WITHIN_S)))
+        step.say(_progress(seen, health.successes))
+        time.sleep(0 if seen[-1].hopeless else min(_BETWEEN_S, max(0.0, left)))
+    _warn_if_open_to_all(app, candidate)
+
+
+def look(app: App, candidate: Candidate, timeout_s: float) -> Finding:
+    """One look: the process, its socket, its answer."""
+    state = app.host.supervisor.state(candidate.place)
+    if state.state != "running":
+        return Finding(False, f"the program is not running: {state.end or 'it was stopped'}", hopeless=True)
+    listening = proc.listeners(candidate.port)
+    ours = proc.sockets_of(app.host.supervisor.pids(candidate.place))
+    if not listening:
+        return Finding(False, f"nothing listens on port {candidate.port}{_elsewhere(ours)}")
+    foreign = [socket for socket in listening if socket.inode not in ours]
+    if foreign and _still_there(foreign[0]):
+        return _foreign(candidate, foreign[0], state)
+    return _asked(candidate, timeout_s)
+
+
+def refuse_taken_port(candidate: Candidate) -> None:
+    """Before the start: somebody else on the port would answer in the program's place. Raises Unhealthy."""
+    for socket in proc.listeners(candidate.port):
+        holder = proc.describe_holder(socket.inode)
+        raise Unhealthy(
+            f"port {candidate.port} of {candidate.color} is taken by {holder}",
+            hint="end that process, or choose other [run] ports",
+        ).about(candidate.release, candidate.color, None)
+
+
+def unhealthy(candidate: Candidate, seen: List[Finding], when: str) -> Unhealthy:
+    """The last finding, with the attempts, the answer's beginning and the program's last lines."""
+    last = seen[-1] if seen else Finding(False, "it was not asked even once")
+    good = sum(finding.well for finding in seen)
+    says = last.says
+    if good:
+        says = f"it flaps: well in {good} of {len(seen)} attempts, never {candidate.spec.health.successes} in a row"
+        says += "" if last.well else f"; last: {last.says}"
+    head = f"{candidate.release} on {candidate.color} is not healthy{'' if last.hopeless else ' ' + when}: {says}"
+    hint = f"see: teal logs --color {candidate.color}"
+    return Unhealthy(head, _evidence(candidate, seen), hint)
+
+
+def recent_output(candidate: Candidate, lines: int = _LOG_LINES) -> List[str]:
+    """The program's last lines."""
+    path = log_path(candidate.paths, candidate.color, candidate.release)
+    try:
+        with path.open("rb") as file:
+            file.seek(max(0, path.stat().st_size - 64 * 1024))
+            return file.read().decode(errors="replace").splitlines()[-lines:]
+    except OSError:
+        return []
+
+
+def _asked(candidate: Candidate, timeout_s: float) -> Finding:
+    health = candidate.spec.health
+    question = Question(
+        (HERE, candidate.port), candidate.filled(health.path), candidate.spec.site.host, (), timeout_s
+    )
+    try:
+        answer = ask(question)
+    except NoAnswer as none:
+        return Finding(False, f"{question.path}: {none}")
+    wrong = _wrong(answer, health.status, candidate, question.path)
+    return Finding(not wrong, wrong or f"{question.path} answers {answer.status}", answer=answer.beginning)
+
+
+def _wrong(answer: Answer, status: int, candidate: Candidate, path: str) -> str:
+    if answer.status != status and 300 <= answer.status < 400:
+        where = answer.headers.get("location", "?")[:100]
+        return f"{path} redirects to {where} ({answer.status}); Teal follows no redirect"
+    if answer.status != status:
+        return f"{path} answers {answer.status}, expected {status}"
+    differs = json_differs(answer.body, candidate.filled(candidate.spec.health.json))
+    return f"{path} answers {status}, but {differs}" if differs else ""
+
+
+def _foreign(candidate: Candidate, socket: proc.Socket, state: ProcessState) -> Finding:
+    holder = proc.describe_holder(socket.inode)
+    text = f"port {candidate.port} is held by {holder}, not by the program that was started (process {state.pid})"
+    return Finding(False, text, hopeless=True)
+
+
+def _still_there(socket: proc.Socket) -> bool:
+    """A socket that was just closed or handed over is nobody's; look twice before accusing."""
+    return any(again.inode == socket.inode for again in proc.listeners(socket.port))
+
+
+def _elsewhere(ours: "set[int]") -> str:
+    ports = sorted({socket.port for socket in proc.listeners() if socket.inode in ours})
+    return f"; the program listens on {', '.join(map(str, ports))} instead" if ports else ""
+
+
+def _enough(seen: List[Finding], successes: int) -> bool:
+    return len(seen) >= successes and all(finding.well for finding in seen[-successes:])
+
+
+def _progress(seen: List[Finding], successes: int) -> str:
+    row = 0
+    for finding in reversed(seen):
+        if not finding.well:
+            break
+        row += 1
+    return f"{row} of {successes} well" if row else seen[-1].says
+
+
+def _evidence(candidate: Candidate, seen: List[Finding]) -> Tuple[str, ...]:
+    attempts = f"attempts: {len(seen)}, well: {sum(finding.well for finding in seen)}"
+    answers = [f"answer begins: {finding.answer}" for finding in seen[-1:] if finding.answer]
+    output = [f"│ {line}" for line in recent_output(candidate)]
+    said = ["the program's last lines:", *output] if output else ["the program wrote nothing"]
+    return tuple([attempts, *answers, *said])
+
+
+def _warn_if_open_to_all(app: App, candidate: Candidate) -> None:
+    if any(socket.address in _EVERYWHERE for socket in proc.listeners(candidate.port)):
+        app.warn(
+            f"{candidate.color} listens on all addresses of this machine, so port {candidate.port} may be reached "
+            "without nginx; listen on HOST (127.0.0.1)"
+        )

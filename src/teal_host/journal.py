@@ -1,0 +1,79 @@
+"""The append-only history of one app, one JSON object a line. It is intent: where it and the link differ, the link is right.
+
+A story begins with `begin` and ends with `end`; a `begin` without its `end` was interrupted, and `recover` looks after it.
+"""
+
+import contextlib
+import datetime
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Dict, List, Optional
+
+from teal_host import files
+
+
+@dataclass(frozen=True)
+class Journal:
+    path: Path
+
+    def write(self, act: str, story: str, **facts: Any) -> None:
+        """Add what is about to happen, or how it ended; on the disk when this returns."""
+        line = {"at": now(), "act": act, "id": story, **facts}
+        files.append_line(self.path, json.dumps(line, ensure_ascii=False))
+
+    def lines(self) -> List[Dict[str, Any]]:
+        """All that can be read; a line that a crash cut is left out."""
+        found = []
+        with contextlib.suppress(FileNotFoundError):
+            for line in self.path.read_bytes().splitlines():
+                with contextlib.suppress(ValueError):
+                    entry = json.loads(line)
+                    found += [entry] if isinstance(entry, dict) else []
+        return found
+
+    def unfinished(self) -> Optional["Unfinished"]:
+        """The last story, if it did not come to its end."""
+        story: List[Dict[str, Any]] = []
+        for line in self.lines():
+            if line.get("act") == "begin":
+                story = [line]
+            elif line.get("act") == "end":
+                story = []
+            elif story:
+                story.append(line)
+        return _unfinished(story) if story else None
+
+    def last_switch(self) -> Optional[datetime.datetime]:
+        """When traffic was last turned, in UTC."""
+        for line in reversed(self.lines()):
+            if line.get("act") == "switched":
+                with contextlib.suppress(KeyError, ValueError, TypeError):
+                    return datetime.datetime.fromisoformat(line["at"])
+        return None
+
+
+@dataclass(frozen=True)
+class Unfinished:
+    """A story that was interrupted: which, of which release, on which color, and whether that color was started."""
+
+    id: str
+    release: Optional[str]
+    color: Optional[str]
+    started: bool
+
+
+def now() -> str:
+    return datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="milliseconds")
+
+
+def _unfinished(story: List[Dict[str, Any]]) -> Unfinished:
+    facts: Dict[str, Any] = {}
+    for line in story:
+        facts.update(line)
+    return Unfinished(
+        str(facts.get("id")),
+        facts.get("release"),
+        facts.get("color"),
+        any(x.get("act") == "start" for x in story),
+    )

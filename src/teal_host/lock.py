@@ -1,0 +1,70 @@
+"""One command at a time changes an app. flock(2), so a lock dies with its holder and is never stale."""
+
+import contextlib
+import fcntl
+import json
+import os
+import time
+from pathlib import Path
+from typing import Iterator, Optional
+
+from teal_host import files
+from teal_host.errors import Locked
+from teal_host.journal import now
+from teal_host.wire.messages import Origin
+
+_LOOK_EVERY_S = 0.1
+
+
+@contextlib.contextmanager
+def held(path: Path, what: str, origin: Origin, wait_s: float) -> Iterator[None]:
+    """Hold the lock; wait at most so many seconds for it. Raises Locked with who has it, since when, doing what."""
+    files.make_dir(path.parent)
+    lock = _take(path, wait_s)
+    try:
+        note = {
+            "who": origin.who,
+            "machine": origin.machine,
+            "what": what,
+            "since": now(),
+            "pid": os.getpid(),
+        }
+        files.note_holder(lock, json.dumps(note, ensure_ascii=False))
+        yield
+    finally:
+        os.close(lock)
+
+
+def _take(path: Path, wait_s: float) -> int:
+    deadline = time.monotonic() + wait_s
+    while True:
+        lock = _try(path)
+        if lock is not None:
+            return lock
+        if time.monotonic() >= deadline:
+            raise Locked(_holder(path), hint="wait for it, or use --wait SECONDS")
+        time.sleep(_LOOK_EVERY_S)
+
+
+def _try(path: Path) -> Optional[int]:
+    """The locked descriptor, or None. The file may have been removed by a destroy while we waited for it."""
+    files.make_dir(path.parent)
+    lock = files.open_lock(path)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if os.fstat(lock).st_ino == path.stat().st_ino:
+            return lock
+    except (BlockingIOError, FileNotFoundError):
+        pass
+    os.close(lock)
+    return None
+
+
+def _holder(path: Path) -> str:
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+        note = json.loads(path.read_text())
+        return (
+            f"{note['who']}@{note['machine']} is at work here since {note['since']}: "
+            f"{note['what']} (process {note['pid']})"
+        )
+    return "another command is at work here"

@@ -1,0 +1,141 @@
+"""What the kernel says of processes and sockets, read from /proc. Looks only."""
+
+import contextlib
+import os
+import socket
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Dict, Iterator, List, Optional, Set
+
+_PROC = Path("/proc")
+_LISTEN, _ESTABLISHED = "0A", "01"
+
+
+@dataclass(frozen=True)
+class Life:
+    """One process, told apart from a later one with the same number by its start and the boot."""
+
+    pid: int
+    ticks: int
+    boot: str
+
+
+@dataclass(frozen=True)
+class Socket:
+    address: str
+    port: int
+    inode: int
+
+
+def life(pid: int) -> Optional[Life]:
+    """The process that has this number now, or None. A zombie is none: it serves nobody."""
+    try:
+        text = (_PROC / str(pid) / "stat").read_text(errors="replace")
+    except OSError:
+        return None
+    fields = text[text.rindex(")") + 2 :].split()
+    return None if fields[0] in ("Z", "X") else Life(pid, int(fields[19]), boot_id())
+
+
+def boot_id() -> str:
+    return (_PROC / "sys/kernel/random/boot_id").read_text().strip()
+
+
+def with_env(assignment: str) -> Set[int]:
+    """All living processes that were started with NAME=value in their environment, children included."""
+    wanted = assignment.encode()
+    found = set()
+    for pid in _pids():
+        with contextlib.suppress(OSError):
+            if wanted in (_PROC / str(pid) / "environ").read_bytes().split(b"\0"):
+                found.add(pid)
+    return {pid for pid in found if life(pid)}
+
+
+def session(leader: int) -> Set[int]:
+    """All living processes of one session (setsid)."""
+    return {pid for pid in _pids() if _session_of(pid) == leader and life(pid)}
+
+
+def name_of(pid: int) -> str:
+    """What a person calls the process: its executable, else its own word for itself."""
+    with contextlib.suppress(OSError):
+        return (_PROC / str(pid) / "exe").readlink().name
+    with contextlib.suppress(OSError):
+        return (_PROC / str(pid) / "comm").read_text().strip()
+    return "unknown"
+
+
+def command_line(pid: int) -> List[str]:
+    with contextlib.suppress(OSError):
+        return (_PROC / str(pid) / "cmdline").read_bytes().decode(errors="replace").split("\0")
+    return []
+
+
+def listeners(port: Optional[int] = None) -> List[Socket]:
+    """All listening TCP sockets of this network namespace, or those on one port."""
+    rows = [row for state, row in _sockets() if state == _LISTEN]
+    return [row for row in rows if port is None or row.port == port]
+
+
+def connections(port: int) -> int:
+    """How many connections are established to this local port."""
+    return sum(1 for state, row in _sockets() if state == _ESTABLISHED and row.port == port)
+
+
+def sockets_of(pids: Set[int]) -> Set[int]:
+    """The inodes of all sockets that these processes hold."""
+    return {inode for pid in pids for inode in _inodes(pid)}
+
+
+def describe_holder(inode: int) -> str:
+    """Who holds this socket, for a person."""
+    pid = holder(inode)
+    return f"{name_of(pid)} (process {pid})" if pid else "a process of another user"
+
+
+def holder(inode: int) -> Optional[int]:
+    """A process that holds this socket, if we may see it."""
+    return next((pid for pid in _pids() if inode in set(_inodes(pid))), None)
+
+
+def _pids() -> Iterator[int]:
+    return (int(name) for name in os.listdir(_PROC) if name.isdigit())  # noqa: PTH208
+
+
+def _session_of(pid: int) -> Optional[int]:
+    with contextlib.suppress(OSError):
+        return os.getsid(pid)
+    return None
+
+
+def _inodes(pid: int) -> Iterator[int]:
+    with contextlib.suppress(OSError):
+        for descriptor in os.scandir(_PROC / str(pid) / "fd"):
+            with contextlib.suppress(OSError):
+                target = os.readlink(descriptor.path)  # noqa: PTH115
+                if target.startswith("socket:["):
+                    yield int(target[8:-1])
+
+
+def _sockets() -> "Iterator[tuple[str, Socket]]":
+    """The state and the local end of every TCP socket."""
+    for table in ("tcp", "tcp6"):
+        with contextlib.suppress(OSError):
+            for line in (_PROC / "net" / table).read_text().splitlines()[1:]:
+                fields = line.split()
+                address, port = fields[1].split(":")
+                yield fields[3], Socket(_address(address), int(port, 16), int(fields[9]))
+
+
+_KNOWN: Dict[str, str] = {}
+
+
+def _address(text: str) -> str:
+    """The kernel writes addresses as words in the machine's own byte order."""
+    if text not in _KNOWN:
+        words = [int(text[start : start + 8], 16) for start in range(0, len(text), 8)]
+        family = socket.AF_INET if len(words) == 1 else socket.AF_INET6
+        _KNOWN[text] = socket.inet_ntop(family, struct.pack(f"={len(words)}I", *words))
+    return _KNOWN[text]

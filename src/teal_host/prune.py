@@ -1,0 +1,51 @@
+"""Which releases may go, and their removal. Never fails a deploy."""
+
+from dataclasses import dataclass
+from typing import List, Set, Tuple
+
+from teal_host import candidate, files, record, slot
+from teal_host.app import App
+from teal_host.paths import AppPaths
+from teal_host.record import Record
+
+_RECORDS_KEPT = 200
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The names of releases whose files go, and of those of which also the record goes."""
+
+    files: Tuple[str, ...]
+    records: Tuple[str, ...]
+
+
+def plan(records: List[Record], stored: Set[str], keep: int, in_use: Set[str]) -> Plan:
+    """Keep so many good releases and whatever a color holds. What was refused or turned back does not count and goes."""
+    good = [entry.release for entry in records if entry.outcome == "good" and entry.release in stored]
+    kept = set(good[-keep:]) | in_use
+    old = {entry.release for entry in records[:-_RECORDS_KEPT]} - kept
+    return Plan(tuple(sorted(stored - kept)), tuple(sorted(old)))
+
+
+def prune(app: App, keep: int) -> None:
+    """Remove what the plan says; a failure is said and nothing more."""
+    records = record.load(app.paths)
+    in_use = {release for release in slot.look(app.paths).releases.values() if release}
+    chosen = plan(records, _stored(app.paths), keep, in_use)
+    try:
+        for release in chosen.files:
+            _remove_files(app.paths, release)
+        for release in chosen.records:
+            files.remove(app.paths.records / f"{release}.json")
+    except OSError as error:
+        app.warn(f"old releases could not be removed: {error}")
+
+
+def _stored(paths: AppPaths) -> Set[str]:
+    return {path.name for path in paths.releases.iterdir() if not path.name.startswith(".")}
+
+
+def _remove_files(paths: AppPaths, release: str) -> None:
+    files.remove_tree(paths.release(release))
+    for color in slot.colors():
+        files.remove(candidate.log_path(paths, color, release))

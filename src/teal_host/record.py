@@ -1,0 +1,85 @@
+"""What is known of each release, also after its files are pruned: where it comes from, how to run it, how it ended."""
+
+import hashlib
+import json
+from dataclasses import dataclass, replace
+from typing import Dict, Iterator, List, Literal, Optional
+
+from teal_host import files
+from teal_host.paths import AppPaths
+from teal_host.wire import typed
+from teal_host.wire.app import AppSpec
+from teal_host.wire.frames import FrameError, parse_object
+from teal_host.wire.messages import Origin
+
+FORMAT = 1
+Outcome = Literal["pending", "good", "refused", "turned_back"]
+
+
+@dataclass(frozen=True)
+class Record:
+    """`env` names the version of the environment that the release ran with. `at` is when it was sealed, in UTC."""
+
+    release: str
+    seq: int
+    digest: str
+    bytes: int
+    at: str
+    origin: Origin
+    env: str
+    spec: AppSpec
+    outcome: Outcome = "pending"
+    format: int = FORMAT
+
+
+def load(paths: AppPaths) -> List[Record]:
+    """All readable records, oldest first. One that is damaged is left out: its release is not one to go back to."""
+    found = []
+    for path in paths.records.glob("*.json") if paths.records.is_dir() else ():
+        try:
+            found.append(typed.decode(Record, parse_object(path.read_bytes())))
+        except (OSError, FrameError, typed.Mistakes):
+            continue
+    return sorted(found, key=lambda record: record.seq)
+
+
+def save(paths: AppPaths, record: Record) -> None:
+    files.make_dir(paths.records)
+    text = json.dumps(typed.encode(record), ensure_ascii=False, indent=1)
+    files.write(paths.records / f"{record.release}.json", text, mode=0o600)
+
+
+def remove(paths: AppPaths, record: Record) -> None:
+    files.remove(paths.records / f"{record.release}.json")
+
+
+def mark(paths: AppPaths, record: Record, outcome: Outcome) -> Record:
+    """Write down how its deploy ended."""
+    marked = replace(record, outcome=outcome)
+    save(paths, marked)
+    return marked
+
+
+def env_version(env: Dict[str, str]) -> str:
+    """A short name for exactly this environment; the values cannot be read from it."""
+    return hashlib.sha256(json.dumps(env, sort_keys=True).encode()).hexdigest()[:8]
+
+
+def find(records: List[Record], release: Optional[str]) -> Optional[Record]:
+    return next((record for record in records if record.release == release), None)
+
+
+def good_before(records: List[Record], live: Optional[str], paths: AppPaths) -> Optional[Record]:
+    """Where `rollback` goes: the last good release before the live one, by sequence, that is still stored."""
+    here = find(records, live)
+    return next((r for r in reversed(list(stored_good(records, paths))) if here and r.seq < here.seq), None)
+
+
+def stored_good(records: List[Record], paths: AppPaths) -> Iterator[Record]:
+    return (r for r in records if r.outcome == "good" and paths.release(r.release).is_dir())
+
+
+def next_seq(paths: AppPaths, records: List[Record]) -> int:
+    """One more than any release that ever left a trace here."""
+    folders = [path.name for path in paths.releases.glob("[0-9]*-*")] if paths.releases.is_dir() else []
+    return 1 + max([int(name.split("-")[0]) for name in folders] + [record.seq for record in records] + [0])

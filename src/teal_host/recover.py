@@ -1,0 +1,81 @@
+"""Whatever was interrupted, the next command that changes an app cleans up first. The link is the truth, the journal intent.
+
+What was not switched is undone; what was switched stays if it is well, and is turned back, once, if only the other color is.
+"""
+
+from typing import Optional
+
+from teal_host import agreement, health, record, release, slot, switch
+from teal_host.agreement import Agreement
+from teal_host.app import App
+from teal_host.bring_live import STOP_GRACE_S
+from teal_host.candidate import Candidate
+from teal_host.errors import CannotRun
+from teal_host.journal import Unfinished
+from teal_host.record import Record
+from teal_host.slot import Slots
+from teal_host.wire.messages import Color, Note
+
+_ANSWER_WITHIN_S = 5.0
+
+
+def recover(app: App) -> None:
+    """Bounded: one look at each color, at most one turn. Does nothing when nothing was interrupted."""
+    release.remove_partial(app.paths)
+    story = app.journal.unfinished()
+    _refuse_unbegun(app, story)
+    if story is None:
+        return
+    slots = slot.look(app.paths)
+    interrupted = record.find(record.load(app.paths), story.release)
+    with app.step("recover") as step:
+        if interrupted is None or slots.live is None or slots.live_release != story.release:
+            step.detail = _undo(app, story, slots, interrupted)
+        else:
+            step.detail = _confirm(app, slots, interrupted, agreement.load(app.paths))
+    app.journal.write("end", story.id, outcome="recovered", release=story.release, detail=step.detail)
+    app.tell(Note("warning", f"an earlier command was interrupted: {step.detail}"))
+
+
+def _refuse_unbegun(app: App, story: Optional[Unfinished]) -> None:
+    """Releases that were sealed, and then their command was killed before it began with them."""
+    for entry in record.load(app.paths):
+        if entry.outcome == "pending" and (story is None or entry.release != story.release):
+            record.mark(app.paths, entry, "refused")
+
+
+def _undo(app: App, story: Unfinished, slots: Slots, interrupted: Optional[Record]) -> str:
+    """It was not switched: its process goes, and traffic is where it was."""
+    for color in slot.colors():
+        if story.started and color == story.color and color != slots.live:
+            app.host.supervisor.stop(app.paths.color(color), STOP_GRACE_S)
+    if slots.live is None:
+        switch.close_route(app)
+    if interrupted and interrupted.outcome == "pending":
+        record.mark(app.paths, interrupted, "refused")
+    return f"{story.release or 'it'} had not gone live and was undone"
+
+
+def _confirm(app: App, slots: Slots, interrupted: Record, agreed: Optional[Agreement]) -> str:
+    """It was switched: it stays if it is well, else the other color takes over if that one is."""
+    assert slots.live is not None  # noqa: S101 - the caller looked
+    if agreed is None or _well(app, slots.live, interrupted, agreed):
+        if interrupted.outcome == "pending":
+            record.mark(app.paths, interrupted, "good")
+        return f"{interrupted.release} had gone live and stays"
+    other = slots.idle
+    standby = record.find(record.load(app.paths), slots.releases[other])
+    if standby is None or not _well(app, other, standby, agreed):
+        return f"{interrupted.release} had gone live, is not well, and neither is any other"
+    switch.turn(app, other)
+    record.mark(app.paths, interrupted, "turned_back")
+    app.host.supervisor.stop(app.paths.color(slots.live), STOP_GRACE_S)
+    return f"{interrupted.release} had gone live but is not well: turned back to {standby.release}"
+
+
+def _well(app: App, color: Color, entry: Record, agreed: Agreement) -> bool:
+    candidate = Candidate(entry, color, agreed.ports.of(color), app.paths)
+    try:
+        return health.look(app, candidate, _ANSWER_WITHIN_S).well
+    except CannotRun:
+        return False

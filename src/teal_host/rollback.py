@@ -1,0 +1,86 @@
+"""The story of a rollback: the same switch, pointed at an older release. At once when that still runs."""
+
+from typing import Optional
+
+from teal_host import health, lock, record, recover
+from teal_host.app import App
+from teal_host.bring_live import Turn, keep_or_stop_previous, start_and_check, turn_traffic, watch_over
+from teal_host.candidate import Candidate
+from teal_host.deploy import Scene, live_is_well, look, standby, told
+from teal_host.errors import HostError, NeedsHuman, NotThere, as_host_error
+from teal_host.record import Record
+from teal_host.talk import Talk
+from teal_host.wire.messages import Result, Rollback
+
+
+def rollback(app: App, request: Rollback, talk: Talk) -> Result:
+    """Raises NotThere when there is nothing to go back to, and what a deploy raises."""
+    if not app.paths.home.is_dir():
+        raise NotThere(f"there is no app {app.name} here", hint="teal deploy")
+    with lock.held(app.paths.lock, "rollback", request.origin, request.wait_s):
+        recover.recover(app)
+        scene = look(app)
+        target = choose(app, request, scene)
+        talk.committed = True
+        if target.release == scene.slots.live_release and live_is_well(app, scene):
+            return told(app, "unchanged", target.release)
+        return turn_to(app, request, scene, target)
+
+
+def choose(app: App, request: Rollback, scene: Scene) -> Record:
+    """The named release, or the last good one before the live one, by sequence."""
+    if request.release is None:
+        found = record.good_before(scene.records, scene.slots.live_release, app.paths)
+        if found is None:
+            raise NotThere("there is no earlier good release to go back to", hint="see: teal releases")
+        return found
+    named = record.find(scene.records, request.release)
+    if named is None or not app.paths.release(named.release).is_dir():
+        raise NotThere(f"there is no release {request.release} here any more", hint="see: teal releases")
+    if named.outcome in ("refused", "turned_back"):
+        app.warn(
+            f"{named.release} was {named.outcome.replace('_', ' ')} when it was deployed; it is checked again"
+        )
+    return named
+
+
+def turn_to(app: App, request: Rollback, scene: Scene, target: Record) -> Result:
+    """If the target still runs and is well, only the link is turned; else it is started first, as in a deploy."""
+    running = _running(app, request, scene, target)
+    turn = running or _to_be_started(app, request, scene, target)
+    app.journal.write(
+        "begin", request.id, what="rollback", release=target.release, color=turn.candidate.color
+    )
+    try:
+        if running is None:
+            start_and_check(app, turn)
+        turn_traffic(app, turn)
+        if running is None:
+            watch_over(app, turn)
+    except (HostError, OSError) as problem:
+        error = as_host_error(problem)
+        app.journal.write("end", request.id, outcome=error.code, release=target.release)
+        raise error.about(target.release, turn.candidate.color, scene.slots.live_release) from None
+    record.mark(app.paths, target, "good")
+    keep_or_stop_previous(app, turn)
+    app.journal.write("end", request.id, outcome="live", release=target.release)
+    return told(app, "live", target.release)
+
+
+def _running(app: App, request: Rollback, scene: Scene, target: Record) -> Optional[Turn]:
+    """The turn to a standby that runs this release and is well."""
+    agreed, color = scene.agreed, scene.slots.idle
+    if agreed is None or scene.slots.live is None or scene.slots.releases[color] != target.release:
+        return None
+    candidate = Candidate(target, color, agreed.ports.of(color), app.paths)
+    if not health.look(app, candidate, 5.0).well:
+        return None
+    return Turn(candidate, standby(app, scene), agreed, agreed, request.id, fresh=False)
+
+
+def _to_be_started(app: App, request: Rollback, scene: Scene, target: Record) -> Turn:
+    if scene.agreed is None:
+        raise NeedsHuman(f"{app.paths.agreed} is missing", hint="teal deploy writes it anew")
+    color = scene.slots.idle
+    candidate = Candidate(target, color, scene.agreed.ports.of(color), app.paths)
+    return Turn(candidate, standby(app, scene), scene.agreed, scene.agreed, request.id, fresh=True)

@@ -1,0 +1,72 @@
+"""Look: who serves whom, what stands by, and which releases there are. Changes nothing and waits for nobody."""
+
+from typing import List, Optional
+
+from teal_host import agreement, record, slot
+from teal_host.agreement import Agreement
+from teal_host.app import App
+from teal_host.record import Record
+from teal_host.slot import Slots
+from teal_host.wire.messages import Color, ColorReport, ReleaseRow, ReleasesReport, StatusReport
+
+
+def status(app: App) -> StatusReport:
+    """What is true now: read from the links and the processes, never from the journal."""
+    slots, records, agreed = slot.look(app.paths), record.load(app.paths), agreement.load(app.paths)
+    reports = {color: _color(app, color, slots.releases[color], records) for color in slot.colors()}
+    previous = record.good_before(records, slots.live_release, app.paths)
+    return StatusReport(
+        app.name,
+        slots.live,
+        {str(color): report for color, report in reports.items()},
+        previous.release if previous else None,
+        app.host.proxy.url(agreed.site) if agreed else None,
+        tuple(_notes(app, slots, agreed)),
+    )
+
+
+def releases(app: App) -> ReleasesReport:
+    """Every release that is known, newest first."""
+    slots = slot.look(app.paths)
+    rows = [_row(app, entry, slots) for entry in record.load(app.paths)]
+    return ReleasesReport(app.name, tuple(reversed(rows)))
+
+
+def _color(app: App, color: Color, release: Optional[str], records: List[Record]) -> ColorReport:
+    agreed = agreement.load(app.paths)
+    port = agreed.ports.of(color) if agreed else None
+    if release is None:
+        return ColorReport(None, port, "empty")
+    found = app.host.supervisor.state(app.paths.color(color))
+    entry = record.find(records, release)
+    failed = entry is not None and entry.outcome in ("refused", "turned_back")
+    state = "failed" if found.state == "stopped" and failed else found.state
+    return ColorReport(release, port, state, found.pid, found.since)
+
+
+def _notes(app: App, slots: Slots, agreed: Optional[Agreement]) -> List[str]:
+    """What a person should know beyond the picture."""
+    notes = []
+    if slots.live and app.host.supervisor.state(app.paths.color(slots.live)).state != "running":
+        notes.append(f"{slots.live} is live but does not run: teal deploy, or teal rollback")
+    if slots.live and agreed and not app.host.proxy.serves(agreed.route(app.paths)):
+        notes.append("nginx does not serve this app: teal deploy makes it")
+    if app.journal.unfinished():
+        notes.append("a command is at work, or was interrupted; the next one cleans up")
+    return notes
+
+
+def _row(app: App, entry: Record, slots: Slots) -> ReleaseRow:
+    return ReleaseRow(
+        entry.release,
+        entry.seq,
+        entry.digest,
+        entry.bytes,
+        entry.at,
+        entry.outcome,
+        entry.origin,
+        entry.env,
+        slots.color_of(entry.release),
+        entry.release == slots.live_release,
+        app.paths.release(entry.release).is_dir(),
+    )

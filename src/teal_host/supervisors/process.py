@@ -1,0 +1,136 @@
+"""A plain process in a session of its own: for `target = "local"`, without root and without systemd.
+
+What systemd knows by its cgroup, this knows by a mark in the environment: every process that was started as a color
+carries TEAL_SLOT, and so do its children. So nothing is lost from sight, not even a process whose starter was killed
+before it could write down the number.
+"""
+
+import contextlib
+import datetime
+import json
+import os
+import signal
+import subprocess  # noqa: S404 - for the type of what `run` started
+import time
+from dataclasses import asdict
+from typing import Dict, Optional, Set
+
+from teal_host import files, proc, run
+from teal_host.errors import CannotRun
+from teal_host.paths import ColorPaths
+from teal_host.proc import Life
+from teal_host.run import Program
+from teal_host.supervisors.base import ProcessState
+
+_LOOK_EVERY_S = 0.02
+
+
+class PlainProcesses:
+    """A Supervisor. Remembers the processes that it started itself, because only their parent learns how they end."""
+
+    def __init__(self) -> None:
+        self._started: Dict[int, "subprocess.Popen[bytes]"] = {}
+
+    def start(self, color: ColorPaths, program: Program) -> None:
+        self._end_strays(color)
+        marked = Program(program.argv, {**program.env, **_mark(color)}, program.cwd, program.log)
+        try:
+            child = run.spawn(marked)
+        except OSError as error:
+            raise CannotRun(f"{program.argv[0]} cannot be started: {error.strerror}") from None
+        self._started[child.pid] = child
+        _write_down(color, child.pid)
+
+    def stop(self, color: ColorPaths, grace_s: float) -> None:
+        main = _written(color)
+        if main and proc.life(main.pid) == main:
+            self._signal(color, main.pid, signal.SIGTERM)
+            self._wait(lambda: proc.life(main.pid) == main, grace_s)
+        self._end_strays(color)
+        files.remove(color.process)
+
+    def state(self, color: ColorPaths) -> ProcessState:
+        main = _written(color)
+        if main is None:
+            return ProcessState("stopped")
+        self._reap()
+        since = _since(color)
+        if proc.life(main.pid) == main:
+            return ProcessState("running", main.pid, since)
+        return ProcessState("failed", None, since, self._end_of(main.pid))
+
+    def pids(self, color: ColorPaths) -> Set[int]:
+        return proc.with_env(_assignment(color))
+
+    def _end_strays(self, color: ColorPaths) -> None:
+        """Whatever still carries the mark: children that stayed, or a process whose starter was killed."""
+        for _ in range(50):  # a process that forks while it is being ended has that many chances
+            left = self.pids(color)
+            if not left:
+                return
+            for pid in left:
+                self._signal(color, pid, signal.SIGKILL)
+            self._wait(lambda left=left: bool(left & self.pids(color)), 2.0)
+        raise CannotRun(f"processes of {color.app} {color.color} do not end: {sorted(self.pids(color))}")
+
+    def _signal(self, color: ColorPaths, pid: int, number: signal.Signals) -> None:
+        """Signal it only if it is still ours: the number is held by a pidfd while the mark is looked at again."""
+        with contextlib.suppress(ProcessLookupError):
+            held = os.pidfd_open(pid)
+            try:
+                if pid in self.pids(color):
+                    run.send_signal(pid, number, held)
+            finally:
+                os.close(held)
+
+    def _wait(self, still: "object", seconds: float) -> None:
+        deadline = time.monotonic() + seconds
+        while still() and time.monotonic() < deadline:  # type: ignore[operator]
+            self._reap()
+            time.sleep(_LOOK_EVERY_S)
+
+    def _reap(self) -> None:
+        for child in self._started.values():
+            child.poll()
+
+    def _end_of(self, pid: int) -> str:
+        child = self._started.get(pid)
+        if child is None or child.returncode is None:
+            return "it ended; how is not known"
+        return _end(child.returncode)
+
+
+def _end(code: int) -> str:
+    if code >= 0:
+        return f"it exited with code {code}"
+    with contextlib.suppress(ValueError):
+        return f"it was ended by {signal.Signals(-code).name}"
+    return f"it was ended by signal {-code}"
+
+
+def _mark(color: ColorPaths) -> Dict[str, str]:
+    name, value = _assignment(color).split("=", 1)
+    return {name: value}
+
+
+def _assignment(color: ColorPaths) -> str:
+    return f"TEAL_SLOT={color.home}"
+
+
+def _write_down(color: ColorPaths, pid: int) -> None:
+    now = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
+    alive = proc.life(pid) or Life(pid, -1, proc.boot_id())  # it may have ended already
+    files.write(color.process, json.dumps({"format": 1, "since": now, **asdict(alive)}))
+
+
+def _written(color: ColorPaths) -> Optional[Life]:
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+        found = json.loads(color.process.read_text())
+        return Life(int(found["pid"]), int(found["ticks"]), str(found["boot"]))
+    return None
+
+
+def _since(color: ColorPaths) -> Optional[str]:
+    with contextlib.suppress(OSError, ValueError, KeyError):
+        return str(json.loads(color.process.read_text())["since"])
+    return None

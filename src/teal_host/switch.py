@@ -1,0 +1,103 @@
+"""Turn the traffic: one rename of the link that nginx asks at every request, proved by a question through nginx.
+
+No reload: a reload closes idle keep-alive connections, and a client that is just sending loses its request (design.md 4).
+"""
+
+import time
+from typing import ContextManager, Optional
+
+from teal_host import agreement, files, lock, slot
+from teal_host.agreement import Agreement
+from teal_host.app import App
+from teal_host.ask import NoAnswer, Question, ask, json_differs
+from teal_host.candidate import Candidate
+from teal_host.errors import HostError, NeedsHuman
+from teal_host.proxies.base import ANSWERED_HEADER, PROBE_HEADER
+from teal_host.wire.messages import Color, Origin
+
+_PROVED_WITHIN_S = 5.0
+_BETWEEN_S = 0.05
+_SHARED_WAIT_S = 60.0  # for another app's change of what apps share
+
+
+class NotProved(HostError):
+    """nginx does not show the new color, or not as it should answer."""
+
+
+def open_route(app: App, agreed: Agreement) -> None:
+    """Make nginx know both colors and the names. An ordinary deploy changes nothing here and reloads nothing."""
+    with shared(app, "open the route"):
+        if agreement.load(app.paths) != agreed:
+            agreement.save(app.paths, agreed)
+        app.host.proxy.put(agreed.route(app.paths), agreement.neighbors(app.host.paths, app.name))
+
+
+def close_route(app: App) -> None:
+    with shared(app, "close the route"):
+        app.host.proxy.take(app.name, agreement.neighbors(app.host.paths, app.name))
+
+
+def turn(app: App, color: Color) -> None:
+    """The switch itself. The next request on every connection sees it."""
+    files.turn_link(app.paths.live, color)
+
+
+def prove(app: App, candidate: Candidate, agreed: Agreement) -> str:
+    """Ask through nginx until the candidate answers as it should. Raises NotProved after 5 s."""
+    deadline = time.monotonic() + _PROVED_WITHIN_S
+    while True:
+        wrong = _look(app, candidate, agreed)
+        if wrong is None:
+            return f"through {app.host.proxy.url(agreed.site)}"
+        if time.monotonic() > deadline:
+            raise NotProved(wrong)
+        time.sleep(_BETWEEN_S)
+
+
+def undo(app: App, before: Optional[Color], was_agreed: Optional[Agreement]) -> None:
+    """As it was: the link back first, because it is what serves; then the route."""
+    if before is None:
+        close_route(app)
+        files.remove(app.paths.live)
+        return
+    turn(app, before)
+    if was_agreed is not None:
+        open_route(app, was_agreed)
+
+
+def shared(app: App, what: str) -> ContextManager[None]:
+    """Hold what all apps of this host share: the ports and nginx."""
+    return lock.held(app.host.paths.lock, f"{what} of {app.name}", Origin(), _SHARED_WAIT_S)
+
+
+def link_is_true(app: App) -> None:
+    """Before anything is changed: refuse to work on links that nobody understands. Raises NeedsHuman."""
+    slots = slot.look(app.paths)
+    if slots.live and not slots.live_release:
+        raise NeedsHuman(
+            f"{app.paths.live} points to {slots.live}, which holds no release",
+            hint=f"point it to the color that runs, or remove it to start anew: rm {app.paths.live}",
+        )
+
+
+def _look(app: App, candidate: Candidate, agreed: Agreement) -> Optional[str]:
+    """What is wrong with the answer through nginx, or None."""
+    verify, health = candidate.spec.verify, candidate.spec.health
+    wanted = verify if verify.path else health
+    path = candidate.filled(verify.path or health.path)
+    address = app.host.proxy.address(agreed.site)
+    try:
+        answer = ask(
+            Question(address, path, agreed.site.host, ((PROBE_HEADER, agreed.token),), _PROVED_WITHIN_S)
+        )
+    except NoAnswer as none:
+        return f"nginx at {address[0]}:{address[1]}: {none}"
+    answered_by = answer.headers.get(ANSWERED_HEADER.lower(), "")
+    if not answered_by.endswith(f":{candidate.port}"):
+        return (
+            f"nginx asked {answered_by or 'some other site'}, not {candidate.color} on port {candidate.port}"
+        )
+    if answer.status != wanted.status:
+        return f"through nginx {path} answers {answer.status}, expected {wanted.status}"
+    differs = json_differs(answer.body, candidate.filled(wanted.json))
+    return f"through nginx {path} answers, but {differs}" if differs else None

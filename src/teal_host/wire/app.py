@@ -1,0 +1,130 @@
+"""What an app is, as both sides agree on it: the sections of teal.toml that the server acts on, and their defaults."""
+
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Dict, Iterator, Optional, Tuple
+
+from teal_host.wire.grammar import (
+    AppName,
+    AppPort,
+    Argument,
+    Domain,
+    EnvName,
+    EnvValue,
+    Port,
+    StatusCode,
+    UrlPath,
+    between,
+    unknown_placeholder,
+)
+from teal_host.wire.typed import Mistake
+
+Json = Dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Ports:
+    blue: AppPort
+    green: AppPort
+
+    def mistakes(self) -> Iterator[Mistake]:
+        if self.blue == self.green:
+            yield Mistake("green", f"is {self.green}, the same as blue; each color needs a port of its own")
+
+    def of(self, color: str) -> int:
+        return self.blue if color == "blue" else self.green
+
+
+@dataclass(frozen=True)
+class Site:
+    """How the world reaches the app through nginx. Without domains it is the server's default site."""
+
+    domains: Tuple[Domain, ...] = ()
+    http_port: Port = 80
+
+    def mistakes(self) -> Iterator[Mistake]:
+        for index, name in enumerate(self.domains):
+            if name in self.domains[:index]:
+                yield Mistake(f"domains[{index}]", f'"{name}" is there twice')
+
+    @property
+    def host(self) -> str:
+        """The Host header that the app is asked with."""
+        return self.domains[0] if self.domains else "localhost"
+
+
+@dataclass(frozen=True)
+class Run:
+    command: Tuple[Argument, ...]
+    ports: Optional[Ports] = None
+    env: Dict[EnvName, EnvValue] = field(default_factory=dict)
+    data: bool = False
+
+    def mistakes(self) -> Iterator[Mistake]:
+        if not self.command or not self.command[0]:
+            yield Mistake("command", 'must name a program, such as ["./app", "--port", "{port}"]')
+        if not self.data and any("{data_dir}" in argument for argument in self.command):
+            yield Mistake("command", "uses {data_dir}, which needs data = true")
+
+
+@dataclass(frozen=True)
+class Health:
+    path: UrlPath = "/healthz"
+    status: StatusCode = 200
+    json: Optional[Json] = None
+    deadline_s: Annotated[float, between(0.1, 3600)] = 30.0
+    successes: Annotated[int, between(1, 100)] = 3
+
+    def mistakes(self) -> Iterator[Mistake]:
+        yield from _json_mistakes(self.json)
+
+
+@dataclass(frozen=True)
+class Verify:
+    """What is asked through nginx after the switch. Without a path only the proof that the new color answers."""
+
+    path: Optional[UrlPath] = None
+    status: StatusCode = 200
+    json: Optional[Json] = None
+
+    def mistakes(self) -> Iterator[Mistake]:
+        yield from _json_mistakes(self.json)
+        if self.json is not None and self.path is None:
+            yield Mistake("path", 'is missing; json needs a path to ask, such as "/status"')
+
+
+@dataclass(frozen=True)
+class Keep:
+    releases: Annotated[int, between(2, 1000)] = 5
+    previous_running: bool = True
+    watch_s: Annotated[float, between(0, 3600)] = 10.0
+    drain_s: Annotated[float, between(0, 3600)] = 30.0
+
+
+@dataclass(frozen=True)
+class AppSpec:
+    """All that the server needs to know to run one release of one app."""
+
+    app: AppName
+    site: Site
+    run: Run
+    health: Health
+    verify: Verify
+    keep: Keep
+
+
+def _json_mistakes(wanted: Optional[Json]) -> Iterator[Mistake]:
+    for text in _texts(wanted):
+        complaint = unknown_placeholder(text)
+        if complaint:
+            yield Mistake("json", complaint)
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for item in value.values():
+            yield from _texts(item)
+    elif isinstance(value, (list, tuple)):
+        for item in value:
+            yield from _texts(item)

@@ -1,0 +1,90 @@
+"""Frames: how one message travels. Two lengths (4 bytes each, big-endian), a JSON object, then raw bytes.
+
+Explicit lengths, because the end of a pipe may never be seen (multipass loses it) and must not be needed.
+"""
+
+import json
+import re
+import struct
+from dataclasses import dataclass
+from typing import Any, BinaryIO, Dict, Optional
+
+MAX_HEADER = 16 * 1024 * 1024  # bytes of JSON: the manifest of 40,000 files fits
+MAX_BODY = 1024 * 1024  # bytes of a block of an upload
+MAX_DEPTH = 24  # nested objects and lists
+
+_LENGTHS = struct.Struct(">II")
+_STRINGS = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
+_BRACKETS = re.compile(rb"[\[\]{}]")
+
+
+class FrameError(ValueError):
+    """What arrived is not a frame: cut, too large, too deep, or no JSON object."""
+
+
+@dataclass(frozen=True)
+class Frame:
+    header: Dict[str, Any]
+    body: bytes = b""
+
+
+def write_frame(stream: BinaryIO, header: Dict[str, Any], body: bytes = b"") -> int:
+    """Send one frame; gives the bytes that it took. Raises OSError when nobody reads any more."""
+    text = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
+    if len(text) > MAX_HEADER or len(body) > MAX_BODY:
+        raise FrameError(f"a message of {len(text):,} + {len(body):,} bytes is too large to send")
+    stream.write(_LENGTHS.pack(len(text), len(body)) + text + body)
+    stream.flush()
+    return _LENGTHS.size + len(text) + len(body)
+
+
+def read_frame(stream: BinaryIO) -> Optional[Frame]:
+    """The next frame, or None when the pipe ended between two frames. Raises FrameError."""
+    lengths = _read_exactly(stream, _LENGTHS.size, may_end=True)
+    if not lengths:
+        return None
+    header_size, body_size = _LENGTHS.unpack(lengths)
+    if header_size > MAX_HEADER or body_size > MAX_BODY:
+        raise FrameError(f"a frame of {header_size:,} + {body_size:,} bytes is larger than allowed")
+    header = parse_object(_read_exactly(stream, header_size))
+    return Frame(header, _read_exactly(stream, body_size))
+
+
+def parse_object(text: bytes) -> Dict[str, Any]:
+    """A JSON object of bounded depth. Raises FrameError."""
+    if _depth(text) > MAX_DEPTH:
+        raise FrameError(f"the message is nested deeper than {MAX_DEPTH}")
+    try:
+        value = json.loads(text.decode(), parse_constant=_no_constant)
+    except (ValueError, RecursionError) as error:
+        raise FrameError(f"the message is not JSON: {error}") from None
+    if not isinstance(value, dict):
+        raise FrameError("the message is not a JSON object")
+    return value
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _depth(text: bytes) -> int:
+    deepest = depth = 0
+    for bracket in _BRACKETS.findall(_STRINGS.sub(b"", text)):
+        depth += 1 if bracket in b"[{" else -1
+        deepest = max(deepest, depth)
+    return deepest
+
+
+def _read_exactly(stream: BinaryIO, size: int, may_end: bool = False) -> bytes:
+    """Exactly so many bytes. An end before the first byte gives b"" where that may be."""
+    parts = []
+    missing = size
+    while missing:
+        part = stream.read(missing)
+        if not part:
+            break
+        parts.append(part)
+        missing -= len(part)
+    if missing and not (may_end and missing == size):
+        raise FrameError(f"the pipe ended {missing:,} bytes before the end of a message")
+    return b"".join(parts)

@@ -1,0 +1,174 @@
+"""The grammar of every name and value that a user can write: an allow-list each, checked on both sides.
+
+A check takes the value and gives what is wrong with it, or None. What passes may reach nginx text, a unit file, an
+argv or a path, so each says what is allowed, never what is forbidden (design.md 2 and 7; Dokku's CVE-2026-45408 was a
+pattern that only excluded). `fullmatch`, because `$` accepts a trailing newline.
+"""
+
+import re
+from typing import Annotated, Any, Dict, Optional
+
+COLORS = ("blue", "green")
+PLACEHOLDERS = ("port", "color", "release", "data_dir", "host")
+RESERVED_ENV = ("PORT", "HOST", "COLOR", "RELEASE", "DATA_DIR")
+
+_APP = re.compile(r"[a-z][a-z0-9-]{0,30}")
+_RELEASE = re.compile(r"[0-9]{4,9}-[0-9a-f]{12}")
+_LABEL = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?")
+_ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
+_URL_PATH = re.compile(r"/(?!/)[A-Za-z0-9._~!$&'()*+,;=:@%/?{}-]{0,1023}")
+_PLACEHOLDER = re.compile(r"\{([a-z_]+)\}")
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+_ID = re.compile(r"[0-9a-f]{32}")
+
+
+def app_name(value: str) -> Optional[str]:
+    if value == "teal":
+        return '"teal" is Teal\'s own name here; choose another'
+    if _APP.fullmatch(value):
+        return None
+    return f"{value[:40]!r} must be a lower-case letter, then up to 30 of a-z, 0-9 and -"
+
+
+def release_name(value: str) -> Optional[str]:
+    return (
+        None if _RELEASE.fullmatch(value) else f"{value[:60]!r} is not a release, such as 0007-3f2a9c1b7d4e"
+    )
+
+
+def digest(value: str) -> Optional[str]:
+    return None if _DIGEST.fullmatch(value) else "must be a SHA-256 in lower-case hex"
+
+
+def deploy_id(value: str) -> Optional[str]:
+    return None if _ID.fullmatch(value) else "must be 32 hex digits"
+
+
+def domain(value: str) -> Optional[str]:
+    """A host name as nginx's server_name takes it literally (RFC 1123, plus the underscore that DNS has)."""
+    if not value.isascii():
+        return f"{value!r}: write it in its ASCII form{_punycode(value)}"
+    if value != value.lower():
+        return f'{value[:60]!r}: write it in lower case, "{value.lower()[:60]}"'
+    labels = value.split(".")
+    if len(value) > 253 or not all(_LABEL.fullmatch(label) for label in labels) or value == "_":
+        return f"{value[:60]!r} is not a host name, such as example.com"
+    if labels[-1].isdigit():
+        return f"{value!r} is an address; leave domains out to be the server's default site"
+    return None
+
+
+def _punycode(value: str) -> str:
+    try:
+        return f', "{value.encode("idna").decode()}"'
+    except UnicodeError:
+        return ""
+
+
+def port(value: int) -> Optional[str]:
+    return None if 1 <= value <= 65535 else f"{value} is not a port; ports are 1 to 65535"
+
+
+def app_port(value: int) -> Optional[str]:
+    """Ports of colors: an app never runs as root, so it cannot have one below 1024."""
+    return (
+        None if 1024 <= value <= 65535 else f"{value} is not a port that an app can have; use 1024 to 65535"
+    )
+
+
+def env_name(value: str) -> Optional[str]:
+    if not _ENV_NAME.fullmatch(value):
+        return "is not a name for an environment variable: letters, digits and _ only"
+    if value in RESERVED_ENV or value.startswith("TEAL_"):
+        return "is set by Teal; choose another name"
+    return None
+
+
+def env_value(value: str) -> Optional[str]:
+    if "\0" in value:
+        return "must not contain a NUL character"
+    if not _encodable(value):
+        return "must be valid Unicode"
+    return None if len(value) <= 32768 else "is longer than 32,768 characters"
+
+
+def url_path(value: str) -> Optional[str]:
+    """A path to ask, with or without a query; never another host, never a second header line."""
+    if not _URL_PATH.fullmatch(value):
+        return f"{value[:60]!r} must be a path such as /healthz, of URL characters only"
+    return unknown_placeholder(value)
+
+
+def argument(value: str) -> Optional[str]:
+    """One element of a command: anything that an argv can carry; placeholders must be known ones."""
+    if "\0" in value:
+        return "must not contain a NUL character"
+    if not _encodable(value):
+        return "must be valid Unicode"
+    return unknown_placeholder(value) if len(value) <= 8192 else "is longer than 8,192 characters"
+
+
+def unknown_placeholder(value: str) -> Optional[str]:
+    for name in _PLACEHOLDER.findall(value):
+        if name not in PLACEHOLDERS:
+            return f"{{{name}}} is not known; there are " + ", ".join(
+                f"{{{known}}}" for known in PLACEHOLDERS
+            )
+    return None
+
+
+def file_path(value: str) -> Optional[str]:
+    """A path inside a release: relative, no way upward, no control characters (S12: archives that escape)."""
+    parts = value.split("/")
+    if not value or len(value.encode(errors="replace")) > 1024 or len(parts) > 64 or not _encodable(value):
+        return f"{value[:60]!r} is not a path that a release can hold"
+    if any(part in ("", ".", "..") or len(part.encode()) > 255 for part in parts) or not value.isprintable():
+        return f"{value[:60]!r} is not a path that a release can hold"
+    return None
+
+
+def status_code(value: int) -> Optional[str]:
+    return None if 100 <= value <= 599 else f"{value} is not an HTTP status"
+
+
+def between(low: float, high: float) -> Any:
+    """A check that a number lies in a range, both ends allowed."""
+
+    def check(value: float) -> Optional[str]:
+        return None if low <= value <= high else f"{value:g} is out of range; use {low:g} to {high:g}"
+
+    return check
+
+
+def line(value: str) -> Optional[str]:
+    """One line of text to be shown: who, from where, which commit."""
+    return None if len(value) <= 512 and value.isprintable() else "must be one printable line"
+
+
+def fill(template: str, values: Dict[str, str]) -> str:
+    """The template with its placeholders replaced; others stay as they are (they were refused on arrival)."""
+    return _PLACEHOLDER.sub(lambda match: values.get(match.group(1), match.group(0)), template)
+
+
+def _encodable(value: str) -> bool:
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+AppName = Annotated[str, app_name]
+ReleaseName = Annotated[str, release_name]
+Digest = Annotated[str, digest]
+DeployId = Annotated[str, deploy_id]
+Domain = Annotated[str, domain]
+Port = Annotated[int, port]
+AppPort = Annotated[int, app_port]
+EnvName = Annotated[str, env_name]
+EnvValue = Annotated[str, env_value]
+UrlPath = Annotated[str, url_path]
+Argument = Annotated[str, argument]
+FilePath = Annotated[str, file_path]
+StatusCode = Annotated[int, status_code]
+Line = Annotated[str, line]

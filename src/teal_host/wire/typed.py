@@ -1,0 +1,172 @@
+"""From plain JSON or TOML values to typed ones: every mistake at once, each with its place.
+
+Small and of our own because the server side has the standard library only, and because one decoder for the wire
+and for `teal.toml` means that what the client accepts and what the server side accepts cannot drift apart.
+"""
+
+import dataclasses
+import difflib
+import types
+from typing import (
+    Annotated,
+    Any,
+    Callable,
+    Dict,
+    List,
+    Literal,
+    NamedTuple,
+    Optional,
+    Sequence,
+    Type,
+    TypeVar,
+    Union,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
+
+T = TypeVar("T")
+Check = Callable[[Any], Optional[str]]  # gives what is wrong with a value, or None
+
+
+class Mistake(NamedTuple):
+    """One thing that is wrong. `place` is a dotted path such as `run.ports.blue`."""
+
+    place: str
+    says: str
+
+
+class Mistakes(ValueError):
+    """Everything that is wrong with one value."""
+
+    def __init__(self, found: Sequence[Mistake]) -> None:
+        super().__init__("; ".join(f"{mistake.place}: {mistake.says}" for mistake in found))
+        self.found = tuple(found)
+
+
+def decode(kind: Type[T], raw: object, place: str = "") -> T:
+    """`raw` as a value of `kind`. Raises Mistakes with all of them."""
+    found: List[Mistake] = []
+    value = _read(kind, raw, place, found)
+    if found:
+        raise Mistakes(found)
+    return value  # type: ignore[no-any-return]
+
+
+def encode(value: Any) -> Any:
+    """A typed value as plain JSON; the other direction of `decode`."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        fields = dataclasses.fields(value)
+        return {field.name: encode(getattr(value, field.name)) for field in fields}
+    if isinstance(value, dict):
+        return {key: encode(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [encode(item) for item in value]
+    return value
+
+
+def near(word: str, known: Sequence[str]) -> str:
+    """A hint at what was probably meant: `, did you mean "x"?` or nothing."""
+    close = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
+    return f'; did you mean "{close[0]}"?' if close else ""
+
+
+_WRONG: Any = object()
+_PLAIN = {str: "text", int: "a whole number", bool: "true or false", float: "a number"}
+
+
+def _read(kind: Any, raw: object, place: str, found: List[Mistake]) -> Any:
+    origin = get_origin(kind)
+    if origin is Annotated:
+        return _read_checked(kind, raw, place, found)
+    if dataclasses.is_dataclass(kind):
+        return _read_table(kind, raw, place, found)
+    if origin is Union or origin is getattr(types, "UnionType", None):
+        return None if raw is None else _read(get_args(kind)[0], raw, place, found)
+    if origin is tuple:
+        return _read_list(get_args(kind)[0], raw, place, found)
+    if origin is dict:
+        return _read_map(get_args(kind), raw, place, found)
+    if origin is Literal:
+        return _read_choice(get_args(kind), raw, place, found)
+    return raw if kind is Any else _read_plain(kind, raw, place, found)
+
+
+def _read_checked(kind: Any, raw: object, place: str, found: List[Mistake]) -> Any:
+    base, *checks = get_args(kind)
+    value = _read(base, raw, place, found)
+    for check in checks:
+        complaint = None if value is _WRONG else check(value)
+        if complaint:
+            found.append(Mistake(place, complaint))
+            return _WRONG
+    return value
+
+
+def _read_table(kind: Any, raw: object, place: str, found: List[Mistake]) -> Any:
+    if not isinstance(raw, dict):
+        return _wrong("a table", raw, place, found)
+    hints = get_type_hints(kind, include_extras=True)
+    before = len(found)
+    for key in raw:
+        if key not in hints:
+            found.append(Mistake(_under(place, str(key)), f"unknown key{near(str(key), list(hints))}"))
+    values = {}
+    for field in dataclasses.fields(kind):
+        here = _under(place, field.name)
+        if field.name in raw:
+            values[field.name] = _read(hints[field.name], raw[field.name], here, found)
+        elif field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
+            found.append(Mistake(here, "is missing"))
+    if len(found) > before:
+        return _WRONG
+    return _whole(kind(**values), place, found)
+
+
+def _whole(value: Any, place: str, found: List[Mistake]) -> Any:
+    """A table may have a rule on several of its keys together: a method `mistakes()`."""
+    own = list(value.mistakes()) if hasattr(value, "mistakes") else []
+    found.extend(Mistake(_under(place, mistake.place), mistake.says) for mistake in own)
+    return _WRONG if own else value
+
+
+def _read_list(item: Any, raw: object, place: str, found: List[Mistake]) -> Any:
+    if not isinstance(raw, (list, tuple)):
+        return _wrong("a list", raw, place, found)
+    return tuple(_read(item, value, f"{place}[{index}]", found) for index, value in enumerate(raw))
+
+
+def _read_map(kinds: Any, raw: object, place: str, found: List[Mistake]) -> Any:
+    if not isinstance(raw, dict):
+        return _wrong("a table", raw, place, found)
+    values: Dict[Any, Any] = {}
+    for key, value in raw.items():
+        here = _under(place, str(key))
+        values[_read(kinds[0], key, here, found)] = _read(kinds[1], value, here, found)
+    return values
+
+
+def _read_choice(choices: Any, raw: object, place: str, found: List[Mistake]) -> Any:
+    if isinstance(raw, str) and raw in choices:
+        return raw
+    return _wrong("one of " + ", ".join(f'"{choice}"' for choice in choices), raw, place, found)
+
+
+def _read_plain(kind: Any, raw: object, place: str, found: List[Mistake]) -> Any:
+    if kind is float and isinstance(raw, int) and not isinstance(raw, bool):
+        return float(raw) if abs(raw) < 2**53 else _wrong("a smaller number", raw, place, found)
+    if type(raw) is not kind:
+        return _wrong(_PLAIN[kind], raw, place, found)
+    if kind is float and raw != raw or raw in (float("inf"), float("-inf")):
+        return _wrong("a finite number", raw, place, found)
+    return raw
+
+
+def _wrong(expected: str, raw: object, place: str, found: List[Mistake]) -> Any:
+    shown = {list: "a list", tuple: "a list", dict: "a table", type(None): "nothing"}.get(type(raw))
+    found.append(Mistake(place, f"must be {expected}, not {shown or repr(raw)[:60]}"))
+    return _WRONG
+
+
+def _under(place: str, key: str) -> str:
+    return f"{place}.{key}" if place and key else place or key

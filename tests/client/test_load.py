@@ -1,0 +1,391 @@
+"""The load must find every lost request, so most servers here are bad ones."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from teal.demo import load as load_module
+from teal.demo.load import Load, Tally
+
+BLUE = b'{"color":"blue"}'
+
+
+class Correct(BaseHTTPRequestHandler):
+    """Answers as it should. Bad servers are made from it by changing one thing."""
+
+    protocol_version = "HTTP/1.1"
+    wbufsize = -1  # an answer leaves in one piece
+
+    def do_GET(self) -> None:
+        self.answer(BLUE)
+
+    def do_POST(self) -> None:
+        self.answer(self.rfile.read(int(self.headers["Content-Length"])))
+
+    def answer(self, body: bytes) -> None:
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+        pass
+
+
+class Chunked(Correct):
+    """Two chunks, one with an extension, and a trailer."""
+
+    def answer(self, body: bytes) -> None:
+        self.send_response(200)
+        self.send_header("Transfer-Encoding", "chunked")
+        self.end_headers()
+        for chunk, extension in ((body[:7], b""), (body[7:], b";name=value")):
+            self.wfile.write(b"%X%s\r\n%s\r\n" % (len(chunk), extension, chunk))
+        self.wfile.write(b"0\r\nTrailer: x\r\n\r\n")
+
+
+class Announcing(Correct):
+    """Closes after every answer, and says so."""
+
+    def answer(self, body: bytes) -> None:
+        self.send_response(200)
+        self.send_header("Connection", "close")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+
+class Silent(Correct):
+    """Closes after every answer and does not say so, as a reloaded nginx does to idle connections."""
+
+    def answer(self, body: bytes) -> None:
+        super().answer(body)
+        self.close_connection = True
+
+
+class WrongEcho(Correct):
+    def do_POST(self) -> None:
+        self.answer(self.rfile.read(int(self.headers["Content-Length"]))[::-1])
+
+
+class OldEcho(Correct):
+    """Gives every client the body of another request, as a proxy that mixes up its connections would."""
+
+    bodies = (b"",)
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        OldEcho.bodies, old = (body,), OldEcho.bodies[0]
+        self.answer(old)
+
+
+class NotJson(Correct):
+    def do_GET(self) -> None:
+        self.answer(b"welcome to nginx")
+
+
+class NoColor(Correct):
+    def do_GET(self) -> None:
+        self.answer(b"[1]")
+
+
+class Raw(Correct):
+    """Sends `sent` for an answer, and closes."""
+
+    sent = b""
+
+    def answer(self, body: bytes) -> None:
+        self.wfile.write(self.sent)
+        self.close_connection = True
+
+
+class Sick(Correct):
+    """Answers 500, completely, and keeps the connection."""
+
+    def answer(self, body: bytes) -> None:
+        self.send_response(500)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+
+class Server(ThreadingHTTPServer):
+    daemon_threads = False  # so that closing it waits for every connection
+    connections = 0
+
+    def process_request(self, request: object, client_address: object) -> None:
+        self.connections += 1
+        super().process_request(request, client_address)  # type: ignore[arg-type]
+
+
+@contextmanager
+def serving(handler: type[Correct]) -> Iterator[Server]:
+    with Server(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        try:
+            yield server
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+@contextmanager
+def loading(server: Server, *, clients: int = 4, per_second: int = 2000) -> Iterator[Load]:
+    load = Load(("127.0.0.1", server.server_port), "demo.test", clients=clients, per_second=per_second)
+    load.start()
+    try:
+        yield load
+    finally:
+        load.stop()
+
+
+def tally_of(handler: type[Correct], requests: int = 20, clients: int = 4) -> Tally:
+    with serving(handler) as server, loading(server, clients=clients) as load:
+        load.wait_for(requests, 10)
+        return load.stop()
+
+
+@pytest.mark.parametrize("handler", [Correct, Chunked])
+def test_a_correct_server_loses_nothing_and_every_client_keeps_its_connection(handler: type[Correct]) -> None:
+    with serving(handler) as server, loading(server, clients=5) as load:
+        load.wait_for(200, 10)
+        tally = load.stop()
+        assert tally.requests >= 200
+        assert (tally.failed, tally.failures, tally.closes) == (0, (), 0)
+        assert server.connections == 5
+
+
+def test_half_of_the_requests_ask_for_the_color() -> None:
+    tally = tally_of(Correct, requests=100, clients=4)
+    ((color, answers),) = tally.answered_by
+    assert color == "blue"
+    assert abs(answers - tally.requests / 2) <= 4
+
+
+def test_bodies_are_unique_and_of_many_lengths() -> None:
+    bodies: list[bytes] = []
+
+    class Collecting(Correct):
+        def answer(self, body: bytes) -> None:
+            if self.command == "POST":
+                bodies.append(body)
+            super().answer(body)
+
+    tally_of(Collecting, requests=200)
+    assert len(set(bodies)) == len(bodies) >= 90
+    assert max(map(len, bodies)) > 3500
+    assert min(map(len, bodies)) < 500
+    assert max(map(len, bodies)) <= 4096
+
+
+def test_the_asked_host_is_sent() -> None:
+    hosts: set[str] = set()
+
+    class Listening(Correct):
+        def answer(self, body: bytes) -> None:
+            hosts.add(self.headers["Host"])
+            super().answer(body)
+
+    tally_of(Listening)
+    assert hosts == {"demo.test"}
+
+
+def test_an_announced_close_is_no_failure() -> None:
+    with serving(Announcing) as server, loading(server) as load:
+        load.wait_for(40, 10)
+        tally = load.stop()
+        assert tally.failed == 0
+        assert tally.closes == tally.requests == server.connections
+
+
+def test_a_connection_closed_in_silence_fails_the_next_request_and_only_that() -> None:
+    with serving(Silent) as server, loading(server, clients=1) as load:
+        load.wait_for(20, 10)
+        tally = load.stop()
+    assert tally.failed == tally.requests // 2
+    assert server.connections == tally.requests - tally.failed
+    assert tally.closes == 0
+
+
+@pytest.mark.parametrize("handler", [WrongEcho, OldEcho])
+def test_a_wrong_echo_counts(handler: type[Correct]) -> None:
+    tally = tally_of(handler)
+    assert abs(tally.failed - tally.requests / 2) <= 4
+    assert all("POST /echo: " in why and "others came back" in why for why in tally.failures)
+
+
+@pytest.mark.parametrize("handler", [NotJson, NoColor])
+def test_a_status_without_a_color_counts(handler: type[Correct]) -> None:
+    tally = tally_of(handler)
+    assert abs(tally.failed - tally.requests / 2) <= 4
+    assert all("GET /status: not a JSON object with a color" in failure for failure in tally.failures)
+    assert tally.answered_by == ()
+
+
+def test_a_500_counts_and_its_connection_is_kept() -> None:
+    with serving(Sick) as server, loading(server) as load:
+        load.wait_for(50, 10)
+        tally = load.stop()
+        assert tally.failed == tally.requests >= 50
+        assert all(failure.endswith("status 500") for failure in tally.failures)
+        assert server.connections == 4
+
+
+@pytest.mark.parametrize(
+    ("sent", "reason"),
+    [
+        (b"", "the connection was closed without an answer"),
+        (b"HTTP/1.1 200 O", "the answer was cut off"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 16\r\n\r\n", "the answer was cut off"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 17\r\n\r\n" + BLUE, "the answer was cut off"),
+        (b"HTTP/1.1 200 OK\r\n\r\n" + BLUE, "an answer without a length"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n" + BLUE, "an answer without a length"),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n10\r\n" + BLUE + b"\r\n", "was cut off"),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n", "was cut off"),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0f\r\n" + BLUE + b"\r\n", "is longer"),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nxx\r\n", "not the size of a chunk"),
+        (b"SSH-2.0-OpenSSH_9.2\r\n\r\n", "not an HTTP/1 answer"),
+        (b"HTTP/1.1 200 OK\r\nX: " + b"x" * 70_000, "does not end"),
+    ],
+)
+def test_an_answer_that_is_not_whole_counts(sent: bytes, reason: str) -> None:
+    tally = tally_of(type("Cut", (Raw,), {"sent": sent}), requests=6, clients=1)
+    assert tally.failed == tally.requests >= 6
+    assert any(reason in failure for failure in tally.failures), tally.failures
+
+
+def test_only_the_first_failures_are_kept() -> None:
+    tally = tally_of(Sick, requests=60)
+    assert len(tally.failures) == 20
+    assert tally.failed >= 60
+
+
+def test_nobody_listening_counts() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        address = free.getsockname()
+    load = Load(address, "demo.test", clients=2, per_second=1000)
+    load.start()
+    load.wait_for(10, 10)
+    tally = load.stop()
+    assert tally.failed == tally.requests >= 10
+    assert "111" in tally.failures[0] or "refused" in tally.failures[0]
+
+
+@contextmanager
+def holding() -> Iterator[tuple[Server, threading.Event, threading.Event]]:
+    """A server that answers only once it may; the events are `asked` and `may_answer`."""
+    asked, may_answer = threading.Event(), threading.Event()
+
+    class Holding(Correct):
+        def answer(self, body: bytes) -> None:
+            asked.set()
+            may_answer.wait(10)
+            super().answer(body)
+
+    with serving(Holding) as server:
+        try:
+            yield server, asked, may_answer
+        finally:
+            may_answer.set()
+
+
+def test_stop_lets_a_running_request_end() -> None:
+    with holding() as (server, asked, may_answer), loading(server, clients=1) as load:
+        assert asked.wait(10)
+        stopping = threading.Thread(target=load.stop)
+        stopping.start()
+        while not load._stop.is_set():
+            time.sleep(0.001)
+        assert load.tally().requests == 0
+        may_answer.set()
+        stopping.join()
+        tally = load.tally()
+    assert (tally.requests, tally.failed) == (1, 0)
+
+
+def test_an_answer_that_does_not_come_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(load_module, "DEADLINE_S", 0.05)
+    with holding() as (server, _, _), loading(server, clients=1) as load:
+        tally = load.wait_for(1, 10)
+    assert tally.failed == tally.requests == 1
+    assert "no whole answer in 0.05 s" in tally.failures[0]
+
+
+def test_waiting_ends_at_the_deadline() -> None:
+    with holding() as (server, _, may_answer), loading(server) as load:
+        assert load.wait_for(1, 0.01).requests == 0
+        may_answer.set()
+
+
+def test_the_pace_is_never_above_the_asked_one() -> None:
+    with serving(Correct) as server, loading(server, clients=3, per_second=200) as load:
+        tally = load.wait_for(40, 10)
+    assert 40 <= tally.requests <= tally.seconds * 200 + 1
+
+
+def test_a_slow_pace_does_not_hold_up_the_stop() -> None:
+    with serving(Correct) as server, loading(server, clients=2, per_second=1) as load:
+        load.wait_for(1, 10)
+        tally = load.stop()
+    assert tally.requests == 1
+    assert tally.seconds < 1
+
+
+def test_the_tally_stands_still_after_the_stop() -> None:
+    with serving(Correct) as server, loading(server) as load:
+        load.wait_for(10, 10)
+        assert load.stop() == load.stop() == load.tally() == load.wait_for(10_000, 10)
+
+
+def test_stop_without_start_saw_nothing() -> None:
+    assert Load(("127.0.0.1", 1), "demo.test").stop() == Tally(0, 0, 0.0, ())
+
+
+def test_a_load_starts_only_once() -> None:
+    with serving(Correct) as server, loading(server) as load, pytest.raises(RuntimeError):
+        load.start()
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+@pytest.mark.parametrize("read", [Load.tally, Load.stop, lambda load: load.wait_for(10**9, 10)])
+def test_a_load_that_died_gives_no_numbers(
+    read: Callable[[Load], Tally], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def mistaken(_: bytes) -> str:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(load_module, "_color", mistaken)
+    with serving(Correct) as server:
+        load = Load(("127.0.0.1", server.server_port), "demo.test")
+        load.start()
+        with pytest.raises(RuntimeError, match="died"):
+            load.wait_for(10**9, 10)
+        with pytest.raises(RuntimeError, match="died"):
+            read(load)
+
+
+@pytest.mark.parametrize(
+    "host", ["192.0.2.1", "0.0.0.0", "10.0.0.1", "2001:db8::1", "::", "example.com", "localhost", ""]
+)
+def test_load_goes_nowhere_but_to_loopback(host: str) -> None:
+    with pytest.raises(ValueError, match="loopback"):
+        Load((host, 80), "example.com")
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.1.2.3", "::1"])
+def test_loopback_is_welcome(host: str) -> None:
+    Load((host, 80), "example.com")
+
+
+@pytest.mark.parametrize(("clients", "per_second"), [(0, 1), (1, 0), (-1, 1)])
+def test_no_load_is_refused(clients: int, per_second: int) -> None:
+    with pytest.raises(ValueError, match="no load"):
+        Load(("127.0.0.1", 80), "demo.test", clients=clients, per_second=per_second)
