@@ -1,0 +1,39 @@
+"""Frameworks that bring their own command line, so that no flag shows in the program's sources."""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Framework:
+    name: str
+    sign: re.Pattern[str]
+    arguments: tuple[str, ...]
+    health: str = ""  # a path the framework itself answers
+
+
+FRAMEWORKS = (
+    Framework(
+        "PocketBase",
+        re.compile(r'"github\.com/pocketbase/pocketbase"'),
+        ("serve", "--http", "{host}:{port}", "--dir", "{data_dir}"),
+        "/api/health",
+    ),
+    Framework(
+        "ASP.NET",
+        re.compile(r'Sdk\s*=\s*"Microsoft\.NET\.Sdk\.Web"'),
+        ("--urls", "http://{host}:{port}"),
+    ),
+    Framework("Kemal", re.compile(r"(?m)^[ \t]*Kemal\.run\b"), ("--bind", "{host}", "--port", "{port}")),
+    Framework(
+        "Vapor",
+        re.compile(r"(?m)^[ \t]*import Vapor\b"),
+        ("serve", "--hostname", "{host}", "--port", "{port}"),
+    ),
+)
+
+
+def found(texts: Iterable[str]) -> Framework | None:
+    whole = "\n".join(texts)
+    return next((framework for framework in FRAMEWORKS if framework.sign.search(whole)), None)

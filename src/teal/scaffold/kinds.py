@@ -1,0 +1,73 @@
+"""Which files are worth reading, and which of them first."""
+
+from pathlib import PurePosixPath
+
+MANIFESTS = frozenset(
+    {
+        "go.mod",
+        "Cargo.toml",
+        "build.zig",
+        "build.zig.zon",
+        "shard.yml",
+        "dub.json",
+        "dub.sdl",
+        "Package.swift",
+        "CMakeLists.txt",
+        "Makefile",
+        "makefile",
+        "GNUmakefile",
+        "deno.json",
+        "deno.jsonc",
+        "package.json",
+        "dune",
+        "dune-project",
+    }
+)
+MANIFEST_SUFFIXES = frozenset({".nimble", ".cabal", ".csproj", ".fsproj", ".vbproj"})
+SOURCE_SUFFIXES = frozenset(
+    {
+        ".go",
+        ".rs",
+        ".zig",
+        ".cr",
+        ".nim",
+        ".d",
+        ".swift",
+        ".cs",
+        ".fs",
+        ".vb",
+        ".hs",
+        ".ml",
+        ".c",
+        ".h",
+        ".cc",
+        ".cpp",
+        ".cxx",
+        ".hpp",
+        ".ts",
+        ".tsx",
+        ".js",
+        ".mjs",
+    }
+)
+ENTRY_STEMS = frozenset({"main", "server", "app", "index", "Program"})
+
+
+def is_manifest(path: str) -> bool:
+    pure = PurePosixPath(path)
+    return pure.name in MANIFESTS or pure.suffix in MANIFEST_SUFFIXES
+
+
+def is_text(path: str) -> bool:
+    return is_manifest(path) or PurePosixPath(path).suffix in SOURCE_SUFFIXES
+
+
+def depth(path: str) -> tuple[int, str]:
+    return path.count("/"), path
+
+
+def worth(path: str) -> tuple[bool, bool, int, str]:
+    """Manifests at the top first, then those below and what looks like an entry point, then the rest."""
+    manifest = is_manifest(path)
+    entry = PurePosixPath(path).stem in ENTRY_STEMS
+    return not (manifest and "/" not in path), not (manifest or entry), *depth(path)

@@ -1,0 +1,23 @@
+"""Haskell: the executables of a *.cabal file."""
+
+import re
+from pathlib import PurePosixPath
+
+from teal.scaffold.recipe import Program, Recipe
+from teal.scaffold.tree import Tree
+
+EXECUTABLE = re.compile(r"(?mi)^executable\s+(\S+)")
+COPY = ("--installdir=dist", "--install-method=copy", "--overwrite-policy=always")
+
+
+def recipe(tree: Tree) -> Recipe | None:
+    manifest = next((path for path in tree.ending(".cabal") if "/" not in path), None)
+    if manifest is None:
+        return None
+    names = EXECUTABLE.findall(tree.text(manifest))
+    programs = tuple(_program(name) for name in names)
+    return Recipe("Haskell", PurePosixPath(manifest).stem, programs, (".hs",), (manifest,))
+
+
+def _program(name: str) -> Program:
+    return Program(name, ("cabal", "install", f"exe:{name}", *COPY), f"dist/{name}")

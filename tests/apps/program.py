@@ -1,0 +1,131 @@
+"""The program that tests deploy: a small HTTP server that can misbehave in every way that a health check must name.
+
+BEHAVIOUR is written in front of this text by tests/world.py, so that every version is another artifact.
+"""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+BEHAVIOUR: dict[str, Any] = globals().get("BEHAVIOUR", {})
+BEGAN = time.monotonic()
+ASKED = [0]
+
+
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def log_message(self, *ignored: Any) -> None:
+        return
+
+    def do_GET(self) -> None:
+        if self.path == "/healthz":
+            return self.health()
+        if self.path == "/env":
+            return self.answer(200, dict(os.environ))
+        if self.path == "/headers":
+            return self.answer(200, {name.lower(): value for name, value in self.headers.items()})
+        if self.path == "/write":
+            with open(os.path.join(os.environ["DATA_DIR"], "kept"), "a") as file:
+                file.write(BEHAVIOUR.get("version", "") + "\n")
+        if self.path in ("/write", "/kept"):
+            with open(os.path.join(os.environ["DATA_DIR"], "kept")) as file:
+                return self.answer(200, {"kept": file.read().split()})
+        facts = {"version": BEHAVIOUR.get("version"), "color": os.environ["COLOR"], "release": os.environ["RELEASE"]}
+        return self.answer(500 if BEHAVIOUR.get("root_500") else 200, {**facts, "pid": os.getpid()})
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers.get("content-length") or 0))
+        self.answer_raw(200, body, self.headers.get("content-type") or "text/plain")
+
+    def health(self) -> None:
+        ASKED[0] += 1
+        if "health_sequence" in BEHAVIOUR:  # the last one is repeated
+            row = BEHAVIOUR["health_sequence"]
+            return self.answer(row[min(ASKED[0] - 1, len(row) - 1)], {"message": "ok"})
+        if "flaps" in BEHAVIOUR:
+            return self.answer(200 if ASKED[0] % BEHAVIOUR["flaps"] else 500, {"message": "ok"})
+        if "sick_after" in BEHAVIOUR and time.monotonic() - BEGAN > BEHAVIOUR["sick_after"]:
+            return self.answer(500, {"message": "sick"})
+        if "redirects" in BEHAVIOUR:
+            self.send_response(302)
+            self.send_header("Location", BEHAVIOUR["redirects"])
+            self.send_header("Content-Length", "0")
+            return self.end_headers()
+        if BEHAVIOUR.get("hangs"):
+            time.sleep(3600)
+        if BEHAVIOUR.get("endless"):
+            return self.endless(BEHAVIOUR["endless"])
+        return self.answer(BEHAVIOUR.get("health", 200), BEHAVIOUR.get("health_json", {"message": "ok"}))
+
+    def endless(self, how: str) -> None:
+        self.send_response(200)
+        self.end_headers()
+        try:
+            while True:
+                self.wfile.write(b"x" * (1 if how == "drip" else 65536))
+                time.sleep(0.05 if how == "drip" else 0)
+        except OSError:
+            self.close_connection = True
+
+    def answer(self, status: int, value: Any) -> None:
+        self.answer_raw(status, json.dumps(value).encode(), "application/json")
+
+    def answer_raw(self, status: int, body: bytes, kind: str) -> None:
+        self.send_response(status)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+
+class Server(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 128
+
+
+def not_http(port: int) -> None:
+    with socket.create_server(("127.0.0.1", port)) as server:
+        while True:
+            connection, _ = server.accept()
+            connection.sendall(b"SSH-2.0-NotHTTP\r\n")
+            connection.close()
+
+
+def before_serving() -> None:
+    print(f"version {BEHAVIOUR.get('version')} starts on {os.environ['PORT']}", flush=True)
+    for line in BEHAVIOUR.get("says", []):
+        print(line, flush=True)
+    if BEHAVIOUR.get("child"):  # a child in a session of its own, deaf to TERM
+        deaf = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(3600)"
+        subprocess.Popen([sys.executable, "-c", deaf], start_new_session=True)
+    if BEHAVIOUR.get("deaf"):
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    if "exits" in BEHAVIOUR:
+        sys.exit(BEHAVIOUR["exits"])
+    if "killed" in BEHAVIOUR:
+        os.kill(os.getpid(), BEHAVIOUR["killed"])
+    if BEHAVIOUR.get("never_listens"):
+        time.sleep(3600)
+    time.sleep(BEHAVIOUR.get("starts_after", 0))
+
+
+def main() -> None:
+    before_serving()
+    port = int(os.environ["PORT"]) + BEHAVIOUR.get("port_off_by", 0)
+    if BEHAVIOUR.get("not_http"):
+        not_http(port)
+    if "exits_after" in BEHAVIOUR:
+        threading.Timer(BEHAVIOUR["exits_after"], lambda: os._exit(3)).start()
+    Server((BEHAVIOUR.get("bind", "127.0.0.1"), port), Handler).serve_forever()
+
+
+if __name__ == "__main__":
+    main()

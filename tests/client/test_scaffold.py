@@ -1,0 +1,291 @@
+"""`teal init`: what a directory tells about the program in it, and the teal.toml written from that."""
+
+import os
+import re
+import shlex
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from teal.scaffold import Choice, Project, UnknownProgramError, choice, look, programs, render
+
+DIRECTORY = "My.Project"
+MAIN = "package main\n\nfunc main() {\n"
+RUST = "fn main() {}\n"
+MOD = "module example.com/team/shop\n\ngo 1.24\n"
+CARGO = '[package]\nname = "shop"\nversion = "0.1.0"\n'
+GO = "go build -trimpath '-ldflags=-s -w' -o dist/app"
+RUSTC = "cargo build --release"
+BUN = "bun build --compile --target=bun-linux-x64 --outfile dist/app"
+CROSS = (("GOOS", "linux"), ("GOARCH", "{goarch}"))
+STATIC = (*CROSS, ("CGO_ENABLED", "0"))
+WEB = '<Project Sdk="Microsoft.NET.Sdk.Web">'
+MUSL = "[build]\ntarget = 'x86_64-unknown-linux-musl'\ntarget-dir = 'out'"
+ELF = "\x7fELF"
+PORT, COLOR = "--port {port}", "--color {color}"
+ODD = 'quo"te\\back\nline\ttab\x00\x7f\x85é漢😀$app ${x} $$ {port} # end'
+SECTIONS = {
+    "build": {"command", "env", "artifact"},
+    "server": {"target", "domains", "http_port"},
+    "run": {"command", "ports", "env", "data"},
+    "health": {"path", "status", "json", "deadline_s", "successes"},
+    "verify": {"path", "json"},
+    "keep": {"releases", "previous_running", "watch_s", "drain_s"},
+}
+
+
+@dataclass(frozen=True)
+class Case:
+    files: Mapping[str, str]
+    programs: tuple[str, ...]
+    note: str
+    expected: Mapping[str, object]
+
+
+def case(files: Mapping[str, str], names: str = "", note: str = "", /, **expected: object) -> Case:
+    return Case(files, tuple(names.split()), note, expected)
+
+
+def go(body: str = "", *, mod: str = MOD) -> dict[str, str]:
+    return {"go.mod": mod, "main.go": MAIN + body}
+
+
+def rust(source: str = RUST, *, cargo: str = CARGO) -> dict[str, str]:
+    return {"Cargo.toml": cargo, "src/main.rs": source}
+
+
+def each(places: str, file: str, text: str) -> dict[str, str]:
+    return {f"{place}/{file}": text for place in places.split()}
+
+
+FLAGS = 'flag.Int("port", 80, "")\nflag.StringVar(&c, "color", "blue", "")\n'
+MANY = each("cmd/shop cmd/a cmd/web tools/x y", "a.go", MAIN) | {"go.mod": MOD}
+ASIDE = each("vendor/v testdata _old .hidden inner/cmd good", "a.go", MAIN) | {"inner/go.mod": MOD}
+ASIDE |= {"go.mod": MOD, "a_test.go": MAIN, "gen.go": f"//go:build ignore\n\n{MAIN}"}
+IMPORT_C = {"go.mod": MOD, "main.go": 'package main\nimport "C"\nfunc main() {}'}
+POCKETBASE = {"go.mod": MOD + 'require "github.com/pocketbase/pocketbase" v0', "main.go": MAIN}
+INDIRECT = MOD + "require (\n\tgithub.com/mattn/go-sqlite3 v1 // indirect\n)"
+BINS = {"src/bin/one.rs": 'long = "port"', "src/bin/two/main.rs": RUST}
+MEMBERS = {f"crates/{name}/Cargo.toml": f"package.name = '{name}'" for name in ("web", "cli", "old")}
+MEMBERS |= each("xtask crates/web crates/old crates/cli crates/cli/deep", "src/main.rs", RUST)
+GLOB = "[workspace]\nmembers = ['crates/*', 'xtask']\nexclude = ['crates/old']\n"
+FEATURES = "[[bin]]\nname = 'api'\npath = 'a.rs'\nrequired-features = ['tls', 'db']\n"
+SHARD = "name: shop\ntargets:\n  web:\n    main: src/web.cr\n"
+CMAKE = "project(shop CXX)\nadd_executable(${PROJECT_NAME} a.cpp)"
+SWIFT = 'Package(name: "Shop", targets: [.executableTarget(name: "App")])'
+TASKS = '{\n// why\n"tasks": {"start": "deno run -A a.ts"},\n}'
+
+CASES = {
+    "go, top": case(go(FLAGS), ".", build=f"{GO} .", build_env=STATIC, command=f"./app {PORT} {COLOR}"),
+    "go, cmd": case({"go.mod": MOD, "cmd/main.go": MAIN}, "cmd", build=f"{GO} ./cmd", artifact="dist/app"),
+    "go, many": case(
+        MANY, "cmd/shop cmd/web cmd/a y tools/x", "cmd/shop; there are", build=f"{GO} ./cmd/shop"
+    ),
+    "go, places that are no programs": case(ASIDE, "good", build=f"{GO} ./good"),
+    "go, v2": case(go(mod='module "example.com/Big_Shop/v2"'), ".", "app: big-shop", app="big-shop"),
+    "go, gopkg.in": case(go(mod="module gopkg.in/shop.v3 // x"), ".", app="shop"),
+    "go, broken go.mod": case(go(mod="\x00modul?"), ".", "go.mod: no module line", app="my-project"),
+    "go, no go.mod": case({"main.go": MAIN}, ".", "run go mod init", language="Go", build=f"{GO} ."),
+    "go, a library": case({"go.mod": MOD, "a.go": "package shop"}, "", "no Go program", app="shop", build=""),
+    "go, import C": case(IMPORT_C, ".", 'build: import "C" needs cgo', build_env=CROSS),
+    "go, cgo sqlite": case(
+        go(mod=f"{MOD}require github.com/mattn/go-sqlite3 v1"), ".", "needs cgo", build_env=CROSS, data=True
+    ),
+    "go, others' sqlite": case(go(mod=INDIRECT), ".", build_env=STATIC, data=False),
+    "go, DATA_DIR": case(go('os.Getenv("DATA_DIR")'), ".", "data: ", build_env=STATIC, data=True),
+    "go, cobra": case(go('cmd.Flags().IntP("port", "p", 1, "")'), ".", command=f"./app {PORT}"),
+    "go, mux of 1.22": case(go('mux.HandleFunc("GET /livez", ok)'), ".", health_path="/livez"),
+    "go, PORT": case(
+        go('os.Getenv("PORT"), slog.Int("port", 1)'), ".", "its port from PORT", command="./app"
+    ),
+    "go, addr": case(go('flag.String("addr", ":80", "")'), ".", command="./app --addr {host}:{port}"),
+    "go, verify": case(go(f'{FLAGS} "/status" `json:"color"`'), ".", verify_path="/status", health_path="/"),
+    "go, only tests": case(
+        go() | {"a_test.go": f'"/healthz" {FLAGS}'}, ".", command="./app", health_path="/"
+    ),
+    "go, pocketbase": case(
+        POCKETBASE,
+        ".",
+        command="./app serve --http {host}:{port} --dir {data_dir}",
+        health_path="/api/health",
+    ),
+    "rust": case(rust(), "shop", "linux-musl", build=f"{RUSTC} --bin shop", artifact="target/release/shop"),
+    "rust, derive": case(rust("#[arg(short, long)]\n  port: u16,"), "shop", command=f"./shop {PORT}"),
+    "rust, terminal": case(
+        rust('.long("port")\n .long("color").p(["auto"])'), "shop", command=f"./shop {PORT}"
+    ),
+    "rust, bins": case({"Cargo.toml": CARGO, **BINS}, "one two", app="shop", command=f"./one {PORT}"),
+    "rust, default-run": case(
+        {"Cargo.toml": f"{CARGO}default-run = 'two'", **BINS}, "two one", command="./two"
+    ),
+    "rust, features": case(
+        {"Cargo.toml": CARGO + FEATURES, "a.rs": ""}, "api", build=f"{RUSTC} --bin api --features tls,db"
+    ),
+    "rust, workspace": case(
+        {"Cargo.toml": GLOB, "xtask/Cargo.toml": CARGO} | MEMBERS,
+        "web cli shop",
+        build=f"{RUSTC} -p web --bin web",
+    ),
+    "rust, settings": case(
+        rust() | {".cargo/config.toml": MUSL}, "shop", artifact="out/x86_64-unknown-linux-musl/release/shop"
+    ),
+    "rust, broken": case(rust(cargo="[package\nname=="), DIRECTORY, "could not be read", app="my-project"),
+    "rust, odd shapes": case(rust(cargo="package = 3\nbin = ['x', 2]\nworkspace = []"), DIRECTORY),
+    "zig": case({"build.zig": 'b.addExecutable(.{ .name = "web" })'}, "web", artifact="zig-out/bin/web"),
+    "zig, zon": case({"build.zig": "", "build.zig.zon": '.{ .name = .@"a-shop" }'}, "a-shop", app="a-shop"),
+    "crystal": case(
+        {"shard.yml": SHARD, "src/web.cr": "Kemal.run"}, "web", command=f"./web --bind {{host}} {PORT}"
+    ),
+    "nim": case({"shop.nimble": 'bin = @["web"]\nbinDir = "out"'}, "web", app="shop", artifact="out/web"),
+    "d": case({"dub.json": '{"name": "shop", "targetPath": "bin",}'}, "shop", artifact="bin/shop"),
+    "d, sdl": case({"dub.sdl": 'name "shop"\ntargetName "web"'}, "shop", artifact="web", language="D"),
+    "swift": case({"Package.swift": SWIFT}, "App", app="shop", artifact=".build/release/App"),
+    ".net": case(
+        {"src/My.Shop.csproj": WEB, "tests/T.csproj": f"{WEB}Microsoft.NET.Test.Sdk"},
+        "My.Shop",
+        "--urls",
+        app="my-shop",
+        artifact="dist/app",
+        command="./My.Shop --urls http://{host}:{port}",
+    ),
+    "haskell": case({"shop.cabal": "executable web\n"}, "web", app="shop", artifact="dist/web"),
+    "ocaml": case({"dune-project": "", "bin/dune": "(executable (name a))"}, "bin/a", command="./a.exe"),
+    "cmake": case(
+        {"CMakeLists.txt": CMAKE, "a.cpp": "--port"}, "shop", language="C++", artifact="build/shop"
+    ),
+    "make": case(
+        {"Makefile": "CC = cc\nall: web\n", "a.c": ""}, "web", "please check", build="make", language="C"
+    ),
+    "deno": case({"deno.jsonc": TASKS, "a.ts": ""}, "a.ts", language="Deno", artifact="dist/app"),
+    "bun": case({"package.json": '{"name": "@a/shop"}', "bun.lock": "", "app.ts": ""}, "app.ts", app="shop"),
+    "bun, broken": case({"package.json": "{", "bun.lock": "", "app.ts": ""}, "app.ts", build=f"{BUN} app.ts"),
+    "node": case({"package.json": "{}", "app.js": ""}, "", "fill in", language=""),
+    "built": case({"bin/web": ELF, "bin/a.so": ELF, "bin/x.sh": "#!"}, "web", artifact="bin/web", build=""),
+    "several built": case({"bin/a": ELF, "dist/b": ELF}, "", "dist/b, bin/a", artifact="dist/app"),
+    "nothing": case({}, "", "fill in", app="my-project", language="", artifact="dist/app", command="./app"),
+    "one level too high": case({"a/go.mod": MOD, "b/package.json": ""}, "", "a project in a, b"),
+}
+
+
+def lay(directory: Path, files: Mapping[str, str]) -> Path:
+    directory.mkdir(parents=True, exist_ok=True)
+    for name, text in files.items():
+        path = directory / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, "utf-8")
+        path.chmod(0o755 if text == ELF else 0o644)
+    return directory
+
+
+def argv(text: object) -> object:
+    return tuple(shlex.split(text)) if isinstance(text, str) else text
+
+
+def known(table: Mapping[str, Any]) -> bool:
+    sections = {name: set(inner) for name, inner in table.items() if name != "app"}
+    return all(keys <= SECTIONS.get(name, set()) for name, keys in sections.items())
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_directory_is_understood(tmp_path: Path, name: str) -> None:
+    asked = CASES[name]
+    directory = lay(tmp_path / DIRECTORY, asked.files)
+    project = look(directory)
+    words = {key: argv(value) for key, value in asked.expected.items() if key in {"build", "command"}}
+    assert {key: getattr(project, key) for key in asked.expected} == {**asked.expected, **words}
+    assert programs(directory) == asked.programs
+    assert asked.note in "\n".join(project.notes)
+    assert all(note.isprintable() for note in project.notes)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_what_is_written_says_the_same(tmp_path: Path, name: str) -> None:
+    project = look(lay(tmp_path / DIRECTORY, CASES[name].files))
+    written = tomllib.loads(render(project))
+    assert written["app"] == project.app
+    assert tuple(written["build"].get("command", ())) == project.build
+    assert tuple(written["build"].get("env", {}).items()) == project.build_env
+    assert written["build"]["artifact"] == project.artifact
+    assert tuple(written["run"]["command"]) == project.command
+    assert written["run"].get("data", False) == project.data
+    assert written["health"] == {"path": project.health_path}
+    assert written["verify"].get("path", "") == project.verify_path
+    assert written["server"] == {"target": "local"}
+    assert set(written) == {"app", *SECTIONS}
+    assert known(written)
+
+
+def test_odd_text_survives_being_written() -> None:
+    project = Project(
+        ODD, "", (ODD, "x" * 120), ((ODD, ODD), ("A_b-1", "")), ODD, (ODD,), ODD, ODD, True, (ODD,)
+    )
+    written = tomllib.loads(render(project))
+    assert written["app"] == written["health"]["path"] == written["verify"]["path"] == ODD
+    assert written["build"] == {"command": [ODD, "x" * 120], "env": {ODD: ODD, "A_b-1": ""}, "artifact": ODD}
+    assert tomllib.loads(render(replace(project, app="half \udcff"))) == {**written, "app": "half \ufffd"}
+
+
+def test_every_line_that_is_commented_out_is_a_known_key_with_a_value(tmp_path: Path) -> None:
+    text = render(look(tmp_path))
+    section, keys = "", []
+    for line in text.splitlines():
+        section = line.strip("[]") if line.startswith("[") else section
+        if re.match(r"(# )?\w+ = ", line):
+            inner = tomllib.loads(line.removeprefix("# "))
+            assert not section or known({section: inner}), line
+            keys += [(section, key) for key in inner]
+    assert {*keys} == {("", "app"), *((name, key) for name, inner in SECTIONS.items() for key in inner)}
+    assert '# target = "ssh://root@203.0.113.10"' in text
+    assert max(map(len, text.splitlines())) <= 110
+
+
+@pytest.mark.parametrize(
+    ("directory", "app"),
+    [
+        ("Müller & Söhne", "muller-sohne"),
+        ("42", "app-42"),
+        ("漢字", "app"),
+        ("-a_-b-", "a-b"),
+        ("a" * 30 + "-b", "a" * 30),
+    ],
+)
+def test_any_name_is_made_to_fit(tmp_path: Path, directory: str, app: str) -> None:
+    assert look(lay(tmp_path / directory, {})).app == app
+
+
+@pytest.mark.parametrize("wanted", ["cmd/web", "./cmd/web/", "web"])
+def test_one_of_several_programs_can_be_picked(tmp_path: Path, wanted: str) -> None:
+    files = {"go.mod": MOD, "cmd/web/a.go": MAIN, "cmd/tool/a.go": MAIN + FLAGS, "lib/a.go": '"/ping"'}
+    project = look(lay(tmp_path, files), wanted)
+    assert project.build[-1] == "./cmd/web"
+    assert project.command == ("./app",), "the flags are the other program's"
+    assert project.health_path == "/ping"
+    assert choice(tmp_path) == Choice("Go", ("cmd/web", "cmd/tool"))
+
+
+def test_an_unknown_program_is_refused_with_the_known_ones(tmp_path: Path) -> None:
+    with pytest.raises(UnknownProgramError, match=r"cmd/shop, cmd/web") as refused:
+        look(lay(tmp_path, MANY), "nope")
+    assert refused.value.known[0] == "cmd/shop"
+
+
+def test_a_member_of_a_workspace_higher_up_builds_into_its_own_directory(tmp_path: Path) -> None:
+    lay(tmp_path, {"Cargo.toml": GLOB, ".git/HEAD": "", "go.mod": MOD, "go/cmd/a.go": MAIN})
+    web = look(lay(tmp_path / "crates/web", rust()))
+    assert web.build[-2:] == ("--target-dir", "target")
+    assert look(tmp_path / "go").build[-1] == "./cmd"
+
+
+def test_looking_is_bounded_and_never_stuck(tmp_path: Path) -> None:
+    lay(tmp_path, go() | {f"deep/{n}.go": FLAGS for n in range(500)} | {"big.go": "/" * 3_000_000})
+    os.mkfifo(tmp_path / "pipe.go")
+    (tmp_path / "loop").symlink_to(tmp_path)
+    (tmp_path / "gone.go").symlink_to("nowhere.go")
+    (tmp_path / "bytes.go").write_bytes(b"\xff\xfe\x00")
+    project = look(tmp_path)
+    assert project.build[-1] == "."
+    assert "look: only the first 400 files and 2 MB were read" in project.notes

@@ -1,0 +1,39 @@
+"""The main job on this machine, as its user sees it."""
+
+from world import App, World, refuses
+
+
+def test_blue_then_green_then_back(app: App) -> None:
+    first = app.deploy().ok().result
+    assert (first["outcome"], first["color"], first["previous"]) == ("live", "blue", None)
+    assert app.get()["version"] == "v1"
+
+    app.program(version="v2")
+    second = app.deploy().ok().result
+    assert (second["outcome"], second["color"], second["previous"]) == ("live", "green", first["release"])
+    assert app.get()["version"] == "v2"
+
+    back = app.teal("rollback", "--json").ok().result
+    assert (back["release"], back["color"]) == (first["release"], "blue")
+    assert app.get()["version"] == "v1"
+    assert app.status()["live"] == "blue"
+
+
+def test_the_same_again_is_unchanged(app: App) -> None:
+    first = app.deploy().ok().result
+    pid = app.get()["pid"]
+    again = app.deploy().ok().result
+    assert (again["outcome"], again["release"]) == ("unchanged", first["release"])
+    assert app.get()["pid"] == pid
+
+
+def test_destroy_leaves_no_process_file_or_port(app: App, world: World) -> None:
+    app.config(run={"data": True})
+    app.deploy().ok()
+    app.program(version="v2", child=True)
+    app.deploy().ok()
+    assert world.processes()
+    app.teal("destroy", "-y").ok()
+    assert world.processes() == []
+    assert not world.root.exists()
+    assert all(refuses(port) for port in app.ports)

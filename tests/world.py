@@ -1,0 +1,244 @@
+"""A world of its own for one test: a state root, apps in it, the real `teal`, a real nginx. Nothing of it is left after."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+PROGRAM = Path(__file__).parent / "apps/program.py"
+REPO = Path(__file__).parent.parent
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a command ended."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def result(self) -> dict[str, Any]:
+        """The last JSON line."""
+        value = json.loads(self.out.strip().splitlines()[-1])
+        assert isinstance(value, dict)
+        return value
+
+    @property
+    def lines(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.out.splitlines()]
+
+    def ok(self) -> "Ended":
+        assert self.code == 0, f"exit {self.code}\n{self.out}\n{self.err}"
+        return self
+
+
+@dataclass
+class World:
+    home: Path
+    apps: "list[App]" = field(default_factory=list)
+
+    @property
+    def root(self) -> Path:
+        return self.home / "state/teal"
+
+    @property
+    def env(self) -> dict[str, str]:
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(("TEAL_", "XDG_"))}
+        return {**kept, "XDG_STATE_HOME": str(self.home / "state"), "PYTHONPATH": str(REPO / "src")}
+
+    def argv(self, *arguments: str) -> list[str]:
+        return [sys.executable, "-m", "teal", *arguments]
+
+    def teal(self, *arguments: str, cwd: Path | None = None, deadline_s: float = 120, **env: str) -> Ended:
+        done = subprocess.run(
+            self.argv(*arguments),
+            cwd=cwd or self.home,
+            env={**self.env, **env},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=deadline_s,
+            check=False,
+        )
+        assert "Traceback" not in done.stdout + done.stderr, done.stderr
+        return Ended(done.returncode, done.stdout, done.stderr)
+
+    def start(self, *arguments: str, cwd: Path) -> "subprocess.Popen[str]":
+        """A command that runs beside the test; the caller waits for it."""
+        return subprocess.Popen(
+            self.argv(*arguments),
+            cwd=cwd,
+            env=self.env,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def app(self, name: str = "shop", **config: Any) -> "App":
+        app = App(self, name, self.home / name, free_ports(3))
+        app.directory.mkdir(parents=True)
+        app.config(**config)
+        app.program(version="v1")
+        self.apps.append(app)
+        return app
+
+    def processes(self) -> list[int]:
+        """Everything alive that belongs to this world: apps by their mark, nginx by its configuration."""
+        return [pid for pid in _all_pids() if _belongs(pid, str(self.root))]
+
+    def end(self) -> None:
+        for app in self.apps:
+            self.teal("destroy", "-y", "--wait", "20", cwd=app.directory)
+        for pid in self.processes():
+            os.kill(pid, signal.SIGKILL)
+
+
+@dataclass
+class App:
+    """One app of the world. `ports` are http_port, blue and green."""
+
+    world: World
+    name: str
+    directory: Path
+    ports: tuple[int, ...]
+
+    def config(self, **changes: Any) -> None:
+        """Write teal.toml: quick settings, and the changes given as section=dict(...)."""
+        sections: dict[str, dict[str, Any]] = {
+            "build": {"artifact": "program"},
+            "server": {"target": "local", "http_port": self.ports[0]},
+            "run": {"command": ["./program"], "ports": {"blue": self.ports[1], "green": self.ports[2]}},
+            "health": {"json": {"message": "ok"}, "deadline_s": 10, "successes": 2},
+            "verify": {"path": "/", "json": {"color": "{color}"}},
+            "keep": {"watch_s": 0, "drain_s": 0},
+        }
+        for section, values in changes.items():
+            sections[section] = {**sections.get(section, {}), **values}
+            sections[section] = {key: value for key, value in sections[section].items() if value is not None}
+        body = [f'app = "{self.name}"', *(f"[{name}]\n{_pairs(values)}" for name, values in sections.items())]
+        (self.directory / "teal.toml").write_text("\n".join(body) + "\n")
+
+    def program(self, **behaviour: Any) -> None:
+        """The next version of the program; see tests/apps/program.py for what it can do wrong."""
+        text = f"#!{sys.executable}\nBEHAVIOUR = {behaviour!r}\n{PROGRAM.read_text()}"
+        path = self.directory / "program"
+        path.write_text(text)
+        path.chmod(0o755)
+
+    def teal(self, *arguments: str, **more: Any) -> Ended:
+        return self.world.teal(*arguments, cwd=self.directory, **more)
+
+    def deploy(self, *arguments: str, **more: Any) -> Ended:
+        return self.teal("deploy", "--json", *arguments, **more)
+
+    def status(self) -> dict[str, Any]:
+        return self.teal("status", "--json").ok().result
+
+    def get(self, path: str = "/", host: str | None = None) -> Any:
+        """What nginx answers, as JSON."""
+        return json.loads(self.get_raw(path, host))
+
+    def get_raw(self, path: str = "/", host: str | None = None) -> bytes:
+        request = urllib.request.Request(f"http://127.0.0.1:{self.ports[0]}{path}")
+        if host:
+            request.add_header("Host", host)
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            body = answer.read()
+            assert isinstance(body, bytes)
+            return body
+
+    @property
+    def state(self) -> Path:
+        return self.world.root / "var/lib/teal" / self.name
+
+
+def free_ports(count: int) -> tuple[int, ...]:
+    """Ports that nobody listens on now, outside the range that the kernel gives to connections.
+
+    Each pytest worker has a range of its own, so that two never choose the same.
+    """
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    found: list[int] = []
+    while len(found) < count:
+        candidate = 10_000 + worker * 2_000 + _next() % 2_000
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", candidate)) != 0:
+                found.append(candidate)
+    return tuple(found)
+
+
+_COUNT = [os.getpid() * 7]
+
+
+def _next() -> int:
+    _COUNT[0] += 1
+    return _COUNT[0]
+
+
+def wait_until(there: Callable[[], bool], deadline_s: float = 15) -> None:
+    """Wait for a condition, not for luck."""
+    deadline = time.monotonic() + deadline_s
+    while not there():
+        assert time.monotonic() < deadline, "it did not become true in time"
+        time.sleep(0.02)
+
+
+@contextmanager
+def world(home: Path) -> Iterator[World]:
+    made = World(home)
+    try:
+        yield made
+    finally:
+        made.end()
+
+
+def refuses(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) != 0
+
+
+def status_of(url: str) -> int:
+    try:
+        with urllib.request.urlopen(url, timeout=10) as answer:
+            return int(answer.status)
+    except urllib.error.HTTPError as error:
+        error.close()
+        return error.code
+
+
+def _pairs(values: dict[str, Any]) -> str:
+    return "\n".join(f"{key} = {_value(value)}" for key, value in values.items())
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, dict):
+        return "{ " + ", ".join(f"{json.dumps(key)} = {_value(item)}" for key, item in value.items()) + " }"
+    if isinstance(value, list):
+        return "[" + ", ".join(_value(item) for item in value) + "]"
+    return json.dumps(value)
+
+
+def _all_pids() -> list[int]:
+    return [int(name) for name in os.listdir("/proc") if name.isdigit()]
+
+
+def _belongs(pid: int, root: str) -> bool:
+    try:
+        env = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+        if any(item.startswith(f"TEAL_SLOT={root}".encode()) for item in env):
+            return True
+        return root in Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace") and pid != os.getpid()
+    except OSError:
+        return False
