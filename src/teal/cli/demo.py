@@ -1,0 +1,66 @@
+"""teal demo"""
+
+from dataclasses import replace
+
+import click
+
+from teal.cli.options import Common, common
+from teal.demo.story import Narrator, Told, run
+from teal.ui import choose
+from teal.ui.base import Manner
+from teal.ui.jsonlines import emit
+from teal.ui.picture import draw
+from teal_host.wire.messages import StatusReport
+
+
+@click.command("demo")
+@common(json=True)
+def command(common: Common) -> None:
+    """Deploy, replace, refuse and take back a real Go program here, under load. No server, no root; nothing stays."""
+    manner = common.manner
+    ui = choose(manner)
+    narrator = Narrator(ui, lambda text: _say(manner, text), lambda report: _show(manner, report))
+    try:
+        told = run(narrator)
+    finally:
+        ui.close()
+    if manner.json:
+        emit(_as_json(told))
+    else:
+        click.echo(_summary(told))
+
+
+def _say(manner: Manner, text: str) -> None:
+    if manner.json:
+        emit({"type": "note", "level": "info", "text": text})
+    elif not manner.quiet:
+        click.echo(click.style(f"\n{text}", bold=True) if manner.color else f"\n{text}", err=True)
+
+
+def _show(manner: Manner, report: StatusReport) -> None:
+    if not (manner.json or manner.quiet):
+        lines = draw(replace(report, notes=()), manner.color).splitlines()[:2]
+        click.echo("\n".join(f"   {line}" for line in lines), err=True)
+
+
+def _as_json(told: Told) -> dict[str, object]:
+    counts = {"deploys": told.deploys, "rollbacks": told.rollbacks}
+    asked = {"requests": told.tally.requests, "failed": told.tally.failed}
+    answered = {"answered_by": dict(told.tally.answered_by)}
+    return {
+        "type": "result",
+        "schema": 1,
+        **counts,
+        **asked,
+        **answered,
+        "seconds_total": round(told.seconds_total, 2),
+    }
+
+
+def _summary(told: Told) -> str:
+    shares = ", ".join(f"{color} {count:,}" for color, count in told.tally.answered_by)
+    return (
+        f"\n{told.deploys} deploys (one refused), {told.rollbacks} rollback, "
+        f"{told.tally.requests:,} requests ({shares} told their color), {told.tally.failed} failed, "
+        f"in {told.seconds_total:.0f} s.\nYour own: teal init, then teal deploy."
+    )

@@ -1,0 +1,65 @@
+"""teal init"""
+
+import sys
+from pathlib import Path
+
+import click
+
+from teal import files
+from teal.cli.options import Common, common
+from teal.config.read import NAME
+from teal.errors import Usage
+from teal.scaffold import UnknownProgramError, choice, look, render
+
+
+@click.command("init")
+@common()
+@click.option("--program", metavar="NAME", help="Which one, when the project has several programs.")
+@click.option("-y", "--yes", is_flag=True, help="Overwrite a teal.toml that is there.")
+def command(common: Common, program: str | None, yes: bool) -> None:
+    """Look at this directory (go.mod, Cargo.toml and others) and write a commented teal.toml."""
+    directory = _directory(common.config)
+    path = directory / NAME
+    if path.exists():
+        _overwrite(path, yes)
+    try:
+        project = look(directory, program or _chosen(directory))
+    except UnknownProgramError as error:
+        raise Usage(
+            f'there is no program "{error.program}" here', [f"there are: {', '.join(error.known)}"]
+        ) from None
+    files.write(path, render(project))
+    click.echo(f"wrote {path}")
+    for note in project.notes:
+        click.echo(f"  {note}", err=True)
+    click.echo("next: look it over, then teal deploy", err=True)
+
+
+def _directory(given: Path | None) -> Path:
+    directory = Path.cwd() if given is None else given.absolute()
+    directory = directory.parent if directory.name == NAME else directory
+    if not directory.is_dir():
+        raise Usage(f"there is no directory {directory}")
+    return directory
+
+
+def _overwrite(path: Path, yes: bool) -> None:
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise Usage(f"there is a {path} already", hint="say --yes to overwrite it")
+    click.confirm(f"Overwrite {path}?", abort=True, err=True)
+
+
+def _chosen(directory: Path) -> str | None:
+    """With several programs: ask on a terminal, else take the best guess and say so."""
+    found = choice(directory)
+    if len(found.programs) < 2:
+        return None
+    if sys.stdin.isatty():
+        names = click.Choice(list(found.programs))
+        answer = click.prompt("Which program?", type=names, default=found.programs[0], err=True)
+        return str(answer)
+    others = ", ".join(found.programs[1:])
+    click.echo(f"took {found.programs[0]}; there are also: {others} (--program NAME)", err=True)
+    return found.programs[0]

@@ -1,0 +1,116 @@
+"""The demo as a story, under load from clients that never retry."""
+
+import os
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from teal import look
+from teal.config.read import ConfigFile
+from teal.demo.example import Example, prepare
+from teal.demo.load import Load, Tally
+from teal.deploy import Wish, deploy, destroy, rollback
+from teal.ended import Account
+from teal.errors import HostFailed, TealError
+from teal.ui.base import Ui
+from teal_host.wire.messages import Note, StatusReport
+
+AT_LEAST = 5_000  # requests, so that "none failed" means something
+_ENOUGH_WITHIN_S = 60.0
+
+
+@dataclass(frozen=True)
+class Narrator:
+    """How the demo is told: a sentence, and the picture of who serves whom."""
+
+    ui: Ui
+    say: Callable[[str], None]
+    show: Callable[[StatusReport], None]
+
+
+@dataclass(frozen=True)
+class Told:
+    deploys: int
+    rollbacks: int
+    seconds_total: float
+    tally: Tally
+
+
+def run(narrator: Narrator) -> Told:
+    """Raises TealError when a part of the story does not go as it should, or a request was lost."""
+    began = time.monotonic()
+    with _own_home() as home:
+        example = prepare(home)
+        with _destroyed_at_the_end(example, narrator.ui):
+            tally = _acts(example, narrator)
+    told = Told(3, 1, time.monotonic() - began, tally)
+    if tally.failed or tally.requests < AT_LEAST:
+        raise TealError(f"{tally.failed} of {tally.requests:,} requests were lost", tally.failures)
+    return told
+
+
+def _acts(example: Example, narrator: Narrator) -> Tally:
+    narrator.say("version 1 goes live, on blue")
+    _deploy(example.version("v1"), narrator)
+    load = Load(("127.0.0.1", example.http_port), f"127.0.0.1:{example.http_port}")
+    load.start()
+    try:
+        narrator.say("now under load: 8 keep-alive clients, GET and POST, that never retry")
+        narrator.say("version 2 takes over, on green")
+        _deploy(example.version("v2"), narrator)
+        narrator.say("version 3 is broken: it ends as soon as it is started")
+        _refused(example.version("v3", broken="exit"), narrator)
+        narrator.say("back to version 1")
+        file = example.version("v2")
+        rollback(file, None, 0, narrator.ui, Account())
+        narrator.show(look.status(file))
+        load.wait_for(AT_LEAST, _ENOUGH_WITHIN_S)
+    finally:
+        tally = load.stop()
+    return tally
+
+
+def _deploy(file: ConfigFile, narrator: Narrator) -> None:
+    deploy(file, Wish(), narrator.ui, Account())
+    narrator.show(look.status(file))
+
+
+def _refused(file: ConfigFile, narrator: Narrator) -> None:
+    try:
+        deploy(file, Wish(), narrator.ui, Account())
+    except HostFailed as error:
+        if error.exit_code != 6:
+            raise
+        narrator.ui.note(Note("info", f"refused, as it should be: {error.message}"))
+        return
+    raise TealError("the broken version was not refused")
+
+
+@contextmanager
+def _own_home() -> Iterator[Path]:
+    """A state root of the demo's own, so that it meets no other local app."""
+    before = os.environ.get("XDG_STATE_HOME")
+    with tempfile.TemporaryDirectory(prefix="teal-demo-") as home:
+        os.environ["XDG_STATE_HOME"] = home
+        try:
+            yield Path(home)
+        finally:
+            if before is None:
+                del os.environ["XDG_STATE_HOME"]
+            else:
+                os.environ["XDG_STATE_HOME"] = before
+
+
+@contextmanager
+def _destroyed_at_the_end(example: Example, ui: Ui) -> Iterator[None]:
+    """Nothing of the demo stays, however it ends; its own error is the one that is told."""
+    try:
+        yield
+    except BaseException:
+        with suppress(TealError):
+            destroy(example.version("v1"), 30, ui)
+        raise
+    destroy(example.version("v1"), 30, ui)
