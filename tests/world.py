@@ -1,4 +1,4 @@
-"""A world of its own for one test: a state root, apps in it, the real `teal`, a real nginx. Nothing of it is left after."""
+"""A world of its own for one test: a state root, apps in it, the real `teal`, a real nginx. Nothing of it stays."""
 
 import json
 import os
@@ -231,7 +231,7 @@ def _value(value: Any) -> str:
 
 
 def _all_pids() -> list[int]:
-    return [int(name) for name in os.listdir("/proc") if name.isdigit()]
+    return [int(name) for name in os.listdir("/proc") if name.isdigit()]  # noqa: PTH208
 
 
 def _belongs(pid: int, root: str) -> bool:

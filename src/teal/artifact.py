@@ -73,9 +73,7 @@ def _tree(top: Path) -> list[Entry]:
     for path in sorted(top.rglob("*"), key=lambda path: path.relative_to(top).parts):
         name = path.relative_to(top).as_posix()
         if path.is_symlink():
-            raise ConfigError(
-                f"the artifact has a link: {name}", hint="ship the file itself (cp -L), or leave it out"
-            )
+            raise ConfigError(f"the artifact has a link: {name}", hint="ship the file itself (cp -L), or leave it out")
         if path.is_dir():
             found.append(Entry(_allowed(name), "dir"))
         else:
@@ -111,10 +109,6 @@ def _check_program(program: str, artifact: Artifact) -> None:
     entry = entries.get(program[2:])
     if entry is None:
         names = ", ".join(list(entries)[:5])
-        raise ConfigError(
-            f'run.command starts "{program}", which is not in the artifact', [f"it holds: {names}"]
-        )
+        raise ConfigError(f'run.command starts "{program}", which is not in the artifact', [f"it holds: {names}"])
     if not entry.executable:
-        raise ConfigError(
-            f'run.command starts "{program}", which is not executable', hint=f"chmod +x {program[2:]}"
-        )
+        raise ConfigError(f'run.command starts "{program}", which is not executable', hint=f"chmod +x {program[2:]}")

@@ -37,9 +37,7 @@ def build(file: ConfigFile, there: Greeting, tell: Callable[[str], None]) -> Non
     try:
         code = programs.stream(argv, file.directory, env, tell_and_keep)
     except OSError as error:
-        raise BuildFailed(
-            f"cannot run the build: {argv[0]}: {error.strerror}", hint=_install(argv[0])
-        ) from None
+        raise BuildFailed(f"cannot run the build: {argv[0]}: {error.strerror}", hint=_install(argv[0])) from None
     if code:
         raise BuildFailed(f"the build failed: {argv[0]} ended with code {code}", list(last))
 

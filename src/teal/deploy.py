@@ -148,15 +148,11 @@ def _honest(session: Session, account: Account) -> Iterator[_Phase]:
         yield phase
     except PipeEnded:
         if phase.committed:
-            raise ContactLost(
-                "contact lost after commit: how it ended is not known here", hint="teal status"
-            ) from None
+            raise ContactLost("contact lost after commit: how it ended is not known here", hint="teal status") from None
         raise CannotReach("contact lost before commit: nothing was changed", hint="try again") from None
     except KeyboardInterrupt:
         if phase.committed:
-            error = Interrupted(
-                "interrupted; the other side finishes alone", hint="teal status tells how it ended"
-            )
+            error = Interrupted("interrupted; the other side finishes alone", hint="teal status tells how it ended")
             error.outcome = "unknown"
             raise error from None
         raise Interrupted("interrupted; nothing was changed") from None

@@ -12,12 +12,8 @@ from teal_host.wire.messages import Origin
 def origin(directory: Path | None = None) -> Origin:
     """With a directory, also its git commit, if it has one."""
     commit = _git(directory, "rev-parse", "--short=12", "HEAD") if directory else None
-    changes = (
-        _git(directory, "status", "--porcelain", "--untracked-files=no") if directory and commit else None
-    )
-    return Origin(
-        _line(_user()), _line(socket.gethostname()), _line(commit or ""), bool(changes), __version__
-    )
+    changes = _git(directory, "status", "--porcelain", "--untracked-files=no") if directory and commit else None
+    return Origin(_line(_user()), _line(socket.gethostname()), _line(commit or ""), bool(changes), __version__)
 
 
 def _git(directory: Path, *arguments: str) -> str | None:

@@ -22,7 +22,7 @@ _NOISE_LIMIT = 64 * 1024  # bytes that login scripts may say before the greeting
 _GREETS_WITHIN_S = 60.0
 
 
-class PipeEnded(Exception):  # noqa: N818 - what happened; the story decides what it means
+class PipeEnded(Exception):
     """Nobody is at the other end any more."""
 
 
@@ -46,9 +46,7 @@ class Session:
     def __enter__(self) -> "Session":
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         self.close()
 
     def send(self, message: Any, body: bytes = b"") -> None:

@@ -7,13 +7,13 @@ which is too old can still say so.
 
 import sys
 
-if sys.version_info < (3, 9):
+if sys.version_info < (3, 9):  # noqa: UP036 - over there it may be
     sys.stdout.write("\nTEAL-HOST-TOO-OLD %s.%s\n" % sys.version_info[:2])  # noqa: UP031
     sys.exit(97)
 
-import importlib.abc  # noqa: E402
-import importlib.util  # noqa: E402
-import os  # noqa: E402
+import importlib.abc
+import importlib.util
+import os
 
 SOURCES = globals().get("SOURCES", {})
 
@@ -24,9 +24,7 @@ class FromPipe(importlib.abc.InspectLoader, importlib.abc.MetaPathFinder):
     def find_spec(self, name, path=None, target=None):
         if name not in SOURCES:
             return None
-        return importlib.util.spec_from_loader(
-            name, self, origin="teal:" + name, is_package=self.is_package(name)
-        )
+        return importlib.util.spec_from_loader(name, self, origin="teal:" + name, is_package=self.is_package(name))
 
     def is_package(self, name):
         return any(other.startswith(name + ".") for other in SOURCES)

@@ -88,7 +88,7 @@ def _refuse_taken_names(site: Site, others: List[Agreement]) -> None:
         if not site.domains and not other.site.domains:
             raise BadRequest(
                 f"the default site of port {site.http_port} is the app {other.app} already",
-                hint=f'give this app a name: [server] domains = ["NAME.localhost"], or http_port = {site.http_port + 10}',
+                hint=f'name this one: [server] domains = ["NAME.localhost"], or http_port = {site.http_port + 10}',
             )
 
 

@@ -37,7 +37,7 @@ class Answer:
         return "".join(char if char.isprintable() else " " for char in text)
 
 
-class NoAnswer(Exception):  # noqa: N818 - a finding, named as what it is
+class NoAnswer(Exception):
     """Why there was no answer, in one line. `refused` when nothing listens there."""
 
     def __init__(self, why: str, refused: bool = False) -> None:

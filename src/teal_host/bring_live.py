@@ -1,4 +1,4 @@
-"""From a sealed release to traffic: the part that deploy and rollback share. Nothing that serves is touched until `switch`."""
+"""From a sealed release to traffic: what deploy and rollback share. Nothing that serves is touched until the switch."""
 
 from dataclasses import dataclass
 from typing import Optional
@@ -75,7 +75,10 @@ def turn_traffic(app: App, turn: Turn) -> None:
 
 
 def watch_over(app: App, turn: Turn) -> None:
-    """Watch the live color. When it turns bad, turn back once, onto a standby that is well. Raises TurnedBack or NeedsHuman."""
+    """Watch the live color; when it turns bad, turn back once, onto a standby that is well.
+
+    Raises TurnedBack, or NeedsHuman when there is no such standby.
+    """
     try:
         with app.step("watch") as step:
             watch.stay_well(app, turn.candidate, step)
@@ -95,9 +98,7 @@ def keep_or_stop_previous(app: App, turn: Turn) -> None:
 def _turn_back(app: App, turn: Turn, error: HostError) -> None:
     standby = turn.before
     if standby is None:
-        raise NeedsHuman(
-            f"{error.message}; there is no release before it to turn back to", error.evidence, error.hint
-        )
+        raise NeedsHuman(f"{error.message}; there is no release before it to turn back to", error.evidence, error.hint)
     finding = health.look(app, standby, 5.0)
     if not finding.well:
         text = f"{error.message}; it stays live, because {standby.color} is not well either: {finding.says}"
@@ -111,9 +112,5 @@ def _turn_back(app: App, turn: Turn, error: HostError) -> None:
 
 
 def _turned_back(turn: Turn, error: HostError) -> str:
-    here = (
-        f"{turn.before.release} on {turn.before.color} serves again"
-        if turn.before
-        else "nothing is live, as before"
-    )
+    here = f"{turn.before.release} on {turn.before.color} serves again" if turn.before else "nothing is live, as before"
     return f"{error.message}; turned back: {here}"

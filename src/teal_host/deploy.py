@@ -1,4 +1,4 @@
-"""The story of a deploy on this side: an artifact arrives, becomes a release, is started, asked, and gets the traffic."""
+"""The story of a deploy on this side: an artifact comes, becomes a release, is started, asked, and gets the traffic."""
 
 from dataclasses import dataclass
 from typing import List, Optional
@@ -80,14 +80,10 @@ def planned(app: App, request: Deploy, scene: Scene) -> Result:
     name = release.name(record.next_seq(app.paths, scene.records), request.manifest)
     here = release.copy_here_already(app.paths, scene.records, request.manifest)
     steps = (
-        f"upload nothing: {here.name} has the same content"
-        if here
-        else f"upload {request.manifest.bytes:,} bytes",
+        f"upload nothing: {here.name} has the same content" if here else f"upload {request.manifest.bytes:,} bytes",
         f"seal the release {name}",
         f"start it on {scene.slots.idle}, port {port}, and ask {request.spec.health.path}",
-        "reload nginx once, for new names or ports"
-        if wanted != scene.agreed
-        else "turn the link; no reload of nginx",
+        "reload nginx once, for new names or ports" if wanted != scene.agreed else "turn the link; no reload of nginx",
         f"watch it for {request.spec.keep.watch_s:g} s, keep {request.spec.keep.releases} releases",
     )
     previous = record.good_before(scene.records, scene.slots.live_release, app.paths)
@@ -109,9 +105,7 @@ def take_in(app: App, request: Deploy, scene: Scene, talk: Talk) -> Record:
             release.seal_from_stream(app.paths, name, manifest, release.Stream(talk.blocks()))
     seq = int(name.split("-")[0])
     env = record.env_version(request.spec.run.env)
-    sealed = Record(
-        name, seq, manifest.digest, manifest.bytes, journal.now(), request.origin, env, request.spec
-    )
+    sealed = Record(name, seq, manifest.digest, manifest.bytes, journal.now(), request.origin, env, request.spec)
     record.save(app.paths, sealed)
     return sealed
 

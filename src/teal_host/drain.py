@@ -1,8 +1,8 @@
 """Before a color is reused: its last work must have ended.
 
-After a switch it gets no new request, but one that began before may still run, and a slow upload that nginx still buffers
-is not even a connection to it yet (reliability.md 0.1, 5). So "no connections" proves nothing; what proves it is a moment
-without any request in flight in nginx, or else the time `keep.drain_s` since the switch.
+After a switch it gets no new request, but one that began before may still run, and a slow upload that nginx still
+buffers is not even a connection to it yet. So "no connections to the color" proves nothing. A moment without any client
+of nginx proves it; else the color is given `keep.drain_s` since the switch.
 """
 
 import datetime

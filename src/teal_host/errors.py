@@ -39,9 +39,7 @@ class HostError(Exception):
         return self
 
     def failure(self) -> Failure:
-        return Failure(
-            self.code, self.message, self.evidence, self.hint, self.release, self.color, self.previous
-        )
+        return Failure(self.code, self.message, self.evidence, self.hint, self.release, self.color, self.previous)
 
 
 class BadRequest(HostError):

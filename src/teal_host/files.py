@@ -1,7 +1,7 @@
 """The only place that changes files, and durably: beside, fsync, rename, fsync the directory.
 
 Each act has a name and is announced to `witness` before it is done; tests/crash kills this side at every one. What is
-acknowledged here survives a power cut (reliability.md 3.4): data first, then the name, then the directory.
+acknowledged here survives a power cut: data first, then the name, then the directory.
 """
 
 import contextlib
@@ -113,7 +113,7 @@ def seal_dirs(top: Path) -> None:
     """Make every directory of a release read-only and durable, from the leaves upward."""
     witness(f"seal {top.name}")
     for folder, _, _ in os.walk(top, topdown=False):
-        os.chmod(folder, 0o555)  # noqa: PTH101
+        os.chmod(folder, 0o555)  # noqa: PTH101, S103 - read-only for everybody is the point
         sync_dir(Path(folder))
 
 

@@ -97,9 +97,7 @@ def recent_output(candidate: Candidate, lines: int = _LOG_LINES) -> List[str]:
 
 def _asked(candidate: Candidate, timeout_s: float) -> Finding:
     health = candidate.spec.health
-    question = Question(
-        (HERE, candidate.port), candidate.filled(health.path), candidate.spec.site.host, (), timeout_s
-    )
+    question = Question((HERE, candidate.port), candidate.filled(health.path), candidate.spec.site.host, (), timeout_s)
     try:
         answer = ask(question)
     except NoAnswer as none:
@@ -152,7 +150,7 @@ def _evidence(candidate: Candidate, seen: List[Finding]) -> Tuple[str, ...]:
     answers = [f"answer begins: {finding.answer}" for finding in seen[-1:] if finding.answer]
     output = [f"│ {line}" for line in recent_output(candidate)]
     said = ["the program's last lines:", *output] if output else ["the program wrote nothing"]
-    return tuple([attempts, *answers, *said])
+    return (attempts, *answers, *said)
 
 
 def _warn_if_open_to_all(app: App, candidate: Candidate) -> None:

@@ -1,6 +1,6 @@
-"""The append-only history of one app, one JSON object a line. It is intent: where it and the link differ, the link is right.
+"""The append-only history of one app, a JSON object a line. It is intent: where it and the link differ, the link wins.
 
-A story begins with `begin` and ends with `end`; a `begin` without its `end` was interrupted, and `recover` looks after it.
+A story begins with `begin` and ends with `end`; one without its `end` was interrupted, and `recover` sees to it.
 """
 
 import contextlib

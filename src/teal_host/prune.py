@@ -20,7 +20,7 @@ class Plan:
 
 
 def plan(records: List[Record], stored: Set[str], keep: int, in_use: Set[str]) -> Plan:
-    """Keep so many good releases and whatever a color holds. What was refused or turned back does not count and goes."""
+    """Keep so many good releases and whatever a color holds. What was refused or turned back does not count."""
     good = [entry.release for entry in records if entry.outcome == "good" and entry.release in stored]
     kept = set(good[-keep:]) | in_use
     old = {entry.release for entry in records[:-_RECORDS_KEPT]} - kept

@@ -1,6 +1,7 @@
-"""Whatever was interrupted, the next command that changes an app cleans up first. The link is the truth, the journal intent.
+"""Whatever was interrupted, the next command that changes the app cleans up first. The link is the truth.
 
-What was not switched is undone; what was switched stays if it is well, and is turned back, once, if only the other color is.
+What was not switched is undone. What was switched stays if it is well; if only the other color is, traffic is turned
+back, once.
 """
 
 from typing import Optional
@@ -58,7 +59,7 @@ def _undo(app: App, story: Unfinished, slots: Slots, interrupted: Optional[Recor
 
 def _confirm(app: App, slots: Slots, interrupted: Record, agreed: Optional[Agreement]) -> str:
     """It was switched: it stays if it is well, else the other color takes over if that one is."""
-    assert slots.live is not None  # noqa: S101 - the caller looked
+    assert slots.live is not None
     if agreed is None or _well(app, slots.live, interrupted, agreed):
         if interrupted.outcome == "pending":
             record.mark(app.paths, interrupted, "good")

@@ -56,9 +56,7 @@ def refuse_if_no_room(paths: AppPaths, manifest: Manifest) -> None:
     room = os.statvfs(paths.releases)
     free, needed = room.f_bavail * room.f_frsize, manifest.bytes + _SPARE_BYTES
     if free < needed:
-        raise BadRequest(
-            f"the disk has {free:,} bytes free, this release needs {needed:,}", hint="make room first"
-        )
+        raise BadRequest(f"the disk has {free:,} bytes free, this release needs {needed:,}", hint="make room first")
     if room.f_files and room.f_favail < len(manifest.entries) + 100:
         raise BadRequest(f"the disk has only {room.f_favail:,} inodes free", hint="remove small files first")
 

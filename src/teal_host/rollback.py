@@ -38,9 +38,7 @@ def choose(app: App, request: Rollback, scene: Scene) -> Record:
     if named is None or not app.paths.release(named.release).is_dir():
         raise NotThere(f"there is no release {request.release} here any more", hint="see: teal releases")
     if named.outcome in ("refused", "turned_back"):
-        app.warn(
-            f"{named.release} was {named.outcome.replace('_', ' ')} when it was deployed; it is checked again"
-        )
+        app.warn(f"{named.release} was {named.outcome.replace('_', ' ')} when it was deployed; it is checked again")
     return named
 
 
@@ -48,9 +46,7 @@ def turn_to(app: App, request: Rollback, scene: Scene, target: Record) -> Result
     """If the target still runs and is well, only the link is turned; else it is started first, as in a deploy."""
     running = _running(app, request, scene, target)
     turn = running or _to_be_started(app, request, scene, target)
-    app.journal.write(
-        "begin", request.id, what="rollback", release=target.release, color=turn.candidate.color
-    )
+    app.journal.write("begin", request.id, what="rollback", release=target.release, color=turn.candidate.color)
     try:
         if running is None:
             start_and_check(app, turn)

@@ -3,7 +3,7 @@
 import contextlib
 import os
 import signal
-import subprocess  # noqa: S404 - this is the one place
+import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Dict, List, Optional, Sequence
@@ -26,7 +26,7 @@ def run(argv: Sequence[str], deadline_s: float) -> Ran:
     """Run to the end; output and errors together, in the C locale. Raises CannotRun when it cannot or is too slow."""
     files.witness(f"run {Path(argv[0]).name} {' '.join(argv[1:2])}")
     try:
-        done = subprocess.run(  # noqa: S603
+        done = subprocess.run(
             list(argv),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -57,7 +57,7 @@ def spawn(program: Program) -> "subprocess.Popen[bytes]":
     output = files.open_log(program.log)
     files.witness(f"spawn {Path(program.argv[0]).name}")
     try:
-        return subprocess.Popen(  # noqa: S603
+        return subprocess.Popen(
             list(program.argv),
             cwd=program.cwd,
             env=program.env,

@@ -1,6 +1,6 @@
 """Turn the traffic: one rename of the link that nginx asks at every request, proved by a question through nginx.
 
-No reload: a reload closes idle keep-alive connections, and a client that is just sending loses its request (design.md 4).
+No reload: a reload closes idle keep-alive connections, and who is just sending loses a request.
 """
 
 import time
@@ -87,16 +87,12 @@ def _look(app: App, candidate: Candidate, agreed: Agreement) -> Optional[str]:
     path = candidate.filled(verify.path or health.path)
     address = app.host.proxy.address(agreed.site)
     try:
-        answer = ask(
-            Question(address, path, agreed.site.host, ((PROBE_HEADER, agreed.token),), _PROVED_WITHIN_S)
-        )
+        answer = ask(Question(address, path, agreed.site.host, ((PROBE_HEADER, agreed.token),), _PROVED_WITHIN_S))
     except NoAnswer as none:
         return f"nginx at {address[0]}:{address[1]}: {none}"
     answered_by = answer.headers.get(ANSWERED_HEADER.lower(), "")
     if not answered_by.endswith(f":{candidate.port}"):
-        return (
-            f"nginx asked {answered_by or 'some other site'}, not {candidate.color} on port {candidate.port}"
-        )
+        return f"nginx asked {answered_by or 'some other site'}, not {candidate.color} on port {candidate.port}"
     if answer.status != wanted.status:
         return f"through nginx {path} answers {answer.status}, expected {wanted.status}"
     differs = json_differs(answer.body, candidate.filled(wanted.json))

@@ -1,6 +1,6 @@
 """This side of the conversation: what comes in is typed and expected, what goes out may find nobody listening.
 
-Until the client has said commit, its going away is an abort. Afterwards nobody needs to listen: the work is finished alone.
+Until the client has said commit, its going away is an abort. Afterwards nobody needs to listen: the work is finished.
 """
 
 import select
@@ -63,9 +63,7 @@ class Talk:
         except FrameError as error:
             raise BadRequest(f"what came through the pipe is not a message: {error}") from None
         except Mistakes as error:
-            raise BadRequest(
-                "the message has mistakes", [f"{place}: {says}" for place, says in error.found]
-            ) from None
+            raise BadRequest("the message has mistakes", [f"{place}: {says}" for place, says in error.found]) from None
 
     def _gone(self) -> None:
         self.alone = True

@@ -6,7 +6,6 @@ from typing import List
 from teal_host import health
 from teal_host.app import App, Running
 from teal_host.candidate import Candidate
-from teal_host.errors import Unhealthy
 from teal_host.health import Finding
 
 _BETWEEN_S = 0.5
@@ -23,8 +22,6 @@ def stay_well(app: App, candidate: Candidate, step: Running) -> None:
         finding = health.look(app, candidate, _ANSWER_WITHIN_S)
         bad = [] if finding.well else [*bad, finding]
         if finding.hopeless or len(bad) >= _BAD_IN_A_ROW:
-            raise health.unhealthy(
-                candidate, bad, f"{seconds - (deadline - time.monotonic()):.1f} s after the switch"
-            )
+            raise health.unhealthy(candidate, bad, f"{seconds - (deadline - time.monotonic()):.1f} s after the switch")
         step.say(f"watching for {seconds:g} s" if finding.well else finding.says)
         time.sleep(max(0.0, min(_BETWEEN_S, deadline - time.monotonic())))

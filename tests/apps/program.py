@@ -35,6 +35,10 @@ class Handler(BaseHTTPRequestHandler):
         if self.path == "/write":
             with open(os.path.join(os.environ["DATA_DIR"], "kept"), "a") as file:
                 file.write(BEHAVIOUR.get("version", "") + "\n")
+        if self.path == "/exit":
+            os._exit(3)
+        if self.path == "/sicken":
+            BEHAVIOUR["health"] = 500
         if self.path in ("/write", "/kept"):
             with open(os.path.join(os.environ["DATA_DIR"], "kept")) as file:
                 return self.answer(200, {"kept": file.read().split()})
@@ -114,6 +118,8 @@ def before_serving() -> None:
         os.kill(os.getpid(), BEHAVIOUR["killed"])
     if BEHAVIOUR.get("never_listens"):
         time.sleep(3600)
+    while "waits_for" in BEHAVIOUR and not os.path.exists(BEHAVIOUR["waits_for"]):
+        time.sleep(0.02)
     time.sleep(BEHAVIOUR.get("starts_after", 0))
 
 

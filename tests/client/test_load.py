@@ -356,9 +356,7 @@ def test_a_load_starts_only_once() -> None:
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 @pytest.mark.parametrize("read", [Load.tally, Load.stop, lambda load: load.wait_for(10**9, 10)])
-def test_a_load_that_died_gives_no_numbers(
-    read: Callable[[Load], Tally], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_load_that_died_gives_no_numbers(read: Callable[[Load], Tally], monkeypatch: pytest.MonkeyPatch) -> None:
     def mistaken(_: bytes) -> str:
         raise ZeroDivisionError
 

@@ -82,9 +82,7 @@ TASKS = '{\n// why\n"tasks": {"start": "deno run -A a.ts"},\n}'
 CASES = {
     "go, top": case(go(FLAGS), ".", build=f"{GO} .", build_env=STATIC, command=f"./app {PORT} {COLOR}"),
     "go, cmd": case({"go.mod": MOD, "cmd/main.go": MAIN}, "cmd", build=f"{GO} ./cmd", artifact="dist/app"),
-    "go, many": case(
-        MANY, "cmd/shop cmd/web cmd/a y tools/x", "cmd/shop; there are", build=f"{GO} ./cmd/shop"
-    ),
+    "go, many": case(MANY, "cmd/shop cmd/web cmd/a y tools/x", "cmd/shop; there are", build=f"{GO} ./cmd/shop"),
     "go, places that are no programs": case(ASIDE, "good", build=f"{GO} ./good"),
     "go, v2": case(go(mod='module "example.com/Big_Shop/v2"'), ".", "app: big-shop", app="big-shop"),
     "go, gopkg.in": case(go(mod="module gopkg.in/shop.v3 // x"), ".", app="shop"),
@@ -99,14 +97,10 @@ CASES = {
     "go, DATA_DIR": case(go('os.Getenv("DATA_DIR")'), ".", "data: ", build_env=STATIC, data=True),
     "go, cobra": case(go('cmd.Flags().IntP("port", "p", 1, "")'), ".", command=f"./app {PORT}"),
     "go, mux of 1.22": case(go('mux.HandleFunc("GET /livez", ok)'), ".", health_path="/livez"),
-    "go, PORT": case(
-        go('os.Getenv("PORT"), slog.Int("port", 1)'), ".", "its port from PORT", command="./app"
-    ),
+    "go, PORT": case(go('os.Getenv("PORT"), slog.Int("port", 1)'), ".", "its port from PORT", command="./app"),
     "go, addr": case(go('flag.String("addr", ":80", "")'), ".", command="./app --addr {host}:{port}"),
     "go, verify": case(go(f'{FLAGS} "/status" `json:"color"`'), ".", verify_path="/status", health_path="/"),
-    "go, only tests": case(
-        go() | {"a_test.go": f'"/healthz" {FLAGS}'}, ".", command="./app", health_path="/"
-    ),
+    "go, only tests": case(go() | {"a_test.go": f'"/healthz" {FLAGS}'}, ".", command="./app", health_path="/"),
     "go, pocketbase": case(
         POCKETBASE,
         ".",
@@ -115,13 +109,9 @@ CASES = {
     ),
     "rust": case(rust(), "shop", "linux-musl", build=f"{RUSTC} --bin shop", artifact="target/release/shop"),
     "rust, derive": case(rust("#[arg(short, long)]\n  port: u16,"), "shop", command=f"./shop {PORT}"),
-    "rust, terminal": case(
-        rust('.long("port")\n .long("color").p(["auto"])'), "shop", command=f"./shop {PORT}"
-    ),
+    "rust, terminal": case(rust('.long("port")\n .long("color").p(["auto"])'), "shop", command=f"./shop {PORT}"),
     "rust, bins": case({"Cargo.toml": CARGO, **BINS}, "one two", app="shop", command=f"./one {PORT}"),
-    "rust, default-run": case(
-        {"Cargo.toml": f"{CARGO}default-run = 'two'", **BINS}, "two one", command="./two"
-    ),
+    "rust, default-run": case({"Cargo.toml": f"{CARGO}default-run = 'two'", **BINS}, "two one", command="./two"),
     "rust, features": case(
         {"Cargo.toml": CARGO + FEATURES, "a.rs": ""}, "api", build=f"{RUSTC} --bin api --features tls,db"
     ),
@@ -137,9 +127,7 @@ CASES = {
     "rust, odd shapes": case(rust(cargo="package = 3\nbin = ['x', 2]\nworkspace = []"), DIRECTORY),
     "zig": case({"build.zig": 'b.addExecutable(.{ .name = "web" })'}, "web", artifact="zig-out/bin/web"),
     "zig, zon": case({"build.zig": "", "build.zig.zon": '.{ .name = .@"a-shop" }'}, "a-shop", app="a-shop"),
-    "crystal": case(
-        {"shard.yml": SHARD, "src/web.cr": "Kemal.run"}, "web", command=f"./web --bind {{host}} {PORT}"
-    ),
+    "crystal": case({"shard.yml": SHARD, "src/web.cr": "Kemal.run"}, "web", command=f"./web --bind {{host}} {PORT}"),
     "nim": case({"shop.nimble": 'bin = @["web"]\nbinDir = "out"'}, "web", app="shop", artifact="out/web"),
     "d": case({"dub.json": '{"name": "shop", "targetPath": "bin",}'}, "shop", artifact="bin/shop"),
     "d, sdl": case({"dub.sdl": 'name "shop"\ntargetName "web"'}, "shop", artifact="web", language="D"),
@@ -154,12 +142,8 @@ CASES = {
     ),
     "haskell": case({"shop.cabal": "executable web\n"}, "web", app="shop", artifact="dist/web"),
     "ocaml": case({"dune-project": "", "bin/dune": "(executable (name a))"}, "bin/a", command="./a.exe"),
-    "cmake": case(
-        {"CMakeLists.txt": CMAKE, "a.cpp": "--port"}, "shop", language="C++", artifact="build/shop"
-    ),
-    "make": case(
-        {"Makefile": "CC = cc\nall: web\n", "a.c": ""}, "web", "please check", build="make", language="C"
-    ),
+    "cmake": case({"CMakeLists.txt": CMAKE, "a.cpp": "--port"}, "shop", language="C++", artifact="build/shop"),
+    "make": case({"Makefile": "CC = cc\nall: web\n", "a.c": ""}, "web", "please check", build="make", language="C"),
     "deno": case({"deno.jsonc": TASKS, "a.ts": ""}, "a.ts", language="Deno", artifact="dist/app"),
     "bun": case({"package.json": '{"name": "@a/shop"}', "bun.lock": "", "app.ts": ""}, "app.ts", app="shop"),
     "bun, broken": case({"package.json": "{", "bun.lock": "", "app.ts": ""}, "app.ts", build=f"{BUN} app.ts"),
@@ -220,9 +204,7 @@ def test_what_is_written_says_the_same(tmp_path: Path, name: str) -> None:
 
 
 def test_odd_text_survives_being_written() -> None:
-    project = Project(
-        ODD, "", (ODD, "x" * 120), ((ODD, ODD), ("A_b-1", "")), ODD, (ODD,), ODD, ODD, True, (ODD,)
-    )
+    project = Project(ODD, "", (ODD, "x" * 120), ((ODD, ODD), ("A_b-1", "")), ODD, (ODD,), ODD, ODD, True, (ODD,))
     written = tomllib.loads(render(project))
     assert written["app"] == written["health"]["path"] == written["verify"]["path"] == ODD
     assert written["build"] == {"command": [ODD, "x" * 120], "env": {ODD: ODD, "A_b-1": ""}, "artifact": ODD}

@@ -13,9 +13,7 @@ from teal.ui import choose
 
 @click.command("deploy")
 @common(json=True)
-@click.option(
-    "--artifact", type=click.Path(path_type=Path), help="Ship this file or directory; build nothing."
-)
+@click.option("--artifact", type=click.Path(path_type=Path), help="Ship this file or directory; build nothing.")
 @click.option("--dry-run", is_flag=True, help="Say what would be done, and change nothing.")
 @wait_option()
 def command(common: Common, artifact: Path | None, dry_run: bool, wait: float) -> None:

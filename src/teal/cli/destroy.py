@@ -14,9 +14,7 @@ from teal.ui import choose
 def command(common: Common, yes: bool, wait: float) -> None:
     """Take this app off the server: its processes, releases, DATA and route. Nothing else is touched."""
     file = common.load()
-    confirm(
-        f"Remove {file.config.app} from {file.config.server.target}, with all its releases and its data?", yes
-    )
+    confirm(f"Remove {file.config.app} from {file.config.server.target}, with all its releases and its data?", yes)
     ui = choose(common.manner)
     try:
         destroy(file, wait, ui)

@@ -55,11 +55,7 @@ def _tell_result(manner: Manner, account: Account, result: Result) -> None:
 def _lines(manner: Manner, account: Account, result: Result) -> list[str]:
     if result.outcome == "planned":
         return ["would:", *(f"  - {step}" for step in result.plan)]
-    color = (
-        click.style(f"● {result.color}", fg=_PAINT.get(result.color or ""))
-        if manner.color
-        else f"● {result.color}"
-    )
+    color = click.style(f"● {result.color}", fg=_PAINT.get(result.color or "")) if manner.color else f"● {result.color}"
     said = "is live" if result.outcome == "live" else "is live already; nothing to do"
     lines = [f"{color} {said}: {result.release}  {result.url}"]
     sent = f", sent {size(account.bytes_sent)}" + (

@@ -25,9 +25,7 @@ def command(common: Common, program: str | None, yes: bool) -> None:
     try:
         project = look(directory, program or _chosen(directory))
     except UnknownProgramError as error:
-        raise Usage(
-            f'there is no program "{error.program}" here', [f"there are: {', '.join(error.known)}"]
-        ) from None
+        raise Usage(f'there is no program "{error.program}" here', [f"there are: {', '.join(error.known)}"]) from None
     files.write(path, render(project))
     click.echo(f"wrote {path}")
     for note in project.notes:

@@ -70,9 +70,7 @@ def everywhere() -> list[Decorator]:
     """The options that every command has, before its name or after it."""
     path = click.Path(path_type=Path)
     return [
-        click.option(
-            "-C", "--config", type=path, metavar="PATH", help="teal.toml, or the directory that has it."
-        ),
+        click.option("-C", "--config", type=path, metavar="PATH", help="teal.toml, or the directory that has it."),
         click.option("-v", "--verbose", is_flag=True, help="Show more: the build's output."),
         click.option("-q", "--quiet", is_flag=True, help="Show warnings and errors only."),
         click.option("--no-color", is_flag=True, help="No colors (also: NO_COLOR)."),

@@ -1,4 +1,4 @@
-"""What teal.toml can say (design.md 5). The sections that the server acts on are the wire's own, so they cannot drift."""
+"""What teal.toml can say. The sections that the server acts on are the wire's own, so they cannot drift."""
 
 import re
 from collections.abc import Iterator
@@ -33,9 +33,7 @@ def build_text(value: str) -> str | None:
         return "must not contain a NUL character"
     for name in _PLACEHOLDER.findall(value):
         if name not in BUILD_PLACEHOLDERS:
-            return f"{{{name}}} is not known here; there are " + ", ".join(
-                f"{{{n}}}" for n in BUILD_PLACEHOLDERS
-            )
+            return f"{{{name}}} is not known here; there are " + ", ".join(f"{{{n}}}" for n in BUILD_PLACEHOLDERS)
     return None
 
 

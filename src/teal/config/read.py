@@ -63,9 +63,7 @@ def _table(path: Path, text: str) -> dict[str, Any]:
 
 
 def _report(path: Path, text: str, found: tuple[Mistake, ...]) -> tuple[str, list[str]]:
-    lines = [
-        f"{path.name}:{line_of(text, mistake.place)}: {mistake.place}: {mistake.says}" for mistake in found
-    ]
+    lines = [f"{path.name}:{line_of(text, mistake.place)}: {mistake.place}: {mistake.says}" for mistake in found]
     count = "one mistake" if len(lines) == 1 else f"{len(lines)} mistakes"
     return f"{path} has {count}", sorted(lines, key=lambda line: int(line.split(":")[1]))
 

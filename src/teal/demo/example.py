@@ -45,9 +45,7 @@ def _put_go_on_path() -> None:
     spec = find_spec("go")
     folder = Path(spec.origin).parent / "bin" if spec and spec.origin else None
     if folder is None or not (folder / "go").exists():
-        raise BuildFailed(
-            "the demo's example needs Go", hint="install Go, or: pip install 'teal-deploy[demo]'"
-        )
+        raise BuildFailed("the demo's example needs Go", hint="install Go, or: pip install 'teal-deploy[demo]'")
     os.environ["PATH"] = f"{folder}{os.pathsep}{os.environ.get('PATH', '')}"
 
 

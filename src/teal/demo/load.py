@@ -13,13 +13,14 @@ import ipaddress
 import itertools
 import json
 import os
-import re
 import threading
 import time
 import uuid
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+
+from teal.demo.http1 import Answer, RequestError, read_answer
 
 DEADLINE_S = 10.0  # for one request, a new connection included
 KEPT_FAILURES = 20
@@ -45,9 +46,7 @@ class Load:
     each client asks as soon as it has its answer, until it has caught up.
     """
 
-    def __init__(
-        self, address: tuple[str, int], host: str, *, clients: int = 8, per_second: int = 600
-    ) -> None:
+    def __init__(self, address: tuple[str, int], host: str, *, clients: int = 8, per_second: int = 600) -> None:
         """`host` is the name asked for. Raises ValueError for an address that is not loopback."""
         if clients < 1 or per_second < 1:
             raise ValueError(f"no load: {clients} clients, {per_second} requests a second")
@@ -171,17 +170,6 @@ class _Book:
         return (self._ended or time.monotonic()) - self._begun
 
 
-class _RequestError(Exception):
-    """A request has failed; the text says why."""
-
-
-@dataclass(frozen=True)
-class _Answer:
-    status: int
-    body: bytes
-    closes: bool  # its connection ends with it
-
-
 @dataclass(frozen=True)
 class _Request:
     """Asks for /status or, with a body, for /echo."""
@@ -198,14 +186,14 @@ class _Request:
             lines += ["Content-Type: application/octet-stream", f"Content-Length: {len(self.body)}"]
         return "\r\n".join([*lines, "", ""]).encode("ascii") + (self.body or b"")
 
-    def check(self, answer: _Answer) -> str | None:
-        """Returns the color where the answer tells it. Raises _RequestError for a wrong answer."""
+    def check(self, answer: Answer) -> str | None:
+        """Returns the color where the answer tells it. Raises RequestError for a wrong answer."""
         if answer.status != 200:
-            raise _RequestError(f"status {answer.status}")
+            raise RequestError(f"status {answer.status}")
         if self.body is None:
             return _color(answer.body)
         if answer.body != self.body:
-            raise _RequestError(f"{len(self.body)} bytes were sent, {len(answer.body)} others came back")
+            raise RequestError(f"{len(self.body)} bytes were sent, {len(answer.body)} others came back")
         return None
 
 
@@ -214,7 +202,7 @@ def _color(body: bytes) -> str:
     with contextlib.suppress(ValueError, TypeError, KeyError):
         color = json.loads(body)["color"]
     if not isinstance(color, str):
-        raise _RequestError(f"not a JSON object with a color: {body[:80]!r}")
+        raise RequestError(f"not a JSON object with a color: {body[:80]!r}")
     return color
 
 
@@ -252,22 +240,22 @@ class _Client:
         try:
             answer = await self._exchange(request)
             color = request.check(answer)
-        except _RequestError as error:
+        except RequestError as error:
             self._book.failed(f"{request.line}: {error}")
         else:
             self._book.answered(color)
 
-    async def _exchange(self, request: _Request) -> _Answer:
+    async def _exchange(self, request: _Request) -> Answer:
         """Sends, without a look at the connection, and reads. Where that fails it hangs up and raises."""
         try:
             async with asyncio.timeout(DEADLINE_S):
                 reader, writer = await self._connection()
                 writer.write(request.encode(self._host))
                 await writer.drain()
-                answer = await _read_answer(reader)
-        except (_RequestError, OSError, EOFError, asyncio.LimitOverrunError) as error:
+                answer = await read_answer(reader)
+        except (RequestError, OSError, EOFError, asyncio.LimitOverrunError) as error:
             await self._hang_up()
-            raise _RequestError(_why(error)) from error
+            raise RequestError(_why(error)) from error
         if answer.closes:
             self._book.closed()
             await self._hang_up()
@@ -306,56 +294,3 @@ def _why(error: Exception) -> str:
             return "a line of the answer does not end"
         case _:
             return str(error) or type(error).__name__
-
-
-async def _read_answer(reader: asyncio.StreamReader) -> _Answer:
-    line, *lines = await _read_head(reader)
-    status = re.fullmatch(r"HTTP/1\.([01]) (\d{3})( .*)?", line, re.ASCII)
-    if not status:
-        raise _RequestError(f"not an HTTP/1 answer: {line[:80]!r}")
-    headers = dict(_header(line) for line in lines)
-    closes = status[1] == "0" or "close" in headers.get("connection", "").lower()
-    return _Answer(int(status[2]), await _read_body(reader, headers), closes)
-
-
-async def _read_head(reader: asyncio.StreamReader) -> list[str]:
-    try:
-        head = await reader.readuntil(b"\r\n\r\n")
-    except asyncio.IncompleteReadError as error:
-        if error.partial:
-            raise
-        raise _RequestError("the connection was closed without an answer") from error
-    return head.decode("latin-1").removesuffix("\r\n\r\n").split("\r\n")
-
-
-def _header(line: str) -> tuple[str, str]:
-    name, _, value = line.partition(":")
-    return name.lower(), value.strip()
-
-
-async def _read_body(reader: asyncio.StreamReader, headers: dict[str, str]) -> bytes:
-    if headers.get("transfer-encoding", "").lower() == "chunked":
-        return await _read_chunks(reader)
-    length = headers.get("content-length", "")
-    if not re.fullmatch(r"\d{1,12}", length, re.ASCII):
-        raise _RequestError("an answer without a length: whether it is whole cannot be told")
-    return await reader.readexactly(int(length))
-
-
-async def _read_chunks(reader: asyncio.StreamReader) -> bytes:
-    body = b""
-    while size := _chunk_size(await reader.readuntil(b"\r\n")):
-        chunk = await reader.readexactly(size + 2)
-        if not chunk.endswith(b"\r\n"):
-            raise _RequestError(f"a chunk of {size} bytes is longer than that")
-        body += chunk[:-2]
-    while await reader.readuntil(b"\r\n") != b"\r\n":
-        pass  # trailers
-    return body
-
-
-def _chunk_size(line: bytes) -> int:
-    size = re.match(rb"[0-9a-fA-F]{1,12}(?=[;\s])", line)
-    if not size:
-        raise _RequestError(f"not the size of a chunk: {line[:80]!r}")
-    return int(size[0], 16)

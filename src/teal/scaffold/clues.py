@@ -86,9 +86,7 @@ def _verify(sources: Sequence[str], arguments: Sequence[str]) -> tuple[str, tupl
     return "", ()
 
 
-def _data(
-    sources: Sequence[str], manifests: Sequence[str], arguments: Sequence[str]
-) -> tuple[bool, tuple[str, ...]]:
+def _data(sources: Sequence[str], manifests: Sequence[str], arguments: Sequence[str]) -> tuple[bool, tuple[str, ...]]:
     direct = [INDIRECT.sub("", text) for text in manifests]
     if "{data_dir}" in arguments or _any(KEEPS_DATA, [*sources, *direct]):
         return True, ("data: SQLite or DATA_DIR occurs in the sources, so one directory outlives releases",)

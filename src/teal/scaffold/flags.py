@@ -33,9 +33,7 @@ def defines(texts: Iterable[str], name: str) -> bool:
 
 def defines_color(texts: Iterable[str]) -> bool:
     """`--color auto` paints a terminal; it does not say where a release runs."""
-    places = (
-        (text, match) for text in texts if "color" in text for match in _pattern("color").finditer(text)
-    )
+    places = ((text, match) for text in texts if "color" in text for match in _pattern("color").finditer(text))
     return any(not PAINT.search(text[at.start() : at.end() + NEARBY]) for text, at in places)
 
 

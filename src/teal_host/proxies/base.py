@@ -1,4 +1,4 @@
-"""What a proxy is: it serves routes, each of which asks the link at every request. Which color is live it never decides."""
+"""What a proxy is: it serves routes, each of which asks the link at every request; it never decides which is live."""
 
 from dataclasses import dataclass
 from pathlib import Path

@@ -110,9 +110,7 @@ def generation(route: Route, listen: str) -> str:
 
 def main_text(main: Main, catch_all_listens: Sequence[str]) -> str:
     """The main file; a port on which every app has names of its own answers nothing to unknown names."""
-    catch_alls = [
-        f"    server {{ listen {listen} default_server; return 444; }}\n" for listen in catch_all_listens
-    ]
+    catch_alls = [f"    server {{ listen {listen} default_server; return 444; }}\n" for listen in catch_all_listens]
     return _MAIN.substitute(
         **{name: quoted(main.root / path) for name, path in _PLACES.items()},
         user="user root;\n" if main.as_root else "",

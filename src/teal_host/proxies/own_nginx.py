@@ -1,4 +1,4 @@
-"""One nginx of the user's own for all local apps: without root, on loopback, alive after the command that started it."""
+"""One nginx of the user's own for all local apps: without root, on loopback, outliving the command that started it."""
 
 import contextlib
 import os

@@ -10,7 +10,7 @@ import datetime
 import json
 import os
 import signal
-import subprocess  # noqa: S404 - for the type of what `run` started
+import subprocess
 import time
 from dataclasses import asdict
 from typing import Dict, Optional, Set
@@ -29,7 +29,7 @@ class PlainProcesses:
     """A Supervisor. Remembers the processes that it started itself, because only their parent learns how they end."""
 
     def __init__(self) -> None:
-        self._started: Dict[int, "subprocess.Popen[bytes]"] = {}
+        self._started: Dict[int, subprocess.Popen[bytes]] = {}
 
     def start(self, color: ColorPaths, program: Program) -> None:
         self._end_strays(color)

@@ -31,9 +31,7 @@ def app_name(value: str) -> Optional[str]:
 
 
 def release_name(value: str) -> Optional[str]:
-    return (
-        None if _RELEASE.fullmatch(value) else f"{value[:60]!r} is not a release, such as 0007-3f2a9c1b7d4e"
-    )
+    return None if _RELEASE.fullmatch(value) else f"{value[:60]!r} is not a release, such as 0007-3f2a9c1b7d4e"
 
 
 def digest(value: str) -> Optional[str]:
@@ -71,9 +69,7 @@ def port(value: int) -> Optional[str]:
 
 def app_port(value: int) -> Optional[str]:
     """Ports of colors: an app never runs as root, so it cannot have one below 1024."""
-    return (
-        None if 1024 <= value <= 65535 else f"{value} is not a port that an app can have; use 1024 to 65535"
-    )
+    return None if 1024 <= value <= 65535 else f"{value} is not a port that an app can have; use 1024 to 65535"
 
 
 def env_name(value: str) -> Optional[str]:
@@ -111,9 +107,7 @@ def argument(value: str) -> Optional[str]:
 def unknown_placeholder(value: str) -> Optional[str]:
     for name in _PLACEHOLDER.findall(value):
         if name not in PLACEHOLDERS:
-            return f"{{{name}}} is not known; there are " + ", ".join(
-                f"{{{known}}}" for known in PLACEHOLDERS
-            )
+            return f"{{{name}}} is not known; there are " + ", ".join(f"{{{known}}}" for known in PLACEHOLDERS)
     return None
 
 

@@ -6,6 +6,7 @@ and for `teal.toml` means that what the client accepts and what the server side 
 
 import dataclasses
 import difflib
+import math
 import types
 from typing import (
     Annotated,
@@ -75,7 +76,7 @@ _WRONG: Any = object()
 _PLAIN = {str: "text", int: "a whole number", bool: "true or false", float: "a number"}
 
 
-def _read(kind: Any, raw: object, place: str, found: List[Mistake]) -> Any:
+def _read(kind: Any, raw: object, place: str, found: List[Mistake]) -> Any:  # noqa: PLR0911 - a table of kinds
     origin = get_origin(kind)
     if origin is Annotated:
         return _read_checked(kind, raw, place, found)
@@ -157,7 +158,7 @@ def _read_plain(kind: Any, raw: object, place: str, found: List[Mistake]) -> Any
         return float(raw) if abs(raw) < 2**53 else _wrong("a smaller number", raw, place, found)
     if type(raw) is not kind:
         return _wrong(_PLAIN[kind], raw, place, found)
-    if kind is float and raw != raw or raw in (float("inf"), float("-inf")):
+    if isinstance(raw, float) and not math.isfinite(raw):
         return _wrong("a finite number", raw, place, found)
     return raw
 

@@ -1,0 +1,69 @@
+"""Reading HTTP/1 answers strictly: an answer is whole and correct, or it is a failed request."""
+
+import asyncio
+import re
+from dataclasses import dataclass
+
+
+class RequestError(Exception):
+    """A request has failed; the text says why."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    status: int
+    body: bytes
+    closes: bool  # its connection ends with it
+
+
+async def read_answer(reader: asyncio.StreamReader) -> Answer:
+    line, *lines = await _read_head(reader)
+    status = re.fullmatch(r"HTTP/1\.([01]) (\d{3})( .*)?", line, re.ASCII)
+    if not status:
+        raise RequestError(f"not an HTTP/1 answer: {line[:80]!r}")
+    headers = dict(_header(line) for line in lines)
+    closes = status[1] == "0" or "close" in headers.get("connection", "").lower()
+    return Answer(int(status[2]), await _read_body(reader, headers), closes)
+
+
+async def _read_head(reader: asyncio.StreamReader) -> list[str]:
+    try:
+        head = await reader.readuntil(b"\r\n\r\n")
+    except asyncio.IncompleteReadError as error:
+        if error.partial:
+            raise
+        raise RequestError("the connection was closed without an answer") from error
+    return head.decode("latin-1").removesuffix("\r\n\r\n").split("\r\n")
+
+
+def _header(line: str) -> tuple[str, str]:
+    name, _, value = line.partition(":")
+    return name.lower(), value.strip()
+
+
+async def _read_body(reader: asyncio.StreamReader, headers: dict[str, str]) -> bytes:
+    if headers.get("transfer-encoding", "").lower() == "chunked":
+        return await _read_chunks(reader)
+    length = headers.get("content-length", "")
+    if not re.fullmatch(r"\d{1,12}", length, re.ASCII):
+        raise RequestError("an answer without a length: whether it is whole cannot be told")
+    return await reader.readexactly(int(length))
+
+
+async def _read_chunks(reader: asyncio.StreamReader) -> bytes:
+    body = b""
+    while size := _chunk_size(await reader.readuntil(b"\r\n")):
+        chunk = await reader.readexactly(size + 2)
+        if not chunk.endswith(b"\r\n"):
+            raise RequestError(f"a chunk of {size} bytes is longer than that")
+        body += chunk[:-2]
+    while await reader.readuntil(b"\r\n") != b"\r\n":
+        pass  # trailers
+    return body
+
+
+def _chunk_size(line: bytes) -> int:
+    size = re.match(rb"[0-9a-fA-F]{1,12}(?=[;\s])", line)
+    if not size:
+        raise RequestError(f"not the size of a chunk: {line[:80]!r}")
+    return int(size[0], 16)

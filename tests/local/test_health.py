@@ -1,0 +1,202 @@
+"""Whatever a new version does wrong, it is named as what it is, the old one serves on, and the next deploy works."""
+
+import re
+import shutil
+import signal
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from beside import beside, load, more, stranger
+from world import App, Ended
+
+LONG_S, SHORT_S = 60, 2  # deadlines: one that must not be waited for, and one that must
+
+
+@dataclass(frozen=True)
+class Bad:
+    """A bad second version: what it does, what is said of it, and whether waiting for it makes sense."""
+
+    name: str
+    says: str
+    does: dict[str, Any] = field(default_factory=dict)
+    waits: bool = False
+    health: dict[str, Any] = field(default_factory=dict)
+
+
+ENDS = [
+    Bad("exits with 1", "the program is not running: it exited with code 1", {"exits": 1}),
+    Bad("exits with 0", "the program is not running: it exited with code 0", {"exits": 0}),
+    Bad("dies of SIGSEGV", "the program is not running: it was ended by SIGSEGV", {"killed": signal.SIGSEGV.value}),
+    Bad("dies of SIGKILL", "the program is not running: it was ended by SIGKILL", {"killed": signal.SIGKILL.value}),
+]  # fmt: skip
+
+ANSWERS = [
+    Bad("never listens", r"nothing listens on port \d+$", {"never_listens": True}),
+    Bad("listens elsewhere", r"nothing listens on port \d+; the program listens on \d+ instead", {"port_off_by": 7}),
+    Bad("answers 500", "/healthz answers 500, expected 200", {"health": 500}),
+    Bad("answers 404", "/healthz answers 404, expected 200", {"health": 404}),
+    Bad("has no such path", "/nowhere answers 404, expected 200", {"missing": "/nowhere"}, health={"path": "/nowhere"}),
+    Bad("flaps", r"it flaps: well in \d+ of \d+ attempts, never 2 in a row", {"flaps": 2}),
+    Bad("hangs", r"/healthz: no whole answer within \d", {"hangs": True}),
+    Bad("redirects", r"/healthz redirects to /login \(302\); Teal follows no redirect", {"redirects": "/login"}),
+    Bad("never stops answering", "/healthz: the answer does not end within 64 KiB", {"endless": "fast"}),
+    Bad("answers in drops", r"/healthz: no whole answer within \d", {"endless": "drip"}),
+    Bad("speaks no HTTP", "/healthz: the answer is not HTTP", {"not_http": True}),
+    Bad("says something else", '"message" is "sick", expected "ok"', {"health_json": {"message": "sick"}}),
+    Bad("leaves it out", '"message" is not in the answer', {"health_json": {"fine": True}}),
+    Bad("says no object", "the answer is not a JSON object", {"health_json": ["ok"]}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("bad", [*ENDS, *ANSWERS], ids=lambda bad: bad.name)
+def test_a_bad_version_is_named_and_never_gets_a_request(app: App, bad: Bad) -> None:
+    wait = SHORT_S if bad in ANSWERS else LONG_S
+    _first(app)
+    app.config(health={"deadline_s": wait, **bad.health})
+    app.program(version="v2", **bad.does)
+    refused = _refused_under_load(app, bad.says)
+    assert any("version v2 starts on" in line for line in refused.result["error"]["evidence"])
+
+
+@dataclass(frozen=True)
+class Unstartable:
+    """An artifact that the kernel will not run, or not to the end."""
+
+    name: str
+    says: str
+    make: Callable[[Path], None]
+    shows: str = ""
+
+
+def _library_is_missing(path: Path) -> None:
+    _patched(path, rb"libc\.so\.6", b"libNONE.6")
+
+
+def _loader_is_missing(path: Path) -> None:
+    _patched(path, rb"/lib[\w/.-]*/ld-[\w.-]+\.so\.\d", None)
+
+
+def _other_machine(path: Path) -> None:
+    program = bytearray(_some_program())
+    program[18:20] = b"\xff\xfe"  # e_machine
+    path.write_bytes(program)
+
+
+def _interpreter_is_missing(path: Path) -> None:
+    path.write_text("#!/nonexistent/python\nprint('hello')\n")
+
+
+def _is_text(path: Path) -> None:
+    path.write_text("<!doctype html>\n<title>404 Not Found</title>\n")
+
+
+UNSTARTABLE = [
+    Unstartable("interpreter is missing", "its interpreter /nonexistent/python is not there", _interpreter_is_missing),
+    Unstartable("loader is missing", "its interpreter /lib.* is not there", _loader_is_missing),
+    Unstartable("of another machine", "Exec format error", _other_machine),
+    Unstartable("is no program", "Exec format error", _is_text),
+    Unstartable("library is missing", "exited with code 127", _library_is_missing, "error while loading shared libraries: libNONE"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("bad", UNSTARTABLE, ids=lambda bad: bad.name)
+def test_what_cannot_be_executed_is_said_at_once(app: App, bad: Unstartable) -> None:
+    _first(app)
+    app.config(health={"deadline_s": LONG_S})
+    bad.make(app.directory / "program")
+    refused = _refused_under_load(app, bad.says)
+    assert bad.shows in "\n".join(refused.result["error"]["evidence"])
+
+
+def test_a_program_that_may_not_be_executed_is_refused_before_anything_is_sent(app: App) -> None:
+    _first(app)
+    app.program(version="v2")
+    (app.directory / "program").chmod(0o644)
+    refused = app.deploy()
+    assert (refused.code, refused.result["bytes_sent"] < 200_000) == (3, True)
+    assert "not executable" in refused.result["error"]["message"]
+    assert app.get()["version"] == "v1"
+
+
+def test_a_program_in_a_directory_that_may_not_be_executed_is_unhealthy(app: App) -> None:
+    _first(app)
+    (app.directory / "dist/bin").mkdir(parents=True)
+    shutil.copyfile(app.directory / "program", app.directory / "dist/bin/program")
+    app.config(build={"artifact": "dist"}, run={"command": ["bin/program"]}, health={"deadline_s": LONG_S})
+    _refused_under_load(app, "bin/program cannot be started: Permission denied", good={})
+
+
+def test_a_stranger_on_the_port_is_named_before_the_start(app: App) -> None:
+    _first(app)
+    app.program(version="v2")
+    with stranger(app.ports[2]):
+        _refused_under_load(app, r"port \d+ of green is taken by python\S* \(process \d+\)", idle="empty")
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "0.0.0.0"])
+def test_a_stranger_who_takes_the_port_and_answers_200_gets_no_traffic(app: App, address: str) -> None:
+    _first(app)
+    app.config(health={"deadline_s": LONG_S})
+    app.program(version="v2", never_listens=True)
+    with load(app) as visitors, beside(app, "deploy", "--json") as deploying:
+        deploying.wait_for(type="step", name="health", state="started")
+        with stranger(app.ports[2], address):
+            refused = deploying.ended(20)
+    _named(refused, r"port \d+ is held by python\S* \(process \d+\), not by the program that was started")
+    assert visitors.tally().failed == 0, visitors.tally()
+    assert {color for color, _ in visitors.tally().answered_by} == {"blue"}
+
+
+def _first(app: App) -> None:
+    app.program(version="v1")
+    app.deploy().ok()
+
+
+def _refused_under_load(app: App, says: str, idle: str = "failed", good: dict[str, Any] | None = None) -> Ended:
+    """Deploy what is there: refused, in time, with the old one serving on; then deploy something good."""
+    with load(app) as visitors:
+        began = time.monotonic()
+        refused = app.deploy()
+        assert time.monotonic() - began < 20  # far from LONG_S
+        _named(refused, says)
+        more(visitors)
+        assert {color for color, _ in visitors.tally().answered_by} == {"blue"}
+        assert app.get()["version"] == "v1"
+        status = app.status()
+        assert (status["live"], status["colors"]["blue"]["state"]) == ("blue", "running")
+        assert status["colors"]["green"]["state"] == idle
+    assert visitors.tally().failed == 0, visitors.tally()
+    app.config()
+    app.program(version="v3")
+    assert app.deploy().ok().result["color"] == "green"
+    assert app.get()["version"] == "v3"
+    return refused
+
+
+def _named(refused: Ended, says: str) -> None:
+    assert refused.code == 6, refused
+    result = refused.result
+    assert (result["outcome"], result["color"]) == ("unhealthy", "green")
+    assert re.search(says, result["error"]["message"]), result["error"]
+    assert result["release"] in result["error"]["message"]
+
+
+def _some_program() -> bytes:
+    """A program of this machine that is linked dynamically."""
+    return Path(shutil.which("true") or "/bin/true").resolve().read_bytes()
+
+
+def _patched(path: Path, pattern: bytes, instead: bytes | None) -> None:
+    """Another name of the same length, so that the file stays whole."""
+    program = _some_program()
+    found = re.search(pattern + rb"\0", program)
+    assert found
+    name = found[0][:-1]
+    other = instead or name[:-1] + b"X"
+    assert len(other) == len(name)
+    path.write_bytes(program.replace(name, other))

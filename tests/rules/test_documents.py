@@ -1,0 +1,74 @@
+"""The documents say what the program can do, and nothing else."""
+
+import dataclasses
+import re
+from pathlib import Path
+from typing import Any, get_args, get_type_hints
+
+import click
+import pytest
+
+from teal import __version__
+from teal.cli import COMMANDS, teal
+from teal.config.model import Config
+
+REPO = Path(__file__).parents[2]
+REFERENCE = REPO / "docs/reference"
+
+
+def _commands() -> dict[str, click.Command]:
+    context = click.Context(teal)
+    found = {name: teal.get_command(context, name) for name in COMMANDS}
+    return {name: command for name, command in found.items() if command is not None}
+
+
+@pytest.mark.parametrize("name", list(COMMANDS))
+def test_every_command_and_option_is_documented(name: str) -> None:
+    text = (REFERENCE / "commands.md").read_text()
+    assert f"## teal {name}" in text
+    section = text.split(f"## teal {name}")[1].split("\n## ")[0]
+    everywhere = text.split("## Everywhere")[1].split("\n## ")[0]
+    for parameter in _commands()[name].params:
+        for option in parameter.opts:
+            if option.startswith("--"):
+                assert option in section or option in everywhere, f"teal {name} {option}"
+
+
+def _keys(kind: Any, place: str = "") -> list[str]:
+    found = []
+    for field in dataclasses.fields(kind):
+        hint = get_type_hints(kind)[field.name]
+        inner = next((part for part in (hint, *get_args(hint)) if dataclasses.is_dataclass(part)), None)
+        here = f"{place}{field.name}"
+        found += _keys(inner, f"{here}.") if inner and field.name != "ports" else [here]
+    return found
+
+
+@pytest.mark.parametrize("key", _keys(Config))
+def test_every_key_is_documented(key: str) -> None:
+    assert f"`{key}`" in (REFERENCE / "teal-toml.md").read_text()
+
+
+def test_no_key_is_documented_that_does_not_exist() -> None:
+    rows = re.findall(r"^\| `([a-z_.]+)`", (REFERENCE / "teal-toml.md").read_text(), re.MULTILINE)
+    assert sorted(rows) == sorted(_keys(Config))
+
+
+def test_the_changelog_begins_with_this_version() -> None:
+    first = re.search(r"^## (\S+)", (REPO / "CHANGELOG.md").read_text(), re.MULTILINE)
+    assert first is not None
+    assert first[1] == __version__
+
+
+@pytest.mark.parametrize("name", ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md"])
+def test_paths_that_documents_name_exist(name: str) -> None:
+    text = (REPO / name).read_text()
+    for path in re.findall(r"`((?:src|tests|docs|script|tools|examples|schemas|bench)/[\w./-]+)`", text):
+        assert (REPO / path).exists(), f"{name} names {path}"
+
+
+def test_the_map_names_every_module_of_the_server_side() -> None:
+    text = (REPO / "ARCHITECTURE.md").read_text()
+    for path in (REPO / "src/teal_host").rglob("*.py"):
+        if path.name != "__init__.py":
+            assert path.stem in text, f"ARCHITECTURE.md does not mention {path.stem}"

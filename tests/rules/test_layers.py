@@ -1,0 +1,99 @@
+"""Who may import whom. A new module must be given its floor here, or this fails."""
+
+import sys
+
+import pytest
+
+from rules.source import CLIENT, HOST, MODULES
+
+# The server side, from the ground up; a module imports only from floors below its own, or from its own where allowed.
+FLOORS: list[set[str]] = [
+    {"wire.typed", "wire.frames"},
+    {"wire.grammar"},
+    {"wire.app"},
+    {"wire.messages"},
+    {"errors", "paths"},
+    {"files", "proc", "ask"},
+    {"run", "journal"},
+    {"supervisors.base", "proxies.base", "lock", "talk"},
+    {"supervisors.process", "proxies.nginx_text", "record", "agreement"},
+    {"proxies.own_nginx", "app", "slot"},
+    {"release", "candidate"},
+    {"health", "switch", "drain", "prune", "status", "logs"},
+    {"watch"},
+    {"bring_live"},
+    {"recover", "destroy"},
+    {"deploy"},
+    {"rollback"},
+    {"main"},
+]
+PACKAGES = {"", "wire", "supervisors", "proxies"}
+
+# The client: each group may import the groups named with it, and the wire.
+CLIENT_MAY: dict[str, set[str]] = {
+    "cli": {"look", "deploy", "ended", "errors", "config", "ui", "scaffold", "demo", "files"},
+    "demo": {"look", "deploy", "ended", "errors", "config", "ui", "files"},
+    "look": {"session", "transports", "errors", "config"},
+    "deploy": {"build", "artifact", "origin", "session", "transports", "ended", "errors", "config", "ui"},
+    "ended": {"errors"},
+    "session": {"bootstrap", "programs", "transports", "errors"},
+    "build": {"programs", "config", "errors"},
+    "artifact": {"config", "errors"},
+    "origin": {"programs"},
+    "config": {"errors"},
+    "ui": set(),
+    "scaffold": set(),
+    "transports": {"errors"},
+    "programs": set(),
+    "files": {"errors"},
+    "errors": set(),
+    "bootstrap": set(),
+    "stage1": set(),
+}
+
+
+def _floor(name: str) -> int:
+    short = name.removeprefix("teal_host").removeprefix(".")
+    for number, names in enumerate(FLOORS):
+        if short in names:
+            return number
+    raise AssertionError(f"{name} has no floor in tests/rules/test_layers.py")
+
+
+def _modules_of_the_host() -> list[str]:
+    return [name for name in HOST if name.removeprefix("teal_host").removeprefix(".") not in PACKAGES]
+
+
+@pytest.mark.parametrize("name", _modules_of_the_host())
+def test_the_server_side_imports_only_from_below(name: str) -> None:
+    for imported in HOST[name].imports:
+        if imported in HOST and imported.removeprefix("teal_host").removeprefix(".") not in PACKAGES:
+            assert _floor(imported) < _floor(name), f"{name} imports {imported}, which is not below it"
+
+
+@pytest.mark.parametrize("name", list(HOST))
+def test_the_server_side_has_the_standard_library_only(name: str) -> None:
+    for imported in HOST[name].imports:
+        top = imported.split(".")[0]
+        assert top == "teal_host" or top in sys.stdlib_module_names, f"{name} imports {imported}"
+
+
+@pytest.mark.parametrize("name", list(CLIENT))
+def test_the_client_imports_one_way_and_only_the_wire_of_the_server_side(name: str) -> None:
+    group = _group(name)
+    for imported in CLIENT[name].imports:
+        if imported.startswith("teal_host"):
+            allowed = imported.startswith("teal_host.wire") or name == "teal.stage1"
+            assert allowed, f"{name} imports {imported}, which is not the wire"
+        elif imported.startswith("teal.") and _group(imported) != group:
+            assert _group(imported) in CLIENT_MAY[group], f"{name} imports {imported}"
+
+
+def _group(name: str) -> str:
+    parts = name.split(".")
+    return parts[1] if len(parts) > 1 and parts[1] != "__main__" else "cli"
+
+
+def test_every_floor_exists() -> None:
+    named = {f"teal_host.{short}" for floor in FLOORS for short in floor}
+    assert named <= set(MODULES)
