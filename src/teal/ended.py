@@ -1,4 +1,4 @@
-"""How a deploy or rollback ended, as it is told to a person and, as JSON, to a program (design.md 6)."""
+"""How a deploy or rollback ended, as it is told to a person and, as JSON, to a program."""
 
 from dataclasses import dataclass, field
 from typing import Any

@@ -1,6 +1,6 @@
 """The story of a deploy on this side: an artifact comes, becomes a release, is started, asked, and gets the traffic."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import List, Optional
 
 from teal_host import agreement, files, health, journal, lock, prune, record, recover, release, slot, switch
@@ -18,13 +18,13 @@ from teal_host.wire.messages import Deploy, Result, Wanted
 def deploy(app: App, request: Deploy, talk: Talk) -> Result:
     """Raises HostError; whatever it is, a healthy release serves as before."""
     app.host.proxy.refuse(request.spec.site)
+    if request.dry_run:
+        return planned(app, request, look(app))
     with lock.held(app.paths.lock, "deploy", request.origin, request.wait_s):
         recover.recover(app)
         scene = look(app)
         if unchanged(app, request, scene):
             return told(app, "unchanged", scene.slots.live_release)
-        if request.dry_run:
-            return planned(app, request, scene)
         sealed = take_in(app, request, scene, talk)
         await_commit(app, sealed, talk)
         return bring_live(app, request, scene, sealed)
@@ -74,7 +74,9 @@ def standby(app: App, scene: Scene) -> Optional[Candidate]:
 
 
 def planned(app: App, request: Deploy, scene: Scene) -> Result:
-    """What would be done, as data: nothing is changed."""
+    """What would be done, as data: nothing is changed, not even the lock."""
+    if unchanged(app, request, scene):
+        return replace(told(app, "unchanged", scene.slots.live_release), outcome="planned", plan=("nothing: it is live",))
     wanted = agreement.propose(app.host.paths, request.spec, scene.slots.idle)
     port = wanted.ports.of(scene.slots.idle)
     name = release.name(record.next_seq(app.paths, scene.records), request.manifest)

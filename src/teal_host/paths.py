@@ -1,4 +1,4 @@
-"""Every path on the host, from one root: `/` on a server, a directory of the user's own locally (design.md 7)."""
+"""Every path on the host, from one root: `/` on a server, a directory of the user's own locally."""
 
 from dataclasses import dataclass
 from pathlib import Path

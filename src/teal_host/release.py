@@ -1,7 +1,7 @@
 """Receive an artifact, check every byte, and seal it as a release that is never changed again.
 
 There is no archive format, so there is nothing to escape from: the manifest names plain files and directories, and the
-stream is their bytes in that order (S12 to S15 of the security matrix).
+stream is their bytes in that order.
 """
 
 import hashlib

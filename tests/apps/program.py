@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 BEHAVIOUR: dict[str, Any] = globals().get("BEHAVIOUR", {})
@@ -35,6 +36,8 @@ class Handler(BaseHTTPRequestHandler):
         if self.path == "/write":
             with open(os.path.join(os.environ["DATA_DIR"], "kept"), "a") as file:
                 file.write(BEHAVIOUR.get("version", "") + "\n")
+        if self.path in BEHAVIOUR.get("missing", []):
+            return self.answer(404, {"message": "not found"})
         if self.path == "/exit":
             os._exit(3)
         if self.path == "/sicken":
@@ -118,7 +121,7 @@ def before_serving() -> None:
         os.kill(os.getpid(), BEHAVIOUR["killed"])
     if BEHAVIOUR.get("never_listens"):
         time.sleep(3600)
-    while "waits_for" in BEHAVIOUR and not os.path.exists(BEHAVIOUR["waits_for"]):
+    while "waits_for" in BEHAVIOUR and not Path(BEHAVIOUR["waits_for"]).exists():
         time.sleep(0.02)
     time.sleep(BEHAVIOUR.get("starts_after", 0))
 

@@ -24,7 +24,7 @@ def command(common: Common) -> None:
 
 
 def as_json(report: StatusReport) -> dict[str, Any]:
-    """The contract of design.md 6, and the notes."""
+    """The contract (schemas/status.json)."""
     return {"schema": 1, **encode(report)}
 
 

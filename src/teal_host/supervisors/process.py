@@ -7,8 +7,10 @@ before it could write down the number.
 
 import contextlib
 import datetime
+import errno
 import json
 import os
+import re
 import signal
 import subprocess
 import time
@@ -37,7 +39,7 @@ class PlainProcesses:
         try:
             child = run.spawn(marked)
         except OSError as error:
-            raise CannotRun(f"{program.argv[0]} cannot be started: {error.strerror}") from None
+            raise CannotRun(f"{program.argv[0]} cannot be started: {_why(error, program)}") from None
         self._started[child.pid] = child
         _write_down(color, child.pid)
 
@@ -98,6 +100,17 @@ class PlainProcesses:
         if child is None or child.returncode is None:
             return "it ended; how is not known"
         return _end(child.returncode)
+
+
+def _why(error: OSError, program: Program) -> str:
+    """The kernel says `No such file` also of a file that is there, when the interpreter or loader it names is not."""
+    path = program.cwd / program.argv[0]
+    if error.errno != errno.ENOENT or "/" not in program.argv[0] or not path.is_file():
+        return str(error.strerror)
+    with path.open("rb") as file:
+        head = file.read(16 * 1024)
+    found = re.match(rb"#![ \t]*(\S+)", head) or re.search(rb"(/[\w./-]*/ld[\w.-]*)\0", head)
+    return f"its interpreter {found[1].decode(errors='replace') if found else ''} is not there"
 
 
 def _end(code: int) -> str:

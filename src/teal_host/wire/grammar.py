@@ -1,7 +1,7 @@
 """The grammar of every name and value that a user can write: an allow-list each, checked on both sides.
 
 A check takes the value and gives what is wrong with it, or None. What passes may reach nginx text, a unit file, an
-argv or a path, so each says what is allowed, never what is forbidden (design.md 2 and 7; Dokku's CVE-2026-45408 was a
+argv or a path, so each says what is allowed, never what is forbidden (Dokku's CVE-2026-45408 was a
 pattern that only excluded). `fullmatch`, because `$` accepts a trailing newline.
 """
 

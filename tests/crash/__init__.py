@@ -1,0 +1,1 @@
+"""The server side killed, told to end and cut off at every step."""

@@ -1,0 +1,89 @@
+"""The server side, ended at a moment that a test chooses. Run in the place of `python` over there:
+
+    python -I -S killed_host.py ACTS WHEN SIGNAL -c STAGE0 ARGUMENTS...
+
+It runs STAGE0 as `python -c` would, writes the name of every durable act into the file ACTS before the act is done, and
+sends SIGNAL to itself WHEN: "act N" is the N-th act, "NAME+K" the K-th act after the first one called NAME, "after S" a
+moment S seconds after the start, "never" never. SIGKILL comes before the act that was announced is done.
+
+Acts are what teal_host.files announces to its witness, and each single removal that it does not announce: those inside the
+removal of a tree.
+"""
+
+import builtins
+import os
+import signal
+import sys
+import threading
+from typing import Any
+
+ENDED = "(here it was ended)"
+
+
+class Witness:
+    """Counts acts, writes them down, and ends this process at the chosen one."""
+
+    def __init__(self, acts: str, when: str, number: int) -> None:
+        self._file = os.open(acts, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+        self._when = when
+        self._number = number
+        self._names: list[str] = []
+
+    def __call__(self, act: str) -> None:
+        self._names.append(act)
+        os.write(self._file, f"{act}\n".encode())
+        if self._is_now():
+            self.end()
+
+    def end(self) -> None:
+        os.write(self._file, f"{ENDED}\n".encode())
+        os.kill(os.getpid(), self._number)
+
+    def audit(self, event: str, values: tuple[Any, ...]) -> None:
+        """What removing a tree does; what was announced by name, or makes room for a link, is not counted twice."""
+        if event in ("os.remove", "os.rmdir") and not self._announced():
+            self(f"{event} {os.path.basename(values[0])}")
+
+    def _announced(self) -> bool:
+        last = self._names[-1] if self._names else ""
+        return last.startswith(("remove ", "prepare link ")) and not last.startswith("remove tree ")
+
+    def _is_now(self) -> bool:
+        kind, _, value = self._when.partition(" ")
+        if kind == "act":
+            return len(self._names) == int(value)
+        name, _, past = self._when.rpartition("+")
+        return name in self._names and self._names.index(name) + int(past) == len(self._names) - 1
+
+
+def attach(witness: Witness) -> None:
+    """Replace teal_host.files.witness as soon as that module is there; it comes through the pipe, later."""
+    real = builtins.__import__
+
+    def importing(name: str, *rest: Any, **named: Any) -> Any:
+        module = real(name, *rest, **named)
+        files = sys.modules.get("teal_host.files")
+        if files is not None and hasattr(files, "witness"):
+            files.witness = witness
+            builtins.__import__ = real
+        return module
+
+    builtins.__import__ = importing
+    sys.addaudithook(witness.audit)
+
+
+def main() -> None:
+    acts, when, number, minus_c, stage0, *arguments = sys.argv[1:]
+    assert minus_c == "-c"
+    witness = Witness(acts, when, signal.Signals[number])
+    if when.startswith("after "):
+        timer = threading.Timer(float(when.split()[1]), witness.end)
+        timer.daemon = True
+        timer.start()
+    attach(witness)
+    sys.argv = ["-c", *arguments]
+    exec(stage0, {"__name__": "__main__"})
+
+
+if __name__ == "__main__":
+    main()

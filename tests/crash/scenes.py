@@ -1,0 +1,192 @@
+"""An app with a history, commands whose server side is ended on purpose, and what must be true afterwards."""
+
+import os
+import re
+import urllib.error
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from crash.killed_host import ENDED
+from world import App, Ended, wait_until
+
+from teal import deploy, look
+from teal.config.read import load
+from teal.ended import Account
+from teal.errors import TealError
+from teal.transports import Transport, choose
+from teal.ui.plain import Quiet
+from teal_host import proc
+from teal_host.wire.messages import Result
+from teal_host.wire.typed import encode
+
+HOST = Path(__file__).parent / "killed_host.py"
+NEVER = "never"
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a command did before its server side was ended, if it was, and what its client told."""
+
+    acts: tuple[str, ...]
+    was_ended: bool
+    result: Result | None = None
+    error: TealError | None = None
+
+    @property
+    def exit_code(self) -> int:
+        return self.error.exit_code if self.error else 0
+
+
+class Scene:
+    """One app, and the version that served last. Its directory is that of the versions to come."""
+
+    def __init__(self, app: App, patch: pytest.MonkeyPatch) -> None:
+        self.app = app
+        self._count = 0
+        patch.setenv("XDG_STATE_HOME", str(app.world.home / "state"))
+
+    # --- commands -----------------------------------------------------------------------------------------------
+
+    def new_version(self, **behaviour: Any) -> str:
+        """Write the next version of the program."""
+        self._count += 1
+        version = f"v{self._count}"
+        self.app.program(version=version, **behaviour)
+        return version
+
+    def deploy_new(self) -> str:
+        """A deploy that nobody disturbs."""
+        version = self.new_version()
+        run = self.deploy(NEVER)
+        assert run.error is None, run.error
+        return version
+
+    def deploy(self, when: str, number: str = "SIGKILL") -> Run:
+        file, account = load(self.app.directory), Account()
+        return self._run(when, number, lambda: deploy.deploy(file, deploy.Wish(), Quiet(), account))
+
+    def rollback(self, when: str, number: str = "SIGKILL") -> Run:
+        file, account = load(self.app.directory), Account()
+        return self._run(when, number, lambda: deploy.rollback(file, None, 0, Quiet(), account))
+
+    def destroy(self, when: str) -> Run:
+        file = load(self.app.directory)
+        return self._run(when, "SIGKILL", lambda: deploy.destroy(file, 0, Quiet()))
+
+    def _run(self, when: str, number: str, story: Callable[[], Result | None]) -> Run:
+        """The client's own story, with one word of the transport's argv changed."""
+        acts = self.app.world.home / "acts"
+        acts.unlink(missing_ok=True)
+
+        def harnessed(target: str) -> Transport:
+            chosen = choose(target)
+            return replace(chosen, python=(*chosen.python, str(HOST), str(acts), when, number))
+
+        result, error = None, None
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(deploy, "choose", harnessed)
+            try:
+                result = story()
+            except TealError as raised:
+                error = raised
+        names = acts.read_text().splitlines() if acts.exists() else []
+        return Run(tuple(name for name in names if name != ENDED), ENDED in names, result, error)
+
+    # --- looking ------------------------------------------------------------------------------------------------
+
+    def status(self) -> dict[str, Any]:
+        return encode(look.status(load(self.app.directory)))
+
+    def releases(self) -> list[dict[str, Any]]:
+        rows = encode(look.releases(load(self.app.directory)))["releases"]
+        assert isinstance(rows, list)
+        return rows
+
+    def check_serves(self, *versions: str) -> str:
+        """One of these versions answers right now, and the link, the status and the process all say the same."""
+        answer = self.app.get()
+        assert answer["version"] in versions
+        status = self.status()
+        assert status["live"] == answer["color"] == (self.app.state / "live").readlink().name
+        live = status["colors"][status["live"]]
+        told = (live["release"], live["state"], live["pid"])
+        assert told == (answer["release"], "running", answer["pid"])
+        for color in status["colors"].values():
+            assert (color["state"] == "running") == (color["pid"] is not None)
+            assert color["pid"] is None or proc.life(color["pid"])
+        assert self.app.get()["pid"] == answer["pid"]
+        return str(answer["version"])
+
+    def check_settled(self, *versions: str) -> None:
+        """After a command that was not disturbed: this serves, and nothing is left of what was interrupted."""
+        self.check_serves(*versions)
+        status = self.status()
+        assert list(status["notes"]) == []
+        self._check_processes(status)
+        assert self.leftovers() == []
+        self._check_releases(status)
+
+    def _check_processes(self, status: dict[str, Any]) -> None:
+        """The programs of the colors, nginx, and nobody else. A child of what was killed may need a moment to end."""
+        nginx = int((self.app.world.root / "etc/nginx/nginx.pid").read_text())
+        expected = {color["pid"] for color in status["colors"].values() if color["pid"]} | {nginx}
+        wait_until(lambda: set(self.app.world.processes()) <= expected)
+        assert set(self.app.world.processes()) == expected
+
+    def _check_releases(self, status: dict[str, Any]) -> None:
+        rows = self.releases()
+        assert all(row["outcome"] != "pending" for row in rows)
+        live = [row for row in rows if row["live"]]
+        assert [(row["outcome"], row["color"]) for row in live] == [("good", status["live"])]
+        stored = {path.name for path in (self.app.state / "releases").iterdir()}
+        assert stored == {row["release"] for row in rows if row["stored"]}
+        assert all((self.app.state / "releases" / name / "program").is_file() for name in stored)
+
+    def leftovers(self) -> list[str]:
+        """Files that are on their way to their names, and uploads that did not arrive."""
+        root = self.app.world.root
+        return [str(path.relative_to(root)) for path in root.rglob(".*") if is_unfinished(path.name)]
+
+    def serves_nothing(self) -> bool:
+        try:
+            self.app.get()
+        except urllib.error.HTTPError:
+            raise
+        except OSError:
+            return True
+        return False
+
+
+def is_unfinished(name: str) -> bool:
+    return name.endswith(".tmp") or name.startswith(".partial-")
+
+
+def at_each_act(round_: Callable[[str], Run], at_least: int) -> list[str]:
+    """Disturb at act 1, 2, 3 … until a round is not hit; gives the names of its acts, which are all there are."""
+    names: list[str] = []
+    while True:
+        run = round_(f"act {len(names) + 1}")
+        if not run.was_ended:
+            break
+        names.append(plain(run.acts[-1]))
+    print(f"\n{len(names)} acts: {', '.join(names)}")
+    assert len(names) >= at_least
+    assert set(names) == {plain(act) for act in run.acts}, "an act came that was never disturbed"
+    return names
+
+
+def plain(act: str) -> str:
+    """The name of an act without what differs from round to round."""
+    act = re.sub(r"\d{4}-[0-9a-f]{12}", "RELEASE", act)
+    return re.sub(r"\b(blue|green)\b", "COLOR", act)
+
+
+def ended_well(ended: Ended) -> dict[str, Any]:
+    return ended.ok().result
+
+
+def alive(pid: int) -> bool:
+    return os.path.exists(f"/proc/{pid}")

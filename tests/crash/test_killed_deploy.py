@@ -1,0 +1,95 @@
+"""The server side killed before each durable act of a deploy; the names of the acts are those of the last, whole run."""
+
+from collections.abc import Callable
+
+import pytest
+from crash.scenes import Run, Scene, at_each_act
+
+from teal.errors import CannotReach, ContactLost, HostFailed
+
+
+def new_version(scene: Scene, before: str, old: str, new: str, served: str) -> str:
+    version = scene.new_version()
+    assert scene.app.deploy().ok().result["outcome"] == "live"
+    return version
+
+
+def same_again(scene: Scene, before: str, old: str, new: str, served: str) -> str:
+    assert scene.app.deploy().ok().result["outcome"] in ("live", "unchanged")
+    return new
+
+
+def roll_back(scene: Scene, before: str, old: str, new: str, served: str) -> str:
+    assert scene.app.teal("rollback", "--json").ok().result["outcome"] == "live"
+    return old if served == new else before
+
+
+NEXT = [new_version, same_again, roll_back]
+
+
+@pytest.mark.timeout(400)
+@pytest.mark.parametrize("next_command", NEXT, ids=lambda command: command.__name__)
+def test_a_deploy_killed_at_any_act_leaves_one_release_serving_and_the_next_command_works(
+    two: Scene, next_command: Callable[..., str]
+) -> None:
+    history = ["v1", "v2"]  # the versions that went live and are stored
+
+    def killed(when: str) -> Run:
+        before, old = history[-2:]
+        new = two.new_version()
+        run = two.deploy(when)
+        served = two.check_serves(old, new)
+        check_the_client_told_the_truth(run, served == new)
+        serves = next_command(two, before, old, new, served)
+        two.check_settled(serves)
+        history.append(two.deploy_new())
+        history[-2] = serves
+        return run
+
+    at_each_act(killed, at_least=25)
+
+
+def check_the_client_told_the_truth(run: Run, went_live: bool) -> None:
+    if run.was_ended:
+        assert isinstance(run.error, ContactLost if went_live else CannotReach | ContactLost)
+    else:
+        assert run.error is None
+        assert went_live
+
+
+@pytest.mark.timeout(400)
+def test_the_first_deploy_killed_at_any_act_serves_nothing_or_the_release(scene: Scene) -> None:
+    def killed(when: str) -> Run:
+        first = scene.new_version()
+        run = scene.deploy(when)
+        if scene.status()["live"]:
+            scene.check_serves(first)
+        else:
+            assert scene.serves_nothing() or scene.app.get()["version"] == first
+        second = scene.new_version()
+        scene.app.deploy().ok()
+        scene.check_settled(second)
+        assert scene.destroy("never").error is None
+        assert not scene.app.world.root.exists()
+        return run
+
+    at_each_act(killed, at_least=45)
+
+
+@pytest.mark.timeout(400)
+def test_a_deploy_of_a_bad_release_killed_at_any_act_leaves_the_old_one_serving(two: Scene) -> None:
+    live = ["v2"]
+
+    def killed(when: str) -> Run:
+        two.new_version(exits=1)
+        run = two.deploy(when)
+        two.check_serves(live[0])
+        if not run.was_ended:
+            assert isinstance(run.error, HostFailed)
+            assert run.exit_code == 6
+        live[0] = two.new_version()
+        two.app.deploy().ok()
+        two.check_settled(live[0])
+        return run
+
+    at_each_act(killed, at_least=20)
