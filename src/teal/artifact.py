@@ -1,7 +1,6 @@
 """What the build made: a file, or a directory that is shipped whole. Read once for its digests, once to be sent."""
 
 import hashlib
-import json
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ from teal.config.read import ConfigFile
 from teal.errors import ConfigError
 from teal_host.wire import typed
 from teal_host.wire.grammar import file_path
-from teal_host.wire.messages import Entry, Manifest
+from teal_host.wire.messages import Entry, Manifest, digest_of
 
 _PIECE = 256 * 1024
 
@@ -50,10 +49,9 @@ def read(path: Path) -> Artifact:
     except OSError as error:
         raise ConfigError(f"cannot read the artifact: {error.filename}: {error.strerror}") from None
     root = path if path.is_dir() else path.parent
-    listed = [typed.encode(entry) for entry in found]
-    digest = hashlib.sha256(json.dumps(listed, sort_keys=True).encode()).hexdigest()
     try:
-        return Artifact(root, typed.decode(Manifest, {"digest": digest, "entries": listed}))
+        digest = digest_of(tuple(found))
+        return Artifact(root, typed.decode(Manifest, {"digest": digest, "entries": typed.encode(found)}))
     except typed.Mistakes as mistakes:
         raise ConfigError(f"{path} cannot be shipped", [says for _, says in mistakes.found]) from None
 

@@ -148,10 +148,12 @@ def _honest(session: Session, account: Account) -> Iterator[_Phase]:
         yield phase
     except PipeEnded:
         if phase.committed:
+            session.leave()
             raise ContactLost("contact lost after commit: how it ended is not known here", hint="teal status") from None
         raise CannotReach("contact lost before commit: nothing was changed", hint="try again") from None
     except KeyboardInterrupt:
         if phase.committed:
+            session.leave()
             error = Interrupted("interrupted; the other side finishes alone", hint="teal status tells how it ended")
             error.outcome = "unknown"
             raise error from None

@@ -33,6 +33,7 @@ class Session:
         packed = bootstrap.payload()
         argv = [*transport.python, "-c", bootstrap.stage0(len(packed)), *transport.arguments]
         self.bytes_sent = 0
+        self._left = False
         self._name = transport.name
         try:
             self._program = programs.open_pipe(argv, transport.own_session)
@@ -80,9 +81,14 @@ class Session:
             if isinstance(message, messages.ANSWERS):
                 return
 
+    def leave(self) -> None:
+        """Go, and let the other side finish: from its commit on it must not be ended from here."""
+        self._left = True
+
     def close(self) -> None:
         programs.close(self._outgoing)
-        programs.end(self._program)
+        if not self._left:
+            programs.end(self._program)
         programs.close(self._raw)
 
     def _last_words(self) -> None:

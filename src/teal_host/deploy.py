@@ -8,7 +8,7 @@ from teal_host.agreement import Agreement
 from teal_host.app import App
 from teal_host.bring_live import Turn, keep_or_stop_previous, start_and_check, turn_traffic, watch_over
 from teal_host.candidate import Candidate
-from teal_host.errors import HostError, NeedsHuman, as_host_error
+from teal_host.errors import HostError, as_host_error
 from teal_host.record import Record
 from teal_host.slot import Slots
 from teal_host.talk import Talk
@@ -76,7 +76,9 @@ def standby(app: App, scene: Scene) -> Optional[Candidate]:
 def planned(app: App, request: Deploy, scene: Scene) -> Result:
     """What would be done, as data: nothing is changed, not even the lock."""
     if unchanged(app, request, scene):
-        return replace(told(app, "unchanged", scene.slots.live_release), outcome="planned", plan=("nothing: it is live",))
+        return replace(
+            told(app, "unchanged", scene.slots.live_release), outcome="planned", plan=("nothing: it is live",)
+        )
     wanted = agreement.propose(app.host.paths, request.spec, scene.slots.idle)
     port = wanted.ports.of(scene.slots.idle)
     name = release.name(record.next_seq(app.paths, scene.records), request.manifest)
@@ -136,8 +138,7 @@ def bring_live(app: App, request: Deploy, scene: Scene, sealed: Record) -> Resul
         watch_over(app, turn)
     except (HostError, OSError) as problem:
         error = as_host_error(problem)
-        if not isinstance(error, NeedsHuman):
-            record.mark(app.paths, sealed, "turned_back" if error.code == "turned_back" else "refused")
+        record.mark(app.paths, sealed, "turned_back" if error.code == "turned_back" else "refused")
         app.journal.write("end", request.id, outcome=error.code, release=sealed.release)
         raise error.about(sealed.release, color, scene.slots.live_release) from None
     record.mark(app.paths, sealed, "good")

@@ -67,7 +67,7 @@ def undo(app: App, before: Optional[Color], was_agreed: Optional[Agreement]) -> 
 
 def shared(app: App, what: str) -> ContextManager[None]:
     """Hold what all apps of this host share: the ports and nginx."""
-    return lock.held(app.host.paths.lock, f"{what} of {app.name}", Origin(), _SHARED_WAIT_S)
+    return lock.held(app.host.paths.lock, what, Origin(app.name, "this host"), _SHARED_WAIT_S)
 
 
 def link_is_true(app: App) -> None:

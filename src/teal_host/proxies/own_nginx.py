@@ -5,8 +5,9 @@ import os
 import re
 import signal
 import time
+from functools import cached_property
 from pathlib import Path
-from typing import List, Optional, Sequence, Set, Tuple
+from typing import Callable, List, Optional, Sequence, Set, Tuple
 
 from teal_host import files, proc
 from teal_host.ask import NoAnswer, Question, ask
@@ -35,7 +36,7 @@ class OwnNginx:
     # --- the seam -----------------------------------------------------------------------------------------------
 
     def refuse(self, site: Site) -> None:
-        self._version()
+        self._found()
         ours = self._pids()
         held = proc.sockets_of(ours)
         for socket in proc.listeners(site.http_port):
@@ -113,7 +114,7 @@ class OwnNginx:
         served = [route for route in routes if self._site(route.app).exists()]
         listens = {self._listen(route.site) for route in served}
         defaults = {self._listen(route.site) for route in served if not route.site.domains}
-        main = Main(self._home, os.geteuid() == 0, self._version() >= (1, 27, 4))
+        main = Main(self._home, os.geteuid() == 0, self._version >= (1, 27, 4))
         text = nginx_text.main_text(main, sorted(listens - defaults))
         if _text(self._conf) != text:
             files.write(self._conf, text)
@@ -150,16 +151,16 @@ class OwnNginx:
                 break
         files.remove_tree(self._home)
 
-    def _wait_for(self, there: "object", complaint: str, seconds: float = _IN_EFFECT_S) -> None:
+    def _wait_for(self, there: Callable[[], bool], complaint: str, seconds: float = _IN_EFFECT_S) -> None:
         deadline = time.monotonic() + seconds
-        while not there():  # type: ignore[operator]
+        while not there():
             if time.monotonic() > deadline:
                 log = _text(self._home / "error.log") or ""
                 raise CannotRun(complaint, log.splitlines()[-5:])
             time.sleep(_LOOK_EVERY_S)
 
     def _argv(self) -> List[str]:
-        log = ["-e", str(self._home / "error.log")] if self._version() >= (1, 19, 5) else []
+        log = ["-e", str(self._home / "error.log")] if self._version >= (1, 19, 5) else []
         return [self._found(), "-p", f"{self._home}/", "-c", str(self._conf), *log]
 
     def _found(self) -> str:
@@ -170,14 +171,14 @@ class OwnNginx:
             )
         return self._program
 
+    @cached_property
     def _version(self) -> Tuple[int, ...]:
-        if not hasattr(self, "_known_version"):
-            said = run([self._found(), "-v"], deadline_s=10).output
-            found = re.search(r"nginx/(\d+)\.(\d+)\.(\d+)", said)
-            self._known_version = tuple(int(part) for part in found.groups()) if found else (0,)
-            if self._known_version < OLDEST:
-                raise BadRequest(f"{self._program} is not nginx 1.18 or newer: it says {said.strip()[:80]!r}")
-        return self._known_version
+        said = run([self._found(), "-v"], deadline_s=10).output
+        found = re.search(r"nginx/(\d+)\.(\d+)\.(\d+)", said)
+        version = tuple(int(part) for part in found.groups()) if found else (0,)
+        if version < OLDEST:
+            raise BadRequest(f"{self._program} is not nginx 1.18 or newer: it says {said.strip()[:80]!r}")
+        return version
 
     def _master(self) -> Optional[int]:
         with contextlib.suppress(OSError, ValueError):

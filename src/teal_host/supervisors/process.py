@@ -15,7 +15,8 @@ import signal
 import subprocess
 import time
 from dataclasses import asdict
-from typing import Dict, Optional, Set
+from functools import partial
+from typing import Callable, Dict, Optional, Set
 
 from teal_host import files, proc, run
 from teal_host.errors import CannotRun
@@ -72,8 +73,11 @@ class PlainProcesses:
                 return
             for pid in left:
                 self._signal(color, pid, signal.SIGKILL)
-            self._wait(lambda left=left: bool(left & self.pids(color)), 2.0)
+            self._wait(partial(self._any_left, color, left), 2.0)
         raise CannotRun(f"processes of {color.app} {color.color} do not end: {sorted(self.pids(color))}")
+
+    def _any_left(self, color: ColorPaths, pids: Set[int]) -> bool:
+        return bool(pids & self.pids(color))
 
     def _signal(self, color: ColorPaths, pid: int, number: signal.Signals) -> None:
         """Signal it only if it is still ours: the number is held by a pidfd while the mark is looked at again."""
@@ -85,9 +89,9 @@ class PlainProcesses:
             finally:
                 os.close(held)
 
-    def _wait(self, still: "object", seconds: float) -> None:
+    def _wait(self, still: Callable[[], bool], seconds: float) -> None:
         deadline = time.monotonic() + seconds
-        while still() and time.monotonic() < deadline:  # type: ignore[operator]
+        while still() and time.monotonic() < deadline:
             self._reap()
             time.sleep(_LOOK_EVERY_S)
 

@@ -4,6 +4,8 @@ A conversation is: greeting, one request, then events until one answer or one Fa
 side answers Wanted, the client sends the blocks and Commit; from then on the server side finishes alone.
 """
 
+import hashlib
+import json
 from dataclasses import dataclass
 from typing import Annotated, Any, Dict, Iterator, Literal, Optional, Tuple, Type
 
@@ -50,6 +52,8 @@ class Manifest:
         return sum(entry.size for entry in self.entries)
 
     def mistakes(self) -> Iterator[Mistake]:
+        if self.digest != digest_of(self.entries):
+            yield Mistake("digest", "is not that of the entries")
         if not self.entries:
             yield Mistake("entries", "is empty; an artifact has at least one file")
         if len(self.entries) > MAX_FILES:
@@ -57,6 +61,11 @@ class Manifest:
         if self.bytes > MAX_BYTES:
             yield Mistake("entries", f"hold {self.bytes:,} bytes; at most {MAX_BYTES:,} can be sent")
         yield from _path_mistakes(self.entries)
+
+
+def digest_of(entries: Tuple[Entry, ...]) -> str:
+    """The SHA-256 that names this content: of paths, kinds, sizes, digests and executable bits, in order."""
+    return hashlib.sha256(json.dumps(typed.encode(entries), sort_keys=True).encode()).hexdigest()
 
 
 def _path_mistakes(entries: Tuple[Entry, ...]) -> Iterator[Mistake]:
