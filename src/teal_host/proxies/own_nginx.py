@@ -36,7 +36,7 @@ class OwnNginx:
     # --- the seam -----------------------------------------------------------------------------------------------
 
     def refuse(self, site: Site) -> None:
-        self._found()
+        self._require()
         ours = self._pids()
         held = proc.sockets_of(ours)
         for socket in proc.listeners(site.http_port):
@@ -175,10 +175,12 @@ class OwnNginx:
     def _version(self) -> Tuple[int, ...]:
         said = run([self._found(), "-v"], deadline_s=10).output
         found = re.search(r"nginx/(\d+)\.(\d+)\.(\d+)", said)
-        version = tuple(int(part) for part in found.groups()) if found else (0,)
-        if version < OLDEST:
-            raise BadRequest(f"{self._program} is not nginx 1.18 or newer: it says {said.strip()[:80]!r}")
-        return version
+        return tuple(int(part) for part in found.groups()) if found else (0,)
+
+    def _require(self) -> None:
+        """Tell early, not at the switch, that there is no nginx or that it is too old."""
+        if self._version < OLDEST:
+            raise BadRequest(f"{self._program} is not nginx 1.18 or newer", hint="apt install nginx")
 
     def _master(self) -> Optional[int]:
         with contextlib.suppress(OSError, ValueError):
