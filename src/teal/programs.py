@@ -28,6 +28,7 @@ def stream(argv: Sequence[str], cwd: Path, env: Mapping[str, str], tell: Callabl
                 tell(line.decode(errors="replace").rstrip("\r\n"))
             return program.wait()
         except BaseException:
+            program.terminate()
             end(program)
             raise
 

@@ -4,12 +4,15 @@ from teal_host import files, lock, slot, switch
 from teal_host.app import App
 from teal_host.bring_live import STOP_GRACE_S
 from teal_host.errors import NotThere
+from teal_host.paths import AppPaths
 from teal_host.wire.messages import Destroy, Done
 
 
 def destroy(app: App, request: Destroy) -> Done:
     """Raises NotThere when nothing of it is here. Can be repeated when it was interrupted."""
     if not (app.paths.home.is_dir() or app.paths.agreed.exists()):
+        if app.host.paths.lock.exists():
+            _remove_empty_parents(app)  # a destroy was interrupted at its very end
         raise NotThere(f"there is no app {app.name} here; nothing to remove")
     with lock.held(app.paths.lock, "destroy", request.origin, request.wait_s):
         with app.step("close the route"):
@@ -18,11 +21,16 @@ def destroy(app: App, request: Destroy) -> Done:
             for color in slot.colors():
                 app.host.supervisor.stop(app.paths.color(color), STOP_GRACE_S)
         with app.step("remove"):
-            files.remove_tree(app.paths.data)
-            files.remove_tree(app.paths.agreed.parent)
-            files.remove_tree(app.paths.home)
+            _remove_files(app.paths)
     _remove_empty_parents(app)
     return Done(f"{app.name} is gone")
+
+
+def _remove_files(paths: AppPaths) -> None:
+    """First what says that something is live or stored: a deploy after half a removal starts anew. Last the lock."""
+    files.remove(paths.live)
+    for folder in (paths.records, paths.releases, paths.logs, paths.data, paths.agreed.parent, paths.home):
+        files.remove_tree(folder)
 
 
 def _remove_empty_parents(app: App) -> None:

@@ -94,6 +94,12 @@ def remove_tree(path: Path) -> None:
     sync_dir(path.parent)
 
 
+def remove_unfinished(folder: Path) -> None:
+    """What a writer that was killed left beside the names that it did not reach."""
+    for path in list(folder.glob(".*.tmp")):
+        remove(path)
+
+
 def remove_if_empty(path: Path) -> None:
     try:
         path.rmdir()

@@ -6,7 +6,7 @@ program on the same port is the oldest way to switch to nothing.
 
 import time
 from dataclasses import dataclass
-from typing import List, Tuple
+from typing import List, Set, Tuple
 
 from teal_host import proc
 from teal_host.app import App, Running
@@ -54,7 +54,7 @@ def look(app: App, candidate: Candidate, timeout_s: float) -> Finding:
     listening = proc.listeners(candidate.port)
     ours = proc.sockets_of(app.host.supervisor.pids(candidate.place))
     if not listening:
-        return Finding(False, f"nothing listens on port {candidate.port}{_elsewhere(ours)}")
+        return Finding(False, f"nothing listens on port {candidate.port}{_elsewhere(candidate, ours)}")
     foreign = [socket for socket in listening if socket.inode not in ours]
     if foreign and _still_there(foreign[0]):
         return _foreign(candidate, foreign[0], state)
@@ -127,8 +127,8 @@ def _still_there(socket: proc.Socket) -> bool:
     return any(again.inode == socket.inode for again in proc.listeners(socket.port))
 
 
-def _elsewhere(ours: "set[int]") -> str:
-    ports = sorted({socket.port for socket in proc.listeners() if socket.inode in ours})
+def _elsewhere(candidate: Candidate, ours: Set[int]) -> str:
+    ports = sorted({socket.port for socket in proc.listeners() if socket.inode in ours} - {candidate.port})
     return f"; the program listens on {', '.join(map(str, ports))} instead" if ports else ""
 
 

@@ -45,9 +45,9 @@ class Journal:
         return _unfinished(story) if story else None
 
     def last_switch(self) -> Optional[datetime.datetime]:
-        """When traffic was last turned, in UTC."""
+        """When traffic was last turned, in UTC. A turn that was interrupted has only said that it begins."""
         for line in reversed(self.lines()):
-            if line.get("act") == "switched":
+            if line.get("act") in ("switching", "switched"):
                 with contextlib.suppress(KeyError, ValueError, TypeError):
                     return datetime.datetime.fromisoformat(line["at"])
         return None

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Iterator
+from typing import Iterator, Tuple
 
 from teal_host.wire.messages import Color
 
@@ -71,6 +71,11 @@ class AppPaths:
     @property
     def data(self) -> Path:
         return self.root / "var/lib" / self.app
+
+    @property
+    def folders(self) -> Tuple[Path, ...]:
+        """Where single files are written."""
+        return (self.home, self.records, self.color("blue").home, self.color("green").home, self.agreed.parent)
 
     def color(self, color: Color) -> ColorPaths:
         return ColorPaths(self.app, color, self.home / color)

@@ -29,13 +29,14 @@ class Socket:
 
 
 def life(pid: int) -> Optional[Life]:
-    """The process that has this number now, or None. A zombie is none: it serves nobody."""
+    """The process that has this number now, or None. A zombie is none, once its last thread let go of its sockets."""
     try:
         text = (_PROC / str(pid) / "stat").read_text(errors="replace")
     except OSError:
         return None
     fields = text[text.rindex(")") + 2 :].split()
-    return None if fields[0] in ("Z", "X") else Life(pid, int(fields[19]), boot_id())
+    ended = fields[0] in ("Z", "X") and int(fields[17]) <= 1
+    return None if ended else Life(pid, int(fields[19]), boot_id())
 
 
 def boot_id() -> str:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import List, Set, Tuple
 
-from teal_host import candidate, files, record, slot
+from teal_host import candidate, files, record, release, slot
 from teal_host.app import App
 from teal_host.paths import AppPaths
 from teal_host.record import Record
@@ -30,13 +30,13 @@ def plan(records: List[Record], stored: Set[str], keep: int, in_use: Set[str]) -
 def prune(app: App, keep: int) -> None:
     """Remove what the plan says; a failure is said and nothing more."""
     records = record.load(app.paths)
-    in_use = {release for release in slot.look(app.paths).releases.values() if release}
+    in_use = {name for name in slot.look(app.paths).releases.values() if name}
     chosen = plan(records, _stored(app.paths), keep, in_use)
     try:
-        for release in chosen.files:
-            _remove_files(app.paths, release)
-        for release in chosen.records:
-            files.remove(app.paths.records / f"{release}.json")
+        for name in chosen.files:
+            _remove_files(app.paths, name)
+        for name in chosen.records:
+            files.remove(app.paths.records / f"{name}.json")
     except OSError as error:
         app.warn(f"old releases could not be removed: {error}")
 
@@ -45,7 +45,7 @@ def _stored(paths: AppPaths) -> Set[str]:
     return {path.name for path in paths.releases.iterdir() if not path.name.startswith(".")}
 
 
-def _remove_files(paths: AppPaths, release: str) -> None:
-    files.remove_tree(paths.release(release))
+def _remove_files(paths: AppPaths, name: str) -> None:
+    release.remove(paths, name)
     for color in slot.colors():
-        files.remove(candidate.log_path(paths, color, release))
+        files.remove(candidate.log_path(paths, color, name))

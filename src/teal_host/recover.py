@@ -6,13 +6,14 @@ back, once.
 
 from typing import Optional
 
-from teal_host import agreement, health, record, release, slot, switch
+from teal_host import agreement, files, health, record, release, slot, switch
 from teal_host.agreement import Agreement
 from teal_host.app import App
 from teal_host.bring_live import STOP_GRACE_S
 from teal_host.candidate import Candidate
-from teal_host.errors import CannotRun
+from teal_host.errors import CannotRun, HostError
 from teal_host.journal import Unfinished
+from teal_host.paths import AppPaths
 from teal_host.record import Record
 from teal_host.slot import Slots
 from teal_host.wire.messages import Color, Note
@@ -22,7 +23,7 @@ _ANSWER_WITHIN_S = 5.0
 
 def recover(app: App) -> None:
     """Bounded: one look at each color, at most one turn. Does nothing when nothing was interrupted."""
-    release.remove_partial(app.paths)
+    _remove_unfinished(app.paths)
     story = app.journal.unfinished()
     _refuse_unbegun(app, story)
     if story is None:
@@ -36,6 +37,12 @@ def recover(app: App) -> None:
             step.detail = _confirm(app, slots, interrupted, agreement.load(app.paths))
     app.journal.write("end", story.id, outcome="recovered", release=story.release, detail=step.detail)
     app.tell(Note("warning", f"an earlier command was interrupted: {step.detail}"))
+
+
+def _remove_unfinished(paths: AppPaths) -> None:
+    for folder in paths.folders:
+        files.remove_unfinished(folder)
+    release.remove_unfinished(paths)
 
 
 def _refuse_unbegun(app: App, story: Optional[Unfinished]) -> None:
@@ -58,10 +65,10 @@ def _undo(app: App, story: Unfinished, slots: Slots, interrupted: Optional[Recor
 
 
 def _confirm(app: App, slots: Slots, interrupted: Record, agreed: Optional[Agreement]) -> str:
-    """It was switched: it stays if it is well, else the other color takes over if that one is."""
+    """It was switched: it stays if it is well and proved, else the other color takes over if that one is well."""
     assert slots.live is not None
-    if agreed is None or _well(app, slots.live, interrupted, agreed):
-        if interrupted.outcome == "pending":
+    if agreed is None or _well_and_proved(app, slots.live, interrupted, agreed):
+        if interrupted.outcome != "good":
             record.mark(app.paths, interrupted, "good")
         return f"{interrupted.release} had gone live and stays"
     other = slots.idle
@@ -72,6 +79,18 @@ def _confirm(app: App, slots: Slots, interrupted: Record, agreed: Optional[Agree
     record.mark(app.paths, interrupted, "turned_back")
     app.host.supervisor.stop(app.paths.color(slots.live), STOP_GRACE_S)
     return f"{interrupted.release} had gone live but is not well: turned back to {standby.release}"
+
+
+def _well_and_proved(app: App, color: Color, entry: Record, agreed: Agreement) -> bool:
+    """The switch may have been interrupted before it was proved through nginx, so that is done again."""
+    if not _well(app, color, entry, agreed):
+        return False
+    try:
+        switch.open_route(app, agreed)
+        switch.prove(app, Candidate(entry, color, agreed.ports.of(color), app.paths), agreed)
+    except HostError:
+        return False
+    return True
 
 
 def _well(app: App, color: Color, entry: Record, agreed: Agreement) -> bool:

@@ -10,7 +10,7 @@ import shutil
 from pathlib import Path
 from typing import BinaryIO, Iterator, List, Optional
 
-from teal_host import files
+from teal_host import files, slot
 from teal_host.errors import BadRequest
 from teal_host.paths import AppPaths
 from teal_host.record import Record
@@ -81,10 +81,19 @@ def seal_from_copy(paths: AppPaths, release: str, manifest: Manifest, source: Pa
                     _write(partial / entry.path, entry, file)
 
 
-def remove_partial(paths: AppPaths) -> None:
-    """Whatever an interrupted upload left."""
-    for path in paths.releases.glob(".partial-*") if paths.releases.is_dir() else ():
-        files.remove_tree(path)
+def remove(paths: AppPaths, release: str) -> None:
+    """In one rename it is no release any more; a removal that is interrupted leaves only a part."""
+    part = paths.releases / f".partial-{release}"
+    files.move(paths.release(release), part)
+    files.remove_tree(part)
+
+
+def remove_unfinished(paths: AppPaths) -> None:
+    """Whatever an interrupted upload or removal left: parts, and releases of which nothing was written down."""
+    known = {path.stem for path in paths.records.glob("*.json")} | set(slot.look(paths).releases.values())
+    for path in list(paths.releases.glob("*")):
+        if path.name not in known:
+            files.remove_tree(path)
 
 
 class _partial:  # noqa: N801 - reads as what it is at the place of use

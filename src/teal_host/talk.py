@@ -12,6 +12,8 @@ from teal_host.wire.frames import FrameError, read_frame, write_frame
 from teal_host.wire.messages import Block, Commit, from_frame, to_header
 from teal_host.wire.typed import Mistakes
 
+_EVIDENCE_LINES, _EVIDENCE_CHARS = 50, 300  # of what is wrong with a message; it may be wrong in a million places
+
 
 class Talk:
     def __init__(self, incoming: BinaryIO, outgoing: BinaryIO) -> None:
@@ -40,10 +42,14 @@ class Talk:
         while not last:
             block, packed = self._next((Block,))
             last = block.last
-            while packed:
-                yield _unpacked(unpacker, packed)
+            while packed and not unpacker.eof:
+                piece = _unpacked(unpacker, packed)
                 packed = unpacker.unconsumed_tail
-        if not unpacker.eof or unpacker.unused_data:
+                if piece:  # an empty one would look like the end
+                    yield piece
+            if packed:
+                break
+        if not unpacker.eof or unpacker.unused_data or packed:
             raise BadRequest("the upload does not end where it should")
 
     def await_commit(self) -> None:
@@ -63,7 +69,8 @@ class Talk:
         except FrameError as error:
             raise BadRequest(f"what came through the pipe is not a message: {error}") from None
         except Mistakes as error:
-            raise BadRequest("the message has mistakes", [f"{place}: {says}" for place, says in error.found]) from None
+            told = [f"{place[:100]}: {says[:_EVIDENCE_CHARS]}" for place, says in error.found[:_EVIDENCE_LINES]]
+            raise BadRequest("the message has mistakes", told) from None
 
     def _gone(self) -> None:
         self.alone = True

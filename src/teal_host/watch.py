@@ -25,3 +25,4 @@ def stay_well(app: App, candidate: Candidate, step: Running) -> None:
             raise health.unhealthy(candidate, bad, f"{seconds - (deadline - time.monotonic()):.1f} s after the switch")
         step.say(f"watching for {seconds:g} s" if finding.well else finding.says)
         time.sleep(max(0.0, min(_BETWEEN_S, deadline - time.monotonic())))
+    step.detail = "stayed well" if seconds else "not watched"

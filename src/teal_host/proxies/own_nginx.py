@@ -37,6 +37,7 @@ class OwnNginx:
 
     def refuse(self, site: Site) -> None:
         self._require()
+        nginx_text.quoted(self._home)
         ours = self._pids()
         held = proc.sockets_of(ours)
         for socket in proc.listeners(site.http_port):

@@ -73,11 +73,8 @@ class PlainProcesses:
                 return
             for pid in left:
                 self._signal(color, pid, signal.SIGKILL)
-            self._wait(partial(self._any_left, color, left), 2.0)
+            self._wait(partial(_any_lives, left), 2.0)
         raise CannotRun(f"processes of {color.app} {color.color} do not end: {sorted(self.pids(color))}")
-
-    def _any_left(self, color: ColorPaths, pids: Set[int]) -> bool:
-        return bool(pids & self.pids(color))
 
     def _signal(self, color: ColorPaths, pid: int, number: signal.Signals) -> None:
         """Signal it only if it is still ours: the number is held by a pidfd while the mark is looked at again."""
@@ -104,6 +101,10 @@ class PlainProcesses:
         if child is None or child.returncode is None:
             return "it ended; how is not known"
         return _end(child.returncode)
+
+
+def _any_lives(pids: Set[int]) -> bool:
+    return any(proc.life(pid) for pid in pids)
 
 
 def _why(error: OSError, program: Program) -> str:

@@ -14,11 +14,14 @@ from teal_host.wire.grammar import (
     StatusCode,
     UrlPath,
     between,
-    unknown_placeholder,
+    json_value,
 )
 from teal_host.wire.typed import Mistake
 
 Json = Dict[str, Any]
+
+_JSON_DEPTH = 16
+_MOST_HANDED_OVER = 1_000_000  # bytes of arguments and environment; Linux starts a program with at most 2 MB
 
 
 @dataclass(frozen=True)
@@ -62,6 +65,8 @@ class Run:
     def mistakes(self) -> Iterator[Mistake]:
         if not self.command or not self.command[0]:
             yield Mistake("command", 'must name a program, such as ["./app", "--port", "{port}"]')
+        if sum(len(text.encode()) for text in (*self.command, *self.env, *self.env.values())) > _MOST_HANDED_OVER:
+            yield Mistake("env", f"and command are together more than {_MOST_HANDED_OVER:,} bytes")
         if not self.data and any("{data_dir}" in argument for argument in self.command):
             yield Mistake("command", "uses {data_dir}, which needs data = true")
 
@@ -112,19 +117,15 @@ class AppSpec:
     keep: Keep
 
 
-def _json_mistakes(wanted: Optional[Json]) -> Iterator[Mistake]:
-    for text in _texts(wanted):
-        complaint = unknown_placeholder(text)
-        if complaint:
-            yield Mistake("json", complaint)
-
-
-def _texts(value: Any) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, dict):
-        for item in value.values():
-            yield from _texts(item)
-    elif isinstance(value, (list, tuple)):
-        for item in value:
-            yield from _texts(item)
+def _json_mistakes(wanted: Any, depth: int = 0) -> Iterator[Mistake]:
+    """What a JSON answer cannot be compared with: teal.toml can say dates and inf, and nest deeper than a message."""
+    complaint = json_value(wanted)
+    if complaint or depth > _JSON_DEPTH:
+        yield Mistake("json", complaint or f"is nested deeper than {_JSON_DEPTH}")
+    elif isinstance(wanted, dict):
+        for key, item in wanted.items():
+            yield from _json_mistakes(key, depth)
+            yield from _json_mistakes(item, depth + 1)
+    elif isinstance(wanted, (list, tuple)):
+        for item in wanted:
+            yield from _json_mistakes(item, depth + 1)

@@ -6,6 +6,7 @@ pattern that only excluded). `fullmatch`, because `$` accepts a trailing newline
 """
 
 import re
+import sys
 from typing import Annotated, Any, Dict, Optional
 
 COLORS = ("blue", "green")
@@ -44,12 +45,14 @@ def deploy_id(value: str) -> Optional[str]:
 
 def domain(value: str) -> Optional[str]:
     """A host name as nginx's server_name takes it literally (RFC 1123, plus the underscore that DNS has)."""
+    if len(value) > 253:
+        return f"{value[:60]!r} is longer than a host name can be"
     if not value.isascii():
         return f"{value!r}: write it in its ASCII form{_punycode(value)}"
     if value != value.lower():
         return f'{value[:60]!r}: write it in lower case, "{value.lower()[:60]}"'
     labels = value.split(".")
-    if len(value) > 253 or not all(_LABEL.fullmatch(label) for label in labels) or value == "_":
+    if not all(_LABEL.fullmatch(label) for label in labels) or value == "_":
         return f"{value[:60]!r} is not a host name, such as example.com"
     if labels[-1].isdigit():
         return f"{value!r} is an address; leave domains out to be the server's default site"
@@ -85,7 +88,7 @@ def env_value(value: str) -> Optional[str]:
         return "must not contain a NUL character"
     if not _encodable(value):
         return "must be valid Unicode"
-    return None if len(value) <= 32768 else "is longer than 32,768 characters"
+    return None if len(value.encode()) <= 32768 else "is longer than 32,768 bytes"
 
 
 def url_path(value: str) -> Optional[str]:
@@ -109,6 +112,17 @@ def unknown_placeholder(value: str) -> Optional[str]:
         if name not in PLACEHOLDERS:
             return f"{{{name}}} is not known; there are " + ", ".join(f"{{{known}}}" for known in PLACEHOLDERS)
     return None
+
+
+def json_value(value: Any) -> Optional[str]:
+    """A value that JSON has, looked at without what is in it."""
+    if isinstance(value, str):
+        return unknown_placeholder(value) if _encodable(value) else "must be valid Unicode"
+    if value is None or isinstance(value, (bool, dict, list, tuple)):
+        return None
+    if isinstance(value, (int, float)):
+        return None if abs(value) <= sys.float_info.max else "has a number that is too large"
+    return f"has a {type(value).__name__}, which JSON does not have"
 
 
 def file_path(value: str) -> Optional[str]:

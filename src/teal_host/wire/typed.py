@@ -72,6 +72,8 @@ def near(word: str, known: Sequence[str]) -> str:
     return f'; did you mean "{close[0]}"?' if close else ""
 
 
+_TOO_LARGE = 2**53  # a float holds every smaller whole number
+_HINTS = 100  # to look for a near word takes its time
 _WRONG: Any = object()
 _PLAIN = {str: "text", int: "a whole number", bool: "true or false", float: "a number"}
 
@@ -82,7 +84,7 @@ def _read(kind: Any, raw: object, place: str, found: List[Mistake]) -> Any:  # n
         return _read_checked(kind, raw, place, found)
     if dataclasses.is_dataclass(kind):
         return _read_table(kind, raw, place, found)
-    if origin is Union or origin is getattr(types, "UnionType", None):
+    if origin is Union or origin is getattr(types, "UnionType", Union):  # new in 3.10
         return None if raw is None else _read(get_args(kind)[0], raw, place, found)
     if origin is tuple:
         return _read_list(get_args(kind)[0], raw, place, found)
@@ -111,7 +113,8 @@ def _read_table(kind: Any, raw: object, place: str, found: List[Mistake]) -> Any
     before = len(found)
     for key in raw:
         if key not in hints:
-            found.append(Mistake(_under(place, str(key)), f"unknown key{near(str(key), list(hints))}"))
+            hint = near(str(key), list(hints)) if len(found) < _HINTS else ""
+            found.append(Mistake(_under(place, str(key)), f"unknown key{hint}"))
     values = {}
     for field in dataclasses.fields(kind):
         here = _under(place, field.name)
@@ -154,8 +157,8 @@ def _read_choice(choices: Any, raw: object, place: str, found: List[Mistake]) ->
 
 
 def _read_plain(kind: Any, raw: object, place: str, found: List[Mistake]) -> Any:
-    if kind is float and isinstance(raw, int) and not isinstance(raw, bool):
-        return float(raw) if abs(raw) < 2**53 else _wrong("a smaller number", raw, place, found)
+    if kind in (int, float) and isinstance(raw, int) and not isinstance(raw, bool):
+        return kind(raw) if abs(raw) < _TOO_LARGE else _wrong("a smaller number", raw, place, found)
     if type(raw) is not kind:
         return _wrong(_PLAIN[kind], raw, place, found)
     if isinstance(raw, float) and not math.isfinite(raw):
@@ -165,6 +168,8 @@ def _read_plain(kind: Any, raw: object, place: str, found: List[Mistake]) -> Any
 
 def _wrong(expected: str, raw: object, place: str, found: List[Mistake]) -> Any:
     shown = {list: "a list", tuple: "a list", dict: "a table", type(None): "nothing"}.get(type(raw))
+    if isinstance(raw, int) and abs(raw) >= _TOO_LARGE:
+        shown = "such a large number"  # Python writes out no number of any size
     found.append(Mistake(place, f"must be {expected}, not {shown or repr(raw)[:60]}"))
     return _WRONG
 
