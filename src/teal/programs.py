@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
-_ENDS_WITHIN_S = 10.0
+ENDS_WITHIN_S = 10.0
 
 
 def stream(argv: Sequence[str], cwd: Path, env: Mapping[str, str], tell: Callable[[str], None]) -> int:
@@ -49,13 +49,13 @@ def open_pipe(argv: Sequence[str], own_session: bool) -> "subprocess.Popen[bytes
     )
 
 
-def end(program: "subprocess.Popen[bytes]") -> int:
+def end(program: "subprocess.Popen[bytes]", patience_s: float = ENDS_WITHIN_S) -> int:
     """Wait for it to end by itself, then ask it to, then end it."""
     for ask_to_end in (None, program.terminate, program.kill):
         if ask_to_end is not None:
             ask_to_end()
         with contextlib.suppress(subprocess.TimeoutExpired):
-            return program.wait(_ENDS_WITHIN_S)
+            return program.wait(patience_s)
     return -1
 
 

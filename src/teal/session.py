@@ -34,12 +34,13 @@ class Session:
         argv = [*transport.python, "-c", bootstrap.stage0(len(packed)), *transport.arguments]
         self.bytes_sent = 0
         self._left = False
+        self._patience_s = 1.0  # nothing has begun over there before it greets
         self._name = transport.name
         try:
             self._program = programs.open_pipe(argv, transport.own_session)
         except OSError as error:
             raise CannotReach(f"cannot start {argv[0]}: {error.strerror}") from None
-        self._outgoing = cast(BinaryIO, self._program.stdin)
+        self._outgoing = cast(BinaryIO, io.BufferedWriter(cast(io.FileIO, self._program.stdin)))
         self._raw = cast(io.FileIO, self._program.stdout)
         self._bootstrap(packed)
         self.there: Greeting = self._greet()
@@ -85,11 +86,12 @@ class Session:
         """Go, and let the other side finish: from its commit on it must not be ended from here."""
         self._left = True
 
-    def close(self) -> None:
+    def close(self) -> int | None:
+        """Gives the exit code of the process at this end, if it was waited for."""
         programs.close(self._outgoing)
-        if not self._left:
-            programs.end(self._program)
+        code = None if self._left else programs.end(self._program, self._patience_s)
         programs.close(self._raw)
+        return code
 
     def _last_words(self) -> None:
         """A side that refuses what we send has said why before it closed."""
@@ -100,6 +102,7 @@ class Session:
     def _bootstrap(self, packed: bytes) -> None:
         with contextlib.suppress(OSError):  # the greeting tells what went wrong
             self._outgoing.write(packed)
+            self._outgoing.flush()
             self.bytes_sent += len(packed)
 
     def _greet(self) -> Greeting:
@@ -107,11 +110,11 @@ class Session:
             noise = self._read_until(SYNC)
             self._incoming = cast(BinaryIO, io.BufferedReader(self._raw))
             greeting = None if noise is None else self.receive()
-        except (PipeEnded, HostFailed):
+        except (PipeEnded, HostFailed, CannotReach):
             greeting = None
         if not isinstance(greeting, Greeting):
-            self.close()
-            raise CannotReach(f"the server side did not start on {self._name}", self._heard)
+            raise CannotReach(f"the server side did not start on {self._name}", self._heard, _hint(self.close()))
+        self._patience_s = programs.ENDS_WITHIN_S
         return greeting
 
     def _read_until(self, word: bytes) -> bytes | None:
@@ -127,6 +130,11 @@ class Session:
             said += byte
         self._heard = _lines(said)
         return said if said.endswith(word) else None
+
+
+def _hint(code: int | None) -> str:
+    """What the exit code tells: 127 is a shell's word for a program that is not there."""
+    return "is there a python3 over there? apt install python3" if code == 127 else ""
 
 
 def _lines(said: bytes) -> list[str]:

@@ -3,7 +3,7 @@
 import json
 import secrets
 from dataclasses import dataclass, replace
-from typing import Iterator, List, Optional
+from typing import Annotated, Iterator, List, Optional
 
 from teal_host import files, proc
 from teal_host.errors import BadRequest, NeedsHuman
@@ -12,8 +12,10 @@ from teal_host.proxies.base import Route
 from teal_host.wire import typed
 from teal_host.wire.app import AppSpec, Ports, Site
 from teal_host.wire.frames import FrameError, parse_object
+from teal_host.wire.grammar import AppName, Token, between
 from teal_host.wire.messages import Color
 
+FORMAT = 1
 _FIRST_PORT, _LAST_PORT = 8081, 9999
 
 
@@ -21,11 +23,11 @@ _FIRST_PORT, _LAST_PORT = 8081, 9999
 class Agreement:
     """`token` is a word that only Teal and this app's nginx file know, for the probe after a switch."""
 
-    app: str
+    app: AppName
     site: Site
     ports: Ports
-    token: str
-    format: int = 1
+    token: Token
+    format: Annotated[int, between(FORMAT, FORMAT)] = FORMAT
 
     def route(self, paths: AppPaths) -> Route:
         return Route(self.app, self.site, self.ports, paths.live, self.token)

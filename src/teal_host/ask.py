@@ -55,7 +55,7 @@ def ask(question: Question) -> Answer:
     except ConnectionRefusedError:
         raise NoAnswer("the connection was refused", refused=True) from None
     except (TimeoutError, socket.timeout):  # two classes until Python 3.10
-        raise NoAnswer(f"no whole answer within {question.timeout_s:g} s") from None
+        raise NoAnswer(f"no whole answer within {round(question.timeout_s, 1):g} s") from None
     except (HTTPException, ValueError) as error:
         raise NoAnswer(f"the answer is not HTTP ({type(error).__name__})") from None
     except OSError as error:
@@ -75,7 +75,7 @@ def json_differs(body: bytes, wanted: Optional[Dict[str, Any]]) -> Optional[str]
     for key, value in wanted.items():
         if key not in found:
             return f'"{key}" is not in the answer'
-        if found[key] != value:
+        if found[key] != value or isinstance(found[key], bool) != isinstance(value, bool):
             return f'"{key}" is {json.dumps(found[key])[:80]}, expected {json.dumps(value)[:80]}'
     return None
 
@@ -92,6 +92,8 @@ def _answer(connection: "_Timed") -> Answer:
     body = response.read(MAX_ANSWER + 1)
     if len(body) > MAX_ANSWER:
         raise NoAnswer(f"the answer does not end within {MAX_ANSWER // 1024} KiB")
+    if response.length:  # still to come; http.client is content with less when it is told how much to read
+        raise NoAnswer(f"the answer was cut off {response.length:,} bytes before its end")
     headers = {name.lower(): value for name, value in response.getheaders()}
     return Answer(response.status, headers, body)
 

@@ -29,7 +29,8 @@ def destroy(app: App, request: Destroy) -> Done:
 def _remove_files(paths: AppPaths) -> None:
     """First what says that something is live or stored: a deploy after half a removal starts anew. Last the lock."""
     files.remove(paths.live)
-    for folder in (paths.records, paths.releases, paths.logs, paths.data, paths.agreed.parent, paths.home):
+    colors = tuple(paths.color(color).home for color in slot.colors())
+    for folder in (*colors, paths.records, paths.releases, paths.logs, paths.data, paths.agreed.parent, paths.home):
         files.remove_tree(folder)
 
 

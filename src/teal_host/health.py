@@ -17,6 +17,7 @@ from teal_host.supervisors.base import ProcessState
 
 _BETWEEN_S = 0.1  # between attempts
 _ANSWER_WITHIN_S = 5.0
+_FAIR_S = 1.0  # also for the last attempt before the deadline, so that what is told is what was found
 _LOG_LINES = 15
 _EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104 - looked for, not listened on
 
@@ -40,7 +41,7 @@ def until_healthy(app: App, candidate: Candidate, step: Running) -> None:
         left = deadline - time.monotonic()
         if left <= 0 or (seen and seen[-1].hopeless):
             raise unhealthy(candidate, seen, f"after {health.deadline_s:g} s")
-        seen.append(look(app, candidate, min(left, _ANSWER_WITHIN_S)))
+        seen.append(look(app, candidate, max(_FAIR_S, min(left, _ANSWER_WITHIN_S))))
         step.say(_progress(seen, health.successes))
         time.sleep(0 if seen[-1].hopeless else min(_BETWEEN_S, max(0.0, left)))
     _warn_if_open_to_all(app, candidate)

@@ -27,7 +27,7 @@ class Journal:
         found = []
         with contextlib.suppress(FileNotFoundError):
             for line in self.path.read_bytes().splitlines():
-                with contextlib.suppress(ValueError):
+                with contextlib.suppress(ValueError, RecursionError):
                     entry = json.loads(line)
                     found += [entry] if isinstance(entry, dict) else []
         return found

@@ -90,8 +90,5 @@ def _unexpected(error: Exception) -> Failure:
 
 
 def _answer(talk: Talk, answer: Any) -> int:
-    try:
-        talk.tell(answer)
-    except Aborted:
-        return 1
+    talk.tell(answer)
     return 1 if isinstance(answer, Failure) else 0

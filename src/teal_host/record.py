@@ -3,13 +3,14 @@
 import hashlib
 import json
 from dataclasses import dataclass, replace
-from typing import Dict, Iterator, List, Literal, Optional
+from typing import Annotated, Dict, Iterator, List, Literal, Optional
 
 from teal_host import files
 from teal_host.paths import AppPaths
 from teal_host.wire import typed
 from teal_host.wire.app import AppSpec
 from teal_host.wire.frames import FrameError, parse_object
+from teal_host.wire.grammar import ReleaseName, between
 from teal_host.wire.messages import Origin
 
 FORMAT = 1
@@ -20,7 +21,7 @@ Outcome = Literal["pending", "good", "refused", "turned_back"]
 class Record:
     """`env` names the version of the environment that the release ran with. `at` is when it was sealed, in UTC."""
 
-    release: str
+    release: ReleaseName
     seq: int
     digest: str
     bytes: int
@@ -29,7 +30,7 @@ class Record:
     env: str
     spec: AppSpec
     outcome: Outcome = "pending"
-    format: int = FORMAT
+    format: Annotated[int, between(FORMAT, FORMAT)] = FORMAT
 
 
 def load(paths: AppPaths) -> List[Record]:
@@ -81,5 +82,6 @@ def stored_good(records: List[Record], paths: AppPaths) -> Iterator[Record]:
 
 def next_seq(paths: AppPaths, records: List[Record]) -> int:
     """One more than any release that ever left a trace here."""
-    folders = [path.name for path in paths.releases.glob("[0-9]*-*")] if paths.releases.is_dir() else []
-    return 1 + max([int(name.split("-")[0]) for name in folders] + [record.seq for record in records] + [0])
+    traces = [path.name for folder in (paths.releases, paths.records) for path in folder.glob("[0-9]*-*")]
+    numbers = [name.split("-")[0] for name in traces]
+    return 1 + max([int(number) for number in numbers if number.isdecimal()] + [record.seq for record in records] + [0])

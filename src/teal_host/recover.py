@@ -74,6 +74,8 @@ def _confirm(app: App, slots: Slots, interrupted: Record, agreed: Optional[Agree
     other = slots.idle
     standby = record.find(record.load(app.paths), slots.releases[other])
     if standby is None or not _well(app, other, standby, agreed):
+        if interrupted.outcome == "pending":
+            record.mark(app.paths, interrupted, "refused")
         return f"{interrupted.release} had gone live, is not well, and neither is any other"
     switch.turn(app, other)
     record.mark(app.paths, interrupted, "turned_back")

@@ -23,13 +23,13 @@ class Talk:
         self.alone = False
 
     def tell(self, message: Any) -> None:
-        """Send a message upward. Raises Aborted when the client has gone and had not yet committed."""
+        """Send a message upward, if anybody reads. Whether one who went away had said commit, `receive` finds out."""
         if self.alone:
             return
         try:
             write_frame(self._outgoing, to_header(message))
         except OSError:
-            self._gone()
+            self.alone = True
 
     def receive(self, *expected: Type[Any]) -> Any:
         """The next message. Raises Aborted at the end of the pipe, BadRequest for anything that is not expected."""
@@ -71,11 +71,6 @@ class Talk:
         except Mistakes as error:
             told = [f"{place[:100]}: {says[:_EVIDENCE_CHARS]}" for place, says in error.found[:_EVIDENCE_LINES]]
             raise BadRequest("the message has mistakes", told) from None
-
-    def _gone(self) -> None:
-        self.alone = True
-        if not self.committed:
-            raise Aborted("the client went away")
 
 
 def _unpacked(unpacker: "zlib._Decompress", packed: bytes) -> bytes:

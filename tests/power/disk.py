@@ -1,0 +1,156 @@
+"""A disk that remembers what is durable and what is not yet.
+
+A file's bytes are durable after fsync of the file, a name after fsync of its directory. What was not synced may be on the
+disk after a power cut or not, for each directory on its own; a file without fsync may be empty, half or whole.
+"""
+
+import itertools
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+
+@dataclass
+class File:
+    """`durable` is None until the first fsync."""
+
+    mode: int
+    durable: bytes | None = None
+    written: bytes = b""
+
+
+@dataclass
+class Link:
+    target: str
+
+
+@dataclass
+class Folder:
+    """`names` is what the program sees, `durable` what a cut leaves, `late` the acts between them, in order."""
+
+    mode: int = 0o755
+    names: "dict[str, Node]" = field(default_factory=dict)
+    durable: "dict[str, Node]" = field(default_factory=dict)
+    late: "list[dict[str, Node]]" = field(default_factory=list)
+
+    def changed(self) -> None:
+        self.late.append(dict(self.names))
+
+    def synced(self) -> None:
+        self.durable = dict(self.names)
+        self.late.clear()
+
+
+Node = File | Link | Folder
+
+
+class Disk:
+    """The tree below one root."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.top = Folder()
+
+    def node(self, path: Path) -> Node | None:
+        found: Node | None = self.top
+        for part in path.relative_to(self.root).parts:
+            found = found.names.get(part) if isinstance(found, Folder) else None
+        return found
+
+    def folder(self, path: Path) -> Folder:
+        found = self.node(path)
+        assert isinstance(found, Folder), path
+        return found
+
+    def put(self, path: Path, node: Node) -> None:
+        parent = self.folder(path.parent)
+        parent.names[path.name] = node
+        parent.changed()
+
+    def take(self, path: Path) -> Node:
+        parent = self.folder(path.parent)
+        node = parent.names.pop(path.name)
+        parent.changed()
+        return node
+
+    def move(self, source: Path, target: Path) -> None:
+        """Within one directory it is one act, as rename(2) is."""
+        if source.parent != target.parent:
+            self.put(target, self.take(source))
+            return
+        parent = self.folder(source.parent)
+        parent.names[target.name] = parent.names.pop(source.name)
+        parent.changed()
+
+    def folders(self) -> Iterator[Folder]:
+        """Those that are reachable by durable or by late names."""
+        seen: list[Folder] = []
+        waiting = [self.top]
+        while waiting:
+            folder = waiting.pop()
+            if any(folder is other for other in seen):
+                continue
+            seen.append(folder)
+            yield folder
+            for names in (folder.durable, *folder.late):
+                waiting += [node for node in names.values() if isinstance(node, Folder)]
+
+
+@dataclass(frozen=True)
+class Cut:
+    """Which of the late acts reached the disk: a share of each directory's, and what became of unsynced bytes."""
+
+    reached: tuple[float, ...]
+    bytes_kept: float
+
+    def names(self, folder: Folder, index: int) -> dict[str, Node]:
+        count = round(len(folder.late) * self.reached[index % len(self.reached)])
+        return folder.late[count - 1] if count else folder.durable
+
+    def content(self, file: File) -> bytes:
+        if file.durable is not None and file.durable == file.written:
+            return file.written
+        if self.bytes_kept == 0:
+            return file.durable or b""
+        return file.written[: round(len(file.written) * self.bytes_kept)]
+
+
+def cuts() -> list[Cut]:
+    """Nothing late, everything late, halves, and each of two neighbors without the other."""
+    shares: list[tuple[float, ...]] = [(0.0,), (1.0,), (0.5,), (0.0, 1.0), (1.0, 0.0), (0.0, 0.0, 1.0), (1.0, 1.0, 0.0)]
+    return [Cut(share, kept) for share, kept in itertools.product(shares, (0.0, 0.5, 1.0))]
+
+
+def lay_out(disk: Disk, cut: Cut, target: Path) -> str:
+    """Write the disk that this cut leaves below `target`; gives a text that tells it from others."""
+    numbers = {id(folder): number for number, folder in enumerate(disk.folders())}
+    told: list[str] = []
+
+    def write(folder: Folder, path: Path) -> None:
+        path.mkdir(exist_ok=True)
+        for name, node in sorted(cut.names(folder, numbers[id(folder)]).items()):
+            _write_node(node, path / name)
+        path.chmod(0o755)
+
+    def _write_node(node: Node, path: Path) -> None:
+        if isinstance(node, Folder):
+            told.append(f"{path.relative_to(target)}/")
+            return write(node, path)
+        if isinstance(node, Link):
+            told.append(f"{path.relative_to(target)} -> {node.target}")
+            return path.symlink_to(node.target)
+        content = cut.content(node)
+        told.append(f"{path.relative_to(target)} {len(content)} {hash(content)}")
+        path.write_bytes(content)
+        return path.chmod(node.mode)
+
+    write(disk.top, target)
+    return "\n".join(told)
+
+
+def wipe(target: Path) -> None:
+    for folder, _, _ in os.walk(target):
+        os.chmod(folder, 0o700)
+    shutil.rmtree(target)

@@ -1,0 +1,169 @@
+"""The real stories on the real file tree, in this process; processes and nginx are played by fakes that obey the links.
+
+After a power cut no process lives, so what the fakes would lose is what a machine loses.
+"""
+
+import hashlib
+import json
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import cast
+
+import pytest
+
+from teal_host import agreement, health, rollback, slot, status, switch
+from teal_host.app import App, Host
+from teal_host.candidate import Candidate
+from teal_host.deploy import deploy
+from teal_host.errors import HostError
+from teal_host.health import Finding
+from teal_host.paths import ColorPaths, HostPaths
+from teal_host.proxies.base import Route
+from teal_host.run import Program
+from teal_host.supervisors.base import ProcessState
+from teal_host.talk import Talk
+from teal_host.wire import typed
+from teal_host.wire.app import AppSpec, Site
+from teal_host.wire.messages import Deploy, Manifest, Origin, Result, Rollback, StatusReport
+
+APP = "shop"
+SPEC = {
+    "app": APP,
+    "site": {"http_port": 18080},
+    "run": {"command": ["./program"], "ports": {"blue": 18081, "green": 18082}, "data": True},
+    "health": {"successes": 1},
+    "verify": {},
+    "keep": {"releases": 2, "watch_s": 0, "drain_s": 0},
+}
+
+
+@dataclass
+class FakeProcesses:
+    """A Supervisor: which release each color runs."""
+
+    running: dict[str, str] = field(default_factory=dict)
+
+    def start(self, color: ColorPaths, program: Program) -> None:
+        self.running[color.color] = program.cwd.name
+
+    def stop(self, color: ColorPaths, grace_s: float) -> None:
+        self.running.pop(color.color, None)
+
+    def state(self, color: ColorPaths) -> ProcessState:
+        return ProcessState("running", 1, None) if color.color in self.running else ProcessState("stopped")
+
+    def pids(self, color: ColorPaths) -> set[int]:
+        return set()
+
+
+@dataclass
+class FakeNginx:
+    """A Proxy: which routes it was given."""
+
+    routes: dict[str, Route] = field(default_factory=dict)
+
+    def refuse(self, site: Site) -> None:
+        return
+
+    def put(self, route: Route, others: Sequence[Route]) -> bool:
+        changed = self.routes.get(route.app) != route
+        self.routes[route.app] = route
+        return changed
+
+    def take(self, app: str, others: Sequence[Route]) -> None:
+        self.routes.pop(app, None)
+
+    def serves(self, route: Route) -> bool:
+        return self.routes.get(route.app) == route
+
+    def address(self, site: Site) -> tuple[str, int]:
+        return ("127.0.0.1", site.http_port)
+
+    def url(self, site: Site) -> str:
+        return f"http://127.0.0.1:{site.http_port}/"
+
+    def quiet(self, site: Site) -> bool:
+        return True
+
+
+class Upload:
+    """A Talk whose client has sent everything."""
+
+    committed = False
+
+    def __init__(self, content: bytes) -> None:
+        self._content = content
+
+    def blocks(self) -> Iterator[bytes]:
+        yield self._content
+
+    def await_commit(self) -> None:
+        self.committed = True
+
+
+@dataclass
+class Machine:
+    """One host below a root. A new one over the same root is that host after its power came back."""
+
+    root: Path
+    processes: FakeProcesses = field(default_factory=FakeProcesses)
+    nginx: FakeNginx = field(default_factory=FakeNginx)
+
+    @property
+    def app(self) -> App:
+        return Host(HostPaths(self.root), self.processes, self.nginx, lambda message: None).app(APP)
+
+    def deploy(self, version: str) -> Result:
+        request = Deploy(typed.decode(AppSpec, SPEC), manifest(version), Origin(), uuid.uuid4().hex)
+        return deploy(self.app, request, cast(Talk, Upload(content(version))))
+
+    def rollback(self) -> Result:
+        return rollback.rollback(self.app, Rollback(APP, Origin(), uuid.uuid4().hex), cast(Talk, Upload(b"")))
+
+    def status(self) -> StatusReport:
+        return status.status(self.app)
+
+    def live_version(self) -> str | None:
+        """What the links lead to: the bytes of the program that nginx's marker names."""
+        paths = self.app.paths
+        live = slot.look(paths).live
+        if live is None:
+            return None
+        assert (paths.live / live).is_file(), "the marker that nginx asks is not there"
+        return (paths.color(live).release / "program").read_text()
+
+    @contextmanager
+    def played(self) -> Iterator[None]:
+        """Health and proof as the fakes have them."""
+
+        def look(app: App, candidate: Candidate, timeout_s: float) -> Finding:
+            runs = self.processes.running.get(candidate.color) == candidate.release
+            return Finding(runs, "runs" if runs else "does not run", hopeless=not runs)
+
+        def prove(app: App, candidate: Candidate, agreed: agreement.Agreement) -> str:
+            if not self.nginx.serves(agreed.route(app.paths)) or slot.look(app.paths).live != candidate.color:
+                raise HostError("nginx does not show it")
+            return "proved"
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(health, "look", look)
+            patch.setattr(health, "_BETWEEN_S", 0)
+            patch.setattr(health, "refuse_taken_port", lambda candidate: None)
+            patch.setattr(switch, "prove", prove)
+            yield
+
+
+def content(version: str) -> bytes:
+    return version.encode()
+
+
+def manifest(version: str) -> Manifest:
+    sha256 = hashlib.sha256(content(version)).hexdigest()
+    entry = {"path": "program", "size": len(content(version)), "sha256": sha256, "executable": True}
+    whole = {"kind": "file", **entry}
+    ordered = [{name: whole[name] for name in ("path", "kind", "size", "sha256", "executable")}]
+    digest = hashlib.sha256(json.dumps(ordered, sort_keys=True).encode()).hexdigest()
+    return typed.decode(Manifest, {"digest": digest, "entries": ordered})

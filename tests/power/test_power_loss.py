@@ -1,0 +1,109 @@
+"""After a power cut at any act: the old release or the new one, never neither, never half of one; the next deploy works."""
+
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from power.disk import Cut, Disk, cuts, lay_out, wipe
+from power.recorder import Recorder
+from power.stories import Machine
+from teal_host.status import releases
+from teal_host.wire.messages import Result
+
+Story = Callable[[Machine], Result]
+
+
+@dataclass
+class Play:
+    """A story is played once; after each act every disk that a cut could leave is laid out and recovered."""
+
+    home: Path
+    allowed: set[str | None]
+    states: set[str] = field(default_factory=set)
+    acts: list[str] = field(default_factory=list)
+    failures: list[str] = field(default_factory=list)
+    checking: bool = False
+
+    def run(self, before: list[str], story: Story) -> None:
+        disk = Disk(self.home / "host")
+        disk.root.mkdir(parents=True)
+        machine = Machine(disk.root)
+        with machine.played(), Recorder(disk, lambda act: self._after(disk, act)).listening():
+            for version in before:
+                machine.deploy(version)
+            for folder in disk.folders():
+                folder.synced()
+            self.checking = True
+            story(machine)
+
+    def _after(self, disk: Disk, act: str) -> None:
+        if self.checking:
+            self.acts.append(act)
+            for cut in cuts():
+                self._try(disk, cut, act)
+
+    def _try(self, disk: Disk, cut: Cut, act: str) -> None:
+        target = self.home / "after"
+        told = lay_out(disk, cut, target)
+        try:
+            if told not in self.states:
+                self.states.add(told)
+                self._recovered(target)
+        except Exception as error:
+            self.failures.append(f"after {act}, {cut}: {type(error).__name__}: {error}\n{told}")
+        finally:
+            wipe(target)
+
+    def _recovered(self, root: Path) -> None:
+        woken = Machine(root)
+        live = woken.live_version()
+        assert live in self.allowed, f"live is {live!r}"
+        assert (woken.status().live is None) == (live is None)
+        with woken.played():
+            assert woken.deploy("next").outcome == "live"
+        assert woken.live_version() == "next"
+        assert [path for path in root.rglob(".*") if path.name != ".lock"] == []
+        assert all(row.outcome != "pending" for row in releases(woken.app).releases)
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Iterator[Path]:
+    """In memory where that is possible: thousands of small trees are made and removed."""
+    memory = Path("/dev/shm")
+    with tempfile.TemporaryDirectory(dir=memory if os.access(memory, os.W_OK) else tmp_path) as made:
+        yield Path(made)
+
+
+@pytest.mark.timeout(400)
+@pytest.mark.parametrize(
+    ("before", "story", "allowed"),
+    [
+        pytest.param([], lambda machine: machine.deploy("one"), {None, "one"}, id="first deploy"),
+        pytest.param(["one"], lambda machine: machine.deploy("two"), {"one", "two"}, id="deploy"),
+        pytest.param(["one", "two", "three"], lambda machine: machine.deploy("four"), {"three", "four"}, id="prune"),
+        pytest.param(["one", "two"], lambda machine: machine.rollback(), {"two", "one"}, id="rollback"),
+    ],
+)
+def test_every_disk_that_a_cut_can_leave_is_recovered(
+    before: list[str], story: Story, allowed: set[str | None], home: Path
+) -> None:
+    play = Play(home, allowed)
+    play.run(before, story)
+    print(f"{len(play.acts)} acts, {len(play.states)} different disks")
+    assert len(play.acts) >= 10
+    assert len(play.states) >= len(play.acts) // 2
+    assert play.failures == [], f"{len(play.failures)} of {len(play.states)}:\n" + "\n\n".join(play.failures[:3])
+
+
+def test_the_model_sees_a_missing_fsync(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Proves the harness: without fsync of directories some disks must be neither old nor new, or not recoverable."""
+    from teal_host import files
+
+    monkeypatch.setattr(files, "sync_dir", lambda path: None)
+    play = Play(home, {"one", "two"})
+    play.run(["one"], lambda machine: machine.deploy("two"))
+    assert play.failures
