@@ -1,7 +1,9 @@
 """What runs beside a test: a command of `teal` with its events as they come, and strangers on a port."""
 
+import fcntl
 import json
 import signal
+import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +14,8 @@ from typing import IO, Any
 from teal.demo.load import Load
 from world import App, Ended, wait_until
 
+BUILDS_ON = "echo building; while kill -0 $PPID; do sleep 0.05; done"  # a build that ends with the one who wants it
+
 
 class Beside:
     """A command that runs while the test goes on."""
@@ -20,8 +24,10 @@ class Beside:
         self.process = app.world.start(*arguments, cwd=app.directory)
         self._out: list[str] = []
         self._err: list[str] = []
-        pipes = ((self.process.stdout, self._out), (self.process.stderr, self._err))
-        self._readers = [threading.Thread(target=_read, args=pipe, daemon=True) for pipe in pipes]
+        self._readers = [
+            threading.Thread(target=_read, args=(pipe, lines), daemon=True)
+            for pipe, lines in ((self.process.stdout, self._out), (self.process.stderr, self._err))
+        ]
         for reader in self._readers:
             reader.start()
 
@@ -36,17 +42,22 @@ class Beside:
 
     def server_side(self) -> int:
         """The process at the other end of the pipe."""
-        (pid,) = [int(path.name) for path in Path("/proc").glob("[0-9]*") if _parent(path) == self.process.pid]
+        (pid,) = children(self.process.pid)
         return pid
 
     def send(self, number: signal.Signals) -> None:
         self.process.send_signal(number)
 
     def ended(self, deadline_s: float = 60) -> Ended:
+        """How it ended, with all of its standard output. The server side may live on, and it holds standard error."""
         code = self.process.wait(deadline_s)
-        for reader in self._readers:
-            reader.join(deadline_s)
+        self._readers[0].join(deadline_s)
         return Ended(code, "".join(self._out), "".join(self._err))
+
+
+def children(parent: int) -> set[int]:
+    """The processes that this one started."""
+    return {int(path.name) for path in Path("/proc").glob("[0-9]*") if _parent(path) == parent}
 
 
 @contextmanager
@@ -58,6 +69,14 @@ def beside(app: App, *arguments: str) -> Iterator[Beside]:
     finally:
         running.process.kill()
         running.process.wait()
+
+
+@contextmanager
+def alone(what: str) -> Iterator[None]:
+    """No other test of this machine is at the same thing meanwhile: what Teal chooses by itself is the same for all."""
+    with (Path(tempfile.gettempdir()) / f"teal-tests-{what}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 @contextmanager
@@ -86,7 +105,7 @@ def load(app: App, host: str = "localhost", clients: int = 4, per_second: int = 
         visitors.stop()
 
 
-def more(visitors: Load, count: int = 40) -> None:
+def more(visitors: Load, count: int = 20) -> None:
     """Wait until so many more have been answered."""
     wanted = visitors.tally().requests + count
     assert visitors.wait_for(wanted, 30).requests >= wanted

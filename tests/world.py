@@ -231,7 +231,7 @@ def _value(value: Any) -> str:
 
 
 def _all_pids() -> list[int]:
-    return [int(name) for name in os.listdir("/proc") if name.isdigit()]  # noqa: PTH208
+    return [int(name) for name in os.listdir("/proc") if name.isdigit()]
 
 
 def _belongs(pid: int, root: str) -> bool:

@@ -104,9 +104,14 @@ def _turn_back(app: App, turn: Turn, error: HostError) -> None:
         text = f"{error.message}; it stays live, because {standby.color} is not well either: {finding.says}"
         raise NeedsHuman(text, error.evidence, error.hint)
     switch.turn(app, standby.color)
-    switch.prove(app, standby, turn.agreed)
     app.journal.write("turned_back", turn.story, to=standby.color)
     record.mark(app.paths, turn.candidate.record, "turned_back")
+    try:
+        switch.open_route(app, turn.agreed)  # what was unwell may have been nginx too
+        switch.prove(app, standby, turn.agreed)
+    except HostError as unproved:
+        text = f"{error.message}; turned back to {standby.release} on {standby.color}, but: {unproved.message}"
+        raise NeedsHuman(text, [*unproved.evidence, *error.evidence], "teal status") from None
     app.host.supervisor.stop(turn.candidate.place, STOP_GRACE_S)
     raise TurnedBack(_turned_back(turn, error), error.evidence, error.hint)
 

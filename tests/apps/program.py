@@ -66,6 +66,7 @@ class Handler(BaseHTTPRequestHandler):
             self.send_header("Location", BEHAVIOUR["redirects"])
             self.send_header("Content-Length", "0")
             return self.end_headers()
+        time.sleep(BEHAVIOUR.get("slow", 0))
         if BEHAVIOUR.get("hangs"):
             time.sleep(3600)
         if BEHAVIOUR.get("endless"):

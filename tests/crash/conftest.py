@@ -1,10 +1,9 @@
-"""An app with two versions behind it, made so that a round of a test takes about a second."""
+"""An app with two versions behind it, made so that one round of a test is short."""
 
 import pytest
-from crash.scenes import Scene
-from world import World
 
-QUICK = {"health": {"successes": 1}, "run": {"data": True}, "keep": {"releases": 2, "watch_s": 0, "drain_s": 0}}
+from crash.scenes import QUICK, Scene
+from world import World
 
 
 @pytest.fixture

@@ -3,11 +3,11 @@
     python -I -S killed_host.py ACTS WHEN SIGNAL -c STAGE0 ARGUMENTS...
 
 It runs STAGE0 as `python -c` would, writes the name of every durable act into the file ACTS before the act is done, and
-sends SIGNAL to itself WHEN: "act N" is the N-th act, "NAME+K" the K-th act after the first one called NAME, "after S" a
-moment S seconds after the start, "never" never. SIGKILL comes before the act that was announced is done.
+sends SIGNAL to itself WHEN: "act N" is the N-th act, "NAME+K" the K-th act after the first one called NAME (where * is
+anything), "after S" a moment S seconds after the start, "never" never. SIGKILL comes before the announced act is done.
 
-Acts are what teal_host.files announces to its witness, and each single removal that it does not announce: those inside the
-removal of a tree.
+Acts are what teal_host.files announces to its witness, and each single removal that it does not announce by name: those
+inside the removal of a tree.
 """
 
 import builtins
@@ -15,6 +15,8 @@ import os
 import signal
 import sys
 import threading
+from fnmatch import fnmatchcase
+from pathlib import Path
 from typing import Any
 
 ENDED = "(here it was ended)"
@@ -41,8 +43,8 @@ class Witness:
 
     def audit(self, event: str, values: tuple[Any, ...]) -> None:
         """What removing a tree does; what was announced by name, or makes room for a link, is not counted twice."""
-        if event in ("os.remove", "os.rmdir") and not self._announced():
-            self(f"{event} {os.path.basename(values[0])}")
+        if event == "os.rmdir" or (event == "os.remove" and not self._announced()):
+            self(f"{event} {Path(values[0]).name}")
 
     def _announced(self) -> bool:
         last = self._names[-1] if self._names else ""
@@ -53,7 +55,8 @@ class Witness:
         if kind == "act":
             return len(self._names) == int(value)
         name, _, past = self._when.rpartition("+")
-        return name in self._names and self._names.index(name) + int(past) == len(self._names) - 1
+        found = [number for number, act in enumerate(self._names) if fnmatchcase(act, name)]
+        return bool(found) and found[0] + int(past) == len(self._names) - 1
 
 
 def attach(witness: Witness) -> None:
@@ -62,8 +65,8 @@ def attach(witness: Witness) -> None:
 
     def importing(name: str, *rest: Any, **named: Any) -> Any:
         module = real(name, *rest, **named)
-        files = sys.modules.get("teal_host.files")
-        if files is not None and hasattr(files, "witness"):
+        files: Any = sys.modules.get("teal_host.files")
+        if hasattr(files, "witness"):
             files.witness = witness
             builtins.__import__ = real
         return module

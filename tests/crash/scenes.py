@@ -1,18 +1,19 @@
 """An app with a history, commands whose server side is ended on purpose, and what must be true afterwards."""
 
-import os
 import re
+import shutil
+import subprocess
 import urllib.error
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from crash.killed_host import ENDED
-from world import App, Ended, wait_until
 
-from teal import deploy, look
+from crash.killed_host import ENDED
+from teal import deploy, look, programs
 from teal.config.read import load
 from teal.ended import Account
 from teal.errors import TealError
@@ -21,9 +22,15 @@ from teal.ui.plain import Quiet
 from teal_host import proc
 from teal_host.wire.messages import Result
 from teal_host.wire.typed import encode
+from world import App, refuses, wait_until
 
 HOST = Path(__file__).parent / "killed_host.py"
 NEVER = "never"
+QUICK: dict[str, Any] = {
+    "health": {"successes": 1},
+    "run": {"data": True},
+    "keep": {"releases": 2, "watch_s": 0, "drain_s": 0},
+}
 
 
 @dataclass(frozen=True)
@@ -41,11 +48,12 @@ class Run:
 
 
 class Scene:
-    """One app, and the version that served last. Its directory is that of the versions to come."""
+    """One app, its versions v1, v2, …, and the commands that are run on it."""
 
     def __init__(self, app: App, patch: pytest.MonkeyPatch) -> None:
         self.app = app
         self._count = 0
+        self._files = 0
         patch.setenv("XDG_STATE_HOME", str(app.world.home / "state"))
 
     # --- commands -----------------------------------------------------------------------------------------------
@@ -55,7 +63,22 @@ class Scene:
         self._count += 1
         version = f"v{self._count}"
         self.app.program(version=version, **behaviour)
+        self._fill_tree(version)
         return version
+
+    def ship_a_tree(self, files: int, **changes: Any) -> None:
+        """From now on the artifact is a directory of so many files beside the program."""
+        self._files = files
+        self.app.config(**{**QUICK, "build": {"artifact": "tree"}, **changes})
+
+    def _fill_tree(self, version: str) -> None:
+        tree = self.app.directory / "tree"
+        for number in range(self._files):
+            path = tree / f"part{number % 3}" / f"{number}.txt"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(f"{version} {number}")
+        if self._files:
+            shutil.copy(self.app.directory / "program", tree / "program")
 
     def deploy_new(self) -> str:
         """A deploy that nobody disturbs."""
@@ -68,9 +91,9 @@ class Scene:
         file, account = load(self.app.directory), Account()
         return self._run(when, number, lambda: deploy.deploy(file, deploy.Wish(), Quiet(), account))
 
-    def rollback(self, when: str, number: str = "SIGKILL") -> Run:
+    def rollback(self, when: str, number: str = "SIGKILL", to: str | None = None) -> Run:
         file, account = load(self.app.directory), Account()
-        return self._run(when, number, lambda: deploy.rollback(file, None, 0, Quiet(), account))
+        return self._run(when, number, lambda: deploy.rollback(file, to, 0, Quiet(), account))
 
     def destroy(self, when: str) -> Run:
         file = load(self.app.directory)
@@ -86,7 +109,7 @@ class Scene:
             return replace(chosen, python=(*chosen.python, str(HOST), str(acts), when, number))
 
         result, error = None, None
-        with pytest.MonkeyPatch.context() as patch:
+        with pytest.MonkeyPatch.context() as patch, server_sides_end(patch):
             patch.setattr(deploy, "choose", harnessed)
             try:
                 result = story()
@@ -98,7 +121,8 @@ class Scene:
     # --- looking ------------------------------------------------------------------------------------------------
 
     def status(self) -> dict[str, Any]:
-        return encode(look.status(load(self.app.directory)))
+        status: dict[str, Any] = encode(look.status(load(self.app.directory)))
+        return status
 
     def releases(self) -> list[dict[str, Any]]:
         rows = encode(look.releases(load(self.app.directory)))["releases"]
@@ -108,6 +132,11 @@ class Scene:
     def check_serves(self, *versions: str) -> str:
         """One of these versions answers right now, and the link, the status and the process all say the same."""
         answer = self.app.get()
+        self._check_answer(answer, versions)
+        assert self.app.get()["pid"] == answer["pid"]
+        return str(answer["version"])
+
+    def _check_answer(self, answer: dict[str, Any], versions: Sequence[str]) -> dict[str, Any]:
         assert answer["version"] in versions
         status = self.status()
         assert status["live"] == answer["color"] == (self.app.state / "live").readlink().name
@@ -117,13 +146,11 @@ class Scene:
         for color in status["colors"].values():
             assert (color["state"] == "running") == (color["pid"] is not None)
             assert color["pid"] is None or proc.life(color["pid"])
-        assert self.app.get()["pid"] == answer["pid"]
-        return str(answer["version"])
+        return status
 
     def check_settled(self, *versions: str) -> None:
         """After a command that was not disturbed: this serves, and nothing is left of what was interrupted."""
-        self.check_serves(*versions)
-        status = self.status()
+        status = self._check_answer(self.app.get(), versions)
         assert list(status["notes"]) == []
         self._check_processes(status)
         assert self.leftovers() == []
@@ -150,6 +177,12 @@ class Scene:
         root = self.app.world.root
         return [str(path.relative_to(root)) for path in root.rglob(".*") if is_unfinished(path.name)]
 
+    def check_gone(self) -> None:
+        """Destroyed: no process, no file, no port."""
+        wait_until(lambda: self.app.world.processes() == [])
+        assert not self.app.world.root.exists()
+        assert all(refuses(port) for port in self.app.ports)
+
     def serves_nothing(self) -> bool:
         try:
             self.app.get()
@@ -158,6 +191,22 @@ class Scene:
         except OSError:
             return True
         return False
+
+
+@contextmanager
+def server_sides_end(patch: pytest.MonkeyPatch) -> Iterator[None]:
+    """At the end of the block, wait for what was started in it: a client may leave the other side to finish alone."""
+    started: list[subprocess.Popen[bytes]] = []
+    open_pipe = programs.open_pipe
+
+    def remembered(argv: Sequence[str], own_session: bool) -> "subprocess.Popen[bytes]":
+        started.append(open_pipe(argv, own_session))
+        return started[-1]
+
+    patch.setattr(programs, "open_pipe", remembered)
+    yield
+    for program in started:
+        program.wait(60)
 
 
 def is_unfinished(name: str) -> bool:
@@ -182,11 +231,3 @@ def plain(act: str) -> str:
     """The name of an act without what differs from round to round."""
     act = re.sub(r"\d{4}-[0-9a-f]{12}", "RELEASE", act)
     return re.sub(r"\b(blue|green)\b", "COLOR", act)
-
-
-def ended_well(ended: Ended) -> dict[str, Any]:
-    return ended.ok().result
-
-
-def alive(pid: int) -> bool:
-    return os.path.exists(f"/proc/{pid}")

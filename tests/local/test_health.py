@@ -38,6 +38,7 @@ ANSWERS = [
     Bad("never listens", r"nothing listens on port \d+$", {"never_listens": True}),
     Bad("listens elsewhere", r"nothing listens on port \d+; the program listens on \d+ instead", {"port_off_by": 7}),
     Bad("answers 500", "/healthz answers 500, expected 200", {"health": 500}),
+    Bad("answers 500 slowly", "/healthz answers 500, expected 200", {"health": 500, "slow": 0.3}),
     Bad("answers 404", "/healthz answers 404, expected 200", {"health": 404}),
     Bad("has no such path", "/nowhere answers 404, expected 200", {"missing": ["/nowhere"]}, {"path": "/nowhere"}),
     Bad("flaps", r"it flaps: well in \d+ of \d+ attempts, never 2 in a row", {"flaps": 2}),

@@ -1,7 +1,7 @@
 """A disk that remembers what is durable and what is not yet.
 
-A file's bytes are durable after fsync of the file, a name after fsync of its directory. What was not synced may be on the
-disk after a power cut or not, for each directory on its own; a file without fsync may be empty, half or whole.
+A file's bytes are durable after fsync of the file, a name after fsync of its directory. What was not synced may be on
+the disk after a power cut or not, for each directory on its own; a file without fsync may be empty, half or whole.
 """
 
 import itertools

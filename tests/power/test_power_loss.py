@@ -1,4 +1,4 @@
-"""After a power cut at any act: the old release or the new one, never neither, never half of one; the next deploy works."""
+"""After a power cut at any act: the old release or the new one, never half of one; the next deploy works."""
 
 import os
 import tempfile

@@ -1,6 +1,7 @@
 """teal deploy"""
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -11,9 +12,16 @@ from teal.ended import Account
 from teal.ui import choose
 
 
+class _Named(click.Path):
+    """A path that is not empty: an unset variable must not ship this whole directory."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        return super().convert(value or self.fail("it is empty", param, ctx), param, ctx)
+
+
 @click.command("deploy")
 @common(json=True)
-@click.option("--artifact", type=click.Path(path_type=Path), help="Ship this file or directory; build nothing.")
+@click.option("--artifact", type=_Named(path_type=Path), help="Ship this file or directory; build nothing.")
 @click.option("--dry-run", is_flag=True, help="Say what would be done, and change nothing.")
 @wait_option()
 def command(common: Common, artifact: Path | None, dry_run: bool, wait: float) -> None:

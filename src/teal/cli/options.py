@@ -1,5 +1,6 @@
 """The options that commands share."""
 
+import math
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -47,10 +48,18 @@ def common(json: bool = False) -> Decorator:
     return decorate
 
 
+class _Seconds(click.FloatRange):
+    """`nan` is in no range, but click's comparisons let it pass."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        seconds = super().convert(value, param, ctx)
+        return self.fail(f"{value!r} is not a number of seconds", param, ctx) if math.isnan(seconds) else seconds
+
+
 def wait_option() -> Decorator:
     return click.option(
         "--wait",
-        type=click.FloatRange(0, 86400),
+        type=_Seconds(0, 86400),
         default=0.0,
         metavar="SECONDS",
         help="Wait so long when another command is at work.",

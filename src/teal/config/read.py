@@ -46,6 +46,8 @@ def _path(given: Path | None) -> Path:
 
 def _text(path: Path) -> str:
     try:
+        if not path.is_file():  # a pipe would be waited for, and a device may have no end
+            raise ConfigError(f"{path} is not a file")
         if path.stat().st_size > _LARGEST:
             raise ConfigError(f"{path} is larger than 1 MiB; that is no {NAME}")
         return path.read_text(encoding="utf-8")

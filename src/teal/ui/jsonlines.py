@@ -39,5 +39,5 @@ class JsonLines:
 
 
 def emit(value: dict[str, Any]) -> None:
-    sys.stdout.write(json.dumps(value, ensure_ascii=False) + "\n")
+    sys.stdout.write(json.dumps(value) + "\n")  # ASCII: one line for every reader, on every output
     sys.stdout.flush()

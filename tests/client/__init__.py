@@ -1,0 +1,1 @@
+"""What a developer types and reads, and the parts below it."""

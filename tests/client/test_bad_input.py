@@ -1,0 +1,255 @@
+"""Everything that can be typed or written wrong: one clear error with its place, the right exit code, nothing done."""
+
+import json
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from client.mistakes import APP, FILES, RUN
+from teal.cli import main
+from world import World
+
+GOOD = f'{APP}[build]\nartifact = "program"\n[server]\nhttp_port = 28080\n{RUN}'
+MANY_DIGITS = "9" * 5000
+
+
+@dataclass(frozen=True)
+class Said:
+    code: int
+    out: str
+    err: str
+
+
+Teal = Callable[..., Said]
+
+
+@pytest.fixture
+def teal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Teal:
+    """The command line, called in a directory of its own; whatever it says, also of processes that it starts."""
+    (tmp_path / "shop").mkdir()
+    monkeypatch.chdir(tmp_path / "shop")
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+
+    def call(*arguments: str) -> Said:
+        monkeypatch.setattr(sys, "argv", ["teal", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        out, err = capfd.readouterr()
+        assert "Traceback" not in out + err
+        assert "fault of Teal" not in err
+        assert not (tmp_path / "state").exists()
+        assert isinstance(ended.value.code, int)
+        return Said(ended.value.code, out, err)
+
+    return call
+
+
+def configured(text: str = GOOD) -> None:
+    """Here: a teal.toml, and a program that could be deployed."""
+    Path("teal.toml").write_text(text)
+    Path("program").write_text("#!/bin/sh\n")
+    Path("program").chmod(0o755)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"), FILES, ids=[f"{number}-{says[:40]}" for number, (_, says) in enumerate(FILES)]
+)
+def test_a_mistake_in_the_file_is_told_with_its_line(teal: Teal, text: str, says: str) -> None:
+    configured(text)
+    marked = [number for number, line in enumerate(text.split("\n"), 1) if line.endswith("# here")]
+    said = teal("status")
+    assert (said.code, said.out) == (3, "")
+    first, *rest = said.err.splitlines()
+    assert first.startswith("teal: ")
+    assert any(line.startswith(f"  teal.toml:{(marked or [1])[0]}: ") and says in line for line in rest), said.err
+    assert len([line for line in rest if line.startswith("  teal.toml:")]) == (2 if text == "" else 1)
+    assert all(len(line) < 400 for line in rest)
+
+
+def test_several_mistakes_come_at_once_with_their_lines(teal: Teal) -> None:
+    configured(
+        'app = "X"\n[run]\ncommand = ["./program", "{x}"]\n[server]\ntarget = "x"\n\n[keep]\nreleases = 0\nkeep = 1\n'
+    )
+    said = teal("deploy")
+    lines = said.err.splitlines()
+    assert lines[0].endswith("shop/teal.toml has 5 mistakes")
+    assert [line.split(": ")[:2] for line in lines[1:]] == [
+        ["  teal.toml:1", "app"],
+        ["  teal.toml:3", "run.command[1]"],
+        ["  teal.toml:5", "server.target"],
+        ["  teal.toml:8", "keep.releases"],
+        ["  teal.toml:9", "keep.keep"],
+    ]
+
+
+def test_a_program_that_reads_json_gets_a_result_all_the_same(teal: Teal) -> None:
+    configured('app = "X"\n')
+    for command in ("deploy", "rollback"):
+        said = teal(command, "--json")
+        result = json.loads(said.out.splitlines()[-1])
+        assert (said.code, result["type"], result["outcome"]) == (3, "result", "refused")
+        assert any("teal.toml:1: app" in line for line in result["error"]["evidence"])
+
+
+def _directory() -> None:
+    Path("teal.toml").mkdir()
+
+
+BAD_FILES: dict[str, tuple[Callable[[], object], str]] = {
+    "none": (lambda: None, "there is no teal.toml in this directory"),
+    "a directory": (_directory, "there is no teal.toml in this directory"),
+    "a link to nothing": (lambda: Path("teal.toml").symlink_to("nowhere"), "there is no teal.toml in this directory"),
+    "a link in circles": (lambda: Path("teal.toml").symlink_to("teal.toml"), "there is no teal.toml"),
+    "a fifo": (lambda: os.mkfifo("teal.toml"), "teal.toml is not a file"),
+    "a device": (lambda: Path("teal.toml").symlink_to("/dev/zero"), "is not a file"),
+    "huge": (lambda: Path("teal.toml").write_bytes(b"#" * 1024 * 1024 + b"\n"), "is larger than 1 MiB"),
+    "not UTF-8": (lambda: Path("teal.toml").write_bytes(b'app = "\xff"\n'), "is not UTF-8: byte 7 cannot be read"),
+    "UTF-16": (lambda: Path("teal.toml").write_bytes(GOOD.encode("utf-16")), "is not UTF-8"),
+    "not TOML": (lambda: Path("teal.toml").write_text('app = "shop"\nrun:\n'), "is not TOML: "),
+    "YAML": (lambda: Path("teal.toml").write_text("app: shop\n"), "(at line 1, column 4)"),
+    "no end": (lambda: Path("teal.toml").write_text('app = "shop\n'), "(at line 1, column 12)"),
+    "a key twice": (lambda: Path("teal.toml").write_text('app = "a"\napp = "b"\n'), "is not TOML: Cannot overwrite"),
+    "NUL": (lambda: Path("teal.toml").write_bytes(b"\0" * 50), "is not TOML"),
+    "deep": (lambda: Path("teal.toml").write_text("a = " + "[" * 9000 + "]" * 9000), "is not TOML"),
+    "many digits": (lambda: Path("teal.toml").write_text(f"a = {MANY_DIGITS}\n"), "is not TOML"),
+}
+
+
+@pytest.mark.parametrize(("make", "says"), BAD_FILES.values(), ids=list(BAD_FILES))
+def test_what_is_no_file_of_ours_is_told(teal: Teal, make: Callable[[], object], says: str) -> None:
+    make()
+    said = teal("status")
+    assert (said.code, said.out) == (3, "")
+    assert says in said.err
+    assert said.err.startswith("teal: ")
+
+
+LINES: list[tuple[str, int, str]] = [
+    ("", 2, "Usage: teal"),
+    ("nope", 2, 'There is no command "nope".'),
+    ("depoly", 2, 'There is no command "depoly". Did you mean "deploy"?'),
+    ("../x", 2, "There is no command"),
+    ("--nope", 2, "No such option"),
+    ("deploy --nope", 2, "No such option"),
+    ("deploy --dryrun", 2, "--dry-run"),
+    ("deploy extra", 2, "unexpected extra argument (extra)"),
+    ("deploy --artifact", 2, "requires an argument"),
+    ("deploy --artifact=", 2, "--artifact"),
+    ("deploy --wait x", 2, "'x' is not a valid float"),
+    ("deploy --wait -1", 2, "-1.0 is not in the range"),
+    ("deploy --wait 1e9", 2, "is not in the range"),
+    ("deploy --wait nan", 2, "--wait"),
+    ("deploy --wait inf", 2, "is not in the range"),
+    ("deploy --artifact nope", 3, "there is no artifact at"),
+    ("deploy -C nope", 3, "there is no teal.toml at nope"),
+    ("deploy -C /proc", 3, "there is no teal.toml at /proc/teal.toml"),
+    ("status -C /dev/null", 3, "is not a file"),
+    ("-C nope status", 3, "there is no teal.toml at nope"),
+    ("status extra", 2, "unexpected extra argument"),
+    ("rollback nonsense", 2, "'nonsense' is not a release, such as 0007-3f2a9c1b7d4e"),
+    ("rollback ../../etc", 2, "'../../etc' is not a release"),
+    ("rollback 0001", 2, "'0001' is not a release"),
+    ("rollback 1-aaaaaaaaaaaa", 2, "is not a release"),
+    ("rollback 0001-AAAAAAAAAAAA", 2, "is not a release"),
+    ("rollback a b", 2, "unexpected extra argument (b)"),
+    ("rollback -x", 2, "No such option"),
+    ("rollback", 2, "there is no app shop here"),
+    ("rollback 0001-aaaaaaaaaaaa", 2, "there is no app shop here"),
+    ("logs --color red", 2, "'red' is not one of 'blue', 'green'"),
+    ("logs --color", 2, "requires an argument"),
+    ("logs -n x", 2, "'x' is not a valid integer"),
+    ("logs -n -1", 2, "-1 is not in the range"),
+    ("logs -n 100001", 2, "100001 is not in the range"),
+    ("destroy", 2, "There is no terminal to ask on"),
+    ("destroy -y", 2, "there is no app shop here; nothing to remove"),
+    ("completion", 2, "Missing argument"),
+    ("completion tcsh", 2, "'tcsh' is not one of 'bash', 'zsh', 'fish'"),
+]
+
+
+@pytest.mark.parametrize(("line", "code", "says"), LINES, ids=[line or "nothing" for line, _, _ in LINES])
+def test_a_line_that_makes_no_sense_is_told(teal: Teal, line: str, code: int, says: str) -> None:
+    configured()
+    said = teal(*line.split())
+    assert (said.code, said.out) == (code, "")
+    assert says in said.err
+    assert said.err.count("Error: ") + said.err.count("teal: ") == (0 if not line else 1)
+
+
+def _two(make: Callable[[Path], object]) -> Callable[[], None]:
+    """A directory with a program and something else."""
+
+    def made() -> None:
+        Path("dist").mkdir()
+        Path("program").rename("dist/program")
+        make(Path("dist"))
+
+    return made
+
+
+ARTIFACTS: dict[str, tuple[Callable[[], object], str, str]] = {
+    "missing": (lambda: Path("program").unlink(), "program", "there is no artifact at"),
+    "not executable": (lambda: Path("program").chmod(0o644), "program", 'starts "./program", which is not executable'),
+    "another name": (lambda: Path("program").rename("app"), "app", 'starts "./program", which is not in the artifact'),
+    "a fifo": (lambda: os.mkfifo("pipe"), "pipe", "has something that is no file"),
+    "a device": (lambda: None, "/dev/zero", "has something that is no file: zero"),
+    "a link inside": (_two(lambda top: (top / "l").symlink_to("/etc/passwd")), "dist", "has a link: l"),
+    "a link upward": (_two(lambda top: (top / "up").symlink_to("..")), "dist", "has a link: up"),
+    "a fifo inside": (_two(lambda top: os.mkfifo(top / "f")), "dist", "has something that is no file: f"),
+    "a line break in a name": (
+        _two(lambda top: (top / "a\nb").touch()),
+        "dist",
+        "is not a path that a release can hold",
+    ),
+    "an escape in a name": (_two(lambda top: (top / "\x1b[2J").touch()), "dist", "is not a path that a release"),
+    "no letters in a name": (_two(lambda top: (top / "\udcff").touch()), "dist", "is not a path that a release"),
+    "an empty directory": (lambda: Path("dist").mkdir(), "dist", "has no file in it"),
+    "nowhere": (lambda: None, "../nowhere", "there is no artifact at"),
+}
+
+
+@pytest.mark.parametrize(("make", "artifact", "says"), ARTIFACTS.values(), ids=list(ARTIFACTS))
+def test_an_artifact_that_cannot_be_shipped_is_told(
+    teal: Teal, make: Callable[[], object], artifact: str, says: str
+) -> None:
+    configured()
+    make()
+    said = teal("deploy", "--artifact", artifact)
+    assert (said.code, said.out) == (3, "")
+    assert says in said.err
+    assert said.err.count("teal: ") == 1
+    assert "\x1b" not in said.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text", "code", "says"),
+    [
+        (["nope"], GOOD, 2, "There is no command"),
+        (["deploy"], "app = 1\n", 3, "teal.toml:1: app: must be text"),
+        (["deploy", "--artifact", "nope"], GOOD, 3, "there is no artifact"),
+        (["status", "-C", "\udcff"], GOOD, 3, "there is no teal.toml at \\xdcff"),
+        (["deploy", "--json", "-C", "\udcff"], GOOD, 3, "there is no teal.toml at"),
+    ],
+)
+def test_it_is_the_same_for_a_real_process(world: World, arguments: list[str], text: str, code: int, says: str) -> None:
+    world.home.joinpath("teal.toml").write_text(text)
+    ended = world.teal(*arguments)
+    assert ended.code == code
+    assert says in ended.err
+    assert "fault of Teal" not in ended.err
+    assert not world.root.exists()
+
+
+@pytest.mark.parametrize("name", ["a$b", 'a"b', "a;b", "a{b", "a}b", "a\nb", "a*b"])
+def test_a_state_root_that_nginx_cannot_be_told_is_refused_before_anything_is_started(world: World, name: str) -> None:
+    app = world.app()
+    state = world.home / name
+    ended = app.teal("deploy", XDG_STATE_HOME=str(state))
+    assert (ended.code, ended.out) == (3, "")
+    assert "has a character that cannot be written in an nginx file" in ended.err
+    assert "XDG_STATE_HOME" in ended.err
+    assert not state.exists()

@@ -1,0 +1,172 @@
+"""The build runs here, is heard while it runs, and its last words are there when it fails."""
+
+import os
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from teal.build import build, fill, placeholders
+from teal.config.model import Build, Config
+from teal.config.read import ConfigFile
+from teal.errors import BuildFailed
+from teal_host.wire.app import Run
+from teal_host.wire.messages import Greeting
+from world import wait_until
+
+THERE = Greeting("3.11.2", "linux", "x86_64", 1)
+ARM = Greeting("3.11.2", "linux", "aarch64", 1)
+
+
+def config(folder: Path, *command: str, **env: str) -> ConfigFile:
+    return ConfigFile(Config("shop", Run(("./app",)), Build(command, env)), folder / "teal.toml")
+
+
+def python(text: str) -> tuple[str, ...]:
+    return (sys.executable, "-I", "-S", "-c", text)
+
+
+def built(folder: Path, *command: str, there: Greeting = THERE, **env: str) -> list[str]:
+    told: list[str] = []
+    build(config(folder, *command, **env), there, told.append)
+    return told
+
+
+def failed(folder: Path, *command: str) -> BuildFailed:
+    with pytest.raises(BuildFailed) as found:
+        built(folder, *command)
+    return found.value
+
+
+def test_without_a_command_there_is_nothing_to_build(tmp_path: Path) -> None:
+    assert built(tmp_path) == []
+
+
+def test_its_output_and_its_errors_are_told_line_by_line(tmp_path: Path) -> None:
+    text = "import sys; print('one', flush=True); print('two', file=sys.stderr, flush=True); print('three', end='')"
+    assert built(tmp_path, *python(text)) == ["one", "two", "three"]
+
+
+@pytest.mark.parametrize(
+    ("written", "lines"),
+    [
+        (b"", []),
+        (b"\n\n", ["", ""]),
+        (b"a\r\nb\r\n", ["a", "b"]),
+        (b"\xff\xfe\n", ["\ufffd\ufffd"]),
+        (b"\x1b[31mred\x1b[0m\n", ["\x1b[31mred\x1b[0m"]),
+        (b"x" * 200_000 + b"\n", ["x" * 200_000]),
+        ("é\n".encode(), ["é"]),
+    ],
+)
+def test_any_bytes_can_be_told(tmp_path: Path, written: bytes, lines: list[str]) -> None:
+    text = f"import sys; sys.stdout.buffer.write({written[:200]!r} * {max(1, len(written) // 200)})"
+    text = f"import sys; sys.stdout.buffer.write(b'x' * {len(written) - 1} + b'\\n')" if len(written) > 200 else text
+    assert built(tmp_path, *python(text)) == lines
+
+
+def test_a_line_is_told_while_the_build_still_runs(tmp_path: Path) -> None:
+    """The build waits for a file that is made only when its first line has been told."""
+    go_on = tmp_path / "go on"
+    text = f"import os, time; print('waiting', flush=True)\nwhile not os.path.exists({str(go_on)!r}): time.sleep(0.01)"
+    told: list[str] = []
+    running = threading.Thread(target=build, args=(config(tmp_path, *python(text)), THERE, told.append))
+    running.start()
+    try:
+        wait_until(lambda: told == ["waiting"])
+    finally:
+        go_on.touch()
+        running.join()
+
+
+def test_a_failure_has_the_code_and_the_last_lines(tmp_path: Path) -> None:
+    error = failed(tmp_path, *python("import sys; [print(n) for n in range(50)]; sys.exit(7)"))
+    assert error.message == f"the build failed: {sys.executable} ended with code 7"
+    assert error.evidence == tuple(str(number) for number in range(30, 50))
+    assert error.exit_code == 5
+
+
+def test_a_build_that_is_killed_has_failed(tmp_path: Path) -> None:
+    assert "ended with code -9" in failed(tmp_path, *python("import os; os.kill(os.getpid(), 9)")).message
+
+
+@pytest.mark.parametrize(
+    ("program", "says"),
+    [
+        ("no-such-program-anywhere", "No such file"),
+        ("./missing.sh", "No such file"),
+        ("./plain", "Permission denied"),
+        ("./folder", "Permission denied"),
+        ("./broken", "Exec format error"),
+    ],
+)
+def test_a_program_that_cannot_run_is_named_with_what_to_do(tmp_path: Path, program: str, says: str) -> None:
+    (tmp_path / "plain").write_text("x")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "broken").write_bytes(b"\0")
+    (tmp_path / "broken").chmod(0o755)
+    error = failed(tmp_path, program)
+    assert error.message.startswith(f"cannot run the build: {program}: {says}")
+    assert error.hint == f"install {program}, or change [build] command in teal.toml"
+
+
+def test_it_runs_beside_the_file(tmp_path: Path) -> None:
+    (tmp_path / "make.sh").write_text("#!/bin/sh\npwd -P\n")
+    (tmp_path / "make.sh").chmod(0o755)
+    assert built(tmp_path, "./make.sh") == [str(tmp_path.resolve())]
+
+
+def test_it_gets_our_environment_and_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OURS", "kept")
+    monkeypatch.setenv("BOTH", "ours")
+    text = "import os; print(os.environ['OURS'], os.environ['BOTH'], os.environ['GOARCH'], 'PATH' in os.environ)"
+    assert built(tmp_path, *python(text), BOTH="theirs", GOARCH="{goarch}") == ["kept theirs amd64 True"]
+    assert os.environ["BOTH"] == "ours"
+
+
+def test_it_has_no_terminal_to_ask_on(tmp_path: Path) -> None:
+    assert built(tmp_path, *python("import sys; print(repr(sys.stdin.read()))")) == ["''"]
+
+
+@pytest.mark.parametrize(
+    ("machine", "goarch"),
+    [
+        ("x86_64", "amd64"),
+        ("aarch64", "arm64"),
+        ("armv7l", "arm"),
+        ("armv6l", "arm"),
+        ("i686", "386"),
+        ("i386", "386"),
+        ("riscv64", "riscv64"),
+        ("s390x", "s390x"),
+    ],
+)
+def test_it_builds_for_the_machine_over_there(tmp_path: Path, machine: str, goarch: str) -> None:
+    there = Greeting("3.9.1", "linux", machine, 1)
+    assert placeholders(there) == {"goarch": goarch, "arch": machine, "os": "linux"}
+    text = "import sys; print(*sys.argv[1:])"
+    told = built(tmp_path, *python(text), "-o", "app-{os}-{goarch}", "{arch}{arch}", there=there)
+    assert told == [f"-o app-linux-{goarch} {machine}{machine}"]
+
+
+@pytest.mark.parametrize(
+    ("text", "filled"),
+    [("{goarch}", "arm64"), ("a{os}b", "alinuxb"), ("{port}", "{port}"), ("{", "{"), ("{{os}}", "{linux}"), ("", "")],
+)
+def test_only_its_own_placeholders_are_filled(text: str, filled: str) -> None:
+    assert fill(text, placeholders(ARM)) == filled
+
+
+def test_whoever_interrupts_it_ends_it(tmp_path: Path) -> None:
+    started = tmp_path / "pid"
+    text = (
+        f"import os, time; open({str(started)!r}, 'w').write(str(os.getpid())); print(1, flush=True); time.sleep(600)"
+    )
+
+    def interrupt(line: str) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        build(config(tmp_path, *python(text)), THERE, interrupt)
+    wait_until(lambda: not Path(f"/proc/{started.read_text()}").exists())

@@ -1,0 +1,250 @@
+"""teal.toml as values: every key, every default, and every mistake with its line."""
+
+import time
+from collections.abc import Callable
+from dataclasses import fields, is_dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from teal.config.model import Build, Config, Server
+from teal.config.read import ConfigFile, load
+from teal.errors import ConfigError
+from teal_host.wire.app import Health, Keep, Ports, Run, Site, Verify
+
+SHORT = 'app = "shop"\n[run]\ncommand = ["./app"]\n'
+WHOLE = """
+app = "bluegreen-demo"
+
+[build]                                   # runs here, never on the server
+command = ["go", "build", "-trimpath", "-ldflags=-s -w", "-o", "dist/app", "./cmd"]
+env = { GOOS = "linux", GOARCH = "{goarch}", CGO_ENABLED = "0" }
+artifact = "dist/app"
+
+[server]
+target = "ssh://root@203.0.113.10:22"
+domains = ["example.com", "www.example.com"]
+http_port = 81
+
+[run]
+command = ["./app", "--port", "{port}", "--color", "{color}"]
+ports = { blue = 8181, green = 8182 }
+env = { LOG_LEVEL = "info", EMPTY = "" }
+data = true
+
+[health]
+path = "/health"
+status = 204
+json = { message = "ok", deep = { list = [1, 2.5, true] } }
+deadline_s = 31
+successes = 4
+
+[verify]
+path = "/status"
+status = 203
+json = { color = "{color}" }
+
+[keep]
+releases = 6
+previous_running = false
+watch_s = 11
+drain_s = 32.5
+"""
+ENV = {"GOOS": "linux", "GOARCH": "{goarch}", "CGO_ENABLED": "0"}
+EVERY_KEY = Config(
+    app="bluegreen-demo",
+    build=Build(("go", "build", "-trimpath", "-ldflags=-s -w", "-o", "dist/app", "./cmd"), ENV, "dist/app"),
+    server=Server("ssh://root@203.0.113.10:22", ("example.com", "www.example.com"), 81),
+    run=Run(
+        ("./app", "--port", "{port}", "--color", "{color}"), Ports(8181, 8182), {"LOG_LEVEL": "info", "EMPTY": ""}, True
+    ),
+    health=Health("/health", 204, {"message": "ok", "deep": {"list": [1, 2.5, True]}}, 31.0, 4),
+    verify=Verify("/status", 203, {"color": "{color}"}),
+    keep=Keep(6, False, 11.0, 32.5),
+)
+
+Write = Callable[[str], Path]
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Write:
+    def written(text: str) -> Path:
+        path = tmp_path / "teal.toml"
+        path.write_text(text)
+        return path
+
+    return written
+
+
+def mistakes(path: Path) -> list[str]:
+    with pytest.raises(ConfigError) as refused:
+        load(path)
+    return list(refused.value.evidence)
+
+
+def test_every_key_is_read(write: Write) -> None:
+    assert load(write(WHOLE)).config == EVERY_KEY
+
+
+def test_this_test_knows_every_key() -> None:
+    """A key that is added must be added to WHOLE, with a value that is not its default."""
+    for value, default in _pairs(EVERY_KEY, Config("x", Run(("./x",)))):
+        assert value != default
+
+
+def _pairs(value: Any, default: Any) -> list[tuple[Any, Any]]:
+    found: list[tuple[Any, Any]] = []
+    for field in fields(value):
+        mine, other = getattr(value, field.name), getattr(default, field.name)
+        found += _pairs(mine, other) if is_dataclass(mine) and is_dataclass(other) else [(mine, other)]
+    return found
+
+
+def test_what_is_left_out_is_what_the_documents_say(write: Write) -> None:
+    config = load(write(SHORT)).config
+    assert config.build == Build(command=(), env={}, artifact=None)
+    assert config.server == Server(target="local", domains=(), http_port=None)
+    assert config.run == Run(command=("./app",), ports=None, env={}, data=False)
+    assert config.health == Health(path="/healthz", status=200, json=None, deadline_s=30.0, successes=3)
+    assert config.verify == Verify(path=None, status=200, json=None)
+    assert config.keep == Keep(releases=5, previous_running=True, watch_s=10.0, drain_s=30.0)
+
+
+@pytest.mark.parametrize(
+    ("server", "site"),
+    [
+        ("", Site((), 8080)),
+        ('target = "local"', Site((), 8080)),
+        ('target = "ssh://root@203.0.113.10"', Site((), 80)),
+        ('target = "multipass://demo"', Site((), 80)),
+        ("http_port = 9000", Site((), 9000)),
+        ('target = "ssh://a"\nhttp_port = 9000\ndomains = ["a.test"]', Site(("a.test",), 9000)),
+    ],
+)
+def test_the_port_of_a_site_depends_on_where_it_is(write: Write, server: str, site: Site) -> None:
+    assert load(write(f"{SHORT}[server]\n{server}\n")).config.server.site == site
+
+
+def test_tables_may_be_there_and_empty(write: Write) -> None:
+    empty = "".join(f"[{name}]\n" for name in ("build", "server", "health", "verify", "keep"))
+    assert load(write(SHORT + empty)).config == load(write(SHORT)).config
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "local",
+        "ssh://host",
+        "ssh://root@203.0.113.10",
+        "ssh://root@203.0.113.10:22",
+        "ssh://deploy@shop.example.com:2222/",
+        "ssh://root@[2001:db8::1]:22",
+        "ssh://alias_of-ssh.config",
+        "ssh://me@[fe80::1%eth0]",
+        "ssh://root@host:65535",
+        "multipass://bluegreen-demo",
+    ],
+)
+def test_every_kind_of_target_is_understood(write: Write, target: str) -> None:
+    assert load(write(f'{SHORT}[server]\ntarget = "{target}"\n')).config.server.target == target
+
+
+def test_the_spec_is_what_travels(write: Write) -> None:
+    config = load(write(WHOLE)).config
+    spec = config.spec
+    assert (spec.app, spec.site, spec.run) == (config.app, config.server.site, config.run)
+    assert (spec.health, spec.verify, spec.keep) == (config.health, config.verify, config.keep)
+
+
+@pytest.mark.parametrize(
+    "given", ["teal.toml", ".", "../here", "{tmp}/here/teal.toml", "{tmp}/here", "{tmp}/here/", None]
+)
+def test_the_file_or_its_directory_can_be_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: str | None
+) -> None:
+    here = tmp_path / "here"
+    here.mkdir()
+    (here / "teal.toml").write_text(SHORT)
+    monkeypatch.chdir(here)
+    found = load(None if given is None else Path(given.format(tmp=tmp_path)))
+    assert (found.path, found.directory) == (here / "teal.toml", here)
+
+
+def test_a_file_of_another_name_can_be_named(tmp_path: Path) -> None:
+    path = tmp_path / "staging.toml"
+    path.write_text(SHORT)
+    assert load(path) == ConfigFile(load(path).config, path)
+
+
+def test_several_mistakes_come_at_once_and_in_the_order_of_the_file(write: Write) -> None:
+    text = """app = "Shop"
+[run]
+comand = ["./app"]
+ports = { blue = 80, green = 8082 }
+
+[health]
+path = "healthz"
+status = "200"
+json = { a = "{colour}" }
+[server]
+target = "ftp://x"
+domains = [
+  "ok.example",
+  "not ok",
+]
+[nonsense]
+[keep]
+releases = 1
+watch_s = 1e9
+"""
+    found = [line.split(": ")[:2] for line in mistakes(write(text))]
+    assert found == [
+        ["teal.toml:1", "app"],
+        ["teal.toml:2", "run.command"],
+        ["teal.toml:3", "run.comand"],
+        ["teal.toml:4", "run.ports.blue"],
+        ["teal.toml:7", "health.path"],
+        ["teal.toml:8", "health.status"],
+        ["teal.toml:11", "server.target"],
+        ["teal.toml:12", "server.domains[1]"],
+        ["teal.toml:16", "nonsense"],
+        ["teal.toml:18", "keep.releases"],
+        ["teal.toml:19", "keep.watch_s"],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ('# first\n\napp = "X"  # here\n[run]\ncommand = ["a"]\n', 3),
+        ('app = "x"\n[run]\ncommand = [\n  "./app",\n  "{nope}",\n]\n', 3),
+        ('app = "x"\nrun.command = ["./app"]\nrun.data = 1\n', 3),
+        ('app = "x"\nrun = { command = ["./app"], data = 1 }\n', 2),
+        ('app = "x"\n[run]\ncommand = ["./app"]\n[run.env]\nA = "1"\n"B-C" = "2"\n', 6),
+        ('app = "x"\n[run]\ncommand = ["./app"]\n[run.env]\nA = """\na\nb\n"""\nPORT = "2"\n', 9),
+        ('app = "x"\n[run]\ncommand = ["./app"]\n[run.env]\n"A.B" = "1"\n', 5),
+        ('app = "x"\n[health]\npath = "/"\n[run]\n', 4),
+        ('app = "x"\n', 1),
+        ('app = "x"\n[run]\ncommand = ["./app"]\n[health]\npath = """/\nx"""\n', 5),
+        ('app = "x"\n[run]\ncommand = ["./app"]  # a\u2028b\nenv = { A = "\u2028\x85" }\n[keep]\nx = 1\n', 6),
+        ('app = "x"\r\n[run]\r\ncommand = ["./app"]\r\ndata = 7\r\n', 4),
+        ('app = "x"\n[run]\ncommand = ["./app"]\nenv = { A = "x", "" = "y" }\n', 4),
+    ],
+)
+def test_a_mistake_has_the_line_on_which_its_key_begins(write: Write, text: str, line: int) -> None:
+    (found,) = mistakes(write(text))
+    assert found.startswith(f"teal.toml:{line}: ")
+
+
+def test_many_mistakes_in_a_long_file_are_told_in_no_time(write: Write) -> None:
+    """In proportion to the length: a file of 150 lines may take as long as 12 of 25 lines."""
+
+    def seconds(lines: int) -> float:
+        path = write(f"{SHORT}[run.env]\n" + "".join(f'"A-{number}" = "x"\n' for number in range(lines)))
+        began = time.process_time()
+        assert len(mistakes(path)) == lines
+        return time.process_time() - began
+
+    short = min(seconds(25) for _ in range(3))
+    assert seconds(150) < 12 * short + 0.5

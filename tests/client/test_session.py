@@ -1,0 +1,155 @@
+"""One pipe to a server side: what comes before its greeting is survived, and one that never greets is told soon."""
+
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from teal import session as sessions
+from teal.errors import CannotReach, HostFailed
+from teal.session import PipeEnded, Session
+from teal.transports import Transport
+from teal_host.wire.messages import Block, Greeting, Logs, Rollback, Status, StatusReport
+
+PATIENCE_S = 8.0  # far less than any deadline of the session itself, and much more than a start takes
+
+
+def transport(root: Path, *python: str) -> Transport:
+    return Transport("the shop", python, ("--root", str(root)), own_session=True)
+
+
+def shell(root: Path, script: str) -> Transport:
+    """A server that is a shell script; `exec "$PYTHON" "$@"` in it goes on as the server side."""
+    go_on = script.replace("GO_ON", f'exec \'{sys.executable}\' -I -S "$0" "$@"')
+    return transport(root, "/bin/sh", "-c", go_on)
+
+
+def refused(there: Transport) -> CannotReach:
+    with pytest.raises(CannotReach) as found:
+        Session(there)
+    return found.value
+
+
+def asked(session: Session) -> StatusReport:
+    session.send(Status("shop"))
+    (answer,) = session.events()
+    assert isinstance(answer, StatusReport)
+    return answer
+
+
+NOISE = {
+    "nothing": "",
+    "a line": "echo Welcome to the shop;",
+    "no line break": "printf 'Last login: never';",
+    "64 KB": "head -c 65000 /dev/zero | tr '\\0' 'x';",
+    "many lines": "for i in 1 2 3 4 5 6 7 8 9; do yes motd | head -n 1000; done;",
+    "bytes": "head -c 5000 /dev/urandom | tr -d 'T';",
+    "half of the word": "printf '\\nTEAL-HOST-';",
+    "the word without its end": "printf '\\nTEAL-HOST-1 is near\\n';",
+    "line breaks": "printf '\\n\\n\\n\\r\\n';",
+    "on standard error": "echo 'sudo: unable to resolve host' >&2;",
+}
+
+
+@pytest.mark.parametrize("noise", NOISE.values(), ids=list(NOISE))
+def test_what_a_login_says_before_the_greeting_is_passed_over(noise: str, tmp_path: Path) -> None:
+    with Session(shell(tmp_path, f"{noise} GO_ON")) as session:
+        assert isinstance(session.there, Greeting)
+        assert session.there.system == "linux"
+        assert asked(session).app == "shop"
+
+
+SILENT = {
+    "ends at once": ("exit 3", ()),
+    "ends with words": ("echo 'no login here'; exit 1", ("no login here",)),
+    "no python": ("no-such-python-anywhere 2>&1", ("no-such-python-anywhere",)),
+    "only noise, then ends": ("for i in 1 2 3; do echo motd $i; done", ("motd 1", "motd 2", "motd 3")),
+    "noise without end": ("while :; do echo motd; done", ("motd",)),
+    "an older word": ("printf '\\nTEAL-HOST-0\\n'", ("TEAL-HOST-0",)),
+    "the word and nothing else": ("printf 'hello\\n\\nTEAL-HOST-1\\n'", ("hello",)),
+    "the word and another greeting": (
+        'printf \'\\nTEAL-HOST-1\\n\\0\\0\\0\\023\\0\\0\\0\\0{"type":"greeting"}\'; exec sleep 600',
+        (),
+    ),
+    "the word and then noise": ("printf '\\nTEAL-HOST-1\\n'; echo 'and then this is no frame at all'", ()),
+    "too old": ("printf '\\nTEAL-HOST-TOO-OLD 3.7\\n'", ("its Python is 3.7; Teal needs 3.9 or newer there",)),
+    "control characters": ("printf '\\033[31mred\\007\\n'", ("\x1b[31mred",)),
+}
+
+
+@pytest.mark.parametrize(("script", "evidence"), SILENT.values(), ids=list(SILENT))
+def test_one_that_does_not_greet_is_told_soon_with_what_it_said(
+    script: str, evidence: tuple[str, ...], tmp_path: Path
+) -> None:
+    began = time.monotonic()
+    error = refused(shell(tmp_path, script))
+    assert time.monotonic() - began < PATIENCE_S
+    assert error.message == "the server side did not start on the shop"
+    assert error.exit_code == 4
+    heard = "\n".join(error.evidence)
+    assert all(words in heard for words in evidence)
+    assert len(error.evidence) <= 10
+
+
+@pytest.mark.parametrize("script", ["exec sleep 600", "cat > /dev/null", "trap '' TERM; while :; do sleep 1; done"])
+def test_one_that_says_nothing_is_left_at_the_deadline(
+    script: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sessions, "_GREETS_WITHIN_S", 0.5)
+    began = time.monotonic()
+    error = refused(shell(tmp_path, script))
+    assert time.monotonic() - began < PATIENCE_S
+    assert error.evidence == ()
+
+
+@pytest.mark.parametrize("program", ["/no/such/python", "no-such-python-anywhere"])
+def test_a_program_that_is_not_there_is_named(tmp_path: Path, program: str) -> None:
+    error = refused(transport(tmp_path, program))
+    assert error.message == f"cannot start {program}: No such file or directory"
+
+
+def test_a_program_that_may_not_run_is_named(tmp_path: Path) -> None:
+    (tmp_path / "python").write_text("")
+    assert "Permission denied" in refused(transport(tmp_path, str(tmp_path / "python"))).message
+
+
+def test_a_failure_is_what_the_server_side_said(tmp_path: Path) -> None:
+    with Session(transport(tmp_path / "state", sys.executable, "-I", "-S")) as session:
+        session.send(Block())
+        with pytest.raises(HostFailed, match="'block' is not expected here") as failed:
+            session.receive()
+    assert (failed.value.exit_code, failed.value.failure.code) == (3, "config")
+
+
+def test_the_end_of_the_pipe_is_told_apart(tmp_path: Path) -> None:
+    with Session(transport(tmp_path / "state", sys.executable, "-I", "-S")) as session:
+        asked(session)
+        with pytest.raises(PipeEnded):
+            session.receive()
+
+
+def test_a_side_that_refuses_has_its_last_words_heard(tmp_path: Path) -> None:
+    """It answers the first message and goes; whoever goes on sending hears why, and not only that the pipe broke."""
+    with Session(transport(tmp_path / "state", sys.executable, "-I", "-S")) as session:
+        session.send(Block())
+        with pytest.raises(HostFailed, match="is not expected here"):
+            for _ in range(1000):
+                session.send(Block(), b"x" * 100_000)
+
+
+def test_every_byte_is_counted(tmp_path: Path) -> None:
+    with Session(transport(tmp_path / "state", sys.executable, "-I", "-S")) as session:
+        before = session.bytes_sent
+        assert 10_000 < before < 100_000
+        session.send(Status("shop"))
+        assert session.bytes_sent == before + 8 + len(b'{"type":"status","app":"shop"}')
+        list(session.events())
+
+
+@pytest.mark.parametrize("request_", [Logs("shop", follow=True), Rollback("shop", {}, "0" * 32)])  # type: ignore[arg-type]
+def test_leaving_it_ends_the_process(tmp_path: Path, request_: object) -> None:
+    with Session(transport(tmp_path / "state", sys.executable, "-I", "-S")) as session:
+        pid = session.there.pid
+        session.send(request_)
+    assert not Path(f"/proc/{pid}").exists()

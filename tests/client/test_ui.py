@@ -1,0 +1,196 @@
+"""What is shown while a command runs: word for word, and no foreign character that could do harm."""
+
+import io
+import json
+import sys
+import time
+
+import pytest
+
+from teal.ui import Manner, choose
+from teal.ui.base import manner, shown, size
+from teal.ui.jsonlines import JsonLines, emit
+from teal.ui.live import Live
+from teal.ui.plain import Plain, Quiet
+from teal_host.wire.messages import Note, Step
+
+EVIL = "\x1b]52;c;eA==\x07\x1b[2J\u202e\x9b31m\r\n\x00é"
+PLAIN_EVIL = "\\x1b]52;c;eA==\\x07\\x1b[2J\\x202e\\x9b31m\\x0d\\x0a\\x00é"
+
+
+STEPS = [
+    Step("upload", "started"),
+    Step("upload", "done", 1.234, "7 bytes"),
+    Step("health", "started", 0.0, f"waiting {EVIL}"),
+    Step("health", "failed", 12.5, EVIL),
+    Step("start", "done", 0.0),
+]
+
+
+def test_plain_lines_are_one_a_finished_step(capsys: pytest.CaptureFixture[str]) -> None:
+    ui = Plain(Manner())
+    for step in STEPS:
+        ui.step(step)
+    ui.note(Note("info", "a word"))
+    ui.note(Note("warning", EVIL))
+    ui.output(f"building {EVIL}")
+    ui.progress("upload", 1, 2)
+    ui.close()
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.splitlines() == [
+        "upload   ok   1.23 s  7 bytes",
+        f"health   FAILED  12.50 s  {PLAIN_EVIL}",
+        "start    ok   0.00 s",
+        "info: a word",
+        f"warning: {PLAIN_EVIL}",
+        f"  | building {PLAIN_EVIL}",
+    ]
+
+
+def test_plain_lines_say_now_and_then_what_is_waited_for(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = [100.0]
+    monkeypatch.setattr(time, "monotonic", lambda: clock[0])
+    ui = Plain(Manner())
+    for second in range(12):
+        clock[0] = 100.0 + second
+        ui.step(Step("health", "started", 0.0, f"look {second} {EVIL}"))
+        ui.progress("upload", second * 1_000_000, 12_000_000)
+    err = capsys.readouterr().err.splitlines()
+    assert err == [f"health   ... look 5 {PLAIN_EVIL}", f"health   ... look 10 {PLAIN_EVIL}"]
+    clock[0] += 10
+    ui.progress("upload", 1_500_000, 12_000_000)
+    assert capsys.readouterr().err == "upload   1.5 MB of 12.0 MB\n"
+
+
+def test_quiet_says_warnings_only(capsys: pytest.CaptureFixture[str]) -> None:
+    ui = Quiet()
+    for step in STEPS:
+        ui.step(step)
+    ui.note(Note("info", "a word"))
+    ui.note(Note("warning", EVIL))
+    ui.output("building")
+    ui.progress("upload", 1, 2)
+    ui.close()
+    assert capsys.readouterr() == ("", f"warning: {PLAIN_EVIL}\n")
+
+
+def test_json_lines_are_one_object_each_on_standard_output(capsys: pytest.CaptureFixture[str]) -> None:
+    ui = JsonLines()
+    for step in STEPS[1:4]:
+        ui.step(step)
+    ui.note(Note("warning", EVIL))
+    ui.output(EVIL)
+    ui.progress("upload", 5, 5)
+    ui.close()
+    out, err = capsys.readouterr()
+    assert err == ""
+    assert [json.loads(line) for line in out.split("\n")[:-1]] == [
+        {"type": "step", "name": "upload", "state": "done", "seconds": 1.234, "detail": "7 bytes"},
+        {"type": "step", "name": "health", "state": "started", "seconds": 0.0, "detail": f"waiting {EVIL}"},
+        {"type": "step", "name": "health", "state": "failed", "seconds": 12.5, "detail": EVIL},
+        {"type": "note", "level": "warning", "text": EVIL},
+        {"type": "output", "line": EVIL},
+        {"type": "progress", "step": "upload", "done": 5, "total": 5},
+    ]
+
+
+@pytest.mark.parametrize("text", ["é€😀", "\u2028\u2029\x85", "\ud800", "\x00\x1b", "\\ud800", ""])
+@pytest.mark.parametrize("encoding", ["utf-8", "ascii", "latin-1"])
+def test_any_text_is_one_json_line_on_any_output(text: str, encoding: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    raw = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(raw, encoding=encoding))
+    emit({"text": text})
+    (line,) = raw.getvalue().splitlines()
+    assert json.loads(line.decode(encoding)) == {"text": text}
+
+
+def test_progress_is_not_told_at_every_byte(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = [100.0]
+    monkeypatch.setattr(time, "monotonic", lambda: clock[0])
+    ui = JsonLines()
+    for done in range(101):
+        clock[0] += 0.01
+        ui.progress("upload", done, 100)
+    told = [json.loads(line)["done"] for line in capsys.readouterr().out.splitlines()]
+    assert told[0] == 0
+    assert told[-1] == 100
+    assert len(told) <= 7
+
+
+def test_on_a_terminal_foreign_text_is_harmless_too(capsys: pytest.CaptureFixture[str]) -> None:
+    ui = Live(Manner(terminal=True))
+    for step in STEPS:
+        ui.step(step)
+    ui.note(Note("warning", f"[red]{EVIL}[/red]"))
+    ui.output(f"[bold]{EVIL}")
+    ui.progress("upload", 1, 2)
+    ui.close()
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert f"health    12.50 s  {PLAIN_EVIL}" in err
+    assert f"[red]{PLAIN_EVIL}[/red]" in err
+    assert not set("\x07\x9b\x00\u202e") & set(err)
+
+
+@pytest.mark.parametrize(
+    ("text", "safe"),
+    [("plain é 名", "plain é 名"), ("tab\there", "tab\there"), (EVIL, PLAIN_EVIL), ("\ud800", "\\xd800"), ("", "")],
+)
+def test_control_characters_are_shown_and_not_obeyed(text: str, safe: str) -> None:
+    assert shown(text) == safe
+
+
+@pytest.mark.parametrize(
+    ("count", "text"),
+    [
+        (0, "0 B"),
+        (999, "999 B"),
+        (1000, "1.0 kB"),
+        (37_267, "37.3 kB"),
+        (8_003_847, "8.0 MB"),
+        (4_294_967_296, "4.3 GB"),
+    ],
+)
+def test_sizes_are_for_people(count: int, text: str) -> None:
+    assert size(count) == text
+
+
+@pytest.mark.parametrize(
+    ("env", "flag", "colored"),
+    [
+        ({}, False, False),
+        ({"FORCE_COLOR": "1"}, False, True),
+        ({"FORCE_COLOR": "1"}, True, False),
+        ({"FORCE_COLOR": "1", "NO_COLOR": "1"}, False, False),
+        ({"FORCE_COLOR": ""}, False, False),
+        ({"FORCE_COLOR": "1", "NO_COLOR": ""}, False, True),
+    ],
+)
+def test_colors_follow_the_conventions(
+    env: dict[str, str], flag: bool, colored: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("FORCE_COLOR", "NO_COLOR"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in env.items():
+        monkeypatch.setenv(name, value)
+    assert manner(json=False, quiet=False, verbose=False, no_color=flag).color == colored
+
+
+@pytest.mark.parametrize(
+    ("wish", "kind"),
+    [
+        (Manner(), Plain),
+        (Manner(quiet=True), Quiet),
+        (Manner(json=True), JsonLines),
+        (Manner(json=True, quiet=True, terminal=True), JsonLines),
+        (Manner(terminal=True), Live),
+        (Manner(quiet=True, terminal=True), Quiet),
+    ],
+)
+def test_one_interface_is_chosen(wish: Manner, kind: type) -> None:
+    assert type(choose(wish)) is kind

@@ -1,0 +1,1 @@
+"""What scripts rely on: the JSON, the exit codes, and the schema of teal.toml."""

@@ -1,0 +1,217 @@
+"""Each exit code, produced by a real command; its last line says the same."""
+
+import os
+import signal
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import pytest
+
+from beside import BUILDS_ON, beside
+from contract.judge import judged_lines
+from world import App, Ended
+
+ELSEWHERE = "ssh://nobody@127.0.0.1:1"
+HELP = [("--help",), ("--version",), ("deploy", "-h"), ("completion", "bash")]
+
+
+@dataclass(frozen=True)
+class Ending:
+    code: int
+    outcome: str
+    name: str
+    make: Callable[[App], Ended]
+
+
+def _live(app: App) -> Ended:
+    return app.deploy()
+
+
+def _nothing_to_do(app: App) -> Ended:
+    app.deploy().ok()
+    return app.deploy()
+
+
+def _planned(app: App) -> Ended:
+    return app.deploy("--dry-run")
+
+
+def _disk_in_the_way(app: App) -> Ended:
+    """A file stands where a directory must be."""
+    app.world.root.mkdir(parents=True)
+    (app.world.root / "var").touch()
+    return app.deploy()
+
+
+def _nothing_to_go_back_to(app: App) -> Ended:
+    app.deploy().ok()
+    return app.teal("rollback", "--json")
+
+
+def _no_release(app: App) -> Ended:
+    return app.teal("rollback", "yesterday", "--json")
+
+
+def _mistake(app: App) -> Ended:
+    app.config(health={"deadline": 3})
+    return app.deploy()
+
+
+def _no_artifact(app: App) -> Ended:
+    return app.deploy("--artifact", "nowhere")
+
+
+def _out_of_reach(app: App) -> Ended:
+    app.config(server={"target": ELSEWHERE})
+    return app.deploy()
+
+
+def _build_fails(app: App) -> Ended:
+    app.config(build={"command": ["sh", "-c", "echo no such package; exit 3"]})
+    return app.deploy()
+
+
+def _no_compiler(app: App) -> Ended:
+    app.config(build={"command": ["no-such-compiler"]})
+    return app.deploy()
+
+
+def _unhealthy(app: App) -> Ended:
+    app.program(version="bad", exits=1)
+    return app.deploy()
+
+
+def _turned_back(app: App) -> Ended:
+    app.deploy().ok()
+    app.config(keep={"watch_s": 60})
+    app.program(version="bad", health_sequence=[200, 200, 500])
+    return app.deploy()
+
+
+def _locked(app: App) -> Ended:
+    app.config(health={"deadline_s": 60})
+    app.program(version="slow", never_listens=True)
+    with beside(app, "deploy", "--json") as first:
+        first.wait_for(type="step", name="health", state="started")
+        refused = app.deploy()
+        os.kill(first.server_side(), signal.SIGKILL)
+    return refused
+
+
+def _server_side_killed(app: App) -> Ended:
+    return _struck(app, at_the_server=True)
+
+
+def _interrupted_after_commit(app: App) -> Ended:
+    return _struck(app, at_the_server=False)
+
+
+def _struck(app: App, at_the_server: bool) -> Ended:
+    """A deploy whose server side is killed, or whose client is interrupted, in its health step."""
+    app.config(health={"deadline_s": 2})
+    app.program(version="slow", never_listens=True)
+    with beside(app, "deploy", "--json") as running:
+        running.wait_for(type="step", name="health", state="started")
+        if at_the_server:
+            os.kill(running.server_side(), signal.SIGKILL)
+        else:
+            running.send(signal.SIGINT)
+        return running.ended()
+
+
+def _nothing_well_is_left(app: App) -> Ended:
+    app.config(keep={"watch_s": 60})
+    app.program(version="bad", health_sequence=[200, 200, 500])
+    return app.deploy()
+
+
+def _interrupted_in_the_build(app: App) -> Ended:
+    app.config(build={"command": ["sh", "-c", BUILDS_ON]})
+    with beside(app, "deploy", "--json") as running:
+        running.wait_for(type="output", line="building")
+        running.send(signal.SIGINT)
+        return running.ended()
+
+
+ENDINGS = [
+    Ending(0, "live", "live and confirmed", _live),
+    Ending(0, "unchanged", "nothing to do", _nothing_to_do),
+    Ending(0, "unchanged", "a plan", _planned),
+    Ending(1, "refused", "the system says no", _disk_in_the_way),
+    Ending(2, "refused", "nothing to go back to", _nothing_to_go_back_to),
+    Ending(2, "refused", "no release of that name", _no_release),
+    Ending(3, "refused", "a mistake in teal.toml", _mistake),
+    Ending(3, "refused", "no artifact", _no_artifact),
+    Ending(4, "refused", "out of reach", _out_of_reach),
+    Ending(5, "refused", "the build fails", _build_fails),
+    Ending(5, "refused", "no such compiler", _no_compiler),
+    Ending(6, "unhealthy", "the program ends", _unhealthy),
+    Ending(7, "rolled_back", "sick in the watch", _turned_back),
+    Ending(8, "refused", "another one is at work", _locked),
+    Ending(9, "unknown", "the server side is killed", _server_side_killed),
+    Ending(10, "unhealthy", "nothing well is left", _nothing_well_is_left),
+    Ending(130, "unknown", "interrupted after commit", _interrupted_after_commit),
+    Ending(130, "refused", "interrupted in the build", _interrupted_in_the_build),
+]
+
+
+@pytest.mark.parametrize("ending", ENDINGS, ids=lambda ending: f"{ending.code} {ending.name}")
+def test_a_deploy_or_rollback_ends_with(app: App, ending: Ending) -> None:
+    ended = ending.make(app)
+    assert ended.code == ending.code, ended
+    result = judged_lines(ended)[-1]
+    assert result["outcome"] == ending.outcome
+    if ending.code:
+        assert result["error"]["message"] in ended.err.replace("\n", " ")
+        assert ended.err.splitlines()[-1].strip().removeprefix("→ ")
+    else:
+        assert ended.err == ""
+
+
+def test_after_an_unknown_outcome_the_next_deploy_works(app: App) -> None:
+    assert _server_side_killed(app).code == 9
+    app.config()
+    app.program(version="next")
+    ended = app.deploy().ok()
+    assert any(line["type"] == "note" and "was interrupted" in line["text"] for line in judged_lines(ended))
+    assert app.get()["version"] == "next"
+
+
+USAGE = [
+    ["no-such-command"],
+    ["deploy", "--no-such-option"],
+    ["deploy", "--wait", "a-minute"],
+    ["logs", "--color", "red"],
+    ["logs", "-n", "-1"],
+    ["completion", "tcsh"],
+    ["destroy"],  # nobody to ask, and no --yes
+]
+
+
+@pytest.mark.parametrize("arguments", USAGE, ids=" ".join)
+def test_what_cannot_be_meant_ends_with_2(app: App, arguments: list[str]) -> None:
+    ended = app.teal(*arguments)
+    assert (ended.code, ended.out) == (2, "")
+    assert ended.err
+
+
+LOOKING = [("status",), ("releases",), ("logs",)]
+
+
+@pytest.mark.parametrize("command", [*LOOKING, ("destroy", "-y")], ids=" ".join)
+@pytest.mark.parametrize(("code", "target"), [(3, "http://example.com"), (4, ELSEWHERE)])
+def test_the_other_commands_end_the_same_way(app: App, command: tuple[str, ...], code: int, target: str) -> None:
+    app.config(server={"target": target})
+    ended = app.teal(*command)
+    assert (ended.code, ended.out) == (code, "")
+
+
+def test_destroying_what_is_not_there_ends_with_2(app: App) -> None:
+    assert app.teal("destroy", "-y").code == 2
+
+
+@pytest.mark.parametrize("arguments", HELP, ids=" ".join)
+def test_help_ends_with_0_and_is_no_error(app: App, arguments: tuple[str, ...]) -> None:
+    ended = app.teal(*arguments)
+    assert (ended.code, ended.err) == (0, "")
+    assert ended.out

@@ -1,0 +1,166 @@
+"""Every JSON output of every command is as its schema says, however the command ends."""
+
+import copy
+import signal
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+import pytest
+from jsonschema import Draft202012Validator
+
+from beside import alone, beside
+from contract.judge import SCHEMAS, complaint, judged, judged_lines
+from teal.errors import BuildFailed
+from world import App, Ended, World
+
+LOOKING = ("status", "releases", "logs")
+NAMES = ["demo", "deploy-event", "logs", "logs-line", "releases", "result", "status", "teal"]
+
+
+def test_there_is_a_schema_for_everything() -> None:
+    assert sorted(SCHEMAS) == NAMES
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_schema_is_one(name: str) -> None:
+    Draft202012Validator.check_schema(SCHEMAS[name])
+
+
+def test_looking_at_an_app_that_never_was_deployed(app: App) -> None:
+    status, releases, logs = _looks(app)
+    assert (status["live"], status["url"], status["colors"]["blue"]["state"]) == (None, None, "empty")
+    assert (releases["releases"], logs["lines"]) == ([], [])
+
+
+def test_what_a_good_story_tells(app: App) -> None:
+    planned = _story(app, "deploy", "--dry-run")
+    assert (planned["outcome"], planned["dry_run"], planned["release"][:5]) == ("unchanged", True, "0001-")
+    assert _story(app, "deploy")["outcome"] == "live"
+    assert _story(app, "deploy")["outcome"] == "unchanged"
+    app.config(build={"command": ["sh", "-c", "echo built"]}, keep={"previous_running": False})
+    app.program(version="v2", says=["\x1b]0;title\x07 not JSON: { \x00", "ünïcode ☃"])
+    assert _story(app, "deploy")["color"] == "green"
+    status, releases, logs = _looks(app)
+    assert (status["colors"]["blue"]["state"], status["colors"]["green"]["state"]) == ("stopped", "running")
+    assert [row["live"] for row in releases["releases"]] == [True, False]
+    assert any(line["text"] == "ünïcode ☃" for line in logs["lines"])
+    assert datetime.fromisoformat(releases["releases"][0]["at"]).utcoffset() is not None
+    assert _story(app, "rollback")["color"] == "blue"
+
+
+def test_what_a_bad_story_tells(app: App) -> None:
+    app.program(version="bad", exits=1)
+    assert _story(app, "deploy", code=6)["previous"] is None
+    _looks(app)
+    app.program(version="v1")
+    first = _story(app, "deploy")["release"]
+    app.config(verify={"json": {"version": "v1"}})
+    app.program(version="v2")
+    assert _story(app, "deploy", code=7)["previous"] == first
+    status, releases, _ = _looks(app)
+    assert status["colors"]["green"]["state"] == "failed"
+    assert [row["outcome"] for row in releases["releases"]] == ["turned_back", "good", "refused"]
+
+
+def test_what_is_told_of_a_live_program_that_has_died(app: App) -> None:
+    app.deploy().ok()
+    with pytest.raises(OSError, match="502") as lost:
+        app.get("/exit")
+    lost.value.close()  # type: ignore[attr-defined]
+    status, *_ = _looks(app)
+    assert (status["live"], status["colors"]["blue"]["state"]) == ("blue", "failed")
+    assert status["notes"]
+
+
+@pytest.mark.parametrize("command", ["deploy", "rollback"])
+def test_a_result_comes_also_when_teal_toml_has_mistakes(app: App, command: str) -> None:
+    (app.directory / "teal.toml").write_text('app = "Shop"\nrum = {}\n')
+    result = _story(app, command, code=3)
+    assert (result["app"], result["bytes_sent"]) == (None, 0)
+    assert len(result["error"]["evidence"]) == 3
+
+
+@pytest.mark.parametrize("command", LOOKING)
+def test_a_look_that_fails_prints_nothing_that_could_be_taken_for_an_answer(app: App, command: str) -> None:
+    (app.directory / "teal.toml").write_text('app = "Shop"\n')
+    failed = app.teal(command, "--json")
+    assert (failed.code, failed.out) == (3, "")
+    assert "teal.toml" in failed.err
+
+
+def test_each_line_that_is_followed(app: App) -> None:
+    app.deploy().ok()
+    with beside(app, "logs", "--follow", "--json") as following:
+        following.wait_for(color="blue")
+        app.program(version="v2", says=["something new"])
+        app.deploy().ok()
+        following.wait_for(color="green", text="something new")
+        following.send(signal.SIGINT)
+        ended = following.ended()
+    assert ended.code == 0
+    for line in ended.lines:
+        judged("logs-line", line)
+
+
+def test_what_the_demo_tells(world: World) -> None:
+    with alone("free ports"):
+        told = world.teal("demo", "--json")
+    if told.code == BuildFailed.exit_code:
+        pytest.skip(f"the demo cannot build its example here: {told.err}")
+    *events, last = told.ok().lines
+    judged("demo", last)
+    for event in events:
+        judged("deploy-event", event)
+
+
+RESULT: dict[str, Any] = {
+    "type": "result",
+    "schema": 1,
+    "outcome": "live",
+    "app": "shop",
+    "release": "0007-3f2a9c1b7d4e",
+    "color": "blue",
+    "previous": None,
+    "url": "http://127.0.0.1:8080/",
+    "bytes_sent": 1,
+    "artifact_bytes": 1,
+    "seconds": dict.fromkeys(("build", "connect", "upload", "start", "health", "switch", "watch", "total"), 0.5),
+}
+ERROR = {"exit_code": 6, "message": "no", "evidence": [], "hint": ""}
+BAD: dict[str, Callable[[dict[str, Any]], object]] = {
+    "a new member": lambda result: result.update(color_of_the_day="teal"),
+    "a member less": lambda result: result.pop("previous"),
+    "another schema": lambda result: result.update(schema=2),
+    "an unknown outcome": lambda result: result.update(outcome="fine"),
+    "an unknown color": lambda result: result.update(color="red"),
+    "no release": lambda result: result.update(release=None),
+    "a path for a release": lambda result: result.update(release="../0007-3f2a9c1b7d4e"),
+    "a step more": lambda result: result["seconds"].update(sleep=1),
+    "a step less": lambda result: result["seconds"].pop("watch"),
+    "negative time": lambda result: result["seconds"].update(total=-1),
+    "a good end with an error": lambda result: result.update(error=ERROR),
+    "a bad end without an error": lambda result: result.update(outcome="unhealthy", url=None),
+    "an exit code of another outcome": lambda result: result.update(outcome="rolled_back", url=None, error=ERROR),
+    "a plan of what was done": lambda result: result.update(dry_run=True, plan=["nothing"]),
+}
+
+
+@pytest.mark.parametrize("change", BAD.values(), ids=list(BAD))
+def test_the_schema_would_notice(change: Callable[[dict[str, Any]], object]) -> None:
+    assert complaint("result", RESULT) is None
+    changed = copy.deepcopy(RESULT)
+    change(changed)
+    assert complaint("result", changed)
+    assert complaint("deploy-event", changed)
+
+
+def _story(app: App, *arguments: str, code: int = 0) -> dict[str, Any]:
+    """The result of a deploy or rollback, all of whose lines are as they should be."""
+    ended: Ended = app.teal(*arguments, "--json")
+    assert ended.code == code, ended
+    return judged_lines(ended)[-1]
+
+
+def _looks(app: App) -> list[dict[str, Any]]:
+    return [judged(command, app.teal(command, "--json").ok().result) for command in LOOKING]

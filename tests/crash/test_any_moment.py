@@ -1,0 +1,90 @@
+"""The server side killed, or told to end, at moments that are drawn: also between acts, in a wait, while it starts."""
+
+import random
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from crash.scenes import NEVER, QUICK, Run, Scene
+from teal.errors import CannotReach, ContactLost, HostFailed
+
+ROUNDS, SEED = 25, 20_240_229
+ASKED_TO_END = ["SIGTERM", "SIGHUP"] * 5
+
+
+@pytest.fixture
+def tree(scene: Scene) -> Scene:
+    """v2 is live, v1 stands by; each is a directory of files, and is watched for a while."""
+    scene.ship_a_tree(12, keep={**QUICK["keep"], "watch_s": 0.2})
+    scene.deploy_new()
+    scene.deploy_new()
+    return scene
+
+
+def moments(scene: Scene, rounds: int) -> Iterator[str]:
+    """Drawn from the time that a whole deploy takes here, and a bit more."""
+    draw = random.Random(SEED)
+    scene.new_version()
+    began = time.monotonic()
+    assert scene.deploy(NEVER).error is None
+    whole = time.monotonic() - began
+    for _ in range(rounds):
+        yield f"after {draw.uniform(0, 1.1 * whole):.4f}"
+
+
+@pytest.mark.timeout(300)
+def test_a_deploy_killed_at_any_moment_leaves_one_release_serving_and_the_next_command_works(tree: Scene) -> None:
+    found = []
+    for when in moments(tree, ROUNDS):
+        old, new = tree.app.get()["version"], tree.new_version()
+        run = tree.deploy(when)
+        found.append(tree.check_serves(old, new) == new)
+        assert not isinstance(run.error, CannotReach) or not found[-1]
+        version = tree.new_version()
+        tree.app.deploy().ok()
+        tree.check_settled(version)
+    print(f"\nof {ROUNDS}, {sum(found)} had gone live")
+    assert len(set(found)) == 2, "all rounds ended alike: the moments are not spread over a deploy"
+
+
+@pytest.mark.timeout(300)
+def test_a_deploy_told_to_end_at_any_moment_is_aborted_or_finished(tree: Scene) -> None:
+    for when, number in zip(moments(tree, len(ASKED_TO_END)), ASKED_TO_END, strict=True):
+        old, new = tree.app.get()["version"], tree.new_version()
+        run = tree.deploy(when, number)
+        check_aborted(tree, run, old) if run.error else tree.check_settled(new)
+        version = tree.deploy_new()
+        tree.check_settled(version)
+
+
+@pytest.mark.parametrize(
+    ("at", "lives"),
+    [
+        ("run nginx -v+0", False),
+        ("make directory part1+0", False),
+        ("rename 0*.json+0", False),  # all is here, and not yet committed
+        ("append journal+0", True),
+        ("spawn program+0", True),
+        ("turn link live+0", True),
+        ("turn link live+1", True),
+    ],
+)
+def test_told_to_end_it_aborts_before_the_commit_and_finishes_after_it(tree: Scene, at: str, lives: bool) -> None:
+    new = tree.new_version()
+    run = tree.deploy(at, "SIGTERM")
+    assert run.was_ended
+    if lives:
+        assert run.error is None
+        tree.check_settled(new)
+    else:
+        check_aborted(tree, run, "v2")
+    tree.check_settled(tree.deploy_new())
+
+
+def check_aborted(scene: Scene, run: Run, old: str) -> None:
+    """The client knows that nothing was changed, and that is so."""
+    assert isinstance(run.error, HostFailed | CannotReach)
+    assert not isinstance(run.error, ContactLost)
+    assert run.exit_code == 4
+    scene.check_serves(old)

@@ -1,0 +1,36 @@
+"""A process that is on its way out still holds its port; the next one must not be started on it too early."""
+
+import platform
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+from teal_host import proc
+from world import free_ports, wait_until
+
+END_THIS_THREAD = {"x86_64": 60, "aarch64": 93}[platform.machine()]  # the number of the call exit(2)
+PROGRAM = f"""
+import ctypes, socket, sys, threading, time
+server = socket.create_server(("127.0.0.1", int(sys.argv[1])))
+threading.Thread(target=time.sleep, args=(3600,)).start()
+ctypes.CDLL(None).syscall({END_THIS_THREAD}, 0)
+"""
+
+
+def state_of(pid: int) -> str:
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+
+
+def test_a_process_whose_first_thread_has_ended_lives_until_its_last_one_has() -> None:
+    (port,) = free_ports(1)
+    with subprocess.Popen([sys.executable, "-c", PROGRAM, str(port)]) as process:
+        try:
+            wait_until(lambda: state_of(process.pid) == "Z")
+            assert proc.listeners(port)
+            assert proc.life(process.pid)
+            process.send_signal(signal.SIGKILL)
+            wait_until(lambda: proc.life(process.pid) is None)
+            assert not proc.listeners(port)
+        finally:
+            process.kill()

@@ -1,0 +1,47 @@
+"""The server side killed before each act of a destroy, and before each single removal in it."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from crash.scenes import NEVER, Run, Scene, at_each_act
+
+
+def destroy_again(scene: Scene) -> None:
+    """Killed at the very end there is nothing to destroy any more; empty directories may stay."""
+    code = scene.app.teal("destroy", "-y").code
+    assert code in (0, 2)
+    if code == 2:
+        remove_empty_folders(scene.app.world.root)
+
+
+def remove_empty_folders(top: Path) -> None:
+    for folder, _, _ in os.walk(top, topdown=False):
+        Path(folder).rmdir()
+
+
+def deploy_after_all(scene: Scene) -> None:
+    version = scene.new_version()
+    scene.app.deploy().ok()
+    scene.check_settled(version)
+    assert scene.destroy(NEVER).error is None
+
+
+@pytest.mark.timeout(400)
+@pytest.mark.parametrize("next_command", [destroy_again, deploy_after_all], ids=lambda f: f.__name__)
+def test_a_destroy_killed_at_any_act_is_finished_or_undone_by_the_next_command(
+    scene: Scene, next_command: Callable[[Scene], None]
+) -> None:
+    def killed(when: str) -> Run:
+        scene.deploy_new()
+        if next_command is destroy_again:  # there it is quick enough to have both colors
+            scene.deploy_new()
+        run = scene.destroy(when)
+        if run.was_ended:
+            next_command(scene)
+        scene.check_gone()
+        return run
+
+    at_each_act(killed, at_least=30)

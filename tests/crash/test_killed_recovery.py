@@ -1,0 +1,102 @@
+"""A deploy was killed, and then the command that cleans up after it, before each act of its cleaning up."""
+
+import os
+import signal
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from crash.scenes import NEVER, Run, Scene, at_each_act
+from teal_host.journal import Journal
+
+
+def recovered(scene: Scene) -> int:
+    lines = Journal(scene.app.state / "journal").lines()
+    return sum(line.get("outcome") == "recovered" for line in lines)
+
+
+def killed_while_recovering(scene: Scene, first: Callable[[], None]) -> Callable[[str], Run]:
+    """A round: the first command is killed, then the second at `when`, then a third must work."""
+
+    def killed(when: str) -> Run:
+        first()
+        before = recovered(scene)
+        scene.new_version()
+        run = scene.deploy(when)
+        is_over = recovered(scene) > before
+        version = scene.new_version()
+        scene.app.deploy().ok()
+        scene.check_settled(version)
+        return replace(run, acts=run.acts[:-1], was_ended=False) if is_over else run
+
+    return killed
+
+
+AT = ["spawn program+0", "spawn program+1", "turn link live+0", "turn link live+1", "turn link live+3"]
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("at", AT)
+def test_the_recovery_of_a_deploy_killed_at_any_act_is_recovered_from(two: Scene, at: str) -> None:
+    def first() -> None:
+        old = two.app.get()["version"]
+        new = two.new_version()
+        assert two.deploy(at).was_ended
+        two.check_serves(old, new)
+
+    at_each_act(killed_while_recovering(two, first), at_least=2)
+
+
+@pytest.mark.timeout(300)
+def test_the_turning_back_by_a_recovery_killed_at_any_act_is_recovered_from(two: Scene) -> None:
+    def first() -> None:
+        new = two.new_version()
+        assert two.deploy("turn link live+1").was_ended
+        two.check_serves(new)
+        os.kill(two.app.get()["pid"], signal.SIGKILL)
+
+    names = at_each_act(killed_while_recovering(two, first), at_least=5)
+    assert "turn link live" in names
+
+
+def test_one_that_was_switched_to_and_died_is_turned_back_by_the_next_command(two: Scene) -> None:
+    two.new_version()
+    assert two.deploy("turn link live+1").was_ended
+    two.check_serves("v3")
+    os.kill(two.app.get()["pid"], signal.SIGKILL)
+    assert two.rollback(NEVER).error is None  # from v2, which the recovery has turned back to
+    two.check_settled("v1")
+    assert [row["outcome"] for row in two.releases()] == ["turned_back", "good", "good"]
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("at", ["turn link live+1", "turn link live+2", "turn link live+3"])
+def test_one_that_was_switched_to_but_never_proved_does_not_stay(two: Scene, at: str) -> None:
+    two.new_version(root_500=True)  # healthy when asked itself, not as `verify` wants it through nginx
+    assert two.deploy(at).was_ended
+    assert two.rollback(NEVER).error is None
+    two.check_settled("v1")
+    assert two.releases()[0]["outcome"] in ("turned_back", "refused")
+
+
+def test_a_release_half_removed_by_a_killed_pruning_can_be_deployed_again(two: Scene) -> None:
+    two.new_version()
+    run = two.deploy("os.remove program+1")
+    assert run.was_ended
+    two.check_serves("v3")
+    two.app.program(version="v1")
+    two.app.deploy().ok()
+    two.check_settled("v1")
+
+
+def test_a_refused_release_that_a_killed_rollback_made_live_is_good(two: Scene) -> None:
+    two.new_version()
+    assert two.deploy("spawn program+0").was_ended
+    refused = two.releases()[0]["release"]
+    run = two.rollback("turn link live+1", to=refused)
+    assert run.was_ended
+    two.check_serves("v3")
+    version = two.deploy_new()
+    two.check_settled(version)
+    assert two.status()["previous"] == refused

@@ -1,0 +1,37 @@
+"""The server side killed before each durable act of a rollback."""
+
+import pytest
+
+from crash.scenes import QUICK, Run, Scene, at_each_act
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("stands_by", [True, False], ids=["to one that runs", "to one that must be started"])
+def test_a_rollback_killed_at_any_act_leaves_one_release_serving_and_the_next_command_works(
+    scene: Scene, stands_by: bool
+) -> None:
+    scene.app.config(**{**QUICK, "keep": {**QUICK["keep"], "previous_running": stands_by}})
+
+    def killed(when: str) -> Run:
+        previous, live = scene.deploy_new(), scene.deploy_new()
+        run = scene.rollback(when)
+        served = scene.check_serves(previous, live)
+        if not run.was_ended:
+            assert run.result
+            assert (run.result.outcome, served) == ("live", previous)
+            assert ("spawn program" in run.acts) == (not stands_by)
+        version = scene.new_version()
+        scene.app.deploy().ok()
+        scene.check_settled(version)
+        return run
+
+    at_each_act(killed, at_least=8 if stands_by else 15)
+
+
+@pytest.mark.timeout(120)
+def test_a_rollback_killed_twice_is_there_at_the_third_time(two: Scene) -> None:
+    for when in ("prepare link live+0", "turn link live+0"):
+        assert two.rollback(when).was_ended
+        two.check_serves("v2")
+    two.app.teal("rollback", "--json").ok()
+    two.check_settled("v1")

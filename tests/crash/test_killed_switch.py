@@ -1,0 +1,50 @@
+"""What was under way when a switch was interrupted."""
+
+import json
+import socket
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from beside import beside
+from crash.scenes import QUICK, Scene
+from teal_host import proc
+from world import wait_until
+
+BODY = b"x" * 100_000  # more than nginx keeps in memory
+
+
+def nginx_buffers_an_upload(scene: Scene) -> bool:
+    """It has read the head of a request, has chosen its color, and keeps the body in a file without a name."""
+    home = scene.app.world.root / "etc/nginx"
+    workers = proc.session(int((home / "nginx.pid").read_text()))
+    held = [str(entry.readlink()) for pid in workers for entry in Path(f"/proc/{pid}/fd").iterdir()]
+    return any(name.startswith(str(home / "temp/body")) for name in held)
+
+
+def an_hour_passes(scene: Scene) -> None:
+    """All that the journal tells becomes that much older."""
+    journal = scene.app.state / "journal"
+    lines = [json.loads(line) for line in journal.read_text().splitlines()]
+    for line in lines:
+        line["at"] = (datetime.fromisoformat(line["at"]) - timedelta(hours=1)).isoformat()
+    journal.write_text("".join(json.dumps(line) + "\n" for line in lines))
+
+
+def test_an_upload_that_began_before_a_killed_switch_ends_on_the_color_where_it_began(two: Scene) -> None:
+    an_hour_passes(two)
+    with socket.create_connection(("127.0.0.1", two.app.ports[0]), timeout=60) as visitor:
+        head = f"POST / HTTP/1.1\r\nHost: shop\r\nContent-Length: {len(BODY)}\r\nConnection: close\r\n\r\n"
+        visitor.sendall(head.encode() + BODY[:50_000])
+        wait_until(lambda: nginx_buffers_an_upload(two))
+        new = two.new_version()
+        assert two.deploy("turn link live+1").was_ended
+        two.check_serves(new)
+        two.app.config(**{**QUICK, "keep": {**QUICK["keep"], "drain_s": 60}})
+        two.new_version()
+        with beside(two.app, "deploy", "--json") as deploying:
+            deploying.wait_for(type="step", name="start", detail="waiting for the last work of green")
+            visitor.sendall(BODY[50_000:])
+            answer = b"".join(iter(lambda: visitor.recv(65_536), b""))
+            deploying.ended().ok()
+    assert answer.startswith(b"HTTP/1.1 200 ")
+    assert answer.endswith(BODY)

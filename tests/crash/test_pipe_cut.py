@@ -1,0 +1,106 @@
+"""The pipe between the two sides, cut by the client's end at each message of a deploy."""
+
+import os
+import random
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from crash.scenes import NEVER, Run, Scene
+from teal.errors import CannotReach, ContactLost
+from teal.session import Session
+
+MESSAGES = ["Deploy", "Block", "Block", "Block", "Commit"]  # what a client sends
+BIG = random.Random(7).randbytes(550_000).hex()  # three blocks of upload, however well they are compressed
+
+Cut = Callable[[int], Run]
+
+
+def hang_up(session: Session) -> None:
+    _to_nowhere(session, session._outgoing.fileno(), session._raw.fileno())
+
+
+def go_deaf(session: Session) -> None:
+    """What the client says still arrives."""
+    _to_nowhere(session, session._raw.fileno())
+
+
+def _to_nowhere(session: Session, *descriptors: int) -> None:
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    for descriptor in descriptors:
+        os.dup2(nowhere, descriptor)
+    os.close(nowhere)
+
+
+def deploy_cut_after(scene: Scene, count: int, cut: Callable[[Session], None]) -> Run:
+    """A deploy whose client sends so many messages and then loses what `cut` takes from it."""
+    send = Session.send
+    sent: list[str] = []
+
+    def counted(session: Session, message: Any, body: bytes = b"") -> None:
+        if len(sent) == count:
+            cut(session)
+        send(session, message, body)
+        sent.append(type(message).__name__)
+        if len(sent) == count:
+            cut(session)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Session, "send", counted)
+        run = scene.deploy(NEVER)
+    assert sent == MESSAGES[: len(sent)]
+    return run
+
+
+def check_nothing_changed(scene: Scene, before: dict[str, Any], releases: list[Any]) -> None:
+    scene.check_settled("v2")
+    assert (scene.status(), scene.releases()) == (before, releases)
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("count", range(len(MESSAGES)), ids=lambda count: f"after {count}")
+@pytest.mark.parametrize("cut", [hang_up, go_deaf], ids=lambda cut: cut.__name__)
+def test_cut_before_the_commit_was_said_nothing_was_changed_and_nothing_is_left(
+    two: Scene, cut: Callable[[Session], None], count: int
+) -> None:
+    before, releases = two.status(), two.releases()
+    new = two.new_version(padding=BIG)
+    run = deploy_cut_after(two, count, cut)
+    if cut is go_deaf and count > 1:  # it has heard that it may send, sends all, and says commit
+        assert isinstance(run.error, ContactLost)
+        two.check_settled(new)
+    else:
+        assert isinstance(run.error, CannotReach if count <= 1 else CannotReach | ContactLost)
+        check_nothing_changed(two, before, releases)
+    two.check_settled(two.deploy_new())
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("cut", [hang_up, go_deaf], ids=lambda cut: cut.__name__)
+def test_cut_after_the_commit_the_server_side_finishes_alone(two: Scene, cut: Callable[[Session], None]) -> None:
+    new = two.new_version(padding=BIG)
+    run = deploy_cut_after(two, len(MESSAGES), cut)
+    assert isinstance(run.error, ContactLost)
+    two.check_settled(new)
+
+
+@pytest.mark.timeout(120)
+def test_cut_after_the_commit_a_release_that_is_not_healthy_is_refused_all_the_same(two: Scene) -> None:
+    two.new_version(padding=BIG, exits=1)
+    run = deploy_cut_after(two, len(MESSAGES), hang_up)
+    assert isinstance(run.error, ContactLost)
+    two.check_settled("v2")
+    assert two.releases()[0]["outcome"] == "refused"
+
+
+def test_cut_within_a_message_nothing_was_changed(two: Scene) -> None:
+    before, releases = two.status(), two.releases()
+    two.new_version(padding=BIG)
+
+    def half(session: Session) -> None:
+        session._outgoing.write(bytes([0, 0, 0, 9, 0, 0, 1, 0]) + b'{"type":')
+        hang_up(session)
+
+    assert isinstance(deploy_cut_after(two, 2, half).error, CannotReach | ContactLost)
+    check_nothing_changed(two, before, releases)

@@ -1,0 +1,1 @@
+"""The server side, step by step and at the end of a pipe."""

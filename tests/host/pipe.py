@@ -1,0 +1,134 @@
+"""The server side at the end of a pipe, for tests that say to it what no client would say."""
+
+import functools
+import hashlib
+import io
+import json
+import resource
+import struct
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from teal import bootstrap
+from teal.transports.local import find_nginx
+from teal_host.main import SYNC
+from teal_host.wire.frames import read_frame, write_frame
+from teal_host.wire.messages import Entry
+from teal_host.wire.typed import encode
+
+PYTHON = (sys.executable, "-I", "-S")
+ID = "0" * 32
+_MEMORY = 1024**3  # bytes that the server side may have, whatever is sent
+
+
+@dataclass(frozen=True)
+class Heard:
+    """All that the server side said until it ended."""
+
+    code: int
+    greeting: dict[str, Any]
+    messages: list[dict[str, Any]]
+    err: str
+
+    @property
+    def answer(self) -> dict[str, Any]:
+        return self.messages[-1]
+
+    @property
+    def said(self) -> str:
+        """The words of a failure: message and evidence."""
+        return "\n".join([self.answer["message"], *self.answer["evidence"]])
+
+
+def argv(root: Path, python: Sequence[str] = PYTHON) -> list[str]:
+    """How the client starts it."""
+    return [*python, "-c", bootstrap.stage0(len(packed())), "--root", str(root), "--nginx", str(find_nginx())]
+
+
+@functools.cache
+def packed() -> bytes:
+    return bootstrap.payload()
+
+
+def say(root: Path, sent: bytes, python: Sequence[str] = PYTHON, deadline_s: float = 60) -> Heard:
+    """Send all of it, whatever comes back, and close the pipe."""
+    done = subprocess.run(
+        argv(root, python),
+        input=packed() + sent,
+        capture_output=True,
+        timeout=deadline_s,
+        check=False,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (_MEMORY, _MEMORY)),
+    )
+    stream = io.BytesIO(done.stdout.partition(SYNC)[2])
+    heard: list[dict[str, Any]] = []
+    while (found := read_frame(stream)) is not None:
+        heard.append(found.header)
+    return Heard(done.returncode, heard[0], heard[1:], done.stderr.decode(errors="replace"))
+
+
+def frame(header: Mapping[str, Any], body: bytes = b"") -> bytes:
+    stream = io.BytesIO()
+    write_frame(stream, dict(header), body)
+    return stream.getvalue()
+
+
+def raw(header: bytes, body: bytes = b"") -> bytes:
+    """A frame of any bytes, with true lengths."""
+    return lengths(len(header), len(body)) + header + body
+
+
+def lengths(header: int, body: int = 0) -> bytes:
+    return struct.pack(">II", header, body)
+
+
+def spec(http_port: int = 28080, **changes: Any) -> dict[str, Any]:
+    """What the app is, as plain JSON; changes are given as section=dict(...), or app="name"."""
+    sections: dict[str, Any] = {
+        "app": "shop",
+        "site": {"domains": [], "http_port": http_port},
+        "run": {"command": ["./program"]},
+        "health": {"deadline_s": 5},
+        "verify": {},
+        "keep": {"watch_s": 0, "drain_s": 0},
+    }
+    for name, change in changes.items():
+        sections[name] = {**sections[name], **change} if isinstance(change, dict) else change
+    return sections
+
+
+def files(contents: Mapping[str, bytes]) -> list[dict[str, Any]]:
+    """The entries of a manifest, true ones."""
+    return [
+        {
+            "path": path,
+            "kind": "file",
+            "size": len(data),
+            "sha256": hashlib.sha256(data).hexdigest(),
+            "executable": True,
+        }
+        for path, data in contents.items()
+    ]
+
+
+def manifest(entries: list[dict[str, Any]], digest: str | None = None) -> dict[str, Any]:
+    """With the digest of what the entries are; lies are told with it."""
+    known = {"path", "kind", "size", "sha256", "executable"}
+    whole = [{**encode(Entry("x")), **entry} for entry in entries]
+    plain = json.dumps([{key: entry[key] for key in entry if key in known} for entry in whole], sort_keys=True)
+    return {"digest": digest or hashlib.sha256(plain.encode()).hexdigest(), "entries": entries}
+
+
+def deploy(entries: list[dict[str, Any]] | None = None, **changes: Any) -> dict[str, Any]:
+    """A request to deploy. `spec`, `manifest`, `origin` and the rest can be changed."""
+    listed = files({"program": b"#!/bin/sh\n"}) if entries is None else entries
+    return {"type": "deploy", "spec": spec(), "manifest": manifest(listed), "origin": {}, "id": ID, **changes}
+
+
+def left(root: Path) -> set[str]:
+    """Everything below the root, as relative paths."""
+    return {path.relative_to(root).as_posix() for path in root.rglob("*")}

@@ -1,0 +1,270 @@
+"""Names and ports: each belongs to one app, and what serves stays where it is."""
+
+import socket
+import threading
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from host import values
+from teal_host import agreement, deploy
+from teal_host.agreement import Agreement
+from teal_host.app import App, Host
+from teal_host.deploy import Scene
+from teal_host.errors import BadRequest, NeedsHuman
+from teal_host.paths import HostPaths
+from teal_host.slot import Slots
+from teal_host.wire.app import AppSpec, Health, Keep, Ports, Run, Site, Verify
+from teal_host.wire.messages import Color, Deploy, Entry, Manifest, Origin, digest_of
+from world import free_ports
+
+TOKEN = "0" * 32
+
+
+def spec(app: str = "shop", ports: tuple[int, int] | None = None, site: Site | None = None) -> AppSpec:
+    run = Run(("./program",), Ports(*ports) if ports else None)
+    return AppSpec(app, site or Site((f"x{app}x.test",), 28080), run, Health(), Verify(), Keep())
+
+
+def agreed(app: str = "shop", ports: tuple[int, int] = (8081, 8082), site: Site | None = None) -> Agreement:
+    return Agreement(app, site or Site((f"x{app}x.test",), 28080), Ports(*ports), TOKEN)
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> HostPaths:
+    return HostPaths(tmp_path)
+
+
+def keep(host: HostPaths, *kept: Agreement) -> None:
+    for one in kept:
+        agreement.save(host.app(one.app), one)
+
+
+def test_what_is_saved_is_loaded(host: HostPaths) -> None:
+    keep(host, agreed())
+    assert agreement.load(host.app("shop")) == agreed()
+    assert host.app("shop").agreed.stat().st_mode & 0o777 == 0o600
+
+
+def test_an_app_that_is_new_has_no_agreement(host: HostPaths) -> None:
+    assert agreement.load(host.app("shop")) is None
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("}", ""),
+        ('"format": 1', '"format": 2'),
+        ('"format": 1', '"format": 1, "tls": true'),
+        ('"format": 1', '"format": "1"'),
+        ('"blue": 8081', '"blue": 8082'),
+        ('"blue": 8081', '"blue": 80'),
+        ('"xshopx.test"', '"xshopx.test; return 200"'),
+        ('"app": "shop"', '"app": "../x"'),
+        ('"token"', '"tocken"'),
+        (TOKEN, '\\" \\"; } server {'),
+    ],
+)
+def test_one_that_is_damaged_or_newer_needs_a_human(host: HostPaths, before: str, after: str) -> None:
+    keep(host, agreed())
+    path = host.app("shop").agreed
+    text = path.read_text()
+    assert before in text
+    path.write_text(text.replace(before, after))
+    with pytest.raises(NeedsHuman, match="damaged or of a newer Teal"):
+        agreement.load(host.app("shop"))
+
+
+@pytest.mark.parametrize("content", [b"", b"\0" * 100, b"[]", b"\xff", b"[" * 50_000])
+def test_garbage_needs_a_human(host: HostPaths, content: bytes) -> None:
+    keep(host, agreed())
+    host.app("shop").agreed.write_bytes(content)
+    with pytest.raises(NeedsHuman):
+        agreement.load(host.app("shop"))
+
+
+@pytest.mark.parametrize(
+    ("mine", "wanted", "moving", "ports"),
+    [
+        (None, (9001, 9002), "blue", (9001, 9002)),
+        ((8081, 8082), None, "blue", (8081, 8082)),
+        ((8081, 8082), (8081, 8082), "green", (8081, 8082)),
+        ((8081, 8082), (9001, 9002), "blue", (9001, 8082)),
+        ((8081, 8082), (9001, 9002), "green", (8081, 9002)),
+        ((8081, 8082), (8082, 8083), "green", (8081, 8083)),
+    ],
+)
+def test_only_the_color_that_is_started_moves(
+    host: HostPaths, mine: tuple[int, int] | None, wanted: tuple[int, int] | None, moving: Color, ports: tuple[int, int]
+) -> None:
+    if mine:
+        keep(host, agreed(ports=mine))
+    proposed = agreement.propose(host, spec(ports=wanted), moving)
+    assert proposed.ports == Ports(*ports)
+    assert proposed.token == TOKEN or mine is None
+
+
+@pytest.mark.parametrize(
+    ("wanted", "moving"), [((8082, 8081), "blue"), ((8082, 8081), "green"), ((8082, 8083), "blue")]
+)
+def test_a_color_does_not_move_to_the_port_of_the_other(
+    host: HostPaths, wanted: tuple[int, int], moving: Color
+) -> None:
+    keep(host, agreed())
+    with pytest.raises(BadRequest, match="still in use by the other color"):
+        agreement.propose(host, spec(ports=wanted), moving)
+
+
+@given(values.PAIRS, values.PAIRS, st.sampled_from(["blue", "green"]))
+def test_a_port_of_the_live_color_never_moves(host: HostPaths, mine: Ports, wanted: Ports, live: Color) -> None:
+    keep(host, replace(agreed(), ports=mine))
+    moving: Color = "green" if live == "blue" else "blue"
+    try:
+        proposed = agreement.propose(host, spec(ports=(wanted.blue, wanted.green)), moving)
+    except BadRequest:
+        return
+    assert proposed.ports.of(live) == mine.of(live)
+    assert proposed.ports.of(moving) == wanted.of(moving)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "site", "says"),
+    [
+        ((8082, 9002), None, "port 8082 of blue belongs to the app other"),
+        ((9001, 8081), None, "port 8081 of green belongs to the app other"),
+        ((28080, 9002), None, "port 28080 is both blue and http_port"),
+        ((9001, 28080), None, "port 28080 is both green and http_port"),
+        (None, Site(("a.test", "xotherx.test"), 28080), 'the domain "xotherx.test" is served for the app other'),
+    ],
+)
+def test_what_belongs_to_another_app_is_refused_by_its_name(
+    host: HostPaths, wanted: tuple[int, int] | None, site: Site | None, says: str
+) -> None:
+    keep(host, agreed("other"))
+    with pytest.raises(BadRequest, match=says):
+        agreement.propose(host, spec(ports=wanted, site=site), "blue")
+
+
+@pytest.mark.parametrize(
+    ("theirs", "mine", "fits"),
+    [
+        (Site((), 28080), Site((), 28080), False),
+        (Site((), 28080), Site((), 28081), True),
+        (Site((), 28080), Site(("a.test",), 28080), True),
+        (Site(("a.test",), 28080), Site((), 28080), True),
+        (Site(("a.test",), 28080), Site(("a.test",), 28080), False),
+        (Site(("a.test",), 28080), Site(("a.test",), 28081), True),
+        (Site(("a.test", "b.test"), 28080), Site(("c.test", "b.test"), 28080), False),
+    ],
+)
+def test_a_name_on_a_port_belongs_to_one_app(host: HostPaths, theirs: Site, mine: Site, fits: bool) -> None:
+    keep(host, agreed("other", site=theirs))
+    if fits:
+        assert agreement.propose(host, spec(site=mine), "blue").site == mine
+        return
+    with pytest.raises(BadRequest, match="the app other already"):
+        agreement.propose(host, spec(site=mine), "blue")
+
+
+def test_an_app_is_not_in_its_own_way(host: HostPaths) -> None:
+    keep(host, agreed())
+    assert agreement.propose(host, spec(ports=(8081, 8082)), "blue") == agreed()
+
+
+@given(st.lists(values.APPS, min_size=2, max_size=8, unique=True), st.data())
+@settings(max_examples=12)
+def test_two_apps_never_share_a_port(
+    tmp_path_factory: pytest.TempPathFactory, apps: list[str], data: st.DataObject
+) -> None:
+    host = HostPaths(tmp_path_factory.mktemp("host"))
+    near = st.integers(8081, 8095)
+    taken: set[int] = set()
+    for app in apps:
+        wanted = data.draw(st.none() | st.tuples(near, near).filter(lambda pair: pair[0] != pair[1]))
+        try:
+            proposed = agreement.propose(host, spec(app, wanted), "blue")
+        except BadRequest:
+            assume(wanted is not None)
+            assert set(wanted or ()) & taken
+            continue
+        keep(host, proposed)
+        pair = {proposed.ports.blue, proposed.ports.green}
+        assert len(pair) == 2
+        assert not pair & taken
+        taken |= pair
+
+
+def test_apps_that_are_new_at_the_same_moment_never_share_a_port(host: HostPaths) -> None:
+    names = [f"app{number}" for number in range(8)]
+    seams: Any = None
+    given_ports: dict[str, Ports] = {}
+    begin = threading.Barrier(len(names))
+
+    def reserve(name: str) -> None:
+        app: App = Host(host, seams, seams, lambda message: None).app(name)
+        entries = (Entry("program", "file", 0, "a" * 64),)
+        request = Deploy(spec(name), Manifest(digest_of(entries), entries), Origin(), "0" * 32)
+        begin.wait(30)
+        given_ports[name] = deploy.reserve(app, request, Scene(Slots(None, {}), [], None)).ports
+
+    threads = [threading.Thread(target=reserve, args=(name,)) for name in names]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    ports = [ports.of(color) for ports in given_ports.values() for color in ("blue", "green")]
+    assert len(set(ports)) == len(ports) == 16
+    assert {name: cast(Agreement, agreement.load(host.app(name))).ports for name in names} == given_ports
+
+
+def test_a_port_that_somebody_listens_on_is_not_given_out(host: HostPaths, monkeypatch: pytest.MonkeyPatch) -> None:
+    (first, *_) = free_ports(1)
+    monkeypatch.setattr(agreement, "_FIRST_PORT", first)
+    monkeypatch.setattr(agreement, "_LAST_PORT", 30_000)
+    with socket.create_server(("127.0.0.1", first + 1)):
+        ports = agreement.propose(host, spec(), "blue").ports
+    assert {ports.blue, ports.green}.isdisjoint({first, first + 1})
+    assert ports.green == ports.blue + 1
+
+
+def test_the_port_of_a_site_is_not_given_out(host: HostPaths, monkeypatch: pytest.MonkeyPatch) -> None:
+    (first,) = free_ports(1)
+    monkeypatch.setattr(agreement, "_FIRST_PORT", first)
+    monkeypatch.setattr(agreement, "_LAST_PORT", 30_000)
+    keep(host, agreed("other", (9001, 9002), Site((), first + 2)))
+    ports = agreement.propose(host, spec(site=Site((), first)), "blue").ports
+    assert {ports.blue, ports.green}.isdisjoint({first, first + 2})
+
+
+def test_where_no_port_is_free_it_is_said(host: HostPaths, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(agreement, "_FIRST_PORT", 8081)
+    monkeypatch.setattr(agreement, "_LAST_PORT", 8083)
+    keep(host, agreed("other", (8081, 8082)))
+    with pytest.raises(BadRequest, match="no two free ports"):
+        agreement.propose(host, spec(), "blue")
+
+
+def test_the_neighbors_are_all_others_with_their_own_links(host: HostPaths) -> None:
+    keep(host, agreed("a", (1025, 1026)), agreed("b", (1027, 1028)), agreed("shop"))
+    assert [(route.app, route.live) for route in agreement.neighbors(host, "shop")] == [
+        ("a", host.app("a").live),
+        ("b", host.app("b").live),
+    ]
+
+
+def test_a_neighbor_that_cannot_be_read_is_not_passed_over(host: HostPaths) -> None:
+    """Else its ports and names would be given to another app."""
+    keep(host, agreed("other"))
+    host.app("other").agreed.write_text("{")
+    with pytest.raises(NeedsHuman, match=r"other/app\.json"):
+        agreement.propose(host, spec(), "blue")
+
+
+def test_every_app_has_a_token_of_its_own(host: HostPaths) -> None:
+    tokens = {agreement.propose(host, spec(f"app{number}"), "blue").token for number in range(20)}
+    assert len(tokens) == 20
+    assert all(len(token) == 32 for token in tokens)

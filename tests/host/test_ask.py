@@ -1,0 +1,240 @@
+"""A question always comes back: with an answer, or with the reason why there is none."""
+
+import json
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+import pytest
+
+from teal_host.ask import MAX_ANSWER, Answer, NoAnswer, Question, ask, json_differs
+
+Serve = Callable[[socket.socket], None]
+HEAD = b"HTTP/1.1 200 OK\r\n"
+MUCH_LATER_S = 60  # far more than any deadline here: whoever ignores it is found out
+
+
+@contextmanager
+def serving(serve: Serve) -> Iterator[tuple[str, int]]:
+    """One connection is served; the request has been read by then."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(MUCH_LATER_S)
+
+        def run() -> None:
+            with suppress(OSError):
+                connection, _ = server.accept()
+                with connection:
+                    _request(connection)
+                    serve(connection)
+
+        thread = threading.Thread(target=run)
+        thread.start()
+        try:
+            yield server.getsockname()[:2]
+        finally:
+            with suppress(OSError):
+                server.shutdown(socket.SHUT_RDWR)
+            thread.join()
+
+
+def _request(connection: socket.socket) -> bytes:
+    request = b""
+    while b"\r\n\r\n" not in request:
+        request += connection.recv(4096)
+    return request
+
+
+def saying(answer: bytes) -> Serve:
+    return lambda connection: connection.sendall(answer)
+
+
+def asked(serve: Serve, timeout_s: float = 20, **more: Any) -> Answer:
+    with serving(serve) as address:
+        return ask(Question(address, more.pop("path", "/healthz"), "shop.test", timeout_s=timeout_s, **more))
+
+
+def refused(serve: Serve, timeout_s: float = 20) -> NoAnswer:
+    with pytest.raises(NoAnswer) as none:
+        asked(serve, timeout_s)
+    return none.value
+
+
+@pytest.mark.parametrize(
+    ("sent", "status", "body"),
+    [
+        (HEAD + b"Content-Length: 2\r\n\r\nok", 200, b"ok"),
+        (HEAD + b"\r\nuntil the end", 200, b"until the end"),
+        (b"HTTP/1.0 200 OK\r\n\r\nold", 200, b"old"),
+        (HEAD + b"Transfer-Encoding: chunked\r\n\r\n2\r\nok\r\n3;x=y\r\nay!\r\n0\r\n\r\n", 200, b"okay!"),
+        (b"HTTP/1.1 204 No Content\r\n\r\n", 204, b""),
+        (b"HTTP/1.1 500 Oops\r\nContent-Length: 0\r\n\r\n", 500, b""),
+        (b"HTTP/1.1 100 Continue\r\n\r\n" + HEAD + b"Content-Length: 2\r\n\r\nok", 200, b"ok"),
+        (HEAD + b"Content-Length: 2\r\n\r\nok and more than was announced", 200, b"ok"),
+        (HEAD + b"\r\n" + b"x" * MAX_ANSWER, 200, b"x" * MAX_ANSWER),
+    ],
+)
+def test_a_whole_answer_is_read(sent: bytes, status: int, body: bytes) -> None:
+    answer = asked(saying(sent))
+    assert (answer.status, answer.body) == (status, body)
+
+
+def test_a_redirect_is_an_answer_and_is_not_followed() -> None:
+    answer = asked(saying(b"HTTP/1.1 302 Found\r\nLocation: http://169.254.169.254/\r\nContent-Length: 0\r\n\r\n"))
+    assert (answer.status, answer.headers["location"]) == (302, "http://169.254.169.254/")
+
+
+@pytest.mark.parametrize(
+    ("sent", "why"),
+    [
+        (b"", "is not HTTP (RemoteDisconnected)"),
+        (b"\x16\x03\x01", "is not HTTP"),
+        (b"SSH-2.0-OpenSSH_9.2\r\n", "is not HTTP (BadStatusLine)"),
+        (b"HTTP/1.1 abc\r\n\r\n", "is not HTTP"),
+        (b"HTTP/1.1 99999 OK\r\n\r\n", "is not HTTP"),
+        (HEAD + b"X: " + b"x" * 70_000, "is not HTTP (LineTooLong)"),
+        (HEAD + b"X: y\r\n" * 300 + b"\r\n", "is not HTTP"),
+        (HEAD + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n", "is not HTTP"),
+        (HEAD + b"Transfer-Encoding: chunked\r\n\r\n10\r\ncut", "is not HTTP (IncompleteRead)"),
+        (HEAD + b"Content-Length: 10\r\n\r\ncut", "was cut off"),
+        (HEAD + b"Content-Length: 10\r\n\r\n", "was cut off"),
+        (HEAD + b"\r\n" + b"x" * (MAX_ANSWER + 1), "does not end within 64 KiB"),
+        (HEAD + b"Content-Length: 9999999999\r\n\r\n" + b"x" * (MAX_ANSWER + 1), "does not end within 64 KiB"),
+    ],
+)
+def test_what_is_no_whole_answer_is_named(sent: bytes, why: str) -> None:
+    none = refused(saying(sent))
+    assert why in str(none)
+    assert not none.refused
+
+
+def hanging(begin: bytes = b"") -> Serve:
+    def serve(connection: socket.socket) -> None:
+        connection.sendall(begin)
+        connection.settimeout(MUCH_LATER_S)
+        connection.recv(1)
+
+    return serve
+
+
+def forever(piece: bytes, begin: bytes = b"", every_s: float = 0.0) -> Serve:
+    def serve(connection: socket.socket) -> None:
+        connection.sendall(begin)
+        until = time.monotonic() + MUCH_LATER_S
+        while time.monotonic() < until:
+            connection.sendall(piece)
+            time.sleep(every_s)
+
+    return serve
+
+
+@pytest.mark.parametrize(
+    "serve",
+    [
+        hanging(),
+        hanging(HEAD + b"Content-Length: 9\r\n\r\nx"),
+        forever(b"H", every_s=0.02),
+        forever(b"x", HEAD, every_s=0.02),
+        forever(b"x", HEAD + b"\r\n", every_s=0.02),
+        forever(b"x", HEAD + b"Content-Length: 60000\r\n\r\n", every_s=0.02),
+        forever(b"1\r\nx\r\n", HEAD + b"Transfer-Encoding: chunked\r\n\r\n", every_s=0.02),
+        forever(b"HTTP/1.1 100 Continue\r\n\r\n", every_s=0.001),
+    ],
+    ids=[
+        "nothing",
+        "a part",
+        "drips a status",
+        "drips a header",
+        "drips",
+        "drips announced",
+        "drips chunks",
+        "continue",
+    ],
+)
+def test_whoever_keeps_us_waiting_is_left_at_the_deadline(serve: Serve) -> None:
+    began = time.monotonic()
+    none = refused(serve, timeout_s=0.3)
+    assert "no whole answer within 0.3 s" in str(none)
+    assert 0.25 < time.monotonic() - began < MUCH_LATER_S / 2
+
+
+@pytest.mark.parametrize("begin", [HEAD + b"\r\n", HEAD + b"Transfer-Encoding: chunked\r\n\r\n"])
+def test_an_answer_without_end_is_left_at_its_limit(begin: bytes) -> None:
+    chunk = b"10000\r\n" + b"x" * 65536 + b"\r\n" if b"chunked" in begin else b"x" * 65536
+    assert "does not end within 64 KiB" in str(refused(forever(chunk, begin)))
+
+
+def test_nobody_there_is_told_apart() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = server.getsockname()[:2]
+    with pytest.raises(NoAnswer, match="refused") as none:
+        ask(Question(address, "/", "shop.test", timeout_s=20))
+    assert none.value.refused
+
+
+def test_a_reset_is_a_broken_connection() -> None:
+    def reset(connection: socket.socket) -> None:
+        connection.sendall(HEAD)
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+
+    assert "the connection broke" in str(refused(reset))
+
+
+def test_the_question_is_what_was_asked_and_no_variable_of_a_proxy_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:1")
+    seen: list[bytes] = []
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def run() -> None:
+            connection, _ = server.accept()
+            with connection:
+                seen.append(_request(connection))
+                connection.sendall(HEAD + b"Content-Length: 0\r\n\r\n")
+
+        thread = threading.Thread(target=run)
+        thread.start()
+        ask(Question(server.getsockname()[:2], "/a?b=c", "shop.test", (("X-Teal-Probe", "t"),), 20))
+        thread.join()
+    lines = seen[0].decode().split("\r\n")
+    assert lines[0] == "GET /a?b=c HTTP/1.1"
+    assert {"Host: shop.test", "X-Teal-Probe: t", "Connection: close"} <= set(lines)
+    assert lines[-2:] == ["", ""]
+
+
+def test_the_beginning_of_an_answer_can_be_shown() -> None:
+    assert Answer(200, {}, b" \x1b[31mred\x00\xff\n" + b"x" * 300).beginning.startswith(" [31mred \ufffd xxx")
+    assert len(Answer(200, {}, b"x" * 300).beginning) == 200
+
+
+@pytest.mark.parametrize(
+    ("body", "wanted", "says"),
+    [
+        (b"", None, None),
+        (b'{"a": 1, "b": 2}', {"a": 1}, None),
+        (b'{"a": {"b": [1, null]}}', {"a": {"b": [1, None]}}, None),
+        (b"{}", {}, None),
+        (b'{"a": 1}', {"a": 2}, '"a" is 1, expected 2'),
+        (b'{"a": "1"}', {"a": 1}, '"a" is "1", expected 1'),
+        (b'{"a": true}', {"a": 1}, '"a" is true, expected 1'),
+        (b'{"a": 1}', {"a": True}, '"a" is 1, expected true'),
+        (b'{"a": {"b": 1, "c": 2}}', {"a": {"b": 1}}, '"a" is {"b": 1, "c": 2}, expected {"b": 1}'),
+        (b"{}", {"a": None}, '"a" is not in the answer'),
+        (b"[]", {"a": 1}, "the answer is not a JSON object"),
+        (b"null", {}, "the answer is not a JSON object"),
+        (b"<html>", {"a": 1}, "the answer is not JSON"),
+        (b"\xff", {"a": 1}, "the answer is not JSON"),
+        (b"[" * 60_000, {"a": 1}, "the answer is not JSON"),
+        (b'{"a": 1', {"a": 1}, "the answer is not JSON"),
+    ],
+)
+def test_only_what_was_asked_for_is_compared(body: bytes, wanted: dict[str, Any] | None, says: str | None) -> None:
+    assert json_differs(body, wanted) == says
+
+
+def test_a_long_difference_is_told_shortly() -> None:
+    told = json_differs(json.dumps({"a": "x" * 60_000}).encode(), {"a": "y" * 60_000})
+    assert told is not None
+    assert len(told) < 300

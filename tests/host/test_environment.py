@@ -1,0 +1,121 @@
+"""What a program is handed over: every value that the grammar lets through arrives byte by byte, at its own name."""
+
+import ast
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from teal_host import run
+from teal_host.run import Program
+from teal_host.wire import grammar
+from teal_host.wire.app import Run
+from teal_host.wire.typed import Mistakes, decode
+from world import REPO, App
+
+DUMP = "import os, sys; sys.stdout.write(ascii((dict(os.environb), [os.fsencode(one) for one in sys.argv[1:]])))"
+ODD = [
+    "",
+    " ",
+    "\n",
+    "\r\n",
+    "\t",
+    "a=b=c",
+    "$HOME ${HOME} `id` $(id)",
+    "'\"\\",
+    "\x01\x1b[31m\x7f",
+    "é€😀",
+    "\u2028",
+    "%s%n",
+]
+NAMES = st.from_regex(r"[A-Za-z_][A-Za-z0-9_]{0,20}", fullmatch=True)
+TEXTS = st.text(st.characters(), max_size=40) | st.sampled_from([*ODD, "x" * 32_768, "😀" * 8_192])
+
+
+def handed_over(folder: Path, argv: list[str], env: dict[str, str]) -> tuple[dict[bytes, bytes], list[bytes]]:
+    """What a program finds that was started as Teal starts programs."""
+    log = folder / "log"
+    log.unlink(missing_ok=True)
+    program = run.spawn(Program([sys.executable, "-I", "-S", "-c", DUMP, *argv], env, folder, log))
+    assert program.wait(30) == 0, log.read_text()
+    found = ast.literal_eval(log.read_text())
+    assert isinstance(found, tuple)
+    return found
+
+
+@given(st.dictionaries(NAMES, TEXTS, max_size=8), st.lists(TEXTS, max_size=4))
+@settings(max_examples=40)
+def test_what_passes_arrives_exactly(tmp_path: Path, env: dict[str, str], argv: list[str]) -> None:
+    good = {k: v for k, v in env.items() if not grammar.env_name(k) and not grammar.env_value(v)}
+    words = [argument for argument in argv if grammar.argument(argument) is None]
+    found, arguments = handed_over(tmp_path, words, good)
+    assert {name: value for name, value in found.items() if name != b"LC_CTYPE"} == {
+        name.encode(): value.encode() for name, value in good.items() if name != "LC_CTYPE"
+    }
+    assert arguments == [word.encode() for word in words]
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["x" * 32_768, "😀" * 8_192, "é" * 16_384, "\n" * 32_768, *ODD],
+    ids=lambda value: f"{len(value)} of {value[:4]!a}",
+)
+def test_the_largest_and_the_oddest_values_arrive(value: str, tmp_path: Path) -> None:
+    assert grammar.env_value(value) is None
+    found, _ = handed_over(tmp_path, [], {"A" * 128: value})
+    assert found[b"A" * 128] == value.encode()
+
+
+@pytest.mark.parametrize("value", ["a\0b", "\ud800", "x" * 32_769, "😀" * 8_193], ids=["NUL", "half", "long", "wide"])
+def test_what_cannot_arrive_is_refused(value: str) -> None:
+    with pytest.raises(Mistakes):
+        decode(Run, {"command": ["./app"], "env": {"A": value}})
+
+
+def most(**more: Any) -> Run:
+    """As much as may be handed over, in as many pieces as make it large."""
+    env = {f"A{number:02}": "😀" * 8_000 for number in range(31)}
+    return decode(Run, {"command": ["./app"], "env": env, **more})
+
+
+def test_all_that_may_be_handed_over_together_can_be(tmp_path: Path) -> None:
+    found, _ = handed_over(tmp_path, [], dict(most().env))
+    assert len(found) >= 31
+
+
+@pytest.mark.parametrize("more", [{"command": ["./app", *["y" * 8_000] * 2]}, {"command": ["x" * 8_000] * 2}])
+def test_more_than_a_program_can_be_started_with_is_refused(more: dict[str, Any]) -> None:
+    with pytest.raises(Mistakes, match="together more than 1,000,000 bytes"):
+        most(**more)
+
+
+def test_a_program_gets_what_was_configured_and_what_teal_sets(app: App) -> None:
+    odd = "".join(value for value in ODD if value.isascii() and "\x7f" not in value)  # what JSON and TOML write alike
+    env = {"EMPTY": "", "ODD": odd, "UNICODE": "é€", "LARGE": "y" * 32_768, "PATH": "/usr/bin:/bin"}
+    app.config(run={"env": env, "data": True})
+    release = app.deploy(LC_ALL="C").ok().result["release"]
+    found = app.get("/env")
+    assert {name: found[name] for name in env} == env
+    color = {"PORT": str(app.ports[1]), "HOST": "127.0.0.1", "COLOR": "blue", "RELEASE": release}
+    assert {name: found[name] for name in color} == color
+    assert found["DATA_DIR"] == str(app.world.root / "var/lib/shop")
+    assert "PYTHONPATH" not in found
+
+
+@pytest.mark.parametrize("language", ["C", "POSIX", "C.UTF-8", "nonsense"])
+def test_it_arrives_in_any_language_of_the_machine(language: str, tmp_path: Path) -> None:
+    spawned = (
+        "import pathlib, sys; sys.path.insert(0, sys.argv[1]); from teal_host import run;"
+        "env = {'A': 'é😀', 'B': '\\x80'}; folder = pathlib.Path(sys.argv[2]);"
+        "sys.exit(run.spawn(run.Program(sys.argv[3:], env, folder, folder / 'log')).wait(30))"
+    )
+    dump = [sys.executable, "-I", "-S", "-c", DUMP]
+    argv = [sys.executable, "-I", "-S", "-c", spawned, str(REPO / "src"), str(tmp_path), *dump]
+    subprocess.run(argv, env={"LC_ALL": language, "PATH": os.environ["PATH"]}, check=True, timeout=30)
+    found, _ = ast.literal_eval((tmp_path / "log").read_text())
+    assert (found[b"A"], found[b"B"]) == ("é😀".encode(), "\x80".encode())

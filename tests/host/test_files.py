@@ -1,0 +1,252 @@
+"""Files are changed as a whole, announced before each act, and never through a link."""
+
+import os
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from teal_host import files
+
+
+@pytest.fixture
+def acts(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What was announced."""
+    seen: list[str] = []
+    monkeypatch.setattr(files, "witness", seen.append)
+    return seen
+
+
+@pytest.fixture
+def wide_umask() -> Iterator[None]:
+    before = os.umask(0)
+    yield
+    os.umask(before)
+
+
+@pytest.fixture
+def narrow_umask() -> Iterator[None]:
+    before = os.umask(0o077)
+    yield
+    os.umask(before)
+
+
+def mode(path: Path) -> int:
+    return path.lstat().st_mode & 0o7777
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+@pytest.mark.parametrize("content", ["", "é\n", b"", b"\x00\xff", "x" * 100_000])
+def test_a_file_is_written_whole_and_nothing_lies_beside_it(tmp_path: Path, content: str | bytes) -> None:
+    path = tmp_path / "file"
+    files.write(path, "before")
+    files.write(path, content)
+    assert path.read_bytes() == (content.encode() if isinstance(content, str) else content)
+    assert names(tmp_path) == ["file"]
+
+
+@pytest.mark.usefixtures("wide_umask")
+def test_a_mode_is_exact_under_a_wide_umask(tmp_path: Path) -> None:
+    assert modes_made(tmp_path) == [0o600, 0o644, 0o755, 0o700, 0o444, 0o555, 0o600]
+
+
+@pytest.mark.usefixtures("narrow_umask")
+def test_a_mode_is_exact_under_a_narrow_umask(tmp_path: Path) -> None:
+    assert modes_made(tmp_path) == [0o600, 0o644, 0o755, 0o700, 0o444, 0o555, 0o600]
+
+
+def modes_made(folder: Path) -> list[int]:
+    files.write(folder / "secret", "", mode=0o600)
+    files.write(folder / "open", "")
+    files.make_dir(folder / "a/b")
+    files.make_dir(folder / "closed", 0o700)
+    for name, executable in (("data", False), ("program", True)):
+        with files.new_file(folder / name, executable):
+            pass
+    os.close(files.open_log(folder / "log"))
+    return [mode(folder / name) for name in ("secret", "open", "a", "closed", "data", "program", "log")]
+
+
+def test_a_reader_sees_the_old_or_the_new_and_never_a_part(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    contents = {"a" * 100_000, "b" * 100_000}
+    files.write(path, "a" * 100_000)
+    seen: set[str] = set()
+    stop = threading.Event()
+
+    def read() -> None:
+        while not stop.is_set():
+            seen.add(path.read_text())
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    for _ in range(50):
+        for content in contents:
+            files.write(path, content)
+    stop.set()
+    reader.join()
+    assert seen
+    assert seen <= contents
+
+
+def test_a_link_points_somewhere_at_every_moment(tmp_path: Path) -> None:
+    link = tmp_path / "live"
+    files.turn_link(link, "blue")
+    seen: set[str] = set()
+    stop = threading.Event()
+
+    def read() -> None:
+        while not stop.is_set():
+            seen.add(str(link.readlink()))
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    for _ in range(100):
+        files.turn_link(link, "green")
+        files.turn_link(link, "blue")
+    stop.set()
+    reader.join()
+    assert seen
+    assert seen <= {"blue", "green"}
+    assert names(tmp_path) == ["live"]
+
+
+CHANGES: dict[str, tuple[Callable[[Path], object], list[str]]] = {
+    "write": (lambda folder: files.write(folder / "f", "x"), ["write f", "rename f"]),
+    "append": (lambda folder: files.append_line(folder / "f", "x"), ["append f"]),
+    "turn": (lambda folder: files.turn_link(folder / "l", "x"), ["prepare link l", "turn link l"]),
+    "make": (lambda folder: files.make_dir(folder / "a/b"), ["make directory a", "make directory b"]),
+    "move": (lambda folder: files.move(folder / "old", folder / "new"), ["move new"]),
+    "remove": (lambda folder: files.remove(folder / "old"), ["remove old"]),
+    "remove tree": (lambda folder: files.remove_tree(folder / "tree"), ["remove tree tree"]),
+    "seal": (lambda folder: files.seal_dirs(folder / "tree"), ["seal tree"]),
+    "log": (lambda folder: os.close(files.open_log(folder / "log")), ["open log log"]),
+}
+
+
+@pytest.mark.parametrize(("change", "told"), CHANGES.values(), ids=list(CHANGES))
+def test_every_act_is_announced_before_it_is_done(
+    tmp_path: Path, acts: list[str], monkeypatch: pytest.MonkeyPatch, change: Callable[[Path], object], told: list[str]
+) -> None:
+    (tmp_path / "old").write_text("")
+    (tmp_path / "tree").mkdir()
+    change(tmp_path)
+    assert acts == told
+
+    class KilledError(BaseException):
+        pass
+
+    def die(act: str) -> None:
+        raise KilledError
+
+    again = tmp_path / "again"
+    again.mkdir()
+    (again / "old").write_text("")
+    (again / "tree").mkdir()
+    monkeypatch.setattr(files, "witness", die)
+    with pytest.raises(KilledError):
+        change(again)
+    assert names(again) == ["old", "tree"]
+    assert mode(again / "tree") & 0o200
+
+
+@pytest.mark.parametrize("left", ["file", "link"])
+def test_what_a_killed_writer_left_beside_is_no_obstacle(tmp_path: Path, left: str) -> None:
+    for name in ("file", "link"):
+        (tmp_path / f".{name}.tmp").symlink_to("/nonsense") if name == "link" else (
+            tmp_path / f".{name}.tmp"
+        ).write_text("?")
+    if left == "file":
+        files.write(tmp_path / "file", "new")
+        assert (tmp_path / "file").read_text() == "new"
+    else:
+        files.turn_link(tmp_path / "link", "blue")
+        assert str((tmp_path / "link").readlink()) == "blue"
+
+
+def test_a_link_that_lies_in_wait_is_not_written_through(tmp_path: Path) -> None:
+    victim = tmp_path / "victim"
+    victim.write_text("precious")
+    for name in (".file.tmp", "new", "log", "history", "lock"):
+        (tmp_path / name).symlink_to(victim)
+    tries: list[Callable[[], object]] = [
+        lambda: files.write(tmp_path / "file", "x"),
+        lambda: files.new_file(tmp_path / "new", False).__enter__(),
+        lambda: files.open_log(tmp_path / "log"),
+        lambda: files.append_line(tmp_path / "history", "x"),
+        lambda: files.open_lock(tmp_path / "lock"),
+    ]
+    for attempt in tries:
+        with pytest.raises(OSError):
+            attempt()
+    assert victim.read_text() == "precious"
+
+
+def test_a_file_of_a_release_is_never_written_twice(tmp_path: Path) -> None:
+    with files.new_file(tmp_path / "program", True) as file:
+        file.write(b"1")
+    with pytest.raises(FileExistsError), files.new_file(tmp_path / "program", True) as file:
+        file.write(b"2")
+    assert (tmp_path / "program").read_bytes() == b"1"
+
+
+def test_what_is_sealed_is_read_only_and_can_still_be_removed(tmp_path: Path) -> None:
+    tree = tmp_path / "release"
+    files.make_dir(tree / "a/b")
+    with files.new_file(tree / "a/b/file", False) as file:
+        file.write(b"x")
+    files.seal_dirs(tree)
+    assert {mode(path) for path in (tree, tree / "a", tree / "a/b")} == {0o555}
+    files.remove_tree(tree)
+    assert names(tmp_path) == []
+
+
+def test_removing_a_tree_follows_no_link(tmp_path: Path) -> None:
+    precious = tmp_path / "precious"
+    precious.mkdir()
+    (precious / "file").write_text("x")
+    precious.chmod(0o711)
+    tree = tmp_path / "tree"
+    (tree / "inside").mkdir(parents=True)
+    (tree / "inside/link").symlink_to(precious)
+    (tree / "gone").symlink_to("/nonsense")
+    files.remove_tree(tree)
+    assert names(precious) == ["file"]
+    assert mode(precious) == 0o711
+
+
+@pytest.mark.parametrize("remove", [files.remove, files.remove_tree, files.remove_if_empty])
+def test_what_is_gone_already_is_removed(tmp_path: Path, acts: list[str], remove: Callable[[Path], None]) -> None:
+    remove(tmp_path / "nothing")
+    assert acts == []
+
+
+def test_a_directory_with_something_in_it_stays(tmp_path: Path) -> None:
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full/file").write_text("")
+    files.remove_if_empty(tmp_path / "full")
+    assert names(tmp_path / "full") == ["file"]
+
+
+def test_a_link_to_nothing_is_removed(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to("nowhere")
+    files.remove(tmp_path / "link")
+    assert names(tmp_path) == []
+
+
+def test_making_a_directory_again_changes_nothing(tmp_path: Path, acts: list[str]) -> None:
+    files.make_dir(tmp_path / "a", 0o700)
+    files.make_dir(tmp_path / "a", 0o755)
+    assert (mode(tmp_path / "a"), acts) == (0o700, ["make directory a"])
+
+
+def test_the_note_of_a_holder_replaces_a_longer_one(tmp_path: Path) -> None:
+    lock = files.open_lock(tmp_path / "lock")
+    files.note_holder(lock, "x" * 100)
+    files.note_holder(lock, "short")
+    os.close(lock)
+    assert (tmp_path / "lock").read_text() == "short"

@@ -1,0 +1,147 @@
+"""The history of an app: what a crash or a stranger left in it never hides what can be read."""
+
+import datetime
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from teal_host.journal import Journal, Unfinished
+
+BEGIN = {"act": "begin", "id": "a", "release": "0001-aaaaaaaaaaaa", "left": None}
+START = {"act": "start", "id": "a", "release": "0001-aaaaaaaaaaaa", "color": "blue"}
+TURN = {"act": "switching", "id": "a", "to": "blue"}
+TURNED = {"act": "switched", "id": "a", "to": "blue", "at": "2026-02-03T04:05:06.789+00:00"}
+END = {"act": "end", "id": "a", "outcome": "live"}
+GARBAGE = [
+    b"",
+    b"\0" * 4096,
+    b"{",
+    b'{"act": "beg',
+    b"[1, 2]",
+    b'"begin"',
+    b"null",
+    b"\xff\xfe",
+    b"[" * 100_000,
+    b"NaN",
+]
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Journal:
+    return Journal(tmp_path / "journal")
+
+
+def hold(journal: Journal, *lines: dict[str, Any] | bytes) -> None:
+    texts = [line if isinstance(line, bytes) else json.dumps(line).encode() for line in lines]
+    journal.path.write_bytes(b"".join(text + b"\n" for text in texts))
+
+
+def test_what_is_written_is_read_in_its_order(journal: Journal) -> None:
+    journal.write("begin", "x" * 32, what="deploy", release="é\n\u2028", left=None)
+    journal.write("end", "x" * 32, outcome="live")
+    first, second = journal.lines()
+    assert first == {
+        "at": first["at"],
+        "act": "begin",
+        "id": "x" * 32,
+        "what": "deploy",
+        "release": "é\n\u2028",
+        "left": None,
+    }
+    assert second["act"] == "end"
+    assert first["at"] <= second["at"]
+
+
+def test_a_time_is_in_utc(journal: Journal) -> None:
+    journal.write("switched", "a")
+    at = journal.last_switch()
+    assert at is not None
+    assert at.utcoffset() == datetime.timedelta(0)
+    assert abs((datetime.datetime.now(datetime.UTC) - at).total_seconds()) < 60
+
+
+def test_a_journal_that_is_not_there_is_an_empty_one(journal: Journal) -> None:
+    assert (journal.lines(), journal.unfinished(), journal.last_switch()) == ([], None, None)
+
+
+@pytest.mark.parametrize(
+    ("lines", "left"),
+    [
+        ([], None),
+        ([BEGIN, END], None),
+        ([BEGIN, START, TURN, TURNED, END], None),
+        ([END], None),
+        ([START], None),
+        ([BEGIN], Unfinished("a", "0001-aaaaaaaaaaaa", None, False)),
+        ([BEGIN, START], Unfinished("a", "0001-aaaaaaaaaaaa", "blue", True)),
+        ([BEGIN, START, TURN, TURNED], Unfinished("a", "0001-aaaaaaaaaaaa", "blue", True)),
+        ([BEGIN, START, END, {**BEGIN, "id": "b"}], Unfinished("b", "0001-aaaaaaaaaaaa", None, False)),
+        ([BEGIN, START, {**BEGIN, "id": "b"}], Unfinished("b", "0001-aaaaaaaaaaaa", None, False)),
+        ([BEGIN, START, {**BEGIN, "id": "b"}, END], None),
+        ([BEGIN, {"act": "later", "id": "a", "new": [1]}, START], Unfinished("a", "0001-aaaaaaaaaaaa", "blue", True)),
+        ([{**BEGIN, "format": 9, "more": {"x": 1}}], Unfinished("a", "0001-aaaaaaaaaaaa", None, False)),
+        ([{"act": "begin"}], Unfinished("None", None, None, False)),
+    ],
+)
+def test_a_story_without_its_end_is_unfinished(journal: Journal, lines: list[Any], left: Unfinished | None) -> None:
+    hold(journal, *lines)
+    assert journal.unfinished() == left
+
+
+@pytest.mark.parametrize("garbage", GARBAGE, ids=lambda garbage: repr(garbage[:12]))
+def test_garbage_hides_nothing_around_it(journal: Journal, garbage: bytes) -> None:
+    hold(journal, garbage, BEGIN, garbage, START, garbage)
+    assert journal.lines() == [BEGIN, START]
+    assert journal.unfinished() == Unfinished("a", "0001-aaaaaaaaaaaa", "blue", True)
+
+
+@given(st.lists(st.sampled_from([BEGIN, START, TURN, TURNED, END]), max_size=5), st.binary(max_size=60))
+@example([BEGIN, END], b"\r\x85\x1c")
+def test_any_bytes_at_the_end_hide_nothing_before_them(tmp_path: Path, lines: list[Any], tail: bytes) -> None:
+    journal = Journal(tmp_path / "journal")
+    hold(journal, *lines, b"\x01" + tail.replace(b"\n", b""))
+    assert journal.lines() == lines
+
+
+@pytest.mark.parametrize("cut", range(len(json.dumps(START).encode())))
+def test_a_last_line_cut_anywhere_is_left_out_and_the_next_one_is_whole(journal: Journal, cut: int) -> None:
+    hold(journal, BEGIN)
+    with journal.path.open("ab") as file:
+        file.write(json.dumps(START).encode()[:cut])
+    assert journal.lines() == [BEGIN]
+    journal.write("end", "a", outcome="recovered")
+    begin, end = journal.lines()
+    assert (begin, end["act"]) == (BEGIN, "end")
+    assert journal.unfinished() is None
+
+
+def test_a_whole_last_line_without_its_break_counts(journal: Journal) -> None:
+    journal.path.write_bytes(json.dumps(BEGIN).encode())
+    journal.write("end", "a")
+    assert [line["act"] for line in journal.lines()] == ["begin", "end"]
+
+
+@pytest.mark.parametrize(
+    ("lines", "at"),
+    [
+        ([TURNED], "2026-02-03T04:05:06.789+00:00"),
+        ([TURNED, END, {**TURNED, "at": "2026-02-04T00:00:00.000+00:00"}, BEGIN], "2026-02-04T00:00:00.000+00:00"),
+        ([TURNED, {**TURNED, "at": "yesterday"}], "2026-02-03T04:05:06.789+00:00"),
+        ([TURNED, {**TURNED, "at": 5}, {"act": "switched"}], "2026-02-03T04:05:06.789+00:00"),
+        ([BEGIN, START, END], None),
+    ],
+)
+def test_the_last_switch_is_the_last_that_can_be_read(journal: Journal, lines: list[Any], at: str | None) -> None:
+    hold(journal, *lines)
+    assert journal.last_switch() == (datetime.datetime.fromisoformat(at) if at else None)
+
+
+def test_a_link_in_its_place_is_not_followed(journal: Journal, tmp_path: Path) -> None:
+    journal.path.symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(OSError, match=r"symbolic links|Too many"):
+        journal.write("begin", "a")
+    assert not (tmp_path / "elsewhere").exists()

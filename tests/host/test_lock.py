@@ -1,0 +1,193 @@
+"""One command at a time, and a lock that is never stale: it dies with its holder, however that ends."""
+
+import json
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from teal_host import files, lock, run
+from teal_host.errors import Locked
+from teal_host.run import Program
+from teal_host.wire.messages import Origin
+from world import REPO
+
+ME = Origin("mé", "here")
+HOLD = """
+import sys, time, pathlib
+sys.path.insert(0, sys.argv[1])
+from teal_host import lock
+from teal_host.wire.messages import Origin
+with lock.held(pathlib.Path(sys.argv[2]), "deploy", Origin("anna", "laptop"), 0):
+    print("held", flush=True)
+    time.sleep(600)
+"""
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "shop/lock"
+
+
+@contextmanager
+def holder(path: Path) -> Iterator["subprocess.Popen[bytes]"]:
+    """Another process that holds the lock."""
+    argv = [sys.executable, "-I", "-S", "-c", HOLD, str(REPO / "src"), str(path)]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        try:
+            assert process.stdout.readline() == b"held\n"
+            yield process
+        finally:
+            process.kill()
+
+
+def refused(path: Path, wait_s: float = 0) -> Locked:
+    with pytest.raises(Locked) as found, lock.held(path, "rollback", ME, wait_s):
+        pass
+    return found.value
+
+
+def test_the_second_comer_is_told_who_what_and_since_when(path: Path) -> None:
+    with holder(path) as process:
+        told = refused(path).message
+        since = json.loads(path.read_text())["since"]
+        assert told == f"anna@laptop is at work here since {since}: deploy (process {process.pid})"
+        assert refused(path).hint
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGSEGV])
+def test_a_lock_dies_with_its_holder(path: Path, number: signal.Signals) -> None:
+    with holder(path) as process:
+        process.send_signal(number)
+        process.wait(30)
+        with lock.held(path, "rollback", ME, 0):
+            assert json.loads(path.read_text())["who"] == "mé"
+
+
+def test_it_is_free_again_after_use_and_after_an_error(path: Path) -> None:
+    with pytest.raises(ZeroDivisionError), lock.held(path, "deploy", ME, 0):
+        raise ZeroDivisionError
+    for _ in range(2):
+        with lock.held(path, "deploy", ME, 0):
+            assert refused(path)
+
+
+def test_whoever_waits_gets_it_when_it_is_free(path: Path) -> None:
+    got = threading.Event()
+
+    def wait() -> None:
+        with lock.held(path, "second", ME, 60):
+            got.set()
+
+    with holder(path) as process:
+        waiting = threading.Thread(target=wait)
+        waiting.start()
+        assert not got.wait(0.3)
+        process.kill()
+        assert got.wait(30)
+        waiting.join()
+
+
+def test_whoever_waits_too_long_is_told_the_same(path: Path) -> None:
+    with holder(path):
+        began = time.monotonic()
+        assert "anna@laptop" in refused(path, wait_s=0.3).message
+        assert 0.3 <= time.monotonic() - began < 30
+
+
+def test_only_one_of_many_is_in_at_a_time(path: Path) -> None:
+    inside: list[int] = []
+    most: list[int] = []
+
+    def work(number: int) -> None:
+        for _ in range(5):
+            with lock.held(path, f"work {number}", ME, 60):
+                inside.append(number)
+                most.append(len(inside))
+                inside.remove(number)
+
+    workers = [threading.Thread(target=work, args=(number,)) for number in range(4)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert most == [1] * 20
+
+
+def test_a_program_that_was_started_under_the_lock_does_not_hold_it(path: Path, tmp_path: Path) -> None:
+    with lock.held(path, "deploy", ME, 0):
+        program = run.spawn(
+            Program([sys.executable, "-c", "import time; time.sleep(600)"], {}, tmp_path, tmp_path / "log")
+        )
+    try:
+        with lock.held(path, "deploy", ME, 0):
+            assert program.poll() is None
+    finally:
+        program.kill()
+        program.wait()
+
+
+def test_a_lock_file_that_was_removed_under_its_holder_is_another_lock(path: Path) -> None:
+    """As a destroy does; the next comer must not stand on the removed one."""
+    with lock.held(path, "destroy", ME, 0):
+        path.unlink()
+        with lock.held(path, "deploy", ME, 0):
+            assert refused(path)
+
+
+def test_a_waiting_one_survives_that_the_whole_directory_is_removed(path: Path) -> None:
+    got = threading.Event()
+
+    def wait() -> None:
+        with lock.held(path, "deploy", ME, 60):
+            got.set()
+
+    waiting = threading.Thread(target=wait)
+    with lock.held(path, "destroy", ME, 0):
+        waiting.start()
+        assert not got.wait(0.3)
+        files.remove_tree(path.parent)
+    assert got.wait(30)
+    waiting.join()
+    assert path.exists()
+
+
+@pytest.mark.parametrize("note", ["", "garbage", "[]", "{}", '{"who": 1}', "\x00" * 50, '"text"'])
+def test_a_note_that_cannot_be_read_does_not_hide_that_it_is_held(path: Path, note: str) -> None:
+    with lock.held(path, "deploy", ME, 0):
+        path.write_text(note)
+        assert refused(path).message == "another command is at work here"
+
+
+def test_the_note_of_an_earlier_holder_is_no_lock(path: Path) -> None:
+    path.parent.mkdir()
+    path.write_text('{"who": "ghost", "machine": "m", "what": "deploy", "since": "ever", "pid": 1}')
+    with lock.held(path, "deploy", ME, 0):
+        assert "ghost" not in path.read_text()
+
+
+def test_a_link_in_its_place_is_not_followed(path: Path, tmp_path: Path) -> None:
+    path.parent.mkdir()
+    path.symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(OSError), lock.held(path, "deploy", ME, 0):
+        pass
+    assert not (tmp_path / "elsewhere").exists()
+
+
+def test_no_descriptor_is_lost(path: Path) -> None:
+    def descriptors() -> int:
+        return len(list(Path("/proc/self/fd").iterdir()))
+
+    with holder(path):
+        refused(path)
+        before = descriptors()
+        for _ in range(5):
+            refused(path)
+        assert descriptors() == before

@@ -1,0 +1,180 @@
+"""What nginx is told: read back by a reader of its syntax, and by nginx itself."""
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from host import values
+from host.nginx_syntax import Directive, parse
+from teal.transports.local import find_nginx
+from teal_host.errors import BadRequest
+from teal_host.proxies import nginx_text
+from teal_host.proxies.base import Route
+from teal_host.proxies.nginx_text import Main
+from teal_host.wire import grammar
+from teal_host.wire.app import Ports, Site
+from world import free_ports
+
+TOKEN = "0123456789abcdef" * 2
+LIVE = Path("/var/lib/teal/shop/live")
+LISTEN = "127.0.0.1:8080"
+HOSTILE = ["a;b", "a}", "a{", "a\nb", "$host", "${host}", '"a"', "'a'", "*", "*.a.b", "_", "~.*", "bücher.example", "-"]
+HOSTILE += [
+    "a" * 300,
+    "a b",
+    "a#b",
+    "a\\",
+    "",
+    "a;} server { listen 81",
+    "a;",
+    "a\r",
+    "a\0",
+    "a\u2028",
+    ".a",
+    "a.",
+    "\ud800",
+]
+DOMAINS = st.one_of(values.DOMAINS, st.sampled_from(HOSTILE), st.text(st.characters(), max_size=20))
+REFUSED = "$\";{}*?[]\\'`\n\r\t\0\x1b\u2028\u202e\ud800"
+PLAIN = st.text(st.characters(categories=["L", "N", "Zs"], include_characters=" -_.~#=+,@!()|&<>%^:"), min_size=1)
+FOLDERS = st.lists(PLAIN.filter(lambda part: part.isprintable() and part not in (".", "..")), min_size=1, max_size=4)
+ODD_FOLDERS = ["a b", "ä € 名", "#", "a#b", "(x)", "a=b", "~", "100%", "-c", "a, b", ".", "a  b ", "x" * 200]
+NGINX = find_nginx()
+
+
+def route(site: Site, live: Path = LIVE, app: str = "shop", ports: Ports | None = None) -> Route:
+    return Route(app, site, ports or Ports(8081, 8082), live, TOKEN)
+
+
+def read(shown: Route) -> Directive:
+    return parse(nginx_text.site_text(shown, LISTEN))
+
+
+@given(st.lists(values.DOMAINS, max_size=4, unique=True) | DOMAINS.map(lambda name: [name]))
+@example([])
+def test_a_domain_is_refused_or_is_one_word_of_one_server(domains: list[str]) -> None:
+    if any(grammar.domain(name) for name in domains):
+        return
+    told = read(route(Site(tuple(domains))))
+    assert [server.words for server in told.all("server") if server.block] == [("server",)]
+    assert told.one("server_name") == (tuple(domains) or ("_",))
+    assert told.one("listen") == ((LISTEN,) if domains else (LISTEN, "default_server"))
+    assert told.one("if") == ("(-f", f"{LIVE}/green", ")")
+    assert [place.words[1:] for place in told.all("location")] == [("/",), ("=", f"/.teal-{TOKEN}")]
+
+
+@pytest.mark.parametrize("domain", HOSTILE)
+def test_a_hostile_domain_is_refused(domain: str) -> None:
+    assert grammar.domain(domain) is not None
+
+
+@given(values.APPS, values.PAIRS, values.SITES)
+def test_an_app_has_its_own_names_and_ports(app: str, ports: Ports, site: Site) -> None:
+    told = read(route(site, app=app, ports=ports))
+    upstreams = {group.words[1]: [one.words[1] for one in group.all("server")] for group in told.all("upstream")}
+    assert upstreams == {
+        f"teal_{app}_blue": [f"127.0.0.1:{ports.blue}"],
+        f"teal_{app}_green": [f"127.0.0.1:{ports.green}"],
+    }
+    assert told.one("proxy_pass") == (f"http://teal_{app}_$teal_color",)
+    assert [color.words[1:] for color in told.all("set")] == [("$teal_color", "blue"), ("$teal_color", "green")]
+    assert all(f"teal_{app.replace('-', '_')}_" in one.words[2] for one in told.all("map"))
+
+
+@given(values.SITES, values.SITES)
+def test_the_generation_tells_two_routes_apart(one: Site, other: Site) -> None:
+    same = nginx_text.generation(route(one), LISTEN) == nginx_text.generation(route(other), LISTEN)
+    assert same == (nginx_text.site_text(route(one), LISTEN) == nginx_text.site_text(route(other), LISTEN))
+    assert read(route(one)).one("return") == ("200", nginx_text.generation(route(one), LISTEN))
+
+
+@given(FOLDERS.map(lambda parts: Path("/", *parts)))
+def test_the_marker_is_one_word_whatever_the_directory_is_called(live: Path) -> None:
+    told = read(route(Site(), live))
+    assert [question.words for question in told.all("if")] == [("if", "(-f", f"{live}/green", ")")]
+
+
+@given(st.text(st.characters(), min_size=1, max_size=20).map(lambda name: Path("/", name)))
+def test_a_directory_is_refused_or_told_as_it_is(live: Path) -> None:
+    try:
+        told = read(route(Site(), live))
+    except BadRequest:
+        assert any(char in REFUSED or not char.isprintable() for char in str(live))
+        return
+    assert told.one("if") == ("(-f", f"{live}/green", ")")
+
+
+@pytest.mark.parametrize("char", REFUSED)
+def test_a_directory_that_nginx_cannot_be_told_is_refused(char: str) -> None:
+    for text in (f"/a{char}b/live", f"/{char}", f"/a/{char}x"):
+        with pytest.raises(BadRequest, match="cannot be written in an nginx file"):
+            nginx_text.quoted(Path(text))
+        with pytest.raises(BadRequest):
+            nginx_text.site_text(route(Site(), Path(text)), LISTEN)
+        with pytest.raises(BadRequest):
+            nginx_text.main_text(Main(Path(text), False, True), [])
+
+
+@given(st.lists(st.integers(1, 65535).map(lambda port: f"127.0.0.1:{port}"), max_size=3, unique=True), st.booleans())
+def test_the_main_file_answers_nothing_to_unknown_names(listens: list[str], as_root: bool) -> None:
+    told = parse(nginx_text.main_text(Main(Path("/x y"), as_root, False), listens))
+    assert [server.one("listen") for server in told.all("server")] == [(listen, "default_server") for listen in listens]
+    assert all(server.one("return") == ("444",) for server in told.all("server"))
+    assert [user.words for user in told.all("user")] == ([("user", "root")] if as_root else [])
+    assert told.one("pid") == ("/x y/nginx.pid",)
+    assert told.one("include") == ("sites/teal-*.conf",)
+
+
+def accepted(home: Path, routes: list[Route], listen: str) -> None:
+    """nginx itself reads the rendered files."""
+    sites = home / "sites"
+    sites.mkdir(parents=True, exist_ok=True)
+    (home / "temp").mkdir(exist_ok=True)
+    for one in routes:
+        (sites / f"teal-{one.app}.conf").write_text(nginx_text.site_text(one, listen))
+    named = all(one.site.domains for one in routes)
+    main = Main(home, os.geteuid() == 0, False)
+    (home / "nginx.conf").write_text(nginx_text.main_text(main, [listen] if named else []))
+    argv = [str(NGINX), "-t", "-p", f"{home}/", "-c", str(home / "nginx.conf"), "-e", str(home / "error.log")]
+    done = subprocess.run(argv, capture_output=True, timeout=30, check=False)
+    assert done.returncode == 0, done.stderr.decode(errors="replace")
+    assert b"[warn]" not in done.stderr
+
+
+@pytest.mark.skipif(NGINX is None, reason="there is no nginx on this machine")
+class TestNginxItself:
+    """It accepts what the reader above accepts."""
+
+    @given(st.data())
+    @settings(max_examples=25)
+    def test_it_accepts_every_site(self, tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
+        home = tmp_path_factory.mktemp("nginx") / data.draw(st.sampled_from(ODD_FOLDERS))
+        apps = data.draw(st.lists(values.APPS, min_size=1, max_size=3, unique=True))
+        domains = data.draw(st.lists(values.DOMAINS, min_size=len(apps), max_size=8, unique=True))
+        sites = [Site(tuple(domains[index :: len(apps)])) for index in range(len(apps))]
+        routes = [route(site, home / "live", app) for app, site in zip(apps, sites, strict=True)]
+        accepted(home, routes, f"127.0.0.1:{free_ports(1)[0]}")
+
+    @pytest.mark.parametrize("folder", ODD_FOLDERS)
+    def test_it_accepts_any_directory_that_is_not_refused(self, folder: str, tmp_path: Path) -> None:
+        home = tmp_path / folder
+        accepted(home, [route(Site(), home / "live")], f"127.0.0.1:{free_ports(1)[0]}")
+
+    @pytest.mark.parametrize(
+        "domains",
+        [
+            ("a" * 63,),
+            (".".join(["a" * 62] * 4),),
+            tuple(f"{'a' * 60}.{number}.{'b' * 60}.example" for number in range(200)),
+            tuple(f"{number}.example" for number in range(2000)),
+            ("_._", "xn--bcher-kva.example", "a_b.example"),
+        ],
+        ids=["a long label", "a long name", "200 long names", "2000 names", "odd names"],
+    )
+    def test_it_accepts_long_and_many_names(self, domains: tuple[str, ...], tmp_path: Path) -> None:
+        assert not any(grammar.domain(name) for name in domains)
+        accepted(tmp_path, [route(Site(domains), app="a" * 31)], f"127.0.0.1:{free_ports(1)[0]}")

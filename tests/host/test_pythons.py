@@ -1,0 +1,131 @@
+"""The server side on every Python that a server may have, and the word to one that is too old."""
+
+import functools
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from host import pipe
+from teal import deploy, look
+from teal.config.read import load
+from teal.deploy import Wish
+from teal.ended import Account
+from teal.errors import CannotReach
+from teal.session import Session
+from teal.transports import Transport
+from teal.transports.local import local
+from teal.ui.plain import Quiet
+from world import App
+
+GOOD = [(3, minor) for minor in range(9, 15)]
+TOO_OLD = [(3, 6), (3, 7), (3, 8)]
+
+
+@functools.cache
+def python(major: int, minor: int) -> str | None:
+    """One that really runs: a shim of a version manager may be there and refuse."""
+    name = f"python{major}.{minor}"
+    home = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
+    places = [shutil.which(name), *map(str, sorted(home.glob(f"versions/{major}.{minor}.*/bin/{name}")))]
+    return next((place for place in places if place and _runs(place)), None)
+
+
+def _runs(place: str) -> bool:
+    try:
+        return (
+            subprocess.run([place, "-I", "-S", "-c", ""], capture_output=True, timeout=30, check=False).returncode == 0
+        )
+    except OSError:
+        return False
+
+
+@pytest.fixture(params=GOOD, ids=lambda version: "{}.{}".format(*version))
+def good(request: pytest.FixtureRequest) -> str:
+    return _found(request.param)
+
+
+@pytest.fixture(params=TOO_OLD, ids=lambda version: "{}.{}".format(*version))
+def too_old(request: pytest.FixtureRequest) -> str:
+    return _found(request.param)
+
+
+@pytest.fixture
+def oldest() -> str:
+    return _found((3, 9))
+
+
+def _found(version: tuple[int, int]) -> str:
+    found = python(*version)
+    if found is None:
+        pytest.skip("there is no Python {}.{} here that runs".format(*version))
+    return found
+
+
+def test_it_greets_and_answers(good: str, tmp_path: Path) -> None:
+    heard = pipe.say(tmp_path / "state", pipe.frame({"type": "status", "app": "shop"}), (good, "-I", "-S"))
+    assert (heard.code, heard.err) == (0, "")
+    assert f"python{'.'.join(heard.greeting['python'].split('.')[:2])}" == Path(good).name
+    assert (heard.answer["type"], heard.answer["app"], heard.answer["live"]) == ("statusreport", "shop", None)
+
+
+def test_it_reads_everything_that_a_request_can_hold(good: str, tmp_path: Path) -> None:
+    """Texts, numbers, lists, tables and what may be left out: the types are read in another way before 3.10."""
+    run = {"command": ["./program"], "ports": {"blue": 28081, "green": 28082}, "env": {"A": "é"}, "data": True}
+    health = {"path": "/x", "status": 204, "json": {"a": [1, None]}, "deadline_s": 1, "successes": 2}
+    whole = pipe.spec(
+        28080, run=run, health=health, verify={"path": "/"}, keep={"releases": 3, "previous_running": False}
+    )
+    asked = pipe.deploy(spec=whole, origin={"who": "me", "dirty": True}, wait_s=0.5, dry_run=True)
+    heard = pipe.say(tmp_path / "state", pipe.frame(asked), (good, "-I", "-S"))
+    assert (heard.answer["type"], heard.answer["outcome"]) == ("result", "planned")
+
+
+def test_it_names_mistakes_as_all_others_do(good: str, tmp_path: Path) -> None:
+    asked = pipe.frame({"type": "logs", "app": "A", "color": "red", "lines": 1.5, "folow": True})
+    heard = pipe.say(tmp_path / "state", asked, (good, "-I", "-S"))
+    assert heard.answer["evidence"] == [
+        'folow: unknown key; did you mean "follow"?',
+        "app: 'A' must be a lower-case letter, then up to 30 of a-z, 0-9 and -",
+        'color: must be one of "blue", "green", not \'red\'',
+        "lines: must be a whole number, not 1.5",
+    ]
+
+
+@pytest.fixture
+def on_the_oldest(oldest: str, app: App, monkeypatch: pytest.MonkeyPatch) -> App:
+    """An app whose server side runs on the oldest Python."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(app.world.home / "state"))
+    there = local()
+    older = Transport(there.name, (oldest, "-I", "-S"), there.arguments, there.own_session)
+    monkeypatch.setattr(deploy, "choose", lambda target: older)
+    monkeypatch.setattr(look, "choose", lambda target: older)
+    return app
+
+
+def test_the_whole_story_on_the_oldest(on_the_oldest: App) -> None:
+    app = on_the_oldest
+    file = load(app.directory)
+    first = deploy.deploy(file, Wish(), Quiet(), Account())
+    app.program(version="v2")
+    second = deploy.deploy(file, Wish(), Quiet(), Account())
+    assert (first.outcome, second.outcome, second.previous) == ("live", "live", first.release)
+    assert app.get()["version"] == "v2"
+    back = deploy.rollback(file, None, 0, Quiet(), Account())
+    assert (back.release, back.color) == (first.release, "blue")
+    assert app.get()["version"] == "v1"
+    assert look.status(file).colors["green"].state == "running"
+    assert [row.outcome for row in look.releases(file).releases] == ["good", "good"]
+    deploy.destroy(file, 0, Quiet())
+    assert not app.world.root.exists()
+
+
+def test_one_that_is_too_old_is_told_so(too_old: str, tmp_path: Path) -> None:
+    there = Transport("the shop", (too_old, "-I", "-S"), ("--root", str(tmp_path / "state")), own_session=True)
+    with pytest.raises(CannotReach, match="the server side did not start on the shop") as refused:
+        Session(there)
+    (version,) = [name for name in ("3.6", "3.7", "3.8") if name in Path(too_old).name]
+    assert refused.value.evidence == (f"its Python is {version}; Teal needs 3.9 or newer there",)
+    assert not (tmp_path / "state").exists()

@@ -1,0 +1,229 @@
+"""What is known of releases: which one `rollback` goes to, and which may go."""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from teal_host import record
+from teal_host.paths import AppPaths
+from teal_host.prune import Plan, plan
+from teal_host.record import Outcome, Record
+from teal_host.wire.app import AppSpec, Health, Keep, Run, Site, Verify
+from teal_host.wire.messages import Origin
+from teal_host.wire.typed import encode
+
+SPEC = AppSpec("shop", Site(), Run(("./program",)), Health(json={"a": ["{color}", 1.5, None]}), Verify(), Keep())
+WORDS: dict[str, Outcome] = {"g": "good", "r": "refused", "t": "turned_back", "p": "pending"}
+
+
+def name(seq: int) -> str:
+    return f"{seq:04d}-{seq:012x}"
+
+
+def entry(seq: int, outcome: Outcome = "good") -> Record:
+    origin = Origin("mé", "here", "abc", True, "0.1")
+    return Record(name(seq), seq, "a" * 64, 10, "2026-01-01T00:00:00+00:00", origin, "abc", SPEC, outcome)
+
+
+def history(outcomes: str) -> list[Record]:
+    """One record a letter, numbered from 1."""
+    return [entry(seq, WORDS[letter]) for seq, letter in enumerate(outcomes, 1)]
+
+
+def names(*seqs: int) -> set[str]:
+    return {name(seq) for seq in seqs}
+
+
+@pytest.fixture
+def paths(tmp_path: Path) -> AppPaths:
+    return AppPaths(tmp_path, "shop")
+
+
+def store(paths: AppPaths, *seqs: int) -> None:
+    for seq in seqs:
+        paths.release(name(seq)).mkdir(parents=True)
+
+
+@pytest.mark.parametrize("outcome", WORDS.values())
+def test_what_is_saved_is_loaded(paths: AppPaths, outcome: Outcome) -> None:
+    record.save(paths, entry(7, outcome))
+    assert record.load(paths) == [entry(7, outcome)]
+    assert oct((paths.records / f"{name(7)}.json").stat().st_mode & 0o777) == "0o600"
+
+
+def test_records_come_by_sequence_and_not_by_name(paths: AppPaths) -> None:
+    for seq in (10_000, 9_999, 2):
+        record.save(paths, entry(seq))
+    assert [one.seq for one in record.load(paths)] == [2, 9_999, 10_000]
+
+
+def test_a_mark_changes_the_outcome_and_nothing_else(paths: AppPaths) -> None:
+    record.save(paths, entry(1, "pending"))
+    assert record.mark(paths, entry(1, "pending"), "turned_back") == entry(1, "turned_back")
+    assert record.load(paths) == [entry(1, "turned_back")]
+
+
+DAMAGED: dict[str, Callable[[str], str]] = {
+    "cut": lambda text: text[: len(text) // 2],
+    "empty": lambda text: "",
+    "garbage": lambda text: "\x00" * 100,
+    "not UTF-8": lambda text: "\udcff",
+    "a list": lambda text: "[]",
+    "nothing in it": lambda text: "{}",
+    "a newer format": lambda text: text.replace('"format": 1', '"format": 2'),
+    "an older format": lambda text: text.replace('"format": 1', '"format": 0'),
+    "a key of a newer Teal": lambda text: text.replace('"format": 1', '"format": 1, "later": 1'),
+    "another outcome": lambda text: text.replace('"good"', '"splendid"'),
+    "an app that is none": lambda text: text.replace('"shop"', '"../x"'),
+    "a release that is none": lambda text: text.replace(f'"release": "{name(2)}"', '"release": "../../etc"'),
+}
+
+
+@pytest.mark.parametrize("how", DAMAGED)
+def test_a_damaged_record_is_left_out_and_the_others_stay(paths: AppPaths, how: str) -> None:
+    for seq in (1, 2, 3):
+        record.save(paths, entry(seq))
+    path = paths.records / f"{name(2)}.json"
+    changed = DAMAGED[how](path.read_text())
+    assert changed != path.read_text()
+    path.write_bytes(changed.encode(errors="surrogateescape"))
+    assert record.load(paths) == [entry(1), entry(3)]
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "stored", "live", "goes_to"),
+    [
+        ("gg", (1, 2), 2, 1),
+        ("ggg", (1, 2, 3), 3, 2),
+        ("ggg", (1, 2, 3), 2, 1),
+        ("ggg", (1, 2, 3), 1, None),
+        ("grg", (1, 2, 3), 3, 1),
+        ("gtg", (1, 2, 3), 3, 1),
+        ("gpg", (1, 2, 3), 3, 1),
+        ("ggrt", (1, 2, 3, 4), 2, 1),
+        ("ggg", (1, 3), 3, 1),
+        ("ggg", (3,), 3, None),
+        ("rg", (1, 2), 2, None),
+        ("g", (1,), 1, None),
+        ("gg", (1, 2), None, None),
+        ("gg", (1, 2), 9, None),
+        ("", (), None, None),
+    ],
+)
+def test_rollback_goes_to_the_last_good_one_before_by_sequence(
+    paths: AppPaths, outcomes: str, stored: tuple[int, ...], live: int | None, goes_to: int | None
+) -> None:
+    store(paths, *stored)
+    found = record.good_before(history(outcomes), name(live) if live else None, paths)
+    assert (found.seq if found else None) == goes_to
+
+
+def test_what_is_newer_by_the_clock_is_not_newer(paths: AppPaths) -> None:
+    """The clock of a server may have been set back."""
+    store(paths, 1, 2, 3)
+    records = [replace(one, at=f"20{30 - one.seq}-01-01T00:00:00+00:00") for one in history("ggg")]
+    found = record.good_before(records, name(3), paths)
+    assert found is not None
+    assert found.seq == 2
+
+
+@pytest.mark.parametrize(
+    ("recorded", "stored", "following"),
+    [
+        ((), (), 1),
+        ((1, 2), (1, 2), 3),
+        ((1,), (5,), 6),
+        ((7,), (1,), 8),
+        ((), (9_999,), 10_000),
+        ((10_000,), (2,), 10_001),
+    ],
+)
+def test_a_sequence_is_never_used_again(
+    paths: AppPaths, recorded: tuple[int, ...], stored: tuple[int, ...], following: int
+) -> None:
+    store(paths, *stored)
+    assert record.next_seq(paths, [entry(seq) for seq in recorded]) == following
+
+
+def test_a_record_that_cannot_be_read_keeps_its_sequence(paths: AppPaths) -> None:
+    record.save(paths, entry(7))
+    (paths.records / f"{name(7)}.json").write_text("{")
+    assert record.next_seq(paths, record.load(paths)) == 8
+
+
+def test_an_upload_that_did_not_end_takes_no_sequence(paths: AppPaths) -> None:
+    store(paths, 1)
+    (paths.releases / f".partial-{name(5)}").mkdir()
+    (paths.releases / "7old-copy by hand").mkdir()
+    assert record.next_seq(paths, []) == 2
+
+
+@given(
+    st.dictionaries(st.text(max_size=5), st.text(max_size=5)), st.dictionaries(st.text(max_size=5), st.text(max_size=5))
+)
+def test_an_environment_has_its_own_name_whatever_its_order(one: dict[str, str], other: dict[str, str]) -> None:
+    assert record.env_version(one) == record.env_version(dict(reversed(one.items())))
+    assert (record.env_version(one) == record.env_version(other)) == (one == other)
+
+
+def test_the_values_of_an_environment_cannot_be_read_from_its_name() -> None:
+    assert "hunter2" not in record.env_version({"PASSWORD": "hunter2"})
+    assert len(record.env_version({"A": "x" * 9000})) == 8
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "stored", "keep", "in_use", "gone"),
+    [
+        ("", (), 5, (), ()),
+        ("ggg", (1, 2, 3), 5, (2, 3), ()),
+        ("ggg", (1, 2, 3), 2, (2, 3), (1,)),
+        ("ggggg", (1, 2, 3, 4, 5), 2, (4, 5), (1, 2, 3)),
+        ("ggggg", (1, 2, 3, 4, 5), 2, (1, 5), (2, 3)),
+        ("gggrrr", (1, 2, 3, 4, 5, 6), 3, (2, 3), (4, 5, 6)),
+        ("gggttt", (1, 2, 3, 4, 5, 6), 2, (2, 3), (1, 4, 5, 6)),
+        ("gggr", (1, 2, 3, 4), 3, (3, 4), ()),
+        ("gggp", (1, 2, 3, 4), 3, (3,), (4,)),
+        ("gg", (1, 2, 3), 2, (2,), (3,)),
+        ("ggg", (1, 3), 2, (3,), ()),
+        ("gggg", (2, 3, 4), 2, (4,), (2,)),
+    ],
+)
+def test_so_many_good_ones_are_kept_and_what_a_color_holds(
+    outcomes: str, stored: tuple[int, ...], keep: int, in_use: tuple[int, ...], gone: tuple[int, ...]
+) -> None:
+    assert plan(history(outcomes), names(*stored), keep, names(*in_use)) == Plan(tuple(sorted(names(*gone))), ())
+
+
+@given(
+    st.text("grtp", max_size=12),
+    st.sets(st.integers(1, 12)),
+    st.integers(2, 5),
+    st.sets(st.integers(1, 12), max_size=2),
+)
+def test_nothing_that_runs_and_no_good_one_within_keep_is_ever_pruned(
+    outcomes: str, stored: set[int], keep: int, in_use: set[int]
+) -> None:
+    records = history(outcomes)
+    gone = set(plan(records, names(*stored), keep, names(*in_use)).files)
+    assert not gone & names(*in_use)
+    assert gone <= names(*stored)
+    good = [one.release for one in records if one.outcome == "good" and one.release in names(*stored)]
+    assert not gone & set(good[-keep:])
+    assert len(names(*stored) - gone - names(*in_use)) <= keep
+
+
+def test_records_are_remembered_longer_than_files() -> None:
+    records = history("g" * 250)
+    chosen = plan(records, names(*range(1, 251)), 2, names(3, 250))
+    assert len(chosen.files) == 250 - 3
+    assert chosen.records == tuple(sorted(names(*range(1, 51)) - names(3)))
+
+
+def test_a_record_is_plain_json(paths: AppPaths) -> None:
+    record.save(paths, entry(1))
+    assert json.loads((paths.records / f"{name(1)}.json").read_text()) == json.loads(json.dumps(encode(entry(1))))

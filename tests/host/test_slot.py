@@ -1,0 +1,125 @@
+"""Which color is live is what the link says, and a link that says nonsense is not guessed at."""
+
+from pathlib import Path
+
+import pytest
+
+from teal_host import slot
+from teal_host.errors import NeedsHuman
+from teal_host.paths import AppPaths
+from teal_host.slot import Slots
+from teal_host.wire.messages import Color
+
+ONE, TWO = "0001-aaaaaaaaaaaa", "0002-bbbbbbbbbbbb"
+
+
+@pytest.fixture
+def paths(tmp_path: Path) -> AppPaths:
+    made = AppPaths(tmp_path, "shop")
+    made.home.mkdir(parents=True)
+    return made
+
+
+def lay(paths: AppPaths, live: str | None, blue: str | None, green: str | None) -> None:
+    for color, release in (("blue", blue), ("green", green)):
+        if release is not None:
+            slot.put(paths, "blue" if color == "blue" else "green", release)
+    if live is not None:
+        paths.live.symlink_to(live)
+
+
+@pytest.mark.parametrize(
+    ("live", "releases", "idle", "live_release"),
+    [
+        (None, {"blue": None, "green": None}, "blue", None),
+        (None, {"blue": ONE, "green": None}, "blue", None),
+        ("blue", {"blue": ONE, "green": None}, "green", ONE),
+        ("green", {"blue": ONE, "green": TWO}, "blue", TWO),
+        ("blue", {"blue": ONE, "green": TWO}, "green", ONE),
+        ("green", {"blue": ONE, "green": None}, "blue", None),
+    ],
+)
+def test_the_links_say_who_is_live(
+    paths: AppPaths, live: Color | None, releases: dict[Color, str | None], idle: Color, live_release: str | None
+) -> None:
+    lay(paths, live, releases["blue"], releases["green"])
+    found = slot.look(paths)
+    assert found == Slots(live, releases)
+    assert (found.idle, found.live_release) == (idle, live_release)
+
+
+def test_an_app_that_is_not_there_has_nothing(tmp_path: Path) -> None:
+    assert slot.look(AppPaths(tmp_path, "shop")) == Slots(None, {"blue": None, "green": None})
+
+
+@pytest.mark.parametrize("target", ["red", "blue/green", "..", "/", "/etc", "blue2", "BLUE", "releases/x", "."])
+def test_a_link_to_nonsense_needs_a_human_who_is_told_what_to_type(paths: AppPaths, target: str) -> None:
+    lay(paths, target if target != "blue/green" else "green/other", ONE, TWO)
+    with pytest.raises(NeedsHuman, match="which is no color") as refused:
+        slot.look(paths)
+    assert f"ln -sfn blue {paths.live}" in refused.value.hint
+
+
+@pytest.mark.parametrize("target", ["blue", "./blue", "{home}/blue"])
+def test_a_link_turned_by_hand_counts_however_it_is_written(paths: AppPaths, target: str) -> None:
+    lay(paths, target.format(home=paths.home), ONE, TWO)
+    assert slot.look(paths).live == "blue"
+
+
+@pytest.mark.parametrize("what", ["file", "directory"])
+def test_what_is_no_link_needs_a_human(paths: AppPaths, what: str) -> None:
+    if what == "file":
+        paths.live.write_text("blue")
+    else:
+        paths.live.mkdir()
+    with pytest.raises(NeedsHuman, match="is not a link"):
+        slot.look(paths)
+
+
+def test_a_link_in_circles_needs_a_human(paths: AppPaths) -> None:
+    paths.live.symlink_to("live")
+    with pytest.raises(NeedsHuman, match="no color"):
+        slot.look(paths)
+
+
+@pytest.mark.parametrize("target", ["../releases/nonsense", "../../../etc", "/", "0001-aaaa", "../releases/"])
+def test_a_color_that_holds_nonsense_holds_nothing(paths: AppPaths, target: str) -> None:
+    paths.color("blue").home.mkdir()
+    paths.color("blue").release.symlink_to(target)
+    assert slot.look(paths).releases["blue"] is None
+
+
+def test_a_color_whose_release_is_a_directory_holds_nothing(paths: AppPaths) -> None:
+    paths.color("green").release.mkdir(parents=True)
+    assert slot.look(paths).releases["green"] is None
+
+
+@pytest.mark.parametrize(
+    ("live", "blue", "green", "release", "color"),
+    [
+        ("blue", ONE, TWO, ONE, "blue"),
+        ("blue", ONE, TWO, TWO, "green"),
+        ("green", ONE, ONE, ONE, "green"),
+        ("blue", ONE, ONE, ONE, "blue"),
+        ("blue", ONE, None, TWO, None),
+        (None, ONE, None, ONE, "blue"),
+    ],
+)
+def test_a_release_is_found_on_its_color_and_on_the_live_one_first(
+    live: Color | None, blue: str | None, green: str | None, release: str, color: Color | None
+) -> None:
+    assert Slots(live, {"blue": blue, "green": green}).color_of(release) == color
+
+
+def test_each_color_has_the_marker_that_nginx_asks_for(paths: AppPaths) -> None:
+    lay(paths, "green", ONE, TWO)
+    assert (paths.live / "green").is_file()
+    assert not (paths.live / "blue").exists()
+    assert str(paths.color("green").release.readlink()) == f"../releases/{TWO}"
+
+
+def test_a_color_takes_the_next_release_in_one_turn(paths: AppPaths) -> None:
+    slot.put(paths, "blue", ONE)
+    slot.put(paths, "blue", TWO)
+    assert slot.look(paths).releases["blue"] == TWO
+    assert sorted(path.name for path in paths.color("blue").home.iterdir()) == ["blue", "release"]

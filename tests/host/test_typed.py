@@ -1,0 +1,171 @@
+"""Plain values become typed ones or Mistakes, all at once and each with its place: never another exception."""
+
+import json
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Literal
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from host import pipe, values
+from teal.config.model import Config
+from teal_host.agreement import Agreement
+from teal_host.record import Record
+from teal_host.wire import messages
+from teal_host.wire.app import AppSpec, Ports, Site
+from teal_host.wire.grammar import between
+from teal_host.wire.messages import Commit, Deploy, Failure, Origin
+from teal_host.wire.typed import Mistakes, decode, encode, near
+
+DEPLOY = {key: value for key, value in pipe.deploy().items() if key != "type"}
+FULL = {**pipe.spec(), "run": {"command": ["./program"], "ports": {"blue": 8081, "green": 8082}, "env": {"A": "b"}}}
+SERVER = {"target": "ssh://root@203.0.113.10:22", "domains": ["example.com"], "http_port": 80}
+TOML = {**FULL, "build": {"command": ["make"], "env": {"A": "b"}, "artifact": "x"}, "server": SERVER}
+CONFIG = {key: value for key, value in TOML.items() if key != "site"}
+AGREED = encode(Agreement("shop", Site(("a.test",)), Ports(8081, 8082), "0" * 32))
+WRITTEN = Record("0001-" + "a" * 12, 1, "a" * 64, 10, "2026-01-01", Origin(), "abc", decode(AppSpec, FULL))
+RECORD = encode(WRITTEN)
+SAMPLES: list[tuple[type[Any], Any]] = [
+    (Deploy, DEPLOY),
+    (AppSpec, FULL),
+    (Config, CONFIG),
+    (Agreement, AGREED),
+    (Record, RECORD),
+    (Failure, encode(Failure("config", "no", ("a", "b")))),
+    (messages.Rollback, {"app": "shop", "origin": {}, "id": pipe.ID, "release": "0001-" + "a" * 12, "wait_s": 1}),
+    (messages.Logs, {"app": "shop", "color": "blue", "lines": 10, "follow": True}),
+    (messages.Destroy, {"app": "shop", "origin": {"who": "me"}, "wait_s": 0.5}),
+]
+
+
+def found(kind: type[Any], raw: object) -> list[tuple[str, str]]:
+    with pytest.raises(Mistakes) as mistakes:
+        decode(kind, raw)
+    return [(place, says) for place, says in mistakes.value.found]
+
+
+@pytest.mark.parametrize(("kind", "sample"), SAMPLES, ids=[kind.__name__ for kind, _ in SAMPLES])
+def test_the_samples_are_good(kind: type[Any], sample: Any) -> None:
+    assert decode(kind, sample)
+
+
+@given(values.DEPLOYS)
+@settings(max_examples=60)
+def test_a_deploy_survives_its_way_through_json(request: Deploy) -> None:
+    assert decode(Deploy, json.loads(json.dumps(encode(request)))) == request
+
+
+@given(st.data())
+@settings(max_examples=400)
+def test_junk_is_a_value_or_mistakes(data: st.DataObject) -> None:
+    kind, sample = data.draw(st.sampled_from(SAMPLES))
+    raw = data.draw(values.spoilt(sample))
+    try:
+        value = decode(kind, raw)
+    except Mistakes as mistakes:
+        assert mistakes.found
+        assert all(isinstance(place, str) and says for place, says in mistakes.found)
+        return
+    assert decode(kind, json.loads(json.dumps(encode(value), allow_nan=False))) == value
+
+
+@given(values.JUNK)
+def test_junk_as_a_whole_is_mistakes(raw: object) -> None:
+    for kind, _ in SAMPLES:
+        assert found(kind, raw)
+
+
+@dataclass(frozen=True)
+class Inner:
+    count: Annotated[int, between(1, 9)]
+    name: str = "x"
+
+
+@dataclass(frozen=True)
+class Outer:
+    inner: Inner
+    items: tuple[Inner, ...] = ()
+    share: float = 0.5
+    color: Literal["blue", "green"] = "blue"
+    flag: bool = False
+    maybe: str | None = None
+    table: dict[str, int] = field(default_factory=dict)
+
+
+@pytest.mark.parametrize(
+    ("raw", "place", "says"),
+    [
+        ([], "", "must be a table, not a list"),
+        (None, "", "must be a table, not nothing"),
+        ({}, "inner", "is missing"),
+        ({"inner": {}}, "inner.count", "is missing"),
+        ({"inner": {"count": 1, "nam": "x"}}, "inner.nam", 'unknown key; did you mean "name"?'),
+        ({"inner": {"count": 1, "zzz": "x"}}, "inner.zzz", "unknown key"),
+        ({"inner": {"count": 0}}, "inner.count", "0 is out of range; use 1 to 9"),
+        ({"inner": {"count": 10**400}}, "inner.count", "must be a smaller number"),
+        ({"inner": {"count": -(2**53)}}, "inner.count", "must be a smaller number"),
+        ({"inner": {"count": 1 << 50_000}}, "inner.count", "must be a smaller number"),
+        ({"inner": {"count": True}}, "inner.count", "must be a whole number, not True"),
+        ({"inner": {"count": 1.0}}, "inner.count", "must be a whole number, not 1.0"),
+        ({"inner": {"count": "1"}}, "inner.count", "must be a whole number, not '1'"),
+        ({"inner": {"count": None}}, "inner.count", "must be a whole number, not nothing"),
+        ({"inner": {"count": 1, "name": 1 << 50_000}}, "inner.name", "must be text, not"),
+        ({"inner": {"count": 1}, "items": {}}, "items", "must be a list, not a table"),
+        ({"inner": {"count": 1}, "items": [{"count": 1}, {"count": "x"}]}, "items[1].count", "must be a whole number"),
+        ({"inner": {"count": 1}, "share": "1"}, "share", "must be a number, not '1'"),
+        ({"inner": {"count": 1}, "share": True}, "share", "must be a number, not True"),
+        ({"inner": {"count": 1}, "share": float("nan")}, "share", "must be a finite number"),
+        ({"inner": {"count": 1}, "share": float("inf")}, "share", "must be a finite number"),
+        ({"inner": {"count": 1}, "share": 10**400}, "share", "must be a smaller number"),
+        ({"inner": {"count": 1}, "color": "red"}, "color", 'must be one of "blue", "green", not \'red\''),
+        ({"inner": {"count": 1}, "color": ["blue"]}, "color", 'must be one of "blue", "green", not a list'),
+        ({"inner": {"count": 1}, "flag": 1}, "flag", "must be true or false, not 1"),
+        ({"inner": {"count": 1}, "maybe": 1}, "maybe", "must be text, not 1"),
+        ({"inner": {"count": 1}, "table": {"a": "b"}}, "table.a", "must be a whole number"),
+        ({"inner": {"count": 1}, "table": [1]}, "table", "must be a table, not a list"),
+    ],
+)
+def test_every_mistake_has_its_place_and_its_words(raw: object, place: str, says: str) -> None:
+    ((found_place, found_says),) = found(Outer, raw)
+    assert found_place == place
+    assert found_says.startswith(says)
+    assert len(found_says) < 200
+
+
+def test_a_value_that_is_left_out_has_its_default() -> None:
+    assert decode(Outer, {"inner": {"count": 1}}) == Outer(Inner(1))
+
+
+def test_a_whole_number_is_a_number_too() -> None:
+    share = decode(Outer, {"inner": {"count": 1}, "share": 3}).share
+    assert (share, type(share)) == (3.0, float)
+
+
+def test_all_mistakes_come_at_once() -> None:
+    raw = {"inner": {"count": 0, "x": 1}, "items": [{"count": 1}, 5, {}], "color": "red", "other": 1}
+    places = [place for place, _ in found(Outer, raw)]
+    assert sorted(places) == ["color", "inner.count", "inner.x", "items[1]", "items[2].count", "other"]
+
+
+def test_the_place_begins_where_the_caller_says() -> None:
+    with pytest.raises(Mistakes, match=r"here\.inner\.count: is missing"):
+        decode(Outer, {"inner": {}}, "here")
+
+
+def test_an_empty_message_needs_nothing() -> None:
+    assert decode(Commit, {}) == Commit()
+
+
+@pytest.mark.parametrize(
+    ("word", "hint"), [("comand", '; did you mean "command"?'), ("x", ""), ("", ""), ("\ud800", "")]
+)
+def test_a_near_word_is_named(word: str, hint: str) -> None:
+    assert near(word, ["command", "ports"]) == hint
+
+
+def test_near_words_are_looked_for_a_hundred_times_at_most() -> None:
+    """Each look takes a while, and a message can have a million keys."""
+    mistakes = found(messages.Status, {f"app{number}": 1 for number in range(2000)})
+    assert len(mistakes) == 2001
+    assert sum("did you mean" in says for _, says in mistakes) == 100

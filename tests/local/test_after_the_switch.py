@@ -1,0 +1,252 @@
+"""After the switch: what turns bad is turned back once, and a rollback goes where one expects."""
+
+import os
+import signal
+from typing import Any
+
+import pytest
+
+from beside import beside, children, load, more, stranger
+from world import App, Ended, refuses, status_of, wait_until
+
+WELL_UNTIL_LIVE = {"health_sequence": [200, 200, 500]}  # two are asked before the switch, see World.config
+
+
+def test_one_that_turns_sick_in_the_watch_is_turned_back_without_a_lost_request(app: App) -> None:
+    first = _first(app, keep={"watch_s": 60})
+    app.program(version="v2", **WELL_UNTIL_LIVE)
+    with load(app) as visitors:
+        ended = app.deploy()
+        _turned_back(app, ended, first)
+        more(visitors)
+    assert visitors.tally().failed == 0, visitors.tally()
+    assert "/healthz answers 500, expected 200" in ended.result["error"]["message"]
+    assert "blue serves again" in ended.result["error"]["message"]
+
+
+def test_one_that_exits_in_the_watch_is_turned_back_at_once(app: App) -> None:
+    first = _first(app, keep={"watch_s": 60})
+    app.program(version="v2")
+    with beside(app, "deploy", "--json") as deploying:
+        deploying.wait_for(type="step", name="watch", state="started")
+        assert app.get()["version"] == "v2"
+        assert status_of(f"http://127.0.0.1:{app.ports[0]}/exit") == 502
+        ended = deploying.ended(20)
+    _turned_back(app, ended, first)
+    assert "it exited with code 3" in ended.result["error"]["message"]
+
+
+def test_one_that_answers_wrongly_through_nginx_is_turned_back_without_a_lost_request(app: App) -> None:
+    first = _first(app, verify={"json": {"version": "v1"}})
+    app.program(version="v2")
+    with load(app) as visitors:
+        ended = app.deploy()
+        _turned_back(app, ended, first)
+        more(visitors)
+    assert visitors.tally().failed == 0, visitors.tally()
+    assert 'but "version" is "v2", expected "v1"' in ended.result["error"]["message"]
+
+
+def test_a_turned_back_one_is_followed_by_a_good_one(app: App) -> None:
+    _first(app, keep={"watch_s": 60})
+    app.program(version="v2", **WELL_UNTIL_LIVE)
+    assert app.deploy().code == 7
+    app.config()
+    app.program(version="v3")
+    assert app.deploy().ok().result["color"] == "green"
+    assert app.get()["version"] == "v3"
+    assert [row["outcome"] for row in _releases(app)] == ["good", "turned_back", "good"]
+
+
+def test_a_first_one_that_answers_wrongly_through_nginx_leaves_nothing_live(app: App) -> None:
+    app.config(verify={"json": {"version": "another"}})
+    ended = app.deploy()
+    assert (ended.code, ended.result["outcome"]) == (7, "rolled_back")
+    assert "nothing is live, as before" in ended.result["error"]["message"]
+    status = app.status()
+    assert (status["live"], status["colors"]["blue"]["state"]) == (None, "failed")
+    assert _outcomes(app) == {ended.result["release"]: "turned_back"}
+    app.config()
+    app.program(version="v2")
+    app.deploy().ok()
+    assert app.get()["version"] == "v2"
+
+
+def test_a_first_one_that_turns_sick_needs_a_human_because_nothing_is_before_it(app: App) -> None:
+    app.config(keep={"watch_s": 60})
+    app.program(version="v1", **WELL_UNTIL_LIVE)
+    ended = app.deploy()
+    assert (ended.code, ended.result["outcome"]) == (10, "unhealthy")
+    assert "there is no release before it to turn back to" in ended.result["error"]["message"]
+    assert app.get()["version"] == "v1"
+    app.config()
+    app.program(version="v2")
+    app.deploy().ok()
+    assert app.get()["version"] == "v2"
+
+
+def test_one_that_turns_sick_stays_live_when_the_other_one_is_dead(app: App) -> None:
+    _first(app, keep={"watch_s": 60})
+    dead = app.status()["colors"]["blue"]["pid"]
+    app.program(version="v2")
+    with beside(app, "deploy", "--json") as deploying:
+        deploying.wait_for(type="step", name="watch", state="started")
+        os.kill(dead, signal.SIGKILL)
+        wait_until(lambda: app.status()["colors"]["blue"]["state"] == "failed")
+        app.get("/sicken")
+        ended = deploying.ended(20)
+    assert (ended.code, ended.result["outcome"]) == (10, "unhealthy")
+    message = ended.result["error"]["message"]
+    assert "it stays live, because blue is not well either: the program is not running" in message
+    assert (app.status()["live"], app.get()["version"]) == ("green", "v2")
+
+
+def test_one_that_turns_sick_while_nginx_has_died_is_turned_back_and_served_again(app: App) -> None:
+    first = _first(app, keep={"watch_s": 60})
+    app.program(version="v2")
+    with beside(app, "deploy", "--json") as deploying:
+        deploying.wait_for(type="step", name="watch", state="started")
+        _kill_nginx(app)
+        assert status_of(f"http://127.0.0.1:{app.ports[2]}/sicken") == 200
+        ended = deploying.ended(20)
+    _turned_back(app, ended, first)
+
+
+def test_one_that_turns_sick_and_cannot_be_seen_to_be_turned_back_needs_a_human(app: App) -> None:
+    _first(app, keep={"watch_s": 60})
+    app.program(version="v2")
+    with beside(app, "deploy", "--json") as deploying:
+        deploying.wait_for(type="step", name="watch", state="started")
+        _kill_nginx(app)
+        with stranger(app.ports[0]):
+            assert status_of(f"http://127.0.0.1:{app.ports[2]}/sicken") == 200
+            ended = deploying.ended(40)
+    assert (ended.code, ended.result["outcome"]) == (10, "unhealthy")
+    assert "turned back to 0001-" in ended.result["error"]["message"]
+    assert app.status()["live"] == "blue"
+    app.config()
+    app.program(version="v3")
+    app.deploy().ok()
+    assert app.get()["version"] == "v3"
+
+
+def test_without_previous_running_the_old_color_is_stopped_and_a_rollback_starts_it_again(app: App) -> None:
+    _deployed(app, "v1", keep={"previous_running": False, "drain_s": 1})
+    app.program(version="v2")
+    with load(app) as visitors:
+        app.deploy().ok()
+        colors = app.status()["colors"]
+        assert (colors["blue"]["state"], colors["green"]["state"]) == ("stopped", "running")
+        app.teal("rollback", "--json").ok()
+        colors = app.status()["colors"]
+        assert (colors["blue"]["state"], colors["green"]["state"]) == ("running", "stopped")
+        more(visitors)
+    assert visitors.tally().failed == 0, visitors.tally()
+    assert app.get()["version"] == "v1"
+
+
+def test_rollback_goes_to_a_named_release_that_does_not_run_any_more(app: App) -> None:
+    first, *_ = _deployed(app, "v1", "v2", "v3")
+    back = app.teal("rollback", first, "--json").ok().result
+    assert (back["outcome"], back["release"]) == ("live", first)
+    assert app.get()["version"] == "v1"
+
+
+def test_each_rollback_goes_one_further_until_nothing_is_before(app: App) -> None:
+    first, second, _ = _deployed(app, "v1", "v2", "v3")
+    assert app.status()["previous"] == second
+    for release, previous in ((second, first), (first, None)):
+        back = app.teal("rollback", "--json").ok().result
+        assert (back["release"], back["previous"], app.status()["previous"]) == (release, previous, previous)
+    nowhere = app.teal("rollback", "--json")
+    assert (nowhere.code, nowhere.result["outcome"]) == (2, "refused")
+    assert "no earlier good release" in nowhere.result["error"]["message"]
+    assert app.get()["version"] == "v1"
+
+
+@pytest.mark.parametrize("release", [(), ("0009-0123456789ab",), ("yesterday",)], ids=str)
+def test_rollback_to_nothing_says_so(app: App, release: tuple[str, ...]) -> None:
+    app.deploy().ok()
+    nowhere = app.teal("rollback", *release, "--json")
+    assert (nowhere.code, nowhere.result["outcome"]) == (2, "refused")
+    assert app.get()["version"] == "v1"
+
+
+def test_rollback_skips_what_was_refused_or_turned_back(app: App) -> None:
+    first, *_ = _deployed(app, "v1")
+    app.program(version="refused", exits=1)
+    assert app.deploy().code == 6
+    app.config(keep={"watch_s": 60})
+    app.program(version="turned back", **WELL_UNTIL_LIVE)
+    assert app.deploy().code == 7
+    _deployed(app, "v2")
+    for release in _outcomes(app):  # as if their files could not have been removed
+        (app.state / "releases" / release).mkdir(exist_ok=True)
+    assert app.teal("rollback", "--json").ok().result["release"] == first
+    assert app.get()["version"] == "v1"
+
+
+def test_so_many_good_releases_are_kept_and_bad_ones_do_not_use_them_up(app: App) -> None:
+    app.config(keep={"releases": 3})
+    _deployed(app, "v1", "v2", "v3")
+    for number in range(2):
+        app.program(version=f"bad {number}", exits=1)
+        assert app.deploy().code == 6
+    _deployed(app, "v4", keep={"releases": 3})
+    rows = [(row["outcome"], row["stored"]) for row in reversed(_releases(app))]
+    assert rows == [("good", False), ("good", True), ("good", True), *[("refused", False)] * 2, ("good", True)]
+    stored = {path.name for path in (app.state / "releases").iterdir()}
+    assert stored == {row["release"] for row in _releases(app) if row["stored"]}
+
+
+def test_data_is_the_same_for_every_release_and_survives_them_all(app: App) -> None:
+    app.config(run={"data": True})
+    for version in ("v1", "v2", "v3"):
+        app.program(version=version)
+        app.deploy().ok()
+        app.get("/write")
+    assert app.get("/kept")["kept"] == ["v1", "v2", "v3"]
+    app.teal("rollback").ok()
+    assert app.get("/write")["kept"] == ["v1", "v2", "v3", "v2"]
+
+
+def _first(app: App, **config: Any) -> str:
+    """A good first release, deployed without a watch; then the configuration for the next one."""
+    (first,) = _deployed(app, "v1")
+    app.config(**config)
+    return first
+
+
+def _deployed(app: App, *versions: str, **config: Any) -> list[str]:
+    app.config(**config)
+    names = []
+    for version in versions:
+        app.program(version=version)
+        names.append(app.deploy().ok().result["release"])
+    return names
+
+
+def _turned_back(app: App, ended: Ended, first: str) -> None:
+    result = ended.result
+    assert (ended.code, result["outcome"], result["color"]) == (7, "rolled_back", "green"), ended
+    assert (app.status()["live"], app.get()["version"]) == ("blue", "v1")
+    assert app.status()["colors"]["green"]["state"] == "failed"
+    assert _outcomes(app) == {first: "good", result["release"]: "turned_back"}
+
+
+def _releases(app: App) -> list[dict[str, Any]]:
+    """Newest first."""
+    rows = app.teal("releases", "--json").ok().result["releases"]
+    assert isinstance(rows, list)
+    return rows
+
+
+def _outcomes(app: App) -> dict[str, str]:
+    return {row["release"]: row["outcome"] for row in _releases(app)}
+
+
+def _kill_nginx(app: App) -> None:
+    master = int((app.world.root / "etc/nginx/nginx.pid").read_text())
+    for pid in (master, *children(master)):
+        os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: refuses(app.ports[0]))

@@ -1,0 +1,209 @@
+"""Commands that meet, and commands whose client goes away: one changes an app at a time, and none is lost half-way."""
+
+import os
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from beside import BUILDS_ON, Beside, beside
+from world import App, wait_until
+
+
+@contextmanager
+def deploying_v2(app: App, *arguments: str) -> Iterator[tuple[Beside, Callable[[], None]]]:
+    """A deploy that is in its health step, after commit, until the second thing that is given is called."""
+    gate = app.world.home / "gate"
+    app.program(version="v2", waits_for=str(gate))
+    app.config(health={"deadline_s": 60})
+    with beside(app, "deploy", "--json", *arguments) as running:
+        running.wait_for(type="step", name="health", state="started")
+        yield running, gate.touch
+
+
+def test_a_second_one_is_refused_and_told_who_is_at_work_since_when_with_what(app: App) -> None:
+    app.deploy().ok()
+    with deploying_v2(app) as (first, let_it_listen):
+        for second in (("deploy",), ("rollback",)):
+            refused = app.teal(*second, "--json")
+            assert (refused.code, refused.result["outcome"]) == (8, "refused")
+            error = refused.result["error"]
+            assert f"deploy (process {first.server_side()})" in error["message"]
+            assert "is at work here since 20" in error["message"]
+            assert "--wait" in error["hint"]
+        let_it_listen()
+        first.ended().ok()
+    assert app.get()["version"] == "v2"
+
+
+def test_a_destroy_is_refused_while_a_deploy_is_at_work(app: App) -> None:
+    app.deploy().ok()
+    with deploying_v2(app) as (first, let_it_listen):
+        assert app.teal("destroy", "-y").code == 8
+        let_it_listen()
+        first.ended().ok()
+    assert app.get()["version"] == "v2"
+
+
+def test_one_that_waits_gets_its_turn(app: App) -> None:
+    app.deploy().ok()
+    with deploying_v2(app) as (first, let_it_listen):
+        app.program(version="v3")
+        with beside(app, "deploy", "--json", "--wait", "60") as second:
+            second.wait_for(type="step", name="connect", state="done")
+            let_it_listen()
+            before = first.ended().ok().result
+            after = second.ended().ok().result
+    assert after["previous"] == before["release"]
+    assert app.get()["version"] == "v3"
+
+
+def test_waiting_ends_when_its_time_is_over(app: App) -> None:
+    app.deploy().ok()
+    with deploying_v2(app) as (first, let_it_listen):
+        assert app.deploy("--wait", "0.5").code == 8
+        let_it_listen()
+        first.ended().ok()
+
+
+def test_looking_is_never_blocked(app: App) -> None:
+    app.deploy().ok()
+    with deploying_v2(app) as (first, let_it_listen):
+        status = app.status()
+        assert (status["live"], status["colors"]["green"]["state"]) == ("blue", "running")
+        assert any("a command is at work" in note for note in status["notes"])
+        lines = app.teal("logs", "--json").ok().result["lines"]
+        assert {line["color"] for line in lines} == {"blue", "green"}
+        assert len(app.teal("releases", "--json").ok().result["releases"]) == 2
+        assert first.process.poll() is None
+        let_it_listen()
+        first.ended().ok()
+
+
+def test_when_the_holder_of_the_lock_is_killed_the_next_one_works_at_once(app: App) -> None:
+    app.deploy().ok()
+    with deploying_v2(app) as (first, _):
+        os.kill(first.server_side(), signal.SIGKILL)
+        lost = first.ended()
+    assert (lost.code, lost.result["outcome"]) == (9, "unknown")
+    assert app.get()["version"] == "v1"
+    app.program(version="v3")
+    app.deploy().ok()
+    assert app.get()["version"] == "v3"
+    outcomes = [row["outcome"] for row in app.teal("releases", "--json").ok().result["releases"]]
+    assert outcomes == ["good", "refused", "good"]
+
+
+def test_a_client_killed_while_it_builds_has_changed_nothing(app: App) -> None:
+    app.deploy().ok()
+    before = _state(app)
+    app.config(build={"command": ["sh", "-c", BUILDS_ON]})
+    with beside(app, "deploy", "--json") as running:
+        running.wait_for(type="output", line="building")
+        running.send(signal.SIGKILL)
+        running.process.wait()
+    _nothing_changed(app, before)
+
+
+def test_a_client_interrupted_while_it_builds_ends_the_build_and_has_changed_nothing(app: App) -> None:
+    app.deploy().ok()
+    before = _state(app)
+    app.config(build={"command": ["sh", "-c", BUILDS_ON]})
+    with beside(app, "deploy", "--json") as running:
+        running.wait_for(type="output", line="building")
+        running.send(signal.SIGINT)
+        ended = running.ended()
+    assert (ended.code, ended.result["outcome"]) == (130, "refused")
+    assert ended.result["seconds"]["build"] < 9  # so the build did not have to be waited for
+    _nothing_changed(app, before)
+
+
+def test_a_client_killed_while_it_uploads_has_changed_nothing(app: App) -> None:
+    app.deploy().ok()
+    before = _state(app)
+    _large(app)
+    with beside(app, "deploy", "--json") as running:
+        running.wait_for(type="progress", step="upload")
+        running.send(signal.SIGKILL)
+        running.process.wait()
+    _nothing_changed(app, before)
+
+
+def test_a_client_interrupted_before_commit_says_that_nothing_was_changed(app: App) -> None:
+    app.deploy().ok()
+    before = _state(app)
+    _large(app)
+    with beside(app, "deploy", "--json") as running:
+        running.wait_for(type="progress", step="upload")
+        running.send(signal.SIGINT)
+        ended = running.ended()
+    assert (ended.code, ended.result["outcome"]) == (130, "refused")
+    assert "nothing was changed" in ended.result["error"]["message"]
+    _nothing_changed(app, before)
+
+
+def test_when_the_client_is_killed_after_commit_the_server_side_finishes_alone(app: App) -> None:
+    app.deploy().ok()
+    with deploying_v2(app) as (running, let_it_listen):
+        running.send(signal.SIGKILL)
+        running.process.wait()
+        let_it_listen()
+        wait_until(lambda: bool(app.get()["version"] == "v2"))
+    _ended_alone(app)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda number: number.name)
+def test_a_client_interrupted_after_commit_goes_at_once_and_the_server_side_finishes_alone(
+    app: App, number: signal.Signals
+) -> None:
+    app.deploy().ok()
+    with deploying_v2(app) as (running, let_it_listen):
+        server_side = running.server_side()
+        running.send(number)
+        ended = running.ended(10)
+        assert Path(f"/proc/{server_side}").exists()
+        let_it_listen()
+        wait_until(lambda: bool(app.get()["version"] == "v2"))
+    if number == signal.SIGINT:
+        assert (ended.code, ended.result["outcome"]) == (130, "unknown")
+        assert "the other side finishes alone" in ended.result["error"]["message"]
+    _ended_alone(app)
+
+
+def _ended_alone(app: App) -> None:
+    """The next command finds nothing to clean up."""
+    wait_until(lambda: app.status()["notes"] == [])
+    status = app.status()
+    assert (status["live"], status["colors"]["green"]["state"]) == ("green", "running")
+    rows = app.teal("releases", "--json").ok().result["releases"]
+    assert [row["outcome"] for row in rows] == ["good", "good"]
+
+
+def _large(app: App) -> None:
+    """An artifact whose upload takes a while."""
+    app.program(version="v2")
+    (app.directory / "dist").mkdir()
+    (app.directory / "program").rename(app.directory / "dist/program")
+    (app.directory / "dist/large").write_bytes(os.urandom(48_000_000))
+    app.config(build={"artifact": "dist"})
+
+
+def _state(app: App) -> dict[str, bytes | str | None]:
+    """All that is kept of the app, but for the note in the lock."""
+    found: dict[str, bytes | str | None] = {}
+    for path in sorted(app.state.rglob("*")):
+        if path.name != "lock":
+            content = path.read_bytes() if path.is_file() else None
+            found[str(path.relative_to(app.state))] = str(path.readlink()) if path.is_symlink() else content
+    return found
+
+
+def _nothing_changed(app: App, before: dict[str, bytes | str | None]) -> None:
+    wait_until(lambda: _state(app) == before)
+    assert app.get()["version"] == "v1"
+    app.config()
+    app.program(version="v3")
+    app.deploy().ok()
+    assert app.get()["version"] == "v3"

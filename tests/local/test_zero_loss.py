@@ -1,0 +1,67 @@
+"""No request is lost by deploys and rollbacks, seen by clients that hide nothing; and they would see it."""
+
+import os
+import signal
+
+from beside import children, load, more
+from teal.demo.load import Load
+from world import App, wait_until
+
+CLIENTS, PER_SECOND = 8, 300
+DEPLOY, ROLLBACK = "deploy", "rollback"
+STORY = [DEPLOY, ROLLBACK, DEPLOY, DEPLOY, ROLLBACK, DEPLOY, ROLLBACK, DEPLOY, ROLLBACK, DEPLOY]
+
+
+def test_six_deploys_and_four_rollbacks_lose_nothing(app: App) -> None:
+    app.config(keep={"drain_s": 1})
+    app.deploy().ok()
+    live = app.status()["live"]
+    with load(app, clients=CLIENTS, per_second=PER_SECOND) as visitors:
+        for number, act in enumerate(STORY):
+            app.program(version=f"v{number + 2}")
+            color = app.teal(act, "--json").ok().result["color"]
+            assert color != live
+            live = color
+            _serves(visitors, color)
+    seen = visitors.tally()
+    assert seen.failed == 0, seen
+    assert set(dict(seen.answered_by)) == {"blue", "green"}
+
+
+def test_the_same_clients_see_a_restart(app: App) -> None:
+    """So the zero above is none of their blindness."""
+    app.deploy().ok()
+    with load(app, clients=CLIENTS, per_second=PER_SECOND) as visitors:
+        os.kill(app.status()["colors"]["blue"]["pid"], signal.SIGTERM)
+        app.program(version="v2")
+        app.deploy().ok()
+        _serves(visitors, "green")
+    assert visitors.tally().failed > 0
+
+
+def test_the_same_clients_see_a_reload_of_nginx(app: App) -> None:
+    """What the switch would cost with a reload, on an nginx that does not wait for its clients."""
+    app.deploy().ok()
+    conf = app.world.root / "etc/nginx/nginx.conf"
+    conf.write_text(conf.read_text().replace("keepalive_min_timeout 10s;", ""))
+    _reload(app)
+    with load(app, clients=CLIENTS, per_second=PER_SECOND) as visitors:
+        more(visitors)
+        assert visitors.tally().failed == 0
+        _reload(app)
+        more(visitors)
+    assert visitors.tally().failed > 0
+
+
+def _serves(visitors: Load, color: str) -> None:
+    """Wait until this color has answered some more."""
+    before = dict(visitors.tally().answered_by).get(color, 0)
+    wait_until(lambda: dict(visitors.tally().answered_by).get(color, 0) >= before + 20)
+
+
+def _reload(app: App) -> None:
+    """Turn nginx's workers over, and wait until the old ones have gone."""
+    master = int((app.world.root / "etc/nginx/nginx.pid").read_text())
+    old = children(master)
+    os.kill(master, signal.SIGHUP)
+    wait_until(lambda: bool(children(master)) and not children(master) & old)

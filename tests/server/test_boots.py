@@ -1,0 +1,128 @@
+"""The test servers themselves: what other tests take for granted about them."""
+
+import os
+import signal
+import subprocess
+import sys
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+import servers
+from servers import Server
+from servers.place import Place
+from world import wait_until
+
+TESTS = Path(__file__).parents[1]
+
+
+def out(done: subprocess.CompletedProcess[str]) -> str:
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def test_both_debians_stand_side_by_side(tmp_path: Path) -> None:
+    with servers.server(12, tmp_path) as bookworm, servers.server(13, tmp_path) as trixie:
+        for server in (bookworm, trixie):
+            assert out(server.ssh("cat", "/etc/debian_version")).startswith(f"{server.debian}.")
+            assert out(server.run("hostname")) == server.name
+        assert bookworm.address != trixie.address
+        assert out(bookworm.ssh("cat", "/etc/machine-id")) != out(trixie.ssh("cat", "/etc/machine-id"))
+
+
+def test_the_system_comes_up_whole(server: Server) -> None:
+    failed = out(server.ssh("systemctl", "list-units", "--failed", "--plain", "--no-legend"))
+    assert (server.settled(), failed) == ("running", "")
+
+
+def test_ssh_takes_words_as_they_are(server: Server) -> None:
+    done = server.ssh("sh", "-c", 'cat; echo "$1"; echo no >&2; exit 3', "sh", "two  words; $HOME", stdin="read\n")
+    assert (done.returncode, done.stdout, done.stderr) == (3, "read\ntwo  words; $HOME\n", "no\n")
+
+
+def test_ssh_knows_the_server_by_its_key(server: Server) -> None:
+    known = server.directory / "known_hosts"
+    other = (server.directory / "key.pub").read_text()
+    known.write_text(f"{server.address} {other}")
+    assert "Host key verification failed" in server.ssh("true").stderr
+
+
+def test_apt_installs_from_the_mirror_and_nothing_else_is_reached(server: Server) -> None:
+    out(server.ssh("apt-get", "install", "-y", "nginx", deadline_s=300))
+    straight = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # whatever proxy this host uses
+    with straight.open(f"http://{server.address}/", timeout=10) as answer:
+        assert answer.status == 200
+    proxied = "import urllib.request as r; r.build_opener(r.ProxyHandler({'http': 'http://127.0.0.1:3142'})).open('%s')"
+    assert "403" in server.ssh("python3", "-c", proxied % "http://localhost/").stderr
+    direct = "import socket; socket.create_connection(('198.51.100.1', 80), 5)"
+    assert "unreachable" in server.ssh("python3", "-c", direct).stderr
+
+
+def test_a_reboot_comes_back(server: Server) -> None:
+    before = out(server.ssh("cat", "/proc/sys/kernel/random/boot_id"))
+    server.ssh("touch", "/root/kept", "/run/gone")
+    server.reboot()
+    assert out(server.ssh("cat", "/proc/sys/kernel/random/boot_id")) != before
+    assert out(server.ssh("ls", "/root")) == "kept"
+    assert server.ssh("ls", "/run/gone").returncode != 0
+
+
+def test_a_reboot_that_the_server_asks_for_comes_back(server: Server) -> None:
+    leader = server.leader()
+    server.ssh("systemctl", "reboot")
+    wait_until(lambda: server.leader() not in (None, leader) and server.ssh("true").returncode == 0)
+
+
+def test_power_fails_and_comes_back(server: Server) -> None:
+    server.ssh("touch", "/root/kept")
+    server.power_off_hard()
+    assert server.leader() is None
+    assert server.ssh("true").returncode == 255
+    server.start()
+    assert out(server.ssh("ls", "/root")) == "kept"
+
+
+def test_files_change_only_when_somebody_changes_them(server: Server) -> None:
+    before = server.files()
+    server.reboot()
+    server.settled()
+    assert server.files() == before
+    server.ssh("sh", "-c", "echo x >> /etc/hosts; touch /root/new; chmod 700 /opt; mkdir /srv/data; touch /srv/data/x")
+    after = server.files(ignoring=["/srv/data"])
+    assert {path for path in before | after if before.get(path) != after.get(path)} == {
+        *("/etc/hosts", "/root/new", "/opt")
+    }
+
+
+@pytest.mark.parametrize("keeper_too", [False, True])
+def test_a_killed_test_leaves_nothing(tmp_path: Path, keeper_too: bool) -> None:
+    """Its keeper sees to that at once; without it, the next server that is booted does."""
+    code = "import servers, sys, pathlib as p; s = servers.boot(12, p.Path(sys.argv[1])); "
+    code += "print(s._place.number, s._place.directory, s._power.keeper.pid, flush=True); input()"
+    argv = [sys.executable, "-c", code, str(tmp_path)]
+    pipe, env = subprocess.PIPE, {**os.environ, "PYTHONPATH": str(TESTS)}
+    with subprocess.Popen(argv, stdin=pipe, stdout=pipe, text=True, env=env) as test:
+        assert test.stdout
+        number, directory, keeper = test.stdout.readline().split()
+        place = Place(int(number), Path(directory))
+        assert all(remains(place).values())
+        if keeper_too:
+            os.kill(int(keeper), signal.SIGKILL)
+        test.kill()
+    if keeper_too:
+        assert all(remains(place).values())
+        with servers.server(12, tmp_path / "next"):
+            pass
+    wait_until(lambda: not any(remains(place).values()))
+
+
+def remains(place: Place) -> dict[str, bool]:
+    paths = {
+        "cgroup": place.cgroup,
+        "namespace": place.namespace,
+        "interface": Path("/sys/class/net", place.id),
+        "files": place.root,
+        "changes": place.changes,
+    }
+    return {what: path.exists() for what, path in paths.items()}

@@ -1,0 +1,10 @@
+"""Real servers for tests: Debian 12 and 13 with systemd, sshd and python3, booted side by side in a second each.
+
+A server is a container of `systemd-nspawn --boot` on an overlay above a cached image. It reaches nothing but this
+host and, through apt, the Debian mirror. However its test ends, it ends too (see keeper.py).
+"""
+
+from servers.machine import Server, boot, server
+from servers.needs import why_not
+
+__all__ = ["Server", "boot", "server", "why_not"]
