@@ -16,7 +16,7 @@ def payload() -> bytes:
 
 def stage0(size: int) -> str:
     """The few words that fit into an argument: read so many bytes and run them."""
-    return f"import sys,zlib;exec(zlib.decompress(sys.stdin.buffer.read({size})))"
+    return f"import sys,zlib;b=sys.stdin.buffer.read({size});len(b)=={size} and exec(zlib.decompress(b))"
 
 
 def _modules(folder: Traversable, name: str) -> "list[tuple[str, str]]":

@@ -40,14 +40,15 @@ def ended_badly(account: Account, error: TealError) -> dict[str, Any]:
         "color": failure.color if failure else None,
         "previous": failure.previous if failure else None,
         "url": None,
-        "error": {
-            "exit_code": error.exit_code,
-            "message": error.message,
-            "evidence": list(error.evidence),
-            "hint": error.hint,
-        },
+        "error": as_json(error),
     }
     return _whole(account, told)
+
+
+def as_json(error: TealError) -> dict[str, Any]:
+    """An error for a program."""
+    told = {"message": error.message, "evidence": list(error.evidence), "hint": error.hint}
+    return {"exit_code": error.exit_code, **told}
 
 
 def _whole(account: Account, told: dict[str, Any]) -> dict[str, Any]:

@@ -109,7 +109,8 @@ class Session:
         try:
             noise = self._read_until(SYNC)
             self._incoming = cast(BinaryIO, io.BufferedReader(self._raw))
-            greeting = None if noise is None else self.receive()
+            says_more = noise is not None and select.select([self._raw], [], [], _GREETS_WITHIN_S)[0]
+            greeting = self.receive() if says_more else None
         except (PipeEnded, HostFailed, CannotReach):
             greeting = None
         if not isinstance(greeting, Greeting):

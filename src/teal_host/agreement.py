@@ -96,16 +96,19 @@ def _refuse_taken_names(site: Site, others: List[Agreement]) -> None:
 
 def _ports(spec: AppSpec, mine: Optional[Agreement], others: List[Agreement], moving: Color) -> Ports:
     claimed = {other.ports.of(color): other.app for other in others for color in ("blue", "green")}
+    if spec.site.http_port in claimed:
+        raise BadRequest(f"http_port {spec.site.http_port} is a color's port of the app {claimed[spec.site.http_port]}")
+    claimed.update((other.site.http_port, other.app) for other in others)
     wanted = spec.run.ports or (mine.ports if mine else _free_pair(claimed, others, spec))
     ports = _moved(wanted, mine, moving)
     for color in ("blue", "green"):
+        if ports.of(color) == spec.site.http_port:
+            raise BadRequest(f"port {ports.of(color)} is both {color} and http_port")
         if ports.of(color) in claimed:
             raise BadRequest(
                 f"port {ports.of(color)} of {color} belongs to the app {claimed[ports.of(color)]} already",
                 hint="choose others in [run] ports, or leave them out",
             )
-        if ports.of(color) == spec.site.http_port:
-            raise BadRequest(f"port {ports.of(color)} is both {color} and http_port")
     return ports
 
 

@@ -42,7 +42,7 @@ class Candidate:
         if isinstance(template, str):
             return fill(template, self._values())
         if isinstance(template, dict):
-            return {key: self.filled(value) for key, value in template.items()}
+            return {self.filled(key): self.filled(value) for key, value in template.items()}
         return [self.filled(value) for value in template] if isinstance(template, (list, tuple)) else template
 
     def _values(self) -> Dict[str, str]:

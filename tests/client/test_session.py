@@ -6,13 +6,15 @@ from pathlib import Path
 
 import pytest
 
+from teal import programs
 from teal import session as sessions
 from teal.errors import CannotReach, HostFailed
 from teal.session import PipeEnded, Session
 from teal.transports import Transport
 from teal_host.wire.messages import Block, Greeting, Logs, Rollback, Status, StatusReport
 
-PATIENCE_S = 8.0  # far less than any deadline of the session itself, and much more than a start takes
+PATIENCE_S = 60.0  # far more than it takes on a busy machine
+NEVER_S = 600.0  # for the session's own deadlines, so that whoever waits for one of them is found out
 
 
 def transport(root: Path, *python: str) -> Transport:
@@ -80,8 +82,10 @@ SILENT = {
 
 @pytest.mark.parametrize(("script", "evidence"), SILENT.values(), ids=list(SILENT))
 def test_one_that_does_not_greet_is_told_soon_with_what_it_said(
-    script: str, evidence: tuple[str, ...], tmp_path: Path
+    script: str, evidence: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(sessions, "_GREETS_WITHIN_S", NEVER_S)
+    monkeypatch.setattr(programs, "ENDS_WITHIN_S", NEVER_S)
     began = time.monotonic()
     error = refused(shell(tmp_path, script))
     assert time.monotonic() - began < PATIENCE_S
@@ -97,6 +101,7 @@ def test_one_that_says_nothing_is_left_at_the_deadline(
     script: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sessions, "_GREETS_WITHIN_S", 0.5)
+    monkeypatch.setattr(programs, "ENDS_WITHIN_S", NEVER_S)
     began = time.monotonic()
     error = refused(shell(tmp_path, script))
     assert time.monotonic() - began < PATIENCE_S

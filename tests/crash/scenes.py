@@ -19,9 +19,13 @@ from teal.ended import Account
 from teal.errors import TealError
 from teal.transports import Transport, choose
 from teal.ui.plain import Quiet
-from teal_host import proc
-from teal_host.wire.messages import Result
-from teal_host.wire.typed import encode
+from teal_host import proc, status
+from teal_host.app import App as HostApp
+from teal_host.app import Host
+from teal_host.paths import HostPaths
+from teal_host.proxies.own_nginx import OwnNginx
+from teal_host.supervisors.process import PlainProcesses
+from teal_host.wire.messages import ReleaseRow, Result, StatusReport
 from world import App, refuses, wait_until
 
 HOST = Path(__file__).parent / "killed_host.py"
@@ -120,56 +124,59 @@ class Scene:
 
     # --- looking ------------------------------------------------------------------------------------------------
 
-    def status(self) -> dict[str, Any]:
-        status: dict[str, Any] = encode(look.status(load(self.app.directory)))
-        return status
+    def status(self) -> StatusReport:
+        """As `teal status` is told it, through the pipe."""
+        return look.status(load(self.app.directory))
 
-    def releases(self) -> list[dict[str, Any]]:
-        rows = encode(look.releases(load(self.app.directory)))["releases"]
-        assert isinstance(rows, list)
-        return rows
+    def releases(self) -> tuple[ReleaseRow, ...]:
+        return look.releases(load(self.app.directory)).releases
+
+    def _on_the_host(self) -> HostApp:
+        """For looking without a pipe, which is quicker."""
+        paths = HostPaths(self.app.world.root)
+        proxy = OwnNginx(paths.nginx, None)
+        return Host(paths, PlainProcesses(), proxy, lambda message: None).app(self.app.name)
 
     def check_serves(self, *versions: str) -> str:
         """One of these versions answers right now, and the link, the status and the process all say the same."""
         answer = self.app.get()
-        self._check_answer(answer, versions)
+        self._check_answer(answer, self.status(), versions)
         assert self.app.get()["pid"] == answer["pid"]
         return str(answer["version"])
 
-    def _check_answer(self, answer: dict[str, Any], versions: Sequence[str]) -> dict[str, Any]:
+    def _check_answer(self, answer: dict[str, Any], told: StatusReport, versions: Sequence[str]) -> None:
         assert answer["version"] in versions
-        status = self.status()
-        assert status["live"] == answer["color"] == (self.app.state / "live").readlink().name
-        live = status["colors"][status["live"]]
-        told = (live["release"], live["state"], live["pid"])
-        assert told == (answer["release"], "running", answer["pid"])
-        for color in status["colors"].values():
-            assert (color["state"] == "running") == (color["pid"] is not None)
-            assert color["pid"] is None or proc.life(color["pid"])
-        return status
+        assert told.live == answer["color"] == (self.app.state / "live").readlink().name
+        live = told.colors[answer["color"]]
+        assert (live.release, live.state, live.pid) == (answer["release"], "running", answer["pid"])
+        for color in told.colors.values():
+            assert (color.state == "running") == (color.pid is not None)
+            assert color.pid is None or proc.life(color.pid)
 
     def check_settled(self, *versions: str) -> None:
         """After a command that was not disturbed: this serves, and nothing is left of what was interrupted."""
-        status = self._check_answer(self.app.get(), versions)
-        assert list(status["notes"]) == []
-        self._check_processes(status)
+        app = self._on_the_host()
+        told = status.status(app)
+        self._check_answer(self.app.get(), told, versions)
+        assert told.notes == ()
+        assert app.journal.unfinished() is None
+        self._check_processes(told)
+        self._check_releases(told, status.releases(app).releases)
         assert self.leftovers() == []
-        self._check_releases(status)
 
-    def _check_processes(self, status: dict[str, Any]) -> None:
+    def _check_processes(self, told: StatusReport) -> None:
         """The programs of the colors, nginx, and nobody else. A child of what was killed may need a moment to end."""
         nginx = int((self.app.world.root / "etc/nginx/nginx.pid").read_text())
-        expected = {color["pid"] for color in status["colors"].values() if color["pid"]} | {nginx}
+        expected = {color.pid for color in told.colors.values() if color.pid} | {nginx}
         wait_until(lambda: set(self.app.world.processes()) <= expected)
         assert set(self.app.world.processes()) == expected
 
-    def _check_releases(self, status: dict[str, Any]) -> None:
-        rows = self.releases()
-        assert all(row["outcome"] != "pending" for row in rows)
-        live = [row for row in rows if row["live"]]
-        assert [(row["outcome"], row["color"]) for row in live] == [("good", status["live"])]
+    def _check_releases(self, told: StatusReport, rows: tuple[ReleaseRow, ...]) -> None:
+        """Every one has ended in some way, and what is stored is whole and known."""
+        assert all(row.outcome != "pending" for row in rows)
+        assert [(row.outcome, row.color) for row in rows if row.live] == [("good", told.live)]
         stored = {path.name for path in (self.app.state / "releases").iterdir()}
-        assert stored == {row["release"] for row in rows if row["stored"]}
+        assert stored == {row.release for row in rows if row.stored}
         assert all((self.app.state / "releases" / name / "program").is_file() for name in stored)
 
     def leftovers(self) -> list[str]:

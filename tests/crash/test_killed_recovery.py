@@ -67,7 +67,7 @@ def test_one_that_was_switched_to_and_died_is_turned_back_by_the_next_command(tw
     os.kill(two.app.get()["pid"], signal.SIGKILL)
     assert two.rollback(NEVER).error is None  # from v2, which the recovery has turned back to
     two.check_settled("v1")
-    assert [row["outcome"] for row in two.releases()] == ["turned_back", "good", "good"]
+    assert [row.outcome for row in two.releases()] == ["turned_back", "good", "good"]
 
 
 @pytest.mark.timeout(120)
@@ -77,7 +77,7 @@ def test_one_that_was_switched_to_but_never_proved_does_not_stay(two: Scene, at:
     assert two.deploy(at).was_ended
     assert two.rollback(NEVER).error is None
     two.check_settled("v1")
-    assert two.releases()[0]["outcome"] in ("turned_back", "refused")
+    assert two.releases()[0].outcome in ("turned_back", "refused")
 
 
 def test_a_release_half_removed_by_a_killed_pruning_can_be_deployed_again(two: Scene) -> None:
@@ -93,10 +93,10 @@ def test_a_release_half_removed_by_a_killed_pruning_can_be_deployed_again(two: S
 def test_a_refused_release_that_a_killed_rollback_made_live_is_good(two: Scene) -> None:
     two.new_version()
     assert two.deploy("spawn program+0").was_ended
-    refused = two.releases()[0]["release"]
+    refused = two.releases()[0].release
     run = two.rollback("turn link live+1", to=refused)
     assert run.was_ended
     two.check_serves("v3")
     version = two.deploy_new()
     two.check_settled(version)
-    assert two.status()["previous"] == refused
+    assert two.status().previous == refused

@@ -10,6 +10,7 @@ import pytest
 from crash.scenes import NEVER, Run, Scene
 from teal.errors import CannotReach, ContactLost
 from teal.session import Session
+from teal_host.wire.messages import ReleaseRow, StatusReport
 
 MESSAGES = ["Deploy", "Block", "Block", "Block", "Commit"]  # what a client sends
 BIG = random.Random(7).randbytes(550_000).hex()  # three blocks of upload, however well they are compressed
@@ -53,7 +54,7 @@ def deploy_cut_after(scene: Scene, count: int, cut: Callable[[Session], None]) -
     return run
 
 
-def check_nothing_changed(scene: Scene, before: dict[str, Any], releases: list[Any]) -> None:
+def check_nothing_changed(scene: Scene, before: StatusReport, releases: tuple[ReleaseRow, ...]) -> None:
     scene.check_settled("v2")
     assert (scene.status(), scene.releases()) == (before, releases)
 
@@ -91,7 +92,7 @@ def test_cut_after_the_commit_a_release_that_is_not_healthy_is_refused_all_the_s
     run = deploy_cut_after(two, len(MESSAGES), hang_up)
     assert isinstance(run.error, ContactLost)
     two.check_settled("v2")
-    assert two.releases()[0]["outcome"] == "refused"
+    assert two.releases()[0].outcome == "refused"
 
 
 def test_cut_within_a_message_nothing_was_changed(two: Scene) -> None:

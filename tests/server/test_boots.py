@@ -1,6 +1,7 @@
 """The test servers themselves: what other tests take for granted about them."""
 
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -108,13 +109,20 @@ def test_a_killed_test_leaves_nothing(tmp_path: Path, keeper_too: bool) -> None:
         place = Place(int(number), Path(directory))
         assert all(remains(place).values())
         if keeper_too:
-            os.kill(int(keeper), signal.SIGKILL)
+            kill(int(keeper))
         test.kill()
     if keeper_too:
-        assert all(remains(place).values())
         with servers.server(12, tmp_path / "next"):
             pass
     wait_until(lambda: not any(remains(place).values()))
+
+
+def kill(pid: int) -> None:
+    """And wait until it has let go of all it held."""
+    alive = os.pidfd_open(pid)
+    signal.pidfd_send_signal(alive, signal.SIGKILL)
+    assert select.select([alive], [], [], 30)[0]
+    os.close(alive)
 
 
 def remains(place: Place) -> dict[str, bool]:

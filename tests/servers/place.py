@@ -57,6 +57,7 @@ class Place:
         return Path("/run/netns") / self.id
 
     def make(self, image: Path) -> None:
+        self.remove()  # what a test that was killed while making it may have left
         for directory in (self.root, self.changes, self.scratch):
             directory.mkdir(parents=True)
         layers = f"lowerdir={image},upperdir={self.changes},workdir={self.scratch}"

@@ -3,6 +3,7 @@
 import difflib
 import importlib
 import os
+import signal
 import sys
 from typing import Any
 
@@ -61,7 +62,8 @@ for _option in reversed(everywhere()):
 
 
 def main() -> None:
-    """Run the command line and exit with its code."""
+    """Run the command line and exit with its code. Being told to end (a cancelled CI job) is as good as Ctrl-C."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         code = teal.main(prog_name="teal", standalone_mode=False)
         sys.stdout.flush()

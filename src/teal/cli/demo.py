@@ -6,6 +6,8 @@ import click
 
 from teal.cli.options import Common, common
 from teal.demo.story import Narrator, Told, run
+from teal.ended import as_json
+from teal.errors import TealError
 from teal.ui import choose
 from teal.ui.base import Manner
 from teal.ui.jsonlines import emit
@@ -20,8 +22,13 @@ def command(common: Common) -> None:
     manner = common.manner
     ui = choose(manner)
     narrator = Narrator(ui, lambda text: _say(manner, text), lambda report: _show(manner, report))
+    told = Told()
     try:
-        told = run(narrator)
+        run(narrator, told)
+    except TealError as error:
+        if manner.json:
+            emit({**_as_json(told), "error": as_json(error)})
+        raise
     finally:
         ui.close()
     if manner.json:

@@ -1,6 +1,7 @@
 """Read teal.toml and tell all its mistakes at once, each with its line."""
 
 import tomllib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -65,35 +66,41 @@ def _table(path: Path, text: str) -> dict[str, Any]:
 
 
 def _report(path: Path, text: str, found: tuple[Mistake, ...]) -> tuple[str, list[str]]:
-    lines = [f"{path.name}:{line_of(text, mistake.place)}: {mistake.place}: {mistake.says}" for mistake in found]
+    places = _lines_of_keys(text)
+    lines = [f"{path.name}:{_closest(places, place)}: {place}: {says}" for place, says in found]
     count = "one mistake" if len(lines) == 1 else f"{len(lines)} mistakes"
     return f"{path} has {count}", sorted(lines, key=lambda line: int(line.split(":")[1]))
 
 
-def line_of(text: str, place: str) -> int:
-    """The line on which a key is written, or the closest table above it; 1 for what is not there.
-
-    The parser itself is asked: the first beginning of the file that it can read and that has the key ends with it.
-    """
-    keys = place.replace("[", ".[").split(".")
-    for depth in range(len(keys), 0, -1):
-        found = _first_line_with(text, [key for key in keys[:depth] if not key.startswith("[")])
-        if found:
-            return found
-    return 1
+def _closest(lines: dict[str, int], place: str) -> int:
+    """The line on which a key is written, or the closest table above it; 1 for what is not there."""
+    while place and place not in lines:
+        place = place[: max(place.rfind("."), place.rfind("["), 0)]
+    return lines.get(place, 1)
 
 
-def _first_line_with(text: str, keys: list[str]) -> int | None:
-    lines = text.splitlines()
-    begins = 1
+def _lines_of_keys(text: str) -> dict[str, int]:
+    """Where each key begins. The parser itself is asked, of one statement after the other."""
+    found: dict[str, int] = {}
+    header, begins, lines = "", 1, text.split("\n")
     for count in range(1, len(lines) + 1):
+        statement = "\n".join(lines[begins - 1 : count]) + "\n"
         try:
-            table: Any = tomllib.loads("\n".join(lines[:count]) + "\n")
-        except tomllib.TOMLDecodeError:
-            continue
+            keys = list(_keys(tomllib.loads(statement)))
+        except ValueError:
+            continue  # it goes on in the next line
+        if statement.lstrip().startswith("["):
+            header = ""
         for key in keys:
-            table = table.get(key) if isinstance(table, dict) else None
-        if table is not None:
-            return begins
+            found.setdefault(header + key, begins)
+        if statement.lstrip().startswith("["):
+            header = f"{keys[-1]}."
         begins = count + 1
-    return None
+    return found
+
+
+def _keys(table: dict[str, Any], above: str = "") -> Iterator[str]:
+    for key, value in table.items():
+        yield above + key
+        if isinstance(value, dict):
+            yield from _keys(value, f"{above}{key}.")

@@ -5,7 +5,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from teal import look
@@ -31,59 +31,64 @@ class Narrator:
     show: Callable[[StatusReport], None]
 
 
-@dataclass(frozen=True)
+@dataclass
 class Told:
-    deploys: int
-    rollbacks: int
-    seconds_total: float
-    tally: Tally
+    """How far the story went; filled while it is told, true however it ends."""
+
+    deploys: int = 0
+    rollbacks: int = 0
+    seconds_total: float = 0.0
+    tally: Tally = field(default_factory=lambda: Tally(0, 0, 0.0, ()))
 
 
-def run(narrator: Narrator) -> Told:
+def run(narrator: Narrator, told: Told) -> None:
     """Raises TealError when a part of the story does not go as it should, or a request was lost."""
     began = time.monotonic()
-    with _own_home() as home:
-        example = prepare(home)
-        with _destroyed_at_the_end(example, narrator.ui):
-            tally = _acts(example, narrator)
-    told = Told(3, 1, time.monotonic() - began, tally)
-    if tally.failed or tally.requests < AT_LEAST:
-        raise TealError(f"{tally.failed} of {tally.requests:,} requests were lost", tally.failures)
-    return told
+    try:
+        with _own_home() as home:
+            example = prepare(home)
+            with _destroyed_at_the_end(example, narrator.ui):
+                _acts(example, narrator, told)
+    finally:
+        told.seconds_total = time.monotonic() - began
+    if told.tally.failed or told.tally.requests < AT_LEAST:
+        raise TealError(f"{told.tally.failed} of {told.tally.requests:,} requests were lost", told.tally.failures)
 
 
-def _acts(example: Example, narrator: Narrator) -> Tally:
+def _acts(example: Example, narrator: Narrator, told: Told) -> None:
     narrator.say("version 1 goes live, on blue")
-    _deploy(example.version("v1"), narrator)
+    _deploy(example.version("v1"), narrator, told)
     load = Load(("127.0.0.1", example.http_port), f"127.0.0.1:{example.http_port}")
     load.start()
     try:
         narrator.say("now under load: 8 keep-alive clients, GET and POST, that never retry")
         narrator.say("version 2 takes over, on green")
-        _deploy(example.version("v2"), narrator)
+        _deploy(example.version("v2"), narrator, told)
         narrator.say("version 3 is broken: it ends as soon as it is started")
-        _refused(example.version("v3", broken="exit"), narrator)
+        _refused(example.version("v3", broken="exit"), narrator, told)
         narrator.say("back to version 1")
         file = example.version("v2")
         rollback(file, None, 0, narrator.ui, Account())
+        told.rollbacks += 1
         narrator.show(look.status(file))
         load.wait_for(AT_LEAST, _ENOUGH_WITHIN_S)
     finally:
-        tally = load.stop()
-    return tally
+        told.tally = load.stop()
 
 
-def _deploy(file: ConfigFile, narrator: Narrator) -> None:
+def _deploy(file: ConfigFile, narrator: Narrator, told: Told) -> None:
     deploy(file, Wish(), narrator.ui, Account())
+    told.deploys += 1
     narrator.show(look.status(file))
 
 
-def _refused(file: ConfigFile, narrator: Narrator) -> None:
+def _refused(file: ConfigFile, narrator: Narrator, told: Told) -> None:
     try:
         deploy(file, Wish(), narrator.ui, Account())
     except HostFailed as error:
         if error.exit_code != 6:
             raise
+        told.deploys += 1
         narrator.ui.note(Note("info", f"refused, as it should be: {error.message}"))
         return
     raise TealError("the broken version was not refused")

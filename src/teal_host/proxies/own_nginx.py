@@ -210,4 +210,5 @@ def _text(path: Path) -> Optional[str]:
 
 def _telling(lines: Sequence[str]) -> List[str]:
     """nginx's own words, without the lines that only say that it read a file."""
-    return [line for line in lines if "[emerg]" in line or "[alert]" in line][:5] or list(lines[-5:])
+    grave = [line[line.index("[") :] for line in lines if "[emerg]" in line or "[alert]" in line]
+    return list(dict.fromkeys(grave))[:5] or list(lines[-5:])

@@ -6,6 +6,7 @@ and for `teal.toml` means that what the client accepts and what the server side 
 
 import dataclasses
 import difflib
+import functools
 import math
 import types
 from typing import (
@@ -106,10 +107,16 @@ def _read_checked(kind: Any, raw: object, place: str, found: List[Mistake]) -> A
     return value
 
 
+@functools.cache
+def _hints(kind: Any) -> Dict[str, Any]:
+    """Reading annotations is slow, and a manifest has 40,000 entries of one kind."""
+    return get_type_hints(kind, include_extras=True)
+
+
 def _read_table(kind: Any, raw: object, place: str, found: List[Mistake]) -> Any:
     if not isinstance(raw, dict):
         return _wrong("a table", raw, place, found)
-    hints = get_type_hints(kind, include_extras=True)
+    hints = _hints(kind)
     before = len(found)
     for key in raw:
         if key not in hints:
