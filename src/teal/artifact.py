@@ -1,6 +1,7 @@
 """What the build made: a file, or a directory that is shipped whole. Read once for its digests, once to be sent."""
 
 import hashlib
+import shutil
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -101,9 +102,13 @@ def _allowed(name: str) -> str:
 
 def _check_program(program: str, artifact: Artifact) -> None:
     """A program that the release itself must hold is looked for before anything is sent."""
-    if not program.startswith("./"):
-        return
     entries = {entry.path: entry for entry in artifact.manifest.entries}
+    if not program.startswith("./"):
+        if "/" not in program and program in entries and not shutil.which(program):
+            raise ConfigError(
+                f'run.command starts "{program}", which is looked for on PATH', hint=f'write "./{program}"'
+            )
+        return
     entry = entries.get(program[2:])
     if entry is None:
         names = ", ".join(list(entries)[:5])

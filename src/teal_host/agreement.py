@@ -59,7 +59,7 @@ def propose(host: HostPaths, spec: AppSpec, moving: Color) -> Agreement:
     """
     mine = load(host.app(spec.app))
     others = list(_others(host, spec.app))
-    _refuse_taken_names(spec.site, others)
+    _refuse_taken_names(spec, others)
     ports = _ports(spec, mine, others, moving)
     return Agreement(spec.app, spec.site, ports, mine.token if mine else secrets.token_hex(16))
 
@@ -80,17 +80,21 @@ def _others(host: HostPaths, app: str) -> Iterator[Agreement]:
             yield agreed
 
 
-def _refuse_taken_names(site: Site, others: List[Agreement]) -> None:
+def _refuse_taken_names(spec: AppSpec, others: List[Agreement]) -> None:
+    site = spec.site
     for other in others:
         if other.site.http_port != site.http_port:
             continue
         shared = sorted(set(site.domains) & set(other.site.domains))
         if shared:
-            raise BadRequest(f'the domain "{shared[0]}" is served for the app {other.app} already')
+            raise BadRequest(
+                f'the domain "{shared[0]}" is served for the app {other.app} already',
+                hint="choose another in [server] domains, or destroy that app first",
+            )
         if not site.domains and not other.site.domains:
             raise BadRequest(
                 f"the default site of port {site.http_port} is the app {other.app} already",
-                hint=f'name this one: [server] domains = ["NAME.localhost"], or http_port = {site.http_port + 10}',
+                hint=f'name this one: [server] domains = ["{spec.app}.localhost"] (or another http_port)',
             )
 
 

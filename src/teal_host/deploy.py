@@ -25,6 +25,7 @@ def deploy(app: App, request: Deploy, talk: Talk) -> Result:
         scene = look(app)
         if unchanged(app, request, scene):
             return told(app, "unchanged", scene.slots.live_release)
+        agreement.propose(app.host.paths, request.spec, scene.slots.idle)  # refuses before the upload, not after it
         sealed = take_in(app, request, scene, talk)
         await_commit(app, sealed, talk)
         return bring_live(app, request, scene, sealed)
@@ -139,6 +140,7 @@ def bring_live(app: App, request: Deploy, scene: Scene, sealed: Record) -> Resul
     except (HostError, OSError) as problem:
         error = as_host_error(problem)
         record.mark(app.paths, sealed, "turned_back" if error.code == "turned_back" else "refused")
+        release_ports(app, scene)
         app.journal.write("end", request.id, outcome=error.code, release=sealed.release)
         raise error.about(sealed.release, color, scene.slots.live_release) from None
     record.mark(app.paths, sealed, "good")
@@ -159,6 +161,15 @@ def reserve(app: App, request: Deploy, scene: Scene) -> Agreement:
         if kept != scene.agreed:
             agreement.save(app.paths, kept)
     return wanted
+
+
+def release_ports(app: App, scene: Scene) -> None:
+    """What was reserved for a release that did not stay is not remembered."""
+    if scene.agreed is None or slot.look(app.paths).live != scene.slots.live:
+        return
+    with switch.shared(app, "give back ports"):
+        if agreement.load(app.paths) != scene.agreed:
+            agreement.save(app.paths, scene.agreed)
 
 
 def told(app: App, outcome: "str", name: Optional[str]) -> Result:

@@ -82,6 +82,8 @@ def unhealthy(candidate: Candidate, seen: List[Finding], when: str) -> Unhealthy
         says += "" if last.well else f"; last: {last.says}"
     head = f"{candidate.release} on {candidate.color} is not healthy{'' if last.hopeless else ' ' + when}: {says}"
     hint = f"see: teal logs --color {candidate.color}"
+    if last.says.startswith(f"{candidate.filled(candidate.spec.health.path)} answers 404"):
+        hint = "is [health] path the right one in teal.toml?"
     return Unhealthy(head, _evidence(candidate, seen), hint)
 
 
@@ -150,7 +152,11 @@ def _evidence(candidate: Candidate, seen: List[Finding]) -> Tuple[str, ...]:
     attempts = f"attempts: {len(seen)}, well: {sum(finding.well for finding in seen)}"
     answers = [f"answer begins: {finding.answer}" for finding in seen[-1:] if finding.answer]
     output = [f"│ {line}" for line in recent_output(candidate)]
-    said = ["the program's last lines:", *output] if output else ["the program wrote nothing"]
+    said = (
+        ["the program's last lines:", *output]
+        if output
+        else ["the program has written nothing yet (it may hold its output back in a buffer)"]
+    )
     return (attempts, *answers, *said)
 
 

@@ -19,7 +19,10 @@ Outcome = Literal["pending", "good", "refused", "turned_back"]
 
 @dataclass(frozen=True)
 class Record:
-    """`env` names the version of the environment that the release ran with. `at` is when it was sealed, in UTC."""
+    """`env` names the version of the environment that the release ran with. `at` is when it was sealed, in UTC.
+
+    `left`: it was turned back by a person, not because it failed.
+    """
 
     release: ReleaseName
     seq: int
@@ -30,6 +33,7 @@ class Record:
     env: str
     spec: AppSpec
     outcome: Outcome = "pending"
+    left: bool = False
     format: Annotated[int, between(FORMAT, FORMAT)] = FORMAT
 
 
@@ -56,9 +60,14 @@ def remove(paths: AppPaths, record: Record) -> None:
 
 def mark(paths: AppPaths, record: Record, outcome: Outcome) -> Record:
     """Write down how its deploy ended."""
-    marked = replace(record, outcome=outcome)
+    marked = replace(record, outcome=outcome, left=False)
     save(paths, marked)
     return marked
+
+
+def leave(paths: AppPaths, record: Record) -> None:
+    """Write down that somebody went back from it."""
+    save(paths, replace(record, outcome="turned_back", left=True))
 
 
 def env_version(env: Dict[str, str]) -> str:
@@ -68,6 +77,11 @@ def env_version(env: Dict[str, str]) -> str:
 
 def find(records: List[Record], release: Optional[str]) -> Optional[Record]:
     return next((record for record in records if record.release == release), None)
+
+
+def numbered(records: List[Record], number: str) -> Optional[Record]:
+    """The release of that sequence number: `7` or `0007`."""
+    return next((record for record in records if number.isdigit() and record.seq == int(number)), None)
 
 
 def good_before(records: List[Record], live: Optional[str], paths: AppPaths) -> Optional[Record]:

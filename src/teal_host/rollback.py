@@ -21,6 +21,8 @@ def rollback(app: App, request: Rollback, talk: Talk) -> Result:
         recover.recover(app)
         scene = look(app)
         target = choose(app, request, scene)
+        if scene.agreed:
+            app.host.proxy.refuse(scene.agreed.site)
         talk.committed = True
         if target.release == scene.slots.live_release and live_is_well(app, scene):
             return told(app, "unchanged", target.release)
@@ -34,7 +36,7 @@ def choose(app: App, request: Rollback, scene: Scene) -> Record:
         if found is None:
             raise NotThere("there is no earlier good release to go back to", hint="see: teal releases")
         return found
-    named = record.find(scene.records, request.release)
+    named = record.find(scene.records, request.release) or record.numbered(scene.records, request.release)
     if named is None or not app.paths.release(named.release).is_dir():
         raise NotThere(f"there is no release {request.release} here any more", hint="see: teal releases")
     if named.outcome in ("refused", "turned_back"):
@@ -58,9 +60,16 @@ def turn_to(app: App, request: Rollback, scene: Scene, target: Record) -> Result
         app.journal.write("end", request.id, outcome=error.code, release=target.release)
         raise error.about(target.release, turn.candidate.color, scene.slots.live_release) from None
     record.mark(app.paths, target, "good")
+    _judge_what_was_left(app, scene, target)
     keep_or_stop_previous(app, turn)
     app.journal.write("end", request.id, outcome="live", release=target.release)
     return told(app, "live", target.release)
+
+
+def _judge_what_was_left(app: App, scene: Scene, target: Record) -> None:
+    """Who goes back has found the newer release bad: the next `rollback` must not lead to it."""
+    if scene.live and scene.live.seq > target.seq:
+        record.leave(app.paths, scene.live)
 
 
 def _running(app: App, request: Rollback, scene: Scene, target: Record) -> Optional[Turn]:

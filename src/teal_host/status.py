@@ -39,7 +39,7 @@ def _color(app: App, color: Color, release: Optional[str], records: List[Record]
         return ColorReport(None, port, "empty")
     found = app.host.supervisor.state(app.paths.color(color))
     entry = record.find(records, release)
-    failed = entry is not None and entry.outcome in ("refused", "turned_back")
+    failed = entry is not None and entry.outcome in ("refused", "turned_back") and not entry.left
     state = "failed" if found.state == "stopped" and failed else found.state
     return ColorReport(release, port, state, found.pid, found.since)
 
@@ -50,7 +50,7 @@ def _notes(app: App, slots: Slots, agreed: Optional[Agreement]) -> List[str]:
     if slots.live and app.host.supervisor.state(app.paths.color(slots.live)).state != "running":
         notes.append(f"{slots.live} is live but does not run: teal deploy, or teal rollback")
     if slots.live and agreed and not app.host.proxy.serves(agreed.route(app.paths)):
-        notes.append("nginx does not serve this app: teal deploy makes it")
+        notes.append("nginx does not serve this app now; teal deploy starts it")
     if app.journal.unfinished():
         notes.append("a command is at work, or was interrupted; the next one cleans up")
     return notes

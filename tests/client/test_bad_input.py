@@ -152,7 +152,7 @@ LINES: list[tuple[str, int, str]] = [
     ("status extra", 2, "unexpected extra argument"),
     ("rollback nonsense", 2, "'nonsense' is not a release, such as 0007-3f2a9c1b7d4e"),
     ("rollback ../../etc", 2, "'../../etc' is not a release"),
-    ("rollback 0001", 2, "'0001' is not a release"),
+    ("rollback 0001x", 2, "'0001x' is not a release"),
     ("rollback 1-aaaaaaaaaaaa", 2, "is not a release"),
     ("rollback 0001-AAAAAAAAAAAA", 2, "is not a release"),
     ("rollback a b", 2, "unexpected extra argument (b)"),

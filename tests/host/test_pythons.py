@@ -117,7 +117,7 @@ def test_the_whole_story_on_the_oldest(on_the_oldest: App) -> None:
     assert (back.release, back.color) == (first.release, "blue")
     assert app.get()["version"] == "v1"
     assert look.status(file).colors["green"].state == "running"
-    assert [row.outcome for row in look.releases(file).releases] == ["good", "good"]
+    assert [row.outcome for row in look.releases(file).releases] == ["turned_back", "good"]
     deploy.destroy(file, 0, Quiet())
     assert not app.world.root.exists()
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from teal import files
-from teal.cli.options import Common, common
+from teal.cli.options import Common, common, confirm
 from teal.config.read import NAME
 from teal.errors import Usage
 from teal.scaffold import UnknownProgramError, choice, look, render
@@ -21,7 +21,7 @@ def command(common: Common, program: str | None, yes: bool) -> None:
     directory = _directory(common.config)
     path = directory / NAME
     if path.exists():
-        _overwrite(path, yes)
+        confirm(f"There is a {path} already. Overwrite it?", yes)
     try:
         project = look(directory, program or _chosen(directory))
     except UnknownProgramError as error:
@@ -39,14 +39,6 @@ def _directory(given: Path | None) -> Path:
     if not directory.is_dir():
         raise Usage(f"there is no directory {directory}")
     return directory
-
-
-def _overwrite(path: Path, yes: bool) -> None:
-    if yes:
-        return
-    if not sys.stdin.isatty():
-        raise Usage(f"there is a {path} already", hint="say --yes to overwrite it")
-    click.confirm(f"Overwrite {path}?", abort=True, err=True)
 
 
 def _chosen(directory: Path) -> str | None:

@@ -10,7 +10,7 @@ import click
 
 from teal.config import load
 from teal.config.read import ConfigFile
-from teal.errors import Usage
+from teal.errors import Interrupted, Usage
 from teal.ui.base import Manner, manner
 
 _FLAGS = ("json", "quiet", "verbose", "no_color")
@@ -67,12 +67,13 @@ def wait_option() -> Decorator:
 
 
 def confirm(question: str, yes: bool) -> None:
-    """Ask on a terminal; without one, the answer must have been given. Raises Usage."""
+    """Ask on a terminal; without one, the answer must have been given. Raises Usage, or Interrupted for a no."""
     if yes:
         return
     if not sys.stdin.isatty():
         raise Usage(f"{question} There is no terminal to ask on", hint="say --yes if you mean it")
-    click.confirm(question, abort=True, err=True)
+    if not click.confirm(question, err=True):
+        raise Interrupted("nothing was changed")
 
 
 def everywhere() -> list[Decorator]:

@@ -8,7 +8,7 @@ from teal.deploy import rollback
 from teal.ended import Account
 from teal.errors import Usage
 from teal.ui import choose
-from teal_host.wire.grammar import release_name
+from teal_host.wire.grammar import release_reference
 
 
 @click.command("rollback")
@@ -23,7 +23,7 @@ def command(common: Common, release: str | None, wait: float) -> None:
     ui = choose(common.manner)
     account = Account()
     with tell_ending(common.manner, ui, account) as ending:
-        complaint = release_name(release) if release is not None else None
+        complaint = release_reference(release) if release is not None else None
         if complaint:
             raise Usage(complaint, hint="see: teal releases")
         ending.result = rollback(common.load(), release, wait, ui, account)

@@ -15,6 +15,7 @@ RESERVED_ENV = ("PORT", "HOST", "COLOR", "RELEASE", "DATA_DIR")
 
 _APP = re.compile(r"[a-z][a-z0-9-]{0,30}")
 _RELEASE = re.compile(r"[0-9]{4,9}-[0-9a-f]{12}")
+_NUMBER = re.compile(r"[0-9]{1,9}")
 _LABEL = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?")
 _ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
 _URL_PATH = re.compile(r"/(?!/)[A-Za-z0-9._~!$&'()*+,;=:@%/?{}-]{0,1023}")
@@ -33,6 +34,11 @@ def app_name(value: str) -> Optional[str]:
 
 def release_name(value: str) -> Optional[str]:
     return None if _RELEASE.fullmatch(value) else f"{value[:60]!r} is not a release, such as 0007-3f2a9c1b7d4e"
+
+
+def release_reference(value: str) -> Optional[str]:
+    """How a person names a release: in full, or by its number."""
+    return None if _NUMBER.fullmatch(value) else release_name(value)
 
 
 def digest(value: str) -> Optional[str]:
@@ -168,6 +174,7 @@ def _encodable(value: str) -> bool:
 
 AppName = Annotated[str, app_name]
 ReleaseName = Annotated[str, release_name]
+ReleaseReference = Annotated[str, release_reference]
 Digest = Annotated[str, digest]
 DeployId = Annotated[str, deploy_id]
 Token = Annotated[str, deploy_id]

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Dict, Iterator, Literal, Optional, Tuple, Typ
 from teal_host.wire import typed
 from teal_host.wire.app import AppSpec
 from teal_host.wire.frames import Frame, FrameError
-from teal_host.wire.grammar import AppName, DeployId, Digest, FilePath, Line, ReleaseName, between
+from teal_host.wire.grammar import AppName, DeployId, Digest, FilePath, Line, ReleaseName, ReleaseReference, between
 from teal_host.wire.typed import Mistake
 
 MAX_FILES = 40_000
@@ -111,7 +111,7 @@ class Rollback:
     app: AppName
     origin: Origin
     id: DeployId
-    release: Optional[ReleaseName] = None
+    release: Optional[ReleaseReference] = None
     wait_s: Seconds = 0.0
 
 
