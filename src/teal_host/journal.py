@@ -61,6 +61,7 @@ class Unfinished:
     release: Optional[str]
     color: Optional[str]
     started: bool
+    is_rollback: bool = False
 
 
 def now() -> str:
@@ -76,4 +77,5 @@ def _unfinished(story: List[Dict[str, Any]]) -> Unfinished:
         facts.get("release"),
         facts.get("color"),
         any(x.get("act") == "start" for x in story),
+        facts.get("what") == "rollback",
     )

@@ -65,9 +65,10 @@ def mark(paths: AppPaths, record: Record, outcome: Outcome) -> Record:
     return marked
 
 
-def leave(paths: AppPaths, record: Record) -> None:
-    """Write down that somebody went back from it."""
-    save(paths, replace(record, outcome="turned_back", left=True))
+def leave(paths: AppPaths, left: Optional[Record], target: Record) -> None:
+    """Who goes back to `target` has found the newer release bad: the next `rollback` must not lead to it."""
+    if left and left.seq > target.seq:
+        save(paths, replace(left, outcome="turned_back", left=True))
 
 
 def env_version(env: Dict[str, str]) -> str:

@@ -34,7 +34,7 @@ def recover(app: App) -> None:
         if interrupted is None or slots.live is None or slots.live_release != story.release:
             step.detail = _undo(app, story, slots, interrupted)
         else:
-            step.detail = _confirm(app, slots, interrupted, agreement.load(app.paths))
+            step.detail = _confirm(app, story, slots, interrupted)
     app.journal.write("end", story.id, outcome="recovered", release=story.release, detail=step.detail)
     app.tell(Note("warning", f"an earlier command was interrupted: {step.detail}"))
 
@@ -64,15 +64,17 @@ def _undo(app: App, story: Unfinished, slots: Slots, interrupted: Optional[Recor
     return f"{story.release or 'it'} had not gone live and was undone"
 
 
-def _confirm(app: App, slots: Slots, interrupted: Record, agreed: Optional[Agreement]) -> str:
+def _confirm(app: App, story: Unfinished, slots: Slots, interrupted: Record) -> str:
     """It was switched: it stays if it is well and proved, else the other color takes over if that one is well."""
     assert slots.live is not None
+    agreed, other = agreement.load(app.paths), slots.idle
+    standby = record.find(record.load(app.paths), slots.releases[other])
     if agreed is None or _well_and_proved(app, slots.live, interrupted, agreed):
         if interrupted.outcome != "good":
             record.mark(app.paths, interrupted, "good")
+        if story.is_rollback:
+            record.leave(app.paths, standby, interrupted)
         return f"{interrupted.release} had gone live and stays"
-    other = slots.idle
-    standby = record.find(record.load(app.paths), slots.releases[other])
     if standby is None or not _well(app, other, standby, agreed):
         if interrupted.outcome == "pending":
             record.mark(app.paths, interrupted, "refused")

@@ -60,16 +60,10 @@ def turn_to(app: App, request: Rollback, scene: Scene, target: Record) -> Result
         app.journal.write("end", request.id, outcome=error.code, release=target.release)
         raise error.about(target.release, turn.candidate.color, scene.slots.live_release) from None
     record.mark(app.paths, target, "good")
-    _judge_what_was_left(app, scene, target)
+    record.leave(app.paths, scene.live, target)
     keep_or_stop_previous(app, turn)
     app.journal.write("end", request.id, outcome="live", release=target.release)
     return told(app, "live", target.release)
-
-
-def _judge_what_was_left(app: App, scene: Scene, target: Record) -> None:
-    """Who goes back has found the newer release bad: the next `rollback` must not lead to it."""
-    if scene.live and scene.live.seq > target.seq:
-        record.leave(app.paths, scene.live)
 
 
 def _running(app: App, request: Rollback, scene: Scene, target: Record) -> Optional[Turn]:

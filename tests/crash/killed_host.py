@@ -6,8 +6,8 @@ It runs STAGE0 as `python -c` would, writes the name of every durable act into t
 sends SIGNAL to itself WHEN: "act N" is the N-th act, "NAME+K" the K-th act after the first one called NAME (where * is
 anything), "after S" a moment S seconds after the start, "never" never. SIGKILL comes before the announced act is done.
 
-Acts are what teal_host.files announces to its witness, and each single removal that it does not announce by name: those
-inside the removal of a tree.
+Acts are what teal_host.files announces to its witness, and each single change of a name that it does not announce: in
+the removal of a tree, or because somebody forgot it.
 """
 
 import builtins
@@ -19,6 +19,16 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
+CHANGES = ("os.remove", "os.rmdir", "os.rename", "os.symlink", "os.mkdir")
+ANNOUNCE: dict[str, tuple[str, ...]] = {
+    "remove tree ": (),
+    "remove ": ("os.remove",),
+    "prepare link ": ("os.remove", "os.symlink"),
+    "turn link ": ("os.rename",),
+    "rename ": ("os.rename",),
+    "move ": ("os.rename",),
+    "make directory ": ("os.mkdir",),
+}
 ENDED = "(here it was ended)"
 
 
@@ -30,9 +40,11 @@ class Witness:
         self._when = when
         self._number = number
         self._names: list[str] = []
+        self._done: set[str] = set()  # of what the last act announced
 
     def __call__(self, act: str) -> None:
         self._names.append(act)
+        self._done.clear()
         os.write(self._file, f"{act}\n".encode())
         if self._is_now():
             self.end()
@@ -42,13 +54,15 @@ class Witness:
         os.kill(os.getpid(), self._number)
 
     def audit(self, event: str, values: tuple[Any, ...]) -> None:
-        """What removing a tree does; what was announced by name, or makes room for a link, is not counted twice."""
-        if event == "os.rmdir" or (event == "os.remove" and not self._announced()):
-            self(f"{event} {Path(values[0]).name}")
-
-    def _announced(self) -> bool:
+        """What changes names without being what was just announced is an act too."""
+        if event not in CHANGES:
+            return
         last = self._names[-1] if self._names else ""
-        return last.startswith(("remove ", "prepare link ")) and not last.startswith("remove tree ")
+        verb = next((verb for verb in ANNOUNCE if last.startswith(verb)), "")
+        if event in ANNOUNCE.get(verb, ()) and event not in self._done:
+            self._done.add(event)
+        else:
+            self(f"{event} {Path(values[0]).name}")
 
     def _is_now(self) -> bool:
         kind, _, value = self._when.partition(" ")

@@ -30,6 +30,7 @@ from world import App, refuses, wait_until
 
 HOST = Path(__file__).parent / "killed_host.py"
 NEVER = "never"
+UNANNOUNCED = ("os.rename ", "os.symlink ", "os.mkdir ")  # only removals are not, those inside the removal of a tree
 QUICK: dict[str, Any] = {
     "health": {"successes": 1},
     "run": {"data": True},
@@ -231,6 +232,7 @@ def at_each_act(round_: Callable[[str], Run], at_least: int) -> list[str]:
     print(f"\n{len(names)} acts: {', '.join(names)}")
     assert len(names) >= at_least
     assert set(names) == {plain(act) for act in run.acts}, "an act came that was never disturbed"
+    assert not [name for name in names if name.startswith(UNANNOUNCED)], "a change was not announced"
     return names
 
 

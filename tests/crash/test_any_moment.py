@@ -33,7 +33,7 @@ def moments(scene: Scene, rounds: int) -> Iterator[str]:
         yield f"after {draw.uniform(0, 1.1 * whole):.4f}"
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_a_deploy_killed_at_any_moment_leaves_one_release_serving_and_the_next_command_works(tree: Scene) -> None:
     found = []
     for when in moments(tree, ROUNDS):
@@ -48,7 +48,7 @@ def test_a_deploy_killed_at_any_moment_leaves_one_release_serving_and_the_next_c
     assert len(set(found)) == 2, "all rounds ended alike: the moments are not spread over a deploy"
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_a_deploy_told_to_end_at_any_moment_is_aborted_or_finished(tree: Scene) -> None:
     for when, number in zip(moments(tree, len(ASKED_TO_END)), ASKED_TO_END, strict=True):
         old, new = tree.app.get()["version"], tree.new_version()

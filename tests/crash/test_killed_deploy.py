@@ -35,7 +35,7 @@ def roll_back(scene: Scene, killed: Killed) -> str:
     return killed.old if killed.served == killed.new else killed.before
 
 
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("next_command", [deploy_another, deploy_the_same, roll_back], ids=lambda f: f.__name__)
 def test_a_deploy_killed_at_any_act_leaves_one_release_serving_and_the_next_command_works(
     two: Scene, next_command: Callable[[Scene, Killed], str]
@@ -68,7 +68,7 @@ def check_the_client_told_the_truth(run: Run, went_live: bool) -> None:
         assert went_live
 
 
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(900)
 def test_the_first_deploy_killed_at_any_act_serves_nothing_or_the_release(scene: Scene) -> None:
     def killed(when: str) -> Run:
         first = scene.new_version()
@@ -87,7 +87,7 @@ def test_the_first_deploy_killed_at_any_act_serves_nothing_or_the_release(scene:
     at_each_act(killed, at_least=45)
 
 
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(900)
 def test_a_deploy_of_a_bad_release_killed_at_any_act_leaves_the_old_one_serving(two: Scene) -> None:
     live = ["v2"]
 

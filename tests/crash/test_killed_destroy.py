@@ -29,7 +29,7 @@ def deploy_after_all(scene: Scene) -> None:
     assert scene.destroy(NEVER).error is None
 
 
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("next_command", [destroy_again, deploy_after_all], ids=lambda f: f.__name__)
 def test_a_destroy_killed_at_any_act_is_finished_or_undone_by_the_next_command(
     scene: Scene, next_command: Callable[[Scene], None]

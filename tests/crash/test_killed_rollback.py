@@ -5,7 +5,7 @@ import pytest
 from crash.scenes import QUICK, Run, Scene, at_each_act
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("stands_by", [True, False], ids=["to one that runs", "to one that must be started"])
 def test_a_rollback_killed_at_any_act_leaves_one_release_serving_and_the_next_command_works(
     scene: Scene, stands_by: bool
@@ -26,6 +26,15 @@ def test_a_rollback_killed_at_any_act_leaves_one_release_serving_and_the_next_co
         return run
 
     at_each_act(killed, at_least=8 if stands_by else 15)
+
+
+@pytest.mark.parametrize("at", ["turn link live+1", "turn link live+2", "turn link live+4"])
+def test_a_release_that_a_killed_rollback_left_is_not_one_to_go_back_to(two: Scene, at: str) -> None:
+    good = two.status().previous
+    assert two.rollback(at).was_ended
+    two.check_serves("v1")
+    two.check_settled(two.deploy_new())
+    assert two.status().previous == good
 
 
 @pytest.mark.timeout(120)

@@ -95,7 +95,7 @@ def test_the_generation_tells_two_routes_apart(one: Site, other: Site) -> None:
 @given(FOLDERS.map(lambda parts: Path("/", *parts)))
 def test_the_marker_is_one_word_whatever_the_directory_is_called(live: Path) -> None:
     told = read(route(Site(), live))
-    assert [question.words for question in told.all("if")] == [("if", "(-f", f"{live}/green", ")")]
+    assert [question.words for question in told.all("if")] == [("if", "(-f", str(live / "green"), ")")]
 
 
 @given(st.text(st.characters(), min_size=1, max_size=20).map(lambda name: Path("/", name)))
@@ -105,7 +105,7 @@ def test_a_directory_is_refused_or_told_as_it_is(live: Path) -> None:
     except BadRequest:
         assert any(char in REFUSED or not char.isprintable() for char in str(live))
         return
-    assert told.one("if") == ("(-f", f"{live}/green", ")")
+    assert told.one("if") == ("(-f", str(live / "green"), ")")
 
 
 @pytest.mark.parametrize("char", REFUSED)
