@@ -64,7 +64,8 @@ daemon on;
 ${user}worker_processes auto;
 pid ${pid};
 error_log ${log} warn;
-events { worker_connections 4096; }
+worker_rlimit_nofile ${files};
+events { worker_connections ${connections}; }
 http {
     access_log off;
     server_tokens off;
@@ -92,11 +93,15 @@ _PLACES = {
 
 @dataclass(frozen=True)
 class Main:
-    """The user's own nginx: where it lives, whether as root, and whether it knows keepalive_min_timeout."""
+    """The user's own nginx: where it lives, whether as root, and whether it knows keepalive_min_timeout.
+
+    `files`: how many descriptors a worker may have open; a proxied request takes two, and a quarter stays free.
+    """
 
     root: Path
     as_root: bool
     knows_min_timeout: bool
+    files: int = 16_384
 
 
 def site_text(route: Route, listen: str) -> str:
@@ -113,6 +118,8 @@ def main_text(main: Main, catch_all_listens: Sequence[str]) -> str:
     catch_alls = [f"    server {{ listen {listen} default_server; return 444; }}\n" for listen in catch_all_listens]
     return _MAIN.substitute(
         **{name: quoted(main.root / path) for name, path in _PLACES.items()},
+        files=main.files,
+        connections=main.files // 4,
         user="user root;\n" if main.as_root else "",
         lingering="keepalive_min_timeout 10s;\n    " if main.knows_min_timeout else "",
         catch_alls="".join(catch_alls),

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import re
+import resource
 import signal
 import time
 from functools import cached_property
@@ -115,7 +116,7 @@ class OwnNginx:
         served = [route for route in routes if self._site(route.app).exists()]
         listens = {self._listen(route.site) for route in served}
         defaults = {self._listen(route.site) for route in served if not route.site.domains}
-        main = Main(self._home, os.geteuid() == 0, self._version >= (1, 27, 4))
+        main = Main(self._home, os.geteuid() == 0, self._version >= (1, 27, 4), _files_allowed())
         text = nginx_text.main_text(main, sorted(listens - defaults))
         if _text(self._conf) != text:
             files.write(self._conf, text)
@@ -200,6 +201,12 @@ class OwnNginx:
 
     def _listen(self, site: Site) -> str:
         return f"{_HERE}:{site.http_port}"
+
+
+def _files_allowed() -> int:
+    """An ordinary user may raise the limit only up to the hard one, and nginx warns of more connections than files."""
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    return Main.files if hard == resource.RLIM_INFINITY else min(Main.files, hard)
 
 
 def _text(path: Path) -> Optional[str]:
