@@ -11,7 +11,7 @@ from teal.config.read import ConfigFile
 from teal.errors import ConfigError
 from teal_host.wire import typed
 from teal_host.wire.grammar import file_path
-from teal_host.wire.messages import Entry, Manifest, digest_of
+from teal_host.wire.manifest import Entry, Manifest, digest_of
 
 _PIECE = 256 * 1024
 

@@ -8,7 +8,8 @@ from teal.errors import CannotReach
 from teal.session import PipeEnded, Session
 from teal.transports import choose
 from teal_host.wire import messages
-from teal_host.wire.messages import LogLine, Logs, Releases, ReleasesReport, Status, StatusReport
+from teal_host.wire.messages import LogLine, Logs, Releases, Status
+from teal_host.wire.reports import ReleasesReport, StatusReport
 
 
 def status(file: ConfigFile) -> StatusReport:

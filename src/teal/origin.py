@@ -6,7 +6,7 @@ import socket
 from pathlib import Path
 
 from teal import __version__, programs
-from teal_host.wire.messages import Origin
+from teal_host.wire.manifest import Origin
 
 
 def origin(directory: Path | None = None) -> Origin:

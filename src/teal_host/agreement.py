@@ -13,7 +13,7 @@ from teal_host.wire import typed
 from teal_host.wire.app import AppSpec, Ports, Site
 from teal_host.wire.frames import FrameError, parse_object
 from teal_host.wire.grammar import AppName, Token, between
-from teal_host.wire.messages import Color
+from teal_host.wire.reports import Color
 
 FORMAT = 1
 _FIRST_PORT, _LAST_PORT = 8081, 9999

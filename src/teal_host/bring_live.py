@@ -9,7 +9,7 @@ from teal_host.agreement import Agreement
 from teal_host.app import App
 from teal_host.candidate import Candidate
 from teal_host.errors import CannotRun, HostError, NeedsHuman, TurnedBack, Unhealthy, as_host_error
-from teal_host.wire.messages import Color
+from teal_host.wire.reports import Color
 
 STOP_GRACE_S = 30.0  # between TERM and KILL, as in the systemd unit
 

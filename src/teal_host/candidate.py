@@ -12,7 +12,7 @@ from teal_host.record import Record
 from teal_host.run import Program
 from teal_host.wire.app import AppSpec
 from teal_host.wire.grammar import fill
-from teal_host.wire.messages import Color
+from teal_host.wire.reports import Color
 
 HERE = "127.0.0.1"
 _PASSED_ON = ("PATH", "HOME", "LANG", "TZ", "USER", "LOGNAME")

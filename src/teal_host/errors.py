@@ -14,7 +14,8 @@ HostError                  every one becomes one Failure on the wire, never a tr
 
 from typing import Optional, Sequence
 
-from teal_host.wire.messages import Color, Failure, FailureCode
+from teal_host.wire.messages import Failure, FailureCode
+from teal_host.wire.reports import Color
 
 
 class HostError(Exception):

@@ -11,7 +11,7 @@ from typing import Iterator, Optional
 from teal_host import files
 from teal_host.errors import Locked
 from teal_host.journal import now
-from teal_host.wire.messages import Origin
+from teal_host.wire.manifest import Origin
 
 _LOOK_EVERY_S = 0.1
 

@@ -7,7 +7,8 @@ from typing import Callable, Dict, List, Optional
 
 from teal_host import candidate, slot
 from teal_host.app import App
-from teal_host.wire.messages import Color, Done, LogLine, Logs
+from teal_host.wire.messages import Done, LogLine, Logs
+from teal_host.wire.reports import Color
 
 _LOOK_EVERY_S = 0.1
 _TAIL_BYTES = 4 * 1024 * 1024  # how far back the last lines are looked for

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Iterator, Tuple
 
-from teal_host.wire.messages import Color
+from teal_host.wire.reports import Color
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from teal_host.wire import typed
 from teal_host.wire.app import AppSpec
 from teal_host.wire.frames import FrameError, parse_object
 from teal_host.wire.grammar import ReleaseName, between
-from teal_host.wire.messages import Origin
+from teal_host.wire.manifest import Origin
 
 FORMAT = 1
 Outcome = Literal["pending", "good", "refused", "turned_back"]

@@ -16,7 +16,8 @@ from teal_host.journal import Unfinished
 from teal_host.paths import AppPaths
 from teal_host.record import Record
 from teal_host.slot import Slots
-from teal_host.wire.messages import Color, Note
+from teal_host.wire.messages import Note
+from teal_host.wire.reports import Color
 
 _ANSWER_WITHIN_S = 5.0
 

@@ -14,7 +14,7 @@ from teal_host import files, slot
 from teal_host.errors import BadRequest
 from teal_host.paths import AppPaths
 from teal_host.record import Record
-from teal_host.wire.messages import Entry, Manifest
+from teal_host.wire.manifest import Entry, Manifest
 
 _PIECE = 256 * 1024
 _SPARE_BYTES = 64 * 1024 * 1024  # left free for logs, the journal and nginx's buffers

@@ -7,7 +7,7 @@ from teal_host import files
 from teal_host.errors import NeedsHuman
 from teal_host.paths import AppPaths
 from teal_host.wire.grammar import COLORS, release_name
-from teal_host.wire.messages import Color
+from teal_host.wire.reports import Color
 
 
 @dataclass(frozen=True)

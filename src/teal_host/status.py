@@ -7,7 +7,7 @@ from teal_host.agreement import Agreement
 from teal_host.app import App
 from teal_host.record import Record
 from teal_host.slot import Slots
-from teal_host.wire.messages import Color, ColorReport, ReleaseRow, ReleasesReport, StatusReport
+from teal_host.wire.reports import Color, ColorReport, ReleaseRow, ReleasesReport, StatusReport
 
 
 def status(app: App) -> StatusReport:

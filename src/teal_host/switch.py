@@ -13,7 +13,8 @@ from teal_host.ask import NoAnswer, Question, ask, json_differs
 from teal_host.candidate import Candidate
 from teal_host.errors import HostError, NeedsHuman
 from teal_host.proxies.base import ANSWERED_HEADER, PROBE_HEADER
-from teal_host.wire.messages import Color, Origin
+from teal_host.wire.manifest import Origin
+from teal_host.wire.reports import Color
 
 _PROVED_WITHIN_S = 5.0
 _BETWEEN_S = 0.05

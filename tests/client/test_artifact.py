@@ -13,7 +13,7 @@ from teal.config.model import Build, Config
 from teal.config.read import ConfigFile
 from teal.errors import ConfigError
 from teal_host.wire.app import Run
-from teal_host.wire.messages import Entry
+from teal_host.wire.manifest import Entry
 
 
 def put(path: Path, data: bytes = b"x", mode: int = 0o644) -> Path:

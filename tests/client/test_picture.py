@@ -7,7 +7,7 @@ from datetime import datetime
 import pytest
 
 from teal.ui.picture import draw
-from teal_host.wire.messages import ColorReport, StatusReport
+from teal_host.wire.reports import ColorReport, StatusReport
 
 ONE, TWO = "0001-aaaaaaaaaaaa", "0002-bbbbbbbbbbbb"
 SINCE = "2026-02-03T04:05:06+00:00"

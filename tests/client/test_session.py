@@ -11,7 +11,8 @@ from teal import session as sessions
 from teal.errors import CannotReach, HostFailed
 from teal.session import PipeEnded, Session
 from teal.transports import Transport
-from teal_host.wire.messages import Block, Greeting, Logs, Rollback, Status, StatusReport
+from teal_host.wire.messages import Block, Greeting, Logs, Rollback, Status
+from teal_host.wire.reports import StatusReport
 
 PATIENCE_S = 60.0  # far more than it takes on a busy machine
 NEVER_S = 600.0  # for the session's own deadlines, so that whoever waits for one of them is found out

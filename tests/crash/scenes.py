@@ -25,7 +25,8 @@ from teal_host.app import Host
 from teal_host.paths import HostPaths
 from teal_host.proxies.own_nginx import OwnNginx
 from teal_host.supervisors.process import PlainProcesses
-from teal_host.wire.messages import ReleaseRow, Result, StatusReport
+from teal_host.wire.messages import Result
+from teal_host.wire.reports import ReleaseRow, StatusReport
 from world import App, refuses, wait_until
 
 HOST = Path(__file__).parent / "killed_host.py"

@@ -10,7 +10,7 @@ import pytest
 from crash.scenes import NEVER, Run, Scene
 from teal.errors import CannotReach, ContactLost
 from teal.session import Session
-from teal_host.wire.messages import ReleaseRow, StatusReport
+from teal_host.wire.reports import ReleaseRow, StatusReport
 
 MESSAGES = ["Deploy", "Block", "Block", "Block", "Commit"]  # what a client sends
 BIG = random.Random(7).randbytes(550_000).hex()  # three blocks of upload, however well they are compressed

@@ -17,7 +17,7 @@ from teal import bootstrap
 from teal.transports.local import find_nginx
 from teal_host.main import SYNC
 from teal_host.wire.frames import read_frame, write_frame
-from teal_host.wire.messages import Entry
+from teal_host.wire.manifest import Entry
 from teal_host.wire.typed import encode
 
 PYTHON = (sys.executable, "-I", "-S")

@@ -19,7 +19,9 @@ from teal_host.errors import BadRequest, NeedsHuman
 from teal_host.paths import HostPaths
 from teal_host.slot import Slots
 from teal_host.wire.app import AppSpec, Health, Keep, Ports, Run, Site, Verify
-from teal_host.wire.messages import Color, Deploy, Entry, Manifest, Origin, digest_of
+from teal_host.wire.manifest import Entry, Manifest, Origin, digest_of
+from teal_host.wire.messages import Deploy
+from teal_host.wire.reports import Color
 from world import free_ports
 
 TOKEN = "0" * 32

@@ -15,7 +15,7 @@ import pytest
 from teal_host import files, lock, run
 from teal_host.errors import Locked
 from teal_host.run import Program
-from teal_host.wire.messages import Origin
+from teal_host.wire.manifest import Origin
 from world import REPO
 
 ME = Origin("mé", "here")
@@ -23,7 +23,7 @@ HOLD = """
 import sys, time, pathlib
 sys.path.insert(0, sys.argv[1])
 from teal_host import lock
-from teal_host.wire.messages import Origin
+from teal_host.wire.manifest import Origin
 with lock.held(pathlib.Path(sys.argv[2]), "deploy", Origin("anna", "laptop"), 0):
     print("held", flush=True)
     time.sleep(600)

@@ -14,7 +14,7 @@ from teal_host.paths import AppPaths
 from teal_host.prune import Plan, plan
 from teal_host.record import Outcome, Record
 from teal_host.wire.app import AppSpec, Health, Keep, Run, Site, Verify
-from teal_host.wire.messages import Origin
+from teal_host.wire.manifest import Origin
 from teal_host.wire.typed import encode
 
 SPEC = AppSpec("shop", Site(), Run(("./program",)), Health(json={"a": ["{color}", 1.5, None]}), Verify(), Keep())

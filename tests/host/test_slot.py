@@ -8,7 +8,7 @@ from teal_host import slot
 from teal_host.errors import NeedsHuman
 from teal_host.paths import AppPaths
 from teal_host.slot import Slots
-from teal_host.wire.messages import Color
+from teal_host.wire.reports import Color
 
 ONE, TWO = "0001-aaaaaaaaaaaa", "0002-bbbbbbbbbbbb"
 

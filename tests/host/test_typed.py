@@ -15,7 +15,8 @@ from teal_host.record import Record
 from teal_host.wire import messages
 from teal_host.wire.app import AppSpec, Ports, Site
 from teal_host.wire.grammar import between
-from teal_host.wire.messages import Commit, Deploy, Failure, Origin
+from teal_host.wire.manifest import Origin
+from teal_host.wire.messages import Commit, Deploy, Failure
 from teal_host.wire.typed import Mistakes, decode, encode, near
 
 DEPLOY = {key: value for key, value in pipe.deploy().items() if key != "type"}

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 from teal_host.wire import grammar
 from teal_host.wire.app import AppSpec, Health, Keep, Ports, Run, Site, Verify
-from teal_host.wire.messages import Deploy, Entry, Manifest, Origin, digest_of
+from teal_host.wire.manifest import Entry, Manifest, Origin, digest_of
+from teal_host.wire.messages import Deploy
 
 APPS = st.from_regex(r"[a-z][a-z0-9-]{0,30}", fullmatch=True).filter(lambda name: name != "teal")
 PORTS = st.integers(1, 65535)

@@ -27,7 +27,9 @@ from teal_host.supervisors.base import ProcessState
 from teal_host.talk import Talk
 from teal_host.wire import typed
 from teal_host.wire.app import AppSpec, Site
-from teal_host.wire.messages import Deploy, Manifest, Origin, Result, Rollback, StatusReport
+from teal_host.wire.manifest import Manifest, Origin
+from teal_host.wire.messages import Deploy, Result, Rollback
+from teal_host.wire.reports import StatusReport
 
 APP = "shop"
 SPEC = {

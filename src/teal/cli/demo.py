@@ -12,7 +12,7 @@ from teal.ui import choose
 from teal.ui.base import Manner
 from teal.ui.jsonlines import emit
 from teal.ui.picture import draw
-from teal_host.wire.messages import StatusReport
+from teal_host.wire.reports import StatusReport
 
 
 @click.command("demo")

@@ -8,7 +8,7 @@ from teal import look
 from teal.cli.options import Common, common
 from teal.ui.base import shown, size
 from teal.ui.jsonlines import emit
-from teal_host.wire.messages import ReleaseRow
+from teal_host.wire.reports import ReleaseRow
 from teal_host.wire.typed import encode
 
 _HEAD = ("", "release", "outcome", "sealed", "size", "commit", "env", "by", "")

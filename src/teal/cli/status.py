@@ -8,7 +8,7 @@ from teal import look
 from teal.cli.options import Common, common
 from teal.ui.jsonlines import emit
 from teal.ui.picture import draw
-from teal_host.wire.messages import StatusReport
+from teal_host.wire.reports import StatusReport
 from teal_host.wire.typed import encode
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Annotated
 
-from teal_host.wire.app import AppSpec, Health, Keep, Run, Site, Verify
+from teal_host.wire.app import AppSpec, Health, Keep, ProxyRules, Run, Sandbox, Site, Verify
 from teal_host.wire.grammar import AppName, Domain, EnvValue, Port
 from teal_host.wire.typed import Mistake
 
@@ -81,8 +81,11 @@ class Config:
     health: Health = field(default_factory=Health)
     verify: Verify = field(default_factory=Verify)
     keep: Keep = field(default_factory=Keep)
+    proxy: ProxyRules = field(default_factory=ProxyRules)
+    sandbox: Sandbox = field(default_factory=Sandbox)
 
     @property
     def spec(self) -> AppSpec:
         """The part that travels."""
-        return AppSpec(self.app, self.server.site, self.run, self.health, self.verify, self.keep)
+        server_side = (self.run, self.health, self.verify, self.keep, self.proxy, self.sandbox)
+        return AppSpec(self.app, self.server.site, *server_side)

@@ -16,7 +16,8 @@ from teal.deploy import Wish, deploy, destroy, rollback
 from teal.ended import Account
 from teal.errors import HostFailed, TealError
 from teal.ui.base import Ui
-from teal_host.wire.messages import Note, StatusReport
+from teal_host.wire.messages import Note
+from teal_host.wire.reports import StatusReport
 
 AT_LEAST = 5_000  # requests, so that "none failed" means something
 _ENOUGH_WITHIN_S = 60.0

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 
 from teal.ui.base import shown
-from teal_host.wire.messages import ColorReport, StatusReport
+from teal_host.wire.reports import ColorReport, StatusReport
 
 _PAINT = {"blue": "38;2;0;119;194", "green": "38;2;0;118;108"}
 

@@ -4,14 +4,18 @@ from dataclasses import dataclass, field
 from typing import Annotated, Any, Dict, Iterator, Optional, Tuple
 
 from teal_host.wire.grammar import (
+    AbsolutePath,
     AppName,
     AppPort,
     Argument,
+    Capability,
+    Directive,
     Domain,
     EnvName,
     EnvValue,
     Port,
     StatusCode,
+    SystemCallGroup,
     UrlPath,
     between,
     json_value,
@@ -106,6 +110,32 @@ class Keep:
 
 
 @dataclass(frozen=True)
+class ProxyRules:
+    """How nginx passes requests on. On a server `teal setup` agrees on them, never a deploy.
+
+    `directives` are the user's own, for the app's server block; each is checked to be whole, then asked of `nginx -t`.
+    """
+
+    max_body_mb: Annotated[int, between(0, 1_000_000)] = 100
+    read_timeout_s: Annotated[int, between(1, 86_400)] = 300
+    gzip: bool = True
+    buffering: bool = False
+    directives: Tuple[Directive, ...] = ()
+
+
+@dataclass(frozen=True)
+class Sandbox:
+    """What the program may do beyond the defaults, each by name. On a server `teal setup` agrees on it."""
+
+    writable: Tuple[AbsolutePath, ...] = ()
+    capabilities: Tuple[Capability, ...] = ()
+    system_calls: Tuple[SystemCallGroup, ...] = ()
+    memory_mb: Optional[Annotated[int, between(8, 16_000_000)]] = None
+    tasks: Annotated[int, between(4, 100_000)] = 512
+    open_files: Annotated[int, between(64, 1_000_000)] = 65_536
+
+
+@dataclass(frozen=True)
 class AppSpec:
     """All that the server needs to know to run one release of one app."""
 
@@ -115,6 +145,8 @@ class AppSpec:
     health: Health
     verify: Verify
     keep: Keep
+    proxy: ProxyRules = field(default_factory=ProxyRules)
+    sandbox: Sandbox = field(default_factory=Sandbox)
 
 
 def _json_mistakes(wanted: Any, depth: int = 0) -> Iterator[Mistake]:

@@ -9,6 +9,8 @@ import re
 import sys
 from typing import Annotated, Any, Dict, Optional
 
+from teal_host.wire import nginx_words
+
 COLORS = ("blue", "green")
 PLACEHOLDERS = ("port", "color", "release", "data_dir", "host")
 RESERVED_ENV = ("PORT", "HOST", "COLOR", "RELEASE", "DATA_DIR")
@@ -22,6 +24,17 @@ _URL_PATH = re.compile(r"/(?!/)[A-Za-z0-9._~!$&'()*+,;=:@%/?{}-]{0,1023}")
 _PLACEHOLDER = re.compile(r"\{([a-z_]+)\}")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _ID = re.compile(r"[0-9a-f]{32}")
+_ABSOLUTE = re.compile(r"(/[A-Za-z0-9._-]+)+")
+_CAPABILITY = re.compile(r"CAP_[A-Z_]{1,40}")
+_SYSTEM_CALL = re.compile(r"@?[a-z0-9_-]{1,60}")
+_PUBLIC_KEY = re.compile(
+    r"(?:ssh-ed25519|ecdsa-sha2-nistp(?:256|384|521)|ssh-rsa|sk-ssh-ed25519@openssh\.com"
+    r"|sk-ecdsa-sha2-nistp256@openssh\.com) [A-Za-z0-9+/]{40,4000}={0,3}(?: [A-Za-z0-9@._+:/ -]{0,200})?"
+)
+_AS_GOOD_AS_ROOT = {
+    "CAP_SYS_ADMIN", "CAP_SYS_PTRACE", "CAP_SYS_MODULE", "CAP_SYS_RAWIO", "CAP_DAC_OVERRIDE", "CAP_DAC_READ_SEARCH",
+    "CAP_SETUID", "CAP_SETGID", "CAP_SETFCAP", "CAP_CHOWN", "CAP_FOWNER", "CAP_MKNOD", "CAP_SYS_CHROOT", "CAP_BPF",
+}  # fmt: skip
 
 
 def app_name(value: str) -> Optional[str]:
@@ -141,6 +154,39 @@ def file_path(value: str) -> Optional[str]:
     return None
 
 
+def absolute_path(value: str) -> Optional[str]:
+    """A directory on the server, as it may stand in a unit file: no space, quote, % or way upward."""
+    if not _ABSOLUTE.fullmatch(value) or len(value) > 512 or any(part in (".", "..") for part in value.split("/")):
+        return f"{value[:60]!r} must be an absolute path, such as /srv/uploads, of letters, digits and . _ - / only"
+    return None
+
+
+def capability(value: str) -> Optional[str]:
+    """Linux capabilities (capabilities(7)), without those with which a program would be as good as root."""
+    if not _CAPABILITY.fullmatch(value):
+        return f"{value[:60]!r} is not a capability, such as CAP_NET_BIND_SERVICE"
+    return f"{value} would make the program as good as root" if value in _AS_GOOD_AS_ROOT else None
+
+
+def system_call_group(value: str) -> Optional[str]:
+    """A group of systemd's (`systemd-analyze syscall-filter`) or the name of one call."""
+    return (
+        None if _SYSTEM_CALL.fullmatch(value) else f"{value[:60]!r} is not a system call or a group such as @resources"
+    )
+
+
+def directive(value: str) -> Optional[str]:
+    """One whole directive or block of nginx. It cannot end the block that it stands in; `nginx -t` judges the rest."""
+    if len(value) > 16_384 or not _encodable(value) or any(ord(char) < 32 and char not in "\t\n" for char in value):
+        return "must be plain text of at most 16,384 characters"
+    return nginx_words.whole_directive(value)
+
+
+def public_key(value: str) -> Optional[str]:
+    """One line of an OpenSSH public key file: type, key, comment; no options before it (sshd(8))."""
+    return None if _PUBLIC_KEY.fullmatch(value) else "is not an OpenSSH public key: ssh-ed25519 AAAA… comment"
+
+
 def status_code(value: int) -> Optional[str]:
     return None if 100 <= value <= 599 else f"{value} is not an HTTP status"
 
@@ -188,3 +234,8 @@ Argument = Annotated[str, argument]
 FilePath = Annotated[str, file_path]
 StatusCode = Annotated[int, status_code]
 Line = Annotated[str, line]
+AbsolutePath = Annotated[str, absolute_path]
+Capability = Annotated[str, capability]
+SystemCallGroup = Annotated[str, system_call_group]
+Directive = Annotated[str, directive]
+PublicKey = Annotated[str, public_key]

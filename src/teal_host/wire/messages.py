@@ -4,93 +4,28 @@ A conversation is: greeting, one request, then events until one answer or one Fa
 side answers Wanted, the client sends the blocks and Commit; from then on the server side finishes alone.
 """
 
-import hashlib
-import json
 from dataclasses import dataclass
-from typing import Annotated, Any, Dict, Iterator, Literal, Optional, Tuple, Type
+from typing import Annotated, Any, Dict, Literal, Optional, Tuple, Type
 
 from teal_host.wire import typed
 from teal_host.wire.app import AppSpec
 from teal_host.wire.frames import Frame, FrameError
-from teal_host.wire.grammar import AppName, DeployId, Digest, FilePath, Line, ReleaseName, ReleaseReference, between
-from teal_host.wire.typed import Mistake
+from teal_host.wire.grammar import (
+    AppName,
+    Argument,
+    DeployId,
+    EnvName,
+    PublicKey,
+    ReleaseName,
+    ReleaseReference,
+    between,
+)
+from teal_host.wire.manifest import Manifest, Origin
+from teal_host.wire.reports import Change, Color, DoctorReport, EnvReport, ReleasesReport, StatusReport
 
-MAX_FILES = 40_000
-MAX_BYTES = 4 * 1024**3  # of one artifact, unpacked
+PROTOCOL = 1  # counts up when one side could misunderstand the other
 
-Color = Literal["blue", "green"]
-Count = Annotated[int, between(0, MAX_BYTES)]
 Seconds = Annotated[float, between(0, 86_400)]
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One file or directory of an artifact. Nothing else can travel: no link, no device, no mode but executable."""
-
-    path: FilePath
-    kind: Literal["file", "dir"] = "file"
-    size: Count = 0
-    sha256: str = ""
-    executable: bool = False
-
-    def mistakes(self) -> Iterator[Mistake]:
-        if (self.kind == "file") != (len(self.sha256) == 64):
-            yield Mistake("sha256", "must be there for a file, and only for a file")
-        if self.kind == "dir" and self.size:
-            yield Mistake("size", "must be 0 for a directory")
-
-
-@dataclass(frozen=True)
-class Manifest:
-    """What an artifact holds, in the order in which its bytes are sent."""
-
-    digest: Digest
-    entries: Tuple[Entry, ...]
-
-    @property
-    def bytes(self) -> int:
-        return sum(entry.size for entry in self.entries)
-
-    def mistakes(self) -> Iterator[Mistake]:
-        if self.digest != digest_of(self.entries):
-            yield Mistake("digest", "is not that of the entries")
-        if not self.entries:
-            yield Mistake("entries", "is empty; an artifact has at least one file")
-        if len(self.entries) > MAX_FILES:
-            yield Mistake("entries", f"are {len(self.entries):,}; at most {MAX_FILES:,} can be sent")
-        if self.bytes > MAX_BYTES:
-            yield Mistake("entries", f"hold {self.bytes:,} bytes; at most {MAX_BYTES:,} can be sent")
-        yield from _path_mistakes(self.entries)
-
-
-def digest_of(entries: Tuple[Entry, ...]) -> str:
-    """The SHA-256 that names this content: of paths, kinds, sizes, digests and executable bits, in order."""
-    return hashlib.sha256(json.dumps(typed.encode(entries), sort_keys=True).encode()).hexdigest()
-
-
-def _path_mistakes(entries: Tuple[Entry, ...]) -> Iterator[Mistake]:
-    """Two entries of one path, or a file where another entry needs a directory."""
-    kinds: Dict[str, str] = {}
-    for entry in entries:
-        if entry.path in kinds:
-            yield Mistake("entries", f"hold {entry.path!r} twice")
-        kinds[entry.path] = entry.kind
-    for path in kinds:
-        parents = path.split("/")[:-1]
-        for depth in range(1, len(parents) + 1):
-            if kinds.get("/".join(parents[:depth])) == "file":
-                yield Mistake("entries", f"hold {path!r} below a file")
-
-
-@dataclass(frozen=True)
-class Origin:
-    """Where a command comes from: shown to the second comer of a lock, and in `teal releases`."""
-
-    who: Line = ""
-    machine: Line = ""
-    commit: Line = ""
-    dirty: bool = False
-    teal: Line = ""
 
 
 # --- requests -----------------------------------------------------------------------------------------------------
@@ -141,6 +76,72 @@ class Destroy:
 
 
 @dataclass(frozen=True)
+class Setup:
+    """Prepare the server for the app. Answered by a Plan; nothing is done before Commit, or at all with `dry_run`.
+
+    `key` is a public key that may deploy this app from now on, and nothing else.
+    """
+
+    spec: AppSpec
+    origin: Origin
+    key: Optional[PublicKey] = None
+    dry_run: bool = False
+    wait_s: Seconds = 0.0
+
+
+@dataclass(frozen=True)
+class Doctor:
+    """`now` is the client's clock, in seconds since 1970."""
+
+    spec: AppSpec
+    now: float
+
+
+@dataclass(frozen=True)
+class EnvSet:
+    """The value follows as Input, so that it is never part of a message that could be shown."""
+
+    app: AppName
+    name: EnvName
+    origin: Origin
+    wait_s: Seconds = 0.0
+
+
+@dataclass(frozen=True)
+class EnvUnset:
+    app: AppName
+    name: EnvName
+    origin: Origin
+    wait_s: Seconds = 0.0
+
+
+@dataclass(frozen=True)
+class EnvList:
+    app: AppName
+
+
+@dataclass(frozen=True)
+class Exec:
+    """Run one command as the app would: its user, environment and data, in the live release's directory."""
+
+    app: AppName
+    command: Tuple[Argument, ...]
+    origin: Origin
+
+
+@dataclass(frozen=True)
+class Input:
+    """Bytes for a command's standard input, or a secret value, in the frame's body; `last` closes it."""
+
+    last: bool = False
+
+
+@dataclass(frozen=True)
+class Enough:
+    """No more is wanted. Said in words, because the end of a pipe may never be seen (multipass)."""
+
+
+@dataclass(frozen=True)
 class Block:
     """The next bytes of the upload, in the frame's body; `last` closes it."""
 
@@ -157,12 +158,14 @@ class Commit:
 
 @dataclass(frozen=True)
 class Greeting:
-    """The first frame: which machine this is."""
+    """The first frame: which machine this is. `libc` such as "glibc 2.36"; empty where it cannot be told."""
 
     python: str
     system: str
     machine: str
     pid: int
+    protocol: int = PROTOCOL
+    libc: str = ""
 
 
 @dataclass(frozen=True)
@@ -196,6 +199,20 @@ class LogLine:
     text: str
 
 
+@dataclass(frozen=True)
+class Output:
+    """Bytes that a command wrote, in the frame's body."""
+
+    stream: Literal["stdout", "stderr"]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What setup would do, in order; empty when everything is as it should be."""
+
+    changes: Tuple[Change, ...]
+
+
 # --- answers ------------------------------------------------------------------------------------------------------
 
 
@@ -212,43 +229,10 @@ class Result:
 
 
 @dataclass(frozen=True)
-class ColorReport:
-    release: Optional[str]
-    port: Optional[int]
-    state: Literal["running", "stopped", "failed", "empty"]
-    pid: Optional[int] = None
-    since: Optional[str] = None
+class Exited:
+    """How a command of `teal exec` ended."""
 
-
-@dataclass(frozen=True)
-class StatusReport:
-    app: str
-    live: Optional[Color]
-    colors: Dict[str, ColorReport]
-    previous: Optional[str]
-    url: Optional[str]
-    notes: Tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class ReleaseRow:
-    release: str
-    seq: int
-    digest: str
-    bytes: int
-    at: str
-    outcome: Literal["pending", "good", "refused", "turned_back"]
-    origin: Origin
-    env: str
-    color: Optional[Color] = None
-    live: bool = False
-    stored: bool = True
-
-
-@dataclass(frozen=True)
-class ReleasesReport:
-    app: str
-    releases: Tuple[ReleaseRow, ...]
+    code: int
 
 
 @dataclass(frozen=True)
@@ -277,10 +261,14 @@ class Failure:
     previous: Optional[str] = None
 
 
-REQUESTS: Tuple[Type[Any], ...] = (Deploy, Rollback, Status, Releases, Logs, Destroy)
-MIDDLE: Tuple[Type[Any], ...] = (Block, Commit)
-EVENTS: Tuple[Type[Any], ...] = (Greeting, Step, Note, Wanted, LogLine)
-ANSWERS: Tuple[Type[Any], ...] = (Result, StatusReport, ReleasesReport, Done, Failure)
+REQUESTS: Tuple[Type[Any], ...] = (
+    Deploy, Rollback, Status, Releases, Logs, Destroy, Setup, Doctor, EnvSet, EnvUnset, EnvList, Exec,
+)  # fmt: skip
+MIDDLE: Tuple[Type[Any], ...] = (Block, Commit, Input, Enough)
+EVENTS: Tuple[Type[Any], ...] = (Greeting, Step, Note, Wanted, LogLine, Output, Plan)
+ANSWERS: Tuple[Type[Any], ...] = (
+    Result, StatusReport, ReleasesReport, EnvReport, DoctorReport, Exited, Done, Failure,
+)  # fmt: skip
 
 
 def to_header(message: Any) -> Dict[str, Any]:

@@ -1,0 +1,91 @@
+"""What the looking commands answer: pictures of what is, as values."""
+
+from dataclasses import dataclass
+from typing import Dict, Literal, Optional, Tuple
+
+from teal_host.wire.manifest import Origin
+
+Color = Literal["blue", "green"]
+
+
+@dataclass(frozen=True)
+class ColorReport:
+    release: Optional[str]
+    port: Optional[int]
+    state: Literal["running", "stopped", "failed", "empty"]
+    pid: Optional[int] = None
+    since: Optional[str] = None
+
+
+@dataclass(frozen=True)
+class StatusReport:
+    app: str
+    live: Optional[Color]
+    colors: Dict[str, ColorReport]
+    previous: Optional[str]
+    url: Optional[str]
+    notes: Tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class ReleaseRow:
+    release: str
+    seq: int
+    digest: str
+    bytes: int
+    at: str
+    outcome: Literal["pending", "good", "refused", "turned_back"]
+    origin: Origin
+    env: str
+    color: Optional[Color] = None
+    live: bool = False
+    stored: bool = True
+
+
+@dataclass(frozen=True)
+class ReleasesReport:
+    app: str
+    releases: Tuple[ReleaseRow, ...]
+
+
+@dataclass(frozen=True)
+class EnvRow:
+    """A secret by its name; its value is never told. `since` is when it was last set, in UTC."""
+
+    name: str
+    since: str
+
+
+@dataclass(frozen=True)
+class EnvReport:
+    """`version` names exactly these values; `live` is the version that the live release runs with."""
+
+    app: str
+    version: str
+    live: Optional[str]
+    names: Tuple[EnvRow, ...]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that the doctor looked at."""
+
+    what: str
+    state: Literal["ok", "warning", "fault"]
+    says: str
+    hint: str = ""
+
+
+@dataclass(frozen=True)
+class DoctorReport:
+    app: str
+    findings: Tuple[Finding, ...]
+
+
+@dataclass(frozen=True)
+class Change:
+    """One thing that setup does. `edited`: a hand has changed what Teal wrote, and it would be overwritten."""
+
+    says: str
+    diff: Tuple[str, ...] = ()
+    edited: bool = False
