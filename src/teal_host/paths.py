@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Iterator, Tuple
+from typing import Iterator, Optional, Tuple
 
 from teal_host.wire.reports import Color
 
@@ -26,8 +26,27 @@ class ColorPaths:
         return self.home / "release"
 
     @property
+    def held(self) -> Optional[str]:
+        """The name of the release that the color runs next, as its link says."""
+        return self.release.readlink().name if self.release.is_symlink() else None
+
+    @property
     def process(self) -> Path:
+        """The plain process: its number, start and boot."""
         return self.home / "process.json"
+
+    @property
+    def start(self) -> Path:
+        """What a systemd unit is to start: command, environment, directory. For root alone: there are secrets in it."""
+        return self.home / "start.json"
+
+    @property
+    def unit(self) -> str:
+        return f"teal-{self.app}@{self.color}.service"
+
+    def log(self, release: str) -> Path:
+        """Where a plain process's output goes."""
+        return self.home.parent / "logs" / f"{self.color}-{release}.log"
 
 
 @dataclass(frozen=True)
@@ -73,6 +92,25 @@ class AppPaths:
         return self.root / "var/lib" / self.app
 
     @property
+    def footprint(self) -> Path:
+        """What setup put on this server for the app."""
+        return self.agreed.with_name("footprint.json")
+
+    @property
+    def audit(self) -> Path:
+        """A line for each thing that was done, or tried, with a deploy key."""
+        return self.home / "audit"
+
+    @property
+    def unit(self) -> Path:
+        """The template of the units of both colors."""
+        return self.root / "etc/systemd/system" / f"teal-{self.app}@.service"
+
+    def at_boot(self, color: Color) -> Path:
+        """The link that makes systemd start a color at boot, as `systemctl enable` makes it."""
+        return self.unit.parent / "multi-user.target.wants" / self.color(color).unit
+
+    @property
     def folders(self) -> Tuple[Path, ...]:
         """Where single files are written."""
         return (self.home, self.records, self.color("blue").home, self.color("green").home, self.agreed.parent)
@@ -100,6 +138,11 @@ class HostPaths:
     def lock(self) -> Path:
         """Held while something that apps share is changed: ports, nginx. No app has a name with a dot."""
         return self.root / "var/lib/teal/.lock"
+
+    @property
+    def installed(self) -> Path:
+        """The server side, as setup installs it: for units to start programs with, and for deploy keys to run."""
+        return self.root / "usr/local/lib/teal/teal-host"
 
     @property
     def nginx(self) -> Path:
