@@ -1,0 +1,32 @@
+"""The template of the app's units. What runs goes on running; the next start follows the new text."""
+
+import sys
+from pathlib import Path
+from typing import Iterator
+
+from teal_host import act
+from teal_host.act import Act, Wanted
+from teal_host.errors import CannotRun
+from teal_host.preparations.base import Intent
+from teal_host.run import run
+from teal_host.supervisors.unit_text import Unit, unit_text
+
+_PROGRAM_S = 60.0
+
+
+def acts(intent: Intent) -> Iterator[Act]:
+    wanted = Wanted(intent.app.paths.unit, wanted_text(intent))
+    yield from act.write(wanted, intent.footprint, reload_systemd)
+
+
+def wanted_text(intent: Intent) -> str:
+    host = intent.app.host.paths
+    python = Path(sys.executable or "/usr/bin/python3")
+    return unit_text(Unit(intent.app.paths, intent.user, intent.agreed.sandbox, python, host.installed))
+
+
+def reload_systemd() -> None:
+    """It reads unit files again; no program notices."""
+    reloaded = run(["systemctl", "daemon-reload"], _PROGRAM_S)
+    if reloaded.code:
+        raise CannotRun("systemd does not read its units again", reloaded.lines[-3:])
