@@ -2,12 +2,12 @@
 
 import difflib
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Callable, Dict, Iterator, Optional, Tuple
+from typing import Callable, Iterator, Optional, Tuple
 
-from teal_host import files
-from teal_host.footprint import Footprint
+from teal_host import files, footprint
+from teal_host.paths import AppPaths
 from teal_host.wire.reports import Change
 
 _DIFF_LINES = 200
@@ -15,13 +15,12 @@ _DIFF_LINES = 200
 
 @dataclass(frozen=True)
 class Act:
-    """`writes`: the files that it writes, with the digests that they will have. `edited`: a hand was there before."""
+    """`edited`: a hand has changed what it would write over."""
 
     says: str
     do: Callable[[], None]
     diff: Tuple[str, ...] = ()
     edited: bool = False
-    writes: Dict[str, str] = field(default_factory=dict)
 
     @property
     def change(self) -> Change:
@@ -30,29 +29,35 @@ class Act:
 
 @dataclass(frozen=True)
 class Wanted:
-    """A file as it should be."""
+    """A file as it should be, of this app."""
 
+    paths: AppPaths
     path: Path
     text: str
     mode: int = 0o644
 
+    @property
+    def is_so(self) -> bool:
+        return text_of(self.path) == self.text and self.path.stat().st_mode & 0o7777 == self.mode
 
-def write(wanted: Wanted, footprint: Footprint, then: Callable[[], None] = lambda: None) -> Iterator[Act]:
-    """Make the file what it should be, if it is not. What Teal did not write itself counts as edited by hand."""
-    now = text_of(wanted.path)
-    if now == wanted.text and wanted.path.stat().st_mode & 0o7777 == wanted.mode:
+    def write(self) -> None:
+        footprint.remember(self.paths, self.path, digest(self.text))
+        files.make_dir(self.path.parent)
+        files.write(self.path, self.text, self.mode)
+
+
+def write(wanted: Wanted, do: Optional[Callable[[], None]] = None, also: str = "") -> Iterator[Act]:
+    """Make the file what it should be, if it is not. What Teal did not write itself counts as edited by hand.
+
+    `do`: how, when it takes more than writing; `also` says what more.
+    """
+    if wanted.is_so:
         return
-
-    def do() -> None:
-        files.make_dir(wanted.path.parent)
-        files.write(wanted.path, wanted.text, wanted.mode)
-        then()
-
-    by_hand = now is not None and now != wanted.text and not footprint.wrote(wanted.path, digest(now))
+    now = text_of(wanted.path)
+    by_hand = now is not None and not footprint.load(wanted.paths).wrote(wanted.path, digest(now))
     says = f"write {wanted.path}" if now is None else f"change {wanted.path}"
     says += ", which was edited by hand" if by_hand else ""
-    writes = {str(wanted.path): digest(wanted.text)}
-    yield Act(says, do, _diff(now, wanted.text) if now is not None else (), by_hand, writes)
+    yield Act(says + also, do or wanted.write, _diff(now, wanted.text) if now is not None else (), by_hand)
 
 
 def text_of(path: Path) -> Optional[str]:

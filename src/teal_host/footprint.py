@@ -1,4 +1,4 @@
-"""What setup has put on this server for one app, so that a hand's change is noticed and destroy takes back just that."""
+"""What setup has put on this server for an app: so a hand's change is noticed, and destroy takes back just that."""
 
 import json
 from dataclasses import dataclass, field, replace
@@ -26,10 +26,13 @@ class GaveWay:
 
 @dataclass(frozen=True)
 class Footprint:
-    """`files`: every file that setup wrote, with the digests that it may have. `keys`: the deploy keys, as given."""
+    """`files`: every file that setup wrote, with the digests that it may have; `nginx`: which of them is the route.
+
+    `keys`: the deploy keys, as they were given.
+    """
 
     files: Dict[str, Tuple[str, ...]] = field(default_factory=dict)
-    user: Optional[str] = None
+    nginx: Optional[str] = None
     gave_way: Optional[GaveWay] = None
     keys: Tuple[PublicKey, ...] = ()
     format: Annotated[int, between(FORMAT, FORMAT)] = FORMAT
@@ -37,10 +40,9 @@ class Footprint:
     def wrote(self, path: Path, digest: str) -> bool:
         return digest in self.files.get(str(path), ())
 
-    def with_files(self, written: Dict[str, str]) -> "Footprint":
-        """These files will be written; said before it is done."""
-        told = {path: (*self.files.get(path, ()), digest)[-_REMEMBERED:] for path, digest in written.items()}
-        return replace(self, files={**self.files, **told})
+    def with_file(self, path: Path, digest: str) -> "Footprint":
+        told = (*self.files.get(str(path), ()), digest)[-_REMEMBERED:]
+        return replace(self, files={**self.files, str(path): told})
 
 
 def load(paths: AppPaths) -> Footprint:
@@ -56,6 +58,11 @@ def load(paths: AppPaths) -> Footprint:
 def save(paths: AppPaths, footprint: Footprint) -> None:
     files.make_dir(paths.footprint.parent)
     files.write(paths.footprint, json.dumps(typed.encode(footprint), indent=1), mode=0o600)
+
+
+def remember(paths: AppPaths, path: Path, digest: str) -> None:
+    """This file will be written; said before it is done."""
+    save(paths, load(paths).with_file(path, digest))
 
 
 def others(host: HostPaths, app: str) -> Iterator[Tuple[str, Footprint]]:

@@ -16,10 +16,11 @@ FLOORS: list[set[str]] = [
     {"errors", "paths"},
     {"files", "proc", "ask"},
     {"run", "journal", "launch"},
-    {"supervisors.base", "proxies.base", "lock", "talk"},
-    {"supervisors.log_file", "supervisors.unit_text"},
-    {"supervisors.process", "supervisors.systemd", "proxies.nginx_text", "record", "agreement"},
-    {"proxies.own_nginx", "app", "slot"},
+    {"footprint"},
+    {"supervisors.base", "proxies.base", "proxies.nginx_tree", "lock", "talk", "act"},
+    {"supervisors.log_file", "supervisors.unit_text", "proxies.nginx_sites"},
+    {"supervisors.process", "supervisors.systemd", "proxies.nginx_text", "record", "agreement", "proxies.nginx_program"},
+    {"proxies.own_nginx", "proxies.system_nginx", "app", "slot"},
     {"release", "candidate"},
     {"health", "switch", "drain", "prune", "status", "logs"},
     {"watch"},
@@ -29,7 +30,7 @@ FLOORS: list[set[str]] = [
     {"rollback"},
     {"main"},
 ]
-PACKAGES = {"", "wire", "supervisors", "proxies"}
+PACKAGES = {"", "wire", "supervisors", "proxies", "preparations"}
 
 # The client: each group may import the groups named with it, and the wire.
 CLIENT_MAY: dict[str, set[str]] = {

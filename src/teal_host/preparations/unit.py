@@ -15,14 +15,20 @@ _PROGRAM_S = 60.0
 
 
 def acts(intent: Intent) -> Iterator[Act]:
-    wanted = Wanted(intent.app.paths.unit, wanted_text(intent))
-    yield from act.write(wanted, intent.footprint, reload_systemd)
+    wanted = wanted_unit(intent)
+
+    def do() -> None:
+        wanted.write()
+        reload_systemd()
+
+    yield from act.write(wanted, do, "; systemd reads its units again")
 
 
-def wanted_text(intent: Intent) -> str:
+def wanted_unit(intent: Intent) -> Wanted:
     host = intent.app.host.paths
     python = Path(sys.executable or "/usr/bin/python3")
-    return unit_text(Unit(intent.app.paths, intent.user, intent.agreed.sandbox, python, host.installed))
+    text = unit_text(Unit(intent.app.paths, intent.user, intent.agreed.sandbox, python, host.installed))
+    return Wanted(intent.app.paths, intent.app.paths.unit, text)
 
 
 def reload_systemd() -> None:
