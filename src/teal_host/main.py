@@ -15,7 +15,7 @@ from teal_host.errors import Aborted, HostError, NotAllowed, as_host_error
 from teal_host.paths import HostPaths
 from teal_host.proxies.own_nginx import OwnNginx
 from teal_host.supervisors.process import PlainProcesses
-from teal_host.talk import Talk
+from teal_host.talk import FIRST_WITHIN_S, Talk
 from teal_host.wire import messages
 from teal_host.wire.messages import Failure, Greeting
 
@@ -29,7 +29,7 @@ def main(argv: List[str], incoming: BinaryIO, outgoing: BinaryIO) -> int:
     try:
         outgoing.write(SYNC)
         talk.tell(Greeting(platform.python_version(), sys.platform, platform.machine(), os.getpid()))
-        request = talk.receive(*messages.REQUESTS)
+        request = talk.receive(*messages.REQUESTS, within_s=FIRST_WITHIN_S)
         answer = _serve(_host(argv, talk), request, talk)
     except HostError as error:
         answer = error.failure()

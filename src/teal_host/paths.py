@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Iterator, Tuple
 
 from teal_host.wire.reports import Color
+from teal_host.wire.sources import INSTALLED
 
 
 @dataclass(frozen=True)
@@ -104,6 +105,11 @@ class HostPaths:
     @property
     def nginx(self) -> Path:
         return self.root / "etc/nginx"
+
+    @property
+    def installed(self) -> Path:
+        """The server side, put there by setup."""
+        return self.root / INSTALLED
 
     def shared_folders(self) -> Iterator[Path]:
         """What was made for all apps, leaves first; on a server the last ones are the system's and never empty."""

@@ -8,13 +8,13 @@ from rules.source import CLIENT, HOST, MODULES
 
 # The server side, from the ground up; a module imports only from floors below its own, or from its own where allowed.
 FLOORS: list[set[str]] = [
-    {"wire.typed", "wire.frames", "wire.nginx_words"},
+    {"wire.typed", "wire.frames", "wire.nginx_words", "wire.sources"},
     {"wire.grammar"},
     {"wire.app", "wire.manifest"},
     {"wire.reports"},
     {"wire.messages"},
     {"errors", "paths"},
-    {"files", "proc", "ask"},
+    {"files", "proc", "ask", "installed"},
     {"run", "journal"},
     {"supervisors.base", "proxies.base", "lock", "talk"},
     {"supervisors.process", "proxies.nginx_text", "record", "agreement"},
@@ -27,17 +27,20 @@ FLOORS: list[set[str]] = [
     {"deploy"},
     {"rollback"},
     {"main"},
+    {"start"},
 ]
 PACKAGES = {"", "wire", "supervisors", "proxies"}
 
 # The client: each group may import the groups named with it, and the wire.
 CLIENT_MAY: dict[str, set[str]] = {
-    "cli": {"look", "deploy", "ended", "errors", "config", "ui", "scaffold", "demo", "files"},
+    "cli": {"look", "login", "deploy", "ended", "errors", "config", "ui", "scaffold", "demo", "files"},
     "demo": {"look", "deploy", "ended", "errors", "config", "ui", "files"},
     "look": {"session", "transports", "errors", "config"},
     "deploy": {"build", "artifact", "origin", "session", "transports", "ended", "errors", "config", "ui"},
     "ended": {"errors"},
-    "session": {"bootstrap", "programs", "transports", "errors"},
+    "login": {"programs", "transports", "config", "errors"},
+    "session": {"bootstrap", "greeting", "echo", "programs", "transports", "errors"},
+    "greeting": {"transports", "errors"},
     "build": {"programs", "config", "errors"},
     "artifact": {"config", "errors"},
     "origin": {"programs"},
@@ -49,6 +52,8 @@ CLIENT_MAY: dict[str, set[str]] = {
     "files": {"errors"},
     "errors": set(),
     "bootstrap": set(),
+    "echo": set(),
+    "stage0": set(),
     "stage1": set(),
 }
 
