@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Iterator, Optional, Tuple
 
 from teal_host.wire.reports import Color
+from teal_host.wire.sources import INSTALLED
 
 
 @dataclass(frozen=True)
@@ -140,15 +141,17 @@ class HostPaths:
         return self.root / "var/lib/teal/.lock"
 
     @property
-    def installed(self) -> Path:
-        """The server side, as setup installs it: for units to start programs with, and for deploy keys to run."""
-        return self.root / "usr/local/lib/teal/teal-host"
-
-    @property
     def nginx(self) -> Path:
         return self.root / "etc/nginx"
 
+    @property
+    def installed(self) -> Path:
+        """The server side, put there by setup: units start programs with it, and deploy keys run it."""
+        return self.root / INSTALLED
+
     def shared_folders(self) -> Iterator[Path]:
-        """What was made for all apps, leaves first; on a server the last ones are the system's and never empty."""
-        for name in ("var/lib/teal", "var/lib", "var", "etc/teal", "etc/nginx", "etc", "."):
+        """What was made for all apps, leaves first. On a server the others are the system's."""
+        of_teal = ("var/lib/teal", "etc/teal", "usr/local/lib/teal")
+        of_a_local_root = ("var/lib", "var", "etc/nginx", "etc", ".")
+        for name in of_teal if self.root == Path("/") else (*of_teal, *of_a_local_root):
             yield self.root / name

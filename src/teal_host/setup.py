@@ -7,6 +7,7 @@ from teal_host import agreement, footprint, lock, slot, switch
 from teal_host.act import Act
 from teal_host.agreement import Agreement
 from teal_host.app import App
+from teal_host.bring_live import STOP_GRACE_S
 from teal_host.errors import BadRequest
 from teal_host.preparations import account, deploy_key, packages, route, server_side, unit
 from teal_host.preparations.base import Intent
@@ -19,19 +20,23 @@ _PREPARATIONS = (packages, account, server_side, unit)
 def setup(app: App, request: Setup, talk: Talk) -> Done:
     """Raises BadRequest for what stands in the way, before anything is changed."""
     if not app.host.needs_setup:
-        raise BadRequest("this machine needs no setup for target = \"local\"", hint="teal deploy")
-    if request.dry_run:
-        app.tell(Plan(tuple(act.change for act in planned(app, request))))
+        raise BadRequest('this machine needs no setup for target = "local"', hint="teal deploy")
+    told = planned(app, request)
+    app.tell(Plan(tuple(act.change for act in told)))
+    if request.dry_run or not told:
         return Done()
-    acts = planned(app, request)
-    app.tell(Plan(tuple(act.change for act in acts)))
     talk.await_commit()
     with lock.held(app.paths.lock, "setup", request.origin, request.wait_s):
+        acts = planned(app, request)
+        if [act.change for act in acts] != [act.change for act in told]:
+            raise BadRequest(
+                "the server has changed since the plan was made; nothing was done", hint="teal setup again"
+            )
         for act in acts:
             with app.step("setup") as step:
                 step.detail = act.says
                 act.do()
-    return Done(f"{app.name} is set up" if acts else "nothing to do")
+    return Done(f"{app.name} is set up")
 
 
 def planned(app: App, request: Setup) -> List[Act]:
@@ -56,8 +61,14 @@ def _agreed(app: App, request: Setup) -> Agreement:
 def _agreement(app: App, agreed: Agreement) -> Iterator[Act]:
     """Before the route, because the other way round a deploy would find a route that nobody agreed on."""
     before = agreement.load(app.paths)
-    if before != agreed:
-        yield Act(_says(before, agreed), lambda: agreement.save(app.paths, agreed))
+    if before == agreed:
+        return
+    idle = slot.look(app.paths).idle
+    place = app.paths.color(idle)
+    if before and before.ports.of(idle) != agreed.ports.of(idle) and app.host.supervisor.pids(place):
+        says = f"stop the standby on {idle}, whose port changes"
+        yield Act(says, lambda: app.host.supervisor.stop(place, STOP_GRACE_S))
+    yield Act(_says(before, agreed), lambda: agreement.save(app.paths, agreed))
 
 
 def _says(before: Optional[Agreement], agreed: Agreement) -> str:

@@ -1,6 +1,5 @@
 """The server side at the end of a pipe, for tests that say to it what no client would say."""
 
-import functools
 import hashlib
 import io
 import json
@@ -46,11 +45,11 @@ class Heard:
 
 def argv(root: Path, python: Sequence[str] = PYTHON) -> list[str]:
     """How the client starts it."""
-    return [*python, "-c", bootstrap.stage0(len(packed())), "--root", str(root), "--nginx", str(find_nginx())]
+    return [*python, "-c", bootstrap.stage0(server=False), "--root", str(root), "--nginx", str(find_nginx())]
 
 
-@functools.cache
 def packed() -> bytes:
+    """Sent at once, without waiting for the word that it is wanted."""
     return bootstrap.payload()
 
 

@@ -20,7 +20,6 @@ def acts(intent: Intent) -> Iterator[Act]:
     _refuse_foreign_data(intent)
     if find(user) is None:
         yield Act(f"make the system user {user}", partial(add_user, user, paths.data, "/usr/sbin/nologin"))
-    yield from _directory(paths.home, 0o755, None)
     yield from _directory(paths.releases, 0o750, user, owner_is_root=True)
     yield from _directory(paths.data, 0o700, user)
     for folder in intent.agreed.sandbox.writable:
@@ -61,20 +60,19 @@ def _refuse_foreign_data(intent: Intent) -> None:
         )
 
 
-def _directory(path: Path, mode: int, user: Optional[str], owner_is_root: bool = False) -> Iterator[Act]:
+def _directory(path: Path, mode: int, user: str, owner_is_root: bool = False) -> Iterator[Act]:
     """`owner_is_root`: the user may read it, and never change it."""
-    found = find(user) if user else None
-    owner = _ROOT if owner_is_root or not found else found.pw_uid
-    group = found.pw_gid if found else _ROOT
-    if path.is_dir():
-        is_now = path.stat()
-        if (is_now.st_mode & 0o7777, is_now.st_uid, is_now.st_gid) == (mode, owner, group) and (found or not user):
+    found = find(user)
+    if found and path.is_dir():
+        now, owner = path.stat(), _ROOT if owner_is_root else found.pw_uid
+        if (now.st_mode & 0o7777, now.st_uid, now.st_gid) == (mode, owner, found.pw_gid):
             return
-    whose = f"for {user} to read" if owner_is_root else f"for {user or 'root'}"
+    whose = f"for {user} to read" if owner_is_root else f"for {user}"
     yield Act(f"make the directory {path} {whose}", partial(_make, path, mode, user, owner_is_root))
 
 
-def _make(path: Path, mode: int, user: Optional[str], owner_is_root: bool) -> None:
-    found = find(user) if user else None
+def _make(path: Path, mode: int, user: str, owner_is_root: bool) -> None:
+    found = find(user)
+    assert found, "the user was made before"
     files.make_dir(path, 0o700)
-    files.own(path, _ROOT if owner_is_root or not found else found.pw_uid, found.pw_gid if found else _ROOT, mode)
+    files.own(path, _ROOT if owner_is_root else found.pw_uid, found.pw_gid, mode)

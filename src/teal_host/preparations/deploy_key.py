@@ -9,7 +9,7 @@ import hashlib
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Dict, Iterator, List, Sequence
+from typing import Dict, Iterator, List, Optional, Sequence, Tuple
 
 from teal_host import files, footprint
 from teal_host.act import Act, Wanted, write
@@ -30,7 +30,9 @@ def acts(intent: Intent) -> Iterator[Act]:
     if not keys:
         return
     if account.find(USER) is None:
-        yield Act(f"make the system user {USER}, for deploy keys", partial(account.add_user, USER, home(host), "/bin/sh"))
+        yield Act(
+            f"make the system user {USER}, for deploy keys", partial(account.add_user, USER, home(host), "/bin/sh")
+        )
     if keys != intent.footprint.keys:
         says = f"let the key {fingerprint(keys[-1])} deploy {name}"
         yield Act(says, lambda: footprint.save(intent.app.paths, replace(footprint.load(intent.app.paths), keys=keys)))
@@ -95,13 +97,13 @@ def _command(host: HostPaths, app: str, key: str) -> str:
     return f"{host.installed} --server --app {app} --key {in_hex(key)}"
 
 
-def _with(keys: Sequence[str], key: "str | None") -> "tuple[str, ...]":
+def _with(keys: Sequence[str], key: Optional[str]) -> Tuple[str, ...]:
     known = {in_hex(one) for one in keys}
     return (*keys, key) if key and in_hex(key) not in known else tuple(keys)
 
 
 def _of_others(host: HostPaths, app: str) -> "Dict[str, Sequence[str]]":
-    others: List["tuple[str, Footprint]"] = list(footprint.others(host, app))
+    others: List[Tuple[str, Footprint]] = list(footprint.others(host, app))
     return {name: told.keys for name, told in others}
 
 

@@ -7,11 +7,12 @@ from teal_host import files, installed
 from teal_host.act import Act
 from teal_host.paths import HostPaths
 from teal_host.preparations.base import Intent
+from teal_host.wire.sources import digest
 
 
 def acts(intent: Intent) -> Iterator[Act]:
     host = intent.app.host.paths
-    mine = installed.digest_of(installed.sources())
+    mine = digest(installed.sources())
     there = installed.digest(host.installed)
     if there == mine:
         return

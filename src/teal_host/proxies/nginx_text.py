@@ -23,8 +23,7 @@ map $$http_host    $$teal_${name}_host       { default $$http_host; "" $$host; }
 map $$http_x_teal_probe $$teal_${name}_answered { default ""; "${token}" $$upstream_addr; }
 
 server {
-    listen ${listen};
-    server_name ${names};
+    ${listens}server_name ${names};
 
     open_file_cache off;
     client_max_body_size 100m;
@@ -104,13 +103,14 @@ class Main:
     files: int = 16_384
 
 
-def site_text(route: Route, listen: str) -> str:
+def site_text(route: Route, listens: Sequence[str]) -> str:
     """The app's own file. It holds its generation, a hash of itself, by which one sees that it is in effect."""
-    return _site(route, listen, generation(route, listen))
+    return _site(route, listens, generation(route))
 
 
-def generation(route: Route, listen: str) -> str:
-    return hashlib.sha256(_site(route, listen, "").encode()).hexdigest()[:16]
+def generation(route: Route) -> str:
+    """Of all that the app can notice; on which addresses nginx listens is the machine's business."""
+    return hashlib.sha256(_site(route, (), "").encode()).hexdigest()[:16]
 
 
 def main_text(main: Main, catch_all_listens: Sequence[str]) -> str:
@@ -137,7 +137,7 @@ def quoted(path: Path) -> str:
     return f'"{text}"'
 
 
-def _site(route: Route, listen: str, its_generation: str) -> str:
+def _site(route: Route, listens: Sequence[str], its_generation: str) -> str:
     default = "" if route.site.domains else " default_server"
     return _SITE.substitute(
         app=route.app,
@@ -145,7 +145,7 @@ def _site(route: Route, listen: str, its_generation: str) -> str:
         blue=route.ports.blue,
         green=route.ports.green,
         token=route.token,
-        listen=listen + default,
+        listens="".join(f"listen {listen}{default};\n    " for listen in listens),
         names=" ".join(route.site.domains) or "_",
         marker=quoted(route.live / "green"),
         answered_header=ANSWERED_HEADER,

@@ -49,7 +49,7 @@ class OwnNginx:
                 )
 
     def put(self, route: Route, others: Sequence[Route]) -> bool:
-        text = nginx_text.site_text(route, self._listen(route.site))
+        text = nginx_text.site_text(route, [self._listen(route.site)])
         path = self._site(route.app)
         if _text(path) == text and self.serves(route):
             return False
@@ -73,7 +73,7 @@ class OwnNginx:
             self._reload()
 
     def serves(self, route: Route) -> bool:
-        wanted = nginx_text.generation(route, self._listen(route.site))
+        wanted = nginx_text.generation(route)
         with contextlib.suppress(NoAnswer):
             path = f"/.teal-{route.token}"
             answer = ask(Question(self.address(route.site), path, route.site.host, timeout_s=2))
