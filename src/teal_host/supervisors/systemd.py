@@ -53,7 +53,8 @@ class Systemd:
         since = _since(told.get("ExecMainStartTimestampMonotonic", ""))
         if told.get("ActiveState") in ("active", "activating", "reloading", "deactivating") and pid:
             return ProcessState("running", pid, since)
-        if told.get("ActiveState") == "inactive" and not color.start.exists():
+        never = told.get("ExecMainCode", "0") == "0"  # since the machine came up
+        if told.get("ActiveState") == "inactive" and (never or not color.start.exists()):
             return ProcessState("stopped")
         return ProcessState("failed", None, since, _end(told))
 
