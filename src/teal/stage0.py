@@ -12,8 +12,10 @@ import zlib
 
 
 def say(*words):
-    sys.stdout.write("\nTEAL-HOST-" + " ".join(words) + "\n")
-    sys.stdout.flush()
+    try:
+        os.write(1, ("\nTEAL-HOST-" + " ".join(words) + "\n").encode())
+    except OSError:  # nobody is there any more
+        sys.exit(97)
 
 
 def is_installed():
