@@ -1,6 +1,7 @@
 """The way in: greet, read one request, find its story, answer. The one place where an error becomes a message."""
 
 import argparse
+import contextlib
 import os
 import platform
 import signal
@@ -28,7 +29,7 @@ def main(argv: List[str], incoming: BinaryIO, outgoing: BinaryIO) -> int:
     _outlive_the_client(talk)
     try:
         outgoing.write(SYNC)
-        talk.tell(Greeting(platform.python_version(), sys.platform, platform.machine(), os.getpid()))
+        talk.tell(_greeting())
         request = talk.receive(*messages.REQUESTS)
         answer = _serve(_host(argv, talk), request, talk)
     except HostError as error:
@@ -36,6 +37,18 @@ def main(argv: List[str], incoming: BinaryIO, outgoing: BinaryIO) -> int:
     except Exception as error:  # noqa: BLE001 - the boundary: a user never sees a traceback
         answer = _unexpected(error)
     return _answer(talk, answer)
+
+
+def _greeting() -> Greeting:
+    python, machine = platform.python_version(), platform.machine()
+    return Greeting(python, sys.platform, machine, os.getpid(), libc=_libc())
+
+
+def _libc() -> str:
+    """Such as "glibc 2.36". Another libc does not know the question."""
+    with contextlib.suppress(ValueError, OSError):
+        return os.confstr("CS_GNU_LIBC_VERSION") or ""
+    return ""
 
 
 def _serve(host: Host, request: Any, talk: Talk) -> Any:
