@@ -4,10 +4,10 @@ Of an ELF file only that is read which the kernel and the loader read. The secti
 runs without them, and a broken table of them would be walked without end.
 """
 
+import errno
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -42,21 +42,17 @@ _OTHER_SYSTEMS = {
 }
 _NOT_STARTED = {"ET_REL": "an object file (.o), which is not linked yet", "ET_CORE": "a core dump"}
 _BEGINNINGS = (
-    (b"MZ", "is a Windows program"),
-    (b"\xcf\xfa\xed\xfe", "is a macOS program"),
-    (b"\xce\xfa\xed\xfe", "is a macOS program"),
-    (
-        b"\xca\xfe\xba\xbe\0\0\0",
-        "is a macOS program",
-    ),  # for several machines; a Java class begins alike, with zeros less
-    (b"\xca\xfe\xba\xbe", "is a Java class"),
-    (b"PK\x03\x04", "is an archive (zip or jar)"),
-    (b"\x1f\x8b", "is compressed (gzip)"),
-    (b"(\xb5/\xfd", "is compressed (zstd)"),
-    (b"\xfd7zXZ", "is compressed (xz)"),
-    (b"!<arch>\n", "is a library (.a) or a package (.deb)"),
-    (b"\0asm", "is WebAssembly"),
-    (b"\xef\xbb\xbf#!", 'has a byte order mark before its "#!"'),
+    (rb"MZ", "is a Windows program"),
+    (rb"\xcf\xfa\xed\xfe|\xce\xfa\xed\xfe", "is a macOS program"),
+    (rb"\xca\xfe\xba\xbe\0\0\0[\x01-\x1f]", "is a macOS program"),  # for so many machines
+    (rb"\xca\xfe\xba\xbe", "is a Java class"),
+    (rb"PK\x03\x04", "is an archive (zip or jar)"),
+    (rb"\x1f\x8b", "is compressed (gzip)"),
+    (rb"\(\xb5/\xfd", "is compressed (zstd)"),
+    (rb"\xfd7zXZ", "is compressed (xz)"),
+    (rb"!<arch>\n", "is a library (.a) or a package (.deb)"),
+    (rb"\0asm", "is WebAssembly"),
+    (rb"\xef\xbb\xbf#!", 'has a byte order mark before its "#!"'),
 )
 
 
@@ -101,9 +97,9 @@ def _named(head: bytes) -> str:
     if not head:
         return "is empty"
     for beginning, says in _BEGINNINGS:
-        if head.startswith(beginning):
+        if re.match(beginning, head):
             return says
-    is_text = not re.search(rb"[\0-\x08\x0e-\x1a\x1c-\x1f]", head)
+    is_text = not re.search(rb"[\0-\x08\x0e-\x1a\x1c-\x1f\x7f]", head)
     return 'is text without a "#!" line' if is_text else "is neither a Linux program nor a script"
 
 
@@ -111,7 +107,7 @@ def _script(head: bytes) -> Script | Other:
     line, ended, _ = head[2:].partition(b"\n")
     words = line.strip(b" \t").split(b"\0")[0]
     if words.endswith(b"\r"):
-        return Other("has lines that end as on Windows; Linux looks for an interpreter with that in its name")
+        return Other("has lines that end as on Windows, and Linux looks for such an interpreter")
     interpreter, _, argument = words.replace(b"\t", b" ").partition(b" ")
     if not interpreter:
         return Other('names no interpreter after its "#!"')
@@ -133,7 +129,9 @@ def _elf(file: BinaryIO) -> Elf | Other:
         return _started(elf)
     except _Broken as error:
         return Other(f"is a broken Linux program: {error}")
-    except (ELFError, ValueError, OverflowError, LookupError) as error:
+    except (ELFError, ValueError, OverflowError, LookupError, OSError) as error:
+        if isinstance(error, OSError) and error.errno != errno.EINVAL:  # that is a place before or beyond all files
+            raise
         return Other(f"is a broken Linux program: {str(error)[:80] or 'its headers cannot be read'}")
 
 
@@ -207,8 +205,8 @@ def _needed(elf: "ELFFile", segment: Any) -> Iterator[bytes]:
 def _dynamic(elf: "ELFFile", segment: Any) -> dict[Any, int]:
     """The dynamic table: tag → value."""
     size = elf.structs.Elf_Dyn.sizeof()
-    data = _bytes(elf, segment["p_offset"], min(segment["p_filesz"], _MOST_DYNAMIC))
-    entries = (elf.structs.Elf_Dyn.parse(data[at : at + size]) for at in range(0, len(data) - size + 1, size))
+    place, length = segment["p_offset"], min(segment["p_filesz"], _MOST_DYNAMIC)
+    entries = (_parsed(elf, elf.structs.Elf_Dyn, place + at) for at in range(0, length - size + 1, size))
     table: dict[Any, int] = {}
     for entry in entries:
         if entry.d_tag == "DT_NULL":
@@ -223,7 +221,9 @@ def _place(elf: "ELFFile", address: int | None) -> int | None:
 
 
 def _parsed(elf: "ELFFile", kind: Any, offset: int) -> Any:
-    return kind.parse_stream(BytesIO(_bytes(elf, offset, kind.sizeof())))
+    from elftools.common.utils import struct_parse
+
+    return struct_parse(kind, elf.stream, offset)
 
 
 def _bytes(elf: "ELFFile", offset: int, size: int) -> bytes:

@@ -49,7 +49,7 @@ def _inside(program: str, artifact: Artifact, there: Greeting, follows: int) -> 
     try:
         found = executable.look(artifact.root / path)
     except OSError as error:
-        raise ConfigError(f"cannot read the artifact: {error.filename}: {error.strerror}") from None
+        raise ConfigError(f"cannot read the artifact: {artifact.root / path}: {error.strerror}") from None
     if isinstance(found, executable.Other):
         raise ConfigError(f"{program} {found.says}", hint=_instead(found.says, path, there))
     if isinstance(found, Elf):
