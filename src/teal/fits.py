@@ -42,7 +42,7 @@ def check(command: Sequence[str], artifact: Artifact, there: Greeting) -> Needs:
 
 
 def _inside(program: str, artifact: Artifact, there: Greeting, follows: int) -> Needs:
-    """Of a program in the artifact; the release is its working directory, so a relative interpreter is in it, too."""
+    """Of a program in the artifact."""
     path = PurePosixPath(program).as_posix()
     if not any(entry.path == path and entry.kind == "file" for entry in artifact.manifest.entries):
         return Needs()
@@ -56,9 +56,20 @@ def _inside(program: str, artifact: Artifact, there: Greeting, follows: int) -> 
         _refuse_other_machine(program, found, there)
         _refuse_newer_glibc(program, found, there)
     if found.interpreter and not found.interpreter.startswith("/"):
-        return _inside(found.interpreter, artifact, there, follows - 1) if follows else Needs()
+        return _beside(program, found.interpreter, artifact, there, follows - 1)
     finds = _name_in(program, found) if isinstance(found, Script) and _is_env(found.interpreter) else None
     return Needs(found.interpreter or None, finds)
+
+
+def _beside(program: str, interpreter: str, artifact: Artifact, there: Greeting, follows: int) -> Needs:
+    """A relative interpreter is looked for from the working directory, which is the release."""
+    path = PurePosixPath(interpreter)
+    if follows == 0 or ".." in path.parts:
+        return Needs()
+    if not any(entry.path == path.as_posix() for entry in artifact.manifest.entries):
+        says = f"{program} is started by {interpreter}, which is not in the artifact"
+        raise ConfigError(says, hint=f"ship it, or write an absolute path, such as /usr/bin/{path.name}")
+    return _inside(interpreter, artifact, there, follows)
 
 
 def _refuse_other_machine(program: str, elf: Elf, there: Greeting) -> None:

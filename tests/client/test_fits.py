@@ -138,6 +138,13 @@ def test_an_interpreter_in_the_artifact_is_looked_at_in_its_place(tmp_path: Path
         needs(tmp_path, "./app", app=b"#!bin/run\n", bin__run=Made(AARCH64).made())
 
 
+def test_an_interpreter_that_is_not_in_the_artifact_is_named(tmp_path: Path) -> None:
+    told = refused(tmp_path, b"#!python3\n")
+    assert told.startswith("./app is started by python3, which is not in the artifact → ")
+    assert "/usr/bin/python3" in told
+    assert needs(tmp_path, "./app", app=b"#!../python3\n") == Needs()
+
+
 def test_interpreters_in_a_circle_end(tmp_path: Path) -> None:
     assert needs(tmp_path, "./app", app=b"#!./app\n") == Needs()
 
