@@ -27,20 +27,24 @@ class Misfit:
     run: dict[str, Any] | None = None
 
 
+def made(machine: int = HERE, **says: Any) -> bytes:
+    return Made(machine, **says).made()
+
+
 MISFITS = [
-    Misfit("another machine", r"^\./program is built for \w+, the server is \w+$", Made(ELSEWHERE).made(), "GOARCH="),
-    Misfit("musl", "needs musl's loader /lib/ld-musl-none.so.1", Made(HERE, loader="/lib/ld-musl-none.so.1").made(), "static"),
-    Misfit("another loader", "needs the loader /nix/ld-linux.so.2, wh", Made(HERE, loader="/nix/ld-linux.so.2").made(), "static"),
-    Misfit("an interpreter", "is a script for /usr/bin/php99, which is not on the server$", b"#!/usr/bin/php99\n", "install"),
+    Misfit("another machine", r"^\./program is built for \w+, the server is \w+$", made(ELSEWHERE), "GOARCH="),
+    Misfit("musl", "needs musl's loader /lib/ld-musl-no.so.1, wh", made(loader="/lib/ld-musl-no.so.1"), "static"),
+    Misfit("another loader", "needs the loader /nix/ld-linux.so.2, wh", made(loader="/nix/ld-linux.so.2"), "static"),
+    Misfit("an interpreter", "a script for /usr/bin/php99, which is not on the", b"#!/usr/bin/php99\n", "install"),
     Misfit("a name for env", "is started by env with \"php99\", which", b"#!/usr/bin/env php99\n", "install php99"),
     Misfit("text", 'is text without a "#!" line', b"<!doctype html>\n" + b"x\n" * 500, "#!/bin/sh"),
     Misfit("Windows", "is a Windows program", b"MZ", "GOOS=linux"),
-    Misfit("cut short", "is cut short", Made(HERE).made()[:-1]),
+    Misfit("cut short", "is cut short", made()[:-1]),
     Misfit("a program of PATH", 'run.command starts "php99", which', b"#!/bin/sh\n", "php99", {"command": ["php99"]}),
     Misfit("a path", 'starts "/opt/php99", which is not', b"#!/bin/sh\n", "install", {"command": ["/opt/php99"]}),
 ]  # fmt: skip
 if GLIBC:
-    newer = Made(HERE, loader=LOADER, versions=["GLIBC_2.17", "GLIBC_2.999"]).made()
+    newer = made(loader=LOADER, versions=["GLIBC_2.17", "GLIBC_2.999"])
     MISFITS.append(Misfit("newer glibc", r"needs glibc 2\.999 or newer, the server has glibc 2\.\d+$", newer, "static"))
 
 

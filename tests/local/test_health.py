@@ -79,11 +79,11 @@ def _library_is_missing(path: Path) -> None:
 
 
 def _interpreter_is_missing(path: Path) -> None:
-    path.write_text("#!../nonexistent/python\nprint('hello')\n")
+    path.write_text("#!../no/python\nprint('hello')\n")
 
 
 UNSTARTABLE = [
-    Unstartable("interpreter is missing", "its interpreter ../nonexistent/python is not there", _interpreter_is_missing),
+    Unstartable("interpreter is missing", "its interpreter ../no/python is not there", _interpreter_is_missing),
     Unstartable("library is missing", "exited with code 127", _library_is_missing, "shared libraries: libNONE"),
 ]  # fmt: skip
 
