@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from typing import List, Optional
 
-from teal_host import agreement, files, health, journal, lock, prune, record, recover, release, slot, switch
+from teal_host import agreement, files, health, journal, lock, needs, prune, record, recover, release, slot, switch
 from teal_host.agreement import Agreement
 from teal_host.app import App
 from teal_host.bring_live import Turn, keep_or_stop_previous, start_and_check, turn_traffic, watch_over
@@ -18,6 +18,7 @@ from teal_host.wire.messages import Deploy, Result, Wanted
 def deploy(app: App, request: Deploy, talk: Talk) -> Result:
     """Raises HostError; whatever it is, a healthy release serves as before."""
     app.host.proxy.refuse(request.spec.site)
+    needs.refuse(app.paths, request.spec.run, request.needs)
     if request.dry_run:
         return planned(app, request, look(app))
     with lock.held(app.paths.lock, "deploy", request.origin, request.wait_s):

@@ -1,6 +1,7 @@
 """The way in: greet, read one request, find its story, answer. The one place where an error becomes a message."""
 
 import argparse
+import contextlib
 import os
 import platform
 import signal
@@ -34,7 +35,7 @@ def main(argv: List[str], incoming: BinaryIO, outgoing: BinaryIO) -> int:
     request = None
     try:
         outgoing.write(SYNC)
-        talk.tell(Greeting(platform.python_version(), sys.platform, platform.machine(), os.getpid()))
+        talk.tell(_greeting())
         request = talk.receive(*messages.REQUESTS, within_s=FIRST_WITHIN_S)
         if given.permit:
             given.permit.check(request)
@@ -69,6 +70,18 @@ def _arguments(argv: List[str]) -> Given:
     given = parser.parse_args(argv)
     permit = Permit(given.app, given.key) if given.key else None
     return Given(given.root or Path("/"), given.nginx, given.server, permit)
+
+
+def _greeting() -> Greeting:
+    python, machine = platform.python_version(), platform.machine()
+    return Greeting(python, sys.platform, machine, os.getpid(), libc=_libc())
+
+
+def _libc() -> str:
+    """Such as "glibc 2.36". Another libc does not know the question."""
+    with contextlib.suppress(ValueError, OSError):
+        return os.confstr("CS_GNU_LIBC_VERSION") or ""
+    return ""
 
 
 def _serve(host: Host, request: Any, talk: Talk) -> Any:

@@ -53,15 +53,15 @@ def packed() -> bytes:
     return bootstrap.payload()
 
 
-def say(root: Path, sent: bytes, python: Sequence[str] = PYTHON, deadline_s: float = 60) -> Heard:
-    """Send all of it, whatever comes back, and close the pipe."""
+def say(root: Path, sent: bytes, python: Sequence[str] = PYTHON, memory: int = _MEMORY) -> Heard:
+    """Send all of it, whatever comes back, and close the pipe. `memory`: bytes of address space that it may have."""
     done = subprocess.run(
         argv(root, python),
         input=packed() + sent,
         capture_output=True,
-        timeout=deadline_s,
+        timeout=60,
         check=False,
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (_MEMORY, _MEMORY)),
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (memory, memory)),
     )
     stream = io.BytesIO(done.stdout.partition(SYNC)[2])
     heard: list[dict[str, Any]] = []

@@ -4,7 +4,7 @@ A conversation is: greeting, one request, then events until one answer or one Fa
 side answers Wanted, the client sends the blocks and Commit; from then on the server side finishes alone.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Any, Dict, Literal, Optional, Tuple, Type
 
 from teal_host.wire import typed
@@ -20,7 +20,7 @@ from teal_host.wire.grammar import (
     ReleaseReference,
     between,
 )
-from teal_host.wire.manifest import Manifest, Origin
+from teal_host.wire.manifest import Manifest, Needs, Origin
 from teal_host.wire.reports import Change, Color, DoctorReport, EnvReport, ReleasesReport, StatusReport
 
 PROTOCOL = 1  # counts up when one side could misunderstand the other
@@ -39,6 +39,7 @@ class Deploy:
     id: DeployId
     wait_s: Seconds = 0.0
     dry_run: bool = False
+    needs: Needs = field(default_factory=Needs)
 
 
 @dataclass(frozen=True)
