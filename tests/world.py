@@ -47,7 +47,7 @@ class Ended:
 
 @dataclass
 class World:
-    """`target` and `address`: where its apps live; `interpreter` runs their program there; `path` is put before PATH."""
+    """`target` and `address`: where its apps live; `interpreter` runs their program there; `path` comes before PATH."""
 
     home: Path
     apps: "list[App]" = field(default_factory=list)
