@@ -141,9 +141,9 @@ def test_a_key_that_is_bound_to_the_server_side_greets_at_once(there: Reach) -> 
     home.write_text(f'restrict,command="{command}" {key}')
     answer, sent = there.ask(there.at("bob"))
     assert (answer.app, sent < SMALL) == ("shop", True)
-    home.write_text(
-        f'restrict,command="printf \'\\nTEAL-HOST-1\\n\\0\\0\\0\\043\\0\\0\\0\\0{{\\"type\\":\\"greeting\\",\\"protocol\\":99}}\'" {key}'
-    )
+    greeting = b'{"type":"greeting","protocol":99}'
+    (there.server.root / "home/bob/greeting").write_bytes(bytes([0, 0, 0, len(greeting), 0, 0, 0, 0]) + greeting)
+    home.write_text(f'restrict,command="echo; echo TEAL-HOST-1; cat greeting" {key}')
     assert refused(there.at("bob")).hint == "teal setup"
     home.write_text(key)
     shutil.rmtree(there.server.root / "usr/local/lib/teal")
