@@ -2,7 +2,7 @@
 
 import json
 import secrets
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Annotated, Iterator, List, Optional
 
 from teal_host import files, proc
@@ -10,7 +10,7 @@ from teal_host.errors import BadRequest, NeedsHuman
 from teal_host.paths import AppPaths, HostPaths
 from teal_host.proxies.base import Route
 from teal_host.wire import typed
-from teal_host.wire.app import AppSpec, Ports, Site
+from teal_host.wire.app import AppSpec, Ports, ProxyRules, Site
 from teal_host.wire.frames import FrameError, parse_object
 from teal_host.wire.grammar import AppName, Token, between
 from teal_host.wire.reports import Color
@@ -27,10 +27,11 @@ class Agreement:
     site: Site
     ports: Ports
     token: Token
+    proxy: ProxyRules = field(default_factory=ProxyRules)
     format: Annotated[int, between(FORMAT, FORMAT)] = FORMAT
 
     def route(self, paths: AppPaths) -> Route:
-        return Route(self.app, self.site, self.ports, paths.live, self.token)
+        return Route(self.app, self.site, self.ports, paths.live, self.token, self.proxy)
 
 
 def load(paths: AppPaths) -> Optional[Agreement]:
@@ -61,11 +62,12 @@ def propose(host: HostPaths, spec: AppSpec, moving: Color) -> Agreement:
     others = list(_others(host, spec.app))
     _refuse_taken_names(spec, others)
     ports = _ports(spec, mine, others, moving)
-    return Agreement(spec.app, spec.site, ports, mine.token if mine else secrets.token_hex(16))
+    return Agreement(spec.app, spec.site, ports, mine.token if mine else secrets.token_hex(16), spec.proxy)
 
 
-def with_site(agreed: Agreement, site: Site) -> Agreement:
-    return replace(agreed, site=site)
+def with_site_of(agreed: Agreement, other: Agreement) -> Agreement:
+    """Names and rules change together, with the route."""
+    return replace(agreed, site=other.site, proxy=other.proxy)
 
 
 def neighbors(host: HostPaths, app: str) -> List[Route]:

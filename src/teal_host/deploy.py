@@ -54,7 +54,9 @@ def unchanged(app: App, request: Deploy, scene: Scene) -> bool:
     live, agreed = scene.live, scene.agreed
     if live is None or live.digest != request.manifest.digest or live.spec != request.spec:
         return False
-    return agreed is not None and agreed.site == request.spec.site and live_is_well(app, scene)
+    if agreed is None or (agreed.site, agreed.proxy) != (request.spec.site, request.spec.proxy):
+        return False
+    return live_is_well(app, scene)
 
 
 def live_is_well(app: App, scene: Scene) -> bool:
@@ -157,7 +159,7 @@ def reserve(app: App, request: Deploy, scene: Scene) -> Agreement:
     """
     with switch.shared(app, "reserve ports"):
         wanted = agreement.propose(app.host.paths, request.spec, scene.slots.idle)
-        kept = wanted if scene.agreed is None else agreement.with_site(wanted, scene.agreed.site)
+        kept = wanted if scene.agreed is None else agreement.with_site_of(wanted, scene.agreed)
         if kept != scene.agreed:
             agreement.save(app.paths, kept)
     return wanted
