@@ -59,9 +59,10 @@ class OwnNginx:
         self._write_main([*others, route])
         try:
             self._load(route)
-        except CannotRun:
+        except CannotRun as error:
             self._put_back(path, before, others)
-            raise
+            listens, said = [self._listen(route.site)], "\n".join(error.evidence)
+            raise nginx_text.refused_directive(route, listens, path, said) or error from None
         return True
 
     def take(self, app: str, others: Sequence[Route]) -> None:
