@@ -17,8 +17,8 @@ _SITE = Template("""\
 # Which color serves is asked of one file at every request, so a switch needs no reload.
 
 # A connection that is kept can be closed by the program just when it is used again. Then nginx asks once more, which is
-# safe for GET and HEAD alone; everything else gets a connection of its own and is never sent twice. (That is asked of an
-# address, because newer nginx keeps connections of every upstream.)
+# safe for GET and HEAD alone; everything else gets a connection of its own and is never sent twice. That one goes to an
+# address, because newer nginx keeps the connections of every upstream.
 upstream teal_${app}_blue  { server 127.0.0.1:${blue};  keepalive 32; keepalive_timeout 4s; }
 upstream teal_${app}_green { server 127.0.0.1:${green}; keepalive 32; keepalive_timeout 4s; }
 
