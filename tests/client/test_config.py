@@ -11,7 +11,7 @@ import pytest
 from teal.config.model import Build, Config, Server
 from teal.config.read import ConfigFile, load
 from teal.errors import ConfigError
-from teal_host.wire.app import Health, Keep, Ports, Run, Site, Verify
+from teal_host.wire.app import Health, Keep, Ports, ProxyRules, Run, Sandbox, Site, Verify
 
 SHORT = 'app = "shop"\n[run]\ncommand = ["./app"]\n'
 WHOLE = """
@@ -50,6 +50,23 @@ releases = 6
 previous_running = false
 watch_s = 11
 drain_s = 32.5
+
+[proxy]
+max_body_mb = 7
+read_timeout_s = 8
+gzip = false
+buffering = true
+directives = ["deny all;", '''location /x {
+  return 204;
+}''']
+
+[sandbox]
+writable = ["/srv/uploads"]
+capabilities = ["CAP_NET_RAW"]
+system_calls = ["@resources", "perf_event_open"]
+memory_mb = 256
+tasks = 99
+open_files = 999
 """
 ENV = {"GOOS": "linux", "GOARCH": "{goarch}", "CGO_ENABLED": "0"}
 EVERY_KEY = Config(
@@ -62,6 +79,8 @@ EVERY_KEY = Config(
     health=Health("/health", 204, {"message": "ok", "deep": {"list": [1, 2.5, True]}}, 31.0, 4),
     verify=Verify("/status", 203, {"color": "{color}"}),
     keep=Keep(6, False, 11.0, 32.5),
+    proxy=ProxyRules(7, 8, False, True, ("deny all;", "location /x {\n  return 204;\n}")),
+    sandbox=Sandbox(("/srv/uploads",), ("CAP_NET_RAW",), ("@resources", "perf_event_open"), 256, 99, 999),
 )
 
 Write = Callable[[str], Path]
