@@ -267,3 +267,28 @@ def test_many_mistakes_in_a_long_file_are_told_in_no_time(write: Write) -> None:
 
     short = min(seconds(25) for _ in range(3))
     assert seconds(150) < 12 * short + 0.5
+
+
+def test_the_environment_reaches_the_same_server_in_another_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "teal.toml"
+    path.write_text(f'{SHORT}[server]\ntarget = "ssh://root@203.0.113.10"\n')
+    monkeypatch.setenv("TEAL_TARGET", "ssh://teal@203.0.113.10")
+    config = load(path).config
+    assert (config.server.target, config.spec) == ("ssh://teal@203.0.113.10", _without(path, monkeypatch).spec)
+
+
+def test_a_target_of_the_environment_is_checked_as_one_of_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "teal.toml"
+    path.write_text(SHORT)
+    monkeypatch.setenv("TEAL_TARGET", "ssh://-oProxyCommand=x")
+    with pytest.raises(ConfigError, match="TEAL_TARGET in the environment: 'ssh://-oProxyCommand=x' must be"):
+        load(path)
+
+
+def _without(path: Path, monkeypatch: pytest.MonkeyPatch) -> Config:
+    monkeypatch.delenv("TEAL_TARGET")
+    return load(path).config
