@@ -9,7 +9,18 @@ from teal_host.errors import BadRequest, CannotRun
 from teal_host.preparations.base import Intent
 from teal_host.run import run
 
-_APT = ("env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-o", "DPkg::Lock::Timeout=120", "-q")
+_APT = (
+    *("env", "DEBIAN_FRONTEND=noninteractive", "NEEDRESTART_SUSPEND=1", "apt-get", "-q"),
+    *(
+        "-o",
+        "DPkg::Lock::Timeout=120",
+        "-o",
+        "Dpkg::Options::=--force-confdef",
+        "-o",
+        "Dpkg::Options::=--force-confold",
+    ),
+)
+INSTALL = "install "  # how the act begins
 _INSTALL_S = 600.0
 _SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -22,7 +33,7 @@ def acts(intent: Intent) -> Iterator[Act]:
     if not found("apt-get"):
         names = " and ".join(missing)
         raise BadRequest(f"this server has no {names}, and no apt-get to install it", hint=f"install {names}")
-    yield Act(f"install {', '.join(missing)} (apt-get install)", partial(_install, missing))
+    yield Act(f"{INSTALL}{', '.join(missing)} (apt-get install)", partial(_install, missing))
 
 
 def found(program: str) -> bool:
