@@ -16,7 +16,10 @@ _DIFF_LINES = 200
 
 @dataclass(frozen=True)
 class Act:
-    """`edited`: a hand has changed what it would write over. `unserves`: names that would be served no more."""
+    """`edited`: a hand has changed what it would write over. `unserves`: names that would be served no more.
+
+    `part`: of the server, in a word.
+    """
 
     says: str
     do: Callable[[], None]
@@ -24,6 +27,7 @@ class Act:
     edited: bool = False
     unserves: Tuple[str, ...] = ()
     is_note: bool = False
+    part: str = "setup"
 
     @property
     def change(self) -> Change:

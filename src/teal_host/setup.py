@@ -43,13 +43,16 @@ def planned(app: App, request: Setup) -> List[Act]:
     """In the order in which they are done. Nothing is changed by looking."""
     switch.link_is_true(app)
     intent = _intent(app, request)
-    found: List[Act] = [*packages.acts(intent)]
-    for preparation in (account, server_side, unit):
-        found += preparation.acts(intent)
-    found += _agreement(app, intent.agreed)
-    found += route.acts(intent)
-    found += deploy_key.acts(intent)
-    return [*found, *_moves_later(app, request, intent.agreed)]
+    parts = {
+        "packages": packages.acts(intent),
+        "user": account.acts(intent),
+        "teal": server_side.acts(intent),
+        "unit": unit.acts(intent),
+        "names": _agreement(app, request, intent.agreed),
+        "nginx": route.acts(intent),
+        "key": deploy_key.acts(intent),
+    }
+    return [replace(act, part=part) for part, acts in parts.items() for act in acts]
 
 
 def _intent(app: App, request: Setup) -> Intent:
@@ -65,7 +68,7 @@ def _install(app: App, request: Setup, plan: Plan) -> None:
     for act in packages.acts(_intent(app, request)):
         if act.change not in plan.changes:
             raise _changed()
-        _do(app, act)
+        _do(app, replace(act, part="packages"))
 
 
 def _as_told(app: App, request: Setup, plan: Plan) -> List[Act]:
@@ -87,7 +90,7 @@ def _changed() -> BadRequest:
 
 
 def _do(app: App, act: Act) -> None:
-    with app.step("setup") as step:
+    with app.step(act.part) as step:
         step.detail = act.says
         act.do()
 
@@ -105,8 +108,9 @@ def _agreed(app: App, request: Setup) -> Agreement:
     return replace(proposed, user=agreement.user_name(app.name))
 
 
-def _agreement(app: App, agreed: Agreement) -> Iterator[Act]:
+def _agreement(app: App, request: Setup, agreed: Agreement) -> Iterator[Act]:
     """Before the route, because the other way round a deploy would find a route that nobody agreed on."""
+    yield from _moves_later(app, request, agreed)
     before = agreement.load(app.paths)
     if before == agreed:
         return
