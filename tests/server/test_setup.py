@@ -1,7 +1,11 @@
 """`teal setup` lives beside what is there: it changes only what is its own, and takes all of that back."""
 
-import itertools
+import io
+import json
+import re
+import shutil
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -9,13 +13,18 @@ import pytest
 
 import servers
 from servers import Server
-from world import App, World, at_server
+from servers.machine import make_key
+from teal_host.wire.app import AppSpec, Health, Keep, Run, Site, Verify
+from teal_host.wire.frames import write_frame
+from teal_host.wire.manifest import Origin
+from teal_host.wire.messages import Commit, Destroy, Setup, to_header
+from world import REPO, App, World, at_server, wait_until
 
 OTHERS = (
     *("/var/lib/apt", "/var/lib/dpkg", "/etc/.pwd.lock", "/root/.bash_history", "/var/lib/teal-tests"),
     *("/etc/passwd-", "/etc/group-", "/etc/shadow-", "/etc/gshadow-", "/etc/subuid-", "/etc/subgid-"),
 )
-_numbers = itertools.count()
+EVERY = "3"  # of the acts of setup is killed at, so that it stays short; odd ones are set up again, even ones are not
 
 
 @pytest.fixture(scope="module")
@@ -221,3 +230,224 @@ class TestForeignSites:
 
 def site(name: str, listen: str) -> str:
     return f"server {{ listen {listen}; server_name {name}; return 200 {name}; }}\n"
+
+
+def test_killed_at_any_act(shared: Server, world: World) -> None:
+    """The next setup completes it, and destroy takes back a half one; nginx never has what it would refuse."""
+    place = shared.root / "root/killed"
+    shutil.copytree(REPO / "src/teal_host", place / "teal_host")
+    for script in ("server/killed_setup.py", "servers/listing.py"):
+        shutil.copy(REPO / "tests" / script, place)
+    key = make_public_key(world.home)
+    who = Origin("ada", "laptop")
+    spec = AppSpec("shop", Site(), Run(("./shop",)), Health(), Verify(), Keep())
+    messages = [framed(message).hex() for message in (Setup(spec, who, key), Commit(), Destroy("shop", who))]
+    try:
+        ran = shared.run("python3", "/root/killed/killed_setup.py", *messages, EVERY, deadline_s=500)
+    finally:
+        shutil.rmtree(place)
+    rounds = [json.loads(line) for line in ran.stdout.splitlines()]
+    assert not ran.stderr
+    bad = [one for one in rounds if one["left"] or not (one["nginx"] and one["nginx after"])]
+    assert not bad, json.dumps(bad, indent=1)
+    assert (len(rounds) > 10, rounds[-1]["killed"]) == (True, "")
+
+
+def framed(message: Any) -> bytes:
+    whole = io.BytesIO()
+    write_frame(whole, to_header(message))
+    return whole.getvalue()
+
+
+def make_public_key(folder: Path) -> str:
+    folder.mkdir(parents=True, exist_ok=True)
+    make_key(folder / "deploy_key", "ci")
+    return (folder / "deploy_key.pub").read_text().strip()
+
+
+class TestLayouts:
+    def test_another_main_file_user_and_port(self, shared: Server, world: World, put: Any) -> None:
+        """nginx is asked, not assumed: where it reads, as whom its workers look."""
+        put("/opt/x/sites/static", site("static.example", "8070"))
+        put("/opt/x/nginx.conf", MAIN.format(user="games", more="include sites/*;"))
+        put("/etc/systemd/system/nginx.service.d/x.conf", UNIT)
+        with restarted(shared):
+            app = world.app("shop")
+            app.config(server={"http_port": 8070})
+            assert "write /opt/x/sites/teal-shop; reload nginx" in says(app)
+            app.deploy().ok()
+            assert get(shared, "whatever.example", 8070).startswith("200 {")
+            assert get(shared, "static.example", 8070).startswith("200 static.example")
+            app.program(version="v2")
+            assert app.deploy().ok().result["color"] == "green"
+            assert '"v2"' in get(shared, "whatever.example", 8070)
+            app.teal("destroy", "-y").ok()
+
+    def test_one_big_file(self, shared: Server, world: World, put: Any) -> None:
+        put("/opt/x/nginx.conf", MAIN.format(user="www-data", more=site("static.example", "8070")))
+        put("/etc/systemd/system/nginx.service.d/x.conf", UNIT)
+        with restarted(shared):
+            error = refusal(world.app("shop"))
+        assert "/opt/x/nginx.conf reads no directory" in error["message"]
+        assert error["hint"] == "add to its http block: include /opt/x/conf.d/*.conf;"
+
+    def test_a_directory_that_is_read_but_not_there(self, shared: Server, world: World, put: Any) -> None:
+        put("/opt/x/nginx.conf", MAIN.format(user="www-data", more="include conf.d/*.conf;"))
+        put("/etc/systemd/system/nginx.service.d/x.conf", UNIT)
+        with restarted(shared):
+            app = world.app("shop")
+            app.teal("setup").ok()
+            assert (shared.root / "opt/x/conf.d/teal-shop.conf").is_file()
+            app.teal("destroy", "-y").ok()
+
+    def test_nginx_does_not_run(self, shared: Server, app: App) -> None:
+        shared.run("systemctl", "stop", "nginx")
+        try:
+            assert "teal-shop.conf; start nginx" in " ".join(says(app, "--dry-run"))
+            app.teal("setup").ok()
+            app.deploy().ok()
+            shared.run("systemctl", "stop", "nginx")
+            stopped = app.deploy()
+            assert (stopped.code, "nginx does not run" in stopped.err) == (10, True)
+            app.teal("destroy", "-y").ok()
+            assert shared.run("systemctl", "is-active", "nginx").stdout.strip() == "inactive"
+        finally:
+            shared.run("systemctl", "start", "nginx")
+
+    @pytest.mark.parametrize("stopped", [True, False])
+    def test_a_port_of_another_program(self, shared: Server, app: App, stopped: bool) -> None:
+        port = 80 if stopped else 8085
+        app.config(server={"http_port": port})
+        if stopped:
+            shared.run("systemctl", "stop", "nginx")
+        shared.run("systemd-run", "--unit=other", "python3", "-m", "http.server", "--bind", "0.0.0.0", str(port))
+        try:
+            wait_until(lambda: get(shared, "x", port).startswith("200"))
+            error = refusal(app)
+            assert re.fullmatch(rf"port {port} is taken by python3\S* \(process \d+\)", error["message"])
+            assert "http_port" in error["hint"]
+        finally:
+            shared.run("systemctl", "stop", "other")
+            shared.run("systemctl", "start", "nginx")
+
+    def test_an_nginx_of_a_users_own_is_not_the_machines(self, shared: Server, app: App, put: Any) -> None:
+        put("/opt/x/nginx.conf", MAIN.format(user="www-data", more=site("static.example", "8070")))
+        shared.run("systemd-run", "--unit=own", "--slice=user.slice", "nginx", "-c", "/opt/x/nginx.conf", "-g", OWN)
+        wait_until(lambda: get(shared, "x", 8070).startswith("200"))
+        try:
+            shared.run("systemctl", "restart", "nginx")  # so that its number is the higher one
+            assert "write /etc/nginx/conf.d/teal-shop.conf; reload nginx" in " ".join(says(app))
+        finally:
+            shared.run("systemctl", "stop", "own")
+
+
+MAIN = """\
+user {user};
+pid /run/nginx.pid;
+events {{ }}
+http {{
+    access_log off;
+    {more}
+}}
+"""
+UNIT = "[Service]\nExecStart=\nExecStart=/usr/sbin/nginx -c /opt/x/nginx.conf\nExecStartPre=\nExecReload=\nExecStop=\n"
+OWN = "daemon off; pid /run/own.pid;"
+
+
+@contextmanager
+def restarted(server: Server) -> Iterator[None]:
+    """nginx with another unit, and as before at the end of the test, when `put` has taken the unit away."""
+    server.run("systemctl", "daemon-reload")
+    server.run("systemctl", "restart", "nginx")
+    try:
+        yield
+    finally:
+        drop_in = server.root / "etc/systemd/system/nginx.service.d/x.conf"
+        drop_in.unlink()
+        server.run("systemctl", "daemon-reload")
+        server.run("systemctl", "restart", "nginx")
+
+
+class TestBrokenForeignConfiguration:
+    def test_setup_refuses_and_deploys_go_on(self, shared: Server, app: App, put: Any) -> None:
+        app.teal("setup").ok()
+        app.deploy().ok()
+        before, serving = shared.files(ignoring=OTHERS), nginx(shared)
+        broken = put("/etc/nginx/conf.d/broken.conf", "server {\n    lissten 80;\n}\n")
+        app.config(server={"domains": ["shop.example"]})
+        error = refusal(app)
+        assert error["evidence"] == ['/etc/nginx/conf.d/broken.conf:2: unknown directive "lissten"']
+        gone = app.teal("destroy", "-y")
+        assert (gone.code, "/etc/nginx/conf.d/broken.conf:2" in gone.err) == (3, True)
+        app.config()
+        broken_too = differing(before, shared.files(ignoring=OTHERS))
+        assert broken_too == ["/etc/nginx/conf.d/broken.conf"]
+        app.program(version="v2")
+        app.deploy().ok()
+        app.teal("rollback").ok()
+        assert nginx(shared) == serving
+        broken.unlink()
+
+    def test_a_directive_that_nginx_refuses_changes_nothing(self, shared: Server, app: App) -> None:
+        app.teal("setup").ok()
+        app.deploy().ok()
+        before = shared.files(ignoring=OTHERS)
+        app.config(proxy={"directives": ["limit_req zone=nowhere;"]})
+        for arguments in (["--dry-run"], []):
+            error = refusal(app, *arguments)
+            assert "limit_req zone=nowhere;" in error["message"]
+        assert differing(before, shared.files(ignoring=OTHERS)) == []
+        app.config()
+        app.program(version="v2")
+        app.deploy().ok()
+
+
+class TestHandEdits:
+    FILES = ("etc/systemd/system/teal-shop@.service", "etc/nginx/conf.d/teal-shop.conf", "etc/sudoers.d/teal-shop")
+
+    @pytest.mark.parametrize("name", FILES)
+    def test_an_edit_is_shown_and_not_overwritten_silently(self, shared: Server, app: App, name: str) -> None:
+        make_public_key(app.directory)
+        app.teal("setup", "--deploy-key", "deploy_key.pub").ok()
+        path = shared.root / name
+        as_it_should_be = path.read_text()
+        path.write_text(as_it_should_be.replace("\n", "\n# by hand\n", 1))
+        before = shared.files(ignoring=OTHERS)
+        (change,) = app.teal("setup", "--dry-run", "--json").ok().result["changes"]
+        assert change["edited"]
+        assert "-# by hand" in change["diff"]
+        refused = app.teal("setup")
+        assert (refused.code, "-# by hand" in refused.err, "--yes" in refused.err) == (2, True, True)
+        assert differing(before, shared.files(ignoring=OTHERS)) == []
+        app.teal("setup", "--yes").ok()
+        assert path.read_text() == as_it_should_be
+        path.unlink()
+        (change,) = app.teal("setup", "--json").ok().result["changes"]
+        assert not change["edited"]
+        assert path.read_text() == as_it_should_be
+        path.chmod(0o600)
+        (change,) = app.teal("setup", "--json").ok().result["changes"]
+        assert not change["edited"]
+        assert says(app) == []
+
+    def test_an_edit_that_nginx_refuses(self, shared: Server, app: App) -> None:
+        app.teal("setup").ok()
+        path = shared.root / self.FILES[1]
+        as_it_should_be = path.read_text()
+        path.write_text(as_it_should_be + "oops\n")
+        assert "teal-shop.conf:" in app.teal("setup").err
+        assert app.teal("setup").code == 2
+        app.teal("setup", "--yes").ok()
+        assert path.read_text() == as_it_should_be
+
+    def test_a_file_that_was_there_before_setup(self, app: App, put: Any) -> None:
+        put(self.FILES[0], "[Unit]\n")
+        assert app.teal("setup").code == 2
+        app.teal("setup", "--yes").ok()
+
+    def test_what_teal_toml_changes_is_no_hands_edit(self, app: App) -> None:
+        app.teal("setup").ok()
+        app.config(sandbox={"memory_mb": 64}, proxy={"max_body_mb": 1})
+        changes = app.teal("setup", "--json").ok().result["changes"]
+        assert [change["edited"] for change in changes] == [False] * 3
+        assert "+MemoryMax=64M" in changes[0]["diff"]
