@@ -12,13 +12,14 @@ from typing import Any
 import pytest
 
 import servers
+from contract.judge import judged
 from servers import Server
 from servers.machine import make_key
 from teal_host.wire.app import AppSpec, Health, Keep, Run, Site, Verify
 from teal_host.wire.frames import write_frame
 from teal_host.wire.manifest import Origin
 from teal_host.wire.messages import Commit, Destroy, Setup, to_header
-from world import REPO, App, World, at_server, wait_until
+from world import REPO, App, Ended, World, at_server, wait_until
 
 OTHERS = (
     *("/var/lib/apt", "/var/lib/dpkg", "/etc/.pwd.lock", "/root/.bash_history", "/var/lib/teal-tests"),
@@ -79,16 +80,24 @@ def differing(one: dict[str, str], other: dict[str, str]) -> list[str]:
 
 
 def says(app: App, *arguments: str) -> list[str]:
-    changes = app.teal("setup", "--json", *arguments).ok().result["changes"]
-    return [change["says"] for change in changes]
+    return [change["says"] for change in told(app.teal("setup", "--json", *arguments).ok())["changes"]]
 
 
 def refusal(app: App, *arguments: str, code: int = 3) -> dict[str, Any]:
     ended = app.teal("setup", "--json", *arguments)
     assert ended.code == code, ended
-    error = ended.result["error"]
+    error = told(ended)["error"]
     assert isinstance(error, dict)
+    assert error["exit_code"] == code
     return error
+
+
+def told(ended: Ended) -> dict[str, Any]:
+    """The result, all of whose lines are as the schemas say."""
+    *events, result = ended.lines
+    for event in events:
+        judged("deploy-event", event)
+    return judged("setup", result)
 
 
 def reload(server: Server) -> None:
@@ -274,7 +283,7 @@ class TestLayouts:
         with restarted(shared):
             app = world.app("shop")
             app.config(server={"http_port": 8070})
-            assert "write /opt/x/sites/teal-shop; reload nginx" in says(app)
+            assert "write /opt/x/sites/teal-shop.conf; reload nginx" in says(app)
             app.deploy().ok()
             assert get(shared, "whatever.example", 8070).startswith("200 {")
             assert get(shared, "static.example", 8070).startswith("200 static.example")
@@ -331,8 +340,11 @@ class TestLayouts:
             shared.run("systemctl", "start", "nginx")
 
     def test_an_nginx_of_a_users_own_is_not_the_machines(self, shared: Server, app: App, put: Any) -> None:
-        put("/opt/x/nginx.conf", MAIN.format(user="www-data", more=site("static.example", "8070")))
-        shared.run("systemd-run", "--unit=own", "--slice=user.slice", "nginx", "-c", "/opt/x/nginx.conf", "-g", OWN)
+        main = MAIN.format(user="www-data", more=site("static.example", "8070"))
+        put("/opt/x/nginx.conf", main.replace("/run/nginx.pid", "/run/own.pid"))
+        shared.run(
+            "systemd-run", "--unit=own", "--slice=user.slice", "nginx", "-c", "/opt/x/nginx.conf", "-g", "daemon off;"
+        )
         wait_until(lambda: get(shared, "x", 8070).startswith("200"))
         try:
             shared.run("systemctl", "restart", "nginx")  # so that its number is the higher one
@@ -351,7 +363,6 @@ http {{
 }}
 """
 UNIT = "[Service]\nExecStart=\nExecStart=/usr/sbin/nginx -c /opt/x/nginx.conf\nExecStartPre=\nExecReload=\nExecStop=\n"
-OWN = "daemon off; pid /run/own.pid;"
 
 
 @contextmanager
@@ -380,8 +391,8 @@ class TestBrokenForeignConfiguration:
         gone = app.teal("destroy", "-y")
         assert (gone.code, "/etc/nginx/conf.d/broken.conf:2" in gone.err) == (3, True)
         app.config()
-        broken_too = differing(before, shared.files(ignoring=OTHERS))
-        assert broken_too == ["/etc/nginx/conf.d/broken.conf"]
+        changed = differing(before, shared.files(ignoring=OTHERS))
+        assert [path for path in changed if not path.endswith("lock")] == ["/etc/nginx/conf.d/broken.conf"]
         app.program(version="v2")
         app.deploy().ok()
         app.teal("rollback").ok()
@@ -392,10 +403,12 @@ class TestBrokenForeignConfiguration:
         app.teal("setup").ok()
         app.deploy().ok()
         before = shared.files(ignoring=OTHERS)
-        app.config(proxy={"directives": ["limit_req zone=nowhere;"]})
         for arguments in (["--dry-run"], []):
+            app.config(proxy={"directives": ["gzip perhaps;"]})
+            assert "refuses 'gzip perhaps;'" in refusal(app, *arguments)["message"]
+            app.config(proxy={"directives": ["limit_req zone=nowhere;"]})  # which nginx refuses without a line
             error = refusal(app, *arguments)
-            assert "limit_req zone=nowhere;" in error["message"]
+            assert ("nowhere" in error["evidence"][0], "[proxy]" in error["hint"]) == (True, True)
         assert differing(before, shared.files(ignoring=OTHERS)) == []
         app.config()
         app.program(version="v2")
@@ -451,3 +464,140 @@ class TestHandEdits:
         changes = app.teal("setup", "--json").ok().result["changes"]
         assert [change["edited"] for change in changes] == [False] * 3
         assert "+MemoryMax=64M" in changes[0]["diff"]
+
+
+class TestTealTomlChanged:
+    CHANGES: tuple[tuple[str, dict[str, Any]], ...] = (
+        ("[server]", {"server": {"http_port": 8071}}),
+        ("[proxy]", {"proxy": {"read_timeout_s": 7}}),
+        ("[sandbox]", {"sandbox": {"tasks": 99}}),
+        ("[server]", {"server": {"domains": ["shop.example"]}}),
+    )
+
+    def test_a_deploy_says_setup_and_after_it_works(self, shared: Server, app: App) -> None:
+        app.teal("setup").ok()
+        app.deploy().ok()
+        for number, (section, change) in enumerate(self.CHANGES):
+            app.config(**change)
+            app.program(version=f"v{number}")
+            refused = app.deploy().result["error"]
+            assert (refused["exit_code"], section in refused["message"]) == (3, True)
+            assert refused["hint"].startswith("teal setup")
+            site = change.get("server", {})
+            port, name = site.get("http_port", 80), site.get("domains", ["x"])[0]
+            plan = " ".join(says(app))
+            assert section in plan or name in plan or str(port) in plan
+            assert get(shared, name, port).startswith("200 {")  # the live color, with the new route
+            app.deploy().ok()
+            assert f'"v{number}"' in get(shared, name, port)
+
+    def test_ports_move_with_two_deploys(self, shared: Server, app: App) -> None:
+        """The color that serves is not stopped for it."""
+        app.config(run={"ports": {"blue": 8081, "green": 8082}})
+        app.teal("setup").ok()
+        app.config(run={"ports": {"blue": 8091, "green": 8092}})
+        assert "8091" in " ".join(says(app)), "nothing runs yet, so both move"
+        app.deploy().ok()
+        app.program(version="v2")
+        app.deploy().ok()  # green is live, blue is the standby
+        app.config(run={"ports": {"blue": 8101, "green": 8102}})
+        assert app.deploy().code == 3
+        ended = app.teal("setup").ok()
+        assert "stop the standby on blue" in ended.err
+        assert (
+            "green serves, so it stays on port 8092; it moves to 8102 with: teal deploy, then teal setup" in ended.err
+        )
+        again = app.teal("setup").ok()
+        assert ("nothing to do" in again.out, "moves to 8102" in again.err) == (True, True)
+        assert '"v2"' in get(shared, "x")
+        app.program(version="v3")
+        app.deploy().ok()
+        app.teal("setup").ok()
+        app.program(version="v4")
+        app.deploy().ok()
+        ports = {color: told["port"] for color, told in app.status()["colors"].items()}
+        assert ports == {"blue": 8101, "green": 8102}
+        assert app.teal("setup").ok().out == "shop is set up already; nothing to do\n"
+
+    def test_the_teal_toml_of_another_project(self, app: App) -> None:
+        """It has the same name, and would take the place of what is live."""
+        app.config(server={"domains": ["a.example", "www.a.example"]})
+        app.teal("setup").ok()
+        app.config(server={"domains": ["a.example", "b.example"]})
+        app.teal("setup").ok()
+        app.deploy().ok()
+        app.config(server={"domains": ["other.example"]})
+        refused = app.teal("setup")
+        assert (refused.code, "is live as a.example, b.example now" in refused.err) == (2, True)
+        assert "other.example on port 80 instead of a.example, b.example on port 80" in refused.err
+        app.teal("setup", "--yes").ok()
+
+
+class TestNames:
+    @pytest.mark.parametrize("name", ["nginx", "dpkg", "systemd", "private"])
+    def test_of_services_are_refused(self, shared: Server, world: World, name: str) -> None:
+        before = shared.files(ignoring=OTHERS)
+        app = world.app(name)
+        assert "another name" in refusal(app)["hint"]
+        assert differing(before, shared.files(ignoring=OTHERS)) == []
+
+    @pytest.mark.parametrize("name", ["root", "deploy-the-very-long-name-of-31"])
+    def test_that_only_look_so_are_fine(self, world: World, name: str) -> None:
+        app = world.app(name)
+        app.teal("setup").ok()
+        app.deploy().ok()
+
+    def test_data_of_somebody_else(self, shared: Server, app: App, put: Any) -> None:
+        put("/var/lib/shop/precious", "mine")
+        assert "/var/lib/shop is on this server already" in refusal(app)["message"]
+        assert app.teal("destroy", "-y").code == 2
+        assert (shared.root / "var/lib/shop/precious").read_text() == "mine"
+
+    def test_a_writable_folder_that_is_not_there(self, shared: Server, app: App, put: Any) -> None:
+        app.config(sandbox={"writable": ["/srv/uploads"]})
+        error = refusal(app)
+        assert "no directory /srv/uploads" in error["message"]
+        assert error["hint"].startswith("make it on the server: mkdir -p /srv/uploads")
+        put("/srv/uploads/one", "")
+        app.teal("setup").ok()
+
+
+class TestDestroy:
+    def test_what_a_hand_has_removed_already(self, shared: Server, app: App) -> None:
+        app.teal("setup").ok()
+        app.deploy().ok()
+        for name in TestHandEdits.FILES[:2]:
+            (shared.root / name).unlink()
+        app.teal("destroy", "-y").ok()
+        assert shared.run("pgrep", "-u", "teal-shop").returncode != 0
+        gone = app.teal("destroy", "-y")
+        assert (gone.code, "there is no app shop here" in gone.err) == (2, True)
+
+
+@pytest.fixture
+def ada(shared: Server) -> Iterator[None]:
+    shared.run("useradd", "-m", "-s", "/bin/bash", "ada")
+    shutil.copytree(shared.root / "root/.ssh", shared.root / "home/ada/.ssh")
+    shared.run("chown", "-R", "ada:", "/home/ada/.ssh")
+    yield
+    shared.run("pkill", "-u", "ada")
+    wait_until(lambda: shared.run("userdel", "-r", "ada").returncode != 8)
+
+
+class TestSudo:
+    def test_a_user_with_sudo_does_all(self, shared: Server, ada: None, tmp_path: Path, put: Any) -> None:
+        put("/etc/sudoers.d/ada", "ada ALL=(ALL) NOPASSWD: ALL\n")
+        before = shared.files(ignoring=OTHERS)
+        app = at_server(tmp_path / "home", shared, user="ada").app("shop")
+        app.teal("setup").ok()
+        app.deploy().ok()
+        assert app.teal("setup").ok().out == "shop is set up already; nothing to do\n"
+        app.teal("destroy", "-y").ok()
+        assert differing(before, shared.files(ignoring=OTHERS)) == []
+
+    def test_one_without_is_told(self, shared: Server, ada: None, tmp_path: Path) -> None:
+        before = shared.files(ignoring=OTHERS)
+        app = at_server(tmp_path / "home", shared, user="ada").app("shop")
+        ended = app.teal("setup")
+        assert (ended.code, "sudo" in ended.err) == (4, True)
+        assert differing(before, shared.files(ignoring=OTHERS)) == []

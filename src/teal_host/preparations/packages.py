@@ -41,6 +41,11 @@ def found(program: str) -> bool:
     return shutil.which(program, path=_SYSTEM_PATH) is not None
 
 
+def _errors(lines: List[str]) -> List[str]:
+    """apt-get's own words for what went wrong, which may stand far above the end."""
+    return [line for line in lines if line.startswith(("E:", "Err:", "dpkg:"))][:6] or lines[-6:]
+
+
 def _install(packages: List[str]) -> None:
     """With the package lists that are here; only if those are too old or missing, with new ones."""
     install = [*_APT, "install", "-y", "--no-install-recommends", *packages]
@@ -49,4 +54,5 @@ def _install(packages: List[str]) -> None:
     run([*_APT, "update"], _INSTALL_S)
     installed = run(install, _INSTALL_S)
     if installed.code:
-        raise CannotRun(f"apt-get cannot install {', '.join(packages)}", installed.lines[-6:], "install it by hand")
+        hint = f"on the server: apt-get update && apt-get install {' '.join(packages)}; then teal setup again"
+        raise CannotRun(f"apt-get cannot install {', '.join(packages)}", _errors(installed.lines), hint)

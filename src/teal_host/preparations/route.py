@@ -41,7 +41,7 @@ def acts(intent: Intent) -> Iterator[Act]:
     does = "reload nginx" if program.master else "start nginx"
     also = f"; {does}{_as_to_welcome_pages(choice)}"
     written = list(act.write(choice.wanted, lambda: establish(intent, choice), also))
-    yield from written
+    yield from (_without_token(one, intent.agreed.token) for one in written)
     if not written and not SystemNginx(intent.app.host.paths).serves(intent.agreed.route(intent.app.paths)):
         yield Act(f"{does}, which does not serve the app as agreed", lambda: establish(intent, choice))
 
@@ -56,6 +56,11 @@ class Choice:
     gives_way: Optional[GaveWay]
     comes_back: Optional[GaveWay]
     overtaken: Tuple[Server, ...]
+
+
+def _without_token(change: Act, token: str) -> Act:
+    """Who knows it can pass for the probe, so no output shows it."""
+    return replace(change, diff=tuple(line.replace(token, "(token)") for line in change.diff))
 
 
 def _notes(choice: Choice) -> Iterator[Act]:
@@ -92,7 +97,8 @@ def _try(intent: Intent, choice: Choice, program: NginxProgram, tree: Tree, list
     said = nginx_trial.refusal(program, tree, path, choice.wanted.text, without)
     if said:
         named = nginx_text.refused_directive(intent.agreed.route(intent.app.paths), listens, path, said)
-        raise named or BadRequest("nginx would refuse the site of this app", [nginx_program.where(said)])
+        hint = "look at [proxy] directives in teal.toml" if intent.agreed.proxy.directives else ""
+        raise named or BadRequest("nginx would refuse the site of this app", [nginx_program.where(said)], hint)
 
 
 def establish(intent: Intent, choice: Choice) -> None:
