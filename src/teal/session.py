@@ -54,13 +54,21 @@ class Session:
     def send(self, message: Any, body: bytes = b"") -> None:
         """Raises PipeEnded, unless the other side said first why it goes away."""
         try:
-            self.bytes_sent += write_frame(self._outgoing, messages.to_header(message), body)
+            self.push(message, body)
         except OSError:
             self._last_words()
             raise PipeEnded from None
 
+    def push(self, message: Any, body: bytes = b"") -> None:
+        """As `send`, beside a thread that receives: that one hears why. Raises OSError."""
+        self.bytes_sent += write_frame(self._outgoing, messages.to_header(message), body)
+
     def receive(self) -> Any:
         """The next event or answer. Raises HostFailed for a Failure, PipeEnded at the end."""
+        return self.receive_with_body()[0]
+
+    def receive_with_body(self) -> tuple[Any, bytes]:
+        """The same, and the bytes that came with it."""
         try:
             frame = read_frame(self._incoming)
             if frame is None:
@@ -72,7 +80,7 @@ class Session:
             raise CannotReach(f"{self._name} says something that cannot be understood: {error}") from None
         if isinstance(message, Failure):
             raise HostFailed(message)
-        return message
+        return message, frame.body
 
     def events(self) -> Iterator[Any]:
         """Every message up to and with the answer."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Dict
 
-from teal_host import files
+from teal_host import environment, files
 from teal_host.app import App
 from teal_host.paths import AppPaths, ColorPaths
 from teal_host.record import Record
@@ -63,6 +63,18 @@ def start(app: App, candidate: Candidate) -> None:
     app.host.supervisor.start(candidate.place, _program(candidate))
 
 
+def environment_of(candidate: Candidate) -> Dict[str, str]:
+    """All that the program finds: what is passed on, teal.toml's, that of `teal env`, and Teal's own names last.
+
+    Raises NeedsHuman when the values that the release ran with are not there any more.
+    """
+    base = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
+    secret = environment.of(candidate.paths, candidate.record)
+    own = {"PORT": str(candidate.port), "HOST": HERE, "COLOR": candidate.color, "RELEASE": candidate.release}
+    data = {"DATA_DIR": str(candidate.paths.data)} if candidate.spec.run.data else {}
+    return {**base, **candidate.spec.run.env, **secret, **own, **data}
+
+
 def log_path(paths: AppPaths, color: str, release: str) -> Path:
     return paths.logs / f"{color}-{release}.log"
 
@@ -71,11 +83,4 @@ def _program(candidate: Candidate) -> Program:
     folder = candidate.paths.release(candidate.release)
     argv = [candidate.filled(argument) for argument in candidate.spec.run.command]
     log = log_path(candidate.paths, candidate.color, candidate.release)
-    return Program(argv, _environment(candidate), folder, log)
-
-
-def _environment(candidate: Candidate) -> Dict[str, str]:
-    base = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
-    own = {"PORT": str(candidate.port), "HOST": HERE, "COLOR": candidate.color, "RELEASE": candidate.release}
-    data = {"DATA_DIR": str(candidate.paths.data)} if candidate.spec.run.data else {}
-    return {**base, **candidate.spec.run.env, **own, **data}
+    return Program(argv, environment_of(candidate), folder, log)

@@ -18,9 +18,9 @@ FLOORS: list[set[str]] = [
     {"run", "journal"},
     {"supervisors.base", "proxies.base", "lock", "talk"},
     {"supervisors.process", "proxies.nginx_text", "record", "agreement"},
-    {"proxies.own_nginx", "app", "slot"},
+    {"proxies.own_nginx", "app", "slot", "environment", "pump"},
     {"release", "candidate"},
-    {"health", "switch", "drain", "prune", "status", "logs"},
+    {"health", "switch", "drain", "prune", "status", "logs", "env", "one_off"},
     {"watch"},
     {"bring_live"},
     {"recover", "destroy"},
@@ -32,8 +32,10 @@ PACKAGES = {"", "wire", "supervisors", "proxies"}
 
 # The client: each group may import the groups named with it, and the wire.
 CLIENT_MAY: dict[str, set[str]] = {
-    "cli": {"look", "deploy", "ended", "errors", "config", "ui", "scaffold", "demo", "files"},
+    "cli": {"look", "env", "one_off", "deploy", "ended", "errors", "config", "ui", "scaffold", "demo", "files"},
     "demo": {"look", "deploy", "ended", "errors", "config", "ui", "files"},
+    "env": {"origin", "session", "transports", "errors", "config", "ui"},
+    "one_off": {"origin", "session", "transports", "errors", "config"},
     "look": {"session", "transports", "errors", "config"},
     "deploy": {"build", "artifact", "origin", "session", "transports", "ended", "errors", "config", "ui"},
     "ended": {"errors"},

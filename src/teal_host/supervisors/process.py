@@ -7,10 +7,8 @@ before it could write down the number.
 
 import contextlib
 import datetime
-import errno
 import json
 import os
-import re
 import signal
 import subprocess
 import time
@@ -40,7 +38,9 @@ class PlainProcesses:
         try:
             child = run.spawn(marked)
         except OSError as error:
-            raise CannotRun(f"{program.argv[0]} cannot be started: {_why(error, program)}") from None
+            raise CannotRun(
+                f"{program.argv[0]} cannot be started: {run.why(error, program.argv[0], program.cwd)}"
+            ) from None
         self._started[child.pid] = child
         _write_down(color, child.pid)
 
@@ -105,17 +105,6 @@ class PlainProcesses:
 
 def _any_lives(pids: Set[int]) -> bool:
     return any(proc.life(pid) for pid in pids)
-
-
-def _why(error: OSError, program: Program) -> str:
-    """The kernel says `No such file` also of a file that is there, when the interpreter or loader it names is not."""
-    path = program.cwd / program.argv[0]
-    if error.errno != errno.ENOENT or "/" not in program.argv[0] or not path.is_file():
-        return str(error.strerror)
-    with path.open("rb") as file:
-        head = file.read(16 * 1024)
-    found = re.match(rb"#![ \t]*(\S+)", head) or re.search(rb"(/[\w./-]*/ld[\w.-]*)\0", head)
-    return f"its interpreter {found[1].decode(errors='replace') if found else ''} is not there"
 
 
 def _end(code: int) -> str:
