@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from host import pipe
-from teal import deploy, look
+from teal import deploy, env, look, one_off
 from teal.config.read import load
 from teal.deploy import Wish
 from teal.ended import Account
@@ -101,7 +101,8 @@ def on_the_oldest(oldest: str, app: App, monkeypatch: pytest.MonkeyPatch) -> App
     there = local()
     older = Transport(there.name, (oldest, "-I", "-S"), there.arguments, there.own_session)
     monkeypatch.setattr(deploy, "choose", lambda target: older)
-    monkeypatch.setattr(look, "choose", lambda target: older)
+    for module in (look, env, one_off):
+        monkeypatch.setattr(module, "choose", lambda target: older)
     return app
 
 
@@ -120,6 +121,21 @@ def test_the_whole_story_on_the_oldest(on_the_oldest: App) -> None:
     assert [row.outcome for row in look.releases(file).releases] == ["turned_back", "good"]
     deploy.destroy(file, 0, Quiet())
     assert not app.world.root.exists()
+
+
+def test_an_environment_and_a_one_off_on_the_oldest(on_the_oldest: App) -> None:
+    file = load(on_the_oldest.directory)
+    env.set_value(file, "TOKEN", "é\n", 0, Quiet())
+    deploy.deploy(file, Wish(), Quiet(), Account())
+    said: dict[str, bytes] = {"stdout": b"", "stderr": b""}
+
+    def write(stream: str, data: bytes) -> None:
+        said[stream] += data
+
+    ended = one_off.one_off(file, ("sh", "-c", 'printf %s "$TOKEN"; echo x > /dev/stderr; exit 7'), None, write)
+    assert (ended.code, said) == (7, {"stdout": "é\n".encode(), "stderr": b"x\n"})
+    assert [row.name for row in look.env(file).names] == ["TOKEN"]
+    env.unset(file, "TOKEN", 0, Quiet())
 
 
 def test_one_that_is_too_old_is_told_so(too_old: str, tmp_path: Path) -> None:
