@@ -52,7 +52,7 @@ def load(paths: AppPaths) -> Kept:
         return typed.decode(Kept, parse_object(paths.secrets.read_bytes()))
     except FileNotFoundError:
         return Kept(secrets.token_hex(16))
-    except (OSError, FrameError, typed.Mistakes):
+    except (FrameError, typed.Mistakes):
         hint = "restore it; or remove it, set each name again with teal env set, and deploy"
         raise NeedsHuman(f"{paths.secrets} is damaged or of a newer Teal", hint=hint) from None
 

@@ -1,5 +1,6 @@
 """A command with our ends of its pipes: whose it is, how it ends, and what a client can do wrong meanwhile."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -91,11 +92,14 @@ class Conversation:
         assert found is not None
         return found
 
-    def close(self) -> int:
-        self.process.stdin.close()
-        code = self.process.wait(30)
+    def __enter__(self) -> "Conversation":
+        return self
+
+    def __exit__(self, *failed: object) -> None:
         self.process.stdout.close()
-        return int(code)
+        with contextlib.suppress(BrokenPipeError):
+            self.process.stdin.close()
+        self.process.wait(30)
 
 
 def put(data: bytes, last: bool = False) -> bytes:
@@ -103,7 +107,7 @@ def put(data: bytes, last: bool = False) -> bytes:
 
 
 WRONG: dict[str, bytes] = {
-    "more than it was asked for": put(bytes(WINDOW)) * 3,
+    "more than it was asked for": put(bytes(WINDOW)) * 2,
     "more after the last": put(b"x", last=True) + put(b"x"),
     "another request": frame({"type": "status", "app": "shop"}),
     "no frame": b"\xff" * 100,
@@ -121,24 +125,22 @@ def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
 
 @pytest.mark.parametrize("sent", WRONG.values(), ids=list(WRONG))
 def test_a_client_that_breaks_its_word_ends_the_command(live: App, sent: bytes) -> None:
-    talk = Conversation(live, ["sleep", "1000"])
-    assert talk.hear().header == {"type": "more", "bytes": WINDOW}
-    talk.say(sent)
-    heard = talk.hear()
-    while heard.header["type"] == "more":  # of what fits into the command's own pipe
+    with Conversation(live, ["sleep", "1000"]) as talk:
+        assert talk.hear().header == {"type": "more", "bytes": WINDOW}
+        talk.say(sent)
         heard = talk.hear()
-    assert heard.header == {"type": "exited", "code": 143, "says": ""}
-    assert talk.close() == 0
+        while heard.header["type"] == "more":  # of what fits into the command's own pipe
+            heard = talk.hear()
+        assert heard.header == {"type": "exited", "code": 143, "says": ""}
 
 
 def test_the_end_of_the_pipe_is_not_needed(live: App) -> None:
     """The client's last word is enough; some pipes lose their end."""
-    talk = Conversation(live, ["true"])
-    talk.hear()
-    assert talk.hear().header["type"] == "exited"
-    talk.say(frame({"type": "enough"}))
-    assert talk.process.wait(30) == 0
-    talk.close()
+    with Conversation(live, ["true"]) as talk:
+        talk.hear()
+        assert talk.hear().header["type"] == "exited"
+        talk.say(frame({"type": "enough"}))
+        assert talk.process.wait(30) == 0
 
 
 @pytest.mark.parametrize(
