@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -17,6 +18,7 @@ from typing import Any
 
 PROGRAM = Path(__file__).parent / "apps/program.py"
 REPO = Path(__file__).parent.parent
+_straight = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # whatever proxy this machine uses
 
 
 @dataclass(frozen=True)
@@ -45,8 +47,14 @@ class Ended:
 
 @dataclass
 class World:
+    """`target` and `address`: where its apps live; `interpreter` runs their program there; `path` comes before PATH."""
+
     home: Path
     apps: "list[App]" = field(default_factory=list)
+    target: str = "local"
+    address: str = "127.0.0.1"
+    interpreter: str = sys.executable
+    path: str = ""
 
     @property
     def root(self) -> Path:
@@ -55,7 +63,8 @@ class World:
     @property
     def env(self) -> dict[str, str]:
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("TEAL_", "XDG_"))}
-        return {**kept, "XDG_STATE_HOME": str(self.home / "state"), "PYTHONPATH": str(REPO / "src")}
+        path = f"{self.path}:{os.environ['PATH']}" if self.path else os.environ["PATH"]
+        return {**kept, "XDG_STATE_HOME": str(self.home / "state"), "PYTHONPATH": str(REPO / "src"), "PATH": path}
 
     def argv(self, *arguments: str) -> list[str]:
         return [sys.executable, "-m", "teal", *arguments]
@@ -89,7 +98,7 @@ class World:
         )
 
     def app(self, name: str = "shop", **config: Any) -> "App":
-        app = App(self, name, self.home / name, free_ports(3))
+        app = App(self, name, self.home / name, free_ports(3) if self.target == "local" else (80, 0, 0))
         app.directory.mkdir(parents=True)
         app.config(**config)
         app.program(version="v1")
@@ -120,8 +129,8 @@ class App:
         """Write teal.toml: quick settings, and the changes given as section=dict(...)."""
         sections: dict[str, dict[str, Any]] = {
             "build": {"artifact": "program"},
-            "server": {"target": "local", "http_port": self.ports[0]},
-            "run": {"command": ["./program"], "ports": {"blue": self.ports[1], "green": self.ports[2]}},
+            "server": {"target": self.world.target, "http_port": self.ports[0]},
+            "run": {"command": ["./program"], "ports": self._colors},
             "health": {"json": {"message": "ok"}, "deadline_s": 10, "successes": 2},
             "verify": {"path": "/", "json": {"color": "{color}"}},
             "keep": {"watch_s": 0, "drain_s": 0},
@@ -132,9 +141,14 @@ class App:
         body = [f'app = "{self.name}"', *(f"[{name}]\n{_pairs(values)}" for name, values in sections.items())]
         (self.directory / "teal.toml").write_text("\n".join(body) + "\n")
 
+    @property
+    def _colors(self) -> dict[str, int] | None:
+        """On a server of its own the app takes whatever pair is free."""
+        return {"blue": self.ports[1], "green": self.ports[2]} if self.ports[1] else None
+
     def program(self, **behaviour: Any) -> None:
         """The next version of the program; see tests/apps/program.py for what it can do wrong."""
-        text = f"#!{sys.executable}\nBEHAVIOUR = {behaviour!r}\n{PROGRAM.read_text()}"
+        text = f"#!{self.world.interpreter}\nBEHAVIOUR = {behaviour!r}\n{PROGRAM.read_text()}"
         path = self.directory / "program"
         path.write_text(text)
         path.chmod(0o755)
@@ -153,10 +167,10 @@ class App:
         return json.loads(self.get_raw(path, host))
 
     def get_raw(self, path: str = "/", host: str | None = None) -> bytes:
-        request = urllib.request.Request(f"http://127.0.0.1:{self.ports[0]}{path}")
+        request = urllib.request.Request(f"http://{self.world.address}:{self.ports[0]}{path}")
         if host:
             request.add_header("Host", host)
-        with urllib.request.urlopen(request, timeout=10) as answer:
+        with _straight.open(request, timeout=10) as answer:
             body = answer.read()
             assert isinstance(body, bytes)
             return body
@@ -164,6 +178,19 @@ class App:
     @property
     def state(self) -> Path:
         return self.world.root / "var/lib/teal" / self.name
+
+
+def at_server(home: Path, server: Any, config: Path | None = None, user: str = "") -> World:
+    """A world whose apps live on a booted server, reached by the real ssh with the server's own configuration."""
+    programs = home / "bin"
+    programs.mkdir(parents=True, exist_ok=True)
+    wrapper = programs / "ssh"
+    wrapper.write_text(
+        f"#!/bin/sh\nexec {shutil.which('ssh', path='/usr/bin')} -F '{config or server.ssh_config}' \"$@\"\n"
+    )
+    wrapper.chmod(0o755)
+    target = f"ssh://{user}@{server.name}" if user else f"ssh://{server.name}"
+    return World(home, [], target, server.address, "/usr/bin/python3", str(programs))
 
 
 def free_ports(count: int) -> tuple[int, ...]:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from teal import artifact as artifacts
 from teal import build as builds
+from teal import fits
 from teal.artifact import Artifact
 from teal.config.read import ConfigFile
 from teal.ended import Account
@@ -45,6 +46,7 @@ def deploy(file: ConfigFile, wish: Wish, ui: Ui, account: Account) -> Result:
             uuid.uuid4().hex,
             wish.wait_s,
             wish.dry_run,
+            fits.check(file.config.run.command, artifact, session.there),
         )
         with _honest(session, account) as phase:
             session.send(request)

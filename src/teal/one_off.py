@@ -14,7 +14,7 @@ from teal.errors import CannotReach
 from teal.origin import origin
 from teal.session import PipeEnded, Session
 from teal.transports import choose
-from teal_host.wire.messages import PIECE, Enough, Exec, Exited, Input, More, Output
+from teal_host.wire.messages import ALIVE_EVERY_S, PIECE, Enough, Exec, Exited, Input, More, Output
 
 Write = Callable[[str, bytes], None]
 _SAYS_WITHIN_S = 1.0
@@ -29,9 +29,7 @@ def one_off(file: ConfigFile, command: tuple[str, ...], stdin: int | None, write
         feed = _Feed(session, stdin)
         try:
             session.send(Exec(file.config.app, command, origin()))
-            ended = _until_exited(session, feed, write)
-            feed.say(Enough())
-            return ended
+            return _until_exited(session, feed, write)
         except PipeEnded:
             raise CannotReach("contact lost: how the command ended is not known here") from None
         except (KeyboardInterrupt, BrokenPipeError):
@@ -58,6 +56,7 @@ class _Feed:
         self._session, self._stdin = session, stdin
         self._speaks = threading.Lock()
         self._allowed = threading.Condition()
+        self._over = threading.Event()
         self._bytes = 0
         self._thread: threading.Thread | None = None
 
@@ -68,9 +67,11 @@ class _Feed:
         if self._thread is None:  # the first More says that the command runs
             self._thread = threading.Thread(target=self._send_all, daemon=True)
             self._thread.start()
+            threading.Thread(target=self._stay, daemon=True).start()
 
     def say(self, message: Enough) -> None:
         """From the main thread; not waited for when nobody over there reads."""
+        self._over.set()
         if self._speaks.acquire(timeout=_SAYS_WITHIN_S):
             try:
                 self._session.push(message)
@@ -84,6 +85,12 @@ class _Feed:
             while piece := self._read():
                 self._send(Input(), piece)
             self._send(Input(last=True))
+
+    def _stay(self) -> None:
+        """Say now and then that somebody is here: the other side may not see the end of the pipe."""
+        with contextlib.suppress(OSError, ValueError):
+            while not self._over.wait(ALIVE_EVERY_S):
+                self._send(Input())
 
     def _read(self) -> bytes:
         with self._allowed:

@@ -1,12 +1,16 @@
 """The only place on this side that starts programs: by argv, never through a shell."""
 
 import contextlib
+import os
 import subprocess
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import IO
+from typing import IO, NoReturn
 
 ENDS_WITHIN_S = 10.0
+
+Program = subprocess.Popen[bytes]
 
 
 def stream(argv: Sequence[str], cwd: Path, env: Mapping[str, str], tell: Callable[[str], None]) -> int:
@@ -42,14 +46,26 @@ def ask(argv: Sequence[str], cwd: Path, deadline_s: float = 5.0) -> str | None:
     return None
 
 
-def open_pipe(argv: Sequence[str], own_session: bool) -> "subprocess.Popen[bytes]":
+def open_pipe(argv: Sequence[str], own_session: bool, errors: int | None = None) -> Program:
     """Start a program and keep both its ends. In a session of its own it does not hear the terminal's Ctrl-C."""
     return subprocess.Popen(
-        list(argv), stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0, start_new_session=own_session
+        list(argv),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=errors,
+        bufsize=0,
+        start_new_session=own_session,
     )
 
 
-def end(program: "subprocess.Popen[bytes]", patience_s: float = ENDS_WITHIN_S) -> int:
+def become(argv: Sequence[str]) -> NoReturn:
+    """Be this program from now on, with the terminal and all. Raises OSError."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os.execvp(argv[0], list(argv))  # noqa: S606 - by argv, as everywhere
+
+
+def end(program: Program, patience_s: float = ENDS_WITHIN_S) -> int:
     """Wait for it to end by itself, then ask it to, then end it."""
     for ask_to_end in (None, program.terminate, program.kill):
         if ask_to_end is not None:

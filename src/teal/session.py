@@ -3,23 +3,19 @@
 import contextlib
 import io
 import select
-import time
 from collections.abc import Iterator
 from types import TracebackType
 from typing import Any, BinaryIO, cast
 
-from teal import bootstrap, programs
+from teal import bootstrap, greeting, programs
+from teal.echo import Echo
 from teal.errors import CannotReach, HostFailed
-from teal.transports import Transport
+from teal.greeting import Ended
+from teal.transports import Transport, brought_by
 from teal_host.wire import messages
 from teal_host.wire.frames import FrameError, read_frame, write_frame
-from teal_host.wire.messages import Failure, Greeting
+from teal_host.wire.messages import Enough, Failure, Greeting
 from teal_host.wire.typed import Mistakes
-
-SYNC = b"\nTEAL-HOST-1\n"
-_TOO_OLD = b"\nTEAL-HOST-TOO-OLD "
-_NOISE_LIMIT = 64 * 1024  # bytes that login scripts may say before the greeting
-_GREETS_WITHIN_S = 60.0
 
 
 class PipeEnded(Exception):
@@ -30,20 +26,21 @@ class Session:
     """Context manager; leaving it ends the process at this end of the pipe."""
 
     def __init__(self, transport: Transport) -> None:
-        packed = bootstrap.payload()
-        argv = [*transport.python, "-c", bootstrap.stage0(len(packed)), *transport.arguments]
         self.bytes_sent = 0
         self._left = False
+        self._answered = True  # nothing has been asked
         self._patience_s = 1.0  # nothing has begun over there before it greets
-        self._name = transport.name
-        try:
-            self._program = programs.open_pipe(argv, transport.own_session)
-        except OSError as error:
-            raise CannotReach(f"cannot start {argv[0]}: {error.strerror}") from None
+        self._transport = transport
+        self._echo = Echo() if transport.way else None
+        self._program = self._start(transport)
         self._outgoing = cast(BinaryIO, io.BufferedWriter(cast(io.FileIO, self._program.stdin)))
         self._raw = cast(io.FileIO, self._program.stdout)
-        self._bootstrap(packed)
-        self.there: Greeting = self._greet()
+        self._incoming = cast(BinaryIO, io.BufferedReader(self._raw))
+        try:
+            self.there: Greeting = self._greet()
+        except BaseException:
+            self.close()
+            raise
 
     def __enter__(self) -> "Session":
         return self
@@ -53,6 +50,7 @@ class Session:
 
     def send(self, message: Any, body: bytes = b"") -> None:
         """Raises PipeEnded, unless the other side said first why it goes away."""
+        self._answered = False
         try:
             self.push(message, body)
         except OSError:
@@ -77,7 +75,8 @@ class Session:
         except (FrameError, OSError):
             raise PipeEnded from None
         except Mistakes as error:
-            raise CannotReach(f"{self._name} says something that cannot be understood: {error}") from None
+            raise CannotReach(f"{self._transport.name} says something that cannot be understood: {error}") from None
+        self._answered = isinstance(message, messages.ANSWERS)
         if isinstance(message, Failure):
             raise HostFailed(message)
         return message, frame.body
@@ -96,10 +95,19 @@ class Session:
 
     def close(self) -> int | None:
         """Gives the exit code of the process at this end, if it was waited for."""
+        if not self._answered and not self._left:
+            self._say_enough()
         programs.close(self._outgoing)
         code = None if self._left else programs.end(self._program, self._patience_s)
         programs.close(self._raw)
         return code
+
+    def _say_enough(self) -> None:
+        """In words, because the end of the pipe may never be seen over there."""
+        writable = select.select([], [self._outgoing], [], 0)[1]
+        if writable:
+            with contextlib.suppress(OSError, ValueError):
+                write_frame(self._outgoing, messages.to_header(Enough()))
 
     def _last_words(self) -> None:
         """A side that refuses what we send has said why before it closed."""
@@ -107,48 +115,50 @@ class Session:
             while True:
                 self.receive()
 
-    def _bootstrap(self, packed: bytes) -> None:
-        with contextlib.suppress(OSError):  # the greeting tells what went wrong
+    def _start(self, transport: Transport) -> programs.Program:
+        argv = transport.argv(bootstrap.stage0(transport.server))
+        try:
+            if self._echo is None:
+                return programs.open_pipe(argv, transport.own_session)
+            return programs.open_pipe(argv, transport.own_session, self._echo.end)
+        except OSError as error:
+            raise CannotReach(f"cannot start {argv[0]}: {error.strerror}", hint=brought_by(argv[0])) from None
+        finally:
+            if self._echo is not None:
+                self._echo.started()
+
+    def _send_server_side(self) -> None:
+        packed = bootstrap.payload()
+        with contextlib.suppress(OSError):  # what comes, or does not come, tells what went wrong
             self._outgoing.write(packed)
             self._outgoing.flush()
             self.bytes_sent += len(packed)
 
     def _greet(self) -> Greeting:
-        try:
-            noise = self._read_until(SYNC)
-            self._incoming = cast(BinaryIO, io.BufferedReader(self._raw))
-            says_more = noise is not None and select.select([self._raw], [], [], _GREETS_WITHIN_S)[0]
-            greeting = self.receive() if says_more else None
-        except (PipeEnded, HostFailed, CannotReach):
-            greeting = None
-        if not isinstance(greeting, Greeting):
-            raise CannotReach(f"the server side did not start on {self._name}", self._heard, _hint(self.close()))
+        patience_s = self._transport.greets_within_s
+        heard = greeting.listen(self._raw, self._send_server_side, patience_s)
+        if not heard.greets:
+            raise greeting.refusal(self._transport, heard, self._ended())
+        if not select.select([self._raw], [], [], patience_s)[0]:
+            raise greeting.refusal(self._transport, heard, self._ended())
+        there = self._first_frame(heard)
         self._patience_s = programs.ENDS_WITHIN_S
-        return greeting
+        return there
 
-    def _read_until(self, word: bytes) -> bytes | None:
-        """What was said before the word; None when it never came."""
-        said = b""
-        deadline = time.monotonic() + _GREETS_WITHIN_S
-        while not said.endswith(word) and len(said) < _NOISE_LIMIT and time.monotonic() < deadline:
-            if not select.select([self._raw], [], [], 0.5)[0]:
-                continue
-            byte = self._raw.read(1)
-            if not byte:
-                break
-            said += byte
-        self._heard = _lines(said)
-        return said if said.endswith(word) else None
+    def _first_frame(self, heard: greeting.Heard) -> Greeting:
+        """Read with care: another Teal may greet in another way, and noise may look like the word."""
+        try:
+            frame = read_frame(self._incoming)
+            if frame is None or frame.header.get("type") != "greeting":
+                raise FrameError("no greeting")
+            if frame.header.get("protocol", messages.PROTOCOL) != messages.PROTOCOL:
+                raise greeting.another_teal(self._transport.name)
+            return cast(Greeting, messages.from_frame(frame, (Greeting,)))
+        except Mistakes:
+            raise greeting.another_teal(self._transport.name) from None
+        except (FrameError, OSError):
+            raise greeting.refusal(self._transport, heard, self._ended()) from None
 
-
-def _hint(code: int | None) -> str:
-    """What the exit code tells: 127 is a shell's word for a program that is not there."""
-    return "is there a python3 over there? apt install python3" if code == 127 else ""
-
-
-def _lines(said: bytes) -> list[str]:
-    """What a person may learn from it."""
-    if _TOO_OLD in said:
-        version = said.split(_TOO_OLD)[1].decode(errors="replace").strip()
-        return [f"its Python is {version}; Teal needs 3.9 or newer there"]
-    return [line for line in said.decode(errors="replace").splitlines() if line.strip()][-10:]
+    def _ended(self) -> Ended:
+        code = self.close()
+        return Ended(code, self._echo.lines() if self._echo else ())

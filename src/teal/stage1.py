@@ -1,25 +1,20 @@
 # mypy: ignore-errors
-"""What runs first over there: makes the modules that came along importable, and calls the server side's main.
+"""What runs next over there: makes the modules that came along importable, and begins with them.
 
-Sent as text in front of a table SOURCES {module: source}; never imported here. Keep its syntax old enough that a Python
-which is too old can still say so.
+Sent as text in front of a table SOURCES {module: source}; never imported here.
 """
-
-import sys
-
-if sys.version_info < (3, 9):  # noqa: UP036 - over there it may be
-    sys.stdout.write("\nTEAL-HOST-TOO-OLD %s.%s\n" % sys.version_info[:2])  # noqa: UP031
-    sys.exit(97)
 
 import importlib.abc
 import importlib.util
-import os
+import sys
 
 SOURCES = globals().get("SOURCES", {})
 
 
 class FromPipe(importlib.abc.InspectLoader, importlib.abc.MetaPathFinder):
     """Finds and loads the modules of the table."""
+
+    table = SOURCES
 
     def find_spec(self, name, path=None, target=None):
         if name not in SOURCES:
@@ -37,15 +32,12 @@ class FromPipe(importlib.abc.InspectLoader, importlib.abc.MetaPathFinder):
         exec(compile(SOURCES[name], "<" + name + ">", "exec", dont_inherit=True), module.__dict__)  # noqa: S102
 
 
-def serve():
-    """Keep the pipe for the messages alone: whatever else prints goes to standard error."""
+def begin():
     sys.meta_path.insert(0, FromPipe())
-    outgoing = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)
-    from teal_host.main import main
+    from teal_host.start import serve
 
-    return main(sys.argv[1:], sys.stdin.buffer, outgoing)
+    return serve()
 
 
 if SOURCES:
-    sys.exit(serve())
+    sys.exit(begin())

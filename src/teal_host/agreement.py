@@ -1,8 +1,9 @@
 """What an app and this host have agreed: its names and ports. Kept apart from releases, because it outlives them."""
 
+import hashlib
 import json
 import secrets
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Annotated, Iterator, List, Optional
 
 from teal_host import files, proc
@@ -10,7 +11,7 @@ from teal_host.errors import BadRequest, NeedsHuman
 from teal_host.paths import AppPaths, HostPaths
 from teal_host.proxies.base import Route
 from teal_host.wire import typed
-from teal_host.wire.app import AppSpec, Ports, Site
+from teal_host.wire.app import AppSpec, Ports, ProxyRules, Sandbox, Site
 from teal_host.wire.frames import FrameError, parse_object
 from teal_host.wire.grammar import AppName, Token, between
 from teal_host.wire.reports import Color
@@ -21,16 +22,22 @@ _FIRST_PORT, _LAST_PORT = 8081, 9999
 
 @dataclass(frozen=True)
 class Agreement:
-    """`token` is a word that only Teal and this app's nginx file know, for the probe after a switch."""
+    """`token` is a word that only Teal and this app's nginx file know, for the probe after a switch.
+
+    `user`: whom the program runs as; None locally, where it is who deploys.
+    """
 
     app: AppName
     site: Site
     ports: Ports
     token: Token
+    proxy: ProxyRules = field(default_factory=ProxyRules)
+    sandbox: Sandbox = field(default_factory=Sandbox)
+    user: Optional[str] = None
     format: Annotated[int, between(FORMAT, FORMAT)] = FORMAT
 
     def route(self, paths: AppPaths) -> Route:
-        return Route(self.app, self.site, self.ports, paths.live, self.token)
+        return Route(self.app, self.site, self.ports, paths.live, self.token, self.proxy)
 
 
 def load(paths: AppPaths) -> Optional[Agreement]:
@@ -61,11 +68,39 @@ def propose(host: HostPaths, spec: AppSpec, moving: Color) -> Agreement:
     others = list(_others(host, spec.app))
     _refuse_taken_names(spec, others)
     ports = _ports(spec, mine, others, moving)
-    return Agreement(spec.app, spec.site, ports, mine.token if mine else secrets.token_hex(16))
+    token, user = (mine.token, mine.user) if mine else (secrets.token_hex(16), None)
+    return Agreement(spec.app, spec.site, ports, token, spec.proxy, spec.sandbox, user)
 
 
-def with_site(agreed: Agreement, site: Site) -> Agreement:
-    return replace(agreed, site=site)
+def of_setup(host: HostPaths, spec: AppSpec) -> Agreement:
+    """On a server: what setup agreed, for a deploy that wants just that. Raises BadRequest for one that does not.
+
+    A deploy never changes it, so a key that may only deploy cannot change a name, a directive or the sandbox.
+    """
+    mine = load(host.app(spec.app))
+    if mine is None:
+        raise BadRequest(f"this server is not set up for {spec.app}", hint="teal setup")
+    pairs = {
+        "[server]": spec.site == mine.site,
+        "[proxy]": spec.proxy == mine.proxy,
+        "[sandbox]": spec.sandbox == mine.sandbox,
+        "[run] ports": spec.run.ports in (None, mine.ports),
+    }
+    changed = [section for section, same in pairs.items() if not same]
+    if changed:
+        raise BadRequest(f"{' and '.join(changed)} of teal.toml: not as agreed with this server", hint="teal setup")
+    return mine
+
+
+def with_route_of(agreed: Agreement, other: Agreement) -> Agreement:
+    """The same with the names and rules of another: what changes only with the route."""
+    return replace(agreed, site=other.site, proxy=other.proxy)
+
+
+def user_name(app: str) -> str:
+    """The system user of an app's own. Linux allows 32 characters."""
+    plain = f"teal-{app}"
+    return plain if len(plain) <= 32 else f"teal-{app[:18]}-{hashlib.sha256(app.encode()).hexdigest()[:8]}"
 
 
 def neighbors(host: HostPaths, app: str) -> List[Route]:

@@ -17,10 +17,13 @@ Tell = Callable[[Any], None]
 
 @dataclass(frozen=True)
 class Host:
+    """`needs_setup`: this is a server, where routes and units are agreed on by setup and never changed by a deploy."""
+
     paths: HostPaths
     supervisor: Supervisor
     proxy: Proxy
     tell: Tell
+    needs_setup: bool = False
 
     def app(self, name: str) -> "App":
         paths = self.paths.app(name)

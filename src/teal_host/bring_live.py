@@ -62,10 +62,12 @@ def turn_traffic(app: App, turn: Turn) -> None:
     try:
         with app.step("switch") as step:
             switch.open_route(app, turn.agreed)
+            app.host.supervisor.enable(chosen.place)  # first: what the link points to must come back at boot
             app.journal.write("switching", turn.story, to=chosen.color, left=turn.left)
             switch.turn(app, chosen.color)
             step.detail = switch.prove(app, chosen, turn.agreed)
             app.journal.write("switched", turn.story, to=chosen.color)
+            switch.settle(app)
     except (HostError, OSError) as problem:
         error = as_host_error(problem)
         switch.undo(app, turn.left, turn.was_agreed)
@@ -104,7 +106,9 @@ def _turn_back(app: App, turn: Turn, error: HostError) -> None:
     if not finding.well:
         text = f"{error.message}; it stays live, because {standby.color} is not well either: {finding.says}"
         raise NeedsHuman(text, error.evidence, error.hint)
+    app.host.supervisor.enable(standby.place)
     switch.turn(app, standby.color)
+    switch.settle(app)
     app.journal.write("turned_back", turn.story, to=standby.color)
     record.mark(app.paths, turn.candidate.record, "turned_back")
     try:

@@ -1,8 +1,6 @@
 """A release on a color: what is started, asked, switched to and watched."""
 
-import os
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Dict
 
 from teal_host import environment, files
@@ -15,7 +13,6 @@ from teal_host.wire.grammar import fill
 from teal_host.wire.reports import Color
 
 HERE = "127.0.0.1"
-_PASSED_ON = ("PATH", "HOME", "LANG", "TZ", "USER", "LOGNAME")
 
 
 @dataclass(frozen=True)
@@ -57,30 +54,23 @@ class Candidate:
 
 def start(app: App, candidate: Candidate) -> None:
     """Start the release as its color's process. Raises CannotRun when it cannot be executed."""
-    files.make_dir(candidate.paths.logs, 0o700)
     if candidate.spec.run.data:
         files.make_dir(candidate.paths.data, 0o700)
     app.host.supervisor.start(candidate.place, _program(candidate))
 
 
 def environment_of(candidate: Candidate) -> Dict[str, str]:
-    """All that the program finds: what is passed on, teal.toml's, that of `teal env`, and Teal's own names last.
+    """All that Teal gives the program: teal.toml's environment, that of `teal env`, and Teal's own names last.
 
     Raises NeedsHuman when the values that the release ran with are not there any more.
     """
-    base = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
     secret = environment.of(candidate.paths, candidate.record)
     own = {"PORT": str(candidate.port), "HOST": HERE, "COLOR": candidate.color, "RELEASE": candidate.release}
     data = {"DATA_DIR": str(candidate.paths.data)} if candidate.spec.run.data else {}
-    return {**base, **candidate.spec.run.env, **secret, **own, **data}
-
-
-def log_path(paths: AppPaths, color: str, release: str) -> Path:
-    return paths.logs / f"{color}-{release}.log"
+    return {**candidate.spec.run.env, **secret, **own, **data}
 
 
 def _program(candidate: Candidate) -> Program:
     folder = candidate.paths.release(candidate.release)
     argv = [candidate.filled(argument) for argument in candidate.spec.run.command]
-    log = log_path(candidate.paths, candidate.color, candidate.release)
-    return Program(argv, environment_of(candidate), folder, log)
+    return Program(argv, environment_of(candidate), folder, candidate.place.log(candidate.release))

@@ -10,6 +10,7 @@ from teal_host import (
     health,
     journal,
     lock,
+    needs,
     prune,
     record,
     recover,
@@ -31,6 +32,7 @@ from teal_host.wire.messages import Deploy, Result, Wanted
 def deploy(app: App, request: Deploy, talk: Talk) -> Result:
     """Raises HostError; whatever it is, a healthy release serves as before."""
     app.host.proxy.refuse(request.spec.site)
+    needs.refuse(app.paths, request.spec.run, request.needs)
     if request.dry_run:
         return planned(app, request, look(app))
     with lock.held(app.paths.lock, "deploy", request.origin, request.wait_s):
@@ -39,7 +41,7 @@ def deploy(app: App, request: Deploy, talk: Talk) -> Result:
         environment.refuse(app.paths, request.spec)
         if unchanged(app, request, scene):
             return told(app, "unchanged", scene.slots.live_release)
-        agreement.propose(app.host.paths, request.spec, scene.slots.idle)  # refuses before the upload, not after it
+        wanted(app, request, scene)  # refuses before the upload, not after it
         sealed = take_in(app, request, scene, talk)
         await_commit(app, sealed, talk)
         return bring_live(app, request, scene, sealed)
@@ -70,7 +72,9 @@ def unchanged(app: App, request: Deploy, scene: Scene) -> bool:
         return False
     if live.secrets != environment.load(app.paths).current:
         return False
-    return agreed is not None and agreed.site == request.spec.site and live_is_well(app, scene)
+    if agreed is None or (agreed.site, agreed.proxy) != (request.spec.site, request.spec.proxy):
+        return False
+    return live_is_well(app, scene)
 
 
 def live_is_well(app: App, scene: Scene) -> bool:
@@ -97,19 +101,28 @@ def planned(app: App, request: Deploy, scene: Scene) -> Result:
         return replace(
             told(app, "unchanged", scene.slots.live_release), outcome="planned", plan=("nothing: it is live",)
         )
-    wanted = agreement.propose(app.host.paths, request.spec, scene.slots.idle)
-    port = wanted.ports.of(scene.slots.idle)
+    proposed = wanted(app, request, scene)
+    port = proposed.ports.of(scene.slots.idle)
     name = release.name(record.next_seq(app.paths, scene.records), request.manifest)
     here = release.copy_here_already(app.paths, scene.records, request.manifest)
     steps = (
         f"upload nothing: {here.name} has the same content" if here else f"upload {request.manifest.bytes:,} bytes",
         f"seal the release {name}",
         f"start it on {scene.slots.idle}, port {port}, and ask {request.spec.health.path}",
-        "reload nginx once, for new names or ports" if wanted != scene.agreed else "turn the link; no reload of nginx",
+        "reload nginx once, for new names or ports"
+        if proposed != scene.agreed
+        else "turn the link; no reload of nginx",
         f"watch it for {request.spec.keep.watch_s:g} s, keep {request.spec.keep.releases} releases",
     )
     previous = record.good_before(scene.records, scene.slots.live_release, app.paths)
     return Result("planned", name, scene.slots.idle, previous.release if previous else None, "", steps)
+
+
+def wanted(app: App, request: Deploy, scene: Scene) -> Agreement:
+    """The names and ports of this deploy. Raises BadRequest when they do not fit, or are not what setup agreed."""
+    if app.host.needs_setup:
+        return agreement.of_setup(app.host.paths, request.spec)
+    return agreement.propose(app.host.paths, request.spec, scene.slots.idle)
 
 
 def take_in(app: App, request: Deploy, scene: Scene, talk: Talk) -> Record:
@@ -175,11 +188,11 @@ def reserve(app: App, request: Deploy, scene: Scene) -> Agreement:
     The names of an app that is known already change only with its route, after the new color is healthy.
     """
     with switch.shared(app, "reserve ports"):
-        wanted = agreement.propose(app.host.paths, request.spec, scene.slots.idle)
-        kept = wanted if scene.agreed is None else agreement.with_site(wanted, scene.agreed.site)
+        proposed = wanted(app, request, scene)
+        kept = proposed if scene.agreed is None else agreement.with_route_of(proposed, scene.agreed)
         if kept != scene.agreed:
             agreement.save(app.paths, kept)
-    return wanted
+    return proposed
 
 
 def release_ports(app: App, scene: Scene) -> None:

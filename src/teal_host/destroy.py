@@ -1,10 +1,11 @@
 """Take one app off this host, and nothing else: its way in first, then its processes, then its files."""
 
-from teal_host import files, lock, slot, switch
+from teal_host import agreement, files, lock, slot, switch
 from teal_host.app import App
 from teal_host.bring_live import STOP_GRACE_S
 from teal_host.errors import NotThere
 from teal_host.paths import AppPaths
+from teal_host.preparations import undo
 from teal_host.wire.messages import Destroy, Done
 
 
@@ -18,10 +19,16 @@ def destroy(app: App, request: Destroy) -> Done:
         with app.step("close the route"):
             switch.close_route(app)
         with app.step("stop"):
-            for color in slot.colors():
-                app.host.supervisor.stop(app.paths.color(color), STOP_GRACE_S)
+            places = [app.paths.color(color) for color in slot.colors()]
+            app.host.supervisor.favor(None, places)
+            for place in places:
+                app.host.supervisor.stop(place, STOP_GRACE_S)
         with app.step("remove"):
+            if app.host.needs_setup:
+                undo.undo(app)
             _remove_files(app.paths)
+    if app.host.needs_setup:
+        undo.undo_last(app, agreement.user_name(app.name))
     _remove_empty_parents(app)
     return Done(f"{app.name} is gone")
 

@@ -2,7 +2,7 @@
 
 from typing import Optional
 
-from teal_host import environment, lock, record, slot
+from teal_host import agreement, environment, lock, record, slot
 from teal_host.app import App
 from teal_host.environment import Kept
 from teal_host.errors import BadRequest, NotThere
@@ -19,6 +19,7 @@ _NEXT = "takes effect with the next: teal deploy"
 def set_value(app: App, request: EnvSet, talk: Talk) -> Done:
     """Raises BadRequest for a value that cannot be one, without repeating it."""
     value = _value(request.name, talk)
+    _refuse_without_setup(app)
     with lock.held(app.paths.lock, f"env set {request.name}", request.origin, request.wait_s):
         kept = environment.load(app.paths)
         if kept.values.get(request.name) == value:
@@ -51,6 +52,12 @@ def names(app: App) -> EnvReport:
         for name, value in sorted(kept.values.items())
     ]
     return EnvReport(app.name, tuple(rows), pending=kept.current != (live.secrets if live else ""))
+
+
+def _refuse_without_setup(app: App) -> None:
+    """On a server nothing is kept for an app that nobody has agreed on; locally the first deploy agrees on it."""
+    if app.host.needs_setup and agreement.load(app.paths) is None:
+        raise BadRequest(f"this server is not set up for {app.name}", hint="teal setup")
 
 
 def _value(name: str, talk: Talk) -> str:

@@ -140,6 +140,20 @@ def note_holder(lock: int, note: str) -> None:
     os.pwrite(lock, note.encode(), 0)
 
 
+def own(path: Path, user: int, group: int, mode: int) -> None:
+    """Give a file or directory to somebody, with this mode."""
+    witness(f"own {path.name}")
+    os.chown(path, user, group, follow_symlinks=False)
+    path.chmod(mode)
+    sync_dir(path.parent)
+
+
+def set_oom_score(pid: int, score: int) -> None:
+    """Whom the kernel ends first when memory runs out (proc(5), oom_score_adj). Not kept, so not announced."""
+    with contextlib.suppress(OSError):
+        Path(f"/proc/{pid}/oom_score_adj").write_text(str(score))
+
+
 def sync_dir(path: Path) -> None:
     handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
     try:

@@ -11,7 +11,7 @@ from typing import List, Set, Tuple
 from teal_host import proc
 from teal_host.app import App, Running
 from teal_host.ask import Answer, NoAnswer, Question, ask, json_differs
-from teal_host.candidate import HERE, Candidate, log_path
+from teal_host.candidate import HERE, Candidate
 from teal_host.errors import Unhealthy
 from teal_host.supervisors.base import ProcessState
 
@@ -40,7 +40,7 @@ def until_healthy(app: App, candidate: Candidate, step: Running) -> None:
     while not _enough(seen, health.successes):
         left = deadline - time.monotonic()
         if left <= 0 or (seen and seen[-1].hopeless):
-            raise unhealthy(candidate, seen, f"after {health.deadline_s:g} s")
+            raise unhealthy(app, candidate, seen, f"after {health.deadline_s:g} s")
         seen.append(look(app, candidate, max(_FAIR_S, min(left, _ANSWER_WITHIN_S))))
         step.say(_progress(seen, health.successes))
         time.sleep(0 if seen[-1].hopeless else min(_BETWEEN_S, max(0.0, left)))
@@ -72,7 +72,7 @@ def refuse_taken_port(candidate: Candidate) -> None:
         ).about(candidate.release, candidate.color, None)
 
 
-def unhealthy(candidate: Candidate, seen: List[Finding], when: str) -> Unhealthy:
+def unhealthy(app: App, candidate: Candidate, seen: List[Finding], when: str) -> Unhealthy:
     """The last finding, with the attempts, the answer's beginning and the program's last lines."""
     last = seen[-1] if seen else Finding(False, "it was not asked even once")
     good = sum(finding.well for finding in seen)
@@ -84,18 +84,13 @@ def unhealthy(candidate: Candidate, seen: List[Finding], when: str) -> Unhealthy
     hint = f"see: teal logs --color {candidate.color}"
     if last.says.startswith(f"{candidate.filled(candidate.spec.health.path)} answers 404"):
         hint = "is [health] path the right one in teal.toml?"
-    return Unhealthy(head, _evidence(candidate, seen), hint)
+    return Unhealthy(head, _evidence(app, candidate, seen), hint)
 
 
-def recent_output(candidate: Candidate, lines: int = _LOG_LINES) -> List[str]:
+def recent_output(app: App, candidate: Candidate, lines: int = _LOG_LINES) -> List[str]:
     """The program's last lines."""
-    path = log_path(candidate.paths, candidate.color, candidate.release)
-    try:
-        with path.open("rb") as file:
-            file.seek(max(0, path.stat().st_size - 64 * 1024))
-            return file.read().decode(errors="replace").splitlines()[-lines:]
-    except OSError:
-        return []
+    written = app.host.supervisor.tail(candidate.place).last(lines)
+    return [line.text for line in written if line.release == candidate.release]
 
 
 def _asked(candidate: Candidate, timeout_s: float) -> Finding:
@@ -148,10 +143,10 @@ def _progress(seen: List[Finding], successes: int) -> str:
     return f"{row} of {successes} well" if row else seen[-1].says
 
 
-def _evidence(candidate: Candidate, seen: List[Finding]) -> Tuple[str, ...]:
+def _evidence(app: App, candidate: Candidate, seen: List[Finding]) -> Tuple[str, ...]:
     attempts = f"attempts: {len(seen)}, well: {sum(finding.well for finding in seen)}"
     answers = [f"answer begins: {finding.answer}" for finding in seen[-1:] if finding.answer]
-    output = [f"│ {line}" for line in recent_output(candidate)]
+    output = [f"│ {line}" for line in recent_output(app, candidate)]
     said = (
         ["the program's last lines:", *output]
         if output

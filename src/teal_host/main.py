@@ -1,21 +1,26 @@
 """The way in: greet, read one request, find its story, answer. The one place where an error becomes a message."""
 
 import argparse
+import contextlib
 import os
 import platform
 import signal
 import sys
 import traceback
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Callable, Dict, List, Optional
 
-from teal_host import deploy, destroy, env, logs, one_off, rollback, status
+from teal_host import deploy, destroy, env, logs, one_off, rollback, setup, status
 from teal_host.app import Host
 from teal_host.errors import Aborted, HostError, NotAllowed, as_host_error
 from teal_host.paths import HostPaths
+from teal_host.permit import Permit
 from teal_host.proxies.own_nginx import OwnNginx
+from teal_host.proxies.system_nginx import SystemNginx
 from teal_host.supervisors.process import PlainProcesses
-from teal_host.talk import Talk
+from teal_host.supervisors.systemd import Systemd
+from teal_host.talk import FIRST_WITHIN_S, Talk
 from teal_host.wire import messages
 from teal_host.wire.messages import Failure, Greeting
 
@@ -26,21 +31,64 @@ def main(argv: List[str], incoming: BinaryIO, outgoing: BinaryIO) -> int:
     """Serve one request of one client."""
     talk = Talk(incoming, outgoing)
     _outlive_the_client(talk)
+    given = _arguments(argv)
+    request = None
     try:
         outgoing.write(SYNC)
-        talk.tell(Greeting(platform.python_version(), sys.platform, platform.machine(), os.getpid()))
-        request = talk.receive(*messages.REQUESTS)
-        answer = _serve(_host(argv, talk), request, talk)
+        talk.tell(_greeting())
+        request = talk.receive(*messages.REQUESTS, within_s=FIRST_WITHIN_S)
+        if given.permit:
+            given.permit.check(request)
+        answer = _serve(_host(given, talk), request, talk)
     except HostError as error:
         answer = error.failure()
     except Exception as error:  # noqa: BLE001 - the boundary: a user never sees a traceback
         answer = _unexpected(error)
+    if given.permit:
+        given.permit.note(HostPaths(given.root), request, answer)
     return _answer(talk, answer)
+
+
+@dataclass(frozen=True)
+class Given:
+    """What this side was started with: by a client, by sshd for a deploy key, or by a test."""
+
+    root: Path
+    nginx: Optional[str]
+    server: bool
+    permit: Optional[Permit]
+
+
+def _arguments(argv: List[str]) -> Given:
+    parser = argparse.ArgumentParser(prog="teal-host")
+    where = parser.add_mutually_exclusive_group(required=True)
+    where.add_argument("--server", action="store_true", help="this machine itself: systemd, and its own nginx")
+    where.add_argument("--root", type=Path, help="a directory of a user's own: plain processes, and an nginx of theirs")
+    parser.add_argument("--nginx", default=None)
+    parser.add_argument("--app", default=None)
+    parser.add_argument("--key", default=None)
+    given = parser.parse_args(argv)
+    permit = Permit(given.app, given.key) if given.key else None
+    return Given(given.root or Path("/"), given.nginx, given.server, permit)
+
+
+def _greeting() -> Greeting:
+    python, machine = platform.python_version(), platform.machine()
+    return Greeting(python, sys.platform, machine, os.getpid(), libc=_libc())
+
+
+def _libc() -> str:
+    """Such as "glibc 2.36". Another libc does not know the question."""
+    with contextlib.suppress(ValueError, OSError):
+        return os.confstr("CS_GNU_LIBC_VERSION") or ""
+    return ""
 
 
 def _serve(host: Host, request: Any, talk: Talk) -> Any:
     if isinstance(request, messages.Deploy):
         return deploy.deploy(host.app(request.spec.app), request, talk)
+    if isinstance(request, messages.Setup):
+        return setup.setup(host.app(request.spec.app), request, talk)
     stories: Dict[Any, Callable[[], Any]] = {
         messages.Rollback: lambda: rollback.rollback(app, request, talk),
         messages.Status: lambda: status.status(app),
@@ -62,15 +110,18 @@ def _alone(talk: Talk, story: Callable[[], Any]) -> Any:
     return story()
 
 
-def _host(argv: List[str], talk: Talk) -> Host:
-    parser = argparse.ArgumentParser(prog="teal-host")
-    parser.add_argument("--root", type=Path, required=True)
-    parser.add_argument("--nginx", default=None)
-    given = parser.parse_args(argv)
+def _host(given: Given, talk: Talk) -> Host:
+    """The one place that chooses the seams."""
     if not sys.platform.startswith("linux"):
         raise NotAllowed(f"this machine runs {sys.platform}; apps run on Linux only")
     paths = HostPaths(given.root)
-    return Host(paths, PlainProcesses(), OwnNginx(paths.nginx, given.nginx), talk.tell)
+    if not given.server:
+        return Host(paths, PlainProcesses(), OwnNginx(paths.nginx, given.nginx), talk.tell)
+    if os.geteuid() != 0:
+        raise NotAllowed("on a server this needs root", hint="log in as root, or as a user with sudo")
+    if not Path("/run/systemd/system").is_dir():
+        raise NotAllowed("this server does not run systemd, which keeps the programs")
+    return Host(paths, Systemd(), SystemNginx(paths), talk.tell, needs_setup=True)
 
 
 def _outlive_the_client(talk: Talk) -> None:

@@ -2,9 +2,10 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Iterator, Tuple
+from typing import Iterator, Optional, Tuple
 
 from teal_host.wire.reports import Color
+from teal_host.wire.sources import INSTALLED
 
 
 @dataclass(frozen=True)
@@ -26,8 +27,27 @@ class ColorPaths:
         return self.home / "release"
 
     @property
+    def held(self) -> Optional[str]:
+        """The name of the release that the color runs next, as its link says."""
+        return self.release.readlink().name if self.release.is_symlink() else None
+
+    @property
     def process(self) -> Path:
+        """The plain process: its number, start and boot."""
         return self.home / "process.json"
+
+    @property
+    def start(self) -> Path:
+        """What a systemd unit is to start: command, environment, directory. For root alone: there are secrets in it."""
+        return self.home / "start.json"
+
+    @property
+    def unit(self) -> str:
+        return f"teal-{self.app}@{self.color}.service"
+
+    def log(self, release: str) -> Path:
+        """Where a plain process's output goes."""
+        return self.home.parent / "logs" / f"{self.color}-{release}.log"
 
 
 @dataclass(frozen=True)
@@ -78,6 +98,25 @@ class AppPaths:
         return self.root / "var/lib" / self.app
 
     @property
+    def footprint(self) -> Path:
+        """What setup put on this server for the app."""
+        return self.agreed.with_name("footprint.json")
+
+    @property
+    def audit(self) -> Path:
+        """A line for each thing that was done, or tried, with a deploy key."""
+        return self.home / "audit"
+
+    @property
+    def unit(self) -> Path:
+        """The template of the units of both colors."""
+        return self.root / "etc/systemd/system" / f"teal-{self.app}@.service"
+
+    def at_boot(self, color: Color) -> Path:
+        """The link that makes systemd start a color at boot, as `systemctl enable` makes it."""
+        return self.unit.parent / "multi-user.target.wants" / self.color(color).unit
+
+    @property
     def folders(self) -> Tuple[Path, ...]:
         """Where single files are written."""
         return (self.home, self.records, self.color("blue").home, self.color("green").home, self.agreed.parent)
@@ -110,7 +149,14 @@ class HostPaths:
     def nginx(self) -> Path:
         return self.root / "etc/nginx"
 
+    @property
+    def installed(self) -> Path:
+        """The server side, put there by setup: units start programs with it, and deploy keys run it."""
+        return self.root / INSTALLED
+
     def shared_folders(self) -> Iterator[Path]:
-        """What was made for all apps, leaves first; on a server the last ones are the system's and never empty."""
-        for name in ("var/lib/teal", "var/lib", "var", "etc/teal", "etc/nginx", "etc", "."):
+        """What was made for all apps, leaves first. On a server the others are the system's."""
+        of_teal = ("var/lib/teal", "etc/teal", "usr/local/lib/teal")
+        of_a_local_root = ("var/lib", "var", "etc/nginx", "etc", ".")
+        for name in of_teal if self.root == Path("/") else (*of_teal, *of_a_local_root):
             yield self.root / name

@@ -1,6 +1,7 @@
 """What the kernel says of processes and sockets, read from /proc. Looks only."""
 
 import contextlib
+import fcntl
 import os
 import socket
 import struct
@@ -10,6 +11,7 @@ from typing import Dict, Iterator, List, Optional, Set
 
 _PROC = Path("/proc")
 _LISTEN, _ESTABLISHED = "0A", "01"
+_SIOCGIFADDR = 0x8915
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,26 @@ def command_line(pid: int) -> List[str]:
     with contextlib.suppress(OSError):
         return (_PROC / str(pid) / "cmdline").read_bytes().decode(errors="replace").split("\0")
     return []
+
+
+def titled(beginning: str) -> List[int]:
+    """All living processes of this machine whose command line begins so, the oldest number first."""
+    return [pid for pid in sorted(_pids()) if " ".join(command_line(pid)).startswith(beginning) and life(pid)]
+
+
+def addresses() -> List[str]:
+    """The IPv4 addresses of this machine that are not loopback (netdevice(7), SIOCGIFADDR)."""
+    found = []
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asked:
+        for _, name in socket.if_nameindex():
+            with contextlib.suppress(OSError):
+                told = fcntl.ioctl(asked, _SIOCGIFADDR, struct.pack("256s", name.encode()[:15]))
+                found.append(socket.inet_ntoa(told[20:24]))
+    return [address for address in found if not address.startswith("127.")]
+
+
+def has_ipv6() -> bool:
+    return (_PROC / "net/if_inet6").exists()
 
 
 def listeners(port: Optional[int] = None) -> List[Socket]:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import List, Set, Tuple
 
-from teal_host import candidate, environment, files, record, release, slot
+from teal_host import environment, files, record, release, slot
 from teal_host.app import App
 from teal_host.errors import HostError
 from teal_host.paths import AppPaths
@@ -50,4 +50,4 @@ def _stored(paths: AppPaths) -> Set[str]:
 def _remove_files(paths: AppPaths, name: str) -> None:
     release.remove(paths, name)
     for color in slot.colors():
-        files.remove(candidate.log_path(paths, color, name))
+        files.remove(paths.color(color).log(name))

@@ -1,8 +1,8 @@
 """Carries bytes between the client and one command, both ways at once, and never holds more than a window of them.
 
 This thread tells: what the command writes goes up as it comes, and a client that reads slowly slows the command down.
-A second one listens: it hears at any time that the client has enough or is gone, and then ends the command. It is
-itself over with the client's last word or the end of the pipe, and this side ends with it.
+A second one listens: it hears at any time that the client has enough, or is gone, or has said nothing for too long (the
+end of a pipe may never be seen), and then ends the command.
 """
 
 import contextlib
@@ -14,7 +14,7 @@ from typing import Union
 from teal_host.errors import HostError
 from teal_host.run import Piped
 from teal_host.talk import Talk
-from teal_host.wire.messages import PIECE, WINDOW, Enough, Input, More, Output
+from teal_host.wire.messages import GONE_AFTER_S, PIECE, WINDOW, Enough, Input, More, Output
 
 _GRACE_S = 5.0  # between TERM and KILL
 _SILENCE_S = 0.5  # of what outlived the command and still holds its output
@@ -39,7 +39,7 @@ class _Heard(threading.Thread):
     """What the client says while the command runs. `bell` becomes readable when there is something."""
 
     def __init__(self, talk: Talk, child: Piped) -> None:
-        super().__init__()
+        super().__init__(daemon=True)  # nothing more needs to be heard once the command has ended
         self._talk, self._child = talk, child
         self._lock = threading.Lock()
         self._waiting = b""
@@ -48,7 +48,7 @@ class _Heard(threading.Thread):
 
     def run(self) -> None:
         with contextlib.suppress(HostError):  # gone, or nothing that can be understood
-            while self._take_in(*self._talk.receive_with_body(Input, Enough)):
+            while self._take_in(*self._talk.receive_with_body(Input, Enough, within_s=GONE_AFTER_S)):
                 os.write(self._rope, b"!")
         self._child.end(_GRACE_S)
 
@@ -65,11 +65,11 @@ class _Heard(threading.Thread):
 
     def _take_in(self, message: Union[Input, Enough], body: bytes) -> bool:
         """Does it go on? Not with a client that sends more than it was asked for."""
-        if isinstance(message, Enough) or self._last:
+        if isinstance(message, Enough) or (self._last and body):
             return False
         with self._lock:
             self._waiting += body
-            self._last = message.last
+            self._last = self._last or message.last
             return len(self._waiting) <= WINDOW
 
 

@@ -36,6 +36,7 @@ def recover(app: App) -> None:
             step.detail = _undo(app, story, slots, interrupted)
         else:
             step.detail = _confirm(app, story, slots, interrupted)
+    switch.settle(app)
     app.journal.write("end", story.id, outcome="recovered", release=story.release, detail=step.detail)
     app.tell(Note("warning", f"an earlier command was interrupted: {step.detail}"))
 
@@ -59,7 +60,7 @@ def _undo(app: App, story: Unfinished, slots: Slots, interrupted: Optional[Recor
         if story.started and color == story.color and color != slots.live:
             app.host.supervisor.stop(app.paths.color(color), STOP_GRACE_S)
     if slots.live is None:
-        switch.close_route(app)
+        switch.withdraw(app)
     if interrupted and interrupted.outcome == "pending":
         record.mark(app.paths, interrupted, "refused")
     return f"{story.release or 'it'} had not gone live and was undone"
@@ -80,6 +81,7 @@ def _confirm(app: App, story: Unfinished, slots: Slots, interrupted: Record) -> 
         if interrupted.outcome == "pending":
             record.mark(app.paths, interrupted, "refused")
         return f"{interrupted.release} had gone live, is not well, and neither is any other"
+    app.host.supervisor.enable(app.paths.color(other))
     switch.turn(app, other)
     record.mark(app.paths, interrupted, "turned_back")
     app.host.supervisor.stop(app.paths.color(slots.live), STOP_GRACE_S)

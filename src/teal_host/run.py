@@ -16,6 +16,8 @@ from typing import Dict, List, Optional, Sequence, Tuple
 from teal_host import files
 from teal_host.errors import CannotRun
 
+_PASSED_ON = ("PATH", "HOME", "LANG", "TZ", "USER", "LOGNAME")
+
 
 @dataclass(frozen=True)
 class Ran:
@@ -55,6 +57,11 @@ class Program:
     env: Dict[str, str]
     cwd: Path
     log: Path
+
+
+def passed_on() -> Dict[str, str]:
+    """What a program of one's own finds of the environment of its user."""
+    return {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
 
 
 def spawn(program: Program) -> "subprocess.Popen[bytes]":

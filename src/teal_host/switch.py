@@ -26,11 +26,32 @@ class NotProved(HostError):
 
 
 def open_route(app: App, agreed: Agreement) -> None:
-    """Make nginx know both colors and the names. An ordinary deploy changes nothing here and reloads nothing."""
+    """Make nginx know both colors and the names. An ordinary deploy changes nothing here and reloads nothing.
+
+    On a server it only looks: there the route is setup's.
+    """
+    if app.host.needs_setup:
+        app.host.proxy.refuse(agreed.site)
+        if not app.host.proxy.serves(agreed.route(app.paths)):
+            raise NotProved(f"nginx does not serve {app.name} as setup agreed", hint="teal doctor, or teal setup")
+        return
     with shared(app, "open the route"):
         if agreement.load(app.paths) != agreed:
             agreement.save(app.paths, agreed)
         app.host.proxy.put(agreed.route(app.paths), agreement.neighbors(app.host.paths, app.name))
+
+
+def settle(app: App) -> None:
+    """What is live, as the link says, comes back at boot; what is not does not."""
+    live = slot.look(app.paths).live
+    colors = {color: app.paths.color(color) for color in slot.colors()}
+    app.host.supervisor.favor(colors.pop(live) if live else None, list(colors.values()))
+
+
+def withdraw(app: App) -> None:
+    """Nothing is live: no way in either. On a server it stays, as setup agreed, until `teal destroy`."""
+    if not app.host.needs_setup:
+        close_route(app)
 
 
 def close_route(app: App) -> None:
@@ -58,11 +79,12 @@ def prove(app: App, candidate: Candidate, agreed: Agreement) -> str:
 def undo(app: App, before: Optional[Color], was_agreed: Optional[Agreement]) -> None:
     """As it was: the link back first, because it is what serves; then the route."""
     if before is None:
-        close_route(app)
+        withdraw(app)
         files.remove(app.paths.live)
-        return
-    turn(app, before)
-    if was_agreed is not None:
+    else:
+        turn(app, before)
+    settle(app)
+    if before and was_agreed is not None and not app.host.needs_setup:
         open_route(app, was_agreed)
 
 

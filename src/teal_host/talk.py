@@ -3,21 +3,25 @@
 Until the client has said commit, its going away is an abort. Afterwards nobody needs to listen: the work is finished.
 """
 
+import os
 import select
 import zlib
 from typing import Any, BinaryIO, Iterator, Tuple, Type
 
 from teal_host.errors import Aborted, BadRequest
 from teal_host.wire.frames import FrameError, read_frame, write_frame
-from teal_host.wire.messages import Block, Commit, from_frame, to_header
+from teal_host.wire.messages import Block, Commit, Enough, from_frame, to_header
 from teal_host.wire.typed import Mistakes
 
+FIRST_WITHIN_S = 3600.0  # the client builds between our greeting and its request
+OWED_WITHIN_S = 120.0  # others wait for the lock meanwhile
+_PIECE = 256 * 1024  # bytes of one read
 _EVIDENCE_LINES, _EVIDENCE_CHARS = 50, 300  # of what is wrong with a message; it may be wrong in a million places
 
 
 class Talk:
     def __init__(self, incoming: BinaryIO, outgoing: BinaryIO) -> None:
-        self._incoming = incoming
+        self._incoming = _Patient(incoming.fileno())
         self._outgoing = outgoing
         self.committed = False
         self.alone = False
@@ -31,13 +35,14 @@ class Talk:
         except OSError:
             self.alone = True
 
-    def receive(self, *expected: Type[Any]) -> Any:
-        """The next message. Raises Aborted at the end of the pipe, BadRequest for anything that is not expected."""
-        return self._next(expected)[0]
+    def receive(self, *expected: Type[Any], within_s: float = OWED_WITHIN_S) -> Any:
+        """The next message. Raises Aborted at the end of the pipe, when the client has enough, and after a silence;
+        BadRequest for anything that is not expected."""
+        return self._next(expected, within_s)[0]
 
-    def receive_with_body(self, *expected: Type[Any]) -> Tuple[Any, bytes]:
+    def receive_with_body(self, *expected: Type[Any], within_s: float = OWED_WITHIN_S) -> Tuple[Any, bytes]:
         """The next message and the bytes that came with it. Raises as `receive`."""
-        return self._next(expected)
+        return self._next(expected, within_s)
 
     def blocks(self) -> Iterator[bytes]:
         """The bytes of the upload, uncompressed, in pieces of bounded size. Raises BadRequest, Aborted."""
@@ -64,17 +69,38 @@ class Talk:
         """Is the client still there? It has nothing more to say, so anything readable is the end of the pipe."""
         return not self.alone and not select.select([self._incoming], [], [], 0)[0]
 
-    def _next(self, expected: Tuple[Type[Any], ...]) -> Tuple[Any, bytes]:
+    def _next(self, expected: Tuple[Type[Any], ...], within_s: float = OWED_WITHIN_S) -> Tuple[Any, bytes]:
+        self._incoming.patience_s = within_s
         try:
             frame = read_frame(self._incoming)
-            if frame is None:
+            message = None if frame is None else from_frame(frame, (*expected, Enough))
+            if frame is None or (isinstance(message, Enough) and Enough not in expected):
                 raise Aborted("the client went away")
-            return from_frame(frame, expected), frame.body
+            return message, frame.body
         except FrameError as error:
             raise BadRequest(f"what came through the pipe is not a message: {error}") from None
         except Mistakes as error:
             told = [f"{place[:100]}: {says[:_EVIDENCE_CHARS]}" for place, says in error.found[:_EVIDENCE_LINES]]
             raise BadRequest("the message has mistakes", told) from None
+
+
+class _Patient:
+    """Reads from a descriptor, without a buffer: what is not asked for stays in the pipe, where `select` sees it.
+
+    The end of a pipe may never be seen (multipass loses it), so every wait has an end of its own.
+    """
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self.patience_s = OWED_WITHIN_S
+
+    def fileno(self) -> int:
+        return self._descriptor
+
+    def read(self, size: int) -> bytes:
+        if not select.select([self._descriptor], [], [], self.patience_s)[0]:
+            raise Aborted(f"the client said nothing for {self.patience_s:g} s")
+        return os.read(self._descriptor, min(size, _PIECE))
 
 
 def _unpacked(unpacker: "zlib._Decompress", packed: bytes) -> bytes:

@@ -22,7 +22,9 @@ def stay_well(app: App, candidate: Candidate, step: Running) -> None:
         finding = health.look(app, candidate, _ANSWER_WITHIN_S)
         bad = [] if finding.well else [*bad, finding]
         if finding.hopeless or len(bad) >= _BAD_IN_A_ROW:
-            raise health.unhealthy(candidate, bad, f"{seconds - (deadline - time.monotonic()):.1f} s after the switch")
+            raise health.unhealthy(
+                app, candidate, bad, f"{seconds - (deadline - time.monotonic()):.1f} s after the switch"
+            )
         step.say(f"watching for {seconds:g} s" if finding.well else finding.says)
         time.sleep(max(0.0, min(_BETWEEN_S, deadline - time.monotonic())))
     step.detail = "stayed well" if seconds else "not watched"

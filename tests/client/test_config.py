@@ -11,7 +11,7 @@ import pytest
 from teal.config.model import Build, Config, Server
 from teal.config.read import ConfigFile, load
 from teal.errors import ConfigError
-from teal_host.wire.app import Health, Keep, Ports, Run, Site, Verify
+from teal_host.wire.app import Health, Keep, Ports, ProxyRules, Run, Sandbox, Site, Verify
 
 SHORT = 'app = "shop"\n[run]\ncommand = ["./app"]\n'
 WHOLE = """
@@ -50,6 +50,23 @@ releases = 6
 previous_running = false
 watch_s = 11
 drain_s = 32.5
+
+[proxy]
+max_body_mb = 7
+read_timeout_s = 8
+gzip = false
+buffering = true
+directives = ["deny all;", '''location /x {
+  return 204;
+}''']
+
+[sandbox]
+writable = ["/srv/uploads"]
+capabilities = ["CAP_NET_RAW"]
+system_calls = ["@resources", "perf_event_open"]
+memory_mb = 256
+tasks = 99
+open_files = 999
 """
 ENV = {"GOOS": "linux", "GOARCH": "{goarch}", "CGO_ENABLED": "0"}
 EVERY_KEY = Config(
@@ -62,6 +79,8 @@ EVERY_KEY = Config(
     health=Health("/health", 204, {"message": "ok", "deep": {"list": [1, 2.5, True]}}, 31.0, 4),
     verify=Verify("/status", 203, {"color": "{color}"}),
     keep=Keep(6, False, 11.0, 32.5),
+    proxy=ProxyRules(7, 8, False, True, ("deny all;", "location /x {\n  return 204;\n}")),
+    sandbox=Sandbox(("/srv/uploads",), ("CAP_NET_RAW",), ("@resources", "perf_event_open"), 256, 99, 999),
 )
 
 Write = Callable[[str], Path]
@@ -248,3 +267,28 @@ def test_many_mistakes_in_a_long_file_are_told_in_no_time(write: Write) -> None:
 
     short = min(seconds(25) for _ in range(3))
     assert seconds(150) < 12 * short + 0.5
+
+
+def test_the_environment_reaches_the_same_server_in_another_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "teal.toml"
+    path.write_text(f'{SHORT}[server]\ntarget = "ssh://root@203.0.113.10"\n')
+    monkeypatch.setenv("TEAL_TARGET", "ssh://teal@203.0.113.10")
+    config = load(path).config
+    assert (config.server.target, config.spec) == ("ssh://teal@203.0.113.10", _without(path, monkeypatch).spec)
+
+
+def test_a_target_of_the_environment_is_checked_as_one_of_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "teal.toml"
+    path.write_text(SHORT)
+    monkeypatch.setenv("TEAL_TARGET", "ssh://-oProxyCommand=x")
+    with pytest.raises(ConfigError, match="TEAL_TARGET in the environment: 'ssh://-oProxyCommand=x' must be"):
+        load(path)
+
+
+def _without(path: Path, monkeypatch: pytest.MonkeyPatch) -> Config:
+    monkeypatch.delenv("TEAL_TARGET")
+    return load(path).config

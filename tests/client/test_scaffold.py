@@ -35,6 +35,8 @@ SECTIONS = {
     "health": {"path", "status", "json", "deadline_s", "successes"},
     "verify": {"path", "json"},
     "keep": {"releases", "previous_running", "watch_s", "drain_s"},
+    "proxy": {"max_body_mb", "read_timeout_s", "directives"},
+    "sandbox": {"writable", "memory_mb"},
 }
 
 

@@ -2,12 +2,12 @@
 
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from teal import programs
-from teal import session as sessions
 from teal.errors import CannotReach, HostFailed
 from teal.session import PipeEnded, Session
 from teal.transports import Transport
@@ -19,7 +19,7 @@ NEVER_S = 600.0  # for the session's own deadlines, so that whoever waits for on
 
 
 def transport(root: Path, *python: str) -> Transport:
-    return Transport("the shop", python, ("--root", str(root)), own_session=True)
+    return Transport("the shop", python, ("--root", str(root)), own_session=True, greets_within_s=NEVER_S)
 
 
 def shell(root: Path, script: str) -> Transport:
@@ -66,17 +66,11 @@ def test_what_a_login_says_before_the_greeting_is_passed_over(noise: str, tmp_pa
 SILENT = {
     "ends at once": ("exit 3", ()),
     "ends with words": ("echo 'no login here'; exit 1", ("no login here",)),
-    "no python": ("no-such-python-anywhere 2>&1", ("no-such-python-anywhere",)),
     "only noise, then ends": ("for i in 1 2 3; do echo motd $i; done", ("motd 1", "motd 2", "motd 3")),
     "noise without end": ("while :; do echo motd; done", ("motd",)),
     "an older word": ("printf '\\nTEAL-HOST-0\\n'", ("TEAL-HOST-0",)),
     "the word and nothing else": ("printf 'hello\\n\\nTEAL-HOST-1\\n'", ("hello",)),
-    "the word and another greeting": (
-        'printf \'\\nTEAL-HOST-1\\n\\0\\0\\0\\023\\0\\0\\0\\0{"type":"greeting"}\'; exec sleep 600',
-        (),
-    ),
     "the word and then noise": ("printf '\\nTEAL-HOST-1\\n'; echo 'and then this is no frame at all'", ()),
-    "too old": ("printf '\\nTEAL-HOST-TOO-OLD 3.7\\n'", ("its Python is 3.7; Teal needs 3.9 or newer there",)),
     "control characters": ("printf '\\033[31mred\\007\\n'", ("\x1b[31mred",)),
 }
 
@@ -85,7 +79,6 @@ SILENT = {
 def test_one_that_does_not_greet_is_told_soon_with_what_it_said(
     script: str, evidence: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sessions, "_GREETS_WITHIN_S", NEVER_S)
     monkeypatch.setattr(programs, "ENDS_WITHIN_S", NEVER_S)
     began = time.monotonic()
     error = refused(shell(tmp_path, script))
@@ -97,15 +90,42 @@ def test_one_that_does_not_greet_is_told_soon_with_what_it_said(
     assert len(error.evidence) <= 10
 
 
+WORDS = {
+    "echo not found >&2; exit 127": ("there is no python3 on the shop", "apt install python3"),
+    "printf '\\nTEAL-HOST-TOO-OLD 3.7\\n'; exit 97": ("is 3.7; Teal needs 3.9 or newer there", "apt install python3"),
+    "printf '\\nTEAL-HOST-SEND\\n\\nTEAL-HOST-INCOMPLETE json\\n'": ("has no module json", "apt install python3"),
+    "printf '\\nTEAL-HOST-SUDO me\\n'; exit 1": ("me may not use sudo without a password on the shop", "NOPASSWD"),
+    "printf '\\nTEAL-HOST-SUDO me\\n\\nTEAL-HOST-NO-SUDO me\\n'": ("there is no sudo", "apt install sudo"),
+    "printf '\\nTEAL-HOST-SUDO me\\n\\nTEAL-HOST-SEND\\n'; exit 1": ("did not start", ""),
+}
+
+
+@pytest.mark.parametrize(("script", "expected"), WORDS.items(), ids=lambda value: str(value)[:40])
+def test_a_word_before_the_end_has_a_meaning(script: str, expected: tuple[str, str], tmp_path: Path) -> None:
+    error = refused(shell(tmp_path, script))
+    assert expected[0] in error.message
+    assert expected[1] in error.hint
+    assert error.exit_code == 4
+
+
+GREETED = "printf '\\nTEAL-HOST-1\\n\\0\\0\\0\\%o\\0\\0\\0\\0%s'; exec sleep 600"
+
+
+@pytest.mark.parametrize("greeting", ['{"type":"greeting","protocol":2}', '{"type":"greeting","color":"teal"}'])
+def test_another_teal_is_told_as_such(greeting: str, tmp_path: Path) -> None:
+    error = refused(shell(tmp_path, GREETED % (len(greeting), greeting)))
+    assert (error.message, error.hint) == ("the server side on the shop is of another Teal", "teal setup")
+
+
 @pytest.mark.parametrize("script", ["exec sleep 600", "cat > /dev/null", "trap '' TERM; while :; do sleep 1; done"])
 def test_one_that_says_nothing_is_left_at_the_deadline(
     script: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sessions, "_GREETS_WITHIN_S", 0.5)
     monkeypatch.setattr(programs, "ENDS_WITHIN_S", NEVER_S)
     began = time.monotonic()
-    error = refused(shell(tmp_path, script))
+    error = refused(replace(shell(tmp_path, script), greets_within_s=0.5))
     assert time.monotonic() - began < PATIENCE_S
+    assert error.message == "the shop did not answer within 0.5 s"
     assert error.evidence == ()
 
 

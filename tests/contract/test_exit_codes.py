@@ -61,6 +61,11 @@ def _no_artifact(app: App) -> Ended:
     return app.deploy("--artifact", "nowhere")
 
 
+def _does_not_fit(app: App) -> Ended:
+    (app.directory / "program").write_text("#!/no/such/interpreter\n")
+    return app.deploy()
+
+
 def _out_of_reach(app: App) -> Ended:
     app.config(server={"target": ELSEWHERE})
     return app.deploy()
@@ -142,6 +147,7 @@ ENDINGS = [
     Ending(2, "refused", "no release of that name", _no_release),
     Ending(3, "refused", "a mistake in teal.toml", _mistake),
     Ending(3, "refused", "no artifact", _no_artifact),
+    Ending(3, "refused", "an interpreter that is not there", _does_not_fit),
     Ending(4, "refused", "out of reach", _out_of_reach),
     Ending(5, "refused", "the build fails", _build_fails),
     Ending(5, "refused", "no such compiler", _no_compiler),

@@ -52,6 +52,12 @@ verify = { path = "/", json = {} }
 keep.releases = 2
 keep.watch_s = 0
 keep.drain_s = 3600.0
+proxy = { max_body_mb = 0, read_timeout_s = 86400, gzip = false, buffering = true }
+proxy.directives = ["deny all;", "location /x { return 204; }", "a\\n\\t'b }';", "a ${b}c; # }"]
+sandbox.writable = ["/srv/uploads", "/a/..b/.c"]
+sandbox.capabilities = ["CAP_NET_RAW"]
+sandbox.system_calls = ["@resources", "perf_event_open"]
+sandbox = { memory_mb = 8, tasks = 4, open_files = 1000000 }
 """
 
 BAD = """
@@ -130,6 +136,30 @@ keep.previous_running = 1
 keep.watch_s = -1
 keep.drain_s = 3601
 keep.drain = 1
+proxy.max_body_mb = -1
+proxy.max_body_mb = 1.5
+proxy.max_body = 10
+proxy.read_timeout_s = 0
+proxy.gzip = "on"
+proxy.buffering = 1
+proxy.directives = "deny all;"
+proxy.directives = [""]
+proxy.directives = ["deny all"]
+proxy.directives = ["a\\r;"]
+proxy.directives = ["\\u0000;"]
+sandbox.writable = ["srv"]
+sandbox.writable = ["/"]
+sandbox.writable = ["/srv/../etc"]
+sandbox.writable = ["/a b"]
+sandbox.writable = ["/a%h"]
+sandbox.capabilities = ["CAP_SYS_ADMIN"]
+sandbox.capabilities = ["NET_RAW"]
+sandbox.capabilities = "CAP_NET_RAW"
+sandbox.system_calls = ["@a b"]
+sandbox.system_calls = ["~@clock"]
+sandbox.memory_mb = 7
+sandbox.tasks = 3
+sandbox.open_files = 63
 """
 
 

@@ -214,8 +214,8 @@ def server_sides_end(patch: pytest.MonkeyPatch) -> Iterator[None]:
     started: list[subprocess.Popen[bytes]] = []
     open_pipe = programs.open_pipe
 
-    def remembered(argv: Sequence[str], own_session: bool) -> "subprocess.Popen[bytes]":
-        started.append(open_pipe(argv, own_session))
+    def remembered(argv: Sequence[str], own_session: bool, errors: int | None = None) -> "subprocess.Popen[bytes]":
+        started.append(open_pipe(argv, own_session, errors))
         return started[-1]
 
     patch.setattr(programs, "open_pipe", remembered)

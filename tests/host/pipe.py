@@ -1,6 +1,5 @@
 """The server side at the end of a pipe, for tests that say to it what no client would say."""
 
-import functools
 import hashlib
 import io
 import json
@@ -46,23 +45,23 @@ class Heard:
 
 def argv(root: Path, python: Sequence[str] = PYTHON) -> list[str]:
     """How the client starts it."""
-    return [*python, "-c", bootstrap.stage0(len(packed())), "--root", str(root), "--nginx", str(find_nginx())]
+    return [*python, "-c", bootstrap.stage0(server=False), "--root", str(root), "--nginx", str(find_nginx())]
 
 
-@functools.cache
 def packed() -> bytes:
+    """Sent at once, without waiting for the word that it is wanted."""
     return bootstrap.payload()
 
 
-def say(root: Path, sent: bytes, python: Sequence[str] = PYTHON, deadline_s: float = 60) -> Heard:
-    """Send all of it, whatever comes back, and close the pipe."""
+def say(root: Path, sent: bytes, python: Sequence[str] = PYTHON, memory: int = _MEMORY) -> Heard:
+    """Send all of it, whatever comes back, and close the pipe. `memory`: bytes of address space that it may have."""
     done = subprocess.run(
         argv(root, python),
         input=packed() + sent,
         capture_output=True,
-        timeout=deadline_s,
+        timeout=60,
         check=False,
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (_MEMORY, _MEMORY)),
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (memory, memory)),
     )
     stream = io.BytesIO(done.stdout.partition(SYNC)[2])
     heard: list[dict[str, Any]] = []

@@ -36,15 +36,6 @@ def sent(entries: list[dict[str, Any]], body: bytes) -> bytes:
     return asked(entries) + block(zlib.compress(body))
 
 
-def bomb() -> bytes:
-    """A gigabyte of zeros in about a megabyte: one compressed piece that can be repeated."""
-    packer = zlib.compressobj(9)
-    zeros = bytes(16 * 1024 * 1024)
-    begin = packer.compress(zeros) + packer.flush(zlib.Z_FULL_FLUSH)
-    again = packer.compress(zeros) + packer.flush(zlib.Z_FULL_FLUSH)
-    return asked([{**ONE[0], "size": 10}]) + block(begin, last=False) + block(again, last=False) * 63 + block(b"")
-
-
 def entry(path: str = "program", **changes: Any) -> dict[str, Any]:
     return {**files({path: BODY})[0], **changes}
 
@@ -129,26 +120,11 @@ CASES = [
     bad_spec("a wait for ever", "out of range", health={"deadline_s": 1e308}),
     bad_spec("an answer with half a character", "valid Unicode", health={"json": {"a": "\ud800"}}),
     bad_spec("an answer that is deep", "nested deeper than 16", verify={"path": "/", "json": chain(19, 1)}),
-    # --- no artifact
+    # --- no artifact; what archives are known to be used for is in test_hostile_artifacts
     bad_entries("no entry", "is empty"),
-    bad_entries("a path upward", "not a path", entry("../program")),
-    bad_entries("a path upward from inside", "not a path", entry("a/../../program")),
-    bad_entries("an absolute path", "not a path", entry("/etc/cron.d/x")),
-    bad_entries("a path with a line break", "not a path", entry("a\nb")),
-    bad_entries("a path twice", "'program' twice", entry(), entry()),
-    bad_entries("a file below a file", "below a file", entry("a"), entry("a/b")),
-    bad_entries("a file in the place of a directory", "below a file", entry("a/b"), entry("a")),
-    bad_entries("a link", "must be one of", entry(kind="link", target="/etc/shadow")),
-    bad_entries("a mode", "unknown key", entry(mode=0o4755)),
-    bad_entries("a directory with bytes", "must be 0 for a directory", entry(kind="dir", sha256="", size=10)),
     bad_entries("a file without a digest", "must be there for a file", entry(sha256="")),
-    bad_entries("a negative size", "out of range", entry(size=-1)),
-    bad_entries("a size of 5 GB", "out of range", entry(size=5 * 1024**3)),
     bad_entries(
         "8 GB in two files", "at most 4,294,967,296", entry("a", size=4 * 1024**3), entry("b", size=4 * 1024**3)
-    ),
-    Case(
-        "41,000 entries", lambda: asked([entry(f"d/{n}", size=0) for n in range(41_000)]), "are 41,000; at most 40,000"
     ),
     Case("a digest of something else", lambda: asked(manifest=manifest(ONE, "a" * 64)), "is not that of the entries"),
     Case("a digest that is a path", lambda: asked(manifest=manifest(ONE, "../" * 21 + "x")), "SHA-256"),
@@ -179,7 +155,6 @@ CASES = [
     Case("other bytes", lambda: sent(ONE, BODY[::-1]), "arrived changed", READY),
     Case("a digest that is no hex", lambda: sent([entry(sha256="z" * 64)], BODY), "arrived changed", READY),
     Case("the second file changed", lambda: sent(files({"a": b"1", "b": b"2"}), b"13"), "b arrived changed", READY),
-    Case("a gigabyte for ten bytes", bomb, "arrived changed", READY),
 ]
 
 

@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ from teal_host.proxies import nginx_text
 from teal_host.proxies.base import Route
 from teal_host.proxies.nginx_text import Main
 from teal_host.wire import grammar
-from teal_host.wire.app import Ports, Site
+from teal_host.wire.app import Ports, ProxyRules, Site
 from world import free_ports
 
 TOKEN = "0123456789abcdef" * 2
@@ -43,6 +44,7 @@ REFUSED = "$\";{}*?[]\\'`\n\r\t\0\x1b\u2028\u202e\ud800"
 PLAIN = st.text(st.characters(categories=["L", "N", "Zs"], include_characters=" -_.~#=+,@!()|&<>%^:"), min_size=1)
 FOLDERS = st.lists(PLAIN.filter(lambda part: part.isprintable() and part not in (".", "..")), min_size=1, max_size=4)
 ODD_FOLDERS = ["a b", "ä € 名", "#", "a#b", "(x)", "a=b", "~", "100%", "-c", "a, b", ".", "a  b ", "x" * 200]
+DIRECTIVES = ["a b;", "a {}", "a { b; }", "a b; # }", "a '}';", "} server {", "a", "a;}", "a \\"]
 NGINX = find_nginx()
 
 
@@ -50,8 +52,23 @@ def route(site: Site, live: Path = LIVE, app: str = "shop", ports: Ports | None 
     return Route(app, site, ports or Ports(8081, 8082), live, TOKEN)
 
 
+def ruled(rules: ProxyRules) -> Route:
+    return replace(route(Site(("a.example",))), rules=rules)
+
+
+def asked_of_files(told: Directive) -> list[tuple[str, ...]]:
+    return [question.words[1:] for question in told.all("if") if "-f" in question.words[1]]
+
+
+def known(told: Directive) -> set[str]:
+    """The names that the app answers for; none when it answers for all."""
+    maps = [one.block for one in told.all("map") if one.words[2] == "$teal_shop_stranger"]
+    rows = [row.words[0] for block in maps for row in block if row.words != ("default", "1")]
+    return {row.removeprefix("\\\\").removeprefix("~^").removesuffix("$").replace("[.]", ".") for row in rows}
+
+
 def read(shown: Route) -> Directive:
-    return parse(nginx_text.site_text(shown, LISTEN))
+    return parse(nginx_text.site_text(shown, [LISTEN]))
 
 
 @given(st.lists(values.DOMAINS, max_size=4, unique=True) | DOMAINS.map(lambda name: [name]))
@@ -63,7 +80,9 @@ def test_a_domain_is_refused_or_is_one_word_of_one_server(domains: list[str]) ->
     assert [server.words for server in told.all("server") if server.block] == [("server",)]
     assert told.one("server_name") == (tuple(domains) or ("_",))
     assert told.one("listen") == ((LISTEN,) if domains else (LISTEN, "default_server"))
-    assert told.one("if") == ("(-f", f"{LIVE}/green", ")")
+    (question,) = asked_of_files(told)
+    assert question == ("(-f", f"{LIVE}/green", ")")
+    assert known(told) == set(domains)
     assert [place.words[1:] for place in told.all("location")] == [("/",), ("=", f"/.teal-{TOKEN}")]
 
 
@@ -80,22 +99,31 @@ def test_an_app_has_its_own_names_and_ports(app: str, ports: Ports, site: Site) 
         f"teal_{app}_blue": [f"127.0.0.1:{ports.blue}"],
         f"teal_{app}_green": [f"127.0.0.1:{ports.green}"],
     }
-    assert told.one("proxy_pass") == (f"http://teal_{app}_$teal_color",)
-    assert [color.words[1:] for color in told.all("set")] == [("$teal_color", "blue"), ("$teal_color", "green")]
-    assert all(f"teal_{app.replace('-', '_')}_" in one.words[2] for one in told.all("map"))
+    name = app.replace("-", "_")
+    (chosen,) = (one for one in told.all("map") if one.words[2] == f"$teal_{name}_asked")
+    assert {row.words for row in chosen.block} == {
+        *((color, f"teal_{app}_{color}") for color in ("blue", "green")),
+        *((f"{color}_once", f"127.0.0.1:{ports.of(color)}") for color in ("blue", "green")),
+    }
+    assert told.one("proxy_pass") == ("http://$teal_app",)
+    assert [color.words[1:] for color in told.all("set")] == [
+        *[("$teal_color", "blue"), ("$teal_color", "green"), ("$teal_app", f"$teal_{name}_asked")]
+    ]
+    assert all(one.words[2].startswith(f"$teal_{name}_") for one in told.all("map"))
+    assert all(len(one.words[2]) <= 46 for one in told.all("map"))  # longer ones do not fit into nginx's hash as it is
 
 
 @given(values.SITES, values.SITES)
 def test_the_generation_tells_two_routes_apart(one: Site, other: Site) -> None:
-    same = nginx_text.generation(route(one), LISTEN) == nginx_text.generation(route(other), LISTEN)
-    assert same == (nginx_text.site_text(route(one), LISTEN) == nginx_text.site_text(route(other), LISTEN))
-    assert read(route(one)).one("return") == ("200", nginx_text.generation(route(one), LISTEN))
+    same = nginx_text.generation(route(one)) == nginx_text.generation(route(other))
+    assert same == (nginx_text.site_text(route(one), [LISTEN]) == nginx_text.site_text(route(other), [LISTEN]))
+    assert list(read(route(one)).all("return"))[-1].words[1:] == ("200", nginx_text.generation(route(one)))
 
 
 @given(FOLDERS.map(lambda parts: Path("/", *parts)))
 def test_the_marker_is_one_word_whatever_the_directory_is_called(live: Path) -> None:
     told = read(route(Site(), live))
-    assert [question.words for question in told.all("if")] == [("if", "(-f", str(live / "green"), ")")]
+    assert asked_of_files(told) == [("(-f", str(live / "green"), ")")]
 
 
 @given(st.text(st.characters(), min_size=1, max_size=20).map(lambda name: Path("/", name)))
@@ -105,7 +133,58 @@ def test_a_directory_is_refused_or_told_as_it_is(live: Path) -> None:
     except BadRequest:
         assert any(char in REFUSED or not char.isprintable() for char in str(live))
         return
-    assert told.one("if") == ("(-f", str(live / "green"), ")")
+    assert asked_of_files(told) == [("(-f", str(live / "green"), ")")]
+
+
+@given(
+    st.sampled_from(["80", "[::]:80", "127.0.0.1:8080", "203.0.113.9:80"]).map(lambda one: [one, "unix:/x"]),
+    values.SITES,
+)
+def test_it_listens_where_it_is_told(listens: list[str], site: Site) -> None:
+    told = parse(nginx_text.site_text(route(site), listens))
+    default = () if site.domains else ("default_server",)
+    assert [one.words[1:] for one in told.all("listen")] == [(listen, *default) for listen in listens]
+
+
+def test_the_rules_are_said() -> None:
+    told = read(ruled(ProxyRules(0, 7, gzip=False, buffering=True)))
+    said = {name: told.one(name) for name in ("client_max_body_size", "gzip", "proxy_buffering", "proxy_read_timeout")}
+    assert said == {
+        "client_max_body_size": ("0",),
+        "gzip": ("off",),
+        "proxy_buffering": ("on",),
+        "proxy_read_timeout": ("7s",),
+    }
+    usual = read(ruled(ProxyRules()))
+    assert (usual.one("client_max_body_size"), usual.one("proxy_buffering")) == (("100m",), ("off",))
+    assert "text/html" not in usual.one("gzip_types")  # nginx adds it by itself and warns
+    assert "text/event-stream" not in usual.one("gzip_types")
+
+
+@given(st.lists(st.sampled_from(DIRECTIVES) | st.text("ab{};#\"'\\\n $", max_size=12), max_size=4))
+def test_own_directives_come_last_and_end_nothing_but_themselves(directives: list[str]) -> None:
+    if any(grammar.directive(one) for one in directives):
+        return
+    plain, told = read(ruled(ProxyRules())), read(ruled(ProxyRules(directives=tuple(directives))))
+    (before,), (after,) = [[one for one in said.block if one.words == ("server",)] for said in (plain, told)]
+    assert len(told.block) == len(plain.block)
+    assert [one.words[0] for one in after.block[: len(before.block)]] == [one.words[0] for one in before.block]
+    assert len(after.block) == len(before.block) + len(directives)
+
+
+def test_a_refusal_names_the_directive_in_whose_lines_it_is() -> None:
+    shown = ruled(ProxyRules(directives=("a;", "b {\n  c;\n}", "d '\n';")))
+    lines = nginx_text.site_text(shown, [LISTEN]).splitlines()
+    begin = lines.index("    a;") + 1
+    found = [nginx_text.directive_at(shown, [LISTEN], line) for line in range(begin - 1, begin + 7)]
+    assert found == [None, "a;", *["b {\n  c;\n}"] * 3, *["d '\n';"] * 2, None]
+    error = nginx_text.refused_directive(shown, [LISTEN], Path("/x y"), f"nginx: [emerg] no c in /x y:{begin + 2}\n")
+    assert error is not None
+    assert str(error) == "nginx refuses 'b {\\n  c;\\n}': no c"
+    for elsewhere in ("/other:91", f"/x y:{begin - 9}", ""):
+        assert (
+            nginx_text.refused_directive(shown, [LISTEN], Path("/x y"), f"nginx: [emerg] no c in {elsewhere}") is None
+        )
 
 
 @pytest.mark.parametrize("char", REFUSED)
@@ -114,7 +193,7 @@ def test_a_directory_that_nginx_cannot_be_told_is_refused(char: str) -> None:
         with pytest.raises(BadRequest, match="cannot be written in an nginx file"):
             nginx_text.quoted(Path(text))
         with pytest.raises(BadRequest):
-            nginx_text.site_text(route(Site(), Path(text)), LISTEN)
+            nginx_text.site_text(route(Site(), Path(text)), [LISTEN])
         with pytest.raises(BadRequest):
             nginx_text.main_text(Main(Path(text), False, True), [])
 
@@ -135,7 +214,7 @@ def accepted(home: Path, routes: list[Route], listen: str) -> None:
     sites.mkdir(parents=True, exist_ok=True)
     (home / "temp").mkdir(exist_ok=True)
     for one in routes:
-        (sites / f"teal-{one.app}.conf").write_text(nginx_text.site_text(one, listen))
+        (sites / f"teal-{one.app}.conf").write_text(nginx_text.site_text(one, [listen]))
     named = all(one.site.domains for one in routes)
     main = Main(home, os.geteuid() == 0, False)
     (home / "nginx.conf").write_text(nginx_text.main_text(main, [listen] if named else []))
@@ -172,9 +251,22 @@ class TestNginxItself:
             tuple(f"{'a' * 60}.{number}.{'b' * 60}.example" for number in range(200)),
             tuple(f"{number}.example" for number in range(2000)),
             ("_._", "xn--bcher-kva.example", "a_b.example"),
+            ("default", "include", "hostnames", "volatile", "test.example", "named"),
         ],
-        ids=["a long label", "a long name", "200 long names", "2000 names", "odd names"],
+        ids=["a long label", "a long name", "200 long names", "2000 names", "odd names", "words of nginx"],
     )
     def test_it_accepts_long_and_many_names(self, domains: tuple[str, ...], tmp_path: Path) -> None:
         assert not any(grammar.domain(name) for name in domains)
         accepted(tmp_path, [route(Site(domains), app="a" * 31)], f"127.0.0.1:{free_ports(1)[0]}")
+
+    def test_it_accepts_a_site_beside_others_as_a_distribution_sets_it_up(self, tmp_path: Path) -> None:
+        """Its tables have room for words up to about 46 characters unless the main file says more."""
+        site = nginx_text.site_text(
+            route(Site(("a" * 35 + ".test",)), app="a" * 31), ["127.0.0.1:18080", "[::1]:18080"]
+        )
+        (tmp_path / "site").write_text(site)
+        (tmp_path / "nginx.conf").write_text("pid x.pid; events {}\nhttp { access_log off; include site; }")
+        argv = [str(NGINX), "-t", "-p", f"{tmp_path}/", "-c", str(tmp_path / "nginx.conf"), "-e", "stderr"]
+        done = subprocess.run(argv, capture_output=True, text=True, timeout=30, check=False)
+        assert done.returncode == 0, done.stderr
+        assert "[warn]" not in done.stderr

@@ -140,8 +140,8 @@ def test_an_environment_and_a_one_off_on_the_oldest(on_the_oldest: App) -> None:
 
 def test_one_that_is_too_old_is_told_so(too_old: str, tmp_path: Path) -> None:
     there = Transport("the shop", (too_old, "-I", "-S"), ("--root", str(tmp_path / "state")), own_session=True)
-    with pytest.raises(CannotReach, match="the server side did not start on the shop") as refused:
+    with pytest.raises(CannotReach) as refused:
         Session(there)
     (version,) = [name for name in ("3.6", "3.7", "3.8") if name in Path(too_old).name]
-    assert refused.value.evidence == (f"its Python is {version}; Teal needs 3.9 or newer there",)
+    assert refused.value.message == f"the Python on the shop is {version}; Teal needs 3.9 or newer there"
     assert not (tmp_path / "state").exists()

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from teal_host.wire import grammar
 from teal_host.wire.app import AppSpec, Health, Keep, Ports, Run, Site, Verify
-from teal_host.wire.manifest import Entry, Manifest, Origin, digest_of
+from teal_host.wire.manifest import Entry, Manifest, Needs, Origin, digest_of
 from teal_host.wire.messages import Deploy
 
 APPS = st.from_regex(r"[a-z][a-z0-9-]{0,30}", fullmatch=True).filter(lambda name: name != "teal")
@@ -57,7 +57,10 @@ ENTRIES = st.lists(FILES | DIRS, min_size=1, max_size=4, unique_by=lambda entry:
 MANIFESTS = ENTRIES.map(lambda entries: Manifest(digest_of(entries), entries))
 ORIGINS = st.builds(Origin, LINES, LINES, LINES, st.booleans(), LINES)
 IDS = st.text(HEX, min_size=32, max_size=32)
-DEPLOYS = st.builds(Deploy, SPECS, MANIFESTS, ORIGINS, IDS, st.floats(0, 86_400), st.booleans())
+NEEDS = st.builds(
+    Needs, st.none() | NAMES.map(lambda name: f"/{name}"), st.none() | NAMES.map(lambda name: name.replace("/", ""))
+)
+DEPLOYS = st.builds(Deploy, SPECS, MANIFESTS, ORIGINS, IDS, st.floats(0, 86_400), st.booleans(), NEEDS)
 
 JUNK = st.one_of(
     st.none(),

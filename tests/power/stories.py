@@ -24,6 +24,7 @@ from teal_host.paths import ColorPaths, HostPaths
 from teal_host.proxies.base import Route
 from teal_host.run import Program
 from teal_host.supervisors.base import ProcessState
+from teal_host.supervisors.log_file import LogFileTail
 from teal_host.talk import Talk
 from teal_host.wire import typed
 from teal_host.wire.app import AppSpec, Site
@@ -59,6 +60,15 @@ class FakeProcesses:
 
     def pids(self, color: ColorPaths) -> set[int]:
         return set()
+
+    def tail(self, color: ColorPaths) -> LogFileTail:
+        return LogFileTail(color)
+
+    def enable(self, color: ColorPaths) -> None:
+        return
+
+    def favor(self, live: ColorPaths | None, others: Sequence[ColorPaths]) -> None:
+        return
 
 
 @dataclass

@@ -15,6 +15,7 @@ from teal.errors import TealError
 
 COMMANDS = {
     "init": "look at this directory and write a teal.toml",
+    "setup": "prepare a bare Debian or Ubuntu server for this app",
     "deploy": "build, upload, start on the idle color, check, switch, watch",
     "rollback": "back to the previous release, at once if it still runs",
     "status": "who serves whom",
@@ -22,6 +23,7 @@ COMMANDS = {
     "logs": "what the program wrote",
     "env": "set, unset or list what the program finds in its environment and nobody else may see",
     "exec": "run one command on the server as the app would",
+    "ssh": "log in to the server, or run a command there",
     "destroy": "take this app off the server, nothing else",
     "demo": "the whole story on this machine in under a minute",
     "completion": "print completion for bash, zsh or fish",

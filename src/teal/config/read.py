@@ -1,16 +1,18 @@
 """Read teal.toml and tell all its mistakes at once, each with its line."""
 
+import os
 import tomllib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from teal.config.model import Config
+from teal.config.model import Config, reachable
 from teal.errors import ConfigError
 from teal_host.wire.typed import Mistake, Mistakes, decode
 
 NAME = "teal.toml"
+TARGET = "TEAL_TARGET"
 _LARGEST = 1024 * 1024  # bytes; nobody writes more by hand
 
 
@@ -31,9 +33,21 @@ def load(given: Path | None) -> ConfigFile:
     path = _path(given)
     text = _text(path)
     try:
-        return ConfigFile(decode(Config, _table(path, text)), path)
+        return ConfigFile(_elsewhere(decode(Config, _table(path, text))), path)
     except Mistakes as mistakes:
         raise ConfigError(*_report(path, text, mistakes.found)) from None
+
+
+def _elsewhere(config: Config) -> Config:
+    """TEAL_TARGET reaches the same server in another way, as from CI with a deploy key. Raises ConfigError."""
+    target = os.environ.get(TARGET)
+    if not target:
+        return config
+    complaint = reachable(target)
+    if complaint:
+        raise ConfigError(f"{TARGET} in the environment: {complaint}")
+    server = replace(config.server, target=target, http_port=config.server.site.http_port)
+    return replace(config, server=server)
 
 
 def _path(given: Path | None) -> Path:

@@ -17,6 +17,8 @@ class Live:
         self._status: Status | None = None
 
     def step(self, step: Step) -> None:
+        if (step.name, step.state) == ("connect", "started"):
+            return  # ssh may ask something now; nothing else writes to the terminal meanwhile
         if step.state == "started":
             self._show(f"{step.name}  {shown(step.detail)}")
             return

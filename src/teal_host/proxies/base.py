@@ -1,10 +1,10 @@
 """What a proxy is: it serves routes, each of which asks the link at every request; it never decides which is live."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol, Sequence, Tuple
 
-from teal_host.wire.app import Ports, Site
+from teal_host.wire.app import Ports, ProxyRules, Site
 
 PROBE_HEADER = "X-Teal-Probe"  # with the app's token: "tell me which color answered"
 ANSWERED_HEADER = "X-Teal-Answered-By"
@@ -19,6 +19,7 @@ class Route:
     ports: Ports
     live: Path
     token: str
+    rules: ProxyRules = field(default_factory=ProxyRules)
 
 
 class Proxy(Protocol):

@@ -4,9 +4,10 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from string import Template
-from typing import Sequence
+from typing import Optional, Sequence
 
 from teal_host.errors import BadRequest
+from teal_host.proxies import nginx_tree
 from teal_host.proxies.base import ANSWERED_HEADER, Route
 
 _FORBIDDEN_IN_PATHS = set("$\"\\*?[]{};'`")
@@ -15,39 +16,65 @@ _SITE = Template("""\
 # ${app}: written by Teal from its teal.toml; a change by hand is overwritten when the route changes.
 # Which color serves is asked of one file at every request, so a switch needs no reload.
 
+# A connection that is kept can be closed by the program just when it is used again. Then nginx asks once more, which
+# is safe for GET and HEAD alone; everything else gets a connection of its own and is never sent twice. (That is asked
+# of an address, because newer nginx keeps connections of every upstream.)
 upstream teal_${app}_blue  { server 127.0.0.1:${blue};  keepalive 32; keepalive_timeout 4s; }
 upstream teal_${app}_green { server 127.0.0.1:${green}; keepalive 32; keepalive_timeout 4s; }
 
-map $$http_upgrade $$teal_${name}_connection { default upgrade; "" ""; }
-map $$http_host    $$teal_${name}_host       { default $$http_host; "" $$host; }
+map $$request_method $$teal_${name}_once { default _once; GET ""; HEAD ""; }
+map $$teal_color$$teal_${name}_once $$teal_${name}_asked {
+    blue       teal_${app}_blue;
+    green      teal_${app}_green;
+    blue_once  127.0.0.1:${blue};
+    green_once 127.0.0.1:${green};
+}
+map $$http_upgrade $$teal_${name}_upgrade { default ""; websocket websocket; }
+map $$teal_${name}_upgrade$$teal_${name}_once $$teal_${name}_connect { default upgrade; "" ""; _once close; }
+map $$http_host $$teal_${name}_host { default $$host; "" ${host}; "~(:[0-9]+)$$" $$host$$1; }
 map $$http_x_teal_probe $$teal_${name}_answered { default ""; "${token}" $$upstream_addr; }
-
+${known}
 server {
-    listen ${listen};
-    server_name ${names};
-
+${listens}    server_name ${names};
+${refusal}
     open_file_cache off;
-    client_max_body_size 100m;
+    client_max_body_size ${max_body};
+    ${gzip}
 
     set $$teal_color blue;
     if (-f ${marker}) { set $$teal_color green; }
+    set $$teal_app $$teal_${name}_asked;
+
+    proxy_http_version 1.1;
+    proxy_connect_timeout 5s;
+    proxy_read_timeout ${read_timeout}s;
+    proxy_send_timeout ${read_timeout}s;
+    proxy_next_upstream error;
+    proxy_buffering ${buffering};
+    proxy_buffer_size 16k;
+    proxy_buffers 8 16k;
+    proxy_busy_buffers_size 32k;
+    proxy_temp_file_write_size 32k;
+
+    # What only a proxy may say is said anew, never passed on.
+    proxy_set_header Host $$teal_${name}_host;
+    proxy_set_header Connection $$teal_${name}_connect;
+    proxy_set_header Upgrade $$teal_${name}_upgrade;
+    proxy_set_header X-Forwarded-For $$remote_addr;
+    proxy_set_header X-Forwarded-Proto $$scheme;
+    proxy_set_header X-Forwarded-Host $$teal_${name}_host;
+    proxy_set_header X-Real-IP $$remote_addr;
+    proxy_set_header Forwarded "";
+    proxy_set_header X-Forwarded-Port "";
+    proxy_set_header X-Forwarded-Server "";
+    proxy_set_header X-Forwarded-Prefix "";
+    proxy_set_header X-Forwarded-Ssl "";
+    proxy_set_header X-Teal-Probe "";
+    proxy_hide_header ${answered_header};
+    add_header ${answered_header} $$teal_${name}_answered always;
 
     location / {
-        proxy_pass http://teal_${app}_$$teal_color;
-        proxy_http_version 1.1;
-        proxy_connect_timeout 5s;
-        proxy_read_timeout 300s;
-        proxy_next_upstream error;
-        proxy_set_header Host $$teal_${name}_host;
-        proxy_set_header Connection $$teal_${name}_connection;
-        proxy_set_header Upgrade $$http_upgrade;
-        proxy_set_header X-Forwarded-For $$remote_addr;
-        proxy_set_header X-Forwarded-Proto $$scheme;
-        proxy_set_header X-Forwarded-Host $$teal_${name}_host;
-        proxy_set_header X-Real-IP $$remote_addr;
-        proxy_set_header X-Teal-Probe "";
-        proxy_hide_header ${answered_header};
-        add_header ${answered_header} $$teal_${name}_answered always;
+        proxy_pass http://$$teal_app;
     }
 
     location = /.teal-${token} {
@@ -55,8 +82,27 @@ server {
         default_type text/plain;
         return 200 "${generation}";
     }
-}
+${directives}}
 """)
+
+_KNOWN = Template("""\
+map $$http_host $$teal_${name}_named { default $$host; "" ""; }
+map $$teal_${name}_named $$teal_${name}_stranger {
+    default 1;
+${domains}}
+""")
+_GZIP = """\
+gzip on;
+    gzip_vary on;
+    gzip_proxied any;
+    gzip_comp_level 5;
+    gzip_min_length 1000;
+    gzip_types text/plain text/css text/csv text/javascript text/xml application/javascript application/json
+        application/ld+json application/manifest+json application/problem+json application/rss+xml application/atom+xml
+        application/xhtml+xml application/xml application/wasm image/svg+xml image/bmp font/ttf font/otf;"""
+_OWN_DIRECTIVES = "\n    # [proxy] directives of teal.toml, as they are there:\n"
+_WORDS_OF_MAP = ("default", "include", "hostnames", "volatile")
+_LONGEST_HASHED = 40  # nginx puts longer words of a map into its hash only after a change of the main file
 
 _MAIN = Template("""\
 # The nginx of Teal's local apps: written by Teal, started without root, ended with the last app.
@@ -104,13 +150,39 @@ class Main:
     files: int = 16_384
 
 
-def site_text(route: Route, listen: str) -> str:
-    """The app's own file. It holds its generation, a hash of itself, by which one sees that it is in effect."""
-    return _site(route, listen, generation(route, listen))
+def site_text(route: Route, listens: Sequence[str]) -> str:
+    """The app's own file, found on each of `listens`, such as `80` and `[::]:80`.
+
+    It holds its generation, a hash of itself, by which one sees that it is in effect.
+    """
+    return _site(route, listens, generation(route))
 
 
-def generation(route: Route, listen: str) -> str:
-    return hashlib.sha256(_site(route, listen, "").encode()).hexdigest()[:16]
+def generation(route: Route) -> str:
+    """Of all that the app can notice; on which addresses nginx listens is the machine's business."""
+    return hashlib.sha256(_site(route, (), "").encode()).hexdigest()[:16]
+
+
+def refused_directive(route: Route, listens: Sequence[str], path: Path, output: str) -> Optional[BadRequest]:
+    """When nginx's complaint is of one of the user's own directives in this file: an error that names it."""
+    says, file, line = nginx_tree.refusal(output)
+    directive = directive_at(route, listens, line) if file == str(path) and line else None
+    if directive is None:
+        return None
+    hint = "change it in [proxy] directives; the routes are as they were"
+    return BadRequest(f"nginx refuses {directive!r}: {says}", hint=hint)
+
+
+def directive_at(route: Route, listens: Sequence[str], line: int) -> Optional[str]:
+    """Which of the user's own directives stands in this line of the text, if one does."""
+    before, _, _ = _site(route, listens, "").partition(_OWN_DIRECTIVES)
+    begin = (before + _OWN_DIRECTIVES).count("\n") + 1
+    for directive in route.rules.directives:
+        end = begin + directive.strip().count("\n")
+        if begin <= line <= end:
+            return directive.strip()
+        begin = end + 1
+    return None
 
 
 def main_text(main: Main, catch_all_listens: Sequence[str]) -> str:
@@ -137,17 +209,44 @@ def quoted(path: Path) -> str:
     return f'"{text}"'
 
 
-def _site(route: Route, listen: str, its_generation: str) -> str:
-    default = "" if route.site.domains else " default_server"
+def _site(route: Route, listens: Sequence[str], its_generation: str) -> str:
+    site, rules, name = route.site, route.rules, route.app.replace("-", "_")
+    default = "" if site.domains else " default_server"
     return _SITE.substitute(
         app=route.app,
-        name=route.app.replace("-", "_"),
+        name=name,
         blue=route.ports.blue,
         green=route.ports.green,
         token=route.token,
-        listen=listen + default,
-        names=" ".join(route.site.domains) or "_",
+        host=site.host,
+        listens="".join(f"    listen {listen}{default};\n" for listen in listens),
+        names=" ".join(site.domains) or "_",
+        known=_known(name, site.domains),
+        refusal=f"\n    if ($teal_{name}_stranger) {{ return 444; }}\n" if site.domains else "",
+        max_body=f"{rules.max_body_mb}m" if rules.max_body_mb else "0",
+        gzip=_GZIP if rules.gzip else "gzip off;",
+        read_timeout=rules.read_timeout_s,
+        buffering="on" if rules.buffering else "off",
         marker=quoted(route.live / "green"),
         answered_header=ANSWERED_HEADER,
         generation=its_generation,
+        directives=_own(rules.directives),
     )
+
+
+def _known(name: str, domains: Sequence[str]) -> str:
+    """A port's default site answers for any name; an app with names answers for these alone, wherever it stands."""
+    rows = "".join(f'    {_map_word(domain)} "";\n' for domain in domains)
+    return _KNOWN.substitute(name=name, domains=rows) if domains else ""
+
+
+def _map_word(domain: str) -> str:
+    if len(domain) > _LONGEST_HASHED:
+        return '"~^' + domain.replace(".", "[.]") + '$"'
+    return f'"\\\\{domain}"' if domain in _WORDS_OF_MAP else domain
+
+
+def _own(directives: Sequence[str]) -> str:
+    """Each begins a line of its own and ends it, because it may end with a comment."""
+    lines = "".join(f"    {directive.strip()}\n" for directive in directives)
+    return _OWN_DIRECTIVES + lines if directives else ""

@@ -49,7 +49,7 @@ class OwnNginx:
                 )
 
     def put(self, route: Route, others: Sequence[Route]) -> bool:
-        text = nginx_text.site_text(route, self._listen(route.site))
+        text = nginx_text.site_text(route, [self._listen(route.site)])
         path = self._site(route.app)
         if _text(path) == text and self.serves(route):
             return False
@@ -59,9 +59,10 @@ class OwnNginx:
         self._write_main([*others, route])
         try:
             self._load(route)
-        except CannotRun:
+        except CannotRun as error:
             self._put_back(path, before, others)
-            raise
+            listens, said = [self._listen(route.site)], "\n".join(error.evidence)
+            raise nginx_text.refused_directive(route, listens, path, said) or error from None
         return True
 
     def take(self, app: str, others: Sequence[Route]) -> None:
@@ -73,7 +74,7 @@ class OwnNginx:
             self._reload()
 
     def serves(self, route: Route) -> bool:
-        wanted = nginx_text.generation(route, self._listen(route.site))
+        wanted = nginx_text.generation(route)
         with contextlib.suppress(NoAnswer):
             path = f"/.teal-{route.token}"
             answer = ask(Question(self.address(route.site), path, route.site.host, timeout_s=2))

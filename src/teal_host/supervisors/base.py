@@ -1,7 +1,7 @@
 """What a supervisor is: start, stop and look at the process of one color."""
 
 from dataclasses import dataclass
-from typing import Literal, Optional, Protocol, Set
+from typing import List, Literal, NamedTuple, Optional, Protocol, Sequence, Set
 
 from teal_host.paths import ColorPaths
 from teal_host.run import Program
@@ -17,6 +17,25 @@ class ProcessState:
     end: str = ""
 
 
+class Written(NamedTuple):
+    """A line that a program wrote, and the release that it was."""
+
+    release: str
+    text: str
+
+
+class Tail(Protocol):
+    """Where somebody is in what a color writes, also over its next releases. `pause_s`: how long between two looks."""
+
+    pause_s: float
+
+    def last(self, lines: int) -> List[Written]:
+        """The last lines until now."""
+
+    def more(self) -> List[Written]:
+        """What came since."""
+
+
 class Supervisor(Protocol):
     def start(self, color: ColorPaths, program: Program) -> None:
         """Start the program as this color's process. Raises CannotRun when it cannot be executed at all."""
@@ -28,3 +47,11 @@ class Supervisor(Protocol):
 
     def pids(self, color: ColorPaths) -> Set[int]:
         """All processes of the color, children included."""
+
+    def tail(self, color: ColorPaths) -> Tail: ...
+
+    def enable(self, color: ColorPaths) -> None:
+        """From now on this color comes back when the machine does: said before traffic is turned to it."""
+
+    def favor(self, live: Optional[ColorPaths], others: Sequence[ColorPaths]) -> None:
+        """The live color comes back at boot and is spared when memory is short; the others do not, and are not."""

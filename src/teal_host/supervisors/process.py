@@ -14,7 +14,7 @@ import subprocess
 import time
 from dataclasses import asdict
 from functools import partial
-from typing import Callable, Dict, Optional, Set
+from typing import Callable, Dict, Optional, Sequence, Set
 
 from teal_host import files, proc, run
 from teal_host.errors import CannotRun
@@ -22,6 +22,7 @@ from teal_host.paths import ColorPaths
 from teal_host.proc import Life
 from teal_host.run import Program
 from teal_host.supervisors.base import ProcessState
+from teal_host.supervisors.log_file import LogFileTail
 
 _LOOK_EVERY_S = 0.02
 
@@ -34,7 +35,8 @@ class PlainProcesses:
 
     def start(self, color: ColorPaths, program: Program) -> None:
         self._end_strays(color)
-        marked = Program(program.argv, {**program.env, **_mark(color)}, program.cwd, program.log)
+        files.make_dir(program.log.parent, 0o700)
+        marked = Program(program.argv, {**run.passed_on(), **program.env, **_mark(color)}, program.cwd, program.log)
         try:
             child = run.spawn(marked)
         except OSError as error:
@@ -64,6 +66,15 @@ class PlainProcesses:
 
     def pids(self, color: ColorPaths) -> Set[int]:
         return proc.with_env(_assignment(color))
+
+    def tail(self, color: ColorPaths) -> LogFileTail:
+        return LogFileTail(color)
+
+    def enable(self, color: ColorPaths) -> None:
+        """Nothing of Teal runs at the boot of somebody's own machine."""
+
+    def favor(self, live: Optional[ColorPaths], others: Sequence[ColorPaths]) -> None:
+        """An ordinary user has no say in this."""
 
     def _end_strays(self, color: ColorPaths) -> None:
         """Whatever still carries the mark: children that stayed, or a process whose starter was killed."""

@@ -6,7 +6,7 @@ Explicit lengths, because the end of a pipe may never be seen (multipass loses i
 import json
 import struct
 from dataclasses import dataclass
-from typing import Any, BinaryIO, Dict, Optional
+from typing import Any, BinaryIO, Dict, Optional, Protocol
 
 MAX_HEADER = 16 * 1024 * 1024  # bytes of JSON: the manifest of 40,000 files fits
 MAX_BODY = 1024 * 1024  # bytes of a block of an upload
@@ -14,6 +14,11 @@ MAX_DEPTH = 24  # nested objects and lists
 
 _LENGTHS = struct.Struct(">II")
 _NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
+
+
+class Readable(Protocol):
+    def read(self, __size: int) -> bytes:
+        """At most so many bytes; b"" at the end."""
 
 
 class FrameError(ValueError):
@@ -37,7 +42,7 @@ def write_frame(stream: BinaryIO, header: Dict[str, Any], body: bytes = b"") -> 
     return _LENGTHS.size + len(data) + len(body)
 
 
-def read_frame(stream: BinaryIO) -> Optional[Frame]:
+def read_frame(stream: Readable) -> Optional[Frame]:
     """The next frame, or None when the pipe ended between two frames. Raises FrameError."""
     lengths = _read_exactly(stream, _LENGTHS.size, may_end=True)
     if not lengths:
@@ -77,7 +82,7 @@ def _depth(text: bytes) -> int:
     return deepest
 
 
-def _read_exactly(stream: BinaryIO, size: int, may_end: bool = False) -> bytes:
+def _read_exactly(stream: Readable, size: int, may_end: bool = False) -> bytes:
     """Exactly so many bytes. An end before the first byte gives b"" where that may be."""
     parts = []
     missing = size

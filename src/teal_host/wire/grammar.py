@@ -176,6 +176,20 @@ def absolute_path(value: str) -> Optional[str]:
     return None
 
 
+def program_path(value: str) -> Optional[str]:
+    """A program or loader on the server, only to be looked for."""
+    if value.startswith("/") and len(value) <= 4096 and value.isprintable() and _encodable(value):
+        return None
+    return f"{value[:60]!r} must be an absolute path"
+
+
+def program_name(value: str) -> Optional[str]:
+    """A program that is looked for on PATH."""
+    if value and len(value) <= 255 and "/" not in value and value.isprintable() and _encodable(value):
+        return None
+    return f"{value[:60]!r} is not the name of a program"
+
+
 def capability(value: str) -> Optional[str]:
     """Linux capabilities (capabilities(7)), without those with which a program would be as good as root."""
     if not _CAPABILITY.fullmatch(value):
@@ -252,6 +266,8 @@ FilePath = Annotated[str, file_path]
 StatusCode = Annotated[int, status_code]
 Line = Annotated[str, line]
 AbsolutePath = Annotated[str, absolute_path]
+ProgramPath = Annotated[str, program_path]
+ProgramName = Annotated[str, program_name]
 Capability = Annotated[str, capability]
 SystemCallGroup = Annotated[str, system_call_group]
 Directive = Annotated[str, directive]

@@ -1,12 +1,12 @@
-"""What an artifact holds and where a command comes from: the values that messages and records carry."""
+"""What an artifact holds and needs, and where a command comes from: the values that messages and records carry."""
 
 import hashlib
 import json
 from dataclasses import dataclass
-from typing import Annotated, Dict, Iterator, Literal, Tuple
+from typing import Annotated, Dict, Iterator, Literal, Optional, Tuple
 
 from teal_host.wire import typed
-from teal_host.wire.grammar import Digest, FilePath, Line, between
+from teal_host.wire.grammar import Digest, FilePath, Line, ProgramName, ProgramPath, between
 from teal_host.wire.typed import Mistake
 
 MAX_FILES = 40_000
@@ -72,6 +72,14 @@ def _path_mistakes(entries: Tuple[Entry, ...]) -> Iterator[Mistake]:
         for depth in range(1, len(parents) + 1):
             if kinds.get("/".join(parents[:depth])) == "file":
                 yield Mistake("entries", f"hold {path!r} below a file")
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What the program needs of the server, or it cannot start: a file, by its path, and a name on PATH."""
+
+    file: Optional[ProgramPath] = None
+    finds: Optional[ProgramName] = None
 
 
 @dataclass(frozen=True)

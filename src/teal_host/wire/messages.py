@@ -4,7 +4,7 @@ A conversation is: greeting, one request, then events until one answer or one Fa
 side answers Wanted, the client sends the blocks and Commit; from then on the server side finishes alone.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Any, Dict, Literal, Optional, Tuple, Type
 
 from teal_host.wire import typed
@@ -20,13 +20,15 @@ from teal_host.wire.grammar import (
     Word,
     between,
 )
-from teal_host.wire.manifest import Manifest, Origin
+from teal_host.wire.manifest import Manifest, Needs, Origin
 from teal_host.wire.reports import Change, Color, DoctorReport, EnvReport, ReleasesReport, StatusReport
 
 PROTOCOL = 1  # counts up when one side could misunderstand the other
 
 Seconds = Annotated[float, between(0, 86_400)]
 WINDOW = 256 * 1024  # bytes of a command's input that may be on their way, so that Enough never waits behind them
+ALIVE_EVERY_S = 30.0  # a client of a command sends at least an empty Input
+GONE_AFTER_S = 900.0  # of silence: a laptop may sleep for a while
 PIECE = 64 * 1024  # bytes of a command's input or output in one message
 
 
@@ -41,6 +43,7 @@ class Deploy:
     id: DeployId
     wait_s: Seconds = 0.0
     dry_run: bool = False
+    needs: Needs = field(default_factory=Needs)
 
 
 @dataclass(frozen=True)
@@ -138,7 +141,7 @@ class Exec:
 class Input:
     """Bytes for a command's standard input, or a secret value, in the frame's body; `last` closes it.
 
-    At most as many are sent as More has asked for.
+    At most as many are sent as More has asked for. An empty one says that the client is still there.
     """
 
     last: bool = False

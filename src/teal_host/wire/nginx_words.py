@@ -1,14 +1,29 @@
 """nginx's own way to split a file into words, as far as Teal has to read what others wrote.
 
-Pure. The rules are those of nginx's parser (src/core/ngx_conf_file.c): a word ends at white space, `;` or `{`; quotes
-`"` and `'` hold a word together; a backslash takes the next character as it is; `#` begins a comment at a word's start.
+Pure. The rules are those of nginx's parser (src/core/ngx_conf_file.c): a word ends at a blank, `;` or `{`; at its start
+`}` and `#` are special and quotes hold it together; a backslash takes the next character along; `${` is part of a word.
+What is in a `…_by_lua_block { }` is Lua, whose braces and quotes are told apart as the Lua module does.
 """
 
-from typing import Iterator, List, NamedTuple, Optional
+import re
+from typing import Iterator, NamedTuple, Optional
+
+_BLANKS = " \t\r\n"  # and nothing else that Python calls a space
+_GAP = re.compile(r"(?:[ \t\r\n]+|#[^\n]*)*")
+_BARE = re.compile(r"(?:\\.|\$\{*|[^ \t\r\n;{\\$])+", re.DOTALL)
+_QUOTED = re.compile(r""""((?:\\.|[^"\\])*)"|'((?:\\.|[^'\\])*)'""", re.DOTALL)
+_ESCAPE = re.compile(r"""\\(["'\\trn])""")
+_ESCAPED = {"t": "\t", "r": "\r", "n": "\n"}
+_LUA = re.compile(
+    r"""--\[(?P<c>=*)\[.*?\](?P=c)\]|--[^\n]*|\[(?P<s>=*)\[.*?\](?P=s)\]|"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'|[{}]""",
+    re.DOTALL,
+)
+_IN_LUA = "_by_lua_block"
+_UNENDED = 'must end with ";" or with the "}" of its block'
 
 
 class Word(NamedTuple):
-    """`sign`: it is one of `;`, `{` and `}`, and not a quoted text that looks like one."""
+    """`sign`: it is one of `;`, `{` and `}`, and not a quoted text that looks like one. `line` is where it begins."""
 
     text: str
     line: int
@@ -16,76 +31,86 @@ class Word(NamedTuple):
 
 
 class NotWhole(ValueError):
-    """The text ends inside a quote."""
+    """nginx would not read it: a quote without its end, or with something glued to it. `line` says where."""
+
+    def __init__(self, says: str, line: int) -> None:
+        super().__init__(says)
+        self.line = line
 
 
 def words(text: str) -> Iterator[Word]:
     """All words and signs. Raises NotWhole."""
-    at, line = 0, 1
-    while at < len(text):
-        char = text[at]
-        if char == "\n":
-            line += 1
-        if char.isspace():
-            at += 1
-        elif char == "#":
-            at = _line_end(text, at)
-        elif char in ";{}":
-            yield Word(char, line, True)
-            at += 1
-        else:
-            word, after = _quoted(text, at) if char in "\"'" else _bare(text, at)
-            yield Word(word, line)
-            line += text.count("\n", at, after)
-            at = after
+    at, line, name = 0, 1, ""
+    while True:
+        begin = _end_of(_GAP, text, at)
+        line += text.count("\n", at, begin)
+        if begin == len(text):
+            return
+        found, at = _next(text, begin, line)
+        yield found
+        line += text.count("\n", begin, at)
+        if found.sign and found.text == "{" and name.endswith(_IN_LUA):
+            begin, at = at, _end_of_lua(text, at, line)
+            line += text.count("\n", begin, at)
+        name = "" if found.sign else name or found.text
 
 
 def whole_directive(text: str) -> Optional[str]:
     """What is wrong with a text that should be exactly one directive, `name …;` or `name … { … }`; or None."""
-    depth, ended, seen = 0, False, False
+    depth, ended, inside = 0, False, 0
     try:
         for word in words(text):
             if ended:
                 return "must be one directive; give each its own entry in the list"
-            if word.sign and word.text == "}":
-                depth -= 1
-            elif word.sign and word.text == "{":
-                depth += 1
-            if depth < 0 or (word.sign and not seen):
-                return "must begin with a directive's name and close only what it opens"
-            seen = True
-            ended = depth == 0 and word.sign
-    except NotWhole:
-        return "has a quote that is not closed"
-    return None if ended else 'must end with ";" or with the "}" of its block'
+            if not word.sign:
+                inside += 1
+                continue
+            if (word.text == "}") == bool(inside):
+                return 'has a ";", "{" or "}" where a directive\'s name must be, or no ";" before a "}"'
+            depth += {"{": 1, "}": -1}.get(word.text, 0)
+            if depth < 0:
+                return "must close only what it opens"
+            inside = 0
+            ended = depth == 0
+    except NotWhole as error:
+        return str(error)
+    return None if ended else _UNENDED
 
 
-def _line_end(text: str, at: int) -> int:
-    end = text.find("\n", at)
-    return len(text) if end < 0 else end
+def _next(text: str, at: int, line: int) -> "tuple[Word, int]":
+    """The word or sign that begins here, and where it ends."""
+    if text[at] in ";{}":
+        return Word(text[at], line, True), at + 1
+    if text[at] not in "\"'":
+        end = _end_of(_BARE, text, at)
+        if end == len(text) or text[end] == "\\":
+            raise NotWhole(_UNENDED, line)
+        return Word(_plain(text[at:end]), line), end
+    quoted = _QUOTED.match(text, at)
+    if not quoted:
+        raise NotWhole("has a quote that is not closed", line)
+    if quoted.end() == len(text):
+        raise NotWhole(_UNENDED, line)
+    if text[quoted.end()] not in _BLANKS + ";{)":
+        raise NotWhole("has something glued to the end of a quote", line + quoted.group().count("\n"))
+    return Word(_plain(quoted.group()[1:-1]), line), quoted.end()
 
 
-def _quoted(text: str, at: int) -> "tuple[str, int]":
-    quote, said, at = text[at], [], at + 1
-    while at < len(text) and text[at] != quote:
-        at += text[at] == "\\" and at + 1 < len(text)
-        said.append(text[at])
-        at += 1
-    if at >= len(text):
-        raise NotWhole
-    return "".join(said), at + 1
+def _plain(raw: str) -> str:
+    """Of a backslash nginx takes away only those that it knows; others stay in the word."""
+    return _ESCAPE.sub(lambda found: _ESCAPED.get(found.group(1), found.group(1)), raw)
 
 
-def _bare(text: str, at: int) -> "tuple[str, int]":
-    """`${name}` is a part of a word, so its braces are no signs."""
-    said: List[str] = []
-    while at < len(text) and not (text[at].isspace() or text[at] in ";{"):
-        if text[at] == "\\" and at + 1 < len(text):
-            said.append(text[at])
-            at += 1
-        elif text.startswith("${", at):
-            said.append("$")
-            at += 1
-        said.append(text[at])
-        at += 1
-    return "".join(said), at
+def _end_of_lua(text: str, at: int, line: int) -> int:
+    """Where the `}` stands that closes a block of Lua."""
+    depth = 0
+    for found in _LUA.finditer(text, at):
+        if found.group() == "}" and depth == 0:
+            return found.start()
+        depth += {"{": 1, "}": -1}.get(found.group(), 0)
+    raise NotWhole("has a block of Lua that is not closed", line)
+
+
+def _end_of(pattern: "re.Pattern[str]", text: str, at: int) -> int:
+    found = pattern.match(text, at)
+    return found.end() if found else at

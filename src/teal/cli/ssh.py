@@ -1,0 +1,14 @@
+"""teal ssh"""
+
+import click
+
+from teal import login
+from teal.cli.options import Common, common
+
+
+@click.command("ssh", options_metavar="[OPTIONS]")
+@common()
+@click.argument("cmd", nargs=-1, metavar="[-- CMD...]", type=click.UNPROCESSED)
+def command(common: Common, cmd: tuple[str, ...]) -> None:
+    """Log in to the server, or run a command there, with your own terminal."""
+    login.login(common.load(), cmd)

@@ -1,0 +1,47 @@
+"""A virtual machine of multipass on this machine. Its `exec` is a pipe that may lose the end of either side."""
+
+from collections.abc import Sequence
+
+from teal.errors import CannotReach
+from teal.transports.base import Transport, somebody_can_be_asked
+
+_WORDS = (
+    ("does not exist", "there is no instance {name}", "multipass list; or: multipass launch --name {name}"),
+    ("is deleted", "the instance {name} is deleted", "multipass recover {name}"),
+    ("is not running", "the instance {name} is not running", "multipass start {name}"),
+    ("is suspended", "the instance {name} is not running", "multipass start {name}"),
+    ("cannot connect to the multipass socket", "multipass itself does not run", "is its service up: multipass version"),
+)
+
+
+def multipass(target: str) -> Transport:
+    """The default user there may use sudo without a password."""
+    name = instance(target)
+    return Transport(
+        name,
+        ("python3", "-I", "-S"),
+        ("--server",),
+        own_session=not somebody_can_be_asked(),
+        way=("multipass", "exec", name, "--"),
+        server=True,
+        explain=lambda code, errors: explain(name, errors),
+    )
+
+
+def login(target: str, command: Sequence[str]) -> list[str]:
+    """The argv of a login with the user's own terminal."""
+    name = instance(target)
+    return ["multipass", "exec", name, "--", *command] if command else ["multipass", "shell", name]
+
+
+def instance(target: str) -> str:
+    return target.removeprefix("multipass://")
+
+
+def explain(name: str, errors: Sequence[str]) -> CannotReach | None:
+    """What multipass says when it does not get there. Its exit codes do not tell these apart."""
+    said = "\n".join(errors)
+    for words, message, hint in _WORDS:
+        if f"{words}" in said and "failed" in said:
+            return CannotReach(message.format(name=name), hint=hint.format(name=name))
+    return None

@@ -1,0 +1,56 @@
+"""What somebody with a deploy key may do, and the line that each try leaves.
+
+sshd and sudo have fixed the app and the key in this side's arguments, so what the client says of itself counts nothing.
+"""
+
+import base64
+import json
+from dataclasses import dataclass
+from typing import Any, Optional
+
+from teal_host import files
+from teal_host.errors import NotAllowed
+from teal_host.journal import now
+from teal_host.paths import HostPaths
+from teal_host.wire.messages import Deploy, Failure, Logs, Releases, Result, Rollback, Status
+
+_ALLOWED = (Deploy, Rollback, Status, Releases, Logs)
+
+
+@dataclass(frozen=True)
+class Permit:
+    """`key` is the SHA-256 of the public key, in hex."""
+
+    app: str
+    key: str
+
+    def check(self, request: Any) -> None:
+        """Raises NotAllowed."""
+        app = request.spec.app if isinstance(request, Deploy) else getattr(request, "app", None)
+        what = type(request).__name__.lower()
+        if not isinstance(request, _ALLOWED):
+            raise NotAllowed(f"a deploy key may not do this: {what}", hint="log in as the server's admin for that")
+        if app != self.app:
+            raise NotAllowed(f"this key may deploy {self.app}, not {app}")
+
+    def note(self, host: HostPaths, request: Optional[Any], answer: Any) -> None:
+        """A line in the app's audit: when, with which key, what was wanted, how it ended. Never what was sent."""
+        paths = host.app(self.app)
+        if not paths.home.is_dir():
+            return
+        what = type(request).__name__.lower() if request is not None else "nothing that could be understood"
+        origin = getattr(request, "origin", None)
+        says = {"who": f"{origin.who}@{origin.machine}", "commit": origin.commit} if origin else {}
+        line = {"at": now(), "key": self.fingerprint, "did": what, "ended": _ended(answer), **says}
+        files.append_line(paths.audit, json.dumps(line), mode=0o600)
+
+    @property
+    def fingerprint(self) -> str:
+        """As OpenSSH shows it."""
+        return f"SHA256:{base64.b64encode(bytes.fromhex(self.key)).decode().rstrip('=')}"
+
+
+def _ended(answer: Any) -> str:
+    if isinstance(answer, Failure):
+        return f"{answer.code}: {answer.message[:300]}"
+    return answer.outcome if isinstance(answer, Result) else "answered"

@@ -1,0 +1,78 @@
+"""The app's own system user, and the directories that are its or root's."""
+
+import pwd
+from functools import partial
+from pathlib import Path
+from typing import Iterator, Optional
+
+from teal_host import files
+from teal_host.act import Act
+from teal_host.errors import BadRequest, CannotRun
+from teal_host.preparations.base import Intent
+from teal_host.run import run
+
+_PROGRAM_S = 30.0
+_ROOT = 0
+
+
+def acts(intent: Intent) -> Iterator[Act]:
+    user, paths = intent.user, intent.app.paths
+    _refuse_foreign_data(intent)
+    if find(user) is None:
+        yield Act(f"make the system user {user}", partial(add_user, user, paths.data, "/usr/sbin/nologin"))
+    yield from _directory(paths.releases, 0o750, user, owner_is_root=True)
+    yield from _directory(paths.data, 0o700, user)
+    for folder in intent.agreed.sandbox.writable:
+        if not Path(folder).is_dir():
+            hint = f"make it on the server: install -d -o {user} {folder}"
+            raise BadRequest(f"[sandbox] writable: there is no directory {folder} on this server", hint=hint)
+
+
+def find(user: str) -> Optional[pwd.struct_passwd]:
+    try:
+        return pwd.getpwnam(user)
+    except KeyError:
+        return None
+
+
+def add_user(user: str, home: Path, shell: str) -> None:
+    """A system user with a group of its own and no password. Its home is made by whoever needs it."""
+    names = ["--system", "--user-group", "--no-create-home", "--home-dir", str(home), "--shell", shell]
+    added = run(["useradd", *names, "--password", "*", user], _PROGRAM_S)
+    if added.code:
+        raise CannotRun(f"cannot make the user {user}", added.lines[-3:])
+
+
+def remove_user(user: str) -> None:
+    if find(user):
+        removed = run(["userdel", user], _PROGRAM_S)
+        if removed.code:
+            raise CannotRun(f"cannot remove the user {user}", removed.lines[-3:])
+
+
+def _refuse_foreign_data(intent: Intent) -> None:
+    """An app named like a service of this machine would get that service's directory."""
+    data, user = intent.app.paths.data, find(intent.user)
+    if data.is_symlink() or (data.exists() and (user is None or data.stat().st_uid != user.pw_uid)):
+        raise BadRequest(
+            f"{data} is on this server already and belongs to something else",
+            hint="choose another name for the app in teal.toml",
+        )
+
+
+def _directory(path: Path, mode: int, user: str, owner_is_root: bool = False) -> Iterator[Act]:
+    """`owner_is_root`: the user may read it, and never change it."""
+    found = find(user)
+    if found and path.is_dir():
+        now, owner = path.stat(), _ROOT if owner_is_root else found.pw_uid
+        if (now.st_mode & 0o7777, now.st_uid, now.st_gid) == (mode, owner, found.pw_gid):
+            return
+    whose = f"for {user} to read" if owner_is_root else f"for {user}"
+    yield Act(f"make the directory {path} {whose}", partial(_make, path, mode, user, owner_is_root))
+
+
+def _make(path: Path, mode: int, user: str, owner_is_root: bool) -> None:
+    found = find(user)
+    assert found, "the user was made before"
+    files.make_dir(path, 0o700)
+    files.own(path, _ROOT if owner_is_root else found.pw_uid, found.pw_gid, mode)

@@ -1,0 +1,23 @@
+"""What every preparation is given."""
+
+from dataclasses import dataclass
+from typing import Optional
+
+from teal_host.agreement import Agreement
+from teal_host.app import App
+from teal_host.footprint import Footprint
+
+
+@dataclass(frozen=True)
+class Intent:
+    """`agreed` is what will hold; `footprint` what setup put here before; `key` a deploy key to be let in."""
+
+    app: App
+    agreed: Agreement
+    footprint: Footprint
+    key: Optional[str] = None
+
+    @property
+    def user(self) -> str:
+        assert self.agreed.user, "setup always agrees on a user"
+        return self.agreed.user

@@ -1,0 +1,41 @@
+"""Programs that a server needs and does not have, from the distribution's own packages."""
+
+import shutil
+from functools import partial
+from typing import Iterator, List
+
+from teal_host.act import Act
+from teal_host.errors import BadRequest, CannotRun
+from teal_host.preparations.base import Intent
+from teal_host.run import run
+
+_APT = ("env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-o", "DPkg::Lock::Timeout=120", "-q")
+_INSTALL_S = 600.0
+_SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+def acts(intent: Intent) -> Iterator[Act]:
+    needed = {"nginx": "nginx", **({"sudo": "sudo"} if intent.key or intent.footprint.keys else {})}
+    missing = [package for program, package in needed.items() if not found(program)]
+    if not missing:
+        return
+    if not found("apt-get"):
+        names = " and ".join(missing)
+        raise BadRequest(f"this server has no {names}, and no apt-get to install it", hint=f"install {names}")
+    yield Act(f"install {', '.join(missing)} (apt-get install)", partial(_install, missing))
+
+
+def found(program: str) -> bool:
+    """Also where a login's PATH does not lead."""
+    return shutil.which(program, path=_SYSTEM_PATH) is not None
+
+
+def _install(packages: List[str]) -> None:
+    """With the package lists that are here; only if those are too old or missing, with new ones."""
+    install = [*_APT, "install", "-y", "--no-install-recommends", *packages]
+    if run(install, _INSTALL_S).code == 0:
+        return
+    run([*_APT, "update"], _INSTALL_S)
+    installed = run(install, _INSTALL_S)
+    if installed.code:
+        raise CannotRun(f"apt-get cannot install {', '.join(packages)}", installed.lines[-6:], "install it by hand")

@@ -1,0 +1,136 @@
+"""The machine's nginx, which serves other sites too. A deploy only looks: the app's route was written by setup.
+
+So a deploy reloads nothing, and a configuration of somebody else's that is broken does not stand in its way.
+"""
+
+import contextlib
+import socket
+import time
+from pathlib import Path
+from typing import Dict, Optional, Sequence, Tuple
+
+from teal_host import act, files, footprint, proc
+from teal_host.ask import NoAnswer, Question, ask
+from teal_host.errors import BadRequest, CannotRun, NeedsHuman
+from teal_host.footprint import Footprint
+from teal_host.paths import HostPaths
+from teal_host.proxies import nginx_program, nginx_text
+from teal_host.proxies.base import Route
+from teal_host.proxies.nginx_program import NginxProgram
+from teal_host.wire.app import Site
+
+_HERE = "127.0.0.1"
+_IN_EFFECT_S = 15.0
+_LOOK_EVERY_S = 0.02
+
+
+class SystemNginx:
+    """A Proxy."""
+
+    def __init__(self, host: HostPaths) -> None:
+        self._host = host
+
+    def refuse(self, site: Site) -> None:
+        found = nginx_program.find()
+        if found is None:
+            raise BadRequest("there is no nginx on this server any more", hint="teal setup")
+        if found.master is None:
+            hint = "systemctl start nginx (and if it does not start: teal doctor)"
+            raise NeedsHuman("nginx does not run on this server, so no site of it is served", hint=hint)
+
+    def put(self, route: Route, others: Sequence[Route]) -> bool:
+        """Never changes anything: `establish` is for setup."""
+        if not self.serves(route):
+            hint = "teal doctor tells more; teal setup puts it right"
+            raise CannotRun(f"nginx does not serve {route.app} as setup agreed", hint=hint)
+        return False
+
+    def take(self, app: str, others: Sequence[Route]) -> None:
+        """The route goes, and a welcome page that gave way to it comes back."""
+        agreed = footprint.load(self._host.app(app))
+        if agreed.nginx is None:
+            return
+        self.change({Path(agreed.nginx): None, **restored(agreed)})
+
+    def serves(self, route: Route) -> bool:
+        with contextlib.suppress(NoAnswer):
+            question = Question(self.address(route.site), f"/.teal-{route.token}", route.site.host, timeout_s=2)
+            answer = ask(question)
+            return answer.status == 200 and answer.body.decode(errors="replace") == nginx_text.generation(route)
+        return False
+
+    def address(self, site: Site) -> Tuple[str, int]:
+        return (_HERE, site.http_port)
+
+    def url(self, site: Site) -> str:
+        port = "" if site.http_port == 80 else f":{site.http_port}"
+        return f"http://{site.domains[0] if site.domains else _name_of_this_machine()}{port}/"
+
+    def quiet(self, site: Site) -> bool:
+        return proc.connections(site.http_port) == 0
+
+    # --- for setup and destroy ------------------------------------------------------------------------------------
+
+    def establish(self, route: Route, changes: "Dict[Path, Optional[str]]") -> None:
+        """Put these files in place of what is there (None: nothing) and wait until nginx serves the route."""
+        self.change(changes)
+        deadline = time.monotonic() + _IN_EFFECT_S
+        while not self.serves(route):
+            if time.monotonic() > deadline:
+                raise CannotRun(f"nginx was reloaded, but does not serve {route.app}", hint="teal doctor")
+            time.sleep(_LOOK_EVERY_S)
+
+    def change(self, changes: "Dict[Path, Optional[str]]") -> None:
+        """All of it or nothing: nginx looks at the whole first, and what it refuses is put back. Raises BadRequest."""
+        program = nginx_program.find()
+        before = {path: _as_is(path) for path in changes}
+        for path, content in changes.items():
+            _make(path, content)
+        refused = program.refuses() if program else None
+        if refused:
+            for path, content in before.items():
+                _make(path, content)
+            raise BadRequest("nginx refuses the change, so nothing was changed", [refused], _hint(refused, changes))
+        if program:
+            program.reload()
+
+
+LINK_TO = "-> "  # a content that is a link
+
+
+def restored(agreed: Footprint) -> "Dict[Path, Optional[str]]":
+    """The welcome page that gave way, as a change."""
+    gone = agreed.gave_way
+    if gone is None or Path(gone.link).is_symlink() or Path(gone.link).exists():
+        return {}
+    return {Path(gone.link): f"{LINK_TO}{gone.target}"}
+
+
+def running() -> NginxProgram:
+    """Raises BadRequest when there is none."""
+    found = nginx_program.find()
+    if found is None:
+        raise BadRequest("there is no nginx on this server", hint="apt install nginx")
+    return found
+
+
+def _as_is(path: Path) -> Optional[str]:
+    return f"{LINK_TO}{path.readlink()}" if path.is_symlink() else act.text_of(path)
+
+
+def _make(path: Path, content: Optional[str]) -> None:
+    if content is None:
+        files.remove(path)
+    elif content.startswith(LINK_TO):
+        files.turn_link(path, content[len(LINK_TO) :])
+    else:
+        files.write(path, content)
+
+
+def _hint(refused: str, changes: "Dict[Path, Optional[str]]") -> str:
+    ours = any(refused.startswith(f"{path}:") for path in changes)
+    return "look at [proxy] directives in teal.toml" if ours else "mend that file, then try again"
+
+
+def _name_of_this_machine() -> str:
+    return next(iter(proc.addresses()), None) or socket.gethostname()

@@ -1,0 +1,26 @@
+"""Where this side begins, however it came here: through the pipe, or as the installed archive."""
+
+import importlib
+import os
+import sys
+
+
+def start() -> int:
+    """Of the installed archive. `launch` is what a unit runs before the app, so it imports nothing else."""
+    if sys.argv[1:2] == ["launch"]:
+        launch = importlib.import_module("teal_host.launch")
+        return int(launch.main(sys.argv[2:]) or 0)
+    return serve()
+
+
+def serve() -> int:
+    """Keep the pipe for the messages alone: whatever else prints goes to standard error."""
+    outgoing = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    try:
+        from teal_host.main import main
+    except ImportError as error:  # Debian's python3-minimal has a part of the standard library only
+        outgoing.write(f"\nTEAL-HOST-INCOMPLETE {error.name}\n".encode())
+        outgoing.flush()
+        return 97
+    return main(sys.argv[1:], sys.stdin.buffer, outgoing)

@@ -1,0 +1,54 @@
+"""What plain processes wrote, from their log files: one for each color and release."""
+
+from pathlib import Path
+from typing import Iterator, List
+
+from teal_host.paths import ColorPaths
+from teal_host.supervisors.base import Written
+
+_TAIL_BYTES = 4 * 1024 * 1024  # how far back the last lines are looked for
+_LINE_BYTES = 16 * 1024  # a longer line is told in pieces
+
+
+class LogFileTail:
+    """A Tail."""
+
+    pause_s = 0.1
+
+    def __init__(self, color: ColorPaths) -> None:
+        self._color = color
+        self._release = ""
+        self._at = 0
+        self._rest = b""
+
+    def last(self, lines: int) -> List[Written]:
+        self._release = self._color.held or ""
+        path = self._path
+        if not self._release or not path.exists():
+            return []
+        self._at = path.stat().st_size
+        with path.open("rb") as file:
+            file.seek(max(0, self._at - _TAIL_BYTES))
+            text = file.read(_TAIL_BYTES)
+        return [piece for line in text.splitlines()[-lines:] for piece in self._pieces(line)] if lines else []
+
+    def more(self) -> List[Written]:
+        release = self._color.held or ""
+        if release != self._release:
+            self._release, self._at, self._rest = release, 0, b""
+        if not release or not self._path.exists():
+            return []
+        with self._path.open("rb") as file:
+            file.seek(self._at)
+            text = file.read(_TAIL_BYTES)
+        self._at += len(text)
+        *whole, self._rest = (self._rest + text).split(b"\n")
+        return [piece for line in whole for piece in self._pieces(line)]
+
+    def _pieces(self, line: bytes) -> Iterator[Written]:
+        for start in range(0, max(1, len(line)), _LINE_BYTES):
+            yield Written(self._release, line[start : start + _LINE_BYTES].decode(errors="replace"))
+
+    @property
+    def _path(self) -> Path:
+        return self._color.log(self._release)

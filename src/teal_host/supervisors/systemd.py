@@ -1,0 +1,158 @@
+"""systemd, on a server: each color is an instance of the app's unit. It knows the processes by their cgroup, restarts
+a program that crashes, and keeps its output in the system's log under the name of its release.
+
+Only properties are read of systemctl, never its prose.
+"""
+
+import contextlib
+import datetime
+import json
+import time
+from pathlib import Path
+from typing import Any, Dict, List, Optional, Sequence, Set
+
+from teal_host import files
+from teal_host.errors import CannotRun
+from teal_host.paths import AppPaths, ColorPaths
+from teal_host.run import Program, run
+from teal_host.supervisors.base import ProcessState, Written
+from teal_host.wire.grammar import release_name
+
+_PROPERTIES = (
+    "ActiveState,SubState,MainPID,Result,ExecMainCode,ExecMainStatus,ExecMainStartTimestampMonotonic,ControlGroup"
+)
+_CGROUPS = (Path("/sys/fs/cgroup"), Path("/sys/fs/cgroup/systemd"), Path("/sys/fs/cgroup/unified"))
+_CTL_S, _START_S = 30.0, 60.0
+_LIVE_OOM_SCORE, _STANDBY_OOM_SCORE = 0, 500
+_EXITED, _KILLED = "1", "2"  # CLD_EXITED, CLD_KILLED (waitid(2))
+_SAYS = {"203": "it could not be executed", "226": "its sandbox could not be made", "243": "its credentials failed"}
+
+
+class Systemd:
+    """A Supervisor."""
+
+    def start(self, color: ColorPaths, program: Program) -> None:
+        told = {"release": color.held, "argv": list(program.argv), "env": program.env, "cwd": str(program.cwd)}
+        files.write(color.start, json.dumps(told), mode=0o600)
+        run(["systemctl", "reset-failed", color.unit], _CTL_S)  # a crash loop of before must not count against it
+        started = run(["systemctl", "start", color.unit], _START_S)
+        if started.code:
+            raise CannotRun(f"{color.unit} does not start: {self.state(color).end}", started.lines[-3:])
+
+    def stop(self, color: ColorPaths, grace_s: float) -> None:
+        """systemd sends TERM to the program, and at the unit's own limit KILL to all of its cgroup."""
+        stopped = run(["systemctl", "stop", color.unit], grace_s + 30)
+        if stopped.code and self.pids(color):
+            raise CannotRun(f"{color.unit} does not stop", stopped.lines[-3:])
+        run(["systemctl", "reset-failed", color.unit], _CTL_S)
+        files.remove(color.start)
+
+    def state(self, color: ColorPaths) -> ProcessState:
+        told = _show(color)
+        pid = int(told.get("MainPID") or 0)
+        since = _since(told.get("ExecMainStartTimestampMonotonic", ""))
+        if told.get("ActiveState") in ("active", "activating", "reloading", "deactivating") and pid:
+            return ProcessState("running", pid, since)
+        never = told.get("ExecMainCode", "0") == "0"  # since the machine came up
+        if told.get("ActiveState") == "inactive" and (never or not color.start.exists()):
+            return ProcessState("stopped")
+        return ProcessState("failed", None, since, _end(told))
+
+    def pids(self, color: ColorPaths) -> Set[int]:
+        group = _show(color).get("ControlGroup", "")
+        return {pid for top in _CGROUPS for pid in _members(top / group.lstrip("/"))} if group else set()
+
+    def tail(self, color: ColorPaths) -> "_JournalTail":
+        return _JournalTail(color)
+
+    def enable(self, color: ColorPaths) -> None:
+        link = _paths(color).at_boot(color.color)
+        if not link.is_symlink():
+            files.make_dir(link.parent)
+            files.turn_link(link, str(_paths(color).unit))
+
+    def favor(self, live: Optional[ColorPaths], others: Sequence[ColorPaths]) -> None:
+        if live:
+            self.enable(live)
+            self._offer_to_the_kernel(live, _LIVE_OOM_SCORE)
+        for color in others:
+            files.remove(_paths(color).at_boot(color.color))
+            self._offer_to_the_kernel(color, _STANDBY_OOM_SCORE)
+
+    def _offer_to_the_kernel(self, color: ColorPaths, score: int) -> None:
+        for pid in self.pids(color):
+            files.set_oom_score(pid, score)
+
+
+class _JournalTail:
+    """A Tail over the system's log. Asked again and again, so that no child is left when nobody listens any more."""
+
+    pause_s = 0.5  # each look starts journalctl: 12 ms of a processor
+
+    def __init__(self, color: ColorPaths) -> None:
+        self._color = color
+        self._after = ["--since", f"@{time.time():.6f}"]
+
+    def last(self, lines: int) -> List[Written]:
+        run(["journalctl", "--sync"], _CTL_S)  # what a program wrote just before it ended
+        found = self._read(["--lines", str(max(lines, 1))])
+        return found[-lines:] if lines else []
+
+    def more(self) -> List[Written]:
+        return self._read(self._after)
+
+    def _read(self, where: List[str]) -> List[Written]:
+        its_output = [f"_SYSTEMD_UNIT={self._color.unit}", "_TRANSPORT=stdout"]
+        form = ["--output", "json", "--output-fields", "MESSAGE,SYSLOG_IDENTIFIER", "--all", "--no-pager", "--quiet"]
+        found = []
+        for line in run(["journalctl", *form, *where, *its_output], _CTL_S).lines:
+            with contextlib.suppress(ValueError, TypeError, KeyError):
+                entry = json.loads(line)
+                self._after = ["--after-cursor", entry["__CURSOR"]]
+                found.append(self._written(entry))
+        return found
+
+    def _written(self, entry: Dict[str, Any]) -> Written:
+        """What is not said under a release's name was said on the way to it."""
+        name, message = str(entry.get("SYSLOG_IDENTIFIER")), entry["MESSAGE"]
+        if isinstance(message, list):  # not UTF-8: journalctl gives the bytes as numbers
+            message = bytes(message).decode(errors="replace")
+        return Written(name if release_name(name) is None else self._color.held or "", str(message))
+
+
+def _show(color: ColorPaths) -> Dict[str, str]:
+    told = run(["systemctl", "show", color.unit, f"--property={_PROPERTIES}"], _CTL_S)
+    return dict(line.split("=", 1) for line in told.lines if "=" in line)
+
+
+def _members(group: Path) -> Set[int]:
+    """Of a cgroup and all below it."""
+    found: Set[int] = set()
+    for path in [group / "cgroup.procs", *group.glob("**/*/cgroup.procs")]:
+        with contextlib.suppress(OSError):
+            found |= {int(pid) for pid in path.read_text().split()}
+    return found
+
+
+def _since(monotonic_us: str) -> Optional[str]:
+    if not monotonic_us.isdigit() or monotonic_us == "0":
+        return None
+    ago = time.clock_gettime(time.CLOCK_MONOTONIC) - int(monotonic_us) / 1e6
+    when = datetime.datetime.now(datetime.timezone.utc) - datetime.timedelta(seconds=ago)
+    return when.isoformat(timespec="seconds")
+
+
+def _end(told: Dict[str, str]) -> str:
+    status = told.get("ExecMainStatus", "")
+    if told.get("Result") == "oom-kill":
+        return "the kernel ended it: out of memory"
+    if told.get("ExecMainCode") == _EXITED:
+        return _SAYS.get(status, f"it exited with code {status}")
+    if told.get("ExecMainCode", "0") != "0":
+        return f"it was ended by signal {status}"
+    return f"systemd says {told.get('Result') or 'nothing'}"
+
+
+def _paths(color: ColorPaths) -> AppPaths:
+    """A color lives below var/lib/teal/<app> of its root."""
+    return AppPaths(color.home.parents[4], color.app)

@@ -1,0 +1,12 @@
+"""The server side as text: a table of its modules, the digest by which both sides know it, and where it is."""
+
+import hashlib
+import json
+from typing import Dict
+
+INSTALLED = "usr/local/lib/teal/teal-host"  # below the root of a server
+
+
+def digest(sources: Dict[str, str]) -> str:
+    """Of {module: source}; the same on every Python, so in JSON's plain ASCII and not by `repr`."""
+    return hashlib.sha256(json.dumps(sources, sort_keys=True).encode()).hexdigest()

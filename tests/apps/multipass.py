@@ -1,0 +1,81 @@
+"""A stand-in for multipass, in front of a booted server, run as the program `multipass` on PATH.
+
+It follows the documented grammar, `multipass exec [options] <name> [--] <command>` and `multipass shell <name>`, and
+refuses what multipass refuses, with its words and codes. Its pipe is as bad as that of multipass is known to be: the
+end of standard input is never told to the instance, and the end of what the instance says is seen only when its command
+has ended.
+
+MULTIPASS_INSTANCES is a JSON object: {name: {"state": "Running", "ssh": [argv of a login there]}}.
+"""
+
+import json
+import os
+import shlex
+import subprocess
+import sys
+import threading
+from typing import IO, NoReturn
+
+OK, COMMAND_LINE, COMMAND, DAEMON = 0, 1, 2, 3
+
+
+def fail(code: int, text: str) -> NoReturn:
+    print(text, file=sys.stderr, flush=True)
+    sys.exit(code)
+
+
+def parse(arguments: list[str]) -> tuple[str, list[str]]:
+    """The instance and the command. Options of the inner command must stand behind `--`."""
+    before, dashes, behind = arguments, False, []
+    if "--" in arguments:
+        at = arguments.index("--")
+        before, dashes, behind = arguments[:at], True, arguments[at + 1 :]
+    names = [word for word in before if not word.startswith("-")]
+    unknown = [word for word in before if word.startswith("-") and word not in ("-n", "--no-map-working-directory")]
+    if unknown:
+        also = "" if dashes else '\nOptions to the inner command should come after "--", like this:\n'
+        fail(COMMAND_LINE, f"Unknown option '{unknown[0].lstrip('-')}'.{also}")
+    words = [*names, *behind]
+    if len(words) < 2:
+        fail(COMMAND_LINE, "Wrong number of arguments")
+    return words[0], words[1:]
+
+
+def instance(name: str, verb: str) -> list[str]:
+    if os.environ.get("MULTIPASS_DOWN"):
+        fail(DAEMON, f"{verb} failed: cannot connect to the multipass socket")
+    found = json.loads(os.environ["MULTIPASS_INSTANCES"]).get(name)
+    if found is None:
+        fail(COMMAND, f'{verb} failed: instance "{name}" does not exist')
+    if found["state"] != "Running":
+        state = {"Deleted": "is deleted", "Suspended": "is suspended"}.get(found["state"], "is not running")
+        fail(COMMAND, f'{verb} failed: instance "{name}" {state}')
+    return list(found["ssh"])
+
+
+def carry(ours: IO[bytes], theirs: IO[bytes]) -> None:
+    """What comes, as it comes; its end is lost."""
+    while piece := os.read(ours.fileno(), 4096):
+        theirs.write(piece)
+        theirs.flush()
+
+
+def main() -> int:
+    verb, *arguments = sys.argv[1:] or [""]
+    if verb == "shell":
+        return subprocess.call(instance(arguments[0], verb))
+    if verb != "exec":
+        fail(COMMAND_LINE, f'Unknown command "{verb}" (try "multipass help")')
+    name, command = parse(arguments)
+    argv = [*instance(name, verb), shlex.join(command)]
+    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0) as program:
+        assert program.stdin and program.stdout
+        threading.Thread(target=carry, args=(sys.stdin.buffer, program.stdin), daemon=True).start()
+        threading.Thread(target=carry, args=(program.stdout, sys.stdout.buffer), daemon=True).start()
+        code = program.wait()
+        sys.stdout.flush()
+        os._exit(code)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

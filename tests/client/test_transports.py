@@ -1,0 +1,223 @@
+"""The argv with which a server is reached: what ssh is told, and that no name becomes an option."""
+
+import json
+import os
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from teal import transports
+from teal.errors import CannotReach, Usage
+from teal.session import Session
+from teal.transports import base, choose
+from teal.transports.ssh import destination as parsed
+from teal.transports.ssh import explain
+from world import World
+
+SHORT = 'app = "shop"\n[run]\ncommand = ["./app"]\n[build]\nartifact = "app"\n'
+DUMP = "#!{python}\nimport json, os, sys\nopen(os.environ['DUMP'], 'w').write(json.dumps(sys.argv))\nsys.exit(255)\n"
+
+
+@pytest.fixture
+def argv(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where `ssh` and `multipass` on PATH write what they were called with."""
+    for name in ("ssh", "multipass"):
+        (tmp_path / name).write_text(DUMP.format(python=sys.executable))
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setenv("DUMP", str(tmp_path / "argv"))
+    return tmp_path / "argv"
+
+
+def called(argv: Path, target: str) -> list[str]:
+    with pytest.raises(CannotReach):
+        Session(choose(target))
+    found = json.loads(argv.read_text())
+    assert isinstance(found, list)
+    return found[1:]
+
+
+REACHED = {
+    "ssh://shop": (None, None, "shop"),
+    "ssh://root@203.0.113.10": ("root", None, "203.0.113.10"),
+    "ssh://root@203.0.113.10:22/": ("root", "22", "203.0.113.10"),
+    "ssh://_me.x-y@shop.example.com:2222": ("_me.x-y", "2222", "shop.example.com"),
+    "ssh://root@[2001:db8::1]:22": ("root", "22", "2001:db8::1"),
+    "ssh://me@[fe80::1%eth0]": ("me", None, "fe80::1%eth0"),
+}
+
+
+@pytest.mark.parametrize(("target", "expected"), REACHED.items(), ids=list(REACHED))
+def test_ssh_is_told_what_the_target_says_and_nothing_else(
+    argv: Path, target: str, expected: tuple[str | None, str | None, str]
+) -> None:
+    words = called(argv, target)
+    host, command = words[-2:]
+    assert words[-3] == "--"
+    options = words[:-3]
+    named = {flag: options[options.index(flag) + 1] if flag in options else None for flag in ("-l", "-p")}
+    assert (named["-l"], named["-p"], host) == expected
+    assert shlex.split(command)[:4] == ["python3", "-I", "-S", "-c"]
+    assert shlex.split(command)[5:] == ["--server"]
+
+
+def test_ssh_is_asked_for_a_pipe_and_nothing_is_weakened(argv: Path) -> None:
+    words = called(argv, "ssh://root@shop")
+    assert {"-T", "-a", "-x"} <= set(words)
+    set_here = {words[at + 1] for at, word in enumerate(words) if word == "-o"}
+    assert set_here - {"BatchMode=yes"} == {
+        "ClearAllForwardings=yes",
+        "RemoteCommand=none",
+        "ServerAliveInterval=15",
+        "ServerAliveCountMax=4",
+    }
+
+
+@pytest.mark.parametrize(("asks", "ci"), [(True, ""), (False, ""), (False, "true")])
+def test_nothing_waits_for_an_answer_that_nobody_can_give(
+    argv: Path, monkeypatch: pytest.MonkeyPatch, asks: bool, ci: str
+) -> None:
+    monkeypatch.setattr("teal.transports.ssh.somebody_can_be_asked", lambda: asks)
+    assert ("BatchMode=yes" in called(argv, "ssh://shop")) is not asks
+    assert choose("ssh://shop").own_session is not asks
+
+
+def test_in_ci_nobody_is_asked_even_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    ours, end = os.openpty()
+    code = "from teal.transports.base import somebody_can_be_asked; print(somebody_can_be_asked())"
+    for ci, expected in (("true", "False"), ("", "True"), ("false", "True")):
+        done = subprocess.run(
+            [sys.executable, "-c", code],
+            env={**os.environ, "CI": ci, "PYTHONPATH": os.pathsep.join(sys.path)},
+            stdout=subprocess.PIPE,
+            text=True,
+            check=True,
+            preexec_fn=lambda: _with_terminal(end),
+        )
+        assert done.stdout.strip() == expected
+    os.close(ours)
+    os.close(end)
+
+
+def _with_terminal(end: int) -> None:
+    """As `os.login_tty`, but standard output stays."""
+    import fcntl
+    import termios
+
+    os.setsid()
+    fcntl.ioctl(end, termios.TIOCSCTTY, 0)
+
+
+UNREACHABLE = [
+    "ssh://-oProxyCommand=touch${IFS}x",
+    "ssh://root@-oProxyCommand=x",
+    "ssh://-l@host",
+    "ssh://root@ho st",
+    "ssh://root@host -p 23",
+    "ssh://root@%h",
+    "ssh://%r@host",
+    "ssh://root@host%eth0",
+    "ssh://ro'ot@host",
+    'ssh://root@"host"',
+    "ssh://root@$(id)",
+    "ssh://root@host;id",
+    "ssh://root@host\nid",
+    "ssh://root@host:0",
+    "ssh://root@host:-1",
+    "ssh://root@host:70000",
+    "ssh://root@[fe80::1%-o]x",
+    "ssh://root@[-oX]",
+    "ssh://",
+    "ssh://root@",
+    "multipass://-n",
+    "multipass://a b",
+    "multipass://primary --",
+]
+
+
+@pytest.mark.parametrize("target", UNREACHABLE)
+def test_no_name_becomes_an_option_or_a_command(argv: Path, world: World, target: str) -> None:
+    world.home.joinpath("app").write_text("")
+    world.home.joinpath("teal.toml").write_text(f"{SHORT}[server]\ntarget = {json.dumps(target)}\n")
+    for command in ("status", "ssh", "deploy"):
+        ended = world.teal(command)
+        assert (ended.code, "server.target" in ended.err) == (3, True), ended.err
+    assert not argv.exists()
+
+
+@pytest.mark.parametrize("target", ["ssh://-oProxyCommand=x", "ssh://[-oX]", "http://host", "ssh://a b@c d"])
+def test_what_got_past_the_configuration_is_still_no_option(argv: Path, target: str) -> None:
+    """Behind `--` it is a host; without a host there is nothing to call."""
+    try:
+        words = called(argv, target)
+    except FileNotFoundError:
+        return
+    assert words[-3] == "--"
+
+
+def test_stage_0_needs_no_quoting_but_one(argv: Path) -> None:
+    """It passes whatever shell the user has there: fish knows a backslash within quotes, csh a `!`."""
+    command = called(argv, "ssh://shop")[-1]
+    stage0 = shlex.split(command)[4]
+    assert f"'{stage0}'" in command
+    assert not set(stage0) & set("'\\!\n\r`$")
+    assert len(stage0) < 2000
+
+
+def test_multipass_is_told_the_instance_and_the_words_of_the_command(argv: Path) -> None:
+    words = called(argv, "multipass://bluegreen-demo")
+    assert words[:7] == ["exec", "bluegreen-demo", "--", "python3", "-I", "-S", "-c"]
+    assert words[8:] == ["--server"]
+
+
+LOGINS = {
+    ("ssh://me@shop:2222", ()): ["ssh", "-p", "2222", "-l", "me", "--", "shop"],
+    ("ssh://shop", ("ls", "a b")): ["ssh", "--", "shop", "ls 'a b'"],
+    ("multipass://demo", ()): ["multipass", "shell", "demo"],
+    ("multipass://demo", ("ls", "a b")): ["multipass", "exec", "demo", "--", "ls", "a b"],
+}
+
+
+@pytest.mark.parametrize(("asked", "argv_"), LOGINS.items(), ids=lambda value: str(value)[:40])
+def test_a_login_is_the_users_own(asked: tuple[str, tuple[str, ...]], argv_: list[str]) -> None:
+    assert transports.login(asked[0], asked[1], False) == argv_
+
+
+def test_a_command_on_a_terminal_gets_one() -> None:
+    assert transports.login("ssh://shop", ("top",), True) == ["ssh", "-t", "--", "shop", "top"]
+
+
+def test_there_is_no_login_to_this_machine(world: World) -> None:
+    with pytest.raises(Usage):
+        transports.login("local", (), False)
+    world.home.joinpath("teal.toml").write_text(SHORT)
+    ended = world.teal("ssh")
+    assert (ended.code, "lives on this machine" in ended.err) == (2, True)
+
+
+def test_teal_ssh_becomes_ssh_with_its_exit_code(argv: Path, world: World) -> None:
+    world.home.joinpath("teal.toml").write_text(f'{SHORT}[server]\ntarget = "ssh://me@shop"\n')
+    ended = world.teal("ssh", "--", "ls", "-l", "two  words")
+    assert ended.code == 255
+    assert json.loads(argv.read_text())[1:] == ["-l", "me", "--", "shop", "ls -l 'two  words'"]
+
+
+def test_teal_ssh_without_ssh_says_so(world: World) -> None:
+    world.home.joinpath("teal.toml").write_text(f'{SHORT}[server]\ntarget = "ssh://me@shop"\n')
+    ended = world.teal("ssh", PATH="/nonexistent")
+    assert (ended.code, "apt install openssh-client" in ended.err) == (4, True)
+
+
+def test_the_word_of_a_command_is_not_taken_for_that_of_ssh() -> None:
+    there = parsed("ssh://shop")
+    assert explain(there, 1, ["Permission denied (publickey)."]) is None
+    unknown = explain(there, 255, ["something new"])
+    assert unknown is not None
+    assert (unknown.evidence, unknown.exit_code) == (("something new",), 4)
+
+
+def test_a_person_gets_more_time_than_a_machine() -> None:
+    assert base.A_PERSON_ANSWERS_WITHIN_S > base.ANSWERS_WITHIN_S

@@ -1,0 +1,113 @@
+"""The server side as one file: it runs, it is the same as what travels, and a stale one is only slower."""
+
+import io
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from host.pipe import frame
+from teal import bootstrap
+from teal_host import installed
+from teal_host.main import SYNC
+from teal_host.paths import HostPaths
+
+SOURCES = bootstrap.sources()
+STATUS = frame({"type": "status", "app": "shop"})
+
+
+def run(
+    path: Path, *arguments: str, sent: bytes = b"", python: str = sys.executable
+) -> subprocess.CompletedProcess[bytes]:
+    argv = [python, "-IS", str(path), *arguments]
+    return subprocess.run(argv, input=sent, capture_output=True, timeout=60, check=False)
+
+
+@pytest.fixture
+def archive(tmp_path: Path) -> Path:
+    path = tmp_path / "teal-host"
+    path.write_bytes(installed.archive(SOURCES))
+    return path
+
+
+def test_both_sides_know_it_by_one_digest(archive: Path) -> None:
+    assert installed.digest(archive) == bootstrap.digest()
+    assert installed.sources() == SOURCES
+
+
+def test_it_greets_and_serves(archive: Path, tmp_path: Path) -> None:
+    done = run(archive, "--root", str(tmp_path / "state"), sent=STATUS)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert done.stdout.startswith(SYNC)
+    assert b'"type":"statusreport"' in done.stdout
+
+
+def test_the_same_sources_make_the_same_archive() -> None:
+    made = [zipfile.ZipFile(io.BytesIO(installed.archive(SOURCES))) for _ in range(2)]
+    first, second = [[(e.filename, e.CRC, e.date_time, e.external_attr) for e in file.infolist()] for file in made]
+    assert [entry for entry in first if not entry[0].endswith("c")] == [e for e in second if not e[0].endswith("c")]
+    assert sum(name.endswith(".pyc") for name, *_ in first) == len(SOURCES)
+
+
+def rewritten(archive: Path, ending: str, head: bytes) -> Path:
+    """The archive with other first bytes in each of the server side's files with this ending."""
+    other = archive.with_name("other")
+    with zipfile.ZipFile(archive) as old, zipfile.ZipFile(other, "w") as new:
+        for name in old.namelist():
+            content = old.read(name)
+            new.writestr(
+                name, head + content[4:] if name.startswith("teal_host/") and name.endswith(ending) else content
+            )
+    return other
+
+
+def test_its_code_is_used_and_the_source_is_not_asked(archive: Path, tmp_path: Path) -> None:
+    done = run(rewritten(archive, ".py", b"1/0\n"), "--root", str(tmp_path / "state"), sent=STATUS)
+    assert (done.returncode, b"statusreport" in done.stdout) == (0, True), done.stderr
+
+
+def test_code_of_another_python_is_passed_over(archive: Path, tmp_path: Path) -> None:
+    """As after an upgrade of the server's Python."""
+    done = run(rewritten(archive, ".pyc", b"\1\2\r\n"), "--root", str(tmp_path / "state"), sent=STATUS)
+    assert (done.returncode, b"statusreport" in done.stdout) == (0, True), done.stderr
+
+
+def test_from_the_archive_it_knows_its_own_sources(archive: Path) -> None:
+    code = f"import sys; sys.path.insert(0, {str(archive)!r}); from teal_host import installed; "
+    code += "from teal_host.wire.sources import digest; print(digest(installed.sources()))"
+    done = subprocess.run([sys.executable, "-IS", "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == bootstrap.digest()
+
+
+def test_through_the_pipe_it_knows_its_own_sources() -> None:
+    asked = "import sys; sys.modules['teal_host.start'] = type(sys)('x'); "
+    asked += "exec('def serve():\\n from teal_host import installed\\n from teal_host.wire.sources import digest\\n "
+    asked += "sys.stderr.write(digest(installed.sources()))', vars(sys.modules['teal_host.start'])); "
+    asked += "sys.modules['teal_host.start'].sys = sys; "
+    stage0 = asked + bootstrap.stage0(server=False)
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", stage0], input=bootstrap.payload(), capture_output=True, check=False
+    )
+    assert done.stderr.decode() == bootstrap.digest()
+
+
+@pytest.mark.parametrize("content", [b"", b"short", b"#!/bin/sh\n" + b"x" * 100, None])
+def test_what_is_no_archive_has_no_digest(tmp_path: Path, content: bytes | None) -> None:
+    path = tmp_path / "teal-host"
+    if content is not None:
+        path.write_bytes(content)
+    assert installed.digest(path) is None
+
+
+def test_launch_is_called_alone(tmp_path: Path) -> None:
+    launch = "import sys\ndef main(argv):\n    print(argv, 'teal_host.main' in sys.modules)\n    return 3\n"
+    path = tmp_path / "teal-host"
+    path.write_bytes(installed.archive({**SOURCES, "teal_host.launch": launch}))
+    done = run(path, "launch", "shop", "blue")
+    assert (done.returncode, done.stdout) == (3, b"['shop', 'blue'] False\n")
+
+
+def test_it_stands_where_stage_0_looks() -> None:
+    assert str(HostPaths(Path("/")).installed) == "/usr/local/lib/teal/teal-host"

@@ -1,0 +1,82 @@
+"""What a program needs, looked for on this machine and through the real pipe: refused before anything is wanted."""
+
+from pathlib import Path
+
+import pytest
+
+from host import pipe
+from host.pipe import deploy, files, frame, spec
+from teal_host import needs
+from teal_host.errors import BadRequest
+from teal_host.paths import AppPaths
+from teal_host.wire.app import Run
+from teal_host.wire.manifest import Needs
+from world import free_ports
+
+
+def refused(folder: Path, command: str, what: Needs, **env: str) -> str:
+    with pytest.raises(BadRequest) as found:
+        needs.refuse(AppPaths(folder, "shop"), Run((command,), env=env), what)
+    return " ".join([found.value.message, *found.value.evidence, "→", found.value.hint])
+
+
+def test_what_is_here_is_not_refused(tmp_path: Path) -> None:
+    for what in (Needs(), Needs("/bin/sh"), Needs(finds="sh"), Needs("/usr/bin/env", "sh")):
+        needs.refuse(AppPaths(tmp_path, "shop"), Run(("./app",)), what)
+
+
+def test_a_path_in_the_release_that_is_to_come_is_not_refused(tmp_path: Path) -> None:
+    paths = AppPaths(tmp_path, "shop")
+    needs.refuse(paths, Run(("./app",)), Needs(str(paths.color("green").release / "bin/node")))
+    with pytest.raises(BadRequest):
+        needs.refuse(paths, Run(("./app",)), Needs(str(AppPaths(tmp_path, "other").color("green").release / "node")))
+
+
+@pytest.mark.parametrize(
+    ("command", "what", "says"),
+    [
+        ("./app", Needs("/lib/ld-musl-riscv64.so.1"), "./app needs musl's loader /lib/ld-musl-riscv64.so.1, which is"),
+        ("./app", Needs("/lib/ld-musl-riscv64.so.1"), "link it statically"),
+        ("./app", Needs("/lib/ld-musl-riscv64.so.1"), "apt install musl"),
+        ("./app", Needs("/none/ld-linux.so.2"), "./app needs the loader /none/ld-linux.so.2, which is not on"),
+        ("./app", Needs("/none/ld-linux.so.2"), "apt install libc6-i386"),
+        ("./app", Needs("/lib99/ld64.so.2"), "./app needs the loader /lib99/ld64.so.2"),
+        ("./app", Needs("/usr/bin/php99"), "./app is a script for /usr/bin/php99, which is not on the server →"),
+        ("./app", Needs("/etc/passwd"), "./app is a script for /etc/passwd, which may not be executed there →"),
+        ("./app", Needs("/usr/bin"), "./app is a script for /usr/bin, which may not be executed there →"),
+        ("/opt/php99", Needs("/opt/php99"), 'run.command starts "/opt/php99", which is not on the server → install'),
+        ("php99", Needs(finds="php99"), 'run.command starts "php99", which is not on the server\'s PATH'),
+        ("./app", Needs("/usr/bin/env", "php99"), './app is started by env with "php99", which is not on'),
+    ],
+)  # fmt: skip
+def test_what_is_not_here_is_named_with_what_to_do(tmp_path: Path, command: str, what: Needs, says: str) -> None:
+    assert says in refused(tmp_path, command, what)
+
+
+def test_the_path_is_that_of_the_program(tmp_path: Path) -> None:
+    """[run] env may set another PATH; it is the one that counts, both ways."""
+    assert f"looked for in {tmp_path} " in refused(tmp_path, "sh", Needs(finds="sh"), PATH=str(tmp_path))
+    (tmp_path / "own").write_text("#!/bin/sh\n")
+    assert "own" in refused(tmp_path, "own", Needs(finds="own"), PATH=str(tmp_path))
+    (tmp_path / "own").chmod(0o755)
+    needs.refuse(AppPaths(tmp_path, "shop"), Run(("own",), env={"PATH": str(tmp_path)}), Needs(finds="own"))
+
+
+@pytest.mark.parametrize("dry_run", [False, True])
+def test_it_is_said_before_the_upload_and_leaves_nothing(tmp_path: Path, dry_run: bool) -> None:
+    request = deploy(files({"app": b"x"}), spec=spec(free_ports(1)[0]), needs={"file": "/none"}, dry_run=dry_run)
+    heard = pipe.say(tmp_path / "state", frame(request))
+    assert [message["type"] for message in heard.messages] == ["failure"]
+    assert (heard.answer["code"], heard.err) == ("config", "")
+    assert "/none, which is not on the server" in heard.said
+    assert pipe.left(tmp_path / "state") == set()
+
+
+@pytest.mark.parametrize(
+    "asked", [{"file": "ld.so"}, {"finds": "../sh"}, {"finds": ""}, {"file": "/a\0b"}, {"run": "x"}]
+)
+def test_a_need_that_is_none_is_a_mistake(tmp_path: Path, asked: dict[str, str]) -> None:
+    heard = pipe.say(tmp_path / "state", frame(deploy(spec=spec(free_ports(1)[0]), needs=asked)))
+    assert heard.answer["code"] == "config"
+    assert f"needs.{next(iter(asked))}: " in heard.said
+    assert pipe.left(tmp_path / "state") == set()

@@ -1,0 +1,314 @@
+"""What others wrote for nginx, as it prints it, read into values and asked."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from host import nginx_dumps
+from host.nginx_dumps import debian, dump
+from teal.transports.local import find_nginx
+from teal_host.proxies import nginx_sites, nginx_tree
+from teal_host.proxies.nginx_sites import Listen, Server
+from teal_host.proxies.nginx_tree import CannotRead, Tree, parse
+
+NGINX = find_nginx()
+MAIN = "/etc/nginx/nginx.conf"
+A, B = "/etc/nginx/conf.d/a.conf", "/etc/nginx/sites-enabled/b"
+
+
+def http(text: str, **others: str) -> Tree:
+    return parse(dump({MAIN: f"http {{\n{text}\n}}", **{f"/etc/nginx/{name}": said for name, said in others.items()}}))
+
+
+def sites(text: str) -> tuple[Server, ...]:
+    return nginx_sites.servers(http(text))
+
+
+def places(tree: Tree) -> list[str]:
+    return [place.path for place in nginx_sites.places(tree, "teal-shop")]
+
+
+# --- reading ----------------------------------------------------------------------------------------------------------
+
+
+def test_each_directive_knows_its_file_and_line() -> None:
+    tree = parse(
+        dump({MAIN: "user x;\n\nhttp {\n include conf.d/*.conf;\n}\n", A: "# hello\nserver {\n listen 1; }\n"})
+    )
+    (server,) = (one for one in tree.http() if one.name == "server")
+    assert (server.file, server.line) == (A, 2)
+    assert [(one.name, one.args, one.line) for one in server.block] == [("listen", ("1",), 3)]
+    assert [(one.name, one.line) for one in tree.directives] == [("user", 1), ("http", 3)]
+
+
+def test_warnings_before_the_first_file_are_passed_over() -> None:
+    said = "nginx: [warn] conflicting server name\nnginx: the configuration file x syntax is ok\n"
+    assert parse(said + dump({MAIN: "user x;"})).main == MAIN
+
+
+def test_a_line_that_looks_like_a_head_is_text_when_the_file_was_there() -> None:
+    tree = parse(dump({MAIN: f"user x;\n# configuration file {MAIN}:\npid y;"}))
+    assert (tree.files, nginx_sites.pid_file(tree)) == ((MAIN,), "y")
+    assert [one.line for one in tree.directives] == [1, 3]
+
+
+def test_an_include_is_read_wherever_it_is_named_though_it_is_printed_once() -> None:
+    server = "server { include snippets/names; include snippets/names; }"
+    tree = http(f"{server} {server}", **{"snippets/names": "server_name a b;"})
+    assert [site.names for site in nginx_sites.servers(tree)] == [("a", "b", "a", "b")] * 2
+
+
+def test_relative_names_are_of_the_main_directory_also_in_included_files() -> None:
+    tree = http("include conf.d/*;", **{"conf.d/a": "include more/b;", "more/b": "server { listen 9; }"})
+    assert nginx_sites.servers(tree)[0].file == "/etc/nginx/more/b"
+
+
+def test_a_pattern_takes_files_in_the_order_of_their_bytes_and_no_hidden_one() -> None:
+    named = {
+        f"d/{name}": f"server {{ server_name {number}.x; }}" for number, name in enumerate(["b", "B", "a", "é", ".c"])
+    }
+    tree = http("include d/*; include d/none*; include d/[ab];", **named)
+    assert [site.names[0] for site in nginx_sites.servers(tree)] == ["1.x", "2.x", "0.x", "3.x", "2.x", "0.x"]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "path", "expected"),
+    [
+        ("/a/*", "/a/b", True),
+        ("/a/*", "/a/b/c", False),
+        ("/a/*", "/a/.b", False),
+        ("/a/.*", "/a/.b", True),
+        ("/a//*", "/a/b", True),
+        ("/*/b", "/a/b", True),
+        ("/a/?.conf", "/a/b.conf", True),
+        ("/a/[!b]", "/a/b", False),
+    ],
+)
+def test_patterns(pattern: str, path: str, expected: bool) -> None:
+    assert nginx_tree.matches(pattern, path) is expected
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [("a", 1), ("\n}", 2), ("a {\n", 1), ("a {\n b }", 2), (";", 1), ("a 'b", 1), ("a;\n\n'x'y;", 3), ("{ a; }", 1)],
+)
+def test_what_cannot_be_read_is_told_with_its_place(text: str, line: int) -> None:
+    with pytest.raises(CannotRead) as caught:
+        parse(dump({MAIN: text}))
+    assert (caught.value.file, caught.value.line) == (MAIN, line)
+
+
+def test_nothing_is_no_configuration_and_a_circle_ends() -> None:
+    with pytest.raises(CannotRead):
+        parse("nginx: command not found")
+    with pytest.raises(CannotRead, match="include each other"):
+        http("include a;", a="include a;")
+
+
+def test_odd_blocks_are_passed_by() -> None:
+    tree = http("""
+        map $uri $x { default 0; "~^/a{2,3}$" 1; "~*}x" "}"; '{' '#'; volatile; }
+        map $host ${y} { hostnames; *.a.b 1; }
+        geo $z { 127.0.0.1/32 2; }
+        log_format main '$remote_addr - "$request" {"a":"${status}"}';
+        init_by_lua_block { local t = { a = "}", b = '{' } -- it's }
+            --[[ server { listen 1; ]] s = [==[ } ]==] }
+        server { listen 81; location ~ "^/(?<n>[a-z]{1,3})$" { if ($x ~ "}") { return 403; } } }
+    """)
+    assert [site.listens for site in nginx_sites.servers(tree)] == [(Listen("*", 81),)]
+
+
+@pytest.mark.parametrize(
+    ("output", "expected"),
+    [
+        (
+            '2026/01/02 03:04:05 [emerg] 7#7: unknown directive "x" in /etc/nginx/a b.conf:12\nnginx: … test failed\n',
+            ('unknown directive "x"', "/etc/nginx/a b.conf", 12),
+        ),
+        (
+            'nginx: [warn] conflicting server name "a" on 0.0.0.0:80, ignored\n'
+            "nginx: [emerg] a duplicate default server for 0.0.0.0:80 in /etc/nginx/sites-enabled/b:3\n"
+            "nginx: configuration file /etc/nginx/nginx.conf test failed\n",
+            ("a duplicate default server for 0.0.0.0:80", "/etc/nginx/sites-enabled/b", 3),
+        ),
+        (
+            'nginx: [emerg] cannot load certificate "/x": BIO_new_file() failed (SSL: error:…)\nnginx: … failed',
+            ('cannot load certificate "/x": BIO_new_file() failed (SSL: error:…)', None, None),
+        ),
+        ("sh: nginx: not found\n", ("sh: nginx: not found", None, None)),
+        ("", ("nginx gave no reason", None, None)),
+    ],
+)
+def test_a_refusal_is_told_with_its_place(output: str, expected: tuple[str, str | None, int | None]) -> None:
+    assert nginx_tree.refusal(output) == expected
+
+
+# --- who serves what --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        ("", [Listen("*", 80)]),
+        ("listen 8080;", [Listen("*", 8080)]),
+        (
+            "listen 80 default_server; listen [::]:80 default_server ipv6only=on;",
+            [Listen("*", 80, True), Listen("[::]", 80, True)],
+        ),
+        ("listen [::]:80 ipv6only=off;", [Listen("[::]", 80, takes_ipv4=True)]),
+        ("listen *:81 default;", [Listen("*", 81, True)]),
+        ("listen 0.0.0.0:81;", [Listen("*", 81)]),
+        ("listen 127.0.0.1;", [Listen("127.0.0.1", 80)]),
+        ("listen localhost:82;", [Listen("localhost", 82)]),
+        ("listen [2001:DB8::1];", [Listen("[2001:db8::1]", 80)]),
+        ("listen unix:/run/a.sock;", [Listen("unix:/run/a.sock", 0)]),
+        ("listen 8080-8082;", [Listen("*", 8080), Listen("*", 8081), Listen("*", 8082)]),
+        ("listen 443 ssl http2 reuseport;", [Listen("*", 443)]),
+    ],
+)
+def test_listens(said: str, expected: list[Listen]) -> None:
+    assert list(sites(f"server {{ {said} }}")[0].listens) == expected
+
+
+def test_names_are_words_quoted_or_not() -> None:
+    (site,) = sites("server { server_name a \"b\" '' _ '~^x{2}$'; server_name c; }")
+    assert site.names == ("a", "b", "", "_", "~^x{2}$", "c")
+
+
+def test_the_default_sites_of_a_port_the_marked_ones_first() -> None:
+    all_of_them = sites("""
+        server { server_name a; }
+        server { listen 80; server_name _; }
+        server { listen 80; server_name ""; }
+        server { listen [::]:80 default_server; server_name b; }
+        server { listen 81 default_server; }
+        server { listen 82 default_server; listen 80; server_name c; }
+        server { }
+    """)
+    assert [site.line for site in nginx_sites.default_sites(all_of_them, 80)] == [6, 4, 5, 9]
+    assert [site.line for site in nginx_sites.default_sites(all_of_them, 81)] == [7]
+
+
+def test_who_serves_a_name_exactly() -> None:
+    all_of_them = sites("""
+        server { server_name Example.com www.example.com; }
+        server { server_name .example.org; }
+        server { server_name *.example.net ~^example; }
+        server { listen 81; server_name example.com; }
+    """)
+    found = {
+        name: [site.line for site in nginx_sites.serving(all_of_them, name, 80)]
+        for name in ("example.com", "example.org")
+    }
+    assert found == {"example.com": [3], "example.org": [4]}
+    assert (
+        nginx_sites.serving(all_of_them, "a.example.net", 80)
+        == nginx_sites.serving(all_of_them, "b.example.org", 80)
+        == ()
+    )
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        ("", ("80", "[::]:80")),
+        ("server { listen 443; }", ("80", "[::]:80")),
+        (
+            "server { listen 203.0.113.9:80; } server { listen 127.0.0.1:80; }",
+            ("80", "[::]:80", "127.0.0.1:80", "203.0.113.9:80"),
+        ),
+        ("server { listen [::1]:80 default_server; listen unix:/x; }", ("80", "[::]:80", "[::1]:80")),
+        ("server { listen [::]:80 ipv6only=off; }", ("[::]:80",)),
+    ],
+)
+def test_where_to_listen_beside_others(said: str, expected: tuple[str, ...]) -> None:
+    assert nginx_sites.listens(sites(said), 80) == expected
+
+
+# --- where a file would be read ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (
+            "include conf.d/*.conf; include sites-enabled/*;",
+            ["/etc/nginx/conf.d/teal-shop.conf", "/etc/nginx/sites-enabled/teal-shop.conf"],
+        ),
+        (
+            "include /etc/nginx/sites-enabled/*; include /srv/conf.d/*.conf;",
+            ["/srv/conf.d/teal-shop.conf", "/etc/nginx/sites-enabled/teal-shop.conf"],
+        ),
+        ("include sites/*[!f];", ["/etc/nginx/sites/teal-shop"]),
+        ("include mime.types; include */x.conf; include own-*.conf;", []),
+        ("server { include conf.d/*.conf; } types { include types.d/*; }", []),
+        ("include a;", ["/etc/nginx/deep/teal-shop.conf"]),
+        ("", []),
+    ],
+)
+def test_places(text: str, expected: list[str]) -> None:
+    assert places(http(text, a="include deep/*;")) == expected
+
+
+def test_a_place_that_comes_first_takes_unknown_names_from_a_site_that_is_the_default_only_by_order() -> None:
+    tree = parse(
+        dump({MAIN: "http { include conf.d/*.conf; include sites-enabled/*; }", B: "server { server_name b; }"})
+    )
+    first, second = nginx_sites.places(tree, "teal-shop")
+    assert [site.file for site in nginx_sites.overtaken(tree, first, 80)] == [B]
+    assert nginx_sites.overtaken(tree, second, 80) == nginx_sites.overtaken(tree, first, 81) == ()
+    (early,) = nginx_sites.places(http("include sites-enabled/*;", **{"sites-enabled/zoo": "server {}"}), "teal-shop")
+    assert nginx_sites.overtaken(http("include sites-enabled/*;", **{"sites-enabled/zoo": "server {}"}), early, 80)
+
+
+def test_a_marked_default_or_an_earlier_site_is_not_overtaken() -> None:
+    marked = parse(
+        dump(
+            {
+                MAIN: "http { include conf.d/*.conf; include sites-enabled/*; }",
+                B: "server { listen 80 default_server; }",
+            }
+        )
+    )
+    early = parse(dump({MAIN: "http { server { listen 80; } include conf.d/*.conf; server { listen 80; } }"}))
+    for tree in (marked, early):
+        assert nginx_sites.overtaken(tree, nginx_sites.places(tree, "teal-shop")[0], 80) == ()
+
+
+# --- whole machines ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("release", [12, 13])
+def test_debian_as_it_comes(release: int) -> None:
+    tree = parse(debian(release))
+    assert (tree.main, nginx_sites.worker_user(tree), nginx_sites.pid_file(tree)) == (
+        MAIN,
+        "www-data",
+        "/run/nginx.pid",
+    )
+    assert places(tree) == ["/etc/nginx/conf.d/teal-shop.conf", "/etc/nginx/sites-enabled/teal-shop.conf"]
+    (welcome,) = nginx_sites.servers(tree)
+    assert (welcome.file, welcome.names) == ("/etc/nginx/sites-enabled/default", ("_",))
+    assert welcome.listens == (Listen("*", 80, True), Listen("[::]", 80, True))
+    assert nginx_sites.default_sites([welcome], 80) == (welcome,)
+    assert [one.args[0] for one in nginx_sites.http_settings(tree, ["gzip", "open_file_cache"])] == ["on"]
+
+
+@pytest.mark.skipif(NGINX is None, reason="there is no nginx on this machine")
+@pytest.mark.parametrize("layout", list(nginx_dumps.LAYOUTS))
+def test_what_nginx_prints_is_read_as_it_was_written(layout: str, tmp_path: Path) -> None:
+    files, expected = nginx_dumps.LAYOUTS[layout]
+    for name, text in files.items():
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    argv = [str(NGINX), "-T", "-p", f"{tmp_path}/", "-c", str(tmp_path / "nginx.conf"), "-e", "stderr"]
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=30, check=False)
+    assert done.returncode == 0, done.stderr
+    tree = parse(done.stdout)
+    found = [
+        (Path(site.file).name, site.names, [one.value for one in site.listens]) for site in nginx_sites.servers(tree)
+    ]
+    assert found == expected
+    assert [str(tmp_path / name) for name in files] == sorted(tree.files, key=list(tree.files).index)

@@ -1,0 +1,77 @@
+"""The conversation's waits: each has an end of its own, because the end of the pipe may never be seen."""
+
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import BinaryIO
+
+import pytest
+
+from host.pipe import frame
+from teal_host.errors import Aborted, BadRequest
+from teal_host.talk import FIRST_WITHIN_S, OWED_WITHIN_S, Talk
+from teal_host.wire.messages import Commit, Enough, Status
+
+
+@contextmanager
+def talking() -> Iterator[tuple[Talk, BinaryIO]]:
+    """A conversation, and the client's end of the pipe."""
+    ours, theirs = os.pipe()
+    with open(ours, "rb") as incoming, open(theirs, "wb", buffering=0) as client, open(os.devnull, "wb") as nowhere:
+        yield Talk(incoming, nowhere), client
+
+
+def test_a_silence_is_an_abort() -> None:
+    with talking() as (talk, _):
+        began = time.monotonic()
+        with pytest.raises(Aborted, match=r"said nothing for 0\.1 s"):
+            talk.receive(Commit, within_s=0.1)
+        assert time.monotonic() - began < 10
+
+
+def test_a_silence_within_a_message_is_an_abort() -> None:
+    with talking() as (talk, client):
+        client.write(frame({"type": "commit"})[:-3])
+        with pytest.raises(Aborted, match="said nothing"):
+            talk.receive(Commit, within_s=0.1)
+
+
+def test_a_first_request_may_wait_for_a_build_and_what_is_owed_may_not() -> None:
+    assert (FIRST_WITHIN_S, OWED_WITHIN_S) == (3600, 120)
+
+
+def test_enough_is_an_abort_where_something_is_owed() -> None:
+    with talking() as (talk, client):
+        client.write(frame({"type": "enough"}))
+        with pytest.raises(Aborted, match="went away"):
+            talk.receive(Commit)
+
+
+def test_enough_is_heard_where_it_is_expected() -> None:
+    with talking() as (talk, client):
+        client.write(frame({"type": "enough"}))
+        assert talk.receive(Commit, Enough) == Enough()
+
+
+def test_enough_ends_the_listening() -> None:
+    with talking() as (talk, client):
+        assert talk.listening()
+        client.write(frame({"type": "enough"}))
+        assert not talk.listening()
+
+
+def test_two_messages_that_came_at_once_are_two() -> None:
+    with talking() as (talk, client):
+        client.write(frame({"type": "commit"}) + frame({"type": "status", "app": "shop"}))
+        assert talk.receive(Commit) == Commit()
+        assert not talk.listening()
+        assert talk.receive(Status) == Status("shop")
+        assert talk.listening()
+
+
+def test_what_is_not_expected_is_told_as_before() -> None:
+    with talking() as (talk, client):
+        client.write(frame({"type": "status", "app": "shop"}))
+        with pytest.raises(BadRequest, match="'status' is not expected"):
+            talk.receive(Commit)

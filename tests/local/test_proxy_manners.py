@@ -1,0 +1,352 @@
+"""How a request comes through nginx to the program, and the answer back, in an app that was deployed."""
+
+import gzip
+import json
+import random
+import socket
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from http.client import HTTPConnection, HTTPResponse
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import world as worlds
+from world import App, World
+
+MANNERS = Path(__file__).parents[1] / "apps/manners.py"
+SPOOFED = {
+    "X-Forwarded-For": "6.6.6.6",
+    "x-forwarded-proto": "https",
+    "X-FORWARDED-HOST": "evil.example",
+    "X-Real-IP": "6.6.6.6",
+    "X-Forwarded-Port": "666",
+    "X-Forwarded-Prefix": "/evil",
+    "X-Forwarded-Server": "evil",
+    "X-Forwarded-Ssl": "on",
+    "Forwarded": "for=6.6.6.6",
+    "X-Teal-Probe": "x",
+    "X_Forwarded_For": "6.6.6.6",
+}
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """One world for the tests that only ask."""
+    with worlds.world(tmp_path_factory.mktemp("manners")) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def plain(shared: World) -> App:
+    """As `teal.toml` has it by default: the default site of its port."""
+    return deployed(shared, "plain")
+
+
+@pytest.fixture(scope="module")
+def named(shared: World, plain: App) -> App:
+    """On the same port, but under names; the upload is limited, gzip off, answers are buffered."""
+    rules = {"max_body_mb": 1, "gzip": False, "buffering": True}
+    server = {"domains": ["one.example", "two.example"], "http_port": plain.ports[0]}
+    app = deployed(shared, "named", server=server, proxy=rules)
+    return replace(app, ports=(plain.ports[0], *app.ports[1:]))
+
+
+@pytest.fixture(scope="module")
+def first_named(shared: World) -> App:
+    """Alone on its port, so that nginx asks it for whatever name."""
+    return deployed(shared, "first", server={"domains": ["first.example"]}, run={"env": {"IDLE_S": "0.002"}})
+
+
+def deployed(world: World, name: str, **config: Any) -> App:
+    app = world.app(name, **config)
+    (app.directory / "program").write_text(f"#!{sys.executable}\n{MANNERS.read_text()}")
+    app.deploy().ok()
+    return app
+
+
+@contextmanager
+def asked(app: App, path: str, method: str = "GET", body: Any = None, **headers: str) -> Iterator[HTTPResponse]:
+    connection = HTTPConnection("127.0.0.1", app.ports[0], timeout=20)
+    try:
+        connection.request(method, path, body, {name.replace("_", "-"): value for name, value in headers.items()})
+        yield connection.getresponse()
+    finally:
+        connection.close()
+
+
+def raw(app: App, text: str) -> bytes:
+    """All that comes back until the end of the connection."""
+    with socket.create_connection(("127.0.0.1", app.ports[0]), timeout=20) as line:
+        line.sendall(text.replace("\n", "\r\n").encode())
+        got = b""
+        while more := line.recv(65536):
+            got += more
+    return got
+
+
+# --- at once, both ways -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["/sse", "/chunks", "/json-lines"])
+@pytest.mark.parametrize("accepts", ["identity", "gzip"])
+def test_a_streamed_answer_arrives_while_it_is_open(plain: App, kind: str, accepts: str) -> None:
+    """The second half is said only after the first has arrived here."""
+    with asked(plain, kind, accept_encoding=accepts) as answer:
+        first = answer.read1(65536)
+        assert first
+        with asked(plain, "/next"):
+            rest = answer.read()
+        whole = gzip.decompress(first + rest) if answer.getheader("content-encoding") else first + rest
+        assert b"2" in whole or b"two" in whole
+        assert (answer.getheader("content-encoding") == "gzip") == ((kind, accepts) == ("/json-lines", "gzip"))
+
+
+def test_a_websocket_echoes(plain: App) -> None:
+    with socket.create_connection(("127.0.0.1", plain.ports[0]), timeout=20) as line:
+        line.sendall(
+            b"GET /ws HTTP/1.1\r\nHost: x\r\nUpgrade: WebSocket\r\nConnection: keep-alive, Upgrade\r\n"
+            b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+        )
+        file = line.makefile("rb")
+        head = b"".join(iter(file.readline, b"\r\n"))
+        assert b" 101 " in head
+        assert b"s3pPLMBiTxaQ9kYGzzhZRbK+xOo=" in head
+        for said in (b"hello", b"again"):
+            line.sendall(bytes([0x81, 0x80 | len(said)]) + b"\0\0\0\0" + said)
+            assert file.read(2 + len(said)) == bytes([0x81, len(said)]) + said.upper()
+        line.sendall(b"\x88\x80\0\0\0\0")
+        assert file.read() == b""
+
+
+def test_other_upgrades_are_not_passed_on(plain: App) -> None:
+    with asked(plain, "/headers", connection="Upgrade, HTTP2-Settings", upgrade="h2c") as answer:
+        names = dict(json.loads(answer.read()))
+    assert not {"upgrade", "connection"} & set(names)
+
+
+# --- what the program is told -----------------------------------------------------------------------------------------
+
+
+def test_what_a_client_says_of_itself_is_never_believed(plain: App, named: App) -> None:
+    for app, host in ((plain, "shop.test:8080"), (named, "Two.Example:8080")):
+        with asked(app, "/headers", **{**SPOOFED, "Host": host}) as answer:
+            told = json.loads(answer.read())
+        ours = [(name, value) for name, value in told if name.startswith(("x-", "x_", "forwarded", "host"))]
+        assert sorted(ours) == [
+            ("host", host.lower()),
+            ("x-forwarded-for", "127.0.0.1"),
+            ("x-forwarded-host", host.lower()),
+            ("x-forwarded-proto", "http"),
+            ("x-real-ip", "127.0.0.1"),
+        ]
+
+
+def test_only_teal_learns_which_color_answered(plain: App) -> None:
+    token = json.loads((plain.world.root / "etc/teal/plain/app.json").read_text())["token"]
+    for probe, expected in ((None, None), ("x", None), (token, f"127.0.0.1:{plain.ports[1]}")):
+        with asked(plain, "/", **({"X-Teal-Probe": probe} if probe else {})) as answer:
+            assert answer.getheader("X-Teal-Answered-By") == expected
+
+
+# --- bodies -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_body_that_is_too_large_is_refused(named: App) -> None:
+    for size, status in ((1024 * 1024, 200), (1024 * 1024 + 1, 413)):
+        with asked(named, "/", "POST", b"x" * size, host="one.example") as answer:
+            assert answer.status == status
+
+
+def test_a_body_is_not_sent_when_the_client_waits_to_be_asked_and_it_is_too_large(named: App) -> None:
+    head = "POST / HTTP/1.1\nHost: one.example\nConnection: close\nExpect: 100-continue\nContent-Length: {}\n\n"
+    with socket.create_connection(("127.0.0.1", named.ports[0]), timeout=20) as line:
+        line.sendall(head.format(9_000_000).replace("\n", "\r\n").encode())
+        assert line.makefile("rb").readline().startswith(b"HTTP/1.1 413 ")
+    said = raw(named, head.format(5) + "hello")
+    assert said.startswith(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\n")
+    assert b'"bytes": 5' in said
+
+
+def test_a_slow_upload_in_pieces_comes_whole(plain: App) -> None:
+    def pieces() -> Iterator[bytes]:
+        for _ in range(5):
+            time.sleep(0.05)
+            yield b"x" * 70_000
+
+    with asked(plain, "/", "POST", pieces()) as answer:
+        assert json.loads(answer.read())["bytes"] == 350_000
+
+
+def test_head_and_large_headers(plain: App) -> None:
+    with asked(plain, "/text?5000", "HEAD") as answer:
+        assert (answer.status, answer.getheader("content-length"), answer.read()) == (200, "5000", b"")
+    with asked(plain, "/big-header") as answer:
+        assert len(answer.getheader("x-big") or "") == 12_000
+
+
+@pytest.mark.parametrize(
+    ("path", "accepts", "zipped"),
+    [
+        ("/text?5000", "gzip", True),
+        ("/text?5000", "br", False),
+        ("/text?100", "gzip", False),
+        ("/chunks", "gzip", False),
+    ],
+)
+def test_gzip_where_it_helps(plain: App, path: str, accepts: str, zipped: bool) -> None:
+    with asked(plain, path, accept_encoding=accepts, via="1.1 cdn") as answer:
+        with asked(plain, "/next"):
+            body = answer.read()
+        assert (answer.getheader("content-encoding"), body[:2] == b"\x1f\x8b") == ("gzip" if zipped else None, zipped)
+        assert (answer.getheader("vary") == "Accept-Encoding") == path.startswith("/text?5")
+
+
+def test_gzip_can_be_off(named: App) -> None:
+    with asked(named, "/text?5000", accept_encoding="gzip", host="one.example") as answer:
+        assert (answer.getheader("content-encoding"), len(answer.read())) == (None, 5000)
+
+
+# --- names ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        "GET / HTTP/1.1\nHost: first.example\n",
+        "GET / HTTP/1.1\nHost: FIRST.example:8080\n",
+        "GET / HTTP/1.1\nHost: first.example.\n",
+        "GET http://first.example/ HTTP/1.1\nHost: evil.example\n",
+    ],
+)
+def test_a_known_name_is_served(first_named: App, head: str) -> None:
+    assert raw(first_named, f"{head}Connection: close\n\n").startswith(b"HTTP/1.1 200 ")
+    told = raw(first_named, head.replace("/ HTTP", "/headers HTTP") + "Connection: close\n\n")
+    assert b"evil" not in told
+    assert b'["host", "first.example' in told
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        "GET / HTTP/1.1\nHost: evil.example\n",
+        "GET / HTTP/1.1\nHost: 127.0.0.1\n",
+        "GET / HTTP/1.0\n",
+        "GET / HTTP/1.1\nHost: x.first.example\n",
+        "GET http://evil.example/ HTTP/1.1\nHost: first.example\n",
+        "GET / HTTP/1.1\nHost: _\n",
+        "POST / HTTP/1.1\nHost: firstexample\nContent-Length: 9\n",
+    ],
+)
+def test_an_unknown_name_gets_no_answer_at_all(first_named: App, head: str) -> None:
+    assert raw(first_named, f"{head}Connection: close\n\n") == b""
+    site = first_named.world.root / "etc/nginx/nginx.conf"
+    assert "return 444" in site.read_text()  # the main file of Teal's own nginx refuses too, so:
+    assert "teal_first_stranger" in (site.parent / "sites/teal-first.conf").read_text()
+
+
+def test_the_default_site_of_the_port_answers_for_other_names(plain: App, named: App) -> None:
+    for host, app in (("what.ever", plain), ("one.example", named), ("TWO.example", named)):
+        with asked(plain, "/", host=host) as answer:
+            assert json.loads(answer.read())["release"] == app.status()["colors"]["blue"]["release"]
+
+
+# --- connections that the program closes ------------------------------------------------------------------------------
+
+
+def test_a_program_that_closes_idle_connections_loses_and_doubles_nothing(first_named: App) -> None:
+    """Each of many clients pauses about as long as the program keeps a connection, so that the two often coincide."""
+    statuses: Counter[int] = Counter()
+    clients = [threading.Thread(target=count, args=(first_named, number, statuses)) for number in range(6)]
+    for client in clients:
+        client.start()
+    for client in clients:
+        client.join()
+    with asked(first_named, "/ledger", host="first.example") as answer:
+        ledger = json.loads(answer.read())
+    assert statuses == {200: 6 * 400}
+    assert ledger == {"ids": 6 * 400, "more_than_once": 0}
+    log = (first_named.world.root / "etc/nginx/error.log").read_text()
+    coincided = [line for line in log.splitlines() if "prematurely closed" in line]
+    assert coincided, "no request met a closing connection, so nothing was shown"
+    assert all('request: "GET ' in line for line in coincided)
+
+
+def count(app: App, number: int, statuses: "Counter[int]") -> None:
+    luck = random.Random(number)
+    connection = HTTPConnection("127.0.0.1", app.ports[0], timeout=20)
+    for turn in range(400):
+        method = luck.choice(["GET", "GET", "POST", "PUT", "DELETE", "PATCH"])
+        body = b"x" if method in ("POST", "PUT", "PATCH") else None
+        connection.request(method, f"/count?{number}-{turn}", body, {"Host": "first.example"})
+        answer = connection.getresponse()
+        answer.read()
+        statuses[answer.status] += 1
+        time.sleep(luck.uniform(0.0015, 0.003))
+    connection.close()
+
+
+# --- the user's own directives ----------------------------------------------------------------------------------------
+
+
+def test_own_directives_are_in_effect_and_what_nginx_refuses_changes_nothing(shared: World) -> None:
+    good = [
+        'add_header X-Own "} server { a;b $host" always; # a } in a comment',
+        "location = /own { return 200 'own {$teal_color}'; }",
+        "location /count/own {\n  proxy_read_timeout 9s;\n  proxy_pass http://$teal_app;\n}",
+        'if ($http_user_agent ~ "^bad{2}") { return 403; }',
+        "proxy_set_header X-Own yes;",
+    ]
+    app = deployed(shared, "own", proxy={"directives": good})
+    with asked(app, "/headers") as answer:
+        assert answer.getheader("X-Own") == "} server { a;b 127.0.0.1"
+        assert ["x-own", "yes"] in json.loads(answer.read())
+    with asked(app, "/own") as answer:
+        assert answer.read() == b"own {blue}"
+    with asked(app, "/count/own") as answer:
+        assert json.loads(answer.read())["color"] == "blue"
+    with asked(app, "/", user_agent="badd") as answer:
+        assert answer.status == 403
+    refused(app, good, "location / { return 200; }", 'duplicate location "/"')
+    refused(app, good, "# a word\nno_such_thing on;", 'unknown directive "no_such_thing"')
+    refused(app, good, "client_max_body_size 5m;", '"client_max_body_size" directive is duplicate')
+    refused(app, good, "listen 127.0.0.1:80 default_server bad;", 'invalid parameter "bad"')
+
+
+def refused(app: App, good: list[str], bad: str, says: str) -> None:
+    before = (app.world.root / "etc/nginx/sites/teal-own.conf").read_text()
+    app.config(proxy={"directives": [*good, bad]})
+    ended = app.deploy()
+    assert ended.code == 7
+    assert says in ended.err
+    assert repr(bad) in ended.err
+    assert (app.world.root / "etc/nginx/sites/teal-own.conf").read_text() == before
+    with asked(app, "/own") as answer:
+        assert answer.status == 200
+
+
+@pytest.mark.parametrize(
+    "text", ["} server {", "a; } server { listen 81; b;", "deny all", "deny all; allow all;", "a '"]
+)
+def test_a_directive_that_is_not_one_is_refused_before_anything(shared: World, text: str) -> None:
+    app = shared.app(f"bad-{abs(hash(text)) % 10**6}", proxy={"directives": [text]})
+    ended = app.deploy()
+    assert ended.code == 3
+    assert "proxy.directives[0]" in ended.err
+
+
+def test_a_change_of_rules_alone_is_a_change(shared: World, plain: App) -> None:
+    app = deployed(shared, "rules")
+    assert app.deploy().ok().result["outcome"] == "unchanged"
+    app.config(proxy={"max_body_mb": 0, "read_timeout_s": 5})
+    assert app.deploy().ok().result["outcome"] == "live"
+    text = (shared.root / "etc/nginx/sites/teal-rules.conf").read_text()
+    assert "client_max_body_size 0;" in text
+    assert "proxy_read_timeout 5s;" in text
+    assert app.deploy().ok().result["outcome"] == "unchanged"

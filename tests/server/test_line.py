@@ -1,0 +1,287 @@
+"""The line between the two sides on a real server: questions on a terminal, Ctrl-C, and a line that is cut."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import servers
+from beside import children
+from servers import Server, plain_teal
+from servers.reach import Reach, reach
+from servers.terminal import Terminal
+from world import PROGRAM, REPO, wait_until
+
+TEAL = [sys.executable, plain_teal.__file__]
+COUNT = iter(range(1000))
+ON_ONE = pytest.mark.parametrize("server", [12], ids=["debian12"], indirect=True)  # where sudo and sshd do not matter
+AS_ROOT = pytest.mark.parametrize("shop", ["root"], indirect=True)
+
+
+@dataclass(frozen=True)
+class Shop:
+    """An app of this test's own on a server that others use too."""
+
+    there: Reach
+    directory: Path
+    name: str
+
+    @property
+    def env(self) -> dict[str, str]:
+        """As a person has it, also where the tests run in CI."""
+        kept = {name: value for name, value in os.environ.items() if name != "CI"}
+        return {**kept, "PYTHONPATH": f"{REPO / 'src'}:{REPO / 'tests'}"}
+
+    def program(self, **behaviour: Any) -> None:
+        path = self.directory / "program"
+        path.write_text(f"#!/usr/bin/python3\nBEHAVIOUR = {behaviour!r}\n{PROGRAM.read_text()}")
+        path.chmod(0o755)
+
+    def on_a_terminal(self, *arguments: str) -> Terminal:
+        return Terminal([*TEAL, *arguments], str(self.directory), self.env)
+
+    def run(self, *arguments: str) -> dict[str, Any]:
+        done = subprocess.run(
+            [*TEAL, *arguments],
+            cwd=self.directory,
+            env=self.env,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        found = json.loads(done.stdout.splitlines()[-1])
+        assert isinstance(found, dict)
+        return found
+
+    def live(self) -> str | None:
+        live = self.run("status", "--json")["live"]
+        return live if isinstance(live, str) else None
+
+    def journal(self) -> str:
+        path = self.there.server.root / f"srv/teal/var/lib/teal/{self.name}/journal"
+        return path.read_text() if path.exists() else ""
+
+
+@pytest.fixture(scope="module", params=[12, 13], ids=["debian12", "debian13"])
+def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    directory = tmp_path_factory.mktemp("line")
+    with servers.server(request.param, directory, packages=["nginx", "sudo"]) as booted:
+        Reach(booted, directory).user("ada", "ALL=(root) NOPASSWD: ALL")
+        yield booted
+
+
+@pytest.fixture(params=["root", "ada"])
+def shop(request: pytest.FixtureRequest, server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shop:
+    there = reach(server, tmp_path, monkeypatch)
+    number = next(COUNT)
+    made = Shop(there, tmp_path / "shop", f"shop{number}")
+    made.directory.mkdir()
+    (made.directory / "teal.toml").write_text(
+        f"""\
+app = "{made.name}"
+[build]
+artifact = "program"
+[server]
+target = "ssh://{request.param}@{server.name}"
+http_port = {9000 + number}
+[run]
+command = ["./program"]
+[keep]
+watch_s = 0
+drain_s = 0
+"""
+    )
+    made.program(version="v1")
+    return made
+
+
+def test_a_deploy_through_ssh(shop: Shop) -> None:
+    first = shop.run("deploy", "--json")
+    assert (first["outcome"], first["color"]) == ("live", "blue")
+    shop.program(version="v2")
+    assert shop.run("deploy", "--json")["color"] == "green"
+    assert shop.run("rollback", "--json")["color"] == "blue"
+    assert shop.live() == "blue"
+
+
+def test_a_line_that_is_cut_after_commit_ends_well_over_there(shop: Shop) -> None:
+    shop.program(version="v1", starts_after=2)
+    terminal = shop.on_a_terminal("deploy", "--json")
+    terminal.wait_for('"name": "health", "state": "started"')
+    (ssh,) = children(terminal.process.pid)
+    os.kill(ssh, signal.SIGKILL)
+    assert terminal.ended() == 9
+    assert "contact lost after commit" in terminal.seen
+    wait_until(lambda: '"outcome":"live"' in shop.journal().replace(" ", ""))
+    assert shop.live() == "blue"
+
+
+def test_ctrl_c_after_commit_ends_well_over_there(shop: Shop) -> None:
+    """The terminal tells ssh too, and ssh ends; the server side does not need it any more."""
+    shop.program(version="v1", starts_after=2)
+    terminal = shop.on_a_terminal("deploy", "--json")
+    terminal.wait_for('"name": "health", "state": "started"')
+    terminal.type("\x03")
+    assert terminal.ended() == 130
+    assert "the other side finishes alone" in terminal.seen
+    wait_until(lambda: '"outcome":"live"' in shop.journal().replace(" ", ""))
+    assert shop.live() == "blue"
+
+
+# --- questions ----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def unknown(shop: Shop) -> Shop:
+    """ssh does not know the server's key, and may ask."""
+    known = shop.directory / "known_hosts"
+    shop.there.use(shop.there.config("BatchMode no", "StrictHostKeyChecking ask", f"UserKnownHostsFile {known}"))
+    return shop
+
+
+@AS_ROOT
+@ON_ONE
+def test_the_question_for_a_host_key_reaches_the_person_and_its_answer_ssh(unknown: Shop) -> None:
+    terminal = unknown.on_a_terminal("status", "--json")
+    terminal.wait_for(r"continue connecting")
+    (ssh,) = children(terminal.process.pid)
+    assert os.readlink(f"/proc/{ssh}/fd/2").startswith("/dev/pts/")  # so that ssh says "touch your key"
+    terminal.type("yes\n")
+    assert terminal.ended() == 0
+    assert '"live": null' in terminal.seen
+
+
+@AS_ROOT
+@ON_ONE
+def test_a_person_who_does_not_trust_the_key_has_sent_nothing(unknown: Shop) -> None:
+    terminal = unknown.on_a_terminal("status")
+    terminal.wait_for(r"continue connecting")
+    terminal.type("no\n")
+    assert terminal.ended() == 4
+    assert "is not known; nothing was sent" in terminal.seen
+
+
+@AS_ROOT
+@ON_ONE
+def test_ctrl_c_at_a_question_ends_both(unknown: Shop) -> None:
+    terminal = unknown.on_a_terminal("status")
+    terminal.wait_for(r"continue connecting")
+    (ssh,) = children(terminal.process.pid)
+    terminal.type("\x03")
+    assert terminal.ended() in (4, 130)
+    assert not Path(f"/proc/{ssh}").exists()
+
+
+@AS_ROOT
+@ON_ONE
+def test_in_ci_nothing_is_asked(unknown: Shop) -> None:
+    terminal = Terminal([*TEAL, "status"], str(unknown.directory), {**unknown.env, "CI": "true"})
+    assert terminal.ended() == 4
+    assert "continue connecting" not in terminal.seen
+    assert "is not known; nothing was sent" in terminal.seen
+
+
+# --- teal ssh -----------------------------------------------------------------------------------------------------
+
+
+@AS_ROOT
+@ON_ONE
+def test_teal_ssh_runs_a_command_on_a_terminal_of_its_own(shop: Shop) -> None:
+    terminal = shop.on_a_terminal("ssh", "--", "sh", "-c", "tty; id -un; exit 7")
+    assert terminal.ended() == 7
+    assert "/dev/pts/" in terminal.seen
+    assert "root" in terminal.seen
+
+
+@AS_ROOT
+@ON_ONE
+def test_teal_ssh_is_a_login(shop: Shop) -> None:
+    terminal = shop.on_a_terminal("ssh")
+    terminal.wait_for(r"# ")
+    terminal.type("exit 5\n")
+    assert terminal.ended() == 5
+
+
+# --- multipass ----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def vm(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> Shop:
+    """The same server as an instance of multipass, with its default user."""
+    stand_in = shop.there.programs / "multipass"
+    stand_in.write_text(f'#!/bin/sh\nexec {sys.executable} {REPO / "tests/apps/multipass.py"} "$@"\n')
+    stand_in.chmod(0o755)
+    login = [shutil.which("ssh"), "-F", str(shop.there.server.ssh_config), "-l", "ada", shop.there.server.name]
+    instances = {"demo": {"state": "Running", "ssh": login}, "off": {"state": "Stopped", "ssh": []}}
+    monkeypatch.setenv("MULTIPASS_INSTANCES", json.dumps(instances))
+    toml = shop.directory / "teal.toml"
+    toml.write_text(toml.read_text().replace(f"ssh://root@{shop.there.server.name}", "multipass://demo"))
+    return shop
+
+
+@AS_ROOT
+@ON_ONE
+def test_a_deploy_through_multipass(vm: Shop) -> None:
+    assert vm.run("deploy", "--json")["outcome"] == "live"
+    vm.program(version="v2")
+    assert vm.run("deploy", "--json")["color"] == "green"
+    assert vm.live() == "green"
+
+
+@AS_ROOT
+@ON_ONE
+def test_logs_that_are_followed_end_in_words(vm: Shop) -> None:
+    """The end of our pipe is never seen over there, so the client says that it has enough."""
+    vm.run("deploy", "--json")
+    terminal = vm.on_a_terminal("logs", "-f")
+    terminal.wait_for("version v1 starts")
+    assert server_sides(vm)
+    os.kill(terminal.process.pid, signal.SIGINT)
+    terminal.ended()
+    wait_until(lambda: not server_sides(vm))
+
+
+def server_sides(shop: Shop) -> str:
+    return shop.there.server.run("pgrep", "-f", "binascii").stdout.strip()
+
+
+WORDS = {
+    ("demo", "Deleted"): ("the instance demo is deleted", "multipass recover demo"),
+    ("off", "Stopped"): ("the instance off is not running", "multipass start off"),
+    ("nope", None): ("there is no instance nope", "multipass list"),
+}
+
+
+@AS_ROOT
+@ON_ONE
+@pytest.mark.parametrize(("found", "said"), WORDS.items(), ids=str)
+def test_every_way_in_which_multipass_refuses_has_a_word(
+    vm: Shop, monkeypatch: pytest.MonkeyPatch, found: tuple[str, str | None], said: tuple[str, str]
+) -> None:
+    name, state = found
+    if state:
+        monkeypatch.setenv("MULTIPASS_INSTANCES", json.dumps({name: {"state": state, "ssh": []}}))
+    toml = vm.directory / "teal.toml"
+    toml.write_text(toml.read_text().replace("multipass://demo", f"multipass://{name}"))
+    terminal = vm.on_a_terminal("status")
+    assert terminal.ended() == 4
+    assert all(words in terminal.seen for words in said)
+
+
+@AS_ROOT
+@ON_ONE
+def test_without_multipass_it_is_named(vm: Shop) -> None:
+    (vm.there.programs / "multipass").unlink()
+    terminal = vm.on_a_terminal("status")
+    assert terminal.ended() == 4
+    assert "cannot start multipass" in terminal.seen

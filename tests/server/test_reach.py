@@ -1,0 +1,266 @@
+"""The way to a server, with the real ssh and a real sshd: what is sent, as whom, and every word when it fails."""
+
+import os
+import shutil
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import servers
+from servers import Server
+from servers.reach import Reach, reach, run
+from teal.errors import CannotReach
+from teal.session import Session
+from teal.transports import Transport
+
+SMALL = 200  # bytes of a request, when no server side is sent
+
+
+@pytest.fixture(scope="module", params=[12, 13], ids=["debian12", "debian13"])
+def both(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """With ada, who may use sudo, and bob, who may not."""
+    yield from _booted(request.param, tmp_path_factory.mktemp("both"))
+
+
+@pytest.fixture(scope="module")
+def one(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    yield from _booted(12, tmp_path_factory.mktemp("one"))
+
+
+def _booted(debian: int, directory: Path) -> Iterator[Server]:
+    with servers.server(debian, directory, packages=["nginx", "sudo"]) as server:
+        there = Reach(server, directory)
+        there.user("ada", "ALL=(root) NOPASSWD: ALL")
+        there.user("bob")
+        yield server
+
+
+@pytest.fixture
+def there(one: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Reach:
+    return reach(one, tmp_path, monkeypatch)
+
+
+@pytest.fixture
+def at_both(both: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Reach:
+    return reach(both, tmp_path, monkeypatch)
+
+
+def refused(there: Transport, monkeypatch: pytest.MonkeyPatch | None = None) -> CannotReach:
+    with pytest.MonkeyPatch.context() as patch:
+        sent: list[Session] = []
+        patch.setattr(Session, "_send_server_side", sent.append)
+        with pytest.raises(CannotReach) as found:
+            Session(there)
+    assert sent == []
+    assert found.value.exit_code == 4
+    return found.value
+
+
+# --- what is sent, and as whom ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("user", ["root", "ada"])
+def test_what_is_not_installed_is_sent_and_what_is_installed_is_not(at_both: Reach, user: str) -> None:
+    shutil.rmtree(at_both.server.root / "usr/local/lib/teal", ignore_errors=True)
+    with Session(at_both.at(user)) as session:
+        assert run(at_both.server, "stat", "-c", "%u", f"/proc/{session.there.pid}").strip() == "0"
+        assert session.bytes_sent > 10_000
+    at_both.install()
+    answer, sent = at_both.ask(at_both.at(user))
+    assert (answer.app, sent < SMALL) == ("shop", True)
+
+
+def another_owner(path: Path) -> None:
+    os.chown(path, 1000, 0)
+
+
+def another_may_write(path: Path) -> None:
+    path.chmod(0o775)
+
+
+def other_sources(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-64] + b"0" * 64)
+
+
+def cut_short(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+def a_link(path: Path) -> None:
+    path.rename(path.with_name("elsewhere"))
+    path.symlink_to("elsewhere")
+
+
+def a_directory(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
+@pytest.mark.parametrize(
+    "spoil", [another_owner, another_may_write, other_sources, cut_short, a_link, a_directory], ids=lambda f: f.__name__
+)
+@pytest.mark.parametrize("user", ["root", "ada"])
+def test_what_is_installed_and_not_to_be_trusted_is_not_run(there: Reach, spoil: object, user: str) -> None:
+    shutil.rmtree(there.server.root / "usr/local/lib/teal", ignore_errors=True)
+    path = there.install()
+    assert callable(spoil)
+    spoil(path)
+    assert there.ask(there.at(user))[1] > 10_000
+    shutil.rmtree(path.parent)
+
+
+def test_the_archive_that_is_sent_is_the_archive_that_is_installed(there: Reach) -> None:
+    """One Python, one table of sources, one archive: also from the archive itself, and through the pipe."""
+    path = there.install()
+    again = "import sys; from teal_host import installed; from pathlib import Path; p = Path('/root/again')"
+    again += "; p.write_bytes(installed.archive(installed.sources()))"
+    run(
+        there.server,
+        "/usr/bin/python3",
+        "-c",
+        f"import sys; sys.path.insert(0, '/{path.relative_to(there.server.root)}'); {again}",
+    )
+    assert names(there.server.root / "root/again") == names(path)
+    shutil.rmtree(path.parent)
+
+
+def names(archive: Path) -> list[tuple[str, int]]:
+    import zipfile
+
+    with zipfile.ZipFile(archive) as file:
+        return [(entry.filename, entry.CRC) for entry in file.infolist() if not entry.filename.endswith(".pyc")]
+
+
+def test_a_key_that_is_bound_to_the_server_side_greets_at_once(there: Reach) -> None:
+    there.install()
+    key = (there.server.directory / "key.pub").read_text()
+    home = there.server.root / "home/bob/.ssh/authorized_keys"
+    command = "/usr/local/lib/teal/teal-host --root /home/bob/teal --nginx /usr/sbin/nginx"
+    home.write_text(f'restrict,command="{command}" {key}')
+    answer, sent = there.ask(there.at("bob"))
+    assert (answer.app, sent < SMALL) == ("shop", True)
+    greeting = b'{"type":"greeting","protocol":99}'
+    (there.server.root / "home/bob/greeting").write_bytes(bytes([0, 0, 0, len(greeting), 0, 0, 0, 0]) + greeting)
+    home.write_text(f'restrict,command="echo; echo TEAL-HOST-1; cat greeting" {key}')
+    assert refused(there.at("bob")).hint == "teal setup"
+    home.write_text(key)
+    shutil.rmtree(there.server.root / "usr/local/lib/teal")
+
+
+# --- sudo ---------------------------------------------------------------------------------------------------------
+
+
+def test_one_whom_sudo_asks_for_a_password_is_told_what_to_write(at_both: Reach) -> None:
+    error = refused(at_both.at("bob"))
+    assert error.message == f"bob may not use sudo without a password on {at_both.server.name}"
+    assert "bob ALL=(root) NOPASSWD: ALL" in error.hint
+
+
+def test_without_sudo_it_is_named(there: Reach) -> None:
+    sudo = there.server.root / "usr/bin/sudo"
+    sudo.rename(sudo.with_name("sudo.away"))
+    try:
+        error = refused(there.at("ada"))
+    finally:
+        sudo.with_name("sudo.away").rename(sudo)
+    assert "there is no sudo" in error.message
+
+
+# --- no way in ----------------------------------------------------------------------------------------------------
+
+
+def test_an_unknown_host_key_stops_before_anything_is_sent(there: Reach) -> None:
+    there.use(there.config("UserKnownHostsFile /dev/null"))
+    error = refused(there.at())
+    assert error.message == f"the host key of {there.server.name} is not known; nothing was sent"
+    assert f"ssh root@{there.server.name}" in error.hint
+
+
+def test_a_changed_host_key_stops_before_anything_is_sent(there: Reach) -> None:
+    known = there.programs / "known_hosts"
+    known.write_text(f"{there.server.address} {(there.server.directory / 'key.pub').read_text()}")
+    there.use(there.config(f"UserKnownHostsFile {known}"))
+    error = refused(there.at())
+    assert error.message == f"{there.server.name} has another host key than before; nothing was sent"
+    assert "ssh-keygen -R" in error.hint
+
+
+def test_a_key_that_is_not_let_in(there: Reach) -> None:
+    there.use(there.config("IdentityFile /nonexistent"))
+    key = there.server.directory / "key"
+    (there.server.root / "root/.ssh/authorized_keys").rename(there.server.root / "root/.ssh/away")
+    try:
+        assert refused(there.at()).message == f"{there.server.name} does not let us in"
+    finally:
+        (there.server.root / "root/.ssh/away").rename(there.server.root / "root/.ssh/authorized_keys")
+    assert key.exists()
+
+
+def test_a_name_that_nobody_knows(there: Reach) -> None:
+    error = refused(there.at(target="ssh://root@no-such-host.invalid"))
+    assert error.message == "there is no host called no-such-host.invalid"
+
+
+def test_a_port_on_which_nobody_listens(there: Reach) -> None:
+    error = refused(there.at(target=f"ssh://root@{there.server.address}:1"))
+    assert error.message.startswith(f"{there.server.address} refuses the connection")
+
+
+def test_one_that_never_answers(there: Reach) -> None:
+    there.use(there.config("ConnectTimeout 1"))
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        error = refused(there.at(target=f"ssh://root@127.0.0.1:{silent.getsockname()[1]}"))
+    assert error.message == "127.0.0.1 does not answer"
+
+
+def test_without_ssh_it_is_named(there: Reach, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/nonexistent")
+    error = refused(there.at())
+    assert (error.message, error.hint) == ("cannot start ssh: No such file or directory", "apt install openssh-client")
+
+
+def test_an_address_of_ipv6_with_its_zone(there: Reach) -> None:
+    link_local = run(there.server, "ip", "-6", "-o", "addr", "show", "dev", "host0", "scope", "link")
+    address = link_local.split()[3].split("/")[0]
+    known = there.programs / "known_hosts"
+    known.write_text(f"* {(there.server.root / 'etc/ssh/ssh_host_ed25519_key.pub').read_text()}")
+    keys = f"IdentityFile {there.server.directory / 'key'}"
+    there.use(there.config(f"UserKnownHostsFile {known}", keys, "IdentitiesOnly yes"))
+    zone = f"teal-{there.server.address.split('.')[2]}"
+    answer, _ = there.ask(there.at(target=f"ssh://root@[{address}%{zone}]:22"))
+    assert answer.app == "shop"
+
+
+# --- no Python, or half of one ------------------------------------------------------------------------------------
+
+
+def test_noise_of_login_scripts_is_passed_over(there: Reach) -> None:
+    bashrc = there.server.root / "home/ada/.bashrc"
+    before = bashrc.read_text()
+    bashrc.write_text("echo Welcome; printf 'no line break'; echo to the errors >&2\n" + before)
+    try:
+        assert there.ask(there.at("ada"))[0].app == "shop"
+    finally:
+        bashrc.write_text(before)
+
+
+def test_a_server_without_python(there: Reach) -> None:
+    python = there.server.root / "usr/bin/python3"
+    python.rename(python.with_name("python3.away"))
+    try:
+        error = refused(there.at())
+    finally:
+        python.with_name("python3.away").rename(python)
+    assert error.message == f"there is no python3 on {there.server.name}"
+    assert "apt install python3" in error.hint
+
+
+def test_a_server_with_half_of_python(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with servers.server(12, tmp_path) as server:
+        there = reach(server, tmp_path, monkeypatch)
+        run(server, "dpkg", "--remove", "--force-depends", "libpython3.11-stdlib")
+        with pytest.raises(CannotReach, match="is not whole: it has no module") as found:
+            Session(there.at())
+    assert "apt install python3" in found.value.hint
