@@ -4,12 +4,14 @@ import functools
 import os
 import shutil
 import subprocess
+import zipfile
 from pathlib import Path
 
 import pytest
 
+import teal_host
 from host import pipe
-from teal import deploy, env, look, one_off
+from teal import bootstrap, deploy, env, look, one_off
 from teal.config.read import load
 from teal.deploy import Wish
 from teal.ended import Account
@@ -18,6 +20,7 @@ from teal.session import Session
 from teal.transports import Transport
 from teal.transports.local import local
 from teal.ui.plain import Quiet
+from teal_host import installed
 from world import App
 
 GOOD = [(3, minor) for minor in range(9, 15)]
@@ -69,6 +72,25 @@ def test_it_greets_and_answers(good: str, tmp_path: Path) -> None:
     assert (heard.code, heard.err) == (0, "")
     assert f"python{'.'.join(heard.greeting['python'].split('.')[:2])}" == Path(good).name
     assert (heard.answer["type"], heard.answer["app"], heard.answer["live"]) == ("statusreport", "shop", None)
+
+
+def test_the_archive_that_it_makes_runs(good: str, tmp_path: Path) -> None:
+    """By its own compiled code: the sources in it are spoiled."""
+    source = Path(teal_host.__file__).parents[1]
+    made = tmp_path / "teal-host"
+    code = f"import sys; sys.path.insert(0, {str(source)!r}); from teal_host import installed; "
+    code += f"open({str(made)!r}, 'wb').write(installed.archive(installed.sources()))"
+    subprocess.run([good, "-ISB", "-c", code], check=True)
+    assert installed.digest(made) == bootstrap.digest()
+    spoiled = tmp_path / "spoiled"
+    with zipfile.ZipFile(made) as old, zipfile.ZipFile(spoiled, "w") as new:
+        for name in old.namelist():
+            new.writestr(name, b"1/0" if name.startswith("teal_host/") and name.endswith(".py") else old.read(name))
+    asked = pipe.frame({"type": "status", "app": "shop"})
+    argv = [good, "-IS", str(spoiled), "--root", str(tmp_path / "state")]
+    done = subprocess.run(argv, input=asked, capture_output=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert b'"type":"statusreport"' in done.stdout
 
 
 def test_it_reads_everything_that_a_request_can_hold(good: str, tmp_path: Path) -> None:
