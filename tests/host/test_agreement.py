@@ -177,7 +177,7 @@ def test_names_and_rules_are_agreed_and_change_together(host: HostPaths) -> None
     rules = ProxyRules(7, directives=("deny all;",))
     wanted = agreement.propose(host, replace(spec(site=Site(("b.test",), 28080)), proxy=rules), "blue")
     assert (wanted.proxy, wanted.route(host.app("shop")).rules) == (rules, rules)
-    assert agreement.with_site_of(wanted, agreed()) == replace(agreed(), ports=wanted.ports)
+    assert agreement.with_route_of(wanted, agreed()) == replace(agreed(), ports=wanted.ports)
     agreement.save(host.app("shop"), wanted)
     assert agreement.load(host.app("shop")) == wanted
 
