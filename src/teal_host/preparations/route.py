@@ -16,7 +16,7 @@ from teal_host.proxies import nginx_program, nginx_sites, nginx_text, nginx_tria
 from teal_host.proxies.nginx_program import NginxProgram
 from teal_host.proxies.nginx_sites import Place, Server
 from teal_host.proxies.nginx_tree import Tree
-from teal_host.proxies.system_nginx import SystemNginx
+from teal_host.proxies.system_nginx import HERE, SystemNginx
 from teal_host.run import run
 
 _DEBIAN = "/etc/nginx/conf.d"  # where a file of ours is read once apt has installed nginx
@@ -82,13 +82,28 @@ def chosen(intent: Intent) -> Choice:
     gives_way = None if domains else _welcome_page(foreign, port, place)
     _refuse_served_names(foreign, domains or ("localhost",), port)
     comes_back = intent.footprint.gave_way if domains and system_nginx.restored(intent.footprint) else None
-    listens = [listen for listen in nginx_sites.listens(foreign, port) if proc.has_ipv6() or "[" not in listen]
+    listens = _listens(foreign, port, bool(domains))
     text = nginx_text.site_text(intent.agreed.route(intent.app.paths), listens)
     overtaken = nginx_sites.overtaken(tree, place, port) if domains else ()
     choice = Choice(Wanted(intent.app.paths, Path(place.path), text), gives_way, comes_back, overtaken)
     if not choice.wanted.is_so:
         _try(intent, choice, program, tree, listens)
     return choice
+
+
+def _listens(foreign: Sequence[Server], port: int, named: bool) -> List[str]:
+    """Also where the probe asks. Raises BadRequest where every address is somebody's, so that no default site can be."""
+    found = nginx_sites.listens(foreign, port, named)
+    usable = [listen for listen in found if proc.has_ipv6() or "[" not in listen]
+    if not usable:
+        holder = next(site for site in foreign if site.on(port))
+        raise BadRequest(
+            f"every address of port {port} belongs to sites such as {holder.file}:{holder.line}",
+            hint='give this app a name: [server] domains = ["example.com"]',
+        )
+    takes_both = any(listen.takes_ipv4 for site in foreign for listen in site.on(port))
+    here = f"{HERE}:{port}"
+    return usable if takes_both or str(port) in usable or here in usable else [*usable, here]
 
 
 def _try(intent: Intent, choice: Choice, program: NginxProgram, tree: Tree, listens: Sequence[str]) -> None:

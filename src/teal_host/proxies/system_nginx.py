@@ -19,7 +19,7 @@ from teal_host.proxies.base import Route
 from teal_host.proxies.nginx_program import NginxProgram
 from teal_host.wire.app import Site
 
-_HERE = "127.0.0.1"
+HERE = "127.0.0.1"
 _IN_EFFECT_S = 15.0
 _LOOK_EVERY_S = 0.02
 
@@ -60,7 +60,7 @@ class SystemNginx:
         return False
 
     def address(self, site: Site) -> Tuple[str, int]:
-        return (_HERE, site.http_port)
+        return (HERE, site.http_port)
 
     def url(self, site: Site) -> str:
         port = "" if site.http_port == 80 else f":{site.http_port}"
