@@ -114,13 +114,13 @@ def nginx_takes_what_is_there(server: Server) -> bool:
     return server.run("nginx", "-t").returncode == 0
 
 
-def get(server: Server, name: str, port: int = 80) -> str:
-    return server.run("python3", "-c", _GET, name, str(port)).stdout
+def get(server: Server, name: str, port: int = 80, address: str = "127.0.0.1") -> str:
+    return server.run("python3", "-c", _GET, name, str(port), address).stdout
 
 
 _GET = """
 import http.client, sys
-line = http.client.HTTPConnection("127.0.0.1", int(sys.argv[2]), timeout=5)
+line = http.client.HTTPConnection(sys.argv[3], int(sys.argv[2]), timeout=5)
 line.request("GET", "/", headers={"Host": sys.argv[1]})
 answer = line.getresponse()
 print(answer.status, answer.read().decode(errors="replace"))
@@ -219,6 +219,19 @@ class TestForeignSites:
     def test_nginx_orgs_own_page_that_answers_to_localhost(self, app: App, shared: Server, put: Any) -> None:
         put("/etc/nginx/conf.d/default.conf", site("localhost", "80"))
         assert "/etc/nginx/conf.d/default.conf:1" in refusal(app)["message"]
+
+    def test_sites_on_exact_addresses_alone(self, shared: Server, app: App, put: Any) -> None:
+        """A wildcard could not be bound beside them, so a site with names joins them, and one without is refused."""
+        put("/etc/nginx/conf.d/exact.conf", site("static.example", f"{shared.address}:8066"))
+        reload(shared)
+        app.config(server={"http_port": 8066})
+        assert "/etc/nginx/conf.d/exact.conf:1" in refusal(app)["message"]
+        app.config(server={"http_port": 8066, "domains": ["shop.example"]})
+        app.teal("setup").ok()
+        app.deploy().ok()
+        assert get(shared, "shop.example", 8066).startswith("200 {")
+        assert get(shared, "shop.example", 8066, shared.address).startswith("200 {")
+        assert get(shared, "static.example", 8066, shared.address).startswith("200 static")
 
     def test_two_apps_want_the_same(self, world: World, app: App) -> None:
         app.teal("setup").ok()
@@ -572,6 +585,40 @@ class TestDestroy:
         assert shared.run("pgrep", "-u", "teal-shop").returncode != 0
         gone = app.teal("destroy", "-y")
         assert (gone.code, "there is no app shop here" in gone.err) == (2, True)
+
+
+class TestApt:
+    """On a bare server of its own, because packages stay."""
+
+    def test_no_network_then_a_lock_and_no_lists(self, tmp_path: Path) -> None:
+        with servers.server(12, tmp_path / "bare") as bare:
+            app = at_server(tmp_path / "home", bare).app("shop")
+            bare.run("sh", "-c", "rm -rf /var/lib/apt/lists/*")
+            wrong = bare.root / "etc/apt/apt.conf.d/99wrong"
+            wrong.write_text('Acquire::http::Proxy "http://127.0.0.1:9"; Acquire::Retries "0";\n')
+            before = bare.files(ignoring=OTHERS)
+            would = says(app, "--dry-run")
+            assert would[0] == "install nginx (apt-get install)"
+            error = refusal(app, code=1)
+            assert (error["message"], bool(error["evidence"])) == ("apt-get cannot install nginx", True)
+            assert "apt-get update && apt-get install nginx" in error["hint"]
+            left = differing(before, bare.files(ignoring=OTHERS))
+            assert left == ["/var/lib/teal", "/var/lib/teal/shop", "/var/lib/teal/shop/lock"]
+            wrong.unlink()
+            bare.run("systemd-run", "--unit=apt-of-another", "python3", "-c", HOLD_THE_LOCK)
+            wait_until(lambda: (bare.root / "var/lib/dpkg/held").exists())
+            assert says(app) == would
+            assert app.teal("setup").ok().out == "shop is set up already; nothing to do\n"
+            app.deploy().ok()
+
+
+HOLD_THE_LOCK = """
+import fcntl, time
+with open("/var/lib/dpkg/lock-frontend", "w") as lock:
+    fcntl.lockf(lock, fcntl.LOCK_EX)
+    open("/var/lib/dpkg/held", "w")
+    time.sleep(4)
+"""
 
 
 @pytest.fixture

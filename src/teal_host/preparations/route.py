@@ -92,7 +92,7 @@ def chosen(intent: Intent) -> Choice:
 
 
 def _listens(foreign: Sequence[Server], port: int, named: bool) -> List[str]:
-    """Also where the probe asks. Raises BadRequest where every address is somebody's, so that no default site can be."""
+    """Also where the probe asks. Raises BadRequest where every address is somebody's: no default site can be there."""
     found = nginx_sites.listens(foreign, port, named)
     usable = [listen for listen in found if proc.has_ipv6() or "[" not in listen]
     if not usable:
