@@ -137,7 +137,8 @@ class App:
         }
         for section, values in changes.items():
             sections[section] = {**sections.get(section, {}), **values}
-            sections[section] = {key: value for key, value in sections[section].items() if value is not None}
+        for section, values in sections.items():
+            sections[section] = {key: value for key, value in values.items() if value is not None}
         body = [f'app = "{self.name}"', *(f"[{name}]\n{_pairs(values)}" for name, values in sections.items())]
         (self.directory / "teal.toml").write_text("\n".join(body) + "\n")
 
