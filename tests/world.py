@@ -238,7 +238,7 @@ def refuses(port: int) -> bool:
 
 def status_of(url: str) -> int:
     try:
-        with urllib.request.urlopen(url, timeout=10) as answer:
+        with _straight.open(url, timeout=10) as answer:
             return int(answer.status)
     except urllib.error.HTTPError as error:
         error.close()

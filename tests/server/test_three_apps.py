@@ -2,23 +2,20 @@
 
 import os
 import random
-import subprocess
-import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 import servers
 from servers import Server
-from servers.reach import run
+from servers.reach import one_login, run
 from tiny import tiny_app, write_tiny
 from visitors import app_site, static_site, visitors
-from world import App, World, at_server, wait_until
+from world import App, World, at_server
 
 DEPLOYS = int(os.environ.get("TEAL_TEST_DEPLOYS", "100"))
 FEWER = max(3, DEPLOYS // 8)  # on the second Debian
@@ -66,21 +63,6 @@ def three_apps(world: World, server: Server) -> list[App]:
         app.teal("setup").ok()
         app.deploy().ok()
     return apps
-
-
-@contextmanager
-def one_login(server: Server) -> Iterator[Path]:
-    """A configuration by which all commands share one connection (ssh_config(5), ControlPath): logins take time."""
-    with tempfile.TemporaryDirectory(prefix="teal-") as short:
-        config = Path(short, "config")
-        config.write_text(f"Host *\n    ControlPath {short}/master\n\n{server.ssh_config.read_text()}")
-        master = subprocess.Popen(["ssh", "-F", config, "-M", "-N", server.name], stdin=subprocess.DEVNULL)
-        try:
-            wait_until(Path(short, "master").exists)
-            yield config
-        finally:
-            master.terminate()
-            master.wait()
 
 
 class Lane:
