@@ -23,9 +23,9 @@ def server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[servers.S
 
 
 @pytest.fixture(scope="module")
-def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
-    """An app that is set up, on a server that the tests of a module share."""
-    with open_shop(12, tmp_path_factory.mktemp("shop")) as made:
+def shop(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
+    """An app that is set up, on a server that the tests of a module share; the module says of which DEBIAN."""
+    with open_shop(request.module.DEBIAN, tmp_path_factory.mktemp("shop")) as made:
         yield made
 
 
