@@ -4,7 +4,6 @@ import os
 import shutil
 import stat
 import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -93,6 +92,7 @@ def reach(server: Server, tmp_path: Path, patch: pytest.MonkeyPatch) -> Reach:
     made.use(server.ssh_config)
     patch.setenv("PATH", f"{made.programs}:{os.environ['PATH']}")
     return made
+<<<<<<< HEAD
 
 
 @contextmanager
@@ -112,3 +112,5 @@ def one_login(server: Server) -> Iterator[Path]:
 
 def python(*arguments: str) -> list[str]:
     return [sys.executable, *arguments]
+=======
+>>>>>>> core
