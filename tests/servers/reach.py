@@ -92,7 +92,6 @@ def reach(server: Server, tmp_path: Path, patch: pytest.MonkeyPatch) -> Reach:
     made.use(server.ssh_config)
     patch.setenv("PATH", f"{made.programs}:{os.environ['PATH']}")
     return made
-<<<<<<< HEAD
 
 
 @contextmanager
@@ -108,9 +107,3 @@ def one_login(server: Server) -> Iterator[Path]:
         finally:
             master.terminate()
             master.wait()
-
-
-def python(*arguments: str) -> list[str]:
-    return [sys.executable, *arguments]
-=======
->>>>>>> core
