@@ -21,6 +21,7 @@ COMMANDS = {
     "status": "who serves whom",
     "releases": "which releases there are, where they come from, how they ended",
     "logs": "what the program wrote",
+    "doctor": "what is wrong, and what to type",
     "ssh": "log in to the server, or run a command there",
     "destroy": "take this app off the server, nothing else",
     "demo": "the whole story on this machine in under a minute",
