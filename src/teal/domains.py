@@ -31,9 +31,7 @@ def judge(name: str, leads_to: Collection[str] | None, server: Collection[str]) 
     public = sorted(address for address in server if not ipaddress.ip_address(address).is_private)
     if not leads_to:
         where = f" to {' or '.join(public)}" if public else ""
-        return Finding(
-            "domains", "warning", f"{name} leads nowhere yet", f"where the domain is kept: let it lead{where}"
-        )
+        return Finding("domains", "warning", f"{name} leads nowhere yet", f"in its DNS, let it lead{where}")
     told = ", ".join(sorted(leads_to))
     if set(leads_to) & set(server):
         return Finding("domains", "ok", f"{name} leads to this server")

@@ -105,4 +105,4 @@ def _not_there(app: App) -> Finding:
 
 
 def _report(app: App, findings: List[Finding]) -> DoctorReport:
-    return DoctorReport(app.name, tuple(findings), tuple([*proc.addresses(), *proc.addresses_v6()]))
+    return DoctorReport(app.name, tuple(findings), (*proc.addresses(), *proc.addresses_v6()))

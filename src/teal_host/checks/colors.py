@@ -56,9 +56,8 @@ def standby(color: Color, state: ProcessState, kept: bool) -> Finding:
     if state.state == "running":
         return ok("standby", f"{color} runs, so a rollback is at once")
     if kept:
-        return warning(
-            "standby", f"{color} does not run, so a rollback takes its start", "the next deploy takes its place"
-        )
+        says = f"{color} does not run, so a rollback takes its start"
+        return warning("standby", says, "the next deploy takes its place")
     return ok("standby", f"{color} is stopped, as [keep] previous_running = false says")
 
 

@@ -14,9 +14,8 @@ def look(visit: Visit) -> Iterator[Finding]:
 
 def history(at_work: Optional[str], unfinished: Optional[Unfinished]) -> Finding:
     if at_work:
-        return warning(
-            "commands", f"{at_work}; what is said here may be of its way", "teal doctor again, when it is over"
-        )
+        says = f"{at_work}; what is said here may be of its way"
+        return warning("commands", says, "teal doctor again after it")
     if unfinished:
         what = "a rollback" if unfinished.is_rollback else "a command"
         says = f"{what} was interrupted{f', with {unfinished.release}' if unfinished.release else ''}"

@@ -48,9 +48,8 @@ def sshd(lines: List[str]) -> Finding:
         told.setdefault(name.lower(), []).extend(value.split())
     wrong = _in_the_way(told)
     if wrong:
-        return fault(
-            "sshd", f"no deploy key works: {wrong}", "change it in sshd_config, then " + there("systemctl reload ssh")
-        )
+        hint = f"change it in /etc/ssh/sshd_config, then {there('systemctl reload ssh')}"
+        return fault("sshd", f"no deploy key works: {wrong}", hint)
     return ok("sshd", f"lets the user {deploy_key.USER} in")
 
 

@@ -13,6 +13,7 @@ _LEAST_BYTES = 50_000_000  # for records, logs and what else grows
 _LEAST_FILES = 1000
 _FULL = 0.9
 _SPARE = 1.5  # times the live copy
+_UNITS = (("GB", 10**9), ("MB", 10**6), ("kB", 10**3))
 
 
 @dataclass(frozen=True)
@@ -91,9 +92,5 @@ def _memory(visit: Visit) -> Memory:
 
 
 def _size(count: int) -> str:
-    value = float(count)
-    for unit in ("kB", "MB", "GB"):
-        value /= 1000
-        if value < 1000:
-            break
-    return f"{value:.1f} {unit}" if value < 10 else f"{value:.0f} {unit}"
+    name, unit = next(((name, unit) for name, unit in _UNITS if count >= unit), _UNITS[-1])
+    return f"{count / unit:.1f} {name}" if count < 10 * unit else f"{count / unit:.0f} {name}"

@@ -49,11 +49,11 @@ def look_at_answer(visit: Visit) -> Iterator[Finding]:
     if closed:
         says = f"nginx's workers cannot look into {closed}, so every request gets blue, whichever color is live"
         yield fault("route", says, there(f"chmod o+x {closed}"))
-    elif visit.slots.live and (program_runs(visit)):
+    elif visit.slots.live and _nginx_runs(visit):
         yield answered(visit.slots.live, visit.agreed.ports.of(visit.slots.live), _asked(visit))
 
 
-def program_runs(visit: Visit) -> bool:
+def _nginx_runs(visit: Visit) -> bool:
     """Else another check says that it does not."""
     if not visit.app.host.needs_setup:
         return visit.app.host.proxy.serves(visit.agreed.route(visit.app.paths))
@@ -63,11 +63,10 @@ def program_runs(visit: Visit) -> bool:
 
 def answered(live: Color, port: int, by: str) -> Finding:
     """`by`: the address that nginx says it asked, or why there was none."""
-    if by.split(",")[-1].strip().endswith(f":{port}"):
+    if by.endswith(f":{port}"):
         return ok("route", f"nginx asks {live}, which is live")
-    return fault(
-        "route", f"nginx asked {by or 'some other site'}, not {live} on port {port}, which is live", "teal setup"
-    )
+    says = f"nginx asked {by or 'some other site'}, not {live} on port {port}, which is live"
+    return fault("route", says, "teal setup")
 
 
 def blocked(worker: Worker, way: Sequence[Folder]) -> Optional[Path]:

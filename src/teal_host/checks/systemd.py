@@ -35,6 +35,5 @@ def loaded(unit: str, told: Dict[str, str]) -> Iterator[Finding]:
         says = f"{unit} was changed, and systemd has not read it yet"
         yield warning("unit", says, there("systemctl daemon-reload"))
     if told.get("LoadState") in ("masked", "bad-setting", "error"):
-        yield fault(
-            "unit", f"systemd cannot start {unit}: it is {told['LoadState']}", there(f"systemctl status {unit}")
-        )
+        says = f"systemd cannot start {unit}: it is {told['LoadState']}"
+        yield fault("unit", says, there(f"systemctl status {unit}"))
