@@ -135,7 +135,9 @@ class App:
         }
         for section, values in changes.items():
             sections[section] = {**sections.get(section, {}), **values}
-            sections[section] = {key: value for key, value in sections[section].items() if value is not None}
+        for values in sections.values():
+            for key in [key for key, value in values.items() if value is None]:
+                del values[key]
         body = [f'app = "{self.name}"', *(f"[{name}]\n{_pairs(values)}" for name, values in sections.items())]
         (self.directory / "teal.toml").write_text("\n".join(body) + "\n")
 

@@ -30,7 +30,8 @@ def command(common: Common) -> int:
     if common.manner.json:
         emit({"schema": 1, "app": report.app, "state": state, "findings": [encode(one) for one in report.findings]})
     else:
-        click.echo("\n".join(lines(report, common.manner.quiet, _painted(common))))
+        for line in lines(report, common.manner.quiet, _painted(common)):
+            click.echo(line)
     return NEEDS_HUMAN if state == "fault" else 0
 
 

@@ -30,10 +30,10 @@ def loaded(unit: str, told: Dict[str, str]) -> Iterator[Finding]:
     """`told`: properties of the unit."""
     for path in told.get("DropInPaths", "").split():
         says = f"{path} changes {unit} beside what setup wrote"
-        yield warning("unit", says, "say it in [sandbox] of teal.toml if you can, and take that file out")
+        yield warning("systemd", says, "say it in [sandbox] of teal.toml if you can, and take that file out")
     if told.get("NeedDaemonReload") == "yes":
         says = f"{unit} was changed, and systemd has not read it yet"
-        yield warning("unit", says, there("systemctl daemon-reload"))
+        yield warning("systemd", says, there("systemctl daemon-reload"))
     if told.get("LoadState") in ("masked", "bad-setting", "error"):
         says = f"systemd cannot start {unit}: it is {told['LoadState']}"
-        yield fault("unit", says, there(f"systemctl status {unit}"))
+        yield fault("systemd", says, there(f"systemctl status {unit}"))

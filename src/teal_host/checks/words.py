@@ -28,6 +28,7 @@ def properties(unit: str, names: Sequence[str]) -> Dict[str, str]:
 
 
 def words(unit: str) -> Words:
+    run(["journalctl", "--sync"], PROGRAM_S)  # what was said just now
     count = properties(unit, ["NRestarts"]).get("NRestarts", "0")
     exits = list(_entries([f"MESSAGE_ID={_PROCESS_EXITED}", f"UNIT={unit}"], 1))
     lines = [str(entry.get("MESSAGE", "")) for entry in _entries([f"UNIT={unit}", "_PID=1"], _LINES)]
