@@ -60,13 +60,13 @@ def one(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Patient]:
 
 @pytest.fixture
 def patient(one: Patient) -> Iterator[Patient]:
-    """Well before and, because what was typed put it right, well afterwards."""
-    assert one.wrong(code=0) == {}
+    """Well, and because what was typed put it right, well afterwards."""
     yield one
     assert one.wrong(code=0) == {}
 
 
 def test_looking_changes_nothing_and_says_that_all_is_well(patient: Patient) -> None:
+    assert patient.wrong(code=0) == {}
     before = patient.server.files()
     said = patient.app.teal("doctor").ok().out
     assert patient.server.files() == before
@@ -167,7 +167,6 @@ def test_a_user_that_was_removed(patient: Patient) -> None:
 def test_deploy_keys_that_sudo_or_sshd_does_not_let_in(one: Patient) -> None:
     make_key(one.app.directory / "ci", "ci")
     one.app.teal("setup", "--deploy-key", "ci.pub").ok()
-    assert one.wrong(code=0) == {}
     one.append("/etc/ssh/sshd_config.d/strict.conf", "AllowUsers root")
     one.append("/etc/sudoers.d/odd", "this is no rule")
     one.append("/etc/sudoers.d/teal-shop", "teal ALL=(root) NOPASSWD: ALL")
