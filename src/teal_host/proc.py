@@ -77,6 +77,11 @@ def command_line(pid: int) -> List[str]:
     return []
 
 
+def of_user(user: int) -> Set[int]:
+    """All living processes of a user, by its number."""
+    return {pid for pid in _pids() if _owner(pid) == user and life(pid)}
+
+
 def titled(beginning: str) -> List[int]:
     """All living processes of this machine whose command line begins so, the oldest number first."""
     return [pid for pid in sorted(_pids()) if " ".join(command_line(pid)).startswith(beginning) and life(pid)]
@@ -177,6 +182,12 @@ def _pids() -> Iterator[int]:
 def _session_of(pid: int) -> Optional[int]:
     with contextlib.suppress(OSError):
         return os.getsid(pid)
+    return None
+
+
+def _owner(pid: int) -> Optional[int]:
+    with contextlib.suppress(OSError):
+        return (_PROC / str(pid)).stat().st_uid
     return None
 
 

@@ -27,7 +27,7 @@ FLOORS: list[set[str]] = [
         "agreement",
         "proxies.nginx_program",
     },
-    {"proxies.own_nginx", "proxies.system_nginx", "app", "slot"},
+    {"proxies.own_nginx", "proxies.system_nginx", "app", "slot", "environment", "pump"},
     {"release", "candidate", "needs", "preparations.base", "permit"},
     {
         "preparations.packages",
@@ -38,7 +38,7 @@ FLOORS: list[set[str]] = [
     },
     {"preparations.deploy_key"},
     {"preparations.undo"},
-    {"health", "switch", "drain", "prune", "status", "logs"},
+    {"health", "switch", "drain", "prune", "status", "logs", "env", "one_off"},
     {"checks.base"},
     {"checks.words", "checks.machine", "checks.room", "checks.history", "checks.agreed", "checks.owner"},
     {"checks.exposed", "checks.own", "checks.route", "checks.keys"},
@@ -56,8 +56,24 @@ PACKAGES = {"", "wire", "supervisors", "proxies", "preparations", "checks"}
 
 # The client: each group may import the groups named with it, and the wire.
 CLIENT_MAY: dict[str, set[str]] = {
-    "cli": {"look", "login", "setup", "deploy", "ended", "errors", "config", "ui", "scaffold", "demo", "files"},
+    "cli": {
+        "look",
+        "env",
+        "one_off",
+        "login",
+        "setup",
+        "deploy",
+        "ended",
+        "errors",
+        "config",
+        "ui",
+        "scaffold",
+        "demo",
+        "files",
+    },
     "demo": {"look", "deploy", "ended", "errors", "config", "ui", "files"},
+    "env": {"origin", "session", "transports", "errors", "config", "ui"},
+    "one_off": {"origin", "session", "transports", "errors", "config"},
     "look": {"domains", "session", "transports", "errors", "config"},
     "domains": set(),
     "setup": {"origin", "session", "transports", "config", "errors", "ui"},

@@ -1,15 +1,16 @@
 """The app's own system user, and the directories that are its or root's."""
 
 import pwd
+import signal
 from functools import partial
 from pathlib import Path
 from typing import Iterator, Optional
 
-from teal_host import files
+from teal_host import files, proc
 from teal_host.act import Act
 from teal_host.errors import BadRequest, CannotRun
 from teal_host.preparations.base import Intent
-from teal_host.run import run
+from teal_host.run import run, send_signal
 
 _PROGRAM_S = 30.0
 _ROOT = 0
@@ -44,7 +45,11 @@ def add_user(user: str, home: Path, shell: str) -> None:
 
 
 def remove_user(user: str) -> None:
-    if find(user):
+    """What it still runs, such as a command of `teal exec`, ends with it."""
+    found = find(user)
+    if found:
+        for pid in proc.of_user(found.pw_uid):
+            send_signal(pid, signal.SIGKILL)
         removed = run(["userdel", user], _PROGRAM_S)
         if removed.code:
             raise CannotRun(f"cannot remove the user {user}", removed.lines[-3:])
