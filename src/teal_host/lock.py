@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from typing import Iterator, Optional
 
-from teal_host import files
+from teal_host import files, proc
 from teal_host.errors import Locked
 from teal_host.journal import now
 from teal_host.wire.manifest import Origin
@@ -33,6 +33,14 @@ def held(path: Path, what: str, origin: Origin, wait_s: float) -> Iterator[None]
         yield
     finally:
         os.close(lock)
+
+
+def at_work(path: Path) -> Optional[str]:
+    """Who holds the lock, since when, doing what; None when nobody does. Looks only: it is not taken for a moment."""
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+        if proc.has_lock(int(json.loads(path.read_text())["pid"]), path.stat().st_ino):
+            return _holder(path)
+    return None
 
 
 def _take(path: Path, wait_s: float) -> int:

@@ -89,6 +89,10 @@ def _serve(host: Host, request: Any, talk: Talk) -> Any:
         return deploy.deploy(host.app(request.spec.app), request, talk)
     if isinstance(request, messages.Setup):
         return setup.setup(host.app(request.spec.app), request, talk)
+    if isinstance(request, messages.Doctor):
+        from teal_host import doctor  # with all its checks, which no other command should wait for
+
+        return doctor.doctor(host.app(request.spec.app), request)
     stories: Dict[Any, Callable[[], Any]] = {
         messages.Rollback: lambda: rollback.rollback(app, request, talk),
         messages.Status: lambda: status.status(app),

@@ -12,6 +12,7 @@ from typing import Dict, Iterator, List, Optional, Set
 _PROC = Path("/proc")
 _LISTEN, _ESTABLISHED = "0A", "01"
 _SIOCGIFADDR = 0x8915
+_GLOBAL = "00"  # of an IPv6 address: valid everywhere
 
 
 @dataclass(frozen=True)
@@ -113,6 +114,46 @@ def addresses() -> List[str]:
     return [address for address in found if not address.startswith("127.")]
 
 
+def addresses_v6() -> List[str]:
+    """The IPv6 addresses of this machine that reach beyond its own network."""
+    found = []
+    with contextlib.suppress(OSError):
+        for line in (_PROC / "net/if_inet6").read_text().splitlines():
+            digits, _, _, scope, *_ = line.split()
+            if scope == _GLOBAL:
+                found.append(socket.inet_ntop(socket.AF_INET6, bytes.fromhex(digits)))
+    return found
+
+
+def status(pid: int) -> Dict[str, str]:
+    """What the kernel says of a process, by name; empty when it is gone."""
+    with contextlib.suppress(OSError):
+        lines = (_PROC / str(pid) / "status").read_text(errors="replace").splitlines()
+        return {name: value.strip() for name, _, value in (line.partition(":") for line in lines)}
+    return {}
+
+
+def resident(pids: Set[int]) -> int:
+    """Bytes of memory that these processes hold."""
+    return sum(_kilobytes(status(pid).get("VmRSS", "")) for pid in pids)
+
+
+def available_memory() -> int:
+    """Bytes that could be had without swapping, as the kernel reckons."""
+    lines = (_PROC / "meminfo").read_text().splitlines()
+    told = {name: value for name, _, value in (line.partition(":") for line in lines)}
+    return _kilobytes(told.get("MemAvailable", ""))
+
+
+def has_lock(pid: int, inode: int) -> bool:
+    """Does this process hold a flock(2) on the file with this inode?"""
+    for line in (_PROC / "locks").read_text().splitlines():
+        fields = line.split()
+        if fields[1:2] == ["FLOCK"] and fields[4] == str(pid) and fields[5].split(":")[-1] == str(inode):
+            return True
+    return False
+
+
 def has_ipv6() -> bool:
     return (_PROC / "net/if_inet6").exists()
 
@@ -142,6 +183,12 @@ def describe_holder(inode: int) -> str:
 def holder(inode: int) -> Optional[int]:
     """A process that holds this socket, if we may see it."""
     return next((pid for pid in _pids() if inode in set(_inodes(pid))), None)
+
+
+def _kilobytes(text: str) -> int:
+    """Such as `1234 kB`, in bytes."""
+    digits = text.split()[:1]
+    return int(digits[0]) * 1024 if digits and digits[0].isdigit() else 0
 
 
 def _pids() -> Iterator[int]:

@@ -183,6 +183,13 @@ def test_after_an_unknown_outcome_the_next_deploy_works(app: App) -> None:
     assert app.get()["version"] == "next"
 
 
+@pytest.mark.parametrize("command", ["status", "doctor"])
+def test_a_look_at_what_is_out_of_reach_ends_with_4(app: App, command: str) -> None:
+    app.config(server={"target": ELSEWHERE})
+    ended = app.teal(command)
+    assert (ended.code, ended.out) == (4, "")
+
+
 USAGE = [
     ["no-such-command"],
     ["deploy", "--no-such-option"],

@@ -15,7 +15,7 @@ from teal.errors import BuildFailed
 from world import App, Ended, World
 
 LOOKING = ("status", "releases", "logs")
-NAMES = ["demo", "deploy-event", "env", "logs", "logs-line", "releases", "result", "setup", "status", "teal"]
+NAMES = ["demo", "deploy-event", "doctor", "env", "logs", "logs-line", "releases", "result", "setup", "status", "teal"]
 
 
 def test_there_is_a_schema_for_everything() -> None:
@@ -91,7 +91,24 @@ def test_a_result_comes_also_when_teal_toml_has_mistakes(app: App, command: str)
     assert len(result["error"]["evidence"]) == 3
 
 
-@pytest.mark.parametrize("command", LOOKING)
+def test_what_the_doctor_tells(app: App) -> None:
+    assert _doctor(app)["state"] == "ok"
+    app.program(version="v1", bind="0.0.0.0")
+    app.deploy().ok()
+    told = _doctor(app)
+    assert (told["state"], [one["what"] for one in told["findings"] if one["state"] != "ok"]) == ("warning", ["ports"])
+    with pytest.raises(OSError, match="502") as lost:
+        app.get("/exit")
+    lost.value.close()  # type: ignore[attr-defined]
+    told = _doctor(app, code=10)
+    assert [one["what"] for one in told["findings"] if one["state"] == "fault"] == ["live"]
+    (app.state / "live").unlink()
+    (app.state / "live").symlink_to("red")
+    told = _doctor(app, code=10)
+    assert "no color" in told["findings"][0]["says"]
+
+
+@pytest.mark.parametrize("command", [*LOOKING, "doctor"])
 def test_a_look_that_fails_prints_nothing_that_could_be_taken_for_an_answer(app: App, command: str) -> None:
     (app.directory / "teal.toml").write_text('app = "Shop"\n')
     failed = app.teal(command, "--json")
@@ -170,6 +187,12 @@ def _story(app: App, *arguments: str, code: int = 0) -> dict[str, Any]:
     ended: Ended = app.teal(*arguments, "--json")
     assert ended.code == code, ended
     return judged_lines(ended)[-1]
+
+
+def _doctor(app: App, code: int = 0) -> dict[str, Any]:
+    ended = app.teal("doctor", "--json")
+    assert ended.code == code, ended
+    return judged("doctor", ended.result)
 
 
 def _env(app: App) -> dict[str, Any]:

@@ -39,6 +39,11 @@ FLOORS: list[set[str]] = [
     {"preparations.deploy_key"},
     {"preparations.undo"},
     {"health", "switch", "drain", "prune", "status", "logs", "env", "one_off"},
+    {"checks.base"},
+    {"checks.words", "checks.machine", "checks.room", "checks.history", "checks.agreed", "checks.owner"},
+    {"checks.exposed", "checks.own", "checks.route", "checks.keys"},
+    {"checks.colors", "checks.systemd", "checks.nginx"},
+    {"doctor"},
     {"watch"},
     {"bring_live"},
     {"recover", "destroy"},
@@ -47,7 +52,7 @@ FLOORS: list[set[str]] = [
     {"main"},
     {"start"},
 ]
-PACKAGES = {"", "wire", "supervisors", "proxies", "preparations"}
+PACKAGES = {"", "wire", "supervisors", "proxies", "preparations", "checks"}
 
 # The client: each group may import the groups named with it, and the wire.
 CLIENT_MAY: dict[str, set[str]] = {
@@ -69,7 +74,8 @@ CLIENT_MAY: dict[str, set[str]] = {
     "demo": {"look", "deploy", "ended", "errors", "config", "ui", "files"},
     "env": {"origin", "session", "transports", "errors", "config", "ui"},
     "one_off": {"origin", "session", "transports", "errors", "config"},
-    "look": {"session", "transports", "errors", "config"},
+    "look": {"domains", "session", "transports", "errors", "config"},
+    "domains": set(),
     "setup": {"origin", "session", "transports", "config", "errors", "ui"},
     "deploy": {"build", "artifact", "fits", "origin", "session", "transports", "ended", "errors", "config", "ui"},
     "fits": {"executable", "artifact", "build", "errors"},

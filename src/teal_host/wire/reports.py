@@ -71,18 +71,22 @@ class EnvReport:
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that the doctor looked at."""
+    """One thing that the doctor looked at. `hint` is what to type; `evidence` lines that show it, such as a diff."""
 
     what: str
     state: Literal["ok", "warning", "fault"]
     says: str
     hint: str = ""
+    evidence: Tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class DoctorReport:
+    """`addresses`: the server's own, for the client to compare with those of the domains."""
+
     app: str
     findings: Tuple[Finding, ...]
+    addresses: Tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

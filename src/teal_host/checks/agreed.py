@@ -1,0 +1,36 @@
+"""Is what teal.toml says what was agreed with this server, and is what setup put here as setup put it?"""
+
+from typing import Iterator, Optional
+
+from teal_host import agreement
+from teal_host.checks.base import Visit, drift, fault, ok, refused, warning
+from teal_host.errors import BadRequest
+from teal_host.preparations import packages, server_side, unit
+from teal_host.wire.reports import Finding
+
+
+def look(visit: Visit) -> Iterator[Finding]:
+    paths = visit.app.paths
+    try:
+        agreement.of_setup(visit.app.host.paths, visit.spec, visit.slots.idle)
+        yield ok("teal.toml", "as agreed with this server")
+    except BadRequest as error:
+        yield refused("teal.toml", error)
+    for act in packages.acts(visit.intent):
+        yield fault("packages", f"teal setup would {act.says}", "teal setup")
+    yield from drift("unit", unit.acts(visit.intent), f"{paths.unit.name}, as setup wrote it")
+    installed = visit.app.host.paths.installed
+    needed = list(server_side.acts(visit.intent))
+    owned = installed.stat() if installed.is_file() else None
+    yield server(needed[0].says if needed else None, (owned.st_uid, owned.st_mode) if owned else None)
+
+
+def server(needed: Optional[str], owned: "Optional[tuple[int, int]]") -> Finding:
+    """`needed`: what setup would do about the installed server side; `owned`: whose it is, and its mode."""
+    if owned is None:
+        return fault("server side", f"no color can be started: teal setup would {needed}", "teal setup")
+    if owned[0] != 0 or owned[1] & 0o022:
+        return fault("server side", "others than root can change it", "reinstall it: remove it, then teal setup")
+    if needed:
+        return warning("server side", f"of another Teal; teal setup would {needed}", "teal setup")
+    return ok("server side", "installed, of this Teal")

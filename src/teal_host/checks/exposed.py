@@ -1,0 +1,31 @@
+"""Can a color be reached from outside, past nginx?"""
+
+from typing import Iterator, Sequence
+
+from teal_host import proc, slot
+from teal_host.checks.base import Visit, fault, ok, warning
+from teal_host.proc import Socket
+from teal_host.wire.reports import Color, Finding
+
+_HINT = "let it listen on HOST (127.0.0.1) only, in its code or in [run] command, then teal deploy"
+
+
+def look(visit: Visit) -> Iterator[Finding]:
+    open_ones = []
+    for color in slot.colors():
+        ours = proc.sockets_of(visit.pids(color))
+        mine = [socket for socket in proc.listeners() if socket.inode in ours]
+        open_ones += list(exposed(color, mine, visit.app.host.needs_setup))
+    yield from open_ones or [ok("ports", "the colors listen on this machine only")]
+
+
+def exposed(color: Color, listening: Sequence[Socket], on_a_server: bool) -> Iterator[Finding]:
+    """Of the sockets of one color's own processes."""
+    judged = fault if on_a_server else warning
+    for port in sorted({socket.port for socket in listening if not _loopback(socket.address)}):
+        told = ", ".join(sorted({one.address for one in listening if one.port == port and not _loopback(one.address)}))
+        yield judged("ports", f"{color} listens on {told}, so port {port} may be reached without nginx", _HINT)
+
+
+def _loopback(address: str) -> bool:
+    return address == "::1" or address.startswith(("127.", "::ffff:127."))

@@ -1,0 +1,23 @@
+"""Is a command at work on this app, and was an earlier one interrupted?"""
+
+from typing import Iterator, Optional
+
+from teal_host import lock
+from teal_host.checks.base import Visit, ok, warning
+from teal_host.journal import Unfinished
+from teal_host.wire.reports import Finding
+
+
+def look(visit: Visit) -> Iterator[Finding]:
+    yield history(lock.at_work(visit.app.paths.lock), visit.app.journal.unfinished())
+
+
+def history(at_work: Optional[str], unfinished: Optional[Unfinished]) -> Finding:
+    if at_work:
+        says = f"{at_work}; what is said here may be of its way"
+        return warning("commands", says, "teal doctor again after it")
+    if unfinished:
+        what = "a rollback" if unfinished.is_rollback else "a command"
+        says = f"{what} was interrupted{f', with {unfinished.release}' if unfinished.release else ''}"
+        return warning("commands", f"{says}; the next deploy or rollback cleans up first", "teal deploy")
+    return ok("commands", "none is at work, none was interrupted")

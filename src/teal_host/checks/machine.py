@@ -1,0 +1,44 @@
+"""The machine itself: its clock and its Python."""
+
+import platform
+import sys
+from typing import Iterator, Tuple
+
+from teal_host.checks.base import Visit, fault, ok, there, warning
+from teal_host.wire.reports import Finding
+
+_OFF_S, _FAR_OFF_S = 30.0, 300.0
+_OLDEST = (3, 9)
+
+
+def look(visit: Visit) -> Iterator[Finding]:
+    return on_any(visit.ahead_s)
+
+
+def on_any(ahead_s: float) -> Iterator[Finding]:
+    """Also where nothing is known of the app."""
+    yield clock(ahead_s)
+    yield python(sys.version_info[:2], platform.python_version())
+
+
+def clock(ahead_s: float) -> Finding:
+    """`ahead_s`: the client's clock against this one."""
+    off = abs(ahead_s)
+    if off <= _OFF_S:
+        return ok("clock", "as here")
+    says = f"this server's clock is {_duration(off)} {'behind' if ahead_s > 0 else 'ahead of'} the one here"
+    judged = fault if off > _FAR_OFF_S else warning
+    return judged("clock", f"{says}; one of them is wrong", there("timedatectl set-ntp true"))
+
+
+def python(version: Tuple[int, ...], name: str) -> Finding:
+    if version < _OLDEST:
+        return fault("python", f"Python {name} is too old: Teal needs 3.9", there("apt install python3"))
+    return ok("python", name)
+
+
+def _duration(seconds: float) -> str:
+    for unit, size in (("d", 86_400), ("h", 3_600), ("min", 60)):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds:.0f} s"

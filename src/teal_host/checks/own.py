@@ -1,0 +1,22 @@
+"""Locally: the user's own nginx."""
+
+from typing import Iterator
+
+from teal_host.checks.base import Visit, fault, ok, refused
+from teal_host.errors import HostError
+from teal_host.wire.reports import Finding
+
+
+def look(visit: Visit) -> Iterator[Finding]:
+    proxy = visit.app.host.proxy
+    try:
+        proxy.refuse(visit.agreed.site)
+    except HostError as error:
+        yield refused("nginx", error)
+        return
+    if not visit.slots.live:
+        yield ok("nginx", "there, and new enough")
+    elif proxy.serves(visit.agreed.route(visit.app.paths)):
+        yield ok("nginx", f"serves {proxy.url(visit.agreed.site)}")
+    else:
+        yield fault("nginx", f"nginx does not serve {visit.app.name} now", "teal deploy")

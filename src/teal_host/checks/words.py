@@ -1,0 +1,51 @@
+"""What systemd itself says of a unit: properties and entries of its log, never prose that a decision hangs on."""
+
+import contextlib
+import json
+from dataclasses import dataclass
+from typing import Any, Dict, Iterator, List, Sequence
+
+from teal_host.checks.base import PROGRAM_S
+from teal_host.run import run
+
+_PROCESS_EXITED = "98e322203f7a4ed290d09fe03c09fe15"  # sd-messages(3), SD_MESSAGE_UNIT_PROCESS_EXIT
+_LINES = 6
+
+
+@dataclass(frozen=True)
+class Words:
+    """`restarts`: by systemd, since the unit was started; `last_end` of its process; `lines` of systemd's own."""
+
+    restarts: int
+    last_end: str
+    lines: List[str]
+
+
+def properties(unit: str, names: Sequence[str]) -> Dict[str, str]:
+    """Without a unit: of the manager itself."""
+    told = run(["systemctl", "show", *([unit] if unit else []), f"--property={','.join(names)}"], PROGRAM_S)
+    return dict(line.split("=", 1) for line in told.lines if "=" in line)
+
+
+def words(unit: str) -> Words:
+    run(["journalctl", "--sync"], PROGRAM_S)  # what was said just now
+    count = properties(unit, ["NRestarts"]).get("NRestarts", "0")
+    exits = list(_entries([f"MESSAGE_ID={_PROCESS_EXITED}", f"UNIT={unit}"], 1))
+    lines = [str(entry.get("MESSAGE", "")) for entry in _entries([f"UNIT={unit}", "_PID=1"], _LINES)]
+    return Words(int(count) if count.isdigit() else 0, end(exits[-1]) if exits else "", lines)
+
+
+def end(entry: Dict[str, Any]) -> str:
+    """How a process ended, by the fields of the entry."""
+    status = str(entry.get("EXIT_STATUS", "?"))
+    by_itself = entry.get("EXIT_CODE") == "exited"
+    return f"it exited with code {status}" if by_itself else f"it was ended by signal {status}"
+
+
+def _entries(matches: Sequence[str], count: int) -> Iterator[Dict[str, Any]]:
+    argv = ["journalctl", "--output", "json", "--no-pager", "--quiet", "--lines", str(count), *matches]
+    for line in run(argv, PROGRAM_S).lines:
+        with contextlib.suppress(ValueError):
+            entry = json.loads(line)
+            if isinstance(entry, dict):
+                yield entry

@@ -1,0 +1,323 @@
+"""What the doctor makes of what was seen: values in, findings out. And that one check cannot hold up the others."""
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import cast
+
+import pytest
+
+from teal import domains
+from teal.cli.doctor import lines, worst
+from teal_host import doctor, lock
+from teal_host.checks import agreed, colors, exposed, history, keys, machine, nginx, owner, room, route, systemd, words
+from teal_host.checks.base import Visit, fault, ok, there, warning
+from teal_host.checks.nginx import Seen
+from teal_host.checks.owner import Owned
+from teal_host.checks.room import Disk, Memory
+from teal_host.checks.route import Folder, Worker
+from teal_host.checks.words import Words
+from teal_host.doctor import Check
+from teal_host.errors import NeedsHuman
+from teal_host.journal import Unfinished
+from teal_host.proc import Socket
+from teal_host.supervisors.base import ProcessState
+from teal_host.wire.manifest import Origin
+from teal_host.wire.reports import DoctorReport, Finding
+
+GB, MB = 10**9, 10**6
+NOBODY = cast(Visit, None)
+
+
+def states(findings: Iterator[Finding]) -> list[tuple[str, str]]:
+    return [(one.what, one.state) for one in findings]
+
+
+@pytest.mark.parametrize(
+    ("ahead_s", "state", "says"),
+    [
+        (0, "ok", "as here"),
+        (-29, "ok", "as here"),
+        (31, "warning", "31 s behind"),
+        (-200, "warning", "3 min ahead of"),
+        (301, "fault", "5 min behind"),
+        (-86_400 * 400, "fault", "400 d ahead of"),
+    ],
+)
+def test_clock(ahead_s: float, state: str, says: str) -> None:
+    found = machine.clock(ahead_s)
+    assert found.state == state
+    assert says in found.says
+    assert ("timedatectl" in found.hint) == (state != "ok")
+
+
+def test_python() -> None:
+    assert machine.python((3, 8), "3.8.10").state == "fault"
+    assert machine.python((3, 9), "3.9.2").state == "ok"
+
+
+@pytest.mark.parametrize(
+    ("disk", "state", "says"),
+    [
+        (Disk(100 * GB, 50 * GB, 10**6, 10**5 * 5), "ok", "50 GB of 100 GB"),
+        (Disk(100 * GB, 9 * GB, 10**6, 10**5 * 5), "warning", "91 % full"),
+        (Disk(100 * GB, 60 * MB, 10**6, 10**5 * 5), "fault", "may need 66 MB"),
+        (Disk(100 * GB, 50 * GB, 10**6, 900), "fault", "only 900 more files"),
+        (Disk(100 * GB, 50 * GB, 10**6, 50_000), "warning", "95 % of its files"),
+        (Disk(100 * GB, 50 * GB, 0, 0), "ok", "free"),
+    ],
+)
+def test_disk(disk: Disk, state: str, says: str) -> None:
+    found = room.disk(Path("/var/lib/teal/shop"), disk, 16 * MB)
+    assert (found.state, says in found.says) == (state, True), found
+
+
+@pytest.mark.parametrize(
+    ("memory", "state"),
+    [
+        (Memory(500 * MB, 100 * MB, 100 * MB), "ok"),
+        (Memory(60 * MB, 100 * MB, 100 * MB), "ok"),
+        (Memory(20 * MB, 100 * MB, 100 * MB), "warning"),
+        (Memory(90 * MB, 100 * MB, 0), "fault"),
+        (Memory(500 * MB, 100 * MB, 0, 105 * MB), "warning"),
+        (Memory(500 * MB, 100 * MB, 0, 200 * MB), "ok"),
+    ],
+)
+def test_memory(memory: Memory, state: str) -> None:
+    assert room.memory(memory).state == state
+
+
+def test_commands() -> None:
+    assert history.history(None, None).state == "ok"
+    at_work = history.history("ada@laptop is at work here: deploy", Unfinished("1", None, None, True))
+    assert "ada@laptop" in at_work.says
+    interrupted = history.history(None, Unfinished("1", "0007-3f2a9c1b7d4e", "blue", True))
+    assert (interrupted.state, "0007-3f2a9c1b7d4e" in interrupted.says) == ("warning", True)
+
+
+def test_who_holds_a_lock_is_seen_without_taking_it(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    assert lock.at_work(path) is None
+    with lock.held(path, "deploy", Origin("ada", "laptop"), 0):
+        assert "ada@laptop is at work here" in (lock.at_work(path) or "")
+    assert lock.at_work(path) is None
+
+
+@pytest.mark.parametrize(
+    ("needed", "owned", "state"),
+    [
+        (None, (0, 0o100755), "ok"),
+        ("replace the server side", (0, 0o100755), "warning"),
+        ("install the server side", None, "fault"),
+        (None, (1000, 0o100755), "fault"),
+        (None, (0, 0o100775), "fault"),
+    ],
+)
+def test_server_side(needed: str | None, owned: tuple[int, int] | None, state: str) -> None:
+    assert agreed.server(needed, owned).state == state
+
+
+@pytest.mark.parametrize(
+    ("owned", "hint"),
+    [
+        (Owned(None, None), None),
+        (Owned(998, None), None),
+        (Owned(998, 998), None),
+        (Owned(998, 0), "teal ssh -- chown -R teal-shop:teal-shop /var/lib/shop"),
+        (Owned(None, 998), "--uid 998 teal-shop"),
+    ],
+)
+def test_owner_of_the_data(owned: Owned, hint: str | None) -> None:
+    found = owner.owner("teal-shop", Path("/var/lib/shop"), owned)
+    assert (found is None) == (hint is None)
+    assert found is None or found.hint.endswith(hint or "")
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "127.8.8.8", "::1", "::ffff:127.0.0.1"])
+def test_a_port_of_this_machine_alone(address: str) -> None:
+    assert list(exposed.exposed("blue", [Socket(address, 8081, 1)], True)) == []
+
+
+@pytest.mark.parametrize("address", ["0.0.0.0", "::", "203.0.113.10", "::ffff:10.0.0.1", "2001:db8::1"])
+def test_a_port_that_is_open_to_others(address: str) -> None:
+    sockets = [Socket("127.0.0.1", 8081, 1), Socket(address, 9000, 2)]
+    (found,) = exposed.exposed("blue", sockets, True)
+    assert (found.state, address in found.says, "9000" in found.says) == ("fault", True, True)
+    assert [one.state for one in exposed.exposed("blue", sockets, False)] == ["warning"]
+
+
+def test_standby() -> None:
+    assert colors.standby("green", ProcessState("running"), True).state == "ok"
+    assert colors.standby("green", ProcessState("stopped"), True).state == "warning"
+    assert colors.standby("green", ProcessState("stopped"), False).state == "ok"
+    state = ProcessState("failed", end="it exited with code 3")
+    failed = colors.ended("green", "0007-3f2a9c1b7d4e", state, ["systemd's"])
+    assert (failed.evidence, "code 3" in failed.says) == (("systemd's",), True)
+
+
+def test_boot() -> None:
+    assert states(colors.boot("shop", "blue", ["blue"])) == [("boot", "ok")]
+    assert states(colors.boot("shop", "blue", [])) == [("boot", "fault")]
+    both = list(colors.boot("shop", "blue", ["blue", "green"]))
+    assert [one.hint for one in both] == ["teal ssh -- systemctl disable teal-shop@green.service"]
+    assert states(colors.boot("shop", "blue", ["green"])) == [("boot", "fault"), ("boot", "warning")]
+
+
+def test_restarts() -> None:
+    assert list(colors.restarts("blue", Words(0, "it exited with code 1", []))) == []
+    (found,) = colors.restarts("blue", Words(3, words.end({"EXIT_CODE": "killed", "EXIT_STATUS": "9"}), []))
+    assert "3 times; the last time it was ended by signal 9" in found.says
+    assert words.end({"EXIT_CODE": "exited", "EXIT_STATUS": "3"}) == "it exited with code 3"
+
+
+def test_systemd() -> None:
+    assert systemd.version("252.39-1~deb12u2").state == "ok"
+    assert systemd.version("v257").state == "ok"
+    assert systemd.version("245.4-4ubuntu3").state == "fault"
+    assert systemd.version("").state == "fault"
+    well = {"NeedDaemonReload": "no", "DropInPaths": "", "LoadState": "loaded"}
+    assert list(systemd.loaded("teal-shop@blue.service", well)) == []
+    ill = {"NeedDaemonReload": "yes", "DropInPaths": "/etc/x.conf /etc/y.conf", "LoadState": "masked"}
+    assert [one.state for one in systemd.loaded("u", ill)] == ["warning", "warning", "warning", "fault"]
+
+
+OURS = ["/etc/nginx/conf.d/teal-shop.conf"]
+V = "nginx version: nginx/1.22.1 (Debian)\n"
+
+
+@pytest.mark.parametrize(
+    ("seen", "found"),
+    [
+        (Seen(V, True, None, "enabled"), ["ok", "ok"]),
+        (Seen(V, True, None, ""), ["ok", "ok"]),
+        (Seen(V, True, None, "disabled"), ["warning", "ok"]),
+        (Seen(V, False, None, "enabled"), ["fault", "ok"]),
+        (Seen("nginx version: nginx/1.14.2", True, None, "enabled"), ["fault", "ok", "ok"]),
+        (Seen(V, True, "/etc/nginx/x.conf:3: no", "enabled"), ["ok", "fault"]),
+    ],
+)
+def test_nginx(seen: Seen, found: list[str]) -> None:
+    assert [one.state for one in nginx.nginx(seen, OURS)] == found
+
+
+def test_whose_nginx_file_is_broken() -> None:
+    *_, foreign = nginx.nginx(Seen(V, True, "/etc/nginx/x.conf:3: no", "enabled"), OURS)
+    assert (foreign.evidence, "not Teal's" in foreign.hint) == (("/etc/nginx/x.conf:3: no",), True)
+    *_, mine = nginx.nginx(Seen(V, True, f"{OURS[0]}:3: no", "enabled"), OURS)
+    assert mine.hint == "teal setup"
+    stopped, _ = nginx.nginx(Seen(V, False, "/etc/nginx/x.conf:3: no", "enabled"), OURS)
+    assert stopped.hint == "mend its configuration (below), then teal ssh -- systemctl start nginx"
+
+
+def test_the_way_of_a_worker_to_the_marker() -> None:
+    worker = Worker(33, frozenset({33, 1001}))
+    open_, ours, shut = Path("/var"), Path("/var/lib/ours"), Path("/var/lib/teal")
+    assert route.blocked(worker, [Folder(open_, 0o755, 0, 0)]) is None
+    assert route.blocked(worker, [Folder(open_, 0o711, 0, 0), Folder(shut, 0o750, 0, 0)]) == shut
+    assert route.blocked(worker, [Folder(ours, 0o750, 0, 1001)]) is None
+    assert route.blocked(worker, [Folder(ours, 0o705, 0, 33)]) == ours
+    assert route.blocked(worker, [Folder(ours, 0o077, 33, 33)]) == ours
+    assert route.blocked(Worker(0, frozenset()), [Folder(shut, 0, 0, 0)]) is None
+
+
+def test_who_answered() -> None:
+    assert route.answered("green", 8082, "127.0.0.1:8082").state == "ok"
+    assert "127.0.0.1:8081" in route.answered("green", 8082, "127.0.0.1:8081").says
+    assert "some other site" in route.answered("green", 8082, "").says
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("port 22\npubkeyauthentication yes\nauthorizedkeysfile .ssh/authorized_keys .ssh/authorized_keys2", None),
+        ("allowusers root\nallowusers teal@10.0.0.*", None),
+        ("allowgroups t*", None),
+        ("denyusers mallory", None),
+        ("allowusers root", "AllowUsers of sshd does not name teal"),
+        ("allowgroups sudo", "AllowGroups of sshd does not name teal"),
+        ("denyusers te?l", "DenyUsers of sshd names teal"),
+        ("pubkeyauthentication no", "takes no keys"),
+        ("authorizedkeysfile /etc/ssh/keys/%u", "does not read"),
+    ],
+)
+def test_sshd(text: str, says: str | None) -> None:
+    found = keys.sshd(text.splitlines())
+    assert found.state == ("fault" if says else "ok")
+    assert (says or "lets") in found.says
+
+
+def test_what_to_type_where_one_logs_in_with_sudo(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SUDO_USER", raising=False)
+    assert there("systemctl start nginx") == "teal ssh -- systemctl start nginx"
+    monkeypatch.setenv("SUDO_USER", "ada")
+    assert there("systemctl start nginx") == "teal ssh -- sudo systemctl start nginx"
+
+
+def test_a_check_that_hangs_or_fails_is_a_finding_and_holds_up_nobody() -> None:
+    never = threading.Event()
+
+    def hangs(visit: Visit) -> Iterator[Finding]:
+        never.wait()
+        yield ok("a", "")
+
+    def breaks(visit: Visit) -> Iterator[Finding]:
+        yield ok("b", "begun")
+        raise ValueError("odd")
+
+    def refuses(visit: Visit) -> Iterator[Finding]:
+        yield from ()
+        raise NeedsHuman("it is damaged", ["here"], "mend it")
+
+    checks = [Check("a", hangs), Check("b", breaks), Check("c", refuses), Check("d", lambda visit: iter([ok("d", "")]))]
+    found = doctor.side_by_side(NOBODY, checks, 0.2)
+    never.set()
+    assert states(iter(found)) == [("a", "fault"), ("b", "ok"), ("b", "fault"), ("c", "fault"), ("d", "ok")]
+    assert (found[3].says, found[3].evidence, found[3].hint) == ("it is damaged", ("here",), "mend it")
+
+
+SERVER = ["203.0.113.10", "2001:db8::a", "10.0.0.5"]
+
+
+@pytest.mark.parametrize(
+    ("leads_to", "server", "state", "says"),
+    [
+        ({"203.0.113.10"}, SERVER, "ok", "leads to this server"),
+        ({"2001:db8::a", "192.0.2.1"}, SERVER, "ok", "leads to this server"),
+        (set(), SERVER, "warning", "leads nowhere"),
+        (None, SERVER, "warning", "in time"),
+        ({"8.8.4.4"}, ["9.9.9.9"], "warning", "behind a CDN that is as it should be"),
+        ({"8.8.4.4"}, ["10.0.0.5"], "ok", "only addresses of its own network"),
+    ],
+)
+def test_domains(leads_to: set[str] | None, server: list[str], state: str, says: str) -> None:
+    found = domains.judge("example.com", leads_to, server)
+    assert (found.state, says in found.says) == (state, True), found
+
+
+def test_names_are_really_looked_up() -> None:
+    (found,) = domains.look(["localhost"], ["127.0.0.1", "::1"])
+    assert found.state == "ok"
+    assert domains.look([], []) == []
+
+
+FINDINGS = (ok("live", "well"), warning("disk", "full", "rm"), fault("unit", "\x1b[2J", "x", ["-a"]))
+REPORT = DoctorReport("shop", FINDINGS)
+
+
+def test_how_it_is_shown() -> None:
+    shown = list(lines(REPORT, False, False))
+    assert shown == [
+        "✓ live  well",
+        "! disk  full",
+        "        → rm",
+        r"✗ unit  \x1b[2J",
+        "        │ -a",
+        "        → x",
+        "shop: 1 fault, 1 warning",
+    ]
+    assert list(lines(REPORT, True, False)) == shown[1:]
+    assert worst(REPORT) == "fault"
+    well = DoctorReport("shop", (ok("live", "well"),))
+    assert list(lines(well, False, False))[-1] == "shop: nothing is wrong"
+    assert list(lines(well, True, False)) == []
+    assert any("\033[31m✗" in line for line in lines(REPORT, False, True))

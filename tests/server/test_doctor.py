@@ -1,0 +1,216 @@
+"""`teal doctor` on a real server that is broken in one way after another; what it says to type puts it right."""
+
+import shlex
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+import servers
+from contract.judge import judged
+from servers import Server
+from servers.machine import make_key
+from world import App, at_server, wait_until
+
+NGINX_FILE = "/etc/nginx/conf.d/teal-shop.conf"
+UNIT = "/etc/systemd/system/teal-shop@.service"
+
+
+@dataclass(frozen=True)
+class Patient:
+    """A server with one app, green live and blue standing by, all of it well."""
+
+    server: Server
+    app: App
+
+    def run(self, *argv: str) -> None:
+        done = self.server.run(*argv)
+        assert done.returncode == 0, done
+
+    def append(self, path: str, line: str) -> None:
+        with (self.server.root / path[1:]).open("a") as file:
+            file.write(f"{line}\n")
+
+    def wrong(self, code: int = 10) -> dict[str, dict[str, Any]]:
+        """What is not well, by what it is about."""
+        told = self.app.teal("doctor", "--json")
+        assert told.code == code, told
+        findings = judged("doctor", told.result)["findings"]
+        return {one["what"]: one for one in findings if one["state"] != "ok"}
+
+    def type(self, hint: str, *more: str) -> None:
+        """What the hint says, as a person would."""
+        assert hint.startswith("teal "), hint
+        self.app.teal(*shlex.split(hint)[1:], *more).ok()
+
+
+@pytest.fixture(scope="module")
+def one(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Patient]:
+    home = tmp_path_factory.mktemp("doctor")
+    with servers.server(12, home / "server", packages=["nginx", "sudo"]) as server:
+        app = at_server(home / "home", server).app("shop")
+        app.config(keep={"watch_s": 0, "drain_s": 0})
+        app.teal("setup").ok()
+        app.deploy().ok()
+        app.program(version="v2")
+        app.deploy().ok()
+        yield Patient(server, app)
+
+
+@pytest.fixture
+def patient(one: Patient) -> Iterator[Patient]:
+    """Well, and because what was typed put it right, well afterwards."""
+    yield one
+    assert one.wrong(code=0) == {}
+
+
+def test_looking_changes_nothing_and_says_that_all_is_well(patient: Patient) -> None:
+    assert patient.wrong(code=0) == {}
+    before = patient.server.files()
+    said = patient.app.teal("doctor").ok().out
+    assert patient.server.files() == before
+    assert "✓ live" in said
+    assert said.endswith("shop: nothing is wrong\n")
+    assert patient.app.teal("doctor", "-q").ok().out == ""
+
+
+def test_a_server_that_was_not_set_up(one: Patient) -> None:
+    stranger = one.app.world.app("stranger")
+    told = stranger.teal("doctor", "--json")
+    assert told.code == 10
+    (fault,) = [one for one in judged("doctor", told.result)["findings"] if one["state"] == "fault"]
+    assert fault["hint"] == "teal setup"
+
+
+def test_an_nginx_that_was_stopped(patient: Patient) -> None:
+    patient.run("systemctl", "stop", "nginx")
+    found = patient.wrong()["nginx"]
+    assert (found["state"], found["hint"]) == ("fault", "teal ssh -- systemctl start nginx")
+    patient.type(found["hint"])
+
+
+def test_a_site_of_somebody_else_that_is_broken(patient: Patient) -> None:
+    patient.append("/etc/nginx/conf.d/other.conf", "# a site\nserver { lissen 8000; }")
+    patient.run("systemctl", "stop", "nginx")
+    found = patient.wrong()
+    assert found["nginx -t"]["evidence"][0].startswith('/etc/nginx/conf.d/other.conf:2: unknown directive "lissen"')
+    assert "not Teal's" in found["nginx -t"]["hint"]
+    assert "mend its configuration" in found["nginx"]["hint"]
+    patient.run("rm", "/etc/nginx/conf.d/other.conf")
+    patient.type("teal ssh -- systemctl start nginx")
+
+
+def test_a_hand_in_the_unit(patient: Patient) -> None:
+    patient.append(UNIT, "Environment=DEBUG=1")
+    found = patient.wrong()["unit"]
+    assert "edited by hand" in found["says"]
+    assert "-Environment=DEBUG=1" in found["evidence"]
+    patient.type(found["hint"], "-y")
+
+
+def test_a_hand_in_the_nginx_file(patient: Patient) -> None:
+    patient.append(NGINX_FILE, "# by hand")
+    found = patient.wrong()["nginx file"]
+    assert "edited by hand" in found["says"]
+    assert "-# by hand" in found["evidence"]
+    patient.type(found["hint"], "-y")
+
+
+def test_a_hand_that_broke_the_nginx_file(patient: Patient) -> None:
+    patient.append(NGINX_FILE, "servr { }")
+    found = patient.wrong()["nginx -t"]
+    assert found["evidence"][0].startswith(f"{NGINX_FILE}:")
+    patient.type(found["hint"], "-y")
+
+
+def test_a_marker_that_nginx_cannot_reach(patient: Patient) -> None:
+    """nginx says nothing then, and asks blue."""
+    patient.run("chmod", "700", "/var/lib/teal/shop/green")
+    assert patient.app.get()["color"] == "blue"
+    found = patient.wrong()["route"]
+    assert found["hint"] == "teal ssh -- chmod o+x /var/lib/teal/shop/green"
+    patient.type(found["hint"])
+    assert patient.app.get()["color"] == "green"
+
+
+def test_a_live_color_that_would_not_come_back(patient: Patient) -> None:
+    patient.run("systemctl", "disable", "teal-shop@green.service")
+    patient.run("systemctl", "enable", "teal-shop@blue.service")
+    found = patient.wrong()["boot"]
+    assert (found["state"], found["hint"]) == ("fault", "teal ssh -- systemctl enable teal-shop@green.service")
+    patient.type(found["hint"])
+    found = patient.wrong(code=0)["boot"]
+    assert (found["state"], found["hint"]) == ("warning", "teal ssh -- systemctl disable teal-shop@blue.service")
+    patient.type(found["hint"])
+
+
+def test_data_that_was_given_to_somebody_else(patient: Patient) -> None:
+    patient.run("chown", "-R", "root:root", "/var/lib/shop")
+    found = patient.wrong()["user"]
+    patient.type(found["hint"])
+
+
+def test_a_user_that_was_removed(patient: Patient) -> None:
+    """Its programs run on, and systemd would not start them again."""
+    before = patient.server.run("stat", "-c", "%u %U", "/var/lib/shop").stdout
+    patient.run("userdel", "-f", "teal-shop")
+    found = patient.wrong()["user"]
+    patient.type(found["hint"])
+    assert patient.server.run("stat", "-c", "%u %U", "/var/lib/shop").stdout == before
+    patient.type("teal setup", "-y")
+
+
+def test_deploy_keys_that_sudo_or_sshd_does_not_let_in(one: Patient) -> None:
+    make_key(one.app.directory / "ci", "ci")
+    one.app.teal("setup", "--deploy-key", "ci.pub").ok()
+    one.append("/etc/ssh/sshd_config.d/strict.conf", "AllowUsers root")
+    one.append("/etc/sudoers.d/odd", "this is no rule")
+    one.append("/etc/sudoers.d/teal-shop", "teal ALL=(root) NOPASSWD: ALL")
+    found = one.wrong()
+    assert "AllowUsers" in found["sshd"]["says"]
+    assert any("/etc/sudoers.d/odd" in line for line in found["sudo"]["evidence"])
+    assert "-teal ALL=(root) NOPASSWD: ALL" in found["deploy keys"]["evidence"]
+    one.run("rm", "/etc/ssh/sshd_config.d/strict.conf", "/etc/sudoers.d/odd")
+    one.type(found["deploy keys"]["hint"], "-y")
+    assert one.wrong(code=0) == {}
+
+
+def test_a_program_that_crashes_and_is_restarted(one: Patient) -> None:
+    pid = one.app.get()["pid"]
+    with pytest.raises(OSError, match="502"):
+        one.app.get("/exit")
+    wait_until(lambda: _pid(one.app) not in (None, pid))
+    found = one.wrong(code=0)["restarts"]
+    assert found["state"] == "warning"
+    assert "once" in found["says"]
+    assert "exited with code 3" in found["says"]
+
+
+def test_a_program_that_listens_to_everybody(one: Patient) -> None:
+    one.app.program(version="v3", bind="0.0.0.0")
+    live = one.app.deploy().ok().result
+    found = one.wrong()["ports"]
+    assert f"{live['color']} listens on 0.0.0.0" in found["says"]
+    assert "HOST" in found["hint"]
+    for version in ("v4", "v5"):
+        one.app.program(version=version)
+        one.app.deploy().ok()
+    assert one.wrong(code=0) == {}
+
+
+def test_a_live_color_that_was_stopped(one: Patient) -> None:
+    live = one.app.status()["live"]
+    one.run("systemctl", "stop", f"teal-shop@{live}.service")
+    found = one.wrong()["live"]
+    assert "is not running" in found["says"]
+    assert any("Deactivated" in line or "Stopped" in line for line in found["evidence"])
+    one.app.deploy().ok()
+    assert one.wrong(code=0).keys() <= {"standby"}
+
+
+def _pid(app: App) -> int | None:
+    try:
+        return int(app.get()["pid"])
+    except (OSError, ValueError):
+        return None
