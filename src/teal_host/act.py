@@ -46,18 +46,22 @@ class Wanted:
         files.write(self.path, self.text, self.mode)
 
 
-def write(wanted: Wanted, do: Optional[Callable[[], None]] = None, also: str = "") -> Iterator[Act]:
+def write(wanted: Wanted, do: Optional[Callable[[], None]] = None, also: str = "", before: str = "") -> Iterator[Act]:
     """Make the file what it should be, if it is not. What Teal did not write itself counts as edited by hand.
 
-    `do`: how, when it takes more than writing; `also` says what more.
+    `do`: how, when it takes more than writing; `also` says what more; `before`: what Teal left in a file of all apps.
     """
     if wanted.is_so:
         return
     now = text_of(wanted.path)
-    by_hand = now is not None and not footprint.load(wanted.paths).wrote(wanted.path, digest(now))
+    by_hand = now is not None and now != before and (bool(before) or not _wrote(wanted, now))
     says = f"write {wanted.path}" if now is None else f"change {wanted.path}"
     says += ", which was edited by hand" if by_hand else ""
     yield Act(says + also, do or wanted.write, _diff(now, wanted.text) if now is not None else (), by_hand)
+
+
+def _wrote(wanted: Wanted, text: str) -> bool:
+    return footprint.load(wanted.paths).wrote(wanted.path, digest(text))
 
 
 def text_of(path: Path) -> Optional[str]:

@@ -61,6 +61,11 @@ def session(leader: int) -> Set[int]:
     return {pid for pid in _pids() if _session_of(pid) == leader and life(pid)}
 
 
+def of_user(uid: int) -> Set[int]:
+    """All living processes that run as this user."""
+    return {pid for pid in _pids() if _user_of(pid) == uid and life(pid)}
+
+
 def name_of(pid: int) -> str:
     """What a person calls the process: its executable, else its own word for itself."""
     with contextlib.suppress(OSError):
@@ -125,6 +130,14 @@ def holder(inode: int) -> Optional[int]:
 
 def _pids() -> Iterator[int]:
     return (int(name) for name in os.listdir(_PROC) if name.isdigit())  # noqa: PTH208
+
+
+def _user_of(pid: int) -> Optional[int]:
+    """The real one. The owner of the directory would be root for a process that has changed its user."""
+    with contextlib.suppress(OSError, ValueError, IndexError):
+        status = (_PROC / str(pid) / "status").read_text(errors="replace")
+        return int(status.split("\nUid:", 1)[1].split(None, 1)[0])
+    return None
 
 
 def _session_of(pid: int) -> Optional[int]:

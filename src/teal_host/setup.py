@@ -42,7 +42,7 @@ def setup(app: App, request: Setup, talk: Talk) -> Done:
 def planned(app: App, request: Setup) -> List[Act]:
     """In the order in which they are done. Nothing is changed by looking."""
     switch.link_is_true(app)
-    intent = Intent(app, _agreed(app, request), footprint.load(app.paths), request.key)
+    intent = Intent(app, _agreed(app, request), footprint.load(app.paths), request.key, request.no_key)
     found: List[Act] = []
     for preparation in _PREPARATIONS:
         found += preparation.acts(intent)

@@ -17,9 +17,12 @@ from teal_host.wire.typed import encode
 @common(json=True)
 @click.option("--dry-run", is_flag=True, help="Show what would be done, and change nothing.")
 @click.option("--deploy-key", type=click.Path(path_type=Path), metavar="FILE.pub", help="Let this key deploy this app.")
+@click.option("--remove-key", metavar="FILE.pub|FINGERPRINT", help="Let this key deploy this app no more.")
 @click.option("-y", "--yes", is_flag=True, help="Overwrite what a hand has edited in Teal's files.")
 @wait_option()
-def command(common: Common, dry_run: bool, deploy_key: Path | None, yes: bool, wait: float) -> None:
+def command(
+    common: Common, *, dry_run: bool, deploy_key: Path | None, remove_key: str | None, yes: bool, wait: float
+) -> None:
     """Prepare a Debian or Ubuntu server for this app. Repeating it changes nothing.
 
     Says what it does, then does exactly that: packages, a user, directories, a unit, one nginx file.
@@ -34,7 +37,7 @@ def command(common: Common, dry_run: bool, deploy_key: Path | None, yes: bool, w
         return True
 
     try:
-        plan = setup(file, Wish(deploy_key, dry_run, wait), ui, agreed)
+        plan = setup(file, Wish(deploy_key, remove_key, dry_run, wait), ui, agreed)
     finally:
         ui.close()
     if dry_run:

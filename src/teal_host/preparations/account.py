@@ -1,17 +1,20 @@
 """The app's own system user, and the directories that are its or root's."""
 
 import pwd
+import signal
+import time
 from functools import partial
 from pathlib import Path
 from typing import Iterator, Optional
 
-from teal_host import files
+from teal_host import files, proc
 from teal_host.act import Act
 from teal_host.errors import BadRequest, CannotRun
 from teal_host.preparations.base import Intent
-from teal_host.run import run
+from teal_host.run import run, send_signal
 
 _PROGRAM_S = 30.0
+_LOOK_EVERY_S = 0.02
 _ROOT = 0
 
 
@@ -20,8 +23,8 @@ def acts(intent: Intent) -> Iterator[Act]:
     _refuse_foreign_data(intent)
     if find(user) is None:
         yield Act(f"make the system user {user}", partial(add_user, user, paths.data, "/usr/sbin/nologin"))
-    yield from _directory(paths.releases, 0o750, user, owner_is_root=True)
-    yield from _directory(paths.data, 0o700, user)
+    yield from directory(paths.releases, 0o750, user, owner_is_root=True)
+    yield from directory(paths.data, 0o700, user)
     for folder in intent.agreed.sandbox.writable:
         if not Path(folder).is_dir():
             hint = f"make it on the server: install -d -o {user} {folder}"
@@ -44,10 +47,23 @@ def add_user(user: str, home: Path, shell: str) -> None:
 
 
 def remove_user(user: str) -> None:
-    if find(user):
+    """With whatever of it still runs: a user who is logged in cannot be removed."""
+    found = find(user)
+    if found:
+        _end_all(found.pw_uid)
         removed = run(["userdel", user], _PROGRAM_S)
         if removed.code:
             raise CannotRun(f"cannot remove the user {user}", removed.lines[-3:])
+
+
+def _end_all(uid: int) -> None:
+    deadline = time.monotonic() + _PROGRAM_S
+    while pids := proc.of_user(uid):
+        for pid in pids:
+            send_signal(pid, signal.SIGKILL)
+        if time.monotonic() > deadline:
+            raise CannotRun(f"processes of the user {uid} do not end", [proc.name_of(pid) for pid in pids])
+        time.sleep(_LOOK_EVERY_S)
 
 
 def _refuse_foreign_data(intent: Intent) -> None:
@@ -60,7 +76,7 @@ def _refuse_foreign_data(intent: Intent) -> None:
         )
 
 
-def _directory(path: Path, mode: int, user: str, owner_is_root: bool = False) -> Iterator[Act]:
+def directory(path: Path, mode: int, user: str, owner_is_root: bool = False) -> Iterator[Act]:
     """`owner_is_root`: the user may read it, and never change it."""
     found = find(user)
     if found and path.is_dir():

@@ -15,6 +15,7 @@ from teal_host.wire.grammar import (
     Argument,
     DeployId,
     EnvName,
+    KeyDigest,
     PublicKey,
     ReleaseName,
     ReleaseReference,
@@ -80,12 +81,13 @@ class Destroy:
 class Setup:
     """Prepare the server for the app. Answered by a Plan; nothing is done before Commit, or at all with `dry_run`.
 
-    `key` is a public key that may deploy this app from now on, and nothing else.
+    `key` is a public key that may deploy this app from now on, and nothing else; the one of `no_key` may no more.
     """
 
     spec: AppSpec
     origin: Origin
     key: Optional[PublicKey] = None
+    no_key: Optional[KeyDigest] = None
     dry_run: bool = False
     wait_s: Seconds = 0.0
 
