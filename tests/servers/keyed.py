@@ -5,7 +5,7 @@ import io
 import json
 import struct
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -56,17 +56,8 @@ class Keyed:
         """Options, and behind `--` the command."""
         given = list(arguments)
         words = given.index("--") if "--" in given else len(given)
-        options, command = given[:words], given[words + 1 :]
-        return [
-            "ssh",
-            "-F",
-            str(self.config(key)),
-            "-l",
-            "teal",
-            *options,
-            self.server.name,
-            *(["--", *command] if command else []),
-        ]
+        options, command = given[:words], given[words:]
+        return ["ssh", "-F", str(self.config(key)), "-l", "teal", *options, self.server.name, *command]
 
     def ssh(
         self, *arguments: str, key: str = "one", stdin: bytes = b"", **env: str
@@ -82,7 +73,7 @@ class Keyed:
 
     @contextmanager
     def line(self, key: str = "one") -> Iterator[None]:
-        """One connection for everything that is said meanwhile; sshd still starts what the key is bound to, each time."""
+        """One connection for all that is said meanwhile; sshd starts what the key is bound to each time."""
         silent = subprocess.DEVNULL
         argv = self.ssh_argv("-M", "-N", "-S", str(self._line(key)), key=key)
         with subprocess.Popen(argv, stdin=silent, stderr=silent) as ssh:
@@ -108,12 +99,12 @@ class Keyed:
             finally:
                 ssh.kill()
 
-    def as_teal(self, *argv: str) -> "subprocess.CompletedProcess[str]":
+    def as_teal(self, *argv: str, says: str = "") -> "subprocess.CompletedProcess[str]":
         """As the user of deploy keys, if somebody had found a way to a shell."""
         inside = ["nsenter", f"--target={self.server.leader()}", "--all", "--", *ENV, "runuser", "-u", "teal", "--"]
         return subprocess.run(
             [*inside, *argv],
-            stdin=subprocess.DEVNULL,
+            input=says,
             capture_output=True,
             text=True,
             errors="replace",
@@ -173,7 +164,7 @@ def _app(admin: World, name: str) -> App:
     return app
 
 
-def at_once(attempts: "dict[str, Callable[[], T]]") -> "dict[str, T]":
+def at_once(attempts: "Mapping[str, Callable[[], T]]") -> "dict[str, T]":
     """All of them, a few beside each other."""
     with ThreadPoolExecutor(4) as pool:
         begun = {name: pool.submit(attempt) for name, attempt in attempts.items()}
@@ -203,4 +194,4 @@ ORIGIN = Origin("thief", "elsewhere")
 def deploy(spec: AppSpec, content: bytes, identity: str) -> messages.Deploy:
     """Of one file."""
     entry = Entry("program", "file", len(content), hashlib.sha256(content).hexdigest(), executable=True)
-    return messages.Deploy(spec, Manifest(digest_of((entry,)), (entry,)), ORIGIN, identity)
+    return messages.Deploy(spec, Manifest(digest_of((entry,)), (entry,)), ORIGIN, identity, wait_s=30)
