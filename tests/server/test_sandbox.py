@@ -1,4 +1,4 @@
-"""What a hostile program finds when it looks around from inside its unit: nothing of anybody else, and nothing to change."""
+"""What a hostile program finds from inside its unit: nothing of anybody else, and nothing that it could change."""
 
 import json
 import urllib.request
@@ -85,6 +85,8 @@ def inside(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Inside]:
                 file.write("# the second\n")
             app.deploy().ok()  # now both colors run, green is live
         server.run("chown", "teal-two:", "/srv/uploads")
+        for app in (made.one, made.two):  # as after a use of the key
+            (server.root / f"var/lib/teal/{app.name}/audit").touch(0o600)
         yield made
 
 
@@ -120,6 +122,7 @@ READS = (
     *("/proc/{pid}/environ", "/proc/{pid}/mem", "/proc/{pid}/maps", "/proc/{pid}/cmdline", "/proc/1/environ"),
     *("/run/credentials/teal-two@green.service/start", "/proc/{pid}/root/etc/passwd", "/proc/kcore"),
 )
+INVISIBLE = ("/proc/", "/run/credentials/", "/etc/teal/one/secrets", "/etc/teal/two/secrets")  # or not there yet
 LISTS = ("/root", "/home", f"{OTHER}/releases", DATA, "/var/lib/teal/.ssh", "/run/credentials/teal-two@green.service")
 
 
@@ -131,8 +134,8 @@ def test_nothing_is_written_and_nothing_of_others_is_read(inside: Inside) -> Non
         "two": inside.tells("two")["env"]["RELEASE"],
         "pid": inside.tells("two")["pid"],
     }
-    tries = {f"write {path}": f"open({path.format(**names)!r}, 'ab').write(b'x')" for path in WRITES}
-    tries |= {f"read {path}": f"told = repr(open({path.format(**names)!r}, 'rb').read(9))" for path in READS}
+    tries = {f"write {path}": f"open({path.format(**names)!r}, 'ab', 0).write(b'x')" for path in WRITES}
+    tries |= {f"read {path}": f"told = repr(open({path.format(**names)!r}, 'rb', 0).read(9))" for path in READS}
     tries |= {f"list {path}": f"import os; told = repr(os.listdir({path!r}))" for path in LISTS}
     told = inside.tries(tries)
     denied = ("PermissionError", "OSError: [Errno 30]", "FileNotFoundError", "IsADirectoryError")
@@ -145,12 +148,13 @@ def test_nothing_is_written_and_nothing_of_others_is_read(inside: Inside) -> Non
 
 SYSCALL = "import ctypes, os\nc = ctypes.CDLL(None, use_errno=True)\nr = {call}\n"
 SYSCALL += "if r == -1: raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))"
+VM_READ = "c.process_vm_readv({pid}, (p := (ctypes.c_size_t * 2)(id(c), 8)), 1, p, 1, 0)"
 CALLS = {
     "see it": "open('/proc/{pid}/stat')",
     "kill it": "import os; os.kill({pid}, 9)",
     "ask whether it is there": "import os; os.kill({pid}, 0)",
     "trace it": SYSCALL.replace("{call}", "c.ptrace(16, {pid}, 0, 0)"),
-    "read its memory": SYSCALL.replace("{call}", "c.process_vm_readv({pid}, None, 0, None, 0, 0)"),
+    "read its memory": SYSCALL.replace("{call}", VM_READ),
     "hold its descriptors": SYSCALL.replace("{call}", "c.syscall(438, c.syscall(434, {pid}, 0), 0, 0)"),
     "mount": SYSCALL.replace("{call}", "c.mount(b'none', b'/tmp', b'tmpfs', 0, None)"),
     "unmount": SYSCALL.replace("{call}", "c.umount2(b'/etc', 2)"),
@@ -176,7 +180,7 @@ CALLS = {
     "rename the link": "import os; os.symlink('blue', '/tmp/l'); os.rename('/tmp/l', '/var/lib/teal/one/live')",
     "real time": "import os; os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))",
     "a higher priority": "import os; os.nice(-5)",
-    "to be spared": "open('/proc/self/oom_score_adj', 'w').write('-1000')",
+    "to be spared": "open('/proc/self/oom_score_adj', 'wb', 0).write(b'-1000')",
     "reboot": SYSCALL.replace("{call}", "c.reboot(0)"),
     "swap": SYSCALL.replace("{call}", "c.swapon(b'/x', 0)"),
     "bpf": SYSCALL.replace("{call}", "c.syscall(321, 0, None, 0)"),
@@ -185,7 +189,9 @@ CALLS = {
     "quotas": SYSCALL.replace("{call}", "c.quotactl(0, None, 0, None)"),
     "the kernel's log": SYSCALL.replace("{call}", "c.klogctl(3, None, 0)"),
 }
-PROGRAM = "import subprocess\nr = subprocess.run({argv!r}, capture_output=True, text=True, timeout=20)\n"
+PROGRAM = (
+    "import subprocess\nr = subprocess.run({argv!r}, capture_output=True, text=True, errors='replace', timeout=20)\n"
+)
 PROGRAM += "if r.returncode: raise PermissionError(r.stderr)\ntold = r.stdout"
 PROGRAMS: dict[str, list[str]] = {
     "start a unit": ["systemctl", "start", "teal-two@blue.service"],
@@ -238,7 +244,7 @@ GRANTED = {
     "processes": PROGRAM.format(argv=["sh", "-c", "echo $((6 * 7))"]),
     "threads": "import threading; t = threading.Thread(target=lambda: 0); t.start(); t.join()",
     "code that it makes": MAPPED,
-    "SQLite": "import os, sqlite3; d = sqlite3.connect(os.environ['DATA_DIR'] + '/db'); d.execute('pragma journal_mode=wal')",
+    "SQLite": "import os, sqlite3\nd = sqlite3.connect(os.environ['DATA_DIR'] + '/db')\nd.execute('pragma journal_mode=wal')",
     "memory of the machine": "told = open('/proc/meminfo').readline()[:3]",
     "random": "import os; told = len(os.urandom(8))",
 }
@@ -247,11 +253,8 @@ GRANTED = {
 def test_what_a_program_needs_it_has(inside: Inside) -> None:
     told = inside.tries(GRANTED)
     assert {name: how for name, how in told.items() if "Error" in str(how)} == {}
-    assert (told["another connection"], told["processes"], told["its release"]) == (
-        "SSH-",
-        "42\n",
-        "#!/usr/bin/python3\n",
-    )
+    assert (told["another connection"], told["processes"]) == ("SSH-", "42\n")
+    assert told["its release"] == "#!/usr/bin/python3\n"
     for folder in ("tmp/mine", "var/tmp/mine"):
         assert not (inside.server.root / folder).exists()
     kept = inside.server.root / "var/lib/one/kept"
@@ -288,7 +291,7 @@ UNITS = {
     "defaults": Sandbox(),
     "everything": Sandbox(
         ("/srv/uploads", "/srv/more"),
-        ("CAP_NET_BIND_SERVICE", "CAP_NET_RAW", "CAP_SYS_NICE"),
+        ("CAP_NET_BIND_SERVICE",),  # each further one costs 0.1 or 0.2
         ("@resources", "memfd_create"),
         memory_mb=256,
         tasks=64,

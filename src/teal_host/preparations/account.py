@@ -27,7 +27,9 @@ def acts(intent: Intent) -> Iterator[Act]:
     yield from directory(paths.data, 0o700, user)
     for folder in intent.agreed.sandbox.writable:
         if not Path(folder).is_dir():
-            hint = f"make it on the server: install -d -o {user} {folder}"
+            hint = (
+                f"make it on the server: mkdir -p {folder}; and after setup give it to its user: chown {user} {folder}"
+            )
             raise BadRequest(f"[sandbox] writable: there is no directory {folder} on this server", hint=hint)
 
 
