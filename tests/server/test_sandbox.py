@@ -233,6 +233,7 @@ def test_of_the_log_it_reads_at_most_its_own(inside: Inside) -> None:
 
 
 MAPPED = "import mmap; m = mmap.mmap(-1, 4096, prot=mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC); m[0] = 1"
+SQLITE = "import os, sqlite3; d = sqlite3.connect(os.environ['DATA_DIR'] + '/db')\nd.execute('pragma journal_mode=wal')"
 GRANTED = {
     "its data": "import os; open(os.environ['DATA_DIR'] + '/kept', 'w').write('x')",
     "a directory in it": "import os; os.makedirs(os.environ['DATA_DIR'] + '/a/b', exist_ok=True)",
@@ -244,7 +245,7 @@ GRANTED = {
     "processes": PROGRAM.format(argv=["sh", "-c", "echo $((6 * 7))"]),
     "threads": "import threading; t = threading.Thread(target=lambda: 0); t.start(); t.join()",
     "code that it makes": MAPPED,
-    "SQLite": "import os, sqlite3\nd = sqlite3.connect(os.environ['DATA_DIR'] + '/db')\nd.execute('pragma journal_mode=wal')",
+    "SQLite": SQLITE,
     "memory of the machine": "told = open('/proc/meminfo').readline()[:3]",
     "random": "import os; told = len(os.urandom(8))",
 }
@@ -291,7 +292,7 @@ UNITS = {
     "defaults": Sandbox(),
     "everything": Sandbox(
         ("/srv/uploads", "/srv/more"),
-        ("CAP_NET_BIND_SERVICE",),  # each further one costs 0.1 or 0.2
+        ("CAP_NET_BIND_SERVICE", "CAP_NET_RAW", "CAP_SYS_NICE"),
         ("@resources", "memfd_create"),
         memory_mb=256,
         tasks=64,
@@ -305,7 +306,9 @@ def test_systemd_finds_the_unit_tight_and_without_fault(server: Server) -> None:
     for name, sandbox in UNITS.items():
         app = f"shop-{name}"
         paths = AppPaths(Path("/"), app)
-        text = unit_text(Unit(paths, "root", sandbox, Path("/usr/bin/python3"), Path("/usr/local/lib/teal/teal-host")))
+        text = unit_text(
+            Unit(paths, "teal-shop", sandbox, Path("/usr/bin/python3"), Path("/usr/local/lib/teal/teal-host"))
+        )
         (server.root / str(paths.unit).lstrip("/")).write_text(text)
         verified = server.run("systemd-analyze", "verify", str(paths.unit))
         assert (verified.returncode, verified.stdout + verified.stderr) == (0, "")
