@@ -32,7 +32,6 @@ FORMS = tuple(
     for text in (
         WORD,
         base64.b64encode(VALUE.encode()).decode()[:40],
-        urllib.parse.quote(WORD),
         WORD[::-1],
         WORD.upper(),
     )
