@@ -69,12 +69,14 @@ class World:
     def argv(self, *arguments: str) -> list[str]:
         return [sys.executable, "-m", "teal", *arguments]
 
-    def teal(self, *arguments: str, cwd: Path | None = None, deadline_s: float = 120, **env: str) -> Ended:
+    def teal(
+        self, *arguments: str, cwd: Path | None = None, deadline_s: float = 120, stdin: str = "", **env: str
+    ) -> Ended:
         done = subprocess.run(
             self.argv(*arguments),
             cwd=cwd or self.home,
             env={**self.env, **env},
-            stdin=subprocess.DEVNULL,
+            input=stdin,
             capture_output=True,
             text=True,
             timeout=deadline_s,

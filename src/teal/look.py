@@ -8,8 +8,8 @@ from teal.errors import CannotReach
 from teal.session import PipeEnded, Session
 from teal.transports import choose
 from teal_host.wire import messages
-from teal_host.wire.messages import LogLine, Logs, Releases, Status
-from teal_host.wire.reports import ReleasesReport, StatusReport
+from teal_host.wire.messages import EnvList, LogLine, Logs, Releases, Status
+from teal_host.wire.reports import EnvReport, ReleasesReport, StatusReport
 
 
 def status(file: ConfigFile) -> StatusReport:
@@ -21,6 +21,12 @@ def status(file: ConfigFile) -> StatusReport:
 def releases(file: ConfigFile) -> ReleasesReport:
     answer = _ask(file, Releases(file.config.app))
     assert isinstance(answer, ReleasesReport)
+    return answer
+
+
+def env(file: ConfigFile) -> EnvReport:
+    answer = _ask(file, EnvList(file.config.app))
+    assert isinstance(answer, EnvReport)
     return answer
 
 

@@ -28,7 +28,7 @@ class Session:
     def __init__(self, transport: Transport) -> None:
         self.bytes_sent = 0
         self._left = False
-        self._answered = True  # nothing has been asked
+        self._over = True  # the other side waits for nothing: it has not greeted, or it has answered
         self._patience_s = 1.0  # nothing has begun over there before it greets
         self._transport = transport
         self._echo = Echo() if transport.way else None
@@ -50,15 +50,22 @@ class Session:
 
     def send(self, message: Any, body: bytes = b"") -> None:
         """Raises PipeEnded, unless the other side said first why it goes away."""
-        self._answered = False
         try:
-            self.bytes_sent += write_frame(self._outgoing, messages.to_header(message), body)
+            self.push(message, body)
         except OSError:
             self._last_words()
             raise PipeEnded from None
 
+    def push(self, message: Any, body: bytes = b"") -> None:
+        """As `send`, beside a thread that receives: that one hears why. Raises OSError."""
+        self.bytes_sent += write_frame(self._outgoing, messages.to_header(message), body)
+
     def receive(self) -> Any:
         """The next event or answer. Raises HostFailed for a Failure, PipeEnded at the end."""
+        return self.receive_with_body()[0]
+
+    def receive_with_body(self) -> tuple[Any, bytes]:
+        """The same, and the bytes that came with it."""
         try:
             frame = read_frame(self._incoming)
             if frame is None:
@@ -68,10 +75,10 @@ class Session:
             raise PipeEnded from None
         except Mistakes as error:
             raise CannotReach(f"{self._transport.name} says something that cannot be understood: {error}") from None
-        self._answered = isinstance(message, messages.ANSWERS)
+        self._over = isinstance(message, messages.ANSWERS)
         if isinstance(message, Failure):
             raise HostFailed(message)
-        return message
+        return message, frame.body
 
     def events(self) -> Iterator[Any]:
         """Every message up to and with the answer."""
@@ -87,7 +94,7 @@ class Session:
 
     def close(self) -> int | None:
         """Gives the exit code of the process at this end, if it was waited for."""
-        if not self._answered and not self._left:
+        if not self._over and not self._left:
             self._say_enough()
         programs.close(self._outgoing)
         code = None if self._left else programs.end(self._program, self._patience_s)
@@ -135,6 +142,7 @@ class Session:
             raise greeting.refusal(self._transport, heard, self._ended())
         there = self._first_frame(heard)
         self._patience_s = programs.ENDS_WITHIN_S
+        self._over = False
         return there
 
     def _first_frame(self, heard: greeting.Heard) -> Greeting:

@@ -36,6 +36,7 @@ class Turn:
 def start_and_check(app: App, turn: Turn) -> None:
     """Start the release on the idle color and ask it. Raises Unhealthy; then its process is gone again."""
     chosen = turn.candidate
+    program.environment_of(chosen)  # what is lost is said before anything is stopped
     with app.step("start") as step:
         drain.wait(app, chosen.color, turn.was_agreed or turn.agreed, chosen.spec.keep.drain_s, step)
         app.journal.write("start", turn.story, release=chosen.release, color=chosen.color)

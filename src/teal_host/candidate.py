@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any, Dict
 
-from teal_host import files
+from teal_host import environment, files
 from teal_host.app import App
 from teal_host.paths import AppPaths, ColorPaths
 from teal_host.record import Record
@@ -59,13 +59,18 @@ def start(app: App, candidate: Candidate) -> None:
     app.host.supervisor.start(candidate.place, _program(candidate))
 
 
+def environment_of(candidate: Candidate) -> Dict[str, str]:
+    """All that Teal gives the program: teal.toml's environment, that of `teal env`, and Teal's own names last.
+
+    Raises NeedsHuman when the values that the release ran with are not there any more.
+    """
+    secret = environment.of(candidate.paths, candidate.record)
+    own = {"PORT": str(candidate.port), "HOST": HERE, "COLOR": candidate.color, "RELEASE": candidate.release}
+    data = {"DATA_DIR": str(candidate.paths.data)} if candidate.spec.run.data else {}
+    return {**candidate.spec.run.env, **secret, **own, **data}
+
+
 def _program(candidate: Candidate) -> Program:
     folder = candidate.paths.release(candidate.release)
     argv = [candidate.filled(argument) for argument in candidate.spec.run.command]
-    return Program(argv, _environment(candidate), folder, candidate.place.log(candidate.release))
-
-
-def _environment(candidate: Candidate) -> Dict[str, str]:
-    own = {"PORT": str(candidate.port), "HOST": HERE, "COLOR": candidate.color, "RELEASE": candidate.release}
-    data = {"DATA_DIR": str(candidate.paths.data)} if candidate.spec.run.data else {}
-    return {**candidate.spec.run.env, **own, **data}
+    return Program(argv, environment_of(candidate), folder, candidate.place.log(candidate.release))

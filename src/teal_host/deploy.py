@@ -3,7 +3,21 @@
 from dataclasses import dataclass, replace
 from typing import List, Optional
 
-from teal_host import agreement, files, health, journal, lock, needs, prune, record, recover, release, slot, switch
+from teal_host import (
+    agreement,
+    environment,
+    files,
+    health,
+    journal,
+    lock,
+    needs,
+    prune,
+    record,
+    recover,
+    release,
+    slot,
+    switch,
+)
 from teal_host.agreement import Agreement
 from teal_host.app import App
 from teal_host.bring_live import Turn, keep_or_stop_previous, start_and_check, turn_traffic, watch_over
@@ -25,6 +39,7 @@ def deploy(app: App, request: Deploy, talk: Talk) -> Result:
         recover.recover(app)
         refuse_repeated(app, request.id)
         scene = look(app)
+        environment.refuse(app.paths, request.spec)
         if unchanged(app, request, scene):
             return told(app, "unchanged", scene.slots.live_release)
         wanted(app, request, scene)  # refuses before the upload, not after it
@@ -62,6 +77,8 @@ def unchanged(app: App, request: Deploy, scene: Scene) -> bool:
     live, agreed = scene.live, scene.agreed
     if live is None or live.digest != request.manifest.digest or live.spec != request.spec:
         return False
+    if live.secrets != environment.load(app.paths).current:
+        return False
     if agreed is None or (agreed.site, agreed.proxy) != (request.spec.site, request.spec.proxy):
         return False
     return live_is_well(app, scene)
@@ -86,6 +103,7 @@ def standby(app: App, scene: Scene) -> Optional[Candidate]:
 
 def planned(app: App, request: Deploy, scene: Scene) -> Result:
     """What would be done, as data: nothing is changed, not even the lock."""
+    environment.refuse(app.paths, request.spec)
     if unchanged(app, request, scene):
         return replace(
             told(app, "unchanged", scene.slots.live_release), outcome="planned", plan=("nothing: it is live",)
@@ -128,8 +146,10 @@ def take_in(app: App, request: Deploy, scene: Scene, talk: Talk) -> Record:
         else:
             release.seal_from_stream(app.paths, name, manifest, release.Stream(talk.blocks()))
     seq = int(name.split("-")[0])
-    env = record.env_version(request.spec.run.env)
+    kept = environment.load(app.paths)
+    env = environment.word(kept, request.spec.run.env)
     sealed = Record(name, seq, manifest.digest, manifest.bytes, journal.now(), request.origin, env, request.spec)
+    sealed = replace(sealed, secrets=kept.current)
     record.save(app.paths, sealed)
     return sealed
 

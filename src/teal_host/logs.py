@@ -9,8 +9,6 @@ from teal_host.supervisors.base import Written
 from teal_host.wire.messages import Done, LogLine, Logs
 from teal_host.wire.reports import Color
 
-_LOOK_EVERY_S = 0.1
-
 
 def logs(app: App, request: Logs, listening: Callable[[], bool]) -> Done:
     """Idle color first, so that the live one stands last. Follows a color on to its next release."""
@@ -21,7 +19,7 @@ def logs(app: App, request: Logs, listening: Callable[[], bool]) -> Done:
     while request.follow and listening():
         for color, tail in tails.items():
             _tell(app, color, tail.more())
-        time.sleep(_LOOK_EVERY_S)
+        time.sleep(max(tail.pause_s for tail in tails.values()))
     return Done()
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Callable, Dict, List, Optional
 
-from teal_host import deploy, destroy, logs, rollback, setup, status
+from teal_host import deploy, destroy, env, logs, one_off, rollback, setup, status
 from teal_host.app import Host
 from teal_host.errors import Aborted, HostError, NotAllowed, as_host_error
 from teal_host.paths import HostPaths
@@ -102,6 +102,10 @@ def _serve(host: Host, request: Any, talk: Talk) -> Any:
         messages.Status: lambda: status.status(app),
         messages.Releases: lambda: status.releases(app),
         messages.Logs: lambda: logs.logs(app, request, talk.listening),
+        messages.EnvSet: lambda: env.set_value(app, request, talk),
+        messages.EnvUnset: lambda: env.unset(app, request, talk),
+        messages.EnvList: lambda: env.names(app),
+        messages.Exec: lambda: one_off.one_off(app, request, talk),
         messages.Destroy: lambda: _alone(talk, lambda: destroy.destroy(app, request)),
     }
     app = host.app(request.app)
@@ -131,7 +135,7 @@ def _host(given: Given, talk: Talk) -> Host:
 def _outlive_the_client(talk: Talk) -> None:
     """A lost terminal or pipe must not end a story half-way; being told to end is obeyed only before the commit."""
     for number in (signal.SIGHUP, signal.SIGPIPE, signal.SIGINT):
-        signal.signal(number, signal.SIG_IGN)
+        signal.signal(number, lambda number, frame: None)  # not SIG_IGN, which every program started here would inherit
 
     def told_to_end(number: int, frame: Optional[object]) -> None:
         if not talk.committed:

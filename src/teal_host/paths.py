@@ -60,6 +60,11 @@ class AppPaths:
         return self.root / "etc/teal" / self.app / "app.json"
 
     @property
+    def secrets(self) -> Path:
+        """The values of `teal env`; there only with some in it."""
+        return self.agreed.parent / "secrets"
+
+    @property
     def home(self) -> Path:
         return self.root / "var/lib/teal" / self.app
 

@@ -61,11 +61,6 @@ def session(leader: int) -> Set[int]:
     return {pid for pid in _pids() if _session_of(pid) == leader and life(pid)}
 
 
-def of_user(uid: int) -> Set[int]:
-    """All living processes that run as this user."""
-    return {pid for pid in _pids() if _user_of(pid) == uid and life(pid)}
-
-
 def name_of(pid: int) -> str:
     """What a person calls the process: its executable, else its own word for itself."""
     with contextlib.suppress(OSError):
@@ -79,6 +74,11 @@ def command_line(pid: int) -> List[str]:
     with contextlib.suppress(OSError):
         return (_PROC / str(pid) / "cmdline").read_bytes().decode(errors="replace").split("\0")
     return []
+
+
+def of_user(user: int) -> Set[int]:
+    """All living processes of a user, by its number."""
+    return {pid for pid in _pids() if _owner(pid) == user and life(pid)}
 
 
 def titled(beginning: str) -> List[int]:
@@ -132,17 +132,17 @@ def _pids() -> Iterator[int]:
     return (int(name) for name in os.listdir(_PROC) if name.isdigit())  # noqa: PTH208
 
 
-def _user_of(pid: int) -> Optional[int]:
+def _session_of(pid: int) -> Optional[int]:
+    with contextlib.suppress(OSError):
+        return os.getsid(pid)
+    return None
+
+
+def _owner(pid: int) -> Optional[int]:
     """The real one. The owner of the directory would be root for a process that has changed its user."""
     with contextlib.suppress(OSError, ValueError, IndexError):
         status = (_PROC / str(pid) / "status").read_text(errors="replace")
         return int(status.split("\nUid:", 1)[1].split(None, 1)[0])
-    return None
-
-
-def _session_of(pid: int) -> Optional[int]:
-    with contextlib.suppress(OSError):
-        return os.getsid(pid)
     return None
 
 

@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 from typing import List, Set, Tuple
 
-from teal_host import files, record, release, slot
+from teal_host import environment, files, record, release, slot
 from teal_host.app import App
+from teal_host.errors import HostError
 from teal_host.paths import AppPaths
 from teal_host.record import Record
 
@@ -37,7 +38,8 @@ def prune(app: App, keep: int) -> None:
             _remove_files(app.paths, name)
         for name in chosen.records:
             files.remove(app.paths.records / f"{name}.json")
-    except OSError as error:
+        environment.prune(app.paths)
+    except (OSError, HostError) as error:
         app.warn(f"old releases could not be removed: {error}")
 
 

@@ -10,7 +10,7 @@ from teal_host.paths import AppPaths
 from teal_host.wire import typed
 from teal_host.wire.app import AppSpec
 from teal_host.wire.frames import FrameError, parse_object
-from teal_host.wire.grammar import ReleaseName, between
+from teal_host.wire.grammar import EnvVersion, ReleaseName, between
 from teal_host.wire.manifest import Origin
 
 FORMAT = 1
@@ -19,9 +19,9 @@ Outcome = Literal["pending", "good", "refused", "turned_back"]
 
 @dataclass(frozen=True)
 class Record:
-    """`env` names the version of the environment that the release ran with. `at` is when it was sealed, in UTC.
+    """`env` names the whole environment that the release ran with, `secrets` the version of the part from `teal env`.
 
-    `left`: it was turned back by a person, not because it failed.
+    `at` is when it was sealed, in UTC. `left`: it was turned back by a person, not because it failed.
     """
 
     release: ReleaseName
@@ -34,6 +34,7 @@ class Record:
     spec: AppSpec
     outcome: Outcome = "pending"
     left: bool = False
+    secrets: EnvVersion = ""
     format: Annotated[int, between(FORMAT, FORMAT)] = FORMAT
 
 
@@ -72,7 +73,7 @@ def leave(paths: AppPaths, left: Optional[Record], target: Record) -> None:
 
 
 def env_version(env: Dict[str, str]) -> str:
-    """A short name for exactly this environment; the values cannot be read from it."""
+    """A short name for exactly this environment of teal.toml, which the record holds too."""
     return hashlib.sha256(json.dumps(env, sort_keys=True).encode()).hexdigest()[:8]
 
 

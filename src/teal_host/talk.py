@@ -26,12 +26,12 @@ class Talk:
         self.committed = False
         self.alone = False
 
-    def tell(self, message: Any) -> None:
+    def tell(self, message: Any, body: bytes = b"") -> None:
         """Send a message upward, if anybody reads. Whether one who went away had said commit, `receive` finds out."""
         if self.alone:
             return
         try:
-            write_frame(self._outgoing, to_header(message))
+            write_frame(self._outgoing, to_header(message), body)
         except OSError:
             self.alone = True
 
@@ -39,6 +39,10 @@ class Talk:
         """The next message. Raises Aborted at the end of the pipe, when the client has enough, and after a silence;
         BadRequest for anything that is not expected."""
         return self._next(expected, within_s)[0]
+
+    def receive_with_body(self, *expected: Type[Any], within_s: float = OWED_WITHIN_S) -> Tuple[Any, bytes]:
+        """The next message and the bytes that came with it. Raises as `receive`."""
+        return self._next(expected, within_s)
 
     def blocks(self) -> Iterator[bytes]:
         """The bytes of the upload, uncompressed, in pieces of bounded size. Raises BadRequest, Aborted."""

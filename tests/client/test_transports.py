@@ -5,17 +5,20 @@ import os
 import shlex
 import subprocess
 import sys
+import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from teal import transports
+from teal import programs, transports
 from teal.errors import CannotReach, Usage
 from teal.session import Session
-from teal.transports import base, choose
+from teal.transports import Transport, base, choose
 from teal.transports.ssh import destination as parsed
 from teal.transports.ssh import explain
-from world import World
+from teal_host.wire.messages import Logs, Status
+from world import REPO, World
 
 SHORT = 'app = "shop"\n[run]\ncommand = ["./app"]\n[build]\nartifact = "app"\n'
 DUMP = "#!{python}\nimport json, os, sys\nopen(os.environ['DUMP'], 'w').write(json.dumps(sys.argv))\nsys.exit(255)\n"
@@ -171,6 +174,30 @@ def test_multipass_is_told_the_instance_and_the_words_of_the_command(argv: Path)
     words = called(argv, "multipass://bluegreen-demo")
     assert words[:7] == ["exec", "bluegreen-demo", "--", "python3", "-I", "-S", "-c"]
     assert words[8:] == ["--server"]
+
+
+@pytest.fixture
+def vm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Transport:
+    """An instance of the stand-in for multipass whose commands run here; it loses the ends of pipes all the same."""
+    stand_in = tmp_path / "bin/multipass"
+    stand_in.parent.mkdir()
+    stand_in.write_text(f'#!/bin/sh\nexec {sys.executable} {REPO / "tests/apps/multipass.py"} "$@"\n')
+    stand_in.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{stand_in.parent}:{os.environ['PATH']}")
+    monkeypatch.setenv("MULTIPASS_INSTANCES", json.dumps({"demo": {"state": "Running", "ssh": ["/bin/sh", "-c"]}}))
+    here = choose("multipass://demo")
+    python = (sys.executable, "-I", "-S")
+    return replace(here, server=False, python=python, arguments=("--root", str(tmp_path / "state")))
+
+
+@pytest.mark.parametrize("asked", [None, Status("shop"), Logs("shop", follow=True)], ids=str)
+def test_leaving_is_said_in_words_where_the_end_of_the_pipe_is_lost(vm: Transport, asked: object) -> None:
+    began = time.monotonic()
+    with Session(vm) as session:
+        if asked is not None:
+            session.send(asked)
+    assert not Path(f"/proc/{session.there.pid}").exists()
+    assert time.monotonic() - began < programs.ENDS_WITHIN_S  # it ended by itself, and was not ended
 
 
 LOGINS = {

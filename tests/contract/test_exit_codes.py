@@ -191,6 +191,12 @@ USAGE = [
     ["logs", "-n", "-1"],
     ["completion", "tcsh"],
     ["destroy"],  # nobody to ask, and no --yes
+    ["env", "set"],
+    ["env", "set", "PORT"],
+    ["env", "set", "A=1"],
+    ["env", "unset", "A"],  # it is not set
+    ["exec"],
+    ["exec", "--", "ls"],  # nothing is live
 ]
 
 
@@ -201,7 +207,7 @@ def test_what_cannot_be_meant_ends_with_2(app: App, arguments: list[str]) -> Non
     assert ended.err
 
 
-LOOKING = [("status",), ("releases",), ("logs",)]
+LOOKING = [("status",), ("releases",), ("logs",), ("env", "list"), ("env", "set", "A"), ("exec", "--", "ls")]
 
 
 @pytest.mark.parametrize("command", [*LOOKING, ("destroy", "-y")], ids=" ".join)

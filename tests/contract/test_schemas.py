@@ -15,7 +15,7 @@ from teal.errors import BuildFailed
 from world import App, Ended, World
 
 LOOKING = ("status", "releases", "logs")
-NAMES = ["demo", "deploy-event", "logs", "logs-line", "releases", "result", "status", "teal"]
+NAMES = ["demo", "deploy-event", "env", "logs", "logs-line", "releases", "result", "status", "teal"]
 
 
 def test_there_is_a_schema_for_everything() -> None:
@@ -71,6 +71,16 @@ def test_what_is_told_of_a_live_program_that_has_died(app: App) -> None:
     status, *_ = _looks(app)
     assert (status["live"], status["colors"]["blue"]["state"]) == ("blue", "failed")
     assert status["notes"]
+
+
+def test_what_is_told_of_an_environment(app: App) -> None:
+    assert _env(app) == {"schema": 1, "app": "shop", "names": [], "pending": False}
+    app.teal("env", "set", "TOKEN", stdin="first").ok()
+    app.deploy().ok()
+    app.teal("env", "set", "KEY", stdin="second").ok()
+    told = _env(app)
+    assert [(row["name"], row["live"]) for row in told["names"]] == [("KEY", False), ("TOKEN", True)]
+    assert told["pending"]
 
 
 @pytest.mark.parametrize("command", ["deploy", "rollback"])
@@ -160,6 +170,10 @@ def _story(app: App, *arguments: str, code: int = 0) -> dict[str, Any]:
     ended: Ended = app.teal(*arguments, "--json")
     assert ended.code == code, ended
     return judged_lines(ended)[-1]
+
+
+def _env(app: App) -> dict[str, Any]:
+    return judged("env", app.teal("env", "list", "--json").ok().result)
 
 
 def _looks(app: App) -> list[dict[str, Any]]:

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from crash.killed_host import ENDED
-from teal import deploy, look, programs
+from teal import deploy, env, look, programs
 from teal.config.read import load
 from teal.ended import Account
 from teal.errors import TealError
@@ -105,7 +105,11 @@ class Scene:
         file = load(self.app.directory)
         return self._run(when, "SIGKILL", lambda: deploy.destroy(file, 0, Quiet()))
 
-    def _run(self, when: str, number: str, story: Callable[[], Result | None]) -> Run:
+    def env_set(self, when: str, name: str, value: str) -> Run:
+        file = load(self.app.directory)
+        return self._run(when, "SIGKILL", lambda: env.set_value(file, name, value, 0, Quiet()))
+
+    def _run(self, when: str, number: str, story: Callable[[], object]) -> Run:
         """The client's own story, with one word of the transport's argv changed."""
         acts = self.app.world.home / "acts"
         acts.unlink(missing_ok=True)
@@ -117,8 +121,10 @@ class Scene:
         result, error = None, None
         with pytest.MonkeyPatch.context() as patch, server_sides_end(patch):
             patch.setattr(deploy, "choose", harnessed)
+            patch.setattr(env, "choose", harnessed)
             try:
-                result = story()
+                told = story()
+                result = told if isinstance(told, Result) else None
             except TealError as raised:
                 error = raised
         names = acts.read_text().splitlines() if acts.exists() else []

@@ -18,7 +18,7 @@ from teal_host.deploy import Scene
 from teal_host.errors import BadRequest, NeedsHuman
 from teal_host.paths import HostPaths
 from teal_host.slot import Slots
-from teal_host.wire.app import AppSpec, Health, Keep, Ports, Run, Site, Verify
+from teal_host.wire.app import AppSpec, Health, Keep, Ports, ProxyRules, Run, Site, Verify
 from teal_host.wire.manifest import Entry, Manifest, Origin, digest_of
 from teal_host.wire.messages import Deploy
 from teal_host.wire.reports import Color
@@ -170,6 +170,16 @@ def test_a_name_on_a_port_belongs_to_one_app(host: HostPaths, theirs: Site, mine
         return
     with pytest.raises(BadRequest, match="the app other already"):
         agreement.propose(host, spec(site=mine), "blue")
+
+
+def test_names_and_rules_are_agreed_and_change_together(host: HostPaths) -> None:
+    keep(host, agreed())
+    rules = ProxyRules(7, directives=("deny all;",))
+    wanted = agreement.propose(host, replace(spec(site=Site(("b.test",), 28080)), proxy=rules), "blue")
+    assert (wanted.proxy, wanted.route(host.app("shop")).rules) == (rules, rules)
+    assert agreement.with_route_of(wanted, agreed()) == replace(agreed(), ports=wanted.ports)
+    agreement.save(host.app("shop"), wanted)
+    assert agreement.load(host.app("shop")) == wanted
 
 
 def test_an_app_is_not_in_its_own_way(host: HostPaths) -> None:

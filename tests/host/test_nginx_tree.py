@@ -1,6 +1,11 @@
 """What others wrote for nginx, as it prints it, read into values and asked."""
 
+import os
+import re
+import signal
 import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -11,6 +16,7 @@ from teal.transports.local import find_nginx
 from teal_host.proxies import nginx_sites, nginx_tree
 from teal_host.proxies.nginx_sites import Listen, Server
 from teal_host.proxies.nginx_tree import CannotRead, Tree, parse
+from world import free_ports, wait_until
 
 NGINX = find_nginx()
 MAIN = "/etc/nginx/nginx.conf"
@@ -210,20 +216,60 @@ def test_who_serves_a_name_exactly() -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "expected"),
+    ("said", "named", "nameless"),
     [
-        ("", ("80", "[::]:80")),
-        ("server { listen 443; }", ("80", "[::]:80")),
-        (
-            "server { listen 203.0.113.9:80; } server { listen 127.0.0.1:80; }",
-            ("80", "[::]:80", "127.0.0.1:80", "203.0.113.9:80"),
-        ),
-        ("server { listen [::1]:80 default_server; listen unix:/x; }", ("80", "[::]:80", "[::1]:80")),
-        ("server { listen [::]:80 ipv6only=off; }", ("[::]:80",)),
+        ("", "80 [::]:80", "80 [::]:80"),
+        ("server { listen 443; listen unix:/x; }", "80 [::]:80", "80 [::]:80"),
+        ("server { listen 80; } server { listen 127.0.0.1:80; }", "80 127.0.0.1:80 [::]:80", "80 [::]:80"),
+        ("server { listen 203.0.113.9:80; listen 127.0.0.1:80; }", "127.0.0.1:80 203.0.113.9:80 [::]:80", "[::]:80"),
+        ("server { listen [::1]:80 default_server; }", "80 [::1]:80", "80"),
+        ("server { listen [::]:80 ipv6only=off; }", "[::]:80", "[::]:80"),
     ],
 )
-def test_where_to_listen_beside_others(said: str, expected: tuple[str, ...]) -> None:
-    assert nginx_sites.listens(sites(said), 80) == expected
+def test_where_to_listen_beside_others(said: str, named: str, nameless: str) -> None:
+    assert nginx_sites.listens(sites(said), 80) == tuple(named.split())
+    assert nginx_sites.listens(sites(said), 80, named=False) == tuple(nameless.split())
+
+
+@pytest.mark.skipif(NGINX is None, reason="there is no nginx on this machine")
+def test_nginx_itself_cannot_add_a_wildcard_to_an_exact_address_and_does_not_say_so(tmp_path: Path) -> None:
+    """The reason for the rule above: the test of the configuration is content, the reload is not."""
+    (port,) = free_ports(1)
+    foreign = f"server {{ listen 127.0.0.1:{port}; }}"
+    with running(tmp_path, foreign) as reloaded:
+        assert reloaded(f"{foreign} server {{ listen {port}; }}") == f"bind() to 0.0.0.0:{port} failed"
+        beside = nginx_sites.listens(sites(foreign), port)
+        assert beside == (f"127.0.0.1:{port}", f"[::]:{port}")
+        assert reloaded(f"{foreign} server {{ listen {beside[0]}; server_name a; }}") is None
+
+
+@contextmanager
+def running(home: Path, text: str) -> Iterator[Callable[[str], str | None]]:
+    """An nginx with these sites; gives a way to reload it with others, which tells why that failed."""
+    conf, log = home / "nginx.conf", home / "error.log"
+    argv = [str(NGINX), "-p", f"{home}/", "-c", str(conf), "-e", str(log)]
+
+    def written(text: str) -> None:
+        folders = " ".join(f"{name}_temp_path {home}/{name};" for name in ("fastcgi", "uwsgi", "scgi", "proxy"))
+        http = f"access_log off; client_body_temp_path {home}/body; {folders} {text}"
+        conf.write_text(f"pid {home}/pid; error_log {log} notice; events {{}} http {{ {http} }}")
+
+    def reloaded(text: str) -> str | None:
+        written(text)
+        log.write_text("")
+        assert subprocess.run([*argv, "-t"], capture_output=True, timeout=30, check=False).returncode == 0
+        subprocess.run([*argv, "-s", "reload"], capture_output=True, timeout=30, check=True)
+        wait_until(lambda: "start worker process " in log.read_text() or "still could not bind" in log.read_text())
+        found = re.search(r"bind\(\) to \S+ failed", log.read_text())
+        return found[0] if found else None
+
+    written(text)
+    subprocess.run(argv, capture_output=True, timeout=30, check=True)
+    wait_until(lambda: (home / "pid").exists() and bool((home / "pid").read_text()))
+    try:
+        yield reloaded
+    finally:
+        os.kill(int((home / "pid").read_text()), signal.SIGTERM)
 
 
 # --- where a file would be read ---------------------------------------------------------------------------------------

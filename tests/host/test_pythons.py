@@ -4,12 +4,14 @@ import functools
 import os
 import shutil
 import subprocess
+import zipfile
 from pathlib import Path
 
 import pytest
 
+import teal_host
 from host import pipe
-from teal import deploy, look
+from teal import bootstrap, deploy, env, look, one_off
 from teal.config.read import load
 from teal.deploy import Wish
 from teal.ended import Account
@@ -18,6 +20,7 @@ from teal.session import Session
 from teal.transports import Transport
 from teal.transports.local import local
 from teal.ui.plain import Quiet
+from teal_host import installed
 from world import App
 
 GOOD = [(3, minor) for minor in range(9, 15)]
@@ -71,6 +74,25 @@ def test_it_greets_and_answers(good: str, tmp_path: Path) -> None:
     assert (heard.answer["type"], heard.answer["app"], heard.answer["live"]) == ("statusreport", "shop", None)
 
 
+def test_the_archive_that_it_makes_runs(good: str, tmp_path: Path) -> None:
+    """By its own compiled code: the sources in it are spoiled."""
+    source = Path(teal_host.__file__).parents[1]
+    made = tmp_path / "teal-host"
+    code = f"import sys; sys.path.insert(0, {str(source)!r}); from teal_host import installed; "
+    code += f"open({str(made)!r}, 'wb').write(installed.archive(installed.sources()))"
+    subprocess.run([good, "-ISB", "-c", code], check=True)
+    assert installed.digest(made) == bootstrap.digest()
+    spoiled = tmp_path / "spoiled"
+    with zipfile.ZipFile(made) as old, zipfile.ZipFile(spoiled, "w") as new:
+        for name in old.namelist():
+            new.writestr(name, b"1/0" if name.startswith("teal_host/") and name.endswith(".py") else old.read(name))
+    asked = pipe.frame({"type": "status", "app": "shop"})
+    argv = [good, "-IS", str(spoiled), "--root", str(tmp_path / "state")]
+    done = subprocess.run(argv, input=asked, capture_output=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert b'"type":"statusreport"' in done.stdout
+
+
 def test_it_reads_everything_that_a_request_can_hold(good: str, tmp_path: Path) -> None:
     """Texts, numbers, lists, tables and what may be left out: the types are read in another way before 3.10."""
     run = {"command": ["./program"], "ports": {"blue": 28081, "green": 28082}, "env": {"A": "é"}, "data": True}
@@ -101,7 +123,8 @@ def on_the_oldest(oldest: str, app: App, monkeypatch: pytest.MonkeyPatch) -> App
     there = local()
     older = Transport(there.name, (oldest, "-I", "-S"), there.arguments, there.own_session)
     monkeypatch.setattr(deploy, "choose", lambda target: older)
-    monkeypatch.setattr(look, "choose", lambda target: older)
+    for module in (look, env, one_off):
+        monkeypatch.setattr(module, "choose", lambda target: older)
     return app
 
 
@@ -120,6 +143,21 @@ def test_the_whole_story_on_the_oldest(on_the_oldest: App) -> None:
     assert [row.outcome for row in look.releases(file).releases] == ["turned_back", "good"]
     deploy.destroy(file, 0, Quiet())
     assert not app.world.root.exists()
+
+
+def test_an_environment_and_a_one_off_on_the_oldest(on_the_oldest: App) -> None:
+    file = load(on_the_oldest.directory)
+    env.set_value(file, "TOKEN", "é\n", 0, Quiet())
+    deploy.deploy(file, Wish(), Quiet(), Account())
+    said: dict[str, bytes] = {"stdout": b"", "stderr": b""}
+
+    def write(stream: str, data: bytes) -> None:
+        said[stream] += data
+
+    ended = one_off.one_off(file, ("sh", "-c", 'printf %s "$TOKEN"; echo x > /dev/stderr; exit 7'), None, write)
+    assert (ended.code, said) == (7, {"stdout": "é\n".encode(), "stderr": b"x\n"})
+    assert [row.name for row in look.env(file).names] == ["TOKEN"]
+    env.unset(file, "TOKEN", 0, Quiet())
 
 
 def test_one_that_is_too_old_is_told_so(too_old: str, tmp_path: Path) -> None:

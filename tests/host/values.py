@@ -6,7 +6,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from teal_host.wire import grammar
-from teal_host.wire.app import AppSpec, Health, Keep, Ports, Run, Site, Verify
+from teal_host.wire.app import AppSpec, Health, Keep, Ports, ProxyRules, Run, Sandbox, Site, Verify
 from teal_host.wire.manifest import Entry, Manifest, Needs, Origin, digest_of
 from teal_host.wire.messages import Deploy
 
@@ -44,7 +44,22 @@ STATUSES = st.integers(100, 599)
 HEALTHS = st.builds(Health, URL_PATHS, STATUSES, WANTED, st.floats(0.1, 3600), st.integers(1, 100))
 VERIFIES = st.builds(Verify, URL_PATHS, STATUSES, WANTED) | st.builds(Verify, st.none(), STATUSES)
 KEEPS = st.builds(Keep, st.integers(2, 1000), st.booleans(), st.floats(0, 3600), st.floats(0, 3600))
-SPECS = st.builds(AppSpec, APPS, SITES, RUNS, HEALTHS, VERIFIES, KEEPS)
+DIRECTIVES = st.sampled_from(
+    ["a b;", "location /x {\n  b 'c }';\n}", 'a ${b} "\\";";', "a; # }", "lua_by_lua_block { '}' }"]
+)
+RULES = st.builds(
+    ProxyRules,
+    *(st.integers(0, 1_000_000), st.integers(1, 86_400), st.booleans(), st.booleans()),
+    st.lists(DIRECTIVES, max_size=3).map(tuple),
+)
+SANDBOXES = st.builds(
+    Sandbox,
+    st.lists(st.from_regex(r"(/[a-z]{1,9}){1,3}", fullmatch=True), max_size=2).map(tuple),
+    st.lists(st.sampled_from(["CAP_NET_RAW", "CAP_NET_BIND_SERVICE"]), max_size=2).map(tuple),
+    st.lists(st.sampled_from(["@resources", "perf_event_open"]), max_size=2).map(tuple),
+    *(st.none() | st.integers(8, 16_000_000), st.integers(4, 100_000), st.integers(64, 1_000_000)),
+)
+SPECS = st.builds(AppSpec, APPS, SITES, RUNS, HEALTHS, VERIFIES, KEEPS, RULES, SANDBOXES)
 
 HEX = "0123456789abcdef"
 DIGESTS = st.text(HEX, min_size=64, max_size=64)

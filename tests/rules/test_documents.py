@@ -28,7 +28,10 @@ def test_every_command_and_option_is_documented(name: str) -> None:
     assert f"## teal {name}" in text
     section = text.split(f"## teal {name}")[1].split("\n## ")[0]
     everywhere = text.split("## Everywhere")[1].split("\n## ")[0]
-    for parameter in _commands()[name].params:
+    command = _commands()[name]
+    inner = command.commands.values() if isinstance(command, click.Group) else ()
+    assert all(f"`teal {name} {one.name}" in section for one in inner)
+    for parameter in [*command.params, *(parameter for one in inner for parameter in one.params)]:
         for option in parameter.opts:
             if option.startswith("--"):
                 assert option in section or option in everywhere, f"teal {name} {option}"

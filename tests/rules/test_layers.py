@@ -27,7 +27,7 @@ FLOORS: list[set[str]] = [
         "agreement",
         "proxies.nginx_program",
     },
-    {"proxies.own_nginx", "proxies.system_nginx", "app", "slot"},
+    {"proxies.own_nginx", "proxies.system_nginx", "app", "slot", "environment", "pump"},
     {"release", "candidate", "needs", "preparations.base", "permit"},
     {
         "preparations.packages",
@@ -38,7 +38,7 @@ FLOORS: list[set[str]] = [
     },
     {"preparations.deploy_key"},
     {"preparations.undo"},
-    {"health", "switch", "drain", "prune", "status", "logs"},
+    {"health", "switch", "drain", "prune", "status", "logs", "env", "one_off"},
     {"watch"},
     {"bring_live"},
     {"recover", "destroy"},
@@ -51,8 +51,24 @@ PACKAGES = {"", "wire", "supervisors", "proxies", "preparations"}
 
 # The client: each group may import the groups named with it, and the wire.
 CLIENT_MAY: dict[str, set[str]] = {
-    "cli": {"look", "login", "setup", "deploy", "ended", "errors", "config", "ui", "scaffold", "demo", "files"},
+    "cli": {
+        "look",
+        "env",
+        "one_off",
+        "login",
+        "setup",
+        "deploy",
+        "ended",
+        "errors",
+        "config",
+        "ui",
+        "scaffold",
+        "demo",
+        "files",
+    },
     "demo": {"look", "deploy", "ended", "errors", "config", "ui", "files"},
+    "env": {"origin", "session", "transports", "errors", "config", "ui"},
+    "one_off": {"origin", "session", "transports", "errors", "config"},
     "look": {"session", "transports", "errors", "config"},
     "setup": {"origin", "session", "transports", "config", "errors", "ui"},
     "deploy": {"build", "artifact", "fits", "origin", "session", "transports", "ended", "errors", "config", "ui"},

@@ -16,8 +16,9 @@ import pytest
 import servers
 from beside import children
 from servers import Server, plain_teal
-from servers.reach import Reach, reach
+from servers.reach import Reach, reach, run
 from servers.terminal import Terminal
+from teal.errors import CannotReach
 from world import PROGRAM, REPO, wait_until
 
 TEAL = [sys.executable, plain_teal.__file__]
@@ -115,6 +116,10 @@ def test_a_deploy_through_ssh(shop: Shop) -> None:
 
 
 def test_a_line_that_is_cut_after_commit_ends_well_over_there(shop: Shop) -> None:
+    cut_after_commit(shop)
+
+
+def cut_after_commit(shop: Shop) -> None:
     shop.program(version="v1", starts_after=2)
     terminal = shop.on_a_terminal("deploy", "--json")
     terminal.wait_for('"name": "health", "state": "started"')
@@ -126,6 +131,28 @@ def test_a_line_that_is_cut_after_commit_ends_well_over_there(shop: Shop) -> Non
     assert shop.live() == "blue"
 
 
+@pytest.mark.parametrize("server", [13], ids=["debian13"], indirect=True)
+@pytest.mark.parametrize("shop", ["ada"], indirect=True)
+def test_sudo_rs_is_a_sudo(shop: Shop) -> None:
+    """As Ubuntu has it since 25.10: another program with the same name, and fewer options."""
+    server = shop.there.server
+    run(server, "apt-get", "install", "-y", "sudo-rs")
+    run(server, "mv", "/usr/bin/sudo", "/usr/bin/sudo.away")
+    run(server, "ln", "-s", "/usr/lib/cargo/bin/sudo", "/usr/bin/sudo")
+    try:
+        cut_after_commit(shop)
+        shop.there.user("eve")
+        with pytest.raises(CannotReach, match="eve may not use sudo without a password"):
+            shop.there.ask(shop.there.at("eve"))
+        shop.there.user("carl", "ALL=(root) NOPASSWD: /usr/local/lib/teal/teal-host")
+        shop.there.install()
+        assert shop.there.ask(shop.there.at("carl"))[0].app == "shop"
+    finally:
+        run(server, "mv", "/usr/bin/sudo.away", "/usr/bin/sudo")
+        shutil.rmtree(server.root / "usr/local/lib/teal", ignore_errors=True)
+
+
+@ON_ONE
 def test_ctrl_c_after_commit_ends_well_over_there(shop: Shop) -> None:
     """The terminal tells ssh too, and ssh ends; the server side does not need it any more."""
     shop.program(version="v1", starts_after=2)

@@ -3,6 +3,8 @@
 import os
 import shutil
 import socket
+import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -47,10 +49,11 @@ def at_both(both: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Re
     return reach(both, tmp_path, monkeypatch)
 
 
-def refused(there: Transport, monkeypatch: pytest.MonkeyPatch | None = None) -> CannotReach:
+def refused(there: Transport) -> CannotReach:
+    """Nothing greets, and nothing was sent."""
     with pytest.MonkeyPatch.context() as patch:
         sent: list[Session] = []
-        patch.setattr(Session, "_send_server_side", sent.append)
+        patch.setattr(Session, "_send_server_side", lambda session: sent.append(session))
         with pytest.raises(CannotReach) as found:
             Session(there)
     assert sent == []
@@ -231,6 +234,37 @@ def test_an_address_of_ipv6_with_its_zone(there: Reach) -> None:
     zone = f"teal-{there.server.address.split('.')[2]}"
     answer, _ = there.ask(there.at(target=f"ssh://root@[{address}%{zone}]:22"))
     assert answer.app == "shop"
+
+
+def test_a_jump_host_of_the_users_configuration(there: Reach) -> None:
+    """The server is its own jump host: its loopback is not ours."""
+    config = there.config()
+    inner = [
+        "Host inner",
+        f"    HostName 127.0.0.1\n    ProxyJump {there.server.name}",
+        f"    HostKeyAlias {there.server.address}\n    IdentityFile {there.server.directory / 'key'}",
+        f"    UserKnownHostsFile {there.server.directory / 'known_hosts'}",
+    ]
+    config.write_text(config.read_text() + "\n".join(inner) + "\n")
+    there.use(config)
+    answer, _ = there.ask(there.at(target="ssh://ada@inner"))
+    assert answer.app == "shop"
+
+
+def test_a_master_of_the_users_configuration_is_used_and_stays(there: Reach) -> None:
+    master = there.programs / "master"
+    there.use(there.config("ControlMaster auto", "ControlPersist 60", f"ControlPath {master}-%r"))
+    try:
+        for _ in range(2):
+            began = time.monotonic()
+            assert there.ask(there.at())[0].app == "shop"
+            assert time.monotonic() - began < 8  # nothing waits for the end of what the master holds open
+            assert Path(f"{master}-root").is_socket()
+        error = refused(there.at(user="bob"))
+        assert error.message.startswith("bob may not use sudo")
+    finally:
+        for name in ("root", "bob"):
+            subprocess.run(["ssh", "-O", "exit", f"{name}@{there.server.name}"], capture_output=True, check=False)
 
 
 # --- no Python, or half of one ------------------------------------------------------------------------------------

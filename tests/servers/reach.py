@@ -3,7 +3,6 @@
 import os
 import shutil
 import stat
-import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -88,7 +87,3 @@ def reach(server: Server, tmp_path: Path, patch: pytest.MonkeyPatch) -> Reach:
     made.use(server.ssh_config)
     patch.setenv("PATH", f"{made.programs}:{os.environ['PATH']}")
     return made
-
-
-def python(*arguments: str) -> list[str]:
-    return [sys.executable, *arguments]

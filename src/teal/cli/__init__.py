@@ -21,6 +21,8 @@ COMMANDS = {
     "status": "who serves whom",
     "releases": "which releases there are, where they come from, how they ended",
     "logs": "what the program wrote",
+    "env": "set, unset or list what the program finds in its environment and nobody else may see",
+    "exec": "run one command on the server as the app would",
     "ssh": "log in to the server, or run a command there",
     "destroy": "take this app off the server, nothing else",
     "demo": "the whole story on this machine in under a minute",

@@ -27,9 +27,7 @@ def acts(intent: Intent) -> Iterator[Act]:
     yield from directory(paths.data, 0o700, user)
     for folder in intent.agreed.sandbox.writable:
         if not Path(folder).is_dir():
-            hint = (
-                f"make it on the server: mkdir -p {folder}; and after setup give it to its user: chown {user} {folder}"
-            )
+            hint = f"on the server: mkdir -p {folder}; and once setup has made the user: chown {user} {folder}"
             raise BadRequest(f"[sandbox] writable: there is no directory {folder} on this server", hint=hint)
 
 
@@ -49,7 +47,7 @@ def add_user(user: str, home: Path, shell: str) -> None:
 
 
 def remove_user(user: str) -> None:
-    """With whatever of it still runs: a user who is logged in cannot be removed."""
+    """What it still runs, such as a command of `teal exec` or a login with a deploy key, ends with it."""
     found = find(user)
     if found:
         _end_all(found.pw_uid)

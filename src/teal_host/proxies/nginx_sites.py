@@ -6,7 +6,7 @@ from typing import Dict, Iterator, List, Optional, Sequence, Tuple
 
 from teal_host.proxies.nginx_tree import Directive, Tree, is_pattern, matches
 
-_ANY = "*"
+_ANY, _ANY_IPV6 = "*", "[::]"
 _CATCH_ALL = {"", "_", "*"}
 
 
@@ -82,17 +82,24 @@ def serving(sites: Sequence[Server], domain: str, port: int) -> Tuple[Server, ..
     return tuple(site for site in sites if site.on(port) and wanted & {name.lower() for name in site.names})
 
 
-def listens(sites: Sequence[Server], port: int) -> Tuple[str, ...]:
-    """What one must listen on to be found on this port beside these: nginx asks only the most exact address.
+def listens(sites: Sequence[Server], port: int, named: bool = True) -> Tuple[str, ...]:
+    """What one must listen on to be found on this port beside these sites.
 
-    A foreign `listen 203.0.113.9:80` hides every `listen 80` on that address, so each such address is named too. Where
-    a socket takes both IPv4 and IPv6, a second one for IPv4 could not be bound.
+    nginx asks only the most exact address: a foreign `listen 203.0.113.9:80` hides every `listen 80` there, so a site
+    with names joins it; one without would take its unknown names, so it stays away. And no wildcard where there are
+    only exact addresses, nor where an IPv6 socket takes IPv4 too: `nginx -t` is content with these, but the reload
+    cannot bind them.
     """
     there = {listen.key: listen for site in sites for listen in site.on(port)}
-    both = any(listen.takes_ipv4 for listen in there.values())
-    usual = [Listen("[::]", port)] if both else [Listen(_ANY, port), Listen("[::]", port)]
-    exact = sorted({listen.value for listen in there.values() if listen.address not in (_ANY, "[::]")})
-    return (*(listen.value for listen in usual), *exact)
+    dual = any(listen.takes_ipv4 for listen in there.values())
+    found: List[str] = []
+    for wildcard in (_ANY, _ANY_IPV6):
+        family = [listen for listen in there.values() if listen.ipv6 == (wildcard == _ANY_IPV6)]
+        exact = sorted(listen.value for listen in family if listen.address != wildcard)
+        if (not exact or len(exact) < len(family)) and not (dual and wildcard == _ANY):
+            found.append(Listen(wildcard, port).value)
+        found += exact if named else []
+    return tuple(found)
 
 
 def places(tree: Tree, stem: str) -> Tuple[Place, ...]:

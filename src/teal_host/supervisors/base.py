@@ -25,7 +25,9 @@ class Written(NamedTuple):
 
 
 class Tail(Protocol):
-    """Where somebody is in what a color writes, also over its next releases."""
+    """Where somebody is in what a color writes, also over its next releases. `pause_s`: how long between two looks."""
+
+    pause_s: float
 
     def last(self, lines: int) -> List[Written]:
         """The last lines until now."""

@@ -13,6 +13,8 @@ _LINE_BYTES = 16 * 1024  # a longer line is told in pieces
 class LogFileTail:
     """A Tail."""
 
+    pause_s = 0.1
+
     def __init__(self, color: ColorPaths) -> None:
         self._color = color
         self._release = ""

@@ -7,10 +7,8 @@ before it could write down the number.
 
 import contextlib
 import datetime
-import errno
 import json
 import os
-import re
 import signal
 import subprocess
 import time
@@ -27,7 +25,6 @@ from teal_host.supervisors.base import ProcessState
 from teal_host.supervisors.log_file import LogFileTail
 
 _LOOK_EVERY_S = 0.02
-_PASSED_ON = ("PATH", "HOME", "LANG", "TZ", "USER", "LOGNAME")  # of its user's environment
 
 
 class PlainProcesses:
@@ -39,11 +36,13 @@ class PlainProcesses:
     def start(self, color: ColorPaths, program: Program) -> None:
         self._end_strays(color)
         files.make_dir(program.log.parent, 0o700)
-        marked = Program(program.argv, {**_passed_on(), **program.env, **_mark(color)}, program.cwd, program.log)
+        marked = Program(program.argv, {**run.passed_on(), **program.env, **_mark(color)}, program.cwd, program.log)
         try:
             child = run.spawn(marked)
         except OSError as error:
-            raise CannotRun(f"{program.argv[0]} cannot be started: {_why(error, program)}") from None
+            raise CannotRun(
+                f"{program.argv[0]} cannot be started: {run.why(error, program.argv[0], program.cwd)}"
+            ) from None
         self._started[child.pid] = child
         _write_down(color, child.pid)
 
@@ -119,27 +118,12 @@ def _any_lives(pids: Set[int]) -> bool:
     return any(proc.life(pid) for pid in pids)
 
 
-def _why(error: OSError, program: Program) -> str:
-    """The kernel says `No such file` also of a file that is there, when the interpreter or loader it names is not."""
-    path = program.cwd / program.argv[0]
-    if error.errno != errno.ENOENT or "/" not in program.argv[0] or not path.is_file():
-        return str(error.strerror)
-    with path.open("rb") as file:
-        head = file.read(16 * 1024)
-    found = re.match(rb"#![ \t]*(\S+)", head) or re.search(rb"(/[\w./-]*/ld[\w.-]*)\0", head)
-    return f"its interpreter {found[1].decode(errors='replace') if found else ''} is not there"
-
-
 def _end(code: int) -> str:
     if code >= 0:
         return f"it exited with code {code}"
     with contextlib.suppress(ValueError):
         return f"it was ended by {signal.Signals(-code).name}"
     return f"it was ended by signal {-code}"
-
-
-def _passed_on() -> Dict[str, str]:
-    return {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
 
 
 def _mark(color: ColorPaths) -> Dict[str, str]:

@@ -25,7 +25,7 @@ from teal_host.wire.typed import Mistake
 Json = Dict[str, Any]
 
 _JSON_DEPTH = 16
-_MOST_HANDED_OVER = 1_000_000  # bytes of arguments and environment; Linux starts a program with at most 2 MB
+MOST_HANDED_OVER = 1_000_000  # bytes of arguments and environment; Linux starts a program with at most 2 MB
 
 
 @dataclass(frozen=True)
@@ -66,11 +66,16 @@ class Run:
     env: Dict[EnvName, EnvValue] = field(default_factory=dict)
     data: bool = False
 
+    @property
+    def handed_over(self) -> int:
+        """Bytes of arguments and environment."""
+        return sum(len(text.encode()) for text in (*self.command, *self.env, *self.env.values()))
+
     def mistakes(self) -> Iterator[Mistake]:
         if not self.command or not self.command[0]:
             yield Mistake("command", 'must name a program, such as ["./app", "--port", "{port}"]')
-        if sum(len(text.encode()) for text in (*self.command, *self.env, *self.env.values())) > _MOST_HANDED_OVER:
-            yield Mistake("env", f"and command are together more than {_MOST_HANDED_OVER:,} bytes")
+        if self.handed_over > MOST_HANDED_OVER:
+            yield Mistake("env", f"and command are together more than {MOST_HANDED_OVER:,} bytes")
         if not self.data and any("{data_dir}" in argument for argument in self.command):
             yield Mistake("command", "uses {data_dir}, which needs data = true")
 

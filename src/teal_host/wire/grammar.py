@@ -25,6 +25,7 @@ _URL_PATH = re.compile(r"/(?!/)[A-Za-z0-9._~!$&'()*+,;=:@%/?{}-]{0,1023}")
 _PLACEHOLDER = re.compile(r"\{([a-z_]+)\}")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _ID = re.compile(r"[0-9a-f]{32}")
+_VERSION = re.compile(r"([0-9a-f]{16})?")
 _ABSOLUTE = re.compile(r"(/[A-Za-z0-9._-]+)+")
 _CAPABILITY = re.compile(r"CAP_[A-Z_]{1,40}")
 _SYSTEM_CALL = re.compile(r"@?[a-z0-9_-]{1,60}")
@@ -112,6 +113,11 @@ def env_value(value: str) -> Optional[str]:
     return None if len(value.encode()) <= 32768 else "is longer than 32,768 bytes"
 
 
+def env_version(value: str) -> Optional[str]:
+    """Which values of `teal env`; empty for none."""
+    return None if _VERSION.fullmatch(value) else "is not a version of an environment"
+
+
 def url_path(value: str) -> Optional[str]:
     """A path to ask, with or without a query; never another host, never a second header line."""
     if not _URL_PATH.fullmatch(value):
@@ -126,6 +132,15 @@ def argument(value: str) -> Optional[str]:
     if not _encodable(value):
         return "must be valid Unicode"
     return unknown_placeholder(value) if len(value) <= 8192 else "is longer than 8,192 characters"
+
+
+def word(value: str) -> Optional[str]:
+    """One word of a command that is run as it stands; Linux takes none that is longer."""
+    if "\0" in value:
+        return "must not contain a NUL character"
+    if not _encodable(value):
+        return "must be valid Unicode"
+    return None if len(value.encode()) < 131_072 else "is longer than 131,071 bytes"
 
 
 def unknown_placeholder(value: str) -> Optional[str]:
@@ -261,8 +276,10 @@ Port = Annotated[int, port]
 AppPort = Annotated[int, app_port]
 EnvName = Annotated[str, env_name]
 EnvValue = Annotated[str, env_value]
+EnvVersion = Annotated[str, env_version]
 UrlPath = Annotated[str, url_path]
 Argument = Annotated[str, argument]
+Word = Annotated[str, word]
 FilePath = Annotated[str, file_path]
 StatusCode = Annotated[int, status_code]
 Line = Annotated[str, line]

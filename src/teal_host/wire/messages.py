@@ -12,13 +12,13 @@ from teal_host.wire.app import AppSpec
 from teal_host.wire.frames import Frame, FrameError
 from teal_host.wire.grammar import (
     AppName,
-    Argument,
     DeployId,
     EnvName,
     KeyDigest,
     PublicKey,
     ReleaseName,
     ReleaseReference,
+    Word,
     between,
 )
 from teal_host.wire.manifest import Manifest, Needs, Origin
@@ -27,6 +27,10 @@ from teal_host.wire.reports import Change, Color, DoctorReport, EnvReport, Relea
 PROTOCOL = 1  # counts up when one side could misunderstand the other
 
 Seconds = Annotated[float, between(0, 86_400)]
+WINDOW = 256 * 1024  # bytes of a command's input that may be on their way, so that Enough never waits behind them
+ALIVE_EVERY_S = 30.0  # a client of a command sends at least an empty Input
+GONE_AFTER_S = 900.0  # of silence: a laptop may sleep for a while
+PIECE = 64 * 1024  # bytes of a command's input or output in one message
 
 
 # --- requests -----------------------------------------------------------------------------------------------------
@@ -125,16 +129,22 @@ class EnvList:
 
 @dataclass(frozen=True)
 class Exec:
-    """Run one command as the app would: its user, environment and data, in the live release's directory."""
+    """Run one command as the app would: its user, environment and data, in the live release's directory.
+
+    Answered by More when it has been started, then Output, more More, and Exited.
+    """
 
     app: AppName
-    command: Tuple[Argument, ...]
+    command: Tuple[Word, ...]
     origin: Origin
 
 
 @dataclass(frozen=True)
 class Input:
-    """Bytes for a command's standard input, or a secret value, in the frame's body; `last` closes it."""
+    """Bytes for a command's standard input, or a secret value, in the frame's body; `last` closes it.
+
+    At most as many are sent as More has asked for. An empty one says that the client is still there.
+    """
 
     last: bool = False
 
@@ -210,6 +220,13 @@ class Output:
 
 
 @dataclass(frozen=True)
+class More:
+    """So many bytes more of the command's standard input may be sent."""
+
+    bytes: Annotated[int, between(0, WINDOW)]
+
+
+@dataclass(frozen=True)
 class Plan:
     """What setup would do, in order; empty when everything is as it should be."""
 
@@ -233,9 +250,10 @@ class Result:
 
 @dataclass(frozen=True)
 class Exited:
-    """How a command of `teal exec` ended."""
+    """How a command of `teal exec` ended: 128 and the signal's number when by one. `says`: why it never ran."""
 
-    code: int
+    code: Annotated[int, between(0, 255)]
+    says: str = ""
 
 
 @dataclass(frozen=True)
@@ -268,7 +286,7 @@ REQUESTS: Tuple[Type[Any], ...] = (
     Deploy, Rollback, Status, Releases, Logs, Destroy, Setup, Doctor, EnvSet, EnvUnset, EnvList, Exec,
 )  # fmt: skip
 MIDDLE: Tuple[Type[Any], ...] = (Block, Commit, Input, Enough)
-EVENTS: Tuple[Type[Any], ...] = (Greeting, Step, Note, Wanted, LogLine, Output, Plan)
+EVENTS: Tuple[Type[Any], ...] = (Greeting, Step, Note, Wanted, LogLine, Output, More, Plan)
 ANSWERS: Tuple[Type[Any], ...] = (
     Result, StatusReport, ReleasesReport, EnvReport, DoctorReport, Exited, Done, Failure,
 )  # fmt: skip

@@ -50,20 +50,23 @@ class ReleasesReport:
 
 @dataclass(frozen=True)
 class EnvRow:
-    """A secret by its name; its value is never told. `since` is when it was last set, in UTC."""
+    """A name of `teal env`; its value is never told. `since` is when it was set, in UTC.
+
+    `live`: the live release runs with exactly this value.
+    """
 
     name: str
     since: str
+    live: bool
 
 
 @dataclass(frozen=True)
 class EnvReport:
-    """`version` names exactly these values; `live` is the version that the live release runs with."""
+    """`pending`: a deploy would take values that the live release does not run with, or leave some out."""
 
     app: str
-    version: str
-    live: Optional[str]
     names: Tuple[EnvRow, ...]
+    pending: bool
 
 
 @dataclass(frozen=True)

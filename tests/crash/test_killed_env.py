@@ -1,0 +1,26 @@
+"""The server side killed before each durable act of `teal env set`."""
+
+import pytest
+
+from crash.scenes import Run, Scene, at_each_act
+
+
+@pytest.mark.timeout(300)
+def test_a_value_is_set_or_is_as_it_was_and_nothing_of_it_lies_about(scene: Scene) -> None:
+    scene.app.teal("env", "set", "A", stdin="0").ok()
+    live = [scene.deploy_new()]
+    count = 0
+
+    def killed(when: str) -> Run:
+        nonlocal count
+        run = scene.env_set(when, "A", str(count + 1))
+        assert scene.app.get("/env")["A"] == str(count), "what runs is not touched"
+        live.append(scene.deploy_new())
+        scene.check_settled(live[-1])
+        found = int(scene.app.get("/env")["A"])
+        assert found in (count, count + 1)
+        assert run.was_ended or found == count + 1
+        count = found
+        return run
+
+    at_each_act(killed, at_least=2)

@@ -1,0 +1,161 @@
+"""A command with our ends of its pipes: whose it is, how it ends, and what a client can do wrong meanwhile."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import world as worlds
+from host import pipe
+from host.pipe import frame
+from teal_host import run
+from teal_host.main import SYNC
+from teal_host.run import Command, Piped
+from teal_host.wire.frames import Frame, read_frame
+from teal_host.wire.messages import WINDOW
+from world import App, wait_until
+
+PATH = {"PATH": "/usr/bin:/bin"}
+
+
+def shell(text: str, user: str | None = None) -> Piped:
+    return run.spawn_piped(Command(["sh", "-c", text], PATH, Path("/"), user))
+
+
+def all_of(descriptor: int) -> bytes:
+    with os.fdopen(descriptor, "rb") as file:
+        return file.read()
+
+
+def close(child: Piped) -> int:
+    code = child.end(1)
+    for descriptor in (child.stdin, child.pidfd):
+        os.close(descriptor)
+    return code
+
+
+def test_it_starts_with_what_a_program_starts_with() -> None:
+    """No signal is ignored, no descriptor is left open, no file of its own is open to others."""
+    child = shell("umask; ls /proc/self/fd; grep SigIgn /proc/self/status; echo e > /dev/stderr")
+    assert all_of(child.stdout).split() == [b"0077", b"0", b"1", b"2", b"3", b"SigIgn:", b"0" * 16]
+    assert all_of(child.stderr) == b"e\n"
+    assert close(child) == 0
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may start a command as another user")
+def test_it_is_another_users_who_can_open_its_output_anew() -> None:
+    child = shell("id -un; id -gn; echo e > /dev/stderr; cat /proc/1/environ", "nobody")
+    assert all_of(child.stdout).split() == [b"nobody", b"nogroup"]
+    assert all_of(child.stderr).splitlines()[0] == b"e"
+    assert close(child) == 1
+
+
+def test_all_of_its_group_is_ended_and_that_can_be_asked_again() -> None:
+    child = shell("trap '' TERM; sleep 1000 & echo $!; wait; wait")
+    pid = int(os.read(child.stdout, 100))
+    began = time.monotonic()
+    assert child.end(0.3) == -signal.SIGKILL
+    assert time.monotonic() - began >= 0.3
+    wait_until(lambda: not Path(f"/proc/{pid}").exists() or "Z" in Path(f"/proc/{pid}/stat").read_text().split()[2])
+    assert close(child) == -signal.SIGKILL
+    assert (all_of(child.stdout), all_of(child.stderr)) == (b"", b"")
+
+
+class Conversation:
+    """One exec, at whose client's end this test sits."""
+
+    def __init__(self, app: App, command: list[str]) -> None:
+        argv, pipes = pipe.argv(app.world.root), {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+        self.process: Any = subprocess.Popen(argv, **pipes)  # type: ignore[call-overload]
+        self.say(pipe.packed())
+        self._greet()
+        self.say(frame({"type": "exec", "app": app.name, "command": command, "origin": {}}))
+
+    def _greet(self) -> None:
+        said = b""
+        while not said.endswith(SYNC):
+            said += self.process.stdout.read(1)
+        assert self.hear().header["type"] == "greeting"
+
+    def say(self, data: bytes) -> None:
+        self.process.stdin.write(data)
+        self.process.stdin.flush()
+
+    def hear(self) -> Frame:
+        found = read_frame(self.process.stdout)
+        assert found is not None
+        return found
+
+    def __enter__(self) -> "Conversation":
+        return self
+
+    def __exit__(self, *failed: object) -> None:
+        self.process.stdout.close()
+        with contextlib.suppress(BrokenPipeError):
+            self.process.stdin.close()
+        self.process.wait(30)
+
+
+def put(data: bytes, last: bool = False) -> bytes:
+    return frame({"type": "input", "last": last}, data)
+
+
+WRONG: dict[str, bytes] = {
+    "more than it was asked for": put(bytes(WINDOW)) * 2,
+    "more after the last": put(b"x", last=True) + put(b"x"),
+    "another request": frame({"type": "status", "app": "shop"}),
+    "no frame": b"\xff" * 100,
+    "enough": frame({"type": "enough"}),
+}
+
+
+@pytest.fixture(scope="module")
+def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
+    with worlds.world(tmp_path_factory.mktemp("exec")) as made:
+        app = made.app()
+        app.deploy().ok()
+        yield app
+
+
+@pytest.mark.parametrize("sent", WRONG.values(), ids=list(WRONG))
+def test_a_client_that_breaks_its_word_ends_the_command(live: App, sent: bytes) -> None:
+    with Conversation(live, ["sleep", "1000"]) as talk:
+        assert talk.hear().header == {"type": "more", "bytes": WINDOW}
+        talk.say(sent)
+        heard = talk.hear()
+        while heard.header["type"] == "more":  # of what fits into the command's own pipe
+            heard = talk.hear()
+        assert heard.header == {"type": "exited", "code": 143, "says": ""}
+
+
+def test_the_end_of_the_pipe_is_not_needed(live: App) -> None:
+    """Some pipes lose it: this side goes when the command has ended."""
+    with Conversation(live, ["true"]) as talk:
+        talk.hear()
+        assert talk.hear().header["type"] == "exited"
+        assert talk.process.wait(30) == 0
+
+
+@pytest.mark.parametrize(
+    ("sent", "says"),
+    [
+        (put(b"\xff", last=True), "the value of A must be valid Unicode"),
+        (put(b"a\0b", last=True), "the value of A must not contain a NUL"),
+        (put(b"x" * 32_769, last=True), "the value of A is longer than 32,768 bytes"),
+        (put(b"x"), "the value of A is longer than 32,768 bytes"),
+        (frame({"type": "block", "last": True}, b"x"), "'block' is not expected here"),
+    ],
+    ids=["no text", "NUL", "long", "in parts", "a block"],
+)
+def test_a_value_that_is_none_is_refused_here_too(tmp_path: Path, sent: bytes, says: str) -> None:
+    asked = frame({"type": "envset", "app": "shop", "name": "A", "origin": {}})
+    heard = pipe.say(tmp_path / "state", asked + sent)
+    assert (heard.answer["type"], heard.answer["code"]) == ("failure", "config")
+    assert says in heard.said
+    assert pipe.left(tmp_path / "state") == set()

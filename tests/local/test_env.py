@@ -1,0 +1,251 @@
+"""`teal env` as its user sees it: set before a deploy, live after it, back after a rollback, never seen."""
+
+import json
+import os
+import pty
+import re
+import subprocess
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from beside import beside
+from world import App, wait_until
+
+CANARY = "S3CR3T-cañary-5c7e"
+ODD = "line one\nline two\n\ttab ' \" \\ $HOME `id` é€😀 = \x01"
+
+
+def put(app: App, name: str, value: str) -> None:
+    app.teal("env", "set", name, stdin=value).ok()
+
+
+def seen(app: App, name: str) -> object:
+    return app.get("/env").get(name)
+
+
+def test_it_can_be_set_before_the_first_deploy(app: App) -> None:
+    said = app.teal("env", "set", "TOKEN", stdin="one\n").ok()
+    assert said.out == "TOKEN is set; it takes effect with the next: teal deploy\n"
+    app.deploy().ok()
+    assert seen(app, "TOKEN") == "one"
+
+
+def test_what_was_set_before_any_deploy_goes_with_the_app(app: App) -> None:
+    put(app, "TOKEN", "one")
+    app.teal("destroy", "-y").ok()
+    assert not list(app.world.root.rglob("*"))
+
+
+def test_another_environment_is_another_release_without_an_upload(app: App) -> None:
+    put(app, "A", "1")
+    app.deploy().ok()
+    put(app, "A", "2")
+    assert seen(app, "A") == "1", "it is not live before the deploy"
+    second = app.deploy().ok()
+    assert second.result["outcome"] == "live"
+    assert any("nothing to send" in line.get("detail", "") for line in second.lines)
+    assert seen(app, "A") == "2"
+    assert app.deploy().ok().result["outcome"] == "unchanged"
+    put(app, "A", "3")
+    assert app.deploy("--dry-run").ok().result["plan"] != ["nothing: it is live"]
+    put(app, "A", "2")
+    assert app.deploy().ok().result["outcome"] == "unchanged", "what is set back is no change"
+    app.teal("env", "unset", "A").ok()
+    assert app.deploy().ok().result["outcome"] == "live"
+    assert seen(app, "A") is None
+    words = [row["env"] for row in app.teal("releases", "--json").ok().result["releases"]]
+    assert len(set(words)) == 3
+
+
+@pytest.mark.parametrize("still_runs", [True, False], ids=["runs", "stopped"])
+def test_a_rollback_brings_back_what_the_release_ran_with(app: App, still_runs: bool) -> None:
+    app.config(keep={"previous_running": still_runs})
+    for version in ("1", "2"):
+        put(app, "A", version)
+        app.program(version=version)
+        app.deploy().ok()
+    app.teal("env", "unset", "A").ok()
+    app.teal("rollback").ok()
+    assert (app.get()["version"], seen(app, "A")) == ("1", "1")
+    app.teal("rollback", "2").ok()
+    assert (app.get()["version"], seen(app, "A")) == ("2", "2")
+
+
+def test_a_release_that_is_pruned_takes_its_values_along(app: App) -> None:
+    app.config(keep={"releases": 2})
+    for version in ("first", "second", "third"):
+        put(app, "A", version)
+        app.deploy().ok()
+    kept = json.loads((app.world.root / "etc/teal/shop/secrets").read_text())
+    assert {values["A"] for values in kept["versions"].values()} == {"second", "third"}
+
+
+@pytest.mark.parametrize("value", ["", ODD, "x" * 32_768, "\n"], ids=["empty", "odd", "large", "newline"])
+def test_a_value_arrives_as_it_was_given(app: App, value: str) -> None:
+    app.teal("env", "set", "A", stdin=f"{value}\n").ok()
+    app.deploy().ok()
+    assert seen(app, "A") == value
+
+
+@pytest.mark.parametrize(
+    ("value", "says"),
+    [("a\0b", "NUL"), ("x" * 32_769, "longer than"), ("é" * 40_000, "longer than")],
+    ids=["NUL", "long", "wide"],
+)
+def test_what_cannot_be_a_value_is_refused_without_repeating_it(app: App, value: str, says: str) -> None:
+    refused = app.teal("env", "set", "A", stdin=value)
+    assert (refused.code, refused.out) == (2, "")
+    assert re.search(rf"the value of A .*{says}", refused.err)
+    assert value[:3] not in refused.err
+
+
+@pytest.mark.parametrize(
+    "words", [[f"A={CANARY}"], ["A", CANARY], [CANARY], ["A", f"--{CANARY}"], [f"--{CANARY}=A"]], ids=str
+)
+@pytest.mark.parametrize("command", ["set", "unset"])
+def test_a_value_as_an_argument_is_refused_and_not_repeated(app: App, command: str, words: list[str]) -> None:
+    refused = app.teal("env", command, *words)
+    assert refused.code == 2
+    assert "→ teal env" in refused.err
+    assert "S3CR3T" not in refused.out + refused.err
+
+
+def test_it_is_asked_for_on_a_terminal_and_not_shown(app: App) -> None:
+    ours, theirs = pty.openpty()
+    running = subprocess.Popen(
+        app.world.argv("env", "set", "A"),
+        cwd=app.directory,
+        env=app.world.env,
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        start_new_session=True,
+        preexec_fn=lambda: os.close(os.open(os.ttyname(0), os.O_RDWR)),  # it becomes the controlling terminal
+    )
+    os.close(theirs)
+    said = b""
+    while b"Value of A" not in said:
+        said += os.read(ours, 1024)
+    os.write(ours, f"{CANARY}\n".encode())
+    assert running.wait(30) == 0
+    said += os.read(ours, 4096)
+    os.close(ours)
+    assert b"A is set" in said
+    assert b"S3CR3T" not in said
+    app.deploy().ok()
+    assert seen(app, "A") == CANARY
+
+
+def test_a_name_has_one_place(app: App) -> None:
+    app.config(run={"env": {"A": "1"}})
+    refused = app.teal("env", "set", "A", stdin="2")
+    assert refused.code == 3
+    assert "A is in [run] env of" in refused.err
+    app.deploy().ok()
+    app.config()
+    moved = app.teal("env", "set", "A", stdin="2").ok()
+    assert "the live release has A in [run] env" in moved.err
+    app.config(run={"env": {"A": "1"}})
+    for arguments in ((), ("--dry-run",)):
+        twice = app.deploy(*arguments)
+        assert (twice.code, twice.result["outcome"]) == (3, "refused")
+        assert "both in [run] env of teal.toml and in teal env" in twice.result["error"]["message"]
+        assert "teal env unset A" in twice.result["error"]["hint"]
+    app.config()
+    app.deploy().ok()
+    assert seen(app, "A") == "2"
+
+
+def test_it_waits_for_its_turn(app: App) -> None:
+    put(app, "A", "1")
+    gate = app.world.home / "gate"
+    app.program(version="v2", waits_for=str(gate))
+    with beside(app, "deploy", "--json") as deploying:
+        deploying.wait_for(type="step", name="health", state="started")
+        for command in (("set", "A"), ("unset", "A")):
+            refused = app.teal("env", *command, stdin="2")
+            assert refused.code == 8
+            assert f"deploy (process {deploying.server_side()})" in refused.err
+            assert "--wait" in refused.err
+        gate.touch()
+        deploying.ended().ok()
+    app.teal("env", "set", "A", "--wait", "20", stdin="2").ok()
+
+
+def test_a_damaged_file_stops_a_deploy_but_not_the_way_back(app: App) -> None:
+    for version in ("1", "2"):
+        put(app, "A", version)
+        app.deploy().ok()
+    secrets = app.world.root / "etc/teal/shop/secrets"
+    secrets.write_text(secrets.read_text()[:50])
+    for command in (("env", "list"), ("env", "set", "A"), ("deploy",)):
+        stopped = app.teal(*command, stdin="3")
+        assert stopped.code == 10
+        assert "secrets is damaged" in stopped.err
+    assert len(secrets.read_text()) == 50
+    app.teal("rollback").ok()
+    assert seen(app, "A") == "1"
+
+
+def test_nobody_sees_it(app: App) -> None:
+    """A canary: not in any argument on either side, not in any output, not in any file but its own."""
+    said = []
+    app.config(run={"data": True}, build={"command": ["true"]})
+    with watched_arguments() as arguments:
+        said += [app.teal("env", "set", "A", "-v", stdin=CANARY).ok()]
+        said += [app.deploy("-v").ok(), app.teal("env", "list", "--json").ok(), app.teal("env", "list").ok()]
+        app.program(version="bad", exits=1)
+        said += [app.teal("deploy", "-v"), app.deploy()]
+        app.config(run={"env": {"A": CANARY}})
+        said += [app.deploy(), app.teal("deploy"), app.teal("env", "set", "A", stdin=CANARY)]
+        app.config()
+        said += [app.teal("env", "set", "B", stdin=f"{CANARY}\0"), app.teal("env", "set", "A", stdin=CANARY)]
+        said += [app.teal(command, "--json") for command in ("status", "releases", "logs")]
+        said += [app.teal("env", "unset", "A", "-v"), app.deploy("--dry-run")]
+    assert arguments.samples > 20
+    assert not [line for line in arguments.lines if b"S3CR3T" in line]
+    assert not [ended for ended in said if "S3CR3T" in ended.out + ended.err]
+    assert {path.name for path in files_with(b"S3CR3T", app.world.root)} == {"secrets"}
+
+
+def files_with(word: bytes, root: Path) -> Iterator[Path]:
+    for path in root.rglob("*"):
+        if path.is_file() and not path.is_symlink() and word in path.read_bytes():
+            assert path.stat().st_mode & 0o777 == 0o600
+            yield path
+
+
+@dataclass
+class Watched:
+    lines: set[bytes] = field(default_factory=set)
+    samples: int = 0
+
+
+@contextmanager
+def watched_arguments() -> Iterator[Watched]:
+    """The arguments of every process of this machine, looked at all the time."""
+    found = Watched()
+    over = threading.Event()
+
+    def look() -> None:
+        while not over.is_set():
+            for path in Path("/proc").glob("[0-9]*/cmdline"):
+                try:
+                    found.lines.add(path.read_bytes())
+                except OSError:
+                    continue
+            found.samples += 1
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    try:
+        wait_until(lambda: bool(found.samples))
+        yield found
+    finally:
+        over.set()
+        thread.join()

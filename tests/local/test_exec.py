@@ -1,0 +1,223 @@
+"""`teal exec`: one command as the app would run it, its bytes both ways, its exit code, and nothing of it left."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+import world as worlds
+from beside import children
+from world import App, World, wait_until
+
+
+@pytest.fixture(scope="module")
+def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
+    """One app for all: a one-off changes nothing."""
+    with worlds.world(tmp_path_factory.mktemp("exec")) as made:
+        app = made.app()
+        app.config(run={"data": True, "env": {"MODE": "fast"}})
+        app.teal("env", "set", "TOKEN", stdin="first").ok()
+        app.deploy().ok()
+        app.teal("env", "set", "TOKEN", stdin="not live").ok()
+        yield app
+
+
+def run(app: App, *command: str, stdin: bytes = b"") -> "subprocess.CompletedProcess[bytes]":
+    argv = app.world.argv("exec", "--", *command)
+    return subprocess.run(
+        argv, cwd=app.directory, env=app.world.env, input=stdin, capture_output=True, timeout=60, check=False
+    )
+
+
+def shell(app: App, text: str, stdin: bytes = b"") -> "subprocess.CompletedProcess[bytes]":
+    return run(app, "sh", "-c", text, stdin=stdin)
+
+
+@contextmanager
+def started(app: App, *command: str) -> "Iterator[subprocess.Popen[bytes]]":
+    running = subprocess.Popen(
+        app.world.argv("exec", "--", *command),
+        cwd=app.directory,
+        env=app.world.env,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    try:
+        yield running
+    finally:
+        running.kill()
+        running.communicate()
+
+
+def alive(pid: int) -> bool:
+    try:
+        return "Z" not in Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return False
+
+
+def test_it_finds_what_the_app_finds_but_its_port(live: App) -> None:
+    done = run(live, sys.executable, "-c", "import json, os; print(json.dumps([os.getcwd(), dict(os.environ)]))")
+    where, found = json.loads(done.stdout)
+    of_the_app = {name: value for name, value in live.get("/env").items() if not name.startswith("TEAL_")}
+    assert found == {name: value for name, value in of_the_app.items() if name != "PORT"}
+    assert (found["TOKEN"], found["MODE"], found["COLOR"]) == ("first", "fast", "blue")
+    assert where == str(live.state / "releases" / found["RELEASE"])
+    assert run(live, "./program", "--no").returncode == 1, "the release's own program, which wants a PORT"
+
+
+def test_each_stream_comes_as_it_is_on_its_own(live: App) -> None:
+    done = shell(live, r"printf '\000\377\n\033[31m'; printf 'r\000d' >&2; exit 7")
+    assert (done.returncode, done.stdout, done.stderr) == (7, b"\x00\xff\n\x1b[31m", b"r\x00d")
+
+
+def test_input_goes_through_byte_by_byte(live: App) -> None:
+    data = os.urandom(8_000_000)
+    done = run(live, "cat", stdin=data)
+    assert (done.returncode, done.stdout == data, done.stderr) == (0, True, b"")
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["true", "head -c 5 > /dev/null", "exec <&-; sleep 0.2", "sleep 0.2"],
+    ids=["ends", "some", "closes", "none"],
+)
+def test_input_that_nobody_wants_is_in_nobodys_way(live: App, text: str) -> None:
+    done = shell(live, text, stdin=b"x" * 3_000_000)
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+
+
+def test_output_comes_while_it_runs_and_input_is_heard(live: App) -> None:
+    with started(live, "sh", "-c", "echo ready; read answer; echo got $answer") as running:
+        assert running.stdin is not None and running.stdout is not None
+        assert running.stdout.readline() == b"ready\n"
+        running.stdin.write(b"me\n")
+        running.stdin.flush()
+        assert running.stdout.readline() == b"got me\n"
+        assert running.wait(30) == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [("exit 0", 0), ("exit 200", 200), ("kill -TERM $$", 143), ("kill -INT $$", 130), ("kill -9 $$", 137)],
+)
+def test_the_exit_code_is_its_own(live: App, text: str, code: int) -> None:
+    done = shell(live, text)
+    assert (done.returncode, done.stderr) == (code, b"")
+
+
+@pytest.mark.parametrize(
+    ("name", "code", "says"),
+    [
+        ("no-such-program", 127, "No such file"),
+        ("./no-such-program", 127, "No such file"),
+        ("/", 126, "Permission denied"),
+        ("/etc/passwd", 126, "Permission denied"),
+    ],
+)
+def test_what_cannot_be_started_says_so(live: App, name: str, code: int, says: str) -> None:
+    done = run(live, name)
+    assert (done.returncode, done.stdout) == (code, b"")
+    assert done.stderr.decode().startswith(f"teal: {name} cannot be started: {says}")
+
+
+def test_words_are_passed_on_as_they_are(live: App) -> None:
+    words = ["", "--json", "-C", "${port}", "{port} {x}", "a b", "é", "\n", "y" * 100_000]
+    done = run(live, sys.executable, "-c", "import sys; print(ascii(sys.argv[1:]))", *words)
+    assert done.stdout.decode() == f"{words!a}\n"
+
+
+def test_what_it_leaves_in_the_background_ends_with_it(live: App) -> None:
+    done = shell(live, "sleep 1000 & echo $!")
+    assert done.returncode == 0
+    assert not alive(int(done.stdout))
+
+
+def test_files_that_it_makes_are_the_apps_alone(live: App) -> None:
+    done = shell(live, 'umask; touch "$DATA_DIR/made"; stat -c %a "$DATA_DIR/made"')
+    assert done.stdout.split() == [b"0077", b"600"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_it_is_ended_when_its_client_goes(live: App, number: signal.Signals) -> None:
+    with started(live, "sh", "-c", "sleep 1000 & echo $$ $!; wait") as running:
+        assert running.stdout is not None
+        pids = [int(word) for word in running.stdout.readline().split()]
+        running.send_signal(number)
+        assert running.wait(30) == (-9 if number == signal.SIGKILL else 130)
+        wait_until(lambda: not any(map(alive, pids)))
+
+
+def test_it_is_ended_also_behind_input_that_it_does_not_take(live: App) -> None:
+    with started(live, "sh", "-c", "echo $$; sleep 1000") as running:
+        assert running.stdin is not None and running.stdout is not None
+        pid = int(running.stdout.readline())
+        os.set_blocking(running.stdin.fileno(), False)
+        full_since = time.monotonic()
+        while time.monotonic() - full_since < 0.5:  # until nothing more is taken
+            try:
+                os.write(running.stdin.fileno(), b"x" * 65_536)
+                full_since = time.monotonic()
+            except BlockingIOError:
+                time.sleep(0.01)
+        running.send_signal(signal.SIGINT)
+        assert running.wait(10) == 130
+        wait_until(lambda: not alive(pid))
+
+
+def test_one_that_is_deaf_is_ended_all_the_same(live: App) -> None:
+    with started(live, "sh", "-c", "trap '' TERM; echo $$; while :; do sleep 0.1; done") as running:
+        assert running.stdout is not None
+        pid = int(running.stdout.readline())
+        running.send_signal(signal.SIGINT)
+        assert running.wait(30) == 130
+        wait_until(lambda: not alive(pid), 20)
+
+
+def test_it_is_ended_when_nobody_reads_it_any_more(live: App) -> None:
+    with started(live, "sh", "-c", "echo $$; exec yes") as running:
+        assert running.stdout is not None
+        pid = int(running.stdout.readline())
+        running.stdout.close()
+        assert running.wait(30) == 1
+        assert running.stderr is not None and b"Traceback" not in running.stderr.read()
+        wait_until(lambda: not alive(pid))
+        running.stdout = None
+
+
+def test_a_slow_reader_slows_it_down_and_fills_nothing(live: App) -> None:
+    counts = (
+        "import sys\nfor n in range(4000): sys.stdout.buffer.write(bytes(65536)); print(n, file=sys.stderr, flush=True)"
+    )
+    with started(live, sys.executable, "-uc", counts) as running:
+        assert running.stdout is not None and running.stderr is not None
+        os.set_blocking(running.stderr.fileno(), False)
+        said, quiet_since = b"", time.monotonic()
+        while not said or time.monotonic() - quiet_since < 1:
+            more = running.stderr.read()
+            said, quiet_since = (said + more, time.monotonic()) if more else (said, quiet_since)
+            time.sleep(0.02)
+        assert 1 <= len(said.splitlines()) < 200, "of 4,000 blocks"
+        (other_side,) = children(running.pid)
+        assert resident(other_side) < 100_000_000
+        assert resident(running.pid) < 100_000_000
+
+
+def resident(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def test_without_a_live_release_there_is_nobody_to_be(world: World) -> None:
+    app = world.app()
+    refused = app.teal("exec", "--", "ls")
+    assert refused.code == 2
+    assert "nothing of shop is live here" in refused.err
+    assert "teal deploy" in refused.err

@@ -1,0 +1,87 @@
+"""`teal env` and `teal exec` on a server: kept by root, run as the app, seen by nobody else."""
+
+import subprocess
+from collections.abc import Iterator
+
+import pytest
+
+import servers
+from servers import Server
+from world import App, at_server, wait_until
+
+CANARY = "S3CR3T-5c7e"
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with servers.server(12, tmp_path_factory.mktemp("server"), packages=["nginx", "sudo"]) as booted:
+        yield booted
+
+
+@pytest.fixture(scope="module")
+def app(server: Server, tmp_path_factory: pytest.TempPathFactory) -> App:
+    """Live twice, with one value and then with another."""
+    app = at_server(tmp_path_factory.mktemp("home"), server).app("shop")
+    app.config(run={"data": True, "env": {"MODE": "fast"}}, keep={"watch_s": 0, "drain_s": 0})
+    refused = app.teal("env", "set", "TOKEN", stdin="too early")
+    assert (refused.code, "teal setup" in refused.err) == (3, True)
+    app.teal("setup", "-y", deadline_s=300).ok()
+    for value in (f"{CANARY}-1", f"{CANARY}-2"):
+        app.teal("env", "set", "TOKEN", stdin=value).ok()
+        app.deploy().ok()
+    return app
+
+
+def test_a_command_is_the_apps(server: Server, app: App) -> None:
+    done = app.teal(
+        "exec", "--", "sh", "-c", 'id -un; pwd; umask; echo "$HOME $USER $MODE $TOKEN ${PORT-no port}"; exit 7'
+    )
+    user, where, umask, found = done.out.splitlines()
+    assert (done.code, done.err) == (7, "")
+    assert user == app.teal("exec", "--", "stat", "-c", "%U", "/var/lib/shop").ok().out.strip() != "root"
+    assert where == f"/var/lib/teal/shop/releases/{app.get()['release']}"
+    assert umask == "0077"
+    assert found.split(" ", 2)[1:] == [user, f"fast {CANARY}-2 no port"]
+
+
+def test_it_uses_the_data_and_reaches_nothing_of_teals(app: App) -> None:
+    made = app.teal(
+        "exec", "--", "sh", "-c", 'echo kept > "$DATA_DIR/kept"; stat -c %a "$DATA_DIR/kept"; echo e > /dev/stderr'
+    )
+    assert (made.code, made.out, made.err) == (0, "600\n", "e\n")
+    for path in ("/etc/teal/shop/secrets", "/var/lib/teal/shop/green/start.json", "/var/lib/teal/shop/records/."):
+        assert app.teal("exec", "--", "ls", "-l", path).code in (0, 2)
+        denied = app.teal("exec", "--", "cat", path)
+        assert (denied.code, denied.out) == (1, "")
+    assert app.teal("exec", "--", "sh", "-c", "touch ./x; touch /var/lib/teal/shop/live/x").code == 1
+
+
+def test_it_is_ended_when_its_client_is_killed(server: Server, app: App) -> None:
+    with pytest.raises(subprocess.TimeoutExpired):
+        app.teal("exec", "--", "sleep", "4242", deadline_s=4)
+    wait_until(lambda: "4242" not in server.ssh("ps", "-eo", "args").stdout)
+
+
+def test_nobody_sees_a_secret(server: Server, app: App) -> None:
+    where = ("/etc", "/var", "/run", "/usr/local", "/tmp", "/root")
+    files = server.run("grep", "-rl", "--devices=skip", CANARY, *where).stdout.split()
+    assert {path.rsplit("/", 1)[1] for path in files} <= {"secrets", "start.json", "start"}
+    assert "/etc/teal/shop/secrets" in files
+    for path in files:
+        mode, owner = server.run("stat", "-c", "%a %U", path).stdout.split()
+        assert (int(mode, 8) & 0o077, owner) == (0, "root") or path.startswith("/run/credentials/"), path
+    for told in (
+        ("systemctl", "show", "teal-shop@green"),
+        ("systemctl", "cat", "teal-shop@green"),
+        ("journalctl", "--no-pager"),
+        ("ps", "-eo", "args"),
+    ):
+        said = server.run(*told).stdout
+        assert said
+        assert CANARY not in said
+
+
+def test_a_rollback_brings_its_value_back(app: App) -> None:
+    app.teal("rollback").ok()
+    assert app.get("/env")["TOKEN"] == f"{CANARY}-1"
+    assert app.teal("exec", "--", "printenv", "TOKEN").ok().out == f"{CANARY}-1\n"
