@@ -67,18 +67,27 @@ class Wanted:
         footprint.remember(self.paths, self.path, digest(self.text))
 
 
-def write(wanted: Wanted, do: Optional[Callable[[], None]] = None, also: str = "") -> Iterator[Act]:
+def write(wanted: Wanted, do: Optional[Callable[[], None]] = None, also: str = "", before: str = "") -> Iterator[Act]:
     """Make the file what it should be, if it is not. What Teal did not write itself counts as edited by hand.
 
-    `do`: how, when it takes more than writing; `also` says what more.
+    `do`: how, when it takes more than writing; `also` says what more; `before`: what Teal left in a file of all apps.
     """
     if wanted.is_so:
         return
     now = text_of(wanted.path)
-    by_hand = now is not None and not footprint.load(wanted.paths).wrote(wanted.path, digest(now))
+    by_hand = now is not None and not (_wrote(wanted, now) or (before and _has_only(now, before + wanted.text)))
     says = f"write {wanted.path}" if now is None else f"change {wanted.path}"
     says += ", which was edited by hand" if by_hand else ""
     yield Act(says + also, do or wanted.write, _diff(now, wanted.text) if now is not None else (), by_hand)
+
+
+def _has_only(text: str, lines: str) -> bool:
+    """Of a file of all apps, a line that is missing was left out by a setup that was killed."""
+    return set(text.splitlines()) <= set(lines.splitlines())
+
+
+def _wrote(wanted: Wanted, text: str) -> bool:
+    return footprint.load(wanted.paths).wrote(wanted.path, digest(text))
 
 
 def text_of(path: Path) -> Optional[str]:

@@ -22,7 +22,7 @@ from teal_host.agreement import Agreement
 from teal_host.app import App
 from teal_host.bring_live import Turn, keep_or_stop_previous, start_and_check, turn_traffic, watch_over
 from teal_host.candidate import Candidate
-from teal_host.errors import HostError, as_host_error
+from teal_host.errors import BadRequest, HostError, as_host_error
 from teal_host.record import Record
 from teal_host.slot import Slots
 from teal_host.talk import Talk
@@ -37,6 +37,7 @@ def deploy(app: App, request: Deploy, talk: Talk) -> Result:
         return planned(app, request, look(app))
     with lock.held(app.paths.lock, "deploy", request.origin, request.wait_s):
         recover.recover(app)
+        refuse_repeated(app, request.id)
         scene = look(app)
         environment.refuse(app.paths, request.spec)
         if unchanged(app, request, scene):
@@ -45,6 +46,12 @@ def deploy(app: App, request: Deploy, talk: Talk) -> Result:
         sealed = take_in(app, request, scene, talk)
         await_commit(app, sealed, talk)
         return bring_live(app, request, scene, sealed)
+
+
+def refuse_repeated(app: App, story: str) -> None:
+    """Every command has an id of its own, so one that comes again was recorded and is played back."""
+    if app.journal.has(story):
+        raise BadRequest("this very command was done before; nothing was done now", hint="type it anew")
 
 
 @dataclass(frozen=True)

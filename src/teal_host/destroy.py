@@ -24,7 +24,8 @@ def destroy(app: App, request: Destroy) -> Done:
                 app.host.supervisor.stop(place, STOP_GRACE_S)
         with app.step("remove"):
             if app.host.needs_setup:
-                undo.undo(app)
+                with switch.shared(app, "destroy"):  # the file of all deploy keys is among it
+                    undo.undo(app)
             _remove_files(app)
     _remove_what_was_for_all(app)
     return Done(f"{app.name} is gone")

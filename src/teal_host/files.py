@@ -152,8 +152,11 @@ def open_log(path: Path) -> int:
 
 
 def open_lock(path: Path) -> int:
-    """A descriptor for flock(2). Not announced: taking a lock changes nothing that is kept."""
-    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o644)
+    """A descriptor for flock(2). Who may open it could hold it for ever, so it is for its owner alone.
+
+    Not announced: taking a lock changes nothing that is kept.
+    """
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
 
 
 def note_holder(lock: int, note: str) -> None:
@@ -199,6 +202,6 @@ def _unseal(top: Path) -> None:
     """Removing needs a writable parent, also for an ordinary user."""
     if top.is_symlink() or not top.is_dir():
         return
-    for folder, _, _ in os.walk(top):
+    for _, _, _, folder in os.fwalk(top):  # by descriptor: whose the tree is may put a link in the place of a directory
         with contextlib.suppress(PermissionError):
-            os.chmod(folder, stat.S_IRWXU)  # noqa: PTH101
+            os.fchmod(folder, stat.S_IRWXU)

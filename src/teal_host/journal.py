@@ -20,7 +20,7 @@ class Journal:
     def write(self, act: str, story: str, **facts: Any) -> None:
         """Add what is about to happen, or how it ended; on the disk when this returns."""
         line = {"at": now(), "act": act, "id": story, **facts}
-        files.append_line(self.path, json.dumps(line, ensure_ascii=False))
+        files.append_line(self.path, json.dumps(line, ensure_ascii=False), mode=0o600)
 
     def lines(self) -> List[Dict[str, Any]]:
         """All that can be read; a line that a crash cut is left out."""
@@ -31,6 +31,10 @@ class Journal:
                     entry = json.loads(line)
                     found += [entry] if isinstance(entry, dict) else []
         return found
+
+    def has(self, story: str) -> bool:
+        """Was a story of this id begun?"""
+        return any(line.get("act") == "begin" and line.get("id") == story for line in self.lines())
 
     def unfinished(self) -> Optional["Unfinished"]:
         """The last story, if it did not come to its end."""

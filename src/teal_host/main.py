@@ -37,16 +37,24 @@ def main(argv: List[str], incoming: BinaryIO, outgoing: BinaryIO) -> int:
         outgoing.write(SYNC)
         talk.tell(_greeting())
         request = talk.receive(*messages.REQUESTS, within_s=FIRST_WITHIN_S)
+        host = _host(given, talk)
         if given.permit:
-            given.permit.check(request)
-        answer = _serve(_host(given, talk), request, talk)
+            given.permit.check(host.paths, request)
+        answer = _serve(host, request, talk)
     except HostError as error:
         answer = error.failure()
     except Exception as error:  # noqa: BLE001 - the boundary: a user never sees a traceback
         answer = _unexpected(error)
-    if given.permit:
-        given.permit.note(HostPaths(given.root), request, answer)
+    _note(given, talk, request, answer)
     return _answer(talk, answer)
+
+
+def _note(given: "Given", talk: Talk, request: Any, answer: Any) -> None:
+    try:
+        if given.permit:
+            given.permit.note(HostPaths(given.root), request, answer)
+    except OSError as error:  # such as a full disk; what was done is done
+        talk.tell(messages.Note("warning", f"the server could not write its audit: {error.strerror}"))
 
 
 @dataclass(frozen=True)
@@ -60,7 +68,7 @@ class Given:
 
 
 def _arguments(argv: List[str]) -> Given:
-    parser = argparse.ArgumentParser(prog="teal-host")
+    parser = argparse.ArgumentParser(prog="teal-host", allow_abbrev=False)
     where = parser.add_mutually_exclusive_group(required=True)
     where.add_argument("--server", action="store_true", help="this machine itself: systemd, and its own nginx")
     where.add_argument("--root", type=Path, help="a directory of a user's own: plain processes, and an nginx of theirs")

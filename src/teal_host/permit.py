@@ -4,16 +4,18 @@ sshd and sudo have fixed the app and the key in this side's arguments, so what t
 """
 
 import base64
+import hashlib
 import json
 from dataclasses import dataclass
 from typing import Any, Optional
 
-from teal_host import files
+from teal_host import files, footprint
 from teal_host.errors import NotAllowed
 from teal_host.journal import now
 from teal_host.paths import HostPaths
 from teal_host.wire.messages import Deploy, Failure, Logs, Releases, Result, Rollback, Status
 
+_CHANGE = (Deploy, Rollback)
 _ALLOWED = (Deploy, Rollback, Status, Releases, Logs)
 
 
@@ -24,7 +26,7 @@ class Permit:
     app: str
     key: str
 
-    def check(self, request: Any) -> None:
+    def check(self, host: HostPaths, request: Any) -> None:
         """Raises NotAllowed."""
         app = request.spec.app if isinstance(request, Deploy) else getattr(request, "app", None)
         what = type(request).__name__.lower()
@@ -32,6 +34,10 @@ class Permit:
             raise NotAllowed(f"a deploy key may not do this: {what}", hint="log in as the server's admin for that")
         if app != self.app:
             raise NotAllowed(f"this key may deploy {self.app}, not {app}")
+        if self.fingerprint not in map(fingerprint, footprint.load(host.app(self.app)).keys):
+            raise NotAllowed(f"this key may deploy {self.app} no more")  # while its connection stood open
+        if isinstance(request, _CHANGE):
+            self.note(host, request, None)  # that it was begun, should this side be killed
 
     def note(self, host: HostPaths, request: Optional[Any], answer: Any) -> None:
         """A line in the app's audit: when, with which key, what was wanted, how it ended. Never what was sent."""
@@ -41,16 +47,29 @@ class Permit:
         what = type(request).__name__.lower() if request is not None else "nothing that could be understood"
         origin = getattr(request, "origin", None)
         says = {"who": f"{origin.who}@{origin.machine}", "commit": origin.commit} if origin else {}
-        line = {"at": now(), "key": self.fingerprint, "did": what, "ended": _ended(answer), **says}
+        release = getattr(answer, "release", None)
+        about = {**says, "release": release} if release else says
+        line = {"at": now(), "key": self.fingerprint, "did": what, "ended": _ended(answer), **about}
         files.append_line(paths.audit, json.dumps(line), mode=0o600)
 
     @property
     def fingerprint(self) -> str:
         """As OpenSSH shows it."""
-        return f"SHA256:{base64.b64encode(bytes.fromhex(self.key)).decode().rstrip('=')}"
+        return _shown(bytes.fromhex(self.key))
+
+
+def fingerprint(key: str) -> str:
+    """Of a public key, as OpenSSH shows it."""
+    return _shown(hashlib.sha256(base64.b64decode(key.split()[1])).digest())
+
+
+def _shown(digest: bytes) -> str:
+    return f"SHA256:{base64.b64encode(digest).decode().rstrip('=')}"
 
 
 def _ended(answer: Any) -> str:
+    if answer is None:
+        return "not yet"
     if isinstance(answer, Failure):
         return f"{answer.code}: {answer.message[:300]}"
     return answer.outcome if isinstance(answer, Result) else "answered"

@@ -202,8 +202,10 @@ def _session_of(pid: int) -> Optional[int]:
 
 
 def _owner(pid: int) -> Optional[int]:
-    with contextlib.suppress(OSError):
-        return (_PROC / str(pid)).stat().st_uid
+    """The real one. The owner of the directory would be root for a process that has changed its user."""
+    with contextlib.suppress(OSError, ValueError, IndexError):
+        status = (_PROC / str(pid) / "status").read_text(errors="replace")
+        return int(status.split("\nUid:", 1)[1].split(None, 1)[0])
     return None
 
 

@@ -6,7 +6,7 @@ from teal_host import health, lock, record, recover
 from teal_host.app import App
 from teal_host.bring_live import Turn, keep_or_stop_previous, start_and_check, turn_traffic, watch_over
 from teal_host.candidate import Candidate
-from teal_host.deploy import Scene, live_is_well, look, standby, told
+from teal_host.deploy import Scene, live_is_well, look, refuse_repeated, standby, told
 from teal_host.errors import HostError, NeedsHuman, NotThere, as_host_error
 from teal_host.record import Record
 from teal_host.talk import Talk
@@ -19,6 +19,7 @@ def rollback(app: App, request: Rollback, talk: Talk) -> Result:
         raise NotThere(f"there is no app {app.name} here", hint="teal deploy")
     with lock.held(app.paths.lock, "rollback", request.origin, request.wait_s):
         recover.recover(app)
+        refuse_repeated(app, request.id)
         scene = look(app)
         target = choose(app, request, scene)
         if scene.agreed:

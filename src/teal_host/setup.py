@@ -56,7 +56,7 @@ def planned(app: App, request: Setup) -> List[Act]:
 
 
 def _intent(app: App, request: Setup) -> Intent:
-    return Intent(app, _agreed(app, request), footprint.load(app.paths), request.key)
+    return Intent(app, _agreed(app, request), footprint.load(app.paths), request.key, request.no_key)
 
 
 def _plan(acts: Sequence[Act]) -> Plan:

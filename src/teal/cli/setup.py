@@ -20,9 +20,12 @@ from teal_host.wire.typed import encode
 @common(json=True)
 @click.option("--dry-run", is_flag=True, help="Show what would be done, and change nothing.")
 @click.option("--deploy-key", type=click.Path(path_type=Path), metavar="FILE.pub", help="Let this key deploy this app.")
+@click.option("--remove-key", metavar="FILE.pub|FINGERPRINT", help="Let this key deploy this app no more.")
 @click.option("-y", "--yes", is_flag=True, help="Do not ask before a hand's edits are overwritten.")
 @wait_option()
-def command(common: Common, dry_run: bool, deploy_key: Path | None, yes: bool, wait: float) -> None:
+def command(
+    common: Common, *, dry_run: bool, deploy_key: Path | None, remove_key: str | None, yes: bool, wait: float
+) -> None:
     """Prepare a Debian or Ubuntu server for this app. Repeating it changes nothing.
 
     Packages, a user, directories, a unit, one nginx file: only what is missing or not as teal.toml wants it. Asks
@@ -33,7 +36,9 @@ def command(common: Common, dry_run: bool, deploy_key: Path | None, yes: bool, w
     try:
         file = common.load()
         told.app = file.config.app
-        told.plan = setup(file, Wish(deploy_key, dry_run, wait), ui, lambda plan: _may(common, told, plan, yes))
+        told.plan = setup(
+            file, Wish(deploy_key, remove_key, dry_run, wait), ui, lambda plan: _may(common, told, plan, yes)
+        )
     except TealError as error:
         ui.close()
         if common.manner.json:

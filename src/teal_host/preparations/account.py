@@ -2,6 +2,8 @@
 
 import pwd
 import signal
+import time
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Iterator, Optional
@@ -10,10 +12,12 @@ from teal_host import files, footprint, proc
 from teal_host.act import Act
 from teal_host.errors import BadRequest, CannotRun
 from teal_host.footprint import Footprint
+from teal_host.paths import AppPaths
 from teal_host.preparations.base import Intent
 from teal_host.run import run, send_signal
 
 _PROGRAM_S = 30.0
+_LOOK_EVERY_S = 0.02
 _ROOT = 0
 _OF_SERVICES = ("nginx", "sudo", "private")  # /var/lib has, or will have, a directory of this name that is not an app's
 
@@ -24,8 +28,8 @@ def acts(intent: Intent) -> Iterator[Act]:
     _refuse_missing_folders(intent)
     if find(user) is None:
         yield Act(f"make the system user {user}", partial(add_user, user, paths.data, "/usr/sbin/nologin"))
-    yield from _directory(intent, paths.releases, 0o750, owner_is_root=True)
-    yield from _directory(intent, paths.data, 0o700)
+    yield from directory(intent, Folder(paths.releases, 0o750, user, read_only=True))
+    yield from directory(intent, Folder(paths.data, 0o700, user))
 
 
 def find(user: str) -> Optional[pwd.struct_passwd]:
@@ -44,11 +48,10 @@ def add_user(user: str, home: Path, shell: str) -> None:
 
 
 def remove_user(user: str) -> None:
-    """What it still runs, such as a command of `teal exec`, ends with it."""
+    """What it still runs, such as a command of `teal exec` or a login with a deploy key, ends with it."""
     found = find(user)
     if found:
-        for pid in proc.of_user(found.pw_uid):
-            send_signal(pid, signal.SIGKILL)
+        _end_all(found.pw_uid)
         removed = run(["userdel", user], _PROGRAM_S)
         if removed.code:
             raise CannotRun(f"cannot remove the user {user}", removed.lines[-3:], f"ps -u {user}; then try again")
@@ -60,6 +63,16 @@ def is_foreign(data: Path, told: Footprint, user: str) -> bool:
         return False
     found = find(user)
     return data.is_symlink() or (data.exists() and (found is None or data.stat().st_uid != found.pw_uid))
+
+
+def _end_all(uid: int) -> None:
+    deadline = time.monotonic() + _PROGRAM_S
+    while pids := proc.of_user(uid):
+        for pid in pids:
+            send_signal(pid, signal.SIGKILL)
+        if time.monotonic() > deadline:
+            raise CannotRun(f"processes of the user {uid} do not end", [proc.name_of(pid) for pid in pids])
+        time.sleep(_LOOK_EVERY_S)
 
 
 def _refuse_foreign_data(intent: Intent) -> None:
@@ -81,21 +94,34 @@ def _refuse_missing_folders(intent: Intent) -> None:
             raise BadRequest(f"[sandbox] writable: there is no directory {folder} on this server", hint=hint)
 
 
-def _directory(intent: Intent, path: Path, mode: int, owner_is_root: bool = False) -> Iterator[Act]:
-    """`owner_is_root`: the user may read it, and never change it."""
-    user = intent.user
-    found = find(user)
-    if found and path.is_dir():
-        now, owner = path.stat(), _ROOT if owner_is_root else found.pw_uid
-        if (now.st_mode & 0o7777, now.st_uid, now.st_gid) == (mode, owner, found.pw_gid):
-            return
-    whose = f"for {user} to read" if owner_is_root else f"for {user}"
-    yield Act(f"make the directory {path} {whose}", lambda: _make(intent, path, mode, owner_is_root))
+@dataclass(frozen=True)
+class Folder:
+    """A directory as it should be. `read_only`: it is root's, and the user may only read it."""
+
+    path: Path
+    mode: int
+    user: str
+    read_only: bool = False
+
+    @property
+    def is_so(self) -> bool:
+        found = find(self.user)
+        if found is None or not self.path.is_dir():
+            return False
+        now, owner = self.path.stat(), _ROOT if self.read_only else found.pw_uid
+        return (now.st_mode & 0o7777, now.st_uid, now.st_gid) == (self.mode, owner, found.pw_gid)
+
+    def make(self, paths: AppPaths) -> None:
+        """Said first in the footprint of the app, so that destroy finds it."""
+        found = find(self.user)
+        assert found, "the user was made before"
+        footprint.remember_made(paths, self.path)
+        files.make_dir(self.path, 0o700)
+        files.own(self.path, _ROOT if self.read_only else found.pw_uid, found.pw_gid, self.mode)
 
 
-def _make(intent: Intent, path: Path, mode: int, owner_is_root: bool) -> None:
-    found = find(intent.user)
-    assert found, "the user was made before"
-    footprint.remember_made(intent.app.paths, path)
-    files.make_dir(path, 0o700)
-    files.own(path, _ROOT if owner_is_root else found.pw_uid, found.pw_gid, mode)
+def directory(intent: Intent, folder: Folder) -> Iterator[Act]:
+    if folder.is_so:
+        return
+    whose = f"for {folder.user} to read" if folder.read_only else f"for {folder.user}"
+    yield Act(f"make the directory {folder.path} {whose}", partial(folder.make, intent.app.paths))

@@ -10,12 +10,14 @@ from teal_host.footprint import Footprint
 
 @dataclass(frozen=True)
 class Intent:
-    """`agreed` is what will hold; `footprint` what setup put here before; `key` a deploy key to be let in."""
+    """`agreed` is what will hold; `footprint` what setup put here before; `key` a deploy key to be let in,
+    `no_key` the fingerprint of one that is let in no more."""
 
     app: App
     agreed: Agreement
     footprint: Footprint
     key: Optional[str] = None
+    no_key: Optional[str] = None
 
     @property
     def user(self) -> str:

@@ -6,16 +6,18 @@ with just these arguments, and the program is root's. The user `teal` has no pas
 
 import base64
 import hashlib
+import os
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Dict, Iterator, List, Optional, Sequence, Tuple
+from typing import Dict, Iterator, List, Sequence, Tuple
 
 from teal_host import files, footprint
 from teal_host.act import Act, Wanted, write
-from teal_host.errors import CannotRun
+from teal_host.errors import BadRequest, CannotRun
 from teal_host.footprint import Footprint
-from teal_host.paths import HostPaths
+from teal_host.paths import AppPaths, HostPaths
+from teal_host.permit import fingerprint
 from teal_host.preparations import account
 from teal_host.preparations.base import Intent
 from teal_host.run import run
@@ -25,38 +27,42 @@ _VISUDO_S = 20.0
 
 
 def acts(intent: Intent) -> Iterator[Act]:
+    """Raises BadRequest for a key that cannot be let in, or is not."""
     host, name = intent.app.host.paths, intent.app.name
-    keys = _with(intent.footprint.keys, intent.key)
-    if not keys:
-        return
+    keys = _wanted(intent)
     if keys != intent.footprint.keys:  # first, so that destroy finds what is made for it
-        says = f"let the key {fingerprint(keys[-1])} deploy {name}"
-        yield Act(says, lambda: footprint.save(intent.app.paths, replace(footprint.load(intent.app.paths), keys=keys)))
-    if account.find(USER) is None:
+        save = partial(_remember, intent.app.paths, keys)
+        yield from (Act(says, save) for says in _changes(intent.footprint.keys, keys, name))
+    if keys and account.find(USER) is None:
         yield Act(
             f"make the system user {USER}, for deploy keys", partial(account.add_user, USER, home(host), "/bin/sh")
         )
+    if keys:
+        yield from _let_in(intent, keys)
+    elif os.path.lexists(sudo_rule(host, name)):
+        yield Act(f"remove {sudo_rule(host, name)} and what else was made for its keys", partial(withdraw, host, name))
+
+
+def _let_in(intent: Intent, keys: Sequence[str]) -> Iterator[Act]:
+    host, name = intent.app.host.paths, intent.app.name
+    readable = account.Folder(authorized(host).parent, 0o750, USER, read_only=True)  # sshd reads it as this user
+    yield from account.directory(intent, readable)
     rule = Wanted(intent.app.paths, sudo_rule(host, name), sudo_text(host, name, keys), 0o440)
     yield from write(rule, lambda: _checked(rule))
-    everybody = {**_of_others(host, name), name: keys}
-    yield from write(Wanted(intent.app.paths, authorized(host), authorized_text(host, everybody)))
+    others = _of_others(host, name)
+    wanted = Wanted(intent.app.paths, authorized(host), authorized_text(host, {**others, name: keys}))
+    before = authorized_text(host, {**others, name: intent.footprint.keys})
+    yield from write(wanted, partial(_write_authorized, host, name, keys), before=before)
 
 
 def withdraw(host: HostPaths, app: str) -> None:
-    """None of this app's keys is let in any more; with the last one, what was made for keys goes."""
+    """None of this app's keys is let in any more; with the last one, what was made for keys goes, and who is in."""
     files.remove(sudo_rule(host, app))
-    left = _of_others(host, app)
-    if any(left.values()):
-        files.write(authorized(host), authorized_text(host, left))
+    if any(_of_others(host, app).values()):
+        _write_authorized(host, app, ())
         return
     files.remove_tree(authorized(host).parent)
     account.remove_user(USER)
-
-
-def fingerprint(key: str) -> str:
-    """As OpenSSH shows it."""
-    digest = hashlib.sha256(base64.b64decode(key.split()[1])).digest()
-    return f"SHA256:{base64.b64encode(digest).decode().rstrip('=')}"
 
 
 def in_hex(key: str) -> str:
@@ -97,14 +103,51 @@ def _command(host: HostPaths, app: str, key: str) -> str:
     return f"{host.installed} --server --app {app} --key {in_hex(key)}"
 
 
-def _with(keys: Sequence[str], key: Optional[str]) -> Tuple[str, ...]:
-    known = {in_hex(one) for one in keys}
-    return (*keys, key) if key and in_hex(key) not in known else tuple(keys)
+def _wanted(intent: Intent) -> Tuple[str, ...]:
+    keys, key = intent.footprint.keys, intent.key
+    if intent.no_key:
+        _refuse_unknown(keys, intent.no_key, intent.app.name)
+        keys = tuple(one for one in keys if fingerprint(one) != intent.no_key)
+    if key is None or in_hex(key) in map(in_hex, keys):
+        return keys
+    _refuse_bound(intent.app.host.paths, intent.app.name, key)
+    return (*keys, key)
+
+
+def _refuse_unknown(keys: Sequence[str], wanted: str, name: str) -> None:
+    known = [fingerprint(key) for key in keys]
+    if wanted not in known:
+        raise BadRequest(f"the key {wanted} may not deploy {name}, so there is nothing to remove", known)
+
+
+def _refuse_bound(host: HostPaths, name: str, key: str) -> None:
+    """sshd goes by the first line that has the key, so a second one would never be reached."""
+    for other, keys in _of_others(host, name).items():
+        if in_hex(key) in map(in_hex, keys):
+            raise BadRequest(
+                f"the key {fingerprint(key)} deploys {other} already, and a key is bound to one app",
+                hint=f"make another one: ssh-keygen -t ed25519 -f {name}-deploy",
+            )
+
+
+def _changes(before: Sequence[str], keys: Sequence[str], name: str) -> Iterator[str]:
+    yield from (f"let the key {fingerprint(key)} deploy {name}" for key in keys if key not in before)
+    yield from (f"let the key {fingerprint(key)} deploy {name} no more" for key in before if key not in keys)
+
+
+def _remember(paths: AppPaths, keys: Tuple[str, ...]) -> None:
+    footprint.save(paths, replace(footprint.load(paths), keys=keys))
 
 
 def _of_others(host: HostPaths, app: str) -> "Dict[str, Sequence[str]]":
     others: List[Tuple[str, Footprint]] = list(footprint.others(host, app))
     return {name: told.keys for name, told in others}
+
+
+def _write_authorized(host: HostPaths, app: str, keys: Sequence[str]) -> None:
+    """Of all apps as they are now. Whoever calls this holds what apps share."""
+    everybody = {**_of_others(host, app), app: keys}
+    files.write(authorized(host), authorized_text(host, everybody))
 
 
 def _checked(rule: Wanted) -> None:

@@ -1,5 +1,6 @@
 """Take back what setup has put on this server for one app. Each part may be gone already: destroy can be repeated."""
 
+import os
 from pathlib import Path
 from typing import Iterator
 
@@ -17,7 +18,7 @@ def undo(app: App) -> None:
         files.remove(path)
         files.remove(files.unfinished(path))
     unit.reload_systemd()
-    if before.keys:
+    if before.keys or os.path.lexists(deploy_key.sudo_rule(app.host.paths, app.name)):
         deploy_key.withdraw(app.host.paths, app.name)
     for folder in before.made:
         if Path(folder) not in (app.paths.data, app.paths.releases):

@@ -5,6 +5,7 @@ argv or a path, so each says what is allowed, never what is forbidden (Dokku's C
 pattern that only excluded). `fullmatch`, because `$` accepts a trailing newline.
 """
 
+import base64
 import re
 import sys
 from typing import Annotated, Any, Dict, Optional
@@ -32,6 +33,7 @@ _PUBLIC_KEY = re.compile(
     r"(?:ssh-ed25519|ecdsa-sha2-nistp(?:256|384|521)|ssh-rsa|sk-ssh-ed25519@openssh\.com"
     r"|sk-ecdsa-sha2-nistp256@openssh\.com) [A-Za-z0-9+/]{40,4000}={0,3}(?: [A-Za-z0-9@._+:/ -]{0,200})?"
 )
+_KEY_DIGEST = re.compile(r"SHA256:[A-Za-z0-9+/]{43}")
 _AS_GOOD_AS_ROOT = {
     "CAP_SYS_ADMIN", "CAP_SYS_PTRACE", "CAP_SYS_MODULE", "CAP_SYS_RAWIO", "CAP_DAC_OVERRIDE", "CAP_DAC_READ_SEARCH",
     "CAP_SETUID", "CAP_SETGID", "CAP_SETFCAP", "CAP_CHOWN", "CAP_FOWNER", "CAP_MKNOD", "CAP_SYS_CHROOT", "CAP_BPF",
@@ -213,7 +215,23 @@ def directive(value: str) -> Optional[str]:
 
 def public_key(value: str) -> Optional[str]:
     """One line of an OpenSSH public key file: type, key, comment; no options before it (sshd(8))."""
-    return None if _PUBLIC_KEY.fullmatch(value) else "is not an OpenSSH public key: ssh-ed25519 AAAA… comment"
+    if _PUBLIC_KEY.fullmatch(value) and _is_of_its_type(*value.split(" ")[:2]):
+        return None
+    return "is not an OpenSSH public key: ssh-ed25519 AAAA… comment"
+
+
+def _is_of_its_type(kind: str, packed: str) -> bool:
+    """The packed key begins with its type's length and name (RFC 4253, 6.6)."""
+    try:
+        key = base64.b64decode(packed, validate=True)
+    except ValueError:
+        return False
+    return key.startswith(len(kind).to_bytes(4, "big") + kind.encode())
+
+
+def key_digest(value: str) -> Optional[str]:
+    """Of a public key, as `ssh-keygen -l` shows it."""
+    return None if _KEY_DIGEST.fullmatch(value) else "is not the fingerprint of a key: SHA256:…"
 
 
 def status_code(value: int) -> Optional[str]:
@@ -272,3 +290,4 @@ Capability = Annotated[str, capability]
 SystemCallGroup = Annotated[str, system_call_group]
 Directive = Annotated[str, directive]
 PublicKey = Annotated[str, public_key]
+KeyDigest = Annotated[str, key_digest]

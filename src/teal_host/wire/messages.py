@@ -14,6 +14,7 @@ from teal_host.wire.grammar import (
     AppName,
     DeployId,
     EnvName,
+    KeyDigest,
     PublicKey,
     ReleaseName,
     ReleaseReference,
@@ -84,12 +85,13 @@ class Destroy:
 class Setup:
     """Prepare the server for the app. Answered by a Plan; nothing is done before Commit, or at all with `dry_run`.
 
-    `key` is a public key that may deploy this app from now on, and nothing else.
+    `key` is a public key that may deploy this app from now on, and nothing else; the one of `no_key` may no more.
     """
 
     spec: AppSpec
     origin: Origin
     key: Optional[PublicKey] = None
+    no_key: Optional[KeyDigest] = None
     dry_run: bool = False
     wait_s: Seconds = 0.0
 

@@ -1,0 +1,41 @@
+"""A program that does whatever Python it is sent and tells how it went: what a hostile one could try from inside."""
+
+import json
+import os
+import sys
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+
+class Handler(BaseHTTPRequestHandler):
+    def log_message(self, *ignored: Any) -> None:
+        return
+
+    def do_GET(self) -> None:
+        facts = {"message": "ok", "color": os.environ["COLOR"], "argv": sys.argv, "env": dict(os.environ)}
+        self.answer({**facts, "pid": os.getpid()})
+
+    def do_POST(self) -> None:
+        """A table of names and code; `told` is what the code has to say."""
+        tries = json.loads(self.rfile.read(int(self.headers["content-length"])))
+        self.answer({name: tried(code) for name, code in tries.items()})
+
+    def answer(self, value: Any) -> None:
+        body = json.dumps(value).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+
+def tried(code: str) -> Any:
+    names: dict[str, Any] = {"told": "done"}
+    try:
+        exec(code, names)
+    except BaseException as error:
+        return f"{type(error).__name__}: {error}"
+    return names["told"]
+
+
+if __name__ == "__main__":
+    ThreadingHTTPServer(("127.0.0.1", int(os.environ["PORT"])), Handler).serve_forever()

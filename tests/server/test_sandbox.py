@@ -1,0 +1,316 @@
+"""What a hostile program finds from inside its unit: nothing of anybody else, and nothing that it could change."""
+
+import json
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import servers
+from servers import Server
+from servers.listing import listing
+from servers.machine import make_key
+from teal_host.paths import AppPaths
+from teal_host.supervisors.unit_text import Unit, unit_text
+from teal_host.wire.app import Sandbox
+from world import App, at_server
+
+pytestmark = pytest.mark.xdist_group("sandbox")  # one server for all of them
+
+PROBER = Path(__file__).parents[1] / "apps/prober.py"
+TO_THE_LETTER = (
+    *("a  b", " x ", "", "-", "--", "--port=1", "100% %i %n %%", "$HOME ${PATH} $$ $(id) `id`", "'single' \"double\""),
+    *("back\\slash \\n", "new\nline\n", "tab\t", ";|&><*?[x]~!#", "ünïcode ✓", "{", "{}", "=", "\x01\x7f"),
+)
+LETTERS = {f"LETTER_{number}": text for number, text in enumerate(TO_THE_LETTER)}
+ALLOWED = {
+    "writable": ["/srv/uploads"],
+    "capabilities": ["CAP_NET_BIND_SERVICE"],
+    "system_calls": ["@resources"],
+    "memory_mb": 256,
+    "tasks": 64,
+    "open_files": 1024,
+}
+
+
+@dataclass(frozen=True)
+class Inside:
+    """`one` is hostile and has the defaults; `two` is its neighbor, with everything in [sandbox]."""
+
+    server: Server
+    one: App
+    two: App
+
+    def tells(self, app: str = "one") -> Any:
+        return self._ask(app, None)
+
+    def tries(self, codes: dict[str, str], app: str = "one") -> dict[str, Any]:
+        told = self._ask(app, json.dumps(codes).encode())
+        assert isinstance(told, dict)
+        return told
+
+    def _ask(self, app: str, body: bytes | None) -> Any:
+        request = urllib.request.Request(f"http://{self.server.address}/", body, {"Host": f"{app}.test"})
+        straight = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        with straight.open(request, timeout=60) as answer:
+            return json.loads(answer.read())
+
+    def files(self) -> dict[str, str]:
+        return listing(self.server.root, ("/usr/bin", "/usr/lib", "/usr/sbin", "/usr/share", "/var/lib/dpkg"))
+
+
+@pytest.fixture(scope="module")
+def inside(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Inside]:
+    work = tmp_path_factory.mktemp("inside")
+    with servers.server(12, work, packages=["nginx", "sudo"]) as server:
+        admin = at_server(work / "admin", server)
+        made = Inside(server, admin.app("one"), admin.app("two"))
+        make_key(work / "two.key", "ci")
+        (server.root / "srv/uploads").mkdir()
+        for app in (made.one, made.two):
+            app.config(
+                server={"domains": [f"{app.name}.test"]},
+                run={"command": ["./program", *TO_THE_LETTER], "env": LETTERS, "data": True},
+                verify={"json": None, "path": None},
+                health={"path": "/"},
+                **({"sandbox": ALLOWED} if app is made.two else {}),
+            )
+            (app.directory / "program").write_text("#!/usr/bin/python3\n" + PROBER.read_text())
+            app.teal("setup", *(["--deploy-key", f"{work}/two.key.pub"] if app is made.two else [])).ok()
+            app.deploy().ok()
+            with (app.directory / "program").open("a") as file:
+                file.write("# the second\n")
+            app.deploy().ok()  # now both colors run, green is live
+        server.run("chown", "teal-two:", "/srv/uploads")
+        for app in (made.one, made.two):  # as after a use of the key
+            (server.root / f"var/lib/teal/{app.name}/audit").touch(0o600)
+        yield made
+
+
+def test_arguments_and_environment_arrive_to_the_letter(inside: Inside) -> None:
+    told = inside.tells()
+    assert tuple(told["argv"][1:]) == TO_THE_LETTER
+    assert {name: told["env"].get(name) for name in LETTERS} == LETTERS
+    assert "CREDENTIALS_DIRECTORY" not in told["env"]
+
+
+HOME, OTHER, DATA = "/var/lib/teal/one", "/var/lib/teal/two", "/var/lib/two"
+WRITES = (
+    *(f"{HOME}/{name}" for name in ("live/x", "live/green", "blue/blue", "green/green", "blue/x", "blue/start.json")),
+    *(f"{HOME}/{name}" for name in ("journal", "lock", "audit", "x", "records/x", "releases/x", "releases/{own}/x")),
+    *(f"{HOME}/{name}" for name in ("releases/{own}/program", "releases/{other}/program", "records/{own}.json")),
+    *(f"{OTHER}/{name}" for name in ("x", "lock", "audit", "journal", "blue/start.json", "live/x", "releases/x")),
+    *("/etc/x", "/etc/passwd", "/etc/teal/one/app.json", "/etc/teal/two/app.json", "/etc/teal/x", "/etc/cron.d/x"),
+    *("/etc/systemd/system/teal-one@.service", "/etc/systemd/system/x.service", "/run/systemd/system/x.service"),
+    *("/etc/nginx/conf.d/teal-one.conf", "/etc/nginx/conf.d/x.conf", "/etc/sudoers.d/x", "/var/lib/teal/.lock"),
+    *("/var/lib/teal/.ssh/authorized_keys", "/var/lib/teal/x", "/var/lib/x", f"{DATA}/x", "/usr/x", "/usr/bin/x"),
+    *("/usr/local/lib/teal/teal-host", "/usr/local/bin/x", "/root/x", "/home/x", "/srv/x", "/srv/uploads/x", "/opt/x"),
+    *("/boot/x", "/run/x", "/var/log/x", "/var/log/nginx/access.log", "/var/spool/x", "/x"),
+    *("/proc/sys/kernel/hostname", "/proc/sys/vm/drop_caches", "/proc/sysrq-trigger", "/sys/kernel/uevent_helper"),
+    *("/sys/fs/cgroup/x", "/sys/fs/cgroup/cgroup.procs", "/dev/mem", "/dev/kmsg", "/dev/x"),
+)
+READS = (
+    *(f"{HOME}/{name}" for name in ("journal", "lock", "audit", "records/{own}.json", "green/start.json")),
+    *(f"{OTHER}/{name}" for name in ("journal", "lock", "audit", "records/{two}.json", "green/start.json")),
+    *(f"{OTHER}/releases/{{two}}/program", f"{OTHER}/live/release/program", "/var/lib/teal/.lock"),
+    *("/etc/teal/one/app.json", "/etc/teal/one/footprint.json", "/etc/teal/one/secrets", "/etc/teal/two/app.json"),
+    *("/etc/teal/two/secrets", "/etc/shadow", "/etc/gshadow", "/etc/sudoers", "/etc/sudoers.d/teal-two"),
+    *("/etc/ssh/ssh_host_ed25519_key", "/var/lib/teal/.ssh/authorized_keys", "/root/.ssh/authorized_keys"),
+    *("/proc/{pid}/environ", "/proc/{pid}/mem", "/proc/{pid}/maps", "/proc/{pid}/cmdline", "/proc/1/environ"),
+    *("/run/credentials/teal-two@green.service/start", "/proc/{pid}/root/etc/passwd", "/proc/kcore"),
+)
+INVISIBLE = ("/proc/", "/run/credentials/", "/etc/teal/one/secrets", "/etc/teal/two/secrets")  # or not there yet
+LISTS = ("/root", "/home", f"{OTHER}/releases", DATA, "/var/lib/teal/.ssh", "/run/credentials/teal-two@green.service")
+
+
+def test_nothing_is_written_and_nothing_of_others_is_read(inside: Inside) -> None:
+    before = inside.files()
+    names = {
+        "own": inside.tells()["env"]["RELEASE"],
+        "other": (inside.server.root / "var/lib/teal/one/blue/release").readlink().name,
+        "two": inside.tells("two")["env"]["RELEASE"],
+        "pid": inside.tells("two")["pid"],
+    }
+    tries = {f"write {path}": f"open({path.format(**names)!r}, 'ab', 0).write(b'x')" for path in WRITES}
+    tries |= {f"read {path}": f"told = repr(open({path.format(**names)!r}, 'rb', 0).read(9))" for path in READS}
+    tries |= {f"list {path}": f"import os; told = repr(os.listdir({path!r}))" for path in LISTS}
+    told = inside.tries(tries)
+    denied = ("PermissionError", "OSError: [Errno 30]", "FileNotFoundError", "IsADirectoryError")
+    assert {name: how for name, how in told.items() if not str(how).startswith(denied)} == {}
+    missing = {name.split()[1] for name, how in told.items() if str(how).startswith("FileNotFound") and "read" in name}
+    assert {path for path in missing if not path.startswith(INVISIBLE)} == set()
+    after = inside.files()
+    assert [path for path in before | after if before.get(path) != after.get(path)] == []
+
+
+SYSCALL = "import ctypes, os\nc = ctypes.CDLL(None, use_errno=True)\nr = {call}\n"
+SYSCALL += "if r == -1: raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))"
+VM_READ = "c.process_vm_readv({pid}, (p := (ctypes.c_size_t * 2)(id(c), 8)), 1, p, 1, 0)"
+CALLS = {
+    "see it": "open('/proc/{pid}/stat')",
+    "kill it": "import os; os.kill({pid}, 9)",
+    "ask whether it is there": "import os; os.kill({pid}, 0)",
+    "trace it": SYSCALL.replace("{call}", "c.ptrace(16, {pid}, 0, 0)"),
+    "read its memory": SYSCALL.replace("{call}", VM_READ),
+    "hold its descriptors": SYSCALL.replace("{call}", "c.syscall(438, c.syscall(434, {pid}, 0), 0, 0)"),
+    "mount": SYSCALL.replace("{call}", "c.mount(b'none', b'/tmp', b'tmpfs', 0, None)"),
+    "unmount": SYSCALL.replace("{call}", "c.umount2(b'/etc', 2)"),
+    "a user namespace": SYSCALL.replace("{call}", "c.unshare(0x10000000)"),
+    "a mount namespace": SYSCALL.replace("{call}", "c.unshare(0x20000)"),
+    "a clone in a namespace": SYSCALL.replace("{call}", "c.syscall(56, 0x10000000 | 17, 0, 0, 0, 0)"),
+    "become root": "import os; os.setuid(0)",
+    "become its group": "import os; os.setgid(0)",
+    "become another": "import os; os.setresuid(1, 1, 1)",
+    "join groups": "import os; os.setgroups([0])",
+    "a raw socket": "import socket; socket.socket(socket.AF_INET, socket.SOCK_RAW, 1)",
+    "a packet socket": "import socket; socket.socket(socket.AF_PACKET, socket.SOCK_RAW)",
+    "a vsock": "import socket; socket.socket(socket.AF_VSOCK, socket.SOCK_STREAM)",
+    "a port below 1024": "import socket; socket.create_server(('127.0.0.1', 81))",
+    "a module": SYSCALL.replace("{call}", "c.syscall(175, b'x', 1, b'')"),
+    "a module from a file": SYSCALL.replace("{call}", "c.syscall(313, 0, b'', 0)"),
+    "the clock": "import time; time.clock_settime(time.CLOCK_REALTIME, time.time() + 3600)",
+    "the name of the machine": "import socket; socket.sethostname('pwned')",
+    "chroot": "import os; os.chroot('/tmp')",
+    "a device": "import os, stat; os.mknod(os.environ['DATA_DIR'] + '/x', 0o600 | stat.S_IFBLK, os.makedev(8, 0))",
+    "a setuid file": "import os; p = os.environ['DATA_DIR'] + '/s'; open(p, 'w'); os.chmod(p, 0o4755)",
+    "its own release": "import os; os.chmod('program', 0o755)",
+    "rename the link": "import os; os.symlink('blue', '/tmp/l'); os.rename('/tmp/l', '/var/lib/teal/one/live')",
+    "real time": "import os; os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))",
+    "a higher priority": "import os; os.nice(-5)",
+    "to be spared": "open('/proc/self/oom_score_adj', 'wb', 0).write(b'-1000')",
+    "reboot": SYSCALL.replace("{call}", "c.reboot(0)"),
+    "swap": SYSCALL.replace("{call}", "c.swapon(b'/x', 0)"),
+    "bpf": SYSCALL.replace("{call}", "c.syscall(321, 0, None, 0)"),
+    "performance events": SYSCALL.replace("{call}", "c.syscall(298, None, 0, -1, -1, 0)"),
+    "another personality": SYSCALL.replace("{call}", "c.personality(0x0040000)"),
+    "quotas": SYSCALL.replace("{call}", "c.quotactl(0, None, 0, None)"),
+    "the kernel's log": SYSCALL.replace("{call}", "c.klogctl(3, None, 0)"),
+}
+PROGRAM = (
+    "import subprocess\nr = subprocess.run({argv!r}, capture_output=True, text=True, errors='replace', timeout=20)\n"
+)
+PROGRAM += "if r.returncode: raise PermissionError(r.stderr)\ntold = r.stdout"
+PROGRAMS: dict[str, list[str]] = {
+    "start a unit": ["systemctl", "start", "teal-two@blue.service"],
+    "stop a unit": ["systemctl", "stop", "teal-two@green.service"],
+    "stop itself": ["systemctl", "stop", "teal-one@green.service"],
+    "reload nginx": ["systemctl", "reload", "nginx.service"],
+    "change a unit": ["systemctl", "set-property", "--runtime", "teal-one@green.service", "TasksMax=9999"],
+    "read units again": ["systemctl", "daemon-reload"],
+    "a unit of its own": ["systemd-run", "id"],
+    "systemd's own bus": ["busctl", "--address=unix:path=/run/systemd/private", "list"],
+    "reboot": ["systemctl", "reboot"],
+    "sudo": ["sudo", "-n", "id"],
+    "sudo of the deploy key": ["sudo", "-n", "/usr/local/lib/teal/teal-host", "--server"],
+    "su": ["su", "-c", "id"],
+    "the server side": ["/usr/local/lib/teal/teal-host", "--server", "--app", "two", "--key", "00"],
+    "at boot": ["systemctl", "enable", "teal-one@blue.service"],
+}
+
+
+def test_nothing_is_done_to_others_or_to_the_machine(inside: Inside) -> None:
+    before = inside.files()
+    neighbor = inside.tells("two")["pid"]
+    tries = {name: code.replace("{pid}", str(neighbor)) for name, code in CALLS.items()}
+    tries |= {f"program: {name}": PROGRAM.format(argv=argv) for name, argv in PROGRAMS.items()}
+    told = inside.tries(tries)
+    denied = ("PermissionError", "ProcessLookupError", "OSError", "FileNotFoundError", "BlockingIOError")
+    assert {name: how for name, how in told.items() if not str(how).startswith(denied)} == {}
+    assert inside.tells("two")["pid"] == neighbor
+    assert inside.one.status()["live"] == inside.two.status()["live"] == "green"
+    after = inside.files()
+    changed = [path for path in before | after if before.get(path) != after.get(path)]
+    assert changed == ["/var/lib/one/s"]  # an ordinary file of its own
+
+
+def test_of_the_log_it_reads_at_most_its_own(inside: Inside) -> None:
+    inside.server.run("sh", "-c", "echo of-two | systemd-cat -t two")
+    told = inside.tries({"log": PROGRAM.format(argv=["sh", "-c", "journalctl --no-pager || true"])})
+    assert "of-two" not in told["log"]
+
+
+MAPPED = "import mmap; m = mmap.mmap(-1, 4096, prot=mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC); m[0] = 1"
+SQLITE = "import os, sqlite3; d = sqlite3.connect(os.environ['DATA_DIR'] + '/db')\nd.execute('pragma journal_mode=wal')"
+GRANTED = {
+    "its data": "import os; open(os.environ['DATA_DIR'] + '/kept', 'w').write('x')",
+    "a directory in it": "import os; os.makedirs(os.environ['DATA_DIR'] + '/a/b', exist_ok=True)",
+    "its own /tmp": "open('/tmp/mine', 'w').write('x'); open('/var/tmp/mine', 'w').write('x')",
+    "its release": "told = open('program').readline()",
+    "another connection": "import socket; told = socket.create_connection(('127.0.0.1', 22), 5).recv(4).decode()",
+    "names": "import socket; told = socket.getaddrinfo('localhost', 80)[0][4][0]",
+    "its interfaces": "import socket; told = len(socket.if_nameindex())",
+    "processes": PROGRAM.format(argv=["sh", "-c", "echo $((6 * 7))"]),
+    "threads": "import threading; t = threading.Thread(target=lambda: 0); t.start(); t.join()",
+    "code that it makes": MAPPED,
+    "SQLite": SQLITE,
+    "memory of the machine": "told = open('/proc/meminfo').readline()[:3]",
+    "random": "import os; told = len(os.urandom(8))",
+}
+
+
+def test_what_a_program_needs_it_has(inside: Inside) -> None:
+    told = inside.tries(GRANTED)
+    assert {name: how for name, how in told.items() if "Error" in str(how)} == {}
+    assert (told["another connection"], told["processes"]) == ("SSH-", "42\n")
+    assert told["its release"] == "#!/usr/bin/python3\n"
+    for folder in ("tmp/mine", "var/tmp/mine"):
+        assert not (inside.server.root / folder).exists()
+    kept = inside.server.root / "var/lib/one/kept"
+    assert oct(kept.stat().st_mode)[-3:] == "600"
+
+
+AGREED = {
+    "writable": "open('/srv/uploads/x', 'w').write('x')",
+    "capabilities": "import socket; socket.create_server(('127.0.0.1', 81)).close()",
+    "system_calls": "import os; os.sched_setaffinity(0, os.sched_getaffinity(0))",
+    "open_files": "import resource; told = resource.getrlimit(resource.RLIMIT_NOFILE)[1]",
+    "no other capability": "told = [l for l in open('/proc/self/status') if l.startswith('CapEff')][0].split()[1]",
+    "no other place": "import os; told = os.access('/srv', os.W_OK)",
+}
+
+
+def test_what_was_agreed_is_given_and_no_more(inside: Inside) -> None:
+    told = inside.tries(AGREED, "two")
+    assert {name: how for name, how in told.items() if "Error" in str(how)} == {}
+    assert (told["open_files"], int(told["no other capability"], 16), told["no other place"]) == (1024, 1 << 10, False)
+    shown = inside.server.run("systemctl", "show", "teal-two@green.service", "-p", "MemoryMax,TasksMax").stdout
+    assert set(shown.split()) == {"MemoryMax=268435456", "TasksMax=64"}
+
+
+def test_a_command_that_changes_the_app_is_not_blocked_by_it(inside: Inside) -> None:
+    """Whoever can open a lock can hold it."""
+    hold = "import fcntl; f = open('/var/lib/teal/{app}/lock'); fcntl.flock(f, fcntl.LOCK_EX | fcntl.LOCK_NB); h = [f]"
+    told = inside.tries({app: hold.replace("{app}", app) for app in ("one", "two")})
+    assert all(how.startswith("PermissionError") for how in told.values())
+    assert inside.one.teal("rollback", "--json").ok().result["outcome"] == "live"
+
+
+UNITS = {
+    "defaults": Sandbox(),
+    "everything": Sandbox(
+        ("/srv/uploads", "/srv/more"),
+        ("CAP_NET_BIND_SERVICE", "CAP_NET_RAW", "CAP_SYS_NICE"),
+        ("@resources", "memfd_create"),
+        memory_mb=256,
+        tasks=64,
+        open_files=1024,
+    ),
+}
+
+
+def test_systemd_finds_the_unit_tight_and_without_fault(server: Server) -> None:
+    """Of each Debian."""
+    for name, sandbox in UNITS.items():
+        app = f"shop-{name}"
+        paths = AppPaths(Path("/"), app)
+        text = unit_text(
+            Unit(paths, "teal-shop", sandbox, Path("/usr/bin/python3"), Path("/usr/local/lib/teal/teal-host"))
+        )
+        (server.root / str(paths.unit).lstrip("/")).write_text(text)
+        verified = server.run("systemd-analyze", "verify", str(paths.unit))
+        assert (verified.returncode, verified.stdout + verified.stderr) == (0, "")
+        judged = server.run("systemd-analyze", "security", "--offline=true", "--threshold=20", str(paths.unit))
+        assert judged.returncode == 0, judged.stdout[-400:]
