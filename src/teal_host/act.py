@@ -75,15 +75,10 @@ def write(wanted: Wanted, do: Optional[Callable[[], None]] = None, also: str = "
     if wanted.is_so:
         return
     now = text_of(wanted.path)
-    by_hand = now is not None and not (_wrote(wanted, now) or (before and _has_only(now, before + wanted.text)))
+    by_hand = now is not None and now != before and (bool(before) or not _wrote(wanted, now))
     says = f"write {wanted.path}" if now is None else f"change {wanted.path}"
     says += ", which was edited by hand" if by_hand else ""
     yield Act(says + also, do or wanted.write, _diff(now, wanted.text) if now is not None else (), by_hand)
-
-
-def _has_only(text: str, lines: str) -> bool:
-    """Of a file of all apps, a line that is missing was left out by a setup that was killed."""
-    return set(text.splitlines()) <= set(lines.splitlines())
 
 
 def _wrote(wanted: Wanted, text: str) -> bool:
