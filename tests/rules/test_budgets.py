@@ -10,7 +10,7 @@ from rules.source import CLIENT, HOST, MODULES, Module
 
 LONGEST_FILE, LONGEST_FUNCTION, MOST_PARAMETERS = 350, 60, 6
 USUAL_FUNCTION, NINE_IN_TEN = 10, 25
-BOOTSTRAP_BYTES = 96 * 1024  # sent only where this very server side is not installed
+BOOTSTRAP_BYTES = 112 * 1024  # sent only where this very server side is not installed
 
 STARTS_PROGRAMS = {"subprocess", "multiprocessing", "pty"}
 WRITES_FILES = {

@@ -67,7 +67,7 @@ def there(command: str) -> str:
 
 def drift(what: str, acts: Iterable[Act], fine: str) -> Iterator[Finding]:
     """What setup would do now, as findings; `fine` when that is nothing."""
-    needed = list(acts)
+    needed = [act for act in acts if not act.is_note]
     for act in needed:
         yield fault(what, f"teal setup would {act.says}", "teal setup", act.diff)
     if not needed:

@@ -59,8 +59,5 @@ def _configuration(seen: Seen, ours: Collection[str]) -> Finding:
     mine = next((path for path in ours if seen.refusal.startswith(f"{path}:")), None)
     after = "what runs goes on, but a reload or a reboot would end it" if seen.runs else "it cannot start with that"
     says = f"nginx refuses its configuration; {after}"
-    if mine:
-        hint = f"{there(f'rm {mine}')}, then teal setup writes it anew"
-    else:
-        hint = "that file is not Teal's: mend it, then teal doctor again"
+    hint = "teal setup" if mine else "that file is not Teal's: mend it, then teal doctor again"
     return fault("nginx -t", says, hint, [seen.refusal])

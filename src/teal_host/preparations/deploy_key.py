@@ -29,13 +29,13 @@ def acts(intent: Intent) -> Iterator[Act]:
     keys = _with(intent.footprint.keys, intent.key)
     if not keys:
         return
+    if keys != intent.footprint.keys:  # first, so that destroy finds what is made for it
+        says = f"let the key {fingerprint(keys[-1])} deploy {name}"
+        yield Act(says, lambda: footprint.save(intent.app.paths, replace(footprint.load(intent.app.paths), keys=keys)))
     if account.find(USER) is None:
         yield Act(
             f"make the system user {USER}, for deploy keys", partial(account.add_user, USER, home(host), "/bin/sh")
         )
-    if keys != intent.footprint.keys:
-        says = f"let the key {fingerprint(keys[-1])} deploy {name}"
-        yield Act(says, lambda: footprint.save(intent.app.paths, replace(footprint.load(intent.app.paths), keys=keys)))
     rule = Wanted(intent.app.paths, sudo_rule(host, name), sudo_text(host, name, keys), 0o440)
     yield from write(rule, lambda: _checked(rule))
     everybody = {**_of_others(host, name), name: keys}
