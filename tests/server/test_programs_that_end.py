@@ -46,8 +46,19 @@ def test_rollbacks_and_a_crash_of_the_standby_lose_nothing(shop: Shop) -> None:
     assert new != old
 
 
+def test_the_same_visitors_see_a_restart_and_a_reload(shop: Shop) -> None:
+    """So the zero above, and that of the three apps, is none of their blindness."""
+    shop.serving()
+    for argv in (("restart", f"teal-shop@{shop.live}"), ("reload", "nginx")):
+        with visitors(shop.server, [shop_site()], each=8, per_second=50) as seen:
+            for _ in range(3):  # systemd starts a unit five times a minute
+                run(shop.server, "systemctl", *argv)
+                seen.more()
+        assert seen.tally.lost > 0, argv
+
+
 def test_the_live_one_is_back_about_a_second_after_it_was_killed(shop: Shop) -> None:
-    version = shop.serving()
+    version = shop.deployed()
     pid, color = shop.pid(shop.live), shop.live
     began = time.monotonic()
     shop.kill(color)

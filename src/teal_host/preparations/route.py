@@ -95,13 +95,13 @@ def _listens(foreign: Sequence[Server], port: int, named: bool) -> List[str]:
     """Also where the probe asks. Raises BadRequest where every address is somebody's: no default site can be there."""
     found = nginx_sites.listens(foreign, port, named)
     usable = [listen for listen in found if proc.has_ipv6() or "[" not in listen]
-    if not usable:
+    takes_both = any(listen.takes_ipv4 for site in foreign for listen in site.on(port))
+    if not (takes_both or any("[" not in listen for listen in usable)):
         holder = next(site for site in foreign if site.on(port))
         raise BadRequest(
-            f"every address of port {port} belongs to sites such as {holder.file}:{holder.line}",
+            f"every IPv4 address of port {port} belongs to sites such as {holder.file}:{holder.line}",
             hint='give this app a name: [server] domains = ["example.com"]',
         )
-    takes_both = any(listen.takes_ipv4 for site in foreign for listen in site.on(port))
     here = f"{HERE}:{port}"
     return usable if takes_both or str(port) in usable or here in usable else [*usable, here]
 
