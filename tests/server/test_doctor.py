@@ -124,6 +124,13 @@ def test_a_hand_that_broke_the_nginx_file(patient: Patient) -> None:
     patient.type(found["hint"], "-y")
 
 
+def test_a_server_side_that_others_could_change(patient: Patient) -> None:
+    patient.run("chmod", "777", "/usr/local/lib/teal/teal-host")
+    found = patient.wrong()["server side"]
+    assert "others than root" in found["says"]
+    patient.type(found["hint"])
+
+
 def test_a_marker_that_nginx_cannot_reach(patient: Patient) -> None:
     """nginx says nothing then, and asks blue."""
     patient.run("chmod", "700", "/var/lib/teal/shop/green")

@@ -30,7 +30,7 @@ def server(needed: Optional[str], owned: "Optional[tuple[int, int]]") -> Finding
     if owned is None:
         return fault("server side", f"no color can be started: teal setup would {needed}", "teal setup")
     if owned[0] != 0 or owned[1] & 0o022:
-        return fault("server side", "others than root can change it", "reinstall it: remove it, then teal setup")
+        return fault("server side", "others than root can change it", "teal setup")
     if needed:
         return warning("server side", f"of another Teal; teal setup would {needed}", "teal setup")
     return ok("server side", "installed, of this Teal")
