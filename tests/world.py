@@ -18,7 +18,7 @@ from typing import Any
 
 PROGRAM = Path(__file__).parent / "apps/program.py"
 REPO = Path(__file__).parent.parent
-_straight = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # whatever proxy this machine uses
+_straight = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 @dataclass(frozen=True)
@@ -137,7 +137,8 @@ class App:
         }
         for section, values in changes.items():
             sections[section] = {**sections.get(section, {}), **values}
-            sections[section] = {key: value for key, value in sections[section].items() if value is not None}
+        for section, values in sections.items():
+            sections[section] = {key: value for key, value in values.items() if value is not None}
         body = [f'app = "{self.name}"', *(f"[{name}]\n{_pairs(values)}" for name, values in sections.items())]
         (self.directory / "teal.toml").write_text("\n".join(body) + "\n")
 
@@ -167,10 +168,8 @@ class App:
         return json.loads(self.get_raw(path, host))
 
     def get_raw(self, path: str = "/", host: str | None = None) -> bytes:
-        request = urllib.request.Request(f"http://{self.world.address}:{self.ports[0]}{path}")
-        if host:
-            request.add_header("Host", host)
-        with _straight.open(request, timeout=10) as answer:
+        url = f"http://{self.world.address}:{self.ports[0]}{path}"
+        with straight(url, headers={"Host": host} if host else {}) as answer:
             body = answer.read()
             assert isinstance(body, bytes)
             return body
@@ -191,6 +190,11 @@ def at_server(home: Path, server: Any, config: Path | None = None, user: str = "
     wrapper.chmod(0o755)
     target = f"ssh://{user}@{server.name}" if user else f"ssh://{server.name}"
     return World(home, [], target, server.address, "/usr/bin/python3", str(programs))
+
+
+def straight(url: str, body: bytes | None = None, headers: dict[str, str] | None = None) -> Any:
+    """The answer, past whatever proxy this machine uses."""
+    return _straight.open(urllib.request.Request(url, body, headers or {}), timeout=30)
 
 
 def free_ports(count: int) -> tuple[int, ...]:
@@ -240,7 +244,7 @@ def refuses(port: int) -> bool:
 
 def status_of(url: str) -> int:
     try:
-        with urllib.request.urlopen(url, timeout=10) as answer:
+        with straight(url) as answer:
             return int(answer.status)
     except urllib.error.HTTPError as error:
         error.close()

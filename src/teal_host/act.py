@@ -2,6 +2,7 @@
 
 import difflib
 import hashlib
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Callable, Iterator, Optional, Tuple
@@ -15,16 +16,27 @@ _DIFF_LINES = 200
 
 @dataclass(frozen=True)
 class Act:
-    """`edited`: a hand has changed what it would write over."""
+    """`edited`: a hand has changed what it would write over. `unserves`: names that would be served no more.
+
+    `part`: of the server, in a word.
+    """
 
     says: str
     do: Callable[[], None]
     diff: Tuple[str, ...] = ()
     edited: bool = False
+    unserves: Tuple[str, ...] = ()
+    is_note: bool = False
+    part: str = "setup"
 
     @property
     def change(self) -> Change:
-        return Change(self.says, self.diff, self.edited)
+        return Change(self.says, self.diff, self.edited, self.unserves)
+
+
+def note(says: str) -> Act:
+    """Nothing to do, but to be known."""
+    return Act(says, lambda: None, is_note=True)
 
 
 @dataclass(frozen=True)
@@ -38,12 +50,21 @@ class Wanted:
 
     @property
     def is_so(self) -> bool:
-        return text_of(self.path) == self.text and self.path.stat().st_mode & 0o7777 == self.mode
+        if text_of(self.path) != self.text or self.path.is_symlink():
+            return False
+        told = self.path.stat()
+        return (told.st_mode & 0o7777, told.st_uid) == (self.mode, os.geteuid())
 
     def write(self) -> None:
-        footprint.remember(self.paths, self.path, digest(self.text))
+        self.remember()
         files.make_dir(self.path.parent)
         files.write(self.path, self.text, self.mode)
+
+    def remember(self) -> None:
+        """What will be there, said before it is done."""
+        if not self.path.parent.is_dir():
+            footprint.remember_made(self.paths, self.path.parent)
+        footprint.remember(self.paths, self.path, digest(self.text))
 
 
 def write(wanted: Wanted, do: Optional[Callable[[], None]] = None, also: str = "", before: str = "") -> Iterator[Act]:

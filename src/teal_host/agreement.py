@@ -59,10 +59,10 @@ def save(paths: AppPaths, agreed: Agreement) -> None:
     files.write(paths.agreed, json.dumps(typed.encode(agreed), indent=1), mode=0o600)
 
 
-def propose(host: HostPaths, spec: AppSpec, moving: Color) -> Agreement:
+def propose(host: HostPaths, spec: AppSpec, moving: Optional[Color]) -> Agreement:
     """What this deploy wants, if it fits beside the others. Raises BadRequest, naming the app in the way.
 
-    Only the color that is about to be started may move to another port; the other one is where it is.
+    Only the color that is about to be started may move to another port; the other one is where it is. None: both may.
     """
     mine = load(host.app(spec.app))
     others = list(_others(host, spec.app))
@@ -72,8 +72,8 @@ def propose(host: HostPaths, spec: AppSpec, moving: Color) -> Agreement:
     return Agreement(spec.app, spec.site, ports, token, spec.proxy, spec.sandbox, user)
 
 
-def of_setup(host: HostPaths, spec: AppSpec) -> Agreement:
-    """On a server: what setup agreed, for a deploy that wants just that. Raises BadRequest for one that does not.
+def of_setup(host: HostPaths, spec: AppSpec, color: Color) -> Agreement:
+    """On a server: what setup agreed, for a deploy to `color` that wants just that. Raises BadRequest for another.
 
     A deploy never changes it, so a key that may only deploy cannot change a name, a directive or the sandbox.
     """
@@ -84,11 +84,13 @@ def of_setup(host: HostPaths, spec: AppSpec) -> Agreement:
         "[server]": spec.site == mine.site,
         "[proxy]": spec.proxy == mine.proxy,
         "[sandbox]": spec.sandbox == mine.sandbox,
-        "[run] ports": spec.run.ports in (None, mine.ports),
+        "[run] ports": spec.run.ports is None or spec.run.ports.of(color) == mine.ports.of(color),
     }
     changed = [section for section, same in pairs.items() if not same]
     if changed:
-        raise BadRequest(f"{' and '.join(changed)} of teal.toml: not as agreed with this server", hint="teal setup")
+        what = " and ".join(changed)
+        says = f"{what} of teal.toml: not as agreed with this server"
+        raise BadRequest(says, hint="teal setup (it shows what changes), then teal deploy")
     return mine
 
 
@@ -133,7 +135,7 @@ def _refuse_taken_names(spec: AppSpec, others: List[Agreement]) -> None:
             )
 
 
-def _ports(spec: AppSpec, mine: Optional[Agreement], others: List[Agreement], moving: Color) -> Ports:
+def _ports(spec: AppSpec, mine: Optional[Agreement], others: List[Agreement], moving: Optional[Color]) -> Ports:
     claimed = {other.ports.of(color): other.app for other in others for color in ("blue", "green")}
     if spec.site.http_port in claimed:
         raise BadRequest(f"http_port {spec.site.http_port} is a color's port of the app {claimed[spec.site.http_port]}")
@@ -151,8 +153,8 @@ def _ports(spec: AppSpec, mine: Optional[Agreement], others: List[Agreement], mo
     return ports
 
 
-def _moved(wanted: Ports, mine: Optional[Agreement], moving: Color) -> Ports:
-    if mine is None:
+def _moved(wanted: Ports, mine: Optional[Agreement], moving: Optional[Color]) -> Ports:
+    if mine is None or moving is None:
         return wanted
     blue = wanted.blue if moving == "blue" else mine.ports.blue
     green = wanted.green if moving == "green" else mine.ports.green

@@ -128,7 +128,7 @@ def planned(app: App, request: Deploy, scene: Scene) -> Result:
 def wanted(app: App, request: Deploy, scene: Scene) -> Agreement:
     """The names and ports of this deploy. Raises BadRequest when they do not fit, or are not what setup agreed."""
     if app.host.needs_setup:
-        return agreement.of_setup(app.host.paths, request.spec)
+        return agreement.of_setup(app.host.paths, request.spec, scene.slots.idle)
     return agreement.propose(app.host.paths, request.spec, scene.slots.idle)
 
 

@@ -4,7 +4,6 @@ from teal_host import agreement, files, lock, slot, switch
 from teal_host.app import App
 from teal_host.bring_live import STOP_GRACE_S
 from teal_host.errors import NotThere
-from teal_host.paths import AppPaths
 from teal_host.preparations import undo
 from teal_host.wire.messages import Destroy, Done
 
@@ -12,8 +11,8 @@ from teal_host.wire.messages import Destroy, Done
 def destroy(app: App, request: Destroy) -> Done:
     """Raises NotThere when nothing of it is here. Can be repeated when it was interrupted."""
     if not (app.paths.home.is_dir() or app.paths.agreed.exists()):
-        if app.host.paths.lock.exists():
-            _remove_empty_parents(app)  # a destroy was interrupted at its very end
+        if app.host.paths.lock.parent.is_dir():
+            _remove_what_was_for_all(app)  # interrupted: a destroy at its very end, or a setup at its beginning
         raise NotThere(f"there is no app {app.name} here; nothing to remove")
     with lock.held(app.paths.lock, "destroy", request.origin, request.wait_s):
         with app.step("close the route"):
@@ -26,26 +25,35 @@ def destroy(app: App, request: Destroy) -> Done:
         with app.step("remove"):
             if app.host.needs_setup:
                 undo.undo(app)
-            _remove_files(app.paths)
-    if app.host.needs_setup:
-        undo.undo_last(app, agreement.user_name(app.name))
-    _remove_empty_parents(app)
+            _remove_files(app)
+    _remove_what_was_for_all(app)
     return Done(f"{app.name} is gone")
 
 
-def _remove_files(paths: AppPaths) -> None:
-    """First what says that something is live or stored: a deploy after half a removal starts anew. Last the lock."""
+def _remove_files(app: App) -> None:
+    """First what says that something is live or stored: a deploy after half a removal starts anew. Then whose files
+    they were, and last the lock: while it is there, destroy can be repeated.
+    """
+    paths, user = app.paths, agreement.user_name(app.name)
     files.remove(paths.live)
     colors = tuple(paths.color(color).home for color in slot.colors())
-    for folder in (*colors, paths.records, paths.releases, paths.logs, paths.data, paths.agreed.parent, paths.home):
+    is_ours = not (app.host.needs_setup and undo.has_foreign_data(app, user))
+    data = (paths.data,) if is_ours else ()
+    for folder in (*colors, paths.records, paths.releases, paths.logs, *data):
         files.remove_tree(folder)
+    if app.host.needs_setup:
+        undo.undo_user(user)
+    files.remove_tree(paths.agreed.parent)
+    files.remove_tree(paths.home)
 
 
-def _remove_empty_parents(app: App) -> None:
-    """The last app takes with it what was made for all of them."""
+def _remove_what_was_for_all(app: App) -> None:
+    """The last app takes it with it."""
     with switch.shared(app, "destroy"):
         if any(app.host.paths.apps()):
             return
+        if app.host.needs_setup:
+            undo.undo_server_side(app.host.paths)
         files.remove(app.host.paths.lock)
         for folder in app.host.paths.shared_folders():
             files.remove_if_empty(folder)

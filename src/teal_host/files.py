@@ -9,6 +9,7 @@ import errno
 import os
 import shutil
 import stat
+import tempfile
 from pathlib import Path
 from typing import BinaryIO, Callable, Iterator, Union
 
@@ -18,7 +19,7 @@ witness: Callable[[str], None] = lambda act: None  # noqa: E731 - replaced by te
 def write(path: Path, content: Union[str, bytes], mode: int = 0o644) -> None:
     """Replace the file as a whole: a reader sees the old or the new content, never a part."""
     witness(f"write {path.name}")
-    beside = path.with_name(f".{path.name}.tmp")
+    beside = unfinished(path)
     data = content.encode() if isinstance(content, str) else content
     with _created(beside, mode) as file:
         file.write(data)
@@ -46,7 +47,7 @@ def append_line(path: Path, line: str, mode: int = 0o644) -> None:
 def turn_link(link: Path, target: str) -> None:
     """Point the link at `target` in one rename: it points somewhere at every moment. The switch is this act."""
     witness(f"prepare link {link.name}")
-    beside = link.with_name(f".{link.name}.tmp")
+    beside = unfinished(link)
     with contextlib.suppress(FileNotFoundError):
         beside.unlink()
     beside.symlink_to(target)
@@ -94,8 +95,13 @@ def remove_tree(path: Path) -> None:
     sync_dir(path.parent)
 
 
+def unfinished(path: Path) -> Path:
+    """What a writer that was killed may have left beside the name that it did not reach."""
+    return path.with_name(f".{path.name}.tmp")
+
+
 def remove_unfinished(folder: Path) -> None:
-    """What a writer that was killed left beside the names that it did not reach."""
+    """In a folder of Teal's own, whatever writers that were killed have left."""
     for path in list(folder.glob(".*.tmp")):
         remove(path)
 
@@ -106,6 +112,22 @@ def remove_if_empty(path: Path) -> None:
     except OSError as error:
         if error.errno not in (errno.ENOTEMPTY, errno.ENOENT, errno.EEXIST):
             raise
+
+
+@contextlib.contextmanager
+def scratch(like: Path) -> Iterator[Path]:
+    """A folder in memory with links to all that is in another one, to try something there. It does not last, so its
+    changes are not announced."""
+    with tempfile.TemporaryDirectory(prefix="teal-", dir="/run") as made:
+        for entry in like.iterdir():
+            Path(made, entry.name).symlink_to(entry)
+        yield Path(made)
+
+
+def write_scratch(path: Path, content: str) -> None:
+    """In the place of a link, if one is there."""
+    path.unlink(missing_ok=True)
+    path.write_text(content, errors="surrogateescape")
 
 
 @contextlib.contextmanager

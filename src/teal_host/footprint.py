@@ -28,13 +28,14 @@ class GaveWay:
 class Footprint:
     """`files`: every file that setup wrote, with the digests that it may have; `nginx`: which of them is the route.
 
-    `keys`: the deploy keys, as they were given.
+    `made`: directories that were not there before. `keys`: the deploy keys, as they were given.
     """
 
     files: Dict[str, Tuple[str, ...]] = field(default_factory=dict)
     nginx: Optional[str] = None
     gave_way: Optional[GaveWay] = None
     keys: Tuple[PublicKey, ...] = ()
+    made: Tuple[str, ...] = ()
     format: Annotated[int, between(FORMAT, FORMAT)] = FORMAT
 
     def wrote(self, path: Path, digest: str) -> bool:
@@ -63,6 +64,13 @@ def save(paths: AppPaths, footprint: Footprint) -> None:
 def remember(paths: AppPaths, path: Path, digest: str) -> None:
     """This file will be written; said before it is done."""
     save(paths, load(paths).with_file(path, digest))
+
+
+def remember_made(paths: AppPaths, folder: Path) -> None:
+    """This directory will be made, where there is none; said before it is done."""
+    told = load(paths)
+    if str(folder) not in told.made:
+        save(paths, replace(told, made=(*told.made, str(folder))))
 
 
 def others(host: HostPaths, app: str) -> Iterator[Tuple[str, Footprint]]:

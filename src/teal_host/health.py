@@ -41,15 +41,28 @@ def until_healthy(app: App, candidate: Candidate, step: Running) -> None:
         left = deadline - time.monotonic()
         if left <= 0 or (seen and seen[-1].hopeless):
             raise unhealthy(app, candidate, seen, f"after {health.deadline_s:g} s")
-        seen.append(look(app, candidate, max(_FAIR_S, min(left, _ANSWER_WITHIN_S))))
+        seen.append(look_at_new(app, candidate, max(_FAIR_S, min(left, _ANSWER_WITHIN_S))))
         step.say(_progress(seen, health.successes))
-        time.sleep(0 if seen[-1].hopeless else min(_BETWEEN_S, max(0.0, left)))
+        over = seen[-1].hopeless or _enough(seen, health.successes)
+        time.sleep(0 if over else min(_BETWEEN_S, max(0.0, left)))
     _warn_if_open_to_all(app, candidate)
+
+
+def look_at_new(app: App, candidate: Candidate, timeout_s: float) -> Finding:
+    """One look at what was just started. When it had to be started again since, no later answer makes it well."""
+    state = app.host.supervisor.state(candidate.place)
+    if not state.restarts:
+        return _found(app, candidate, state, timeout_s)
+    often = "once" if state.restarts == 1 else f"{state.restarts} times"
+    return Finding(False, f"the program ended by itself and was started again ({often})", hopeless=True)
 
 
 def look(app: App, candidate: Candidate, timeout_s: float) -> Finding:
     """One look: the process, its socket, its answer."""
-    state = app.host.supervisor.state(candidate.place)
+    return _found(app, candidate, app.host.supervisor.state(candidate.place), timeout_s)
+
+
+def _found(app: App, candidate: Candidate, state: ProcessState, timeout_s: float) -> Finding:
     if state.state != "running":
         return Finding(False, f"the program is not running: {state.end or 'it was stopped'}", hopeless=True)
     listening = proc.listeners(candidate.port)

@@ -86,6 +86,22 @@ def titled(beginning: str) -> List[int]:
     return [pid for pid in sorted(_pids()) if " ".join(command_line(pid)).startswith(beginning) and life(pid)]
 
 
+def is_of_this_machine(pid: int) -> bool:
+    """Root's own, and in no container: it sees the same processes and the same network."""
+    with contextlib.suppress(OSError):
+        spaces = (((_PROC / who / "ns" / kind).readlink() for kind in ("pid", "net")) for who in (str(pid), "self"))
+        one, other = (list(space) for space in spaces)
+        return (_PROC / str(pid)).stat().st_uid == 0 and one == other
+    return False
+
+
+def cgroup(pid: int) -> str:
+    """Which unit of systemd keeps it: the path of its control group, one a line."""
+    with contextlib.suppress(OSError):
+        return (_PROC / str(pid) / "cgroup").read_text()
+    return ""
+
+
 def addresses() -> List[str]:
     """The IPv4 addresses of this machine that are not loopback (netdevice(7), SIOCGIFADDR)."""
     found = []

@@ -1,10 +1,10 @@
 """The story of setup: look at the server, say what is missing, and after commit do exactly that."""
 
 from dataclasses import replace
-from typing import Iterator, List, Optional
+from typing import Iterator, List, Optional, Sequence
 
-from teal_host import agreement, footprint, lock, slot, switch
-from teal_host.act import Act
+from teal_host import agreement, files, footprint, lock, slot, switch
+from teal_host.act import Act, note
 from teal_host.agreement import Agreement
 from teal_host.app import App
 from teal_host.bring_live import STOP_GRACE_S
@@ -12,9 +12,9 @@ from teal_host.errors import BadRequest
 from teal_host.preparations import account, deploy_key, packages, route, server_side, unit
 from teal_host.preparations.base import Intent
 from teal_host.talk import Talk
-from teal_host.wire.messages import Done, Plan, Setup
+from teal_host.wire.messages import Done, Note, Plan, Setup
 
-_PREPARATIONS = (packages, account, server_side, unit)
+_A_PERSON_READS_WITHIN_S = 3600.0  # nothing is held meanwhile
 
 
 def setup(app: App, request: Setup, talk: Talk) -> Done:
@@ -22,56 +22,133 @@ def setup(app: App, request: Setup, talk: Talk) -> Done:
     if not app.host.needs_setup:
         raise BadRequest('this machine needs no setup for target = "local"', hint="teal deploy")
     told = planned(app, request)
-    app.tell(Plan(tuple(act.change for act in told)))
-    if request.dry_run or not told:
+    for one in told:
+        if one.is_note:
+            app.tell(Note("warning", one.says))
+    plan = _plan(told)
+    app.tell(plan)
+    if request.dry_run or not plan.changes:
         return Done()
-    talk.await_commit()
+    talk.await_commit(_A_PERSON_READS_WITHIN_S)
     with lock.held(app.paths.lock, "setup", request.origin, request.wait_s):
-        acts = planned(app, request)
-        if [act.change for act in acts] != [act.change for act in told]:
-            raise BadRequest(
-                "the server has changed since the plan was made; nothing was done", hint="teal setup again"
-            )
-        for act in acts:
-            with app.step("setup") as step:
-                step.detail = act.says
-                act.do()
+        _remove_unfinished(app)
+        _install(app, request, plan)
+        with switch.shared(app, "setup"):  # with two setups at once, each would take the same ports
+            for act in _as_told(app, request, plan):
+                _do(app, act)
     return Done(f"{app.name} is set up")
 
 
 def planned(app: App, request: Setup) -> List[Act]:
     """In the order in which they are done. Nothing is changed by looking."""
     switch.link_is_true(app)
-    intent = Intent(app, _agreed(app, request), footprint.load(app.paths), request.key, request.no_key)
-    found: List[Act] = []
-    for preparation in _PREPARATIONS:
-        found += preparation.acts(intent)
-    found += _agreement(app, intent.agreed)
-    found += route.acts(intent)
-    found += deploy_key.acts(intent)
-    return found
+    intent = _intent(app, request)
+    parts = {
+        "packages": packages.acts(intent),
+        "user": account.acts(intent),
+        "teal": server_side.acts(intent),
+        "unit": unit.acts(intent),
+        "names": _agreement(app, request, intent.agreed),
+        "nginx": route.acts(intent),
+        "key": deploy_key.acts(intent),
+    }
+    return [replace(act, part=part) for part, acts in parts.items() for act in acts]
+
+
+def _intent(app: App, request: Setup) -> Intent:
+    return Intent(app, _agreed(app, request), footprint.load(app.paths), request.key, request.no_key)
+
+
+def _plan(acts: Sequence[Act]) -> Plan:
+    return Plan(tuple(act.change for act in acts if not act.is_note))
+
+
+def _install(app: App, request: Setup, plan: Plan) -> None:
+    """Before what apps share is held: it can take minutes, and the others go on deploying."""
+    for act in packages.acts(_intent(app, request)):
+        if act.change not in plan.changes:
+            raise _changed()
+        _do(app, replace(act, part="packages"))
+
+
+def _as_told(app: App, request: Setup, plan: Plan) -> List[Act]:
+    """What is left of the plan. Raises BadRequest when the server is not any more as it was for the plan.
+
+    nginx could only be asked after it was installed, so then the plan said less than can be said now.
+    """
+    acts = planned(app, request)
+    left = _plan(acts).changes
+    if left != plan.changes and not (
+        plan.changes[0].says.startswith(packages.INSTALL) and len(left) < len(plan.changes)
+    ):
+        raise _changed()
+    return [act for act in acts if not act.is_note]
+
+
+def _changed() -> BadRequest:
+    return BadRequest("the server has changed since the plan was made; nothing was done", hint="teal setup again")
+
+
+def _do(app: App, act: Act) -> None:
+    with app.step(act.part) as step:
+        step.detail = act.says
+        act.do()
+
+
+def _remove_unfinished(app: App) -> None:
+    """What an earlier setup left that was killed."""
+    for folder in app.paths.folders:
+        files.remove_unfinished(folder)
 
 
 def _agreed(app: App, request: Setup) -> Agreement:
     """Ports of a color that runs stay; the other one's may move."""
-    proposed = agreement.propose(app.host.paths, request.spec, slot.look(app.paths).idle)
+    slots = slot.look(app.paths)
+    proposed = agreement.propose(app.host.paths, request.spec, slots.idle if slots.live else None)
     return replace(proposed, user=agreement.user_name(app.name))
 
 
-def _agreement(app: App, agreed: Agreement) -> Iterator[Act]:
+def _agreement(app: App, request: Setup, agreed: Agreement) -> Iterator[Act]:
     """Before the route, because the other way round a deploy would find a route that nobody agreed on."""
+    yield from _moves_later(app, request, agreed)
     before = agreement.load(app.paths)
     if before == agreed:
         return
-    idle = slot.look(app.paths).idle
-    place = app.paths.color(idle)
-    if before and before.ports.of(idle) != agreed.ports.of(idle) and app.host.supervisor.pids(place):
-        says = f"stop the standby on {idle}, whose port changes"
-        yield Act(says, lambda: app.host.supervisor.stop(place, STOP_GRACE_S))
-    yield Act(_says(before, agreed), lambda: agreement.save(app.paths, agreed))
+    for color in slot.colors():
+        place = app.paths.color(color)
+        if before and before.ports.of(color) != agreed.ports.of(color) and app.host.supervisor.pids(place):
+            says = f"stop the standby on {color}, whose port changes"
+            yield Act(says, lambda place=place: app.host.supervisor.stop(place, STOP_GRACE_S))  # type: ignore[misc]
+    do = lambda: agreement.save(app.paths, agreed)  # noqa: E731
+    yield Act(_says(before, agreed), do, unserves=_unserved(app, before, agreed))
 
 
 def _says(before: Optional[Agreement], agreed: Agreement) -> str:
-    names = ", ".join(agreed.site.domains) or "the default site"
-    where = f"{names} on port {agreed.site.http_port}, blue on {agreed.ports.blue}, green on {agreed.ports.green}"
-    return f"{'agree' if before is None else 'agree anew'} on {where}"
+    if before is None:
+        return f"agree on {_site(agreed)}, {_ports(agreed)}"
+    pairs = ((_site(before), _site(agreed)), (_ports(before), _ports(agreed)))
+    changed = [f"{now} instead of {was}" for was, now in pairs if was != now]
+    rules = ((before.proxy, agreed.proxy, "[proxy]"), (before.sandbox, agreed.sandbox, "[sandbox]"))
+    changed += [f"{section} as in teal.toml" for was, now, section in rules if was != now]
+    return f"agree anew: {'; '.join(changed)}"
+
+
+def _site(agreed: Agreement) -> str:
+    return f"{', '.join(agreed.site.domains) or 'the default site'} on port {agreed.site.http_port}"
+
+
+def _ports(agreed: Agreement) -> str:
+    return f"blue on {agreed.ports.blue}, green on {agreed.ports.green}"
+
+
+def _unserved(app: App, before: Optional[Agreement], agreed: Agreement) -> "tuple[str, ...]":
+    """When no name of what is live would stay, this may be the teal.toml of another project with the same name."""
+    names = before.site.domains if before and slot.look(app.paths).live else ()
+    return () if set(names) & set(agreed.site.domains) else names
+
+
+def _moves_later(app: App, request: Setup, agreed: Agreement) -> Iterator[Act]:
+    live, wanted = slot.look(app.paths).live, request.spec.run.ports
+    if live and wanted and wanted.of(live) != agreed.ports.of(live):
+        says = f"{live} serves, so it stays on port {agreed.ports.of(live)}"
+        yield note(f"{says}; it moves to {wanted.of(live)} with: teal deploy, then teal setup, then teal deploy")

@@ -61,8 +61,8 @@ class Talk:
         if not unpacker.eof or unpacker.unused_data or packed:
             raise BadRequest("the upload does not end where it should")
 
-    def await_commit(self) -> None:
-        self.receive(Commit)
+    def await_commit(self, within_s: float = OWED_WITHIN_S) -> None:
+        self.receive(Commit, within_s=within_s)
         self.committed = True
 
     def listening(self) -> bool:

@@ -19,7 +19,7 @@ def stay_well(app: App, candidate: Candidate, step: Running) -> None:
     deadline = time.monotonic() + seconds
     bad: List[Finding] = []
     while time.monotonic() < deadline:
-        finding = health.look(app, candidate, _ANSWER_WITHIN_S)
+        finding = health.look_at_new(app, candidate, _ANSWER_WITHIN_S)
         bad = [] if finding.well else [*bad, finding]
         if finding.hopeless or len(bad) >= _BAD_IN_A_ROW:
             raise health.unhealthy(

@@ -54,6 +54,8 @@ class Handler(BaseHTTPRequestHandler):
 
     def health(self) -> None:
         ASKED[0] += 1
+        if ASKED[0] == BEHAVIOUR.get("exits_when_asked"):
+            os._exit(3)
         if "health_sequence" in BEHAVIOUR:  # the last one is repeated
             row = BEHAVIOUR["health_sequence"]
             return self.answer(row[min(ASKED[0] - 1, len(row) - 1)], {"message": "ok"})

@@ -15,7 +15,7 @@ from teal.errors import BuildFailed
 from world import App, Ended, World
 
 LOOKING = ("status", "releases", "logs")
-NAMES = ["demo", "deploy-event", "env", "logs", "logs-line", "releases", "result", "status", "teal"]
+NAMES = ["demo", "deploy-event", "env", "logs", "logs-line", "releases", "result", "setup", "status", "teal"]
 
 
 def test_there_is_a_schema_for_everything() -> None:

@@ -194,8 +194,9 @@ def test_it_is_ended_when_nobody_reads_it_any_more(live: App) -> None:
 
 
 def test_a_slow_reader_slows_it_down_and_fills_nothing(live: App) -> None:
+    """A block is a quarter of what a pipe holds, so that its number comes before the next one fills the pipe."""
     counts = (
-        "import sys\nfor n in range(4000): sys.stdout.buffer.write(bytes(65536)); print(n, file=sys.stderr, flush=True)"
+        "import sys\nfor n in range(16000): sys.stdout.buffer.write(bytes(2**14)); print(n, file=sys.stderr, flush=1)"
     )
     with started(live, sys.executable, "-uc", counts) as running:
         assert running.stdout is not None and running.stderr is not None
@@ -205,7 +206,7 @@ def test_a_slow_reader_slows_it_down_and_fills_nothing(live: App) -> None:
             more = running.stderr.read()
             said, quiet_since = (said + more, time.monotonic()) if more else (said, quiet_since)
             time.sleep(0.02)
-        assert 1 <= len(said.splitlines()) < 200, "of 4,000 blocks"
+        assert 1 <= len(said.splitlines()) < 800, "of 16,000 blocks"
         (other_side,) = children(running.pid)
         assert resident(other_side) < 100_000_000
         assert resident(running.pid) < 100_000_000

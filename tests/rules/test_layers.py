@@ -27,7 +27,7 @@ FLOORS: list[set[str]] = [
         "agreement",
         "proxies.nginx_program",
     },
-    {"proxies.own_nginx", "proxies.system_nginx", "app", "slot", "environment", "pump"},
+    {"proxies.own_nginx", "proxies.system_nginx", "proxies.nginx_trial", "app", "slot", "environment", "pump"},
     {"release", "candidate", "needs", "preparations.base", "permit"},
     {
         "preparations.packages",

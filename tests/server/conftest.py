@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 import servers
+from server.shop import Shop, open_shop
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -19,6 +20,13 @@ def server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[servers.S
     """A bare one of each Debian, just booted."""
     with servers.server(request.param, tmp_path) as booted:
         yield booted
+
+
+@pytest.fixture(scope="module")
+def shop(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
+    """An app that is set up, on a server that the tests of a module share; the module says of which DEBIAN."""
+    with open_shop(request.module.DEBIAN, tmp_path_factory.mktemp("shop")) as made:
+        yield made
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -3,6 +3,10 @@
 import os
 import shutil
 import stat
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -13,6 +17,7 @@ from teal.session import Session
 from teal.transports import Transport, choose
 from teal_host.wire.messages import Status
 from teal_host.wire.reports import StatusReport
+from world import wait_until
 
 PLAIN = ("--root", "/srv/teal", "--nginx", "/usr/sbin/nginx")  # a server side of plain processes, which needs no setup
 HOST_SOURCE = Path(__file__).parents[2] / "src/teal_host"
@@ -87,3 +92,18 @@ def reach(server: Server, tmp_path: Path, patch: pytest.MonkeyPatch) -> Reach:
     made.use(server.ssh_config)
     patch.setenv("PATH", f"{made.programs}:{os.environ['PATH']}")
     return made
+
+
+@contextmanager
+def one_login(server: Server) -> Iterator[Path]:
+    """A configuration by which all commands share one connection (ssh_config(5), ControlPath): logins take time."""
+    with tempfile.TemporaryDirectory(prefix="teal-") as short:
+        config = Path(short, "config")
+        config.write_text(f"Host *\n    ControlPath {short}/master\n\n{server.ssh_config.read_text()}")
+        master = subprocess.Popen(["ssh", "-F", config, "-M", "-N", server.name], stdin=subprocess.DEVNULL)
+        try:
+            wait_until(Path(short, "master").exists)
+            yield config
+        finally:
+            master.terminate()
+            master.wait()

@@ -7,28 +7,27 @@ from functools import partial
 from pathlib import Path
 from typing import Iterator, Optional
 
-from teal_host import files, proc
+from teal_host import files, footprint, proc
 from teal_host.act import Act
 from teal_host.errors import BadRequest, CannotRun
+from teal_host.footprint import Footprint
 from teal_host.preparations.base import Intent
 from teal_host.run import run, send_signal
 
 _PROGRAM_S = 30.0
 _LOOK_EVERY_S = 0.02
 _ROOT = 0
+_OF_SERVICES = ("nginx", "sudo", "private")  # /var/lib has, or will have, a directory of this name that is not an app's
 
 
 def acts(intent: Intent) -> Iterator[Act]:
     user, paths = intent.user, intent.app.paths
     _refuse_foreign_data(intent)
+    _refuse_missing_folders(intent)
     if find(user) is None:
         yield Act(f"make the system user {user}", partial(add_user, user, paths.data, "/usr/sbin/nologin"))
-    yield from directory(paths.releases, 0o750, user, owner_is_root=True)
-    yield from directory(paths.data, 0o700, user)
-    for folder in intent.agreed.sandbox.writable:
-        if not Path(folder).is_dir():
-            hint = f"on the server: mkdir -p {folder}; and once setup has made the user: chown {user} {folder}"
-            raise BadRequest(f"[sandbox] writable: there is no directory {folder} on this server", hint=hint)
+    yield from directory(intent, paths.releases, 0o750, user, owner_is_root=True)
+    yield from directory(intent, paths.data, 0o700, user)
 
 
 def find(user: str) -> Optional[pwd.struct_passwd]:
@@ -53,7 +52,15 @@ def remove_user(user: str) -> None:
         _end_all(found.pw_uid)
         removed = run(["userdel", user], _PROGRAM_S)
         if removed.code:
-            raise CannotRun(f"cannot remove the user {user}", removed.lines[-3:])
+            raise CannotRun(f"cannot remove the user {user}", removed.lines[-3:], f"ps -u {user}; then try again")
+
+
+def is_foreign(data: Path, told: Footprint, user: str) -> bool:
+    """Is there a data directory that setup did not make for this app?"""
+    if str(data) in told.made and not data.is_symlink():
+        return False
+    found = find(user)
+    return data.is_symlink() or (data.exists() and (found is None or data.stat().st_uid != found.pw_uid))
 
 
 def _end_all(uid: int) -> None:
@@ -68,15 +75,24 @@ def _end_all(uid: int) -> None:
 
 def _refuse_foreign_data(intent: Intent) -> None:
     """An app named like a service of this machine would get that service's directory."""
-    data, user = intent.app.paths.data, find(intent.user)
-    if data.is_symlink() or (data.exists() and (user is None or data.stat().st_uid != user.pw_uid)):
-        raise BadRequest(
-            f"{data} is on this server already and belongs to something else",
-            hint="choose another name for the app in teal.toml",
-        )
+    hint = "choose another name for the app in teal.toml"
+    if intent.app.name in _OF_SERVICES:
+        raise BadRequest(f'"{intent.app.name}" is the name of a service on a server', hint=hint)
+    data = intent.app.paths.data
+    if is_foreign(data, intent.footprint, intent.user):
+        raise BadRequest(f"{data} is on this server already and belongs to something else", hint=hint)
 
 
-def directory(path: Path, mode: int, user: str, owner_is_root: bool = False) -> Iterator[Act]:
+def _refuse_missing_folders(intent: Intent) -> None:
+    user = intent.user
+    for folder in intent.agreed.sandbox.writable:
+        if not Path(folder).is_dir():
+            owner = f"; chown {user}: {folder}" if find(user) else f" (and after setup: chown {user}: {folder})"
+            hint = f"make it on the server: mkdir -p {folder}{owner}"
+            raise BadRequest(f"[sandbox] writable: there is no directory {folder} on this server", hint=hint)
+
+
+def directory(intent: Intent, path: Path, mode: int, user: str, owner_is_root: bool = False) -> Iterator[Act]:
     """`owner_is_root`: the user may read it, and never change it."""
     found = find(user)
     if found and path.is_dir():
@@ -84,11 +100,12 @@ def directory(path: Path, mode: int, user: str, owner_is_root: bool = False) -> 
         if (now.st_mode & 0o7777, now.st_uid, now.st_gid) == (mode, owner, found.pw_gid):
             return
     whose = f"for {user} to read" if owner_is_root else f"for {user}"
-    yield Act(f"make the directory {path} {whose}", partial(_make, path, mode, user, owner_is_root))
+    yield Act(f"make the directory {path} {whose}", lambda: _make(intent, path, mode, user, owner_is_root))
 
 
-def _make(path: Path, mode: int, user: str, owner_is_root: bool) -> None:
+def _make(intent: Intent, path: Path, mode: int, user: str, owner_is_root: bool) -> None:
     found = find(user)
     assert found, "the user was made before"
+    footprint.remember_made(intent.app.paths, path)
     files.make_dir(path, 0o700)
     files.own(path, _ROOT if owner_is_root else found.pw_uid, found.pw_gid, mode)

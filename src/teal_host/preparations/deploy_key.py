@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Dict, Iterator, List, Sequence, Tuple
 
-from teal_host import files, footprint, lock
+from teal_host import files, footprint
 from teal_host.act import Act, Wanted, write
 from teal_host.errors import BadRequest, CannotRun
 from teal_host.footprint import Footprint
@@ -21,24 +21,22 @@ from teal_host.permit import fingerprint
 from teal_host.preparations import account
 from teal_host.preparations.base import Intent
 from teal_host.run import run
-from teal_host.wire.manifest import Origin
 
 USER = "teal"  # no app can have it: the grammar keeps this name
 _VISUDO_S = 20.0
-_SHARED_WAIT_S = 60.0
 
 
 def acts(intent: Intent) -> Iterator[Act]:
     """Raises BadRequest for a key that cannot be let in, or is not."""
     host, name = intent.app.host.paths, intent.app.name
     keys = _wanted(intent)
+    if keys != intent.footprint.keys:  # first, so that destroy finds what is made for it
+        save = partial(_remember, intent.app.paths, keys)
+        yield from (Act(says, save) for says in _changes(intent.footprint.keys, keys, name))
     if keys and account.find(USER) is None:
         yield Act(
             f"make the system user {USER}, for deploy keys", partial(account.add_user, USER, home(host), "/bin/sh")
         )
-    if keys != intent.footprint.keys:
-        save = partial(_remember, intent.app.paths, keys)
-        yield from (Act(says, save) for says in _changes(intent.footprint.keys, keys, name))
     if keys:
         yield from _let_in(intent, keys)
     elif os.path.lexists(sudo_rule(host, name)):
@@ -47,20 +45,25 @@ def acts(intent: Intent) -> Iterator[Act]:
 
 def _let_in(intent: Intent, keys: Sequence[str]) -> Iterator[Act]:
     host, name = intent.app.host.paths, intent.app.name
-    yield from account.directory(authorized(host).parent, 0o750, USER, owner_is_root=True)  # sshd reads it as this user
+    folder = authorized(host).parent  # sshd reads it as this user
+    yield from account.directory(intent, folder, 0o750, USER, owner_is_root=True)
     rule = Wanted(intent.app.paths, sudo_rule(host, name), sudo_text(host, name, keys), 0o440)
     yield from write(rule, lambda: _checked(rule))
     others = _of_others(host, name)
     wanted = Wanted(intent.app.paths, authorized(host), authorized_text(host, {**others, name: keys}))
     before = authorized_text(host, {**others, name: intent.footprint.keys})
-    yield from write(wanted, partial(_write_authorized, host, name, keys), before=before)
+    yield from write(wanted, before=before)
 
 
 def withdraw(host: HostPaths, app: str) -> None:
-    """None of this app's keys is let in any more; with the last one, what was made for keys goes, and who is in."""
+    """None of this app's keys is let in any more; with the last one, what was made for keys goes, and who is in.
+
+    What apps share is held meanwhile.
+    """
     files.remove(sudo_rule(host, app))
-    if any(_of_others(host, app).values()):
-        _write_authorized(host, app, ())
+    left = _of_others(host, app)
+    if any(left.values()):
+        files.write(authorized(host), authorized_text(host, left))
         return
     files.remove_tree(authorized(host).parent)
     account.remove_user(USER)
@@ -143,13 +146,6 @@ def _remember(paths: AppPaths, keys: Tuple[str, ...]) -> None:
 def _of_others(host: HostPaths, app: str) -> "Dict[str, Sequence[str]]":
     others: List[Tuple[str, Footprint]] = list(footprint.others(host, app))
     return {name: told.keys for name, told in others}
-
-
-def _write_authorized(host: HostPaths, app: str, keys: Sequence[str]) -> None:
-    """Of all apps as they are now: another one's setup may have written it meanwhile."""
-    with lock.held(host.lock, "change who is let in", Origin(), _SHARED_WAIT_S):
-        everybody = {**_of_others(host, app), app: keys}
-        files.write(authorized(host), authorized_text(host, everybody))
 
 
 def _checked(rule: Wanted) -> None:

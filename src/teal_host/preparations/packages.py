@@ -9,7 +9,18 @@ from teal_host.errors import BadRequest, CannotRun
 from teal_host.preparations.base import Intent
 from teal_host.run import run
 
-_APT = ("env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-o", "DPkg::Lock::Timeout=120", "-q")
+_APT = (
+    *("env", "DEBIAN_FRONTEND=noninteractive", "NEEDRESTART_SUSPEND=1", "apt-get", "-q"),
+    *(
+        "-o",
+        "DPkg::Lock::Timeout=120",
+        "-o",
+        "Dpkg::Options::=--force-confdef",
+        "-o",
+        "Dpkg::Options::=--force-confold",
+    ),
+)
+INSTALL = "install "  # how the act begins
 _INSTALL_S = 600.0
 _SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -22,12 +33,17 @@ def acts(intent: Intent) -> Iterator[Act]:
     if not found("apt-get"):
         names = " and ".join(missing)
         raise BadRequest(f"this server has no {names}, and no apt-get to install it", hint=f"install {names}")
-    yield Act(f"install {', '.join(missing)} (apt-get install)", partial(_install, missing))
+    yield Act(f"{INSTALL}{', '.join(missing)} (apt-get install)", partial(_install, missing))
 
 
 def found(program: str) -> bool:
     """Also where a login's PATH does not lead."""
     return shutil.which(program, path=_SYSTEM_PATH) is not None
+
+
+def _errors(lines: List[str]) -> List[str]:
+    """apt-get's own words for what went wrong, which may stand far above the end."""
+    return [line for line in lines if line.startswith(("E:", "Err:", "dpkg:"))][:6] or lines[-6:]
 
 
 def _install(packages: List[str]) -> None:
@@ -38,4 +54,5 @@ def _install(packages: List[str]) -> None:
     run([*_APT, "update"], _INSTALL_S)
     installed = run(install, _INSTALL_S)
     if installed.code:
-        raise CannotRun(f"apt-get cannot install {', '.join(packages)}", installed.lines[-6:], "install it by hand")
+        hint = f"on the server: apt-get update && apt-get install {' '.join(packages)}; then teal setup again"
+        raise CannotRun(f"apt-get cannot install {', '.join(packages)}", _errors(installed.lines), hint)

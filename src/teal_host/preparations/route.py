@@ -7,15 +7,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Dict, Iterator, List, Optional, Sequence, Tuple
 
-from teal_host import act, footprint, proc
-from teal_host.act import Act, Wanted
-from teal_host.errors import BadRequest
+from teal_host import act, files, footprint, proc
+from teal_host.act import Act, Wanted, note
+from teal_host.errors import BadRequest, HostError
 from teal_host.footprint import GaveWay
 from teal_host.preparations.base import Intent
-from teal_host.proxies import nginx_program, nginx_sites, nginx_text
+from teal_host.proxies import nginx_program, nginx_sites, nginx_text, nginx_trial, system_nginx
+from teal_host.proxies.nginx_program import NginxProgram
 from teal_host.proxies.nginx_sites import Place, Server
 from teal_host.proxies.nginx_tree import Tree
-from teal_host.proxies.system_nginx import SystemNginx, running
+from teal_host.proxies.system_nginx import HERE, SystemNginx
 from teal_host.run import run
 
 _DEBIAN = "/etc/nginx/conf.d"  # where a file of ours is read once apt has installed nginx
@@ -24,57 +25,141 @@ _DPKG_S = 30.0
 
 def acts(intent: Intent) -> Iterator[Act]:
     """Raises BadRequest naming the file and line of whatever stands in the way."""
-    site = intent.agreed.site
     program = nginx_program.find()
+    _refuse_taken_port(intent.agreed.site.http_port, program)
     if program is None:
-        _refuse_taken_port(site.http_port)
-        also = "" if site.domains else "; its welcome page gives way"
+        also = "" if intent.agreed.site.domains else "; its welcome page gives way"
         file = f"{_DEBIAN}/teal-{intent.app.name}.conf"
         yield Act(f"write {file} and reload nginx{also}", lambda: establish(intent, chosen(intent)))
         return
-    if program.master is None:
-        _refuse_taken_port(site.http_port)
+    refused = _refused_file_of_ours(intent, program)
+    if refused:
+        yield refused
+        return
     choice = chosen(intent)
-    yield from _takes_over(choice)
-    written = list(act.write(choice.wanted, lambda: establish(intent, choice), "; reload nginx"))
-    yield from written
+    yield from _notes(choice)
+    does = "reload nginx" if program.master else "start nginx"
+    also = f"; {does}{_as_to_welcome_pages(choice)}"
+    written = list(act.write(choice.wanted, lambda: establish(intent, choice), also))
+    yield from (_without_token(one, intent.agreed.token) for one in written)
     if not written and not SystemNginx(intent.app.host.paths).serves(intent.agreed.route(intent.app.paths)):
-        yield Act("reload nginx, which does not serve the app as agreed", lambda: establish(intent, choice))
+        yield Act(f"{does}, which does not serve the app as agreed", lambda: establish(intent, choice))
 
 
 @dataclass(frozen=True)
 class Choice:
-    """Where the file goes and what is in it; which welcome page gives way; whose place as silent default it takes."""
+    """Where the file goes and what is in it; which welcome page gives way or comes back; whose place as silent default
+    it takes.
+    """
 
     wanted: Wanted
     gives_way: Optional[GaveWay]
+    comes_back: Optional[GaveWay]
     overtaken: Tuple[Server, ...]
 
 
+def _without_token(change: Act, token: str) -> Act:
+    """Who knows it can pass for the probe, so no output shows it."""
+    return replace(change, diff=tuple(line.replace(token, "(token)") for line in change.diff))
+
+
+def _notes(choice: Choice) -> Iterator[Act]:
+    """Who gets no more requests for names that no site has: nginx gives those to whichever site it reads first."""
+    for site in choice.overtaken if not choice.wanted.is_so else ():
+        yield note(
+            f"{site.file}:{site.line} answered names that no site has only because nginx read it first; it does not "
+            "any more (to keep that, add default_server to its listen)"
+        )
+
+
 def chosen(intent: Intent) -> Choice:
-    tree = running().tree()
+    """Tried before it is given. Raises BadRequest for what stands in the way, and for what nginx would refuse."""
+    program = system_nginx.running()
+    tree = program.tree()
     port, domains = intent.agreed.site.http_port, intent.agreed.site.domains
     foreign = _foreign(intent, tree)
     place = _place(intent, tree)
-    _refuse_served_names(foreign, domains, port)
     gives_way = None if domains else _welcome_page(foreign, port, place)
-    listens = [listen for listen in nginx_sites.listens(foreign, port) if proc.has_ipv6() or "[" not in listen]
+    _refuse_served_names(foreign, domains or ("localhost",), port)
+    comes_back = intent.footprint.gave_way if domains and system_nginx.restored(intent.footprint) else None
+    listens = _listens(foreign, port, bool(domains))
     text = nginx_text.site_text(intent.agreed.route(intent.app.paths), listens)
     overtaken = nginx_sites.overtaken(tree, place, port) if domains else ()
-    return Choice(Wanted(intent.app.paths, Path(place.path), text), gives_way, overtaken)
+    choice = Choice(Wanted(intent.app.paths, Path(place.path), text), gives_way, comes_back, overtaken)
+    if not choice.wanted.is_so:
+        _try(intent, choice, program, tree, listens)
+    return choice
+
+
+def _listens(foreign: Sequence[Server], port: int, named: bool) -> List[str]:
+    """Also where the probe asks. Raises BadRequest where every address is somebody's: no default site can be there."""
+    found = nginx_sites.listens(foreign, port, named)
+    usable = [listen for listen in found if proc.has_ipv6() or "[" not in listen]
+    if not usable:
+        holder = next(site for site in foreign if site.on(port))
+        raise BadRequest(
+            f"every address of port {port} belongs to sites such as {holder.file}:{holder.line}",
+            hint='give this app a name: [server] domains = ["example.com"]',
+        )
+    takes_both = any(listen.takes_ipv4 for site in foreign for listen in site.on(port))
+    here = f"{HERE}:{port}"
+    return usable if takes_both or str(port) in usable or here in usable else [*usable, here]
+
+
+def _try(intent: Intent, choice: Choice, program: NginxProgram, tree: Tree, listens: Sequence[str]) -> None:
+    without = [path for path, content in _changes(intent, choice).items() if content is None]
+    path = choice.wanted.path
+    said = nginx_trial.refusal(program, tree, path, choice.wanted.text, without)
+    if said:
+        named = nginx_text.refused_directive(intent.agreed.route(intent.app.paths), listens, path, said)
+        hint = "look at [proxy] directives in teal.toml" if intent.agreed.proxy.directives else ""
+        raise named or BadRequest("nginx would refuse the site of this app", [nginx_program.where(said)], hint)
 
 
 def establish(intent: Intent, choice: Choice) -> None:
     """Say first what will be there, so that destroy finds it; then all of it or nothing."""
     paths, path = intent.app.paths, choice.wanted.path
-    told = footprint.load(paths).with_file(path, act.digest(choice.wanted.text))
-    footprint.save(paths, replace(told, nginx=str(path), gave_way=choice.gives_way or told.gave_way))
-    changes: Dict[Path, Optional[str]] = {path: choice.wanted.text}
+    choice.wanted.remember()
+    gave_way = choice.gives_way or footprint.load(paths).gave_way
+    footprint.save(paths, replace(footprint.load(paths), nginx=str(path), gave_way=gave_way))
+    SystemNginx(intent.app.host.paths).establish(intent.agreed.route(paths), _changes(intent, choice))
+    if choice.comes_back:
+        footprint.save(paths, replace(footprint.load(paths), gave_way=None))
+
+
+def _changes(intent: Intent, choice: Choice) -> Dict[Path, Optional[str]]:
+    """Which files become what; None: they go."""
+    changes: Dict[Path, Optional[str]] = {choice.wanted.path: choice.wanted.text}
     if choice.gives_way:
         changes[Path(choice.gives_way.link)] = None
-    if intent.footprint.nginx and intent.footprint.nginx != str(path):
+    if choice.comes_back:
+        changes.update(system_nginx.restored(intent.footprint))
+    if intent.footprint.nginx and intent.footprint.nginx != str(choice.wanted.path):
         changes[Path(intent.footprint.nginx)] = None
-    SystemNginx(intent.app.host.paths).establish(intent.agreed.route(paths), changes)
+    return changes
+
+
+def _refused_file_of_ours(intent: Intent, program: NginxProgram) -> Optional[Act]:
+    """A hand has made our own file one that nginx refuses, so nothing can be asked of the whole before it is gone."""
+    ours = intent.footprint.nginx
+    refused = program.refuses() if ours else None
+    if ours is None or refused is None or not refused.startswith(f"{ours}:"):
+        return None
+    says = f"write {ours} anew, which nginx refuses"
+    now = act.text_of(Path(ours)) or ""
+    return Act(
+        says, lambda: _anew(intent, Path(ours)), (refused,), not intent.footprint.wrote(Path(ours), act.digest(now))
+    )
+
+
+def _anew(intent: Intent, ours: Path) -> None:
+    now = act.text_of(ours) or ""
+    files.remove(ours)
+    try:
+        establish(intent, chosen(intent))
+    except HostError:
+        files.write(ours, now)
+        raise
 
 
 def _foreign(intent: Intent, tree: Tree) -> List[Server]:
@@ -101,7 +186,7 @@ def _refuse_served_names(foreign: Sequence[Server], domains: Sequence[str], port
         for site in nginx_sites.serving(foreign, domain, port):
             raise BadRequest(
                 f"{domain} is served on port {port} by {site.file}:{site.line} already",
-                hint="take it out there, or choose another in [server] domains",
+                hint="take it out there, or name another: [server] domains",
             )
 
 
@@ -132,17 +217,14 @@ def _untouched_welcome_page(site: Server) -> Optional[GaveWay]:
     return GaveWay(str(link), str(link.readlink())) if f" {target} {now}" in lines else None
 
 
-def _takes_over(choice: Choice) -> Iterator[Act]:
-    """Said in the plan, because nginx gives unknown names to whichever site it reads first."""
+def _as_to_welcome_pages(choice: Choice) -> str:
     if choice.gives_way:
-        yield Act(f"take away the welcome page, {choice.gives_way.link} (destroy puts it back)", lambda: None)
-    if not choice.wanted.is_so:
-        for site in choice.overtaken:
-            text = f"note: names that no site has, which {site.file}:{site.line} answered only because it is read first"
-            yield Act(f"{text}, get no answer any more (to keep that: listen … default_server there)", lambda: None)
+        return f"; the welcome page {choice.gives_way.link} gives way (destroy puts it back)"
+    return f"; the welcome page {choice.comes_back.link} comes back" if choice.comes_back else ""
 
 
-def _refuse_taken_port(port: int) -> None:
+def _refuse_taken_port(port: int, program: Optional[NginxProgram]) -> None:
     for socket in proc.listeners(port):
-        holder = proc.describe_holder(socket.inode)
-        raise BadRequest(f"port {port} is taken by {holder}", hint="choose another: [server] http_port = 8080")
+        if program is None or not program.holds(socket.inode):
+            holder = proc.describe_holder(socket.inode)
+            raise BadRequest(f"port {port} is taken by {holder}", hint="choose another: [server] http_port = 8080")

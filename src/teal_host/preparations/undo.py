@@ -1,23 +1,59 @@
 """Take back what setup has put on this server for one app. Each part may be gone already: destroy can be repeated."""
 
 import os
+from pathlib import Path
+from typing import Iterator
 
-from teal_host import files
+from teal_host import files, footprint, lock
 from teal_host.app import App
+from teal_host.footprint import Footprint
+from teal_host.paths import HostPaths
 from teal_host.preparations import account, deploy_key, unit
+from teal_host.wire.manifest import Origin
+
+_SHARED_WAIT_S = 60.0
 
 
 def undo(app: App) -> None:
     """After its processes have ended and its route is closed. The footprint itself goes with the app's files."""
-    if app.paths.unit.exists():
-        files.remove(app.paths.unit)
-        unit.reload_systemd()
-    if os.path.lexists(deploy_key.sudo_rule(app.host.paths, app.name)):
+    before = footprint.load(app.paths)
+    has_keys = bool(before.keys) or os.path.lexists(deploy_key.sudo_rule(app.host.paths, app.name))
+    for path in _of_this_app_alone(app.host.paths, before):
+        files.remove(path)
+        files.remove(files.unfinished(path))
+    unit.reload_systemd()
+    if has_keys:
+        _withdraw_keys(app)
+    for folder in before.made:
+        if Path(folder) not in (app.paths.data, app.paths.releases):
+            files.remove_if_empty(Path(folder))
+
+
+def _withdraw_keys(app: App) -> None:
+    """The file that lets keys in is of all apps."""
+    origin = Origin(app.name, "this host")
+    with lock.held(app.host.paths.lock, "take keys out", origin, _SHARED_WAIT_S):
         deploy_key.withdraw(app.host.paths, app.name)
 
 
-def undo_last(app: App, user: str) -> None:
-    """After its files have gone: whose they were, and with the last app the server side."""
+def has_foreign_data(app: App, user: str) -> bool:
+    """Setup refuses such an app, but a hand may have put something else there since."""
+    return account.is_foreign(app.paths.data, footprint.load(app.paths), user)
+
+
+def undo_user(user: str) -> None:
+    """After its files have gone: whose they were."""
     account.remove_user(user)
-    if not any(app.host.paths.apps()):
-        files.remove(app.host.paths.installed)
+
+
+def undo_server_side(host: HostPaths) -> None:
+    """With the last app."""
+    files.remove(host.installed)
+    if host.installed.parent.is_dir():
+        files.remove(files.unfinished(host.installed))
+
+
+def _of_this_app_alone(host: HostPaths, before: Footprint) -> Iterator[Path]:
+    """A folder of a file may be gone with everything in it."""
+    paths = [Path(name) for name in before.files]
+    return (path for path in paths if path != deploy_key.authorized(host) and path.parent.is_dir())

@@ -42,11 +42,17 @@ class NginxProgram:
         told = run([*self.argv, "-t"], _CHECK_S)
         return where(told.output) if told.code else None
 
+    def holds(self, inode: int) -> bool:
+        """Is this socket one of its own?"""
+        return self.master is not None and inode in proc.sockets_of({self.master})
+
     def reload(self) -> None:
-        """Make it read its files again, or start it. Raises CannotRun when it does not start."""
+        """Make it read its files again, if it runs."""
         if self.master:
             send_signal(self.master, signal.SIGHUP)
-            return
+
+    def start(self) -> None:
+        """Raises CannotRun when it does not start."""
         started = run(["systemctl", "start", "nginx.service"], _START_S)
         if started.code:
             raise CannotRun("nginx does not start", started.lines[-3:], "systemctl status nginx")
@@ -54,10 +60,18 @@ class NginxProgram:
 
 def find() -> Optional[NginxProgram]:
     """The one that runs, or the one that is installed."""
-    for pid in proc.titled(_MASTER):
-        return NginxProgram(_asked_like(pid), pid)
+    here = [pid for pid in proc.titled(_MASTER) if proc.is_of_this_machine(pid)]
+    if here:
+        master = min(here, key=_rank)
+        return NginxProgram(_asked_like(master), master)
     program = shutil.which("nginx", path=_SYSTEM_PATH)
     return NginxProgram((program,), None) if program else None
+
+
+def _rank(master: int) -> Tuple[bool, bool, int]:
+    """The machine's own before what a user has started: systemd keeps it."""
+    group = proc.cgroup(master)
+    return "/nginx.service" not in group, "/system.slice/" not in group, master
 
 
 def where(output: str) -> str:

@@ -19,7 +19,7 @@ from teal_host.proxies.base import Route
 from teal_host.proxies.nginx_program import NginxProgram
 from teal_host.wire.app import Site
 
-_HERE = "127.0.0.1"
+HERE = "127.0.0.1"
 _IN_EFFECT_S = 15.0
 _LOOK_EVERY_S = 0.02
 
@@ -60,7 +60,7 @@ class SystemNginx:
         return False
 
     def address(self, site: Site) -> Tuple[str, int]:
-        return (_HERE, site.http_port)
+        return (HERE, site.http_port)
 
     def url(self, site: Site) -> str:
         port = "" if site.http_port == 80 else f":{site.http_port}"
@@ -72,27 +72,41 @@ class SystemNginx:
     # --- for setup and destroy ------------------------------------------------------------------------------------
 
     def establish(self, route: Route, changes: "Dict[Path, Optional[str]]") -> None:
-        """Put these files in place of what is there (None: nothing) and wait until nginx serves the route."""
-        self.change(changes)
-        deadline = time.monotonic() + _IN_EFFECT_S
-        while not self.serves(route):
-            if time.monotonic() > deadline:
-                raise CannotRun(f"nginx was reloaded, but does not serve {route.app}", hint="teal doctor")
-            time.sleep(_LOOK_EVERY_S)
+        """Put these files in place of what is there (None: nothing) and wait until nginx serves the route.
 
-    def change(self, changes: "Dict[Path, Optional[str]]") -> None:
-        """All of it or nothing: nginx looks at the whole first, and what it refuses is put back. Raises BadRequest."""
+        All of it or nothing: what nginx refuses, or does not put into effect, is taken back.
+        """
+        before = self.change(changes)
+        try:
+            self._wait_for(route)
+        except CannotRun:
+            self.change(before)
+            raise
+
+    def change(self, changes: "Dict[Path, Optional[str]]") -> "Dict[Path, Optional[str]]":
+        """Gives what was there. nginx looks at the whole first, and what it refuses is put back. Raises BadRequest."""
         program = nginx_program.find()
         before = {path: _as_is(path) for path in changes}
-        for path, content in changes.items():
-            _make(path, content)
+        _make_all(changes)
         refused = program.refuses() if program else None
         if refused:
-            for path, content in before.items():
-                _make(path, content)
+            _make_all(before)
             raise BadRequest("nginx refuses the change, so nothing was changed", [refused], _hint(refused, changes))
         if program:
             program.reload()
+        return before
+
+    def _wait_for(self, route: Route) -> None:
+        """It may have to be started first. Raises CannotRun when it does not come to serve the route."""
+        program = running()
+        if program.master is None:
+            program.start()
+        deadline = time.monotonic() + _IN_EFFECT_S
+        while not self.serves(route):
+            if time.monotonic() > deadline:
+                hint = "look into /var/log/nginx/error.log"
+                raise CannotRun(f"nginx was reloaded, but does not serve {route.app}; taken back", hint=hint)
+            time.sleep(_LOOK_EVERY_S)
 
 
 LINK_TO = "-> "  # a content that is a link
@@ -118,12 +132,19 @@ def _as_is(path: Path) -> Optional[str]:
     return f"{LINK_TO}{path.readlink()}" if path.is_symlink() else act.text_of(path)
 
 
+def _make_all(changes: "Dict[Path, Optional[str]]") -> None:
+    """What goes before what comes, so that there are never two default sites, whenever this side is killed."""
+    for path, content in sorted(changes.items(), key=lambda change: change[1] is not None):
+        _make(path, content)
+
+
 def _make(path: Path, content: Optional[str]) -> None:
     if content is None:
         files.remove(path)
     elif content.startswith(LINK_TO):
         files.turn_link(path, content[len(LINK_TO) :])
     else:
+        files.make_dir(path.parent)
         files.write(path, content)
 
 

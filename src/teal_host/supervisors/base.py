@@ -9,12 +9,16 @@ from teal_host.run import Program
 
 @dataclass(frozen=True)
 class ProcessState:
-    """`end` says how a failed process ended, as far as it is known. `since` is when it was started, UTC, ISO 8601."""
+    """`end` says how a failed process ended, as far as it is known. `since` is when it was started, UTC, ISO 8601.
+
+    `restarts`: how often it has ended and was started again by the supervisor itself, since `start`.
+    """
 
     state: Literal["running", "stopped", "failed"]
     pid: Optional[int] = None
     since: Optional[str] = None
     end: str = ""
+    restarts: int = 0
 
 
 class Written(NamedTuple):

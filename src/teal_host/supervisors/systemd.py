@@ -19,7 +19,7 @@ from teal_host.supervisors.base import ProcessState, Written
 from teal_host.wire.grammar import release_name
 
 _PROPERTIES = (
-    "ActiveState,SubState,MainPID,Result,ExecMainCode,ExecMainStatus,ExecMainStartTimestampMonotonic,ControlGroup"
+    "ActiveState,MainPID,Result,ExecMainCode,ExecMainStatus,ExecMainStartTimestampMonotonic,ControlGroup,NRestarts"
 )
 _CGROUPS = (Path("/sys/fs/cgroup"), Path("/sys/fs/cgroup/systemd"), Path("/sys/fs/cgroup/unified"))
 _CTL_S, _START_S = 30.0, 60.0
@@ -52,7 +52,7 @@ class Systemd:
         pid = int(told.get("MainPID") or 0)
         since = _since(told.get("ExecMainStartTimestampMonotonic", ""))
         if told.get("ActiveState") in ("active", "activating", "reloading", "deactivating") and pid:
-            return ProcessState("running", pid, since)
+            return ProcessState("running", pid, since, restarts=int(told.get("NRestarts") or 0))
         never = told.get("ExecMainCode", "0") == "0"  # since the machine came up
         if told.get("ActiveState") == "inactive" and (never or not color.start.exists()):
             return ProcessState("stopped")

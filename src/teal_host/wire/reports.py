@@ -87,8 +87,12 @@ class DoctorReport:
 
 @dataclass(frozen=True)
 class Change:
-    """One thing that setup does. `edited`: a hand has changed what Teal wrote, and it would be overwritten."""
+    """One thing that setup does. `edited`: a hand has changed what Teal wrote, and it would be overwritten.
+
+    `unserves`: domains that the app serves now, none of which it would serve any more.
+    """
 
     says: str
     diff: Tuple[str, ...] = ()
     edited: bool = False
+    unserves: Tuple[str, ...] = ()

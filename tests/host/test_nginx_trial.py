@@ -1,0 +1,51 @@
+"""The main file that is tried: the same lines, with the includes that matter spelt out."""
+
+from pathlib import Path
+
+from teal_host.proxies.nginx_tree import Tree, parse
+from teal_host.proxies.nginx_trial import trial_text
+
+MAIN = """\
+user www-data;
+http {
+    include mime.types; include /etc/nginx/conf.d/*.conf;
+    include "/etc/nginx/sites-enabled/*";
+}
+"""
+OURS, TRIAL = Path("/etc/nginx/conf.d/teal-shop.conf"), Path("/run/x/trial")
+DEFAULT = Path("/etc/nginx/sites-enabled/default")
+
+
+def tree(*files: str, main: str = MAIN) -> Tree:
+    said = "".join(f"# configuration file {file}:\nserver {{ }}\n\n" for file in files)
+    return parse(f"# configuration file /etc/nginx/nginx.conf:\n{main}\n{said}")
+
+
+def tried(*files: str, main: str = MAIN, without: tuple[Path, ...] = ()) -> list[str] | None:
+    text = trial_text(tree(*files, main=main), main, {OURS: TRIAL}, without)
+    return None if text is None else text.splitlines()
+
+
+def test_a_new_file_stands_where_nginx_would_read_it() -> None:
+    lines = tried("/etc/nginx/conf.d/a.conf", "/etc/nginx/conf.d/z.conf", str(DEFAULT))
+    spelt = "include /etc/nginx/conf.d/a.conf; include /run/x/trial; include /etc/nginx/conf.d/z.conf;"
+    assert lines == [*MAIN.splitlines()[:2], f"    include mime.types; {spelt}", *MAIN.splitlines()[3:]]
+
+
+def test_an_old_one_is_not_read_too() -> None:
+    lines = tried(str(OURS))
+    assert lines is not None
+    assert lines[2] == "    include mime.types; include /run/x/trial;"
+
+
+def test_what_gives_way_is_not_read() -> None:
+    lines = tried(str(DEFAULT), "/etc/nginx/sites-enabled/other", without=(DEFAULT,))
+    assert lines is not None
+    assert lines[3] == "    include /etc/nginx/sites-enabled/other;"
+
+
+def test_an_include_that_is_not_understood_cannot_be_tried() -> None:
+    assert tried(main="http { include /etc/nginx/conf.d/*.conf; include /etc/nginx/conf.d/*.conf; }") is None
+    assert tried(main="http { include\n/etc/nginx/conf.d/*.conf; }") is None
+    nested = tree("/etc/nginx/more.conf", main="http { include more.conf; }")
+    assert trial_text(nested, "http { include more.conf; }", {OURS: TRIAL}, ()) is not None  # nothing to spell out

@@ -1,0 +1,120 @@
+"""One app on a booted server, shared by the tests of a module: each of them deploys what it needs."""
+
+import itertools
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import servers
+from servers import Server
+from servers.reach import one_login, run
+from world import App, at_server, wait_until
+
+QUICK: dict[str, Any] = {"run": {"data": True}, "health": {"successes": 1}}
+
+
+class Shop:
+    def __init__(self, server: Server, app: App) -> None:
+        self.server = server
+        self.app = app
+        self._count = itertools.count(1)
+
+    # --- acts -------------------------------------------------------------------------------------------------------
+
+    def config(self, **changes: Any) -> None:
+        """Quick settings, and these changes."""
+        self.app.config(**{key: {**QUICK.get(key, {}), **changes.get(key, {})} for key in QUICK | changes})
+
+    def new_version(self, **behaviour: Any) -> str:
+        version = f"v{next(self._count)}"
+        self.app.program(version=version, **behaviour)
+        return version
+
+    def deployed(self, **behaviour: Any) -> str:
+        """A new version that is live now; what was live stands by."""
+        self.config()
+        version = self.new_version(**behaviour)
+        assert self.app.deploy().ok().result["outcome"] == "live"
+        return version
+
+    def serving(self) -> str:
+        """The version that is live, and well; the first test deploys one."""
+        self.config()
+        if not (self.server.root / "var/lib/teal/shop/live").is_symlink():
+            return self.deployed()
+        assert self.app.get("/healthz") == {"message": "ok"}
+        return str(self.app.get()["version"])
+
+    def kill(self, color: str, number: str = "KILL") -> None:
+        run(self.server, "kill", f"-{number}", str(self.pid(color)))
+
+    def kill_server_side(self, number: str = "KILL") -> None:
+        """The process that holds the lock of the app."""
+        note = json.loads((self.server.root / "var/lib/teal/shop/lock").read_text())
+        run(self.server, "kill", f"-{number}", str(note["pid"]))
+
+    # --- looking ----------------------------------------------------------------------------------------------------
+
+    @property
+    def live(self) -> str:
+        """The color that the link names."""
+        return (self.server.root / "var/lib/teal/shop/live").readlink().name
+
+    @property
+    def standby(self) -> str:
+        return "green" if self.live == "blue" else "blue"
+
+    def pid(self, color: str) -> int:
+        return int(self.shown(color, "MainPID"))
+
+    def shown(self, color: str, name: str) -> str:
+        return run(self.server, "systemctl", "show", f"--property={name}", "--value", f"teal-shop@{color}").strip()
+
+    def oom_score(self, color: str) -> int:
+        return int(run(self.server, "cat", f"/proc/{self.pid(color)}/oom_score_adj"))
+
+    def release(self, color: str) -> str:
+        return (self.server.root / f"var/lib/teal/shop/{color}/release").readlink().name
+
+    def outcome(self, release: str) -> str:
+        return str(json.loads((self.server.root / f"var/lib/teal/shop/records/{release}.json").read_text())["outcome"])
+
+    def answers(self, version: str) -> bool:
+        try:
+            return bool(self.app.get()["version"] == version)
+        except (OSError, ValueError):
+            return False
+
+    def check_serves(self, *versions: str) -> str:
+        """One of these answers; the link, the status and systemd say the same."""
+        wait_until(lambda: any(self.answers(version) for version in versions))
+        answer, told = self.app.get(), self.app.status()
+        live = told["colors"][told["live"]]
+        assert answer["version"] in versions
+        assert (answer["color"], told["live"]) == (self.live, self.live)
+        assert (live["release"], live["state"]) == (answer["release"], "running")
+        assert live["pid"] == answer["pid"] == self.pid(self.live)
+        return str(answer["version"])
+
+    def check_settled(self, version: str) -> None:
+        """It serves, and nothing is left of what was interrupted."""
+        self.check_serves(version)
+        assert self.app.status()["notes"] == []
+        rows = self.app.teal("releases", "--json").ok().result["releases"]
+        assert "pending" not in {row["outcome"] for row in rows}
+        home = self.server.root / "var/lib/teal/shop"
+        assert [path for path in home.rglob(".*") if path.name.startswith((".partial", ".live"))] == []
+        boot = self.server.root / "etc/systemd/system/multi-user.target.wants"
+        assert [path.name for path in boot.glob("teal-*")] == [f"teal-shop@{self.live}.service"]
+
+
+@contextmanager
+def open_shop(debian: int, folder: Path) -> Iterator[Shop]:
+    with servers.server(debian, folder, packages=["nginx", "sudo"]) as server, one_login(server) as config:
+        app = at_server(folder / "home", server, config).app("shop")
+        shop = Shop(server, app)
+        shop.config()
+        app.teal("setup").ok()
+        yield shop

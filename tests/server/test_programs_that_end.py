@@ -1,0 +1,157 @@
+"""Programs that end under systemd: the live one comes back, a candidate is refused, a bad one is turned back."""
+
+import time
+
+import pytest
+
+from beside import beside
+from server.shop import Shop
+from servers.reach import run
+from visitors import Site, visitors
+from world import status_of, wait_until
+
+DEBIAN = 13
+LONG_S = 60  # a deadline or a watch that must not be waited for
+
+
+def shop_site() -> Site:
+    return Site("shop.test", lambda body: b'"version"' in body)
+
+
+def test_the_live_one_is_spared_when_memory_is_short_and_the_standby_goes_first(shop: Shop) -> None:
+    shop.deployed()
+    shop.deployed()
+    assert (shop.oom_score(shop.live), shop.oom_score(shop.standby)) == (0, 500)
+    shop.app.teal("rollback").ok()
+    assert (shop.oom_score(shop.live), shop.oom_score(shop.standby)) == (0, 500)
+    shop.kill(shop.live)
+    wait_until(lambda: shop.pid(shop.live) != 0)
+    assert shop.oom_score(shop.live) == 0
+
+
+def test_rollbacks_and_a_crash_of_the_standby_lose_nothing(shop: Shop) -> None:
+    old, new = shop.deployed(), shop.deployed()
+    with visitors(shop.server, [shop_site()], each=4) as seen:
+        shop.app.teal("rollback").ok()
+        shop.check_serves(old)
+        pid = shop.pid(shop.standby)
+        shop.kill(shop.standby)
+        wait_until(lambda: shop.pid(shop.standby) not in (0, pid))
+        seen.more()
+        shop.deployed()
+        shop.app.teal("rollback").ok()
+        shop.check_serves(old)
+        seen.more()
+    assert seen.tally.lost == 0, seen.tally.failures
+    assert new != old
+
+
+def test_the_live_one_is_back_about_a_second_after_it_was_killed(shop: Shop) -> None:
+    version = shop.serving()
+    pid, color = shop.pid(shop.live), shop.live
+    began = time.monotonic()
+    shop.kill(color)
+    wait_until(lambda: shop.answers(version))
+    assert 0.9 < time.monotonic() - began < 4  # RestartSec is one of them
+    assert (shop.live, shop.pid(color) != pid) == (color, True)
+    shop.check_serves(version)
+
+
+def test_a_candidate_that_crashes_at_its_start_is_refused_at_once_with_its_exit_code(shop: Shop) -> None:
+    version = shop.serving()
+    shop.config(health={"deadline_s": LONG_S})
+    shop.new_version(exits=41)
+    began = time.monotonic()
+    refused = shop.app.deploy()
+    assert time.monotonic() - began < 15
+    assert (refused.code, refused.result["outcome"]) == (6, "unhealthy")
+    assert "exited with code 41" in refused.result["error"]["message"]
+    _ended_for_good(shop, shop.standby)
+    shop.check_serves(version)
+
+
+def test_a_candidate_that_answers_well_and_then_crashes_is_refused_at_once(shop: Shop) -> None:
+    version = shop.serving()
+    shop.config(health={"successes": 100, "deadline_s": LONG_S})
+    shop.new_version(exits_after=0.5)
+    began = time.monotonic()
+    refused = shop.app.deploy()
+    assert time.monotonic() - began < 15
+    assert (refused.code, refused.result["outcome"]) == (6, "unhealthy")
+    assert "exited with code 3" in refused.result["error"]["message"]
+    _ended_for_good(shop, shop.standby)
+    shop.check_serves(version)
+
+
+@pytest.mark.parametrize(("step", "code", "outcome"), [("health", 6, "unhealthy"), ("watch", 7, "rolled_back")])
+def test_one_that_was_started_again_between_two_looks_is_found_out(
+    shop: Shop, step: str, code: int, outcome: str
+) -> None:
+    """The server side stands still meanwhile, as on a busy machine, and finds a program that runs and answers well."""
+    version = shop.serving()
+    shop.config(health={"successes": 100 if step == "health" else 1, "deadline_s": LONG_S}, keep={"watch_s": LONG_S})
+    shop.new_version()
+    color = shop.standby
+    with beside(shop.app, "deploy", "--json") as deploying:
+        deploying.wait_for(type="step", name=step, state="started")
+        wait_until(lambda: shop.pid(color) != 0)
+        shop.kill_server_side("STOP")
+        pid = shop.pid(color)
+        shop.kill(color)
+        wait_until(lambda: shop.pid(color) not in (0, pid))
+        shop.kill_server_side("CONT")
+        ended = deploying.ended(30)
+    assert (ended.code, ended.result["outcome"]) == (code, outcome), ended
+    assert "the program ended by itself and was started again (once)" in ended.result["error"]["message"]
+    _ended_for_good(shop, color)
+    shop.check_serves(version)
+
+
+def test_one_that_crashes_in_the_watch_is_turned_back_onto_the_standby(shop: Shop) -> None:
+    version = shop.serving()
+    before = shop.pid(shop.live)
+    shop.config(health={"successes": 3}, keep={"watch_s": LONG_S})
+    shop.new_version(exits_when_asked=4)
+    ended = shop.app.deploy()
+    assert (ended.code, ended.result["outcome"]) == (7, "rolled_back")
+    assert "exited with code 3" in ended.result["error"]["message"]
+    assert shop.outcome(ended.result["release"]) == "turned_back"
+    _ended_for_good(shop, shop.standby)
+    shop.check_serves(version)
+    assert shop.pid(shop.live) == before
+
+
+def test_one_that_crashes_in_the_watch_stays_when_the_standby_has_ended_too(shop: Shop) -> None:
+    shop.serving()
+    shop.config(health={"successes": 3}, keep={"watch_s": LONG_S})
+    new = shop.new_version()
+    with beside(shop.app, "deploy", "--json") as deploying:
+        deploying.wait_for(type="step", name="watch", state="started")
+        shop.kill(shop.standby, "TERM")  # an end that systemd takes for a wish, so it is not started again
+        wait_until(lambda: shop.pid(shop.standby) == 0)
+        assert status_of(f"http://{shop.server.address}/exit") == 502
+        ended = deploying.ended(30)
+    assert (ended.code, ended.result["outcome"]) == (10, "unhealthy")
+    assert f"it stays live, because {shop.standby} is not well either" in ended.result["error"]["message"]
+    shop.check_serves(new)  # systemd has started it again
+    shop.check_settled(shop.deployed())
+
+
+def test_after_a_reboot_the_live_one_is_up_before_anything_is_typed(shop: Shop) -> None:
+    version = shop.deployed()
+    shop.deployed()
+    shop.app.teal("rollback").ok()
+    live, standby = shop.live, shop.standby
+    shop.server.reboot()
+    wait_until(lambda: shop.answers(version), 30)
+    assert shop.app.get()["color"] == live == shop.live
+    states = {color: shop.shown(color, "ActiveState") for color in (live, standby)}
+    assert states == {live: "active", standby: "inactive"}
+    assert shop.oom_score(live) == 0
+
+
+def _ended_for_good(shop: Shop, color: str) -> None:
+    """Not restarted behind anybody's back."""
+    assert shop.shown(color, "ActiveState") in ("inactive", "failed")
+    assert shop.app.status()["colors"][color]["state"] == "failed"
+    assert run(shop.server, "systemctl", "list-jobs", "--no-legend").strip() == ""

@@ -1,0 +1,219 @@
+"""Whatever is cut or killed on the way to a server: one release serves, and the next command finds its way."""
+
+import json
+import os
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from beside import Beside, beside
+from crash.killed_host import ENDED
+from crash.scenes import HOST, server_sides_end
+from server.shop import Shop
+from teal import deploy
+from teal.config.read import load
+from teal.ended import Account
+from teal.errors import ContactLost, TealError
+from teal.transports import Transport, choose
+from teal.ui.plain import Quiet
+from world import wait_until
+
+DEBIAN = 12
+GATE = "srv/gate"
+
+
+@contextmanager
+def deploying(shop: Shop, *arguments: str) -> Iterator[tuple[str, Beside, Callable[[], None]]]:
+    """A new version on its way, after commit, in its health step until the last thing that is given is called."""
+    gate = shop.server.root / GATE
+    gate.unlink(missing_ok=True)
+    shop.config(health={"deadline_s": 60})
+    version = shop.new_version(waits_for=f"/{GATE}")
+    with beside(shop.app, "deploy", "--json", *arguments) as running:
+        running.wait_for(type="step", name="health", state="started")
+        yield version, running, gate.touch
+
+
+# --- the line is cut ------------------------------------------------------------------------------------------------
+
+
+def test_the_line_is_cut_before_the_commit_and_nothing_has_changed(shop: Shop) -> None:
+    version = shop.serving()
+    before, releases = shop.app.status(), stored(shop)
+    shop.new_version()
+    large(shop.app.directory)
+    shop.config(build={"artifact": "dist"})
+    with beside(shop.app, "deploy", "--json") as running:
+        running.wait_for(type="progress", step="upload")
+        os.kill(running.server_side(), signal.SIGKILL)  # which is ssh
+        ended = running.ended()
+    assert (ended.code, ended.result["outcome"]) == (4, "refused")
+    assert "nothing was changed" in ended.result["error"]["message"]
+    wait_until(lambda: shop.app.status() == before)
+    wait_until(lambda: stored(shop) == releases)
+    shop.check_settled(version)
+    shop.check_settled(shop.deployed())
+
+
+def test_the_line_is_cut_after_the_commit_and_the_deploy_ends_by_itself(shop: Shop) -> None:
+    shop.serving()
+    with deploying(shop) as (version, running, let_it_listen):
+        os.kill(running.server_side(), signal.SIGKILL)
+        ended = running.ended()
+        assert (ended.code, ended.result["outcome"]) == (9, "unknown")
+        assert ended.result["error"]["hint"] == "teal status"
+        assert "a command is at work" in shop.app.status()["notes"][0]
+        let_it_listen()
+        wait_until(lambda: shop.app.status()["notes"] == [])
+    shop.check_settled(version)
+    assert last_line(shop) == ("end", "live", shop.release(shop.live))
+
+
+def test_the_line_is_cut_after_the_commit_and_a_bad_one_is_refused_all_the_same(shop: Shop) -> None:
+    version = shop.serving()
+    shop.config(health={"deadline_s": 3})
+    shop.new_version(health=500)
+    with beside(shop.app, "deploy", "--json") as running:
+        running.wait_for(type="step", name="health", state="started")
+        os.kill(running.server_side(), signal.SIGKILL)
+        assert running.ended().code == 9
+    wait_until(lambda: shop.app.status()["notes"] == [])
+    assert last_line(shop)[:2] == ("end", "unhealthy")
+    shop.check_settled(version)
+
+
+# --- two commands ---------------------------------------------------------------------------------------------------
+
+
+def test_a_second_one_is_told_who_is_at_work_and_one_that_waits_gets_its_turn(shop: Shop) -> None:
+    shop.serving()
+    with deploying(shop) as (_, first, let_it_listen):
+        for command in ("deploy", "rollback"):
+            refused = shop.app.teal(command, "--json")
+            assert (refused.code, refused.result["outcome"]) == (8, "refused")
+            assert "is at work here since 20" in refused.result["error"]["message"]
+            assert ": deploy (process " in refused.result["error"]["message"]
+            assert "--wait" in refused.result["error"]["hint"]
+        assert shop.app.deploy("--wait", "0.3").code == 8
+        last = shop.new_version()
+        with beside(shop.app, "deploy", "--json", "--wait", "60") as second:
+            second.wait_for(type="step", name="connect", state="done")
+            let_it_listen()
+            before = first.ended().ok().result
+            after = second.ended().ok().result
+    assert after["previous"] == before["release"]
+    shop.check_settled(last)
+
+
+# --- the server side is killed --------------------------------------------------------------------------------------
+
+MOMENTS = [  # "NAME+K": before the K-th act after the first one of this name
+    "append journal+0",
+    "run systemctl start+0",
+    "run systemctl start+1",
+    "turn link teal-shop@*+1",
+    "turn link live+0",
+    "turn link live+1",
+    "remove teal-shop@*+0",
+]
+BEFORE = MOMENTS.index("turn link live+1")  # the switch
+
+
+@pytest.mark.parametrize("when", MOMENTS)
+def test_killed_at_an_act_one_release_serves_and_the_next_command_recovers(shop: Shop, when: str) -> None:
+    old = shop.serving()
+    new = shop.new_version()
+    switched = MOMENTS.index(when) >= BEFORE
+    assert isinstance(killed(shop, when), ContactLost)
+    assert shop.check_serves(new if switched else old)
+    rolled_back = switched and when != MOMENTS[-1]
+    if rolled_back:  # the next command may be any
+        assert shop.app.teal("rollback", "--json").ok().result["outcome"] == "live"
+        shop.check_settled(old)
+    else:
+        shop.check_settled(shop.deployed())
+
+
+def test_killed_in_the_watch_it_stays_when_it_is_well(shop: Shop) -> None:
+    old, new = shop.serving(), killed_in_the_watch(shop)
+    shop.check_serves(new)
+    assert any("a command is at work" in note for note in shop.app.status()["notes"])
+    assert "had gone live and stays" in shop.app.teal("rollback").ok().err
+    shop.check_settled(old)
+
+
+def test_killed_in_the_watch_it_is_turned_back_when_it_is_not_well(shop: Shop) -> None:
+    old, new = shop.serving(), killed_in_the_watch(shop)
+    shop.app.get("/sicken")
+    shop.check_serves(new)
+    shop.config()
+    shop.new_version(exits=1)
+    refused = shop.app.deploy()  # it cleans up first
+    assert refused.code == 6
+    assert f"turned back to {shop.release(shop.live)}" in refused.err + refused.out
+    shop.check_settled(old)
+
+
+def test_killed_before_the_switch_and_then_the_machine_is_rebooted(shop: Shop) -> None:
+    """The color that was enabled first comes up beside the live one, and gets no request."""
+    old = shop.serving()
+    shop.new_version()
+    assert isinstance(killed(shop, "turn link live+0"), ContactLost)
+    shop.server.reboot()
+    shop.check_serves(old)
+    shop.check_settled(shop.deployed())
+
+
+def killed(shop: Shop, when: str) -> TealError | None:
+    """A deploy whose server side is not the installed one but is sent, into a Python that ends it at this moment."""
+    root = shop.server.root / "root"
+    (root / "killed_host.py").write_text(HOST.read_text())
+    (root / "acts").unlink(missing_ok=True)
+    harness = ("/root/killed_host.py", "/root/acts", when, "SIGKILL")
+
+    def harnessed(target: str) -> Transport:
+        chosen = choose(target)
+        return replace(chosen, python=(*chosen.python, *harness), server=False)
+
+    with pytest.MonkeyPatch.context() as patch, server_sides_end(patch):
+        patch.setenv("PATH", shop.app.world.env["PATH"])
+        patch.setattr(deploy, "choose", harnessed)
+        try:
+            deploy.deploy(load(shop.app.directory), deploy.Wish(), Quiet(), Account())
+        except TealError as error:
+            assert ENDED in (root / "acts").read_text(), (root / "acts").read_text()
+            return error
+    raise AssertionError(f"it was not killed; its acts: {(root / 'acts').read_text()}")
+
+
+def killed_in_the_watch(shop: Shop) -> str:
+    version = shop.new_version()
+    shop.config(keep={"watch_s": 60})
+    with beside(shop.app, "deploy", "--json") as running:
+        running.wait_for(type="step", name="watch", state="started")
+        shop.kill_server_side()
+        assert running.ended().code == 9
+    shop.config()
+    return version
+
+
+def large(folder: Path) -> None:
+    """An artifact whose upload takes a while."""
+    (folder / "dist").mkdir(exist_ok=True)
+    (folder / "program").rename(folder / "dist/program")
+    (folder / "dist/large").write_bytes(os.urandom(48_000_000))
+
+
+def stored(shop: Shop) -> set[str]:
+    home = shop.server.root / "var/lib/teal/shop"
+    return {path.name for folder in ("releases", "records") for path in (home / folder).iterdir()}
+
+
+def last_line(shop: Shop) -> tuple[str, str, str]:
+    """Of the journal: the act, how it ended, and with which release."""
+    line = json.loads((shop.server.root / "var/lib/teal/shop/journal").read_text().splitlines()[-1])
+    return line["act"], line["outcome"], line["release"]
