@@ -36,9 +36,8 @@ def command(
     try:
         file = common.load()
         told.app = file.config.app
-        told.plan = setup(
-            file, Wish(deploy_key, remove_key, dry_run, wait), ui, lambda plan: _may(common, told, plan, yes)
-        )
+        wish = Wish(deploy_key, remove_key, dry_run, wait)
+        told.plan = setup(file, wish, ui, lambda plan: _may(common, told, plan, yes))
     except TealError as error:
         ui.close()
         if common.manner.json:

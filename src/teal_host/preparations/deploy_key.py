@@ -52,14 +52,18 @@ def _let_in(intent: Intent, keys: Sequence[str]) -> Iterator[Act]:
     others = _of_others(host, name)
     wanted = Wanted(intent.app.paths, authorized(host), authorized_text(host, {**others, name: keys}))
     before = authorized_text(host, {**others, name: intent.footprint.keys})
-    yield from write(wanted, partial(_write_authorized, host, name, keys), before=before)
+    yield from write(wanted, before=before)
 
 
 def withdraw(host: HostPaths, app: str) -> None:
-    """None of this app's keys is let in any more; with the last one, what was made for keys goes, and who is in."""
+    """None of this app's keys is let in any more; with the last one, what was made for keys goes, and who is in.
+
+    What apps share is held meanwhile.
+    """
     files.remove(sudo_rule(host, app))
-    if any(_of_others(host, app).values()):
-        _write_authorized(host, app, ())
+    left = _of_others(host, app)
+    if any(left.values()):
+        files.write(authorized(host), authorized_text(host, left))
         return
     files.remove_tree(authorized(host).parent)
     account.remove_user(USER)
@@ -142,12 +146,6 @@ def _remember(paths: AppPaths, keys: Tuple[str, ...]) -> None:
 def _of_others(host: HostPaths, app: str) -> "Dict[str, Sequence[str]]":
     others: List[Tuple[str, Footprint]] = list(footprint.others(host, app))
     return {name: told.keys for name, told in others}
-
-
-def _write_authorized(host: HostPaths, app: str, keys: Sequence[str]) -> None:
-    """Of all apps as they are now. Whoever calls this holds what apps share."""
-    everybody = {**_of_others(host, app), app: keys}
-    files.write(authorized(host), authorized_text(host, everybody))
 
 
 def _checked(rule: Wanted) -> None:

@@ -12,13 +12,17 @@ from teal_host.preparations import account, deploy_key, unit
 
 
 def undo(app: App) -> None:
-    """After its processes have ended and its route is closed. The footprint itself goes with the app's files."""
+    """After its processes have ended and its route is closed, while what apps share is held.
+
+    The footprint itself goes with the app's files.
+    """
     before = footprint.load(app.paths)
+    has_keys = bool(before.keys) or os.path.lexists(deploy_key.sudo_rule(app.host.paths, app.name))
     for path in _of_this_app_alone(app.host.paths, before):
         files.remove(path)
         files.remove(files.unfinished(path))
     unit.reload_systemd()
-    if before.keys or os.path.lexists(deploy_key.sudo_rule(app.host.paths, app.name)):
+    if has_keys:
         deploy_key.withdraw(app.host.paths, app.name)
     for folder in before.made:
         if Path(folder) not in (app.paths.data, app.paths.releases):
