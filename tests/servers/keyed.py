@@ -5,6 +5,7 @@ import io
 import json
 import struct
 import subprocess
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -42,7 +43,11 @@ class Keyed:
     def config(self, name: str = "one") -> Path:
         """Of an ssh that has this key and no other."""
         path = self.server.directory / f"{name}.ssh_config"
-        path.write_text(self.server.ssh_config.read_text().replace(self._own, self._of(name)))
+        text = self.server.ssh_config.read_text().replace(self._own, self._of(name))
+        if not path.exists() or path.read_text() != text:  # attempts beside each other read it
+            beside = path.with_name(f"{name}.{threading.get_ident()}")
+            beside.write_text(text)
+            beside.rename(path)
         return path
 
     @property
