@@ -8,9 +8,10 @@ import io
 import json
 import socket
 import time
-from dataclasses import dataclass
 from http.client import HTTPException, HTTPResponse
 from typing import Any, Dict, Optional, Tuple
+
+from teal_host.wire.values import dataclass
 
 MAX_ANSWER = 64 * 1024  # bytes of body that are looked at
 

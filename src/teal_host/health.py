@@ -5,7 +5,6 @@ program on the same port is the oldest way to switch to nothing.
 """
 
 import time
-from dataclasses import dataclass
 from typing import List, Set, Tuple
 
 from teal_host import proc
@@ -14,6 +13,7 @@ from teal_host.ask import Answer, NoAnswer, Question, ask, json_differs
 from teal_host.candidate import HERE, Candidate
 from teal_host.errors import Unhealthy
 from teal_host.supervisors.base import ProcessState
+from teal_host.wire.values import dataclass
 
 _BETWEEN_S = 0.1  # between attempts
 _ANSWER_WITHIN_S = 5.0

@@ -7,7 +7,6 @@ import platform
 import signal
 import sys
 import traceback
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Callable, Dict, List, Optional
 
@@ -23,6 +22,7 @@ from teal_host.supervisors.systemd import Systemd
 from teal_host.talk import FIRST_WITHIN_S, Talk
 from teal_host.wire import messages
 from teal_host.wire.messages import Failure, Greeting
+from teal_host.wire.values import dataclass
 
 SYNC = b"\nTEAL-HOST-1\n"  # comes before the first frame; whatever a login script said before it is noise
 

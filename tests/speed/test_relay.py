@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable, Iterator
 
 import pytest
-
 from bench.link import Link, wire
 
 _SIZE = 1_500_000  # bytes

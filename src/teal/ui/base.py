@@ -2,10 +2,10 @@
 
 import os
 import sys
-from dataclasses import dataclass
 from typing import Protocol
 
 from teal_host.wire.messages import Note, Step
+from teal_host.wire.values import dataclass
 
 
 @dataclass(frozen=True)

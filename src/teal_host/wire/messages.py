@@ -4,7 +4,7 @@ A conversation is: greeting, one request, then events until one answer or one Fa
 side answers Wanted, the client sends the blocks and Commit; from then on the server side finishes alone.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Annotated, Any, Dict, Literal, Optional, Tuple, Type
 
 from teal_host.wire import typed
@@ -22,6 +22,7 @@ from teal_host.wire.grammar import (
 )
 from teal_host.wire.manifest import Manifest, Needs, Origin
 from teal_host.wire.reports import Change, Color, DoctorReport, EnvReport, ReleasesReport, StatusReport
+from teal_host.wire.values import dataclass
 
 PROTOCOL = 1  # counts up when one side could misunderstand the other
 
