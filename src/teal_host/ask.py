@@ -1,7 +1,7 @@
 """Ask one HTTP question of this machine and always come back: a deadline for all of it, a limit on the answer.
 
-Of our own, because the timeout of http.client is per read, so that a program which sends one byte a second would hold it
-for ever, and because importing it (ssl, email) takes longer than asking. No redirect is followed, no proxy is used.
+Of our own, because the timeout of http.client is per read, so that a program which sends one byte a second would hold
+it for ever, and because importing it (ssl, email) takes longer than asking. No redirect is followed, no proxy is used.
 """
 
 import io

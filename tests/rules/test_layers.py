@@ -16,7 +16,7 @@ FLOORS: list[set[str]] = [
     {"wire.messages"},
     {"errors", "paths"},
     {"files", "proc", "ask", "installed"},
-    {"run", "journal", "launch"},
+    {"run", "journal", "launch", "greet"},
     {"footprint"},
     {"supervisors.base", "proxies.base", "proxies.nginx_tree", "lock", "talk", "act"},
     {"supervisors.log_file", "supervisors.unit_text", "proxies.nginx_sites"},
