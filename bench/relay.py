@@ -74,7 +74,7 @@ class Relay:
         self.connections += 1
         await asyncio.sleep(self.round_trip_s)  # its connect() has come back
         there: asyncio.StreamWriter | None = None
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, asyncio.CancelledError):  # the relay itself ends
             queue: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue()
             taking = asyncio.create_task(_take(reader, self.up, queue))
             await asyncio.sleep(self.round_trip_s / 2)  # the server's accept() has, too
