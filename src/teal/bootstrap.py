@@ -3,19 +3,20 @@
 import base64
 import functools
 import zlib
-from importlib import resources
-from importlib.resources.abc import Traversable
+from pathlib import Path
 
+import teal_host
 from teal_host.wire.sources import INSTALLED
 from teal_host.wire.sources import digest as digest_of
 
 _PACKAGE = "teal_host"
+_HERE = Path(__file__).parent  # importlib.resources would say the same and takes longer to import than all this
 
 
 @functools.cache
 def sources() -> dict[str, str]:
     """All modules of the server side. Walks the package, so there is no list to keep by hand."""
-    return dict(_modules(resources.files(_PACKAGE), _PACKAGE))
+    return dict(_modules(Path(teal_host.__file__).parent, _PACKAGE))
 
 
 def digest() -> str:
@@ -25,8 +26,9 @@ def digest() -> str:
 
 @functools.cache
 def payload() -> bytes:
-    """The compressed program: the table, and stage 1 that imports from it."""
-    return zlib.compress(f"SOURCES = {sources()!r}\n{_text('stage1.py')}".encode(), 9)
+    """The compressed program: the table, and stage 1 that imports from it; before it its size, 8 digits."""
+    packed = zlib.compress(f"SOURCES = {sources()!r}\n{_text('stage1.py')}".encode(), 9)
+    return b"%08x" % len(packed) + packed
 
 
 def stage0(server: bool) -> str:
@@ -34,16 +36,16 @@ def stage0(server: bool) -> str:
 
     In base64, so that no shell on the way finds a quote, a line break or a `!` in it.
     """
-    known = f"SIZE, DIGEST, SERVER, INSTALLED = {len(payload())}, {digest()!r}, {server!r}, {'/' + INSTALLED!r}\n"
+    known = f"DIGEST, SERVER, INSTALLED = {digest()!r}, {server!r}, {'/' + INSTALLED!r}\n"
     packed = base64.b64encode(zlib.compress((known + _text("stage0.py")).encode(), 9)).decode()
     return f'import binascii,zlib;exec(zlib.decompress(binascii.a2b_base64("{packed}")))'
 
 
 def _text(name: str) -> str:
-    return resources.files("teal").joinpath(name).read_text(encoding="utf-8")
+    return _HERE.joinpath(name).read_text(encoding="utf-8")
 
 
-def _modules(folder: Traversable, name: str) -> "list[tuple[str, str]]":
+def _modules(folder: Path, name: str) -> "list[tuple[str, str]]":
     found = []
     for item in sorted(folder.iterdir(), key=lambda item: item.name):
         if item.is_dir() and item.joinpath("__init__.py").is_file():

@@ -11,8 +11,10 @@ TealError
 """
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from teal_host.wire.messages import Failure
+if TYPE_CHECKING:
+    from teal_host.wire.messages import Failure
 
 
 class TealError(Exception):
@@ -68,7 +70,7 @@ _BY_CODE = {
 class HostFailed(TealError):
     """A Failure of the server side, as an exception here."""
 
-    def __init__(self, failure: Failure) -> None:
+    def __init__(self, failure: "Failure") -> None:
         super().__init__(failure.message, failure.evidence, failure.hint)
         self.failure = failure
         self.exit_code, self.outcome = _BY_CODE.get(failure.code, (1, "refused"))

@@ -13,7 +13,7 @@ from teal.errors import CannotReach, HostFailed
 from teal.greeting import Ended
 from teal.transports import Transport, brought_by
 from teal_host.wire import messages
-from teal_host.wire.frames import FrameError, read_frame, write_frame
+from teal_host.wire.frames import PROTOCOL, FrameError, read_frame, write_frame
 from teal_host.wire.messages import Enough, Failure, Greeting
 from teal_host.wire.typed import Mistakes
 
@@ -151,7 +151,7 @@ class Session:
             frame = read_frame(self._incoming)
             if frame is None or frame.header.get("type") != "greeting":
                 raise FrameError("no greeting")
-            if frame.header.get("protocol", messages.PROTOCOL) != messages.PROTOCOL:
+            if frame.header.get("protocol", PROTOCOL) != PROTOCOL:
                 raise greeting.another_teal(self._transport.name)
             return cast(Greeting, messages.from_frame(frame, (Greeting,)))
         except Mistakes:

@@ -2,7 +2,7 @@
 # ruff: noqa: F821, PTH123, S606, RUF005, UP031 - old syntax, and names that are put in front
 """The first words over there, small enough for an argument: is the right server side installed? Else, may it be sent?
 
-Sent as text behind SIZE, DIGEST, SERVER and INSTALLED (see bootstrap.py); never imported here. What it says are lines
+Sent as text behind DIGEST, SERVER and INSTALLED (see bootstrap.py); never imported here. What it says are lines
 that no login script says; `greeting.py` reads them. Its syntax is old, so that a Python which is too old can say so.
 """
 
@@ -47,23 +47,39 @@ def become(argv):
             sys.exit(97)
 
 
+def be_installed():
+    """Root, and the Python that the installed one was compiled for, go on as it without another start."""
+    sys.argv[0] = INSTALLED
+    sys.path.insert(0, INSTALLED)
+    from teal_host.start import start
+
+    sys.exit(start())
+
+
+def read(size):
+    found = b""
+    while len(found) < size:
+        piece = os.read(0, size - len(found))
+        if not piece:
+            sys.exit(97)
+        found += piece
+    return found
+
+
 def go_on():
     """As the installed one, or as root, or here."""
     if sys.version_info < (3, 9):  # noqa: UP036 - over there it may be
         say("TOO-OLD", "%s.%s" % sys.version_info[:2])
         sys.exit(97)
     if SERVER and is_installed():
+        if not os.geteuid() and os.path.realpath(sys.executable) == os.path.realpath("/usr/bin/python3"):
+            be_installed()
         become([INSTALLED] + sys.argv[1:])
     elif SERVER and os.geteuid():
         with open("/proc/self/cmdline", "rb") as file:  # these words once more: sys.orig_argv is too new
             become(file.read().decode().split("\0")[:-1])
     say("SEND")
-    packed = b""
-    while len(packed) < SIZE:
-        piece = os.read(0, SIZE - len(packed))
-        if not piece:
-            sys.exit(97)
-        packed += piece
+    packed = read(int(read(8), 16))
     exec(zlib.decompress(packed), {"__name__": "teal_stage1"})  # noqa: S102
 
 

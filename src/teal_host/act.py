@@ -3,13 +3,13 @@
 import difflib
 import hashlib
 import os
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Callable, Iterator, Optional, Tuple
 
 from teal_host import files, footprint
 from teal_host.paths import AppPaths
 from teal_host.wire.reports import Change
+from teal_host.wire.values import dataclass
 
 _DIFF_LINES = 200
 

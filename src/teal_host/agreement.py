@@ -3,7 +3,7 @@
 import hashlib
 import json
 import secrets
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Annotated, Iterator, List, Optional
 
 from teal_host import files, proc
@@ -15,6 +15,7 @@ from teal_host.wire.app import AppSpec, Ports, ProxyRules, Sandbox, Site
 from teal_host.wire.frames import FrameError, parse_object
 from teal_host.wire.grammar import AppName, Token, between
 from teal_host.wire.reports import Color
+from teal_host.wire.values import dataclass
 
 FORMAT = 1
 _FIRST_PORT, _LAST_PORT = 8081, 9999

@@ -1,6 +1,5 @@
 """From a sealed release to traffic: what deploy and rollback share. Nothing that serves is touched until the switch."""
 
-from dataclasses import dataclass
 from typing import Optional
 
 from teal_host import candidate as program
@@ -10,6 +9,7 @@ from teal_host.app import App
 from teal_host.candidate import Candidate
 from teal_host.errors import CannotRun, HostError, NeedsHuman, TurnedBack, Unhealthy, as_host_error
 from teal_host.wire.reports import Color
+from teal_host.wire.values import dataclass
 
 STOP_GRACE_S = 30.0  # between TERM and KILL, as in the systemd unit
 

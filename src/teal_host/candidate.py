@@ -1,6 +1,5 @@
 """A release on a color: what is started, asked, switched to and watched."""
 
-from dataclasses import dataclass
 from typing import Any, Dict
 
 from teal_host import environment, files
@@ -11,6 +10,7 @@ from teal_host.run import Program
 from teal_host.wire.app import AppSpec
 from teal_host.wire.grammar import fill
 from teal_host.wire.reports import Color
+from teal_host.wire.values import dataclass
 
 HERE = "127.0.0.1"
 

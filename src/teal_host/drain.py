@@ -13,7 +13,7 @@ from teal_host.agreement import Agreement
 from teal_host.app import App, Running
 from teal_host.wire.reports import Color
 
-_BETWEEN_S = 0.1
+_BETWEEN_S = 0.02
 _IDLE_POOL_S = 5.0  # nginx closes its own unused connections to a color after 4 s; only older ones are work
 
 

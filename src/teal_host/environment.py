@@ -8,7 +8,7 @@ import hashlib
 import hmac
 import json
 import secrets
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Annotated, Any, Dict, Iterator, Mapping, Set
 
 from teal_host import files, record
@@ -20,6 +20,7 @@ from teal_host.wire.app import MOST_HANDED_OVER, AppSpec
 from teal_host.wire.frames import FrameError, parse_object
 from teal_host.wire.grammar import EnvName, EnvValue, EnvVersion, Token, between
 from teal_host.wire.typed import Mistake
+from teal_host.wire.values import dataclass
 
 FORMAT = 1
 

@@ -1,7 +1,7 @@
 """What setup has put on this server for an app: so a hand's change is noticed, and destroy takes back just that."""
 
 import json
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from pathlib import Path
 from typing import Annotated, Dict, Iterator, Optional, Tuple
 
@@ -11,6 +11,7 @@ from teal_host.paths import AppPaths, HostPaths
 from teal_host.wire import typed
 from teal_host.wire.frames import FrameError, parse_object
 from teal_host.wire.grammar import PublicKey, between
+from teal_host.wire.values import dataclass
 
 FORMAT = 1
 _REMEMBERED = 2  # digests a file: the last one, and the one that may not have been reached when setup was killed

@@ -5,7 +5,6 @@ program on the same port is the oldest way to switch to nothing.
 """
 
 import time
-from dataclasses import dataclass
 from typing import List, Set, Tuple
 
 from teal_host import proc
@@ -14,8 +13,9 @@ from teal_host.ask import Answer, NoAnswer, Question, ask, json_differs
 from teal_host.candidate import HERE, Candidate
 from teal_host.errors import Unhealthy
 from teal_host.supervisors.base import ProcessState
+from teal_host.wire.values import dataclass
 
-_BETWEEN_S = 0.1  # between attempts
+_FIRST_BETWEEN_S, _BETWEEN_S = 0.005, 0.1  # between attempts: soon at first and whenever it turned, then less often
 _ANSWER_WITHIN_S = 5.0
 _FAIR_S = 1.0  # also for the last attempt before the deadline, so that what is told is what was found
 _LOG_LINES = 15
@@ -43,8 +43,8 @@ def until_healthy(app: App, candidate: Candidate, step: Running) -> None:
             raise unhealthy(app, candidate, seen, f"after {health.deadline_s:g} s")
         seen.append(look_at_new(app, candidate, max(_FAIR_S, min(left, _ANSWER_WITHIN_S))))
         step.say(_progress(seen, health.successes))
-        over = seen[-1].hopeless or _enough(seen, health.successes)
-        time.sleep(0 if over else min(_BETWEEN_S, max(0.0, left)))
+        if not seen[-1].hopeless and not _enough(seen, health.successes):
+            time.sleep(min(_pause_s(seen), max(0.0, left)))
     _warn_if_open_to_all(app, candidate)
 
 
@@ -147,13 +147,23 @@ def _enough(seen: List[Finding], successes: int) -> bool:
     return len(seen) >= successes and all(finding.well for finding in seen[-successes:])
 
 
-def _progress(seen: List[Finding], successes: int) -> str:
-    row = 0
+def _pause_s(seen: List[Finding]) -> float:
+    """Doubled with each finding that says the same: 5, 10, 20, 40, 80 and then 100 ms."""
+    return min(_BETWEEN_S, _FIRST_BETWEEN_S * 2.0 ** min(_row(seen) - 1, 10))
+
+
+def _row(seen: List[Finding]) -> int:
+    """How many findings at the end say the same."""
+    count = 0
     for finding in reversed(seen):
-        if not finding.well:
+        if finding.well != seen[-1].well:
             break
-        row += 1
-    return f"{row} of {successes} well" if row else seen[-1].says
+        count += 1
+    return count
+
+
+def _progress(seen: List[Finding], successes: int) -> str:
+    return f"{_row(seen)} of {successes} well" if seen[-1].well else seen[-1].says
 
 
 def _evidence(app: App, candidate: Candidate, seen: List[Finding]) -> Tuple[str, ...]:

@@ -6,11 +6,11 @@ A story begins with `begin` and ends with `end`; one without its `end` was inter
 import contextlib
 import datetime
 import json
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Dict, List, Optional
 
 from teal_host import files
+from teal_host.wire.values import dataclass
 
 
 @dataclass(frozen=True)

@@ -1,13 +1,10 @@
-"""The way in: greet, read one request, find its story, answer. The one place where an error becomes a message."""
+"""Behind the greeting: read one request, find its story, answer. The one place where an error becomes a message."""
 
 import argparse
-import contextlib
 import os
-import platform
 import signal
 import sys
 import traceback
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Callable, Dict, List, Optional
 
@@ -22,9 +19,8 @@ from teal_host.supervisors.process import PlainProcesses
 from teal_host.supervisors.systemd import Systemd
 from teal_host.talk import FIRST_WITHIN_S, Talk
 from teal_host.wire import messages
-from teal_host.wire.messages import Failure, Greeting
-
-SYNC = b"\nTEAL-HOST-1\n"  # comes before the first frame; whatever a login script said before it is noise
+from teal_host.wire.messages import Failure
+from teal_host.wire.values import dataclass
 
 
 def main(argv: List[str], incoming: BinaryIO, outgoing: BinaryIO) -> int:
@@ -34,8 +30,6 @@ def main(argv: List[str], incoming: BinaryIO, outgoing: BinaryIO) -> int:
     given = _arguments(argv)
     request = None
     try:
-        outgoing.write(SYNC)
-        talk.tell(_greeting())
         request = talk.receive(*messages.REQUESTS, within_s=FIRST_WITHIN_S)
         host = _host(given, talk)
         if given.permit:
@@ -78,18 +72,6 @@ def _arguments(argv: List[str]) -> Given:
     given = parser.parse_args(argv)
     permit = Permit(given.app, given.key) if given.key else None
     return Given(given.root or Path("/"), given.nginx, given.server, permit)
-
-
-def _greeting() -> Greeting:
-    python, machine = platform.python_version(), platform.machine()
-    return Greeting(python, sys.platform, machine, os.getpid(), libc=_libc())
-
-
-def _libc() -> str:
-    """Such as "glibc 2.36". Another libc does not know the question."""
-    with contextlib.suppress(ValueError, OSError):
-        return os.confstr("CS_GNU_LIBC_VERSION") or ""
-    return ""
 
 
 def _serve(host: Host, request: Any, talk: Talk) -> Any:

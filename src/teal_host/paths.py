@@ -1,11 +1,11 @@
 """Every path on the host, from one root: `/` on a server, a directory of the user's own locally."""
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Iterator, Optional, Tuple
 
 from teal_host.wire.reports import Color
 from teal_host.wire.sources import INSTALLED
+from teal_host.wire.values import dataclass
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,6 @@ sshd and sudo have fixed the app and the key in this side's arguments, so what t
 import base64
 import hashlib
 import json
-from dataclasses import dataclass
 from typing import Any, Optional
 
 from teal_host import files, footprint
@@ -14,6 +13,7 @@ from teal_host.errors import NotAllowed
 from teal_host.journal import now
 from teal_host.paths import HostPaths
 from teal_host.wire.messages import Deploy, Failure, Logs, Releases, Result, Rollback, Status
+from teal_host.wire.values import dataclass
 
 _CHANGE = (Deploy, Rollback)
 _ALLOWED = (Deploy, Rollback, Status, Releases, Logs)

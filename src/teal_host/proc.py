@@ -5,9 +5,10 @@ import fcntl
 import os
 import socket
 import struct
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Dict, Iterator, List, Optional, Set
+
+from teal_host.wire.values import dataclass
 
 _PROC = Path("/proc")
 _LISTEN, _ESTABLISHED = "0A", "01"

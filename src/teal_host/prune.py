@@ -1,6 +1,5 @@
 """Which releases may go, and their removal. Never fails a deploy."""
 
-from dataclasses import dataclass
 from typing import List, Set, Tuple
 
 from teal_host import environment, files, record, release, slot
@@ -8,6 +7,7 @@ from teal_host.app import App
 from teal_host.errors import HostError
 from teal_host.paths import AppPaths
 from teal_host.record import Record
+from teal_host.wire.values import dataclass
 
 _RECORDS_KEPT = 200
 

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Annotated, Dict, Iterator, List, Literal, Optional
 
 from teal_host import files
@@ -12,6 +12,7 @@ from teal_host.wire.app import AppSpec
 from teal_host.wire.frames import FrameError, parse_object
 from teal_host.wire.grammar import EnvVersion, ReleaseName, between
 from teal_host.wire.manifest import Origin
+from teal_host.wire.values import dataclass
 
 FORMAT = 1
 Outcome = Literal["pending", "good", "refused", "turned_back"]

@@ -9,12 +9,12 @@ import select
 import signal
 import subprocess
 import threading
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Dict, List, Optional, Sequence, Tuple
 
 from teal_host import files
 from teal_host.errors import CannotRun
+from teal_host.wire.values import dataclass
 
 _PASSED_ON = ("PATH", "HOME", "LANG", "TZ", "USER", "LOGNAME")
 

@@ -1,6 +1,5 @@
 """The two colors of an app: which is live is read from the link, each time; nothing says it a second time."""
 
-from dataclasses import dataclass
 from typing import Dict, Optional, cast
 
 from teal_host import files
@@ -8,6 +7,7 @@ from teal_host.errors import NeedsHuman
 from teal_host.paths import AppPaths
 from teal_host.wire.grammar import COLORS, release_name
 from teal_host.wire.reports import Color
+from teal_host.wire.values import dataclass
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """Where this side begins, however it came here: through the pipe, or as the installed archive."""
 
+import contextlib
 import importlib
 import os
 import sys
@@ -18,9 +19,13 @@ def serve() -> int:
     outgoing = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     try:
-        from teal_host.main import main
-    except ImportError as error:  # Debian's python3-minimal has a part of the standard library only
+        from teal_host.greet import greet
+    except ImportError as error:  # Debian's python3-minimal has a part of the standard library only, and no json
         outgoing.write(f"\nTEAL-HOST-INCOMPLETE {error.name}\n".encode())
         outgoing.flush()
         return 97
+    with contextlib.suppress(OSError):  # whoever has gone is missed at the next word
+        greet(outgoing)
+    from teal_host.main import main
+
     return main(sys.argv[1:], sys.stdin.buffer, outgoing)

@@ -14,7 +14,7 @@ from typing import Any
 
 from teal import bootstrap
 from teal.transports.local import find_nginx
-from teal_host.main import SYNC
+from teal_host.greet import SYNC
 from teal_host.wire.frames import read_frame, write_frame
 from teal_host.wire.manifest import Entry
 from teal_host.wire.typed import encode

@@ -11,7 +11,7 @@ import pytest
 from host.pipe import frame
 from teal import bootstrap
 from teal_host import installed
-from teal_host.main import SYNC
+from teal_host.greet import SYNC
 from teal_host.paths import HostPaths
 
 SOURCES = bootstrap.sources()

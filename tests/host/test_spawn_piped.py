@@ -15,7 +15,7 @@ import world as worlds
 from host import pipe
 from host.pipe import frame
 from teal_host import run
-from teal_host.main import SYNC
+from teal_host.greet import SYNC
 from teal_host.run import Command, Piped
 from teal_host.wire.frames import Frame, read_frame
 from teal_host.wire.messages import WINDOW

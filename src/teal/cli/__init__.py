@@ -1,6 +1,5 @@
 """The command `teal`: the table of commands, and the one boundary where an error becomes text and an exit code."""
 
-import difflib
 import importlib
 import os
 import signal
@@ -46,6 +45,8 @@ class Commands(click.Group):
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
         if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            import difflib
+
             close = difflib.get_close_matches(args[0], COMMANDS, n=1)
             hint = f' Did you mean "{close[0]}"?' if close else ""
             raise click.UsageError(f'There is no command "{args[0][:40]}".{hint}', ctx)

@@ -4,14 +4,15 @@ import math
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from teal.config import load
-from teal.config.read import ConfigFile
 from teal.errors import Interrupted, Usage
 from teal.ui.base import Manner, manner
+
+if TYPE_CHECKING:
+    from teal.config.read import ConfigFile
 
 _FLAGS = ("json", "quiet", "verbose", "no_color")
 
@@ -25,7 +26,9 @@ class Common:
         self.config = config
         self.manner = manner
 
-    def load(self) -> ConfigFile:
+    def load(self) -> "ConfigFile":
+        from teal.config import load
+
         return load(self.config)
 
 

@@ -2,12 +2,13 @@
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Annotated
 
 from teal_host.wire.app import AppSpec, Health, Keep, ProxyRules, Run, Sandbox, Site, Verify
 from teal_host.wire.grammar import AppName, Domain, EnvValue, Port
 from teal_host.wire.typed import Mistake
+from teal_host.wire.values import dataclass
 
 BUILD_PLACEHOLDERS = ("goarch", "arch", "os")
 

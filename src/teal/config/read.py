@@ -3,13 +3,14 @@
 import os
 import tomllib
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from teal.config.model import Config, reachable
 from teal.errors import ConfigError
 from teal_host.wire.typed import Mistake, Mistakes, decode
+from teal_host.wire.values import dataclass
 
 NAME = "teal.toml"
 TARGET = "TEAL_TARGET"

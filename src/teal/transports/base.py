@@ -4,9 +4,9 @@ import contextlib
 import os
 import shlex
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 from teal.errors import CannotReach
+from teal_host.wire.values import dataclass
 
 ANSWERS_WITHIN_S = 60.0
 A_PERSON_ANSWERS_WITHIN_S = 600.0  # reads a fingerprint, looks for a hardware key

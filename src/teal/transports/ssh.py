@@ -6,7 +6,6 @@ One process per command. Nothing goes through it before ssh has accepted the hos
 import re
 import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from teal.errors import CannotReach
 from teal.transports.base import (
@@ -15,6 +14,7 @@ from teal.transports.base import (
     Transport,
     somebody_can_be_asked,
 )
+from teal_host.wire.values import dataclass
 
 _TARGET = re.compile(r"ssh://(?:([^@/]+)@)?(\[[^\]]+\]|[^\[\]:/]+)(?::([0-9]+))?/?")
 _OWN_ERROR = 255  # the exit code of ssh for what is its own failure and not the command's

@@ -1,12 +1,13 @@
 """How events look: live on a terminal, plain lines elsewhere, JSON lines for programs."""
 
 from teal.ui.base import Manner, Ui
-from teal.ui.jsonlines import JsonLines
-from teal.ui.plain import Plain, Quiet
 
 
 def choose(manner: Manner) -> Ui:
     """The one place that chooses."""
+    from teal.ui.jsonlines import JsonLines
+    from teal.ui.plain import Plain, Quiet
+
     if manner.json:
         return JsonLines()
     if manner.quiet:

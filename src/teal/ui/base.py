@@ -2,10 +2,11 @@
 
 import os
 import sys
-from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from teal_host.wire.messages import Note, Step
+if TYPE_CHECKING:  # whoever asks for help waits for no message
+    from teal_host.wire.messages import Note, Step
+from teal_host.wire.values import dataclass
 
 
 @dataclass(frozen=True)
@@ -20,9 +21,9 @@ class Manner:
 
 
 class Ui(Protocol):
-    def step(self, step: Step) -> None: ...
+    def step(self, step: "Step") -> None: ...
 
-    def note(self, note: Note) -> None: ...
+    def note(self, note: "Note") -> None: ...
 
     def output(self, line: str) -> None:
         """A line of the build command."""

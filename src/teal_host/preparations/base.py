@@ -1,11 +1,11 @@
 """What every preparation is given."""
 
-from dataclasses import dataclass
 from typing import Optional
 
 from teal_host.agreement import Agreement
 from teal_host.app import App
 from teal_host.footprint import Footprint
+from teal_host.wire.values import dataclass
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@ distribution's untouched welcome page, which gives way to an app that is to be t
 """
 
 import hashlib
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Dict, Iterator, List, Optional, Sequence, Tuple
 
@@ -18,6 +18,7 @@ from teal_host.proxies.nginx_sites import Place, Server
 from teal_host.proxies.nginx_tree import Tree
 from teal_host.proxies.system_nginx import HERE, SystemNginx
 from teal_host.run import run
+from teal_host.wire.values import dataclass
 
 _DEBIAN = "/etc/nginx/conf.d"  # where a file of ours is read once apt has installed nginx
 _DPKG_S = 30.0

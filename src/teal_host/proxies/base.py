@@ -1,10 +1,11 @@
 """What a proxy is: it serves routes, each of which asks the link at every request; it never decides which is live."""
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Protocol, Sequence, Tuple
 
 from teal_host.wire.app import Ports, ProxyRules, Site
+from teal_host.wire.values import dataclass
 
 PROBE_HEADER = "X-Teal-Probe"  # with the app's token: "tell me which color answered"
 ANSWERED_HEADER = "X-Teal-Answered-By"

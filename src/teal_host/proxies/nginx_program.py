@@ -6,13 +6,13 @@ It is asked, never assumed: the running master says with which program and which
 import re
 import shutil
 import signal
-from dataclasses import dataclass
 from typing import Optional, Tuple
 
 from teal_host import proc
 from teal_host.errors import BadRequest, CannotRun
 from teal_host.proxies.nginx_tree import CannotRead, Tree, parse, refusal
 from teal_host.run import run, send_signal
+from teal_host.wire.values import dataclass
 
 _SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _MASTER = "nginx: master process "

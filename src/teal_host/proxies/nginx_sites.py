@@ -1,10 +1,10 @@
 """Questions to a machine's nginx configuration that setup decides on: who serves what, where a file would be read."""
 
 import posixpath
-from dataclasses import dataclass
 from typing import Dict, Iterator, List, Optional, Sequence, Tuple
 
 from teal_host.proxies.nginx_tree import Directive, Tree, is_pattern, matches
+from teal_host.wire.values import dataclass
 
 _ANY, _ANY_IPV6 = "*", "[::]"
 _CATCH_ALL = {"", "_", "*"}

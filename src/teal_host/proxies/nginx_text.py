@@ -1,7 +1,6 @@
 """The text of nginx files, from validated values only. Pure: the same route gives the same text."""
 
 import hashlib
-from dataclasses import dataclass
 from pathlib import Path
 from string import Template
 from typing import Optional, Sequence
@@ -9,6 +8,7 @@ from typing import Optional, Sequence
 from teal_host.errors import BadRequest
 from teal_host.proxies import nginx_tree
 from teal_host.proxies.base import ANSWERED_HEADER, Route
+from teal_host.wire.values import dataclass
 
 _FORBIDDEN_IN_PATHS = set("$\"\\*?[]{};'`")
 

@@ -2,11 +2,12 @@
 
 import posixpath
 import re
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from fnmatch import fnmatchcase
 from typing import Dict, Iterator, List, Optional, Sequence, Tuple
 
 from teal_host.wire.nginx_words import NotWhole, Word, words
+from teal_host.wire.values import dataclass
 
 _MARK = re.compile(r"^# configuration file (/.*):$", re.MULTILINE)
 _REFUSAL = re.compile(r"\[(?:emerg|alert|crit|error)\] (?:\d+#\d+: )?(.*?)(?: in (/[^\n]*):(\d+))?$", re.MULTILINE)

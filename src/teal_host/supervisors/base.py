@@ -1,10 +1,10 @@
 """What a supervisor is: start, stop and look at the process of one color."""
 
-from dataclasses import dataclass
 from typing import List, Literal, NamedTuple, Optional, Protocol, Sequence, Set
 
 from teal_host.paths import ColorPaths
 from teal_host.run import Program
+from teal_host.wire.values import dataclass
 
 
 @dataclass(frozen=True)

@@ -9,11 +9,12 @@ import datetime
 import json
 import time
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Sequence, Set
+from typing import Any, Dict, List, Optional, Sequence, Set, Tuple
 
-from teal_host import files
+from teal_host import files, proc
 from teal_host.errors import CannotRun
 from teal_host.paths import AppPaths, ColorPaths
+from teal_host.proc import Life
 from teal_host.run import Program, run
 from teal_host.supervisors.base import ProcessState, Written
 from teal_host.wire.grammar import release_name
@@ -29,12 +30,18 @@ _SAYS = {"203": "it could not be executed", "226": "its sandbox could not be mad
 
 
 class Systemd:
-    """A Supervisor."""
+    """A Supervisor. Asking systemctl takes 10 ms, so it is not asked again for what the kernel tells as well."""
+
+    def __init__(self) -> None:
+        self._running: Dict[str, Tuple[Life, ProcessState]] = {}  # by unit: the main process that systemd named
+        self._groups: Dict[str, str] = {}  # by unit: its cgroup, which is the same at every start
+        self._reset: Set[str] = set()  # units that have not run since their failures were forgotten
 
     def start(self, color: ColorPaths, program: Program) -> None:
         told = {"release": color.held, "argv": list(program.argv), "env": program.env, "cwd": str(program.cwd)}
         files.write(color.start, json.dumps(told), mode=0o600)
-        run(["systemctl", "reset-failed", color.unit], _CTL_S)  # a crash loop of before must not count against it
+        self._forget_failures(color)  # a crash loop of before must not count against it
+        self._reset.discard(color.unit)
         started = run(["systemctl", "start", color.unit], _START_S)
         if started.code:
             raise CannotRun(f"{color.unit} does not start: {self.state(color).end}", started.lines[-3:])
@@ -44,11 +51,27 @@ class Systemd:
         stopped = run(["systemctl", "stop", color.unit], grace_s + 30)
         if stopped.code and self.pids(color):
             raise CannotRun(f"{color.unit} does not stop", stopped.lines[-3:])
-        run(["systemctl", "reset-failed", color.unit], _CTL_S)
+        self._forget_failures(color)
         files.remove(color.start)
 
+    def _forget_failures(self, color: ColorPaths) -> None:
+        if color.unit not in self._reset:
+            run(["systemctl", "reset-failed", color.unit], _CTL_S)
+            self._reset.add(color.unit)
+
     def state(self, color: ColorPaths) -> ProcessState:
-        told = _show(color)
+        """The main process that systemd has named is its main process as long as it lives."""
+        life, running = self._running.get(color.unit, (None, None))
+        if running and life and proc.life(life.pid) == life:
+            return running
+        found = self._asked(color)
+        alive = proc.life(found.pid) if found.pid else None
+        if alive:
+            self._running[color.unit] = (alive, found)
+        return found
+
+    def _asked(self, color: ColorPaths) -> ProcessState:
+        told = self._show(color)
         pid = int(told.get("MainPID") or 0)
         since = _since(told.get("ExecMainStartTimestampMonotonic", ""))
         if told.get("ActiveState") in ("active", "activating", "reloading", "deactivating") and pid:
@@ -59,8 +82,15 @@ class Systemd:
         return ProcessState("failed", None, since, _end(told))
 
     def pids(self, color: ColorPaths) -> Set[int]:
-        group = _show(color).get("ControlGroup", "")
+        group = self._groups.get(color.unit) or self._show(color).get("ControlGroup", "")
         return {pid for top in _CGROUPS for pid in _members(top / group.lstrip("/"))} if group else set()
+
+    def _show(self, color: ColorPaths) -> Dict[str, str]:
+        told = run(["systemctl", "show", color.unit, f"--property={_PROPERTIES}"], _CTL_S)
+        found = dict(line.split("=", 1) for line in told.lines if "=" in line)
+        if found.get("ControlGroup"):
+            self._groups[color.unit] = found["ControlGroup"]
+        return found
 
     def tail(self, color: ColorPaths) -> "_JournalTail":
         return _JournalTail(color)
@@ -118,11 +148,6 @@ class _JournalTail:
         if isinstance(message, list):  # not UTF-8: journalctl gives the bytes as numbers
             message = bytes(message).decode(errors="replace")
         return Written(name if release_name(name) is None else self._color.held or "", str(message))
-
-
-def _show(color: ColorPaths) -> Dict[str, str]:
-    told = run(["systemctl", "show", color.unit, f"--property={_PROPERTIES}"], _CTL_S)
-    return dict(line.split("=", 1) for line in told.lines if "=" in line)
 
 
 def _members(group: Path) -> Set[int]:

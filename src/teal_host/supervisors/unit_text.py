@@ -5,13 +5,13 @@ started is told to `launch` at each start. The sandbox is that of reference syst
 gives it 1.5 of 10, where an ordinary unit with a user of its own has 9.5.
 """
 
-from dataclasses import dataclass
 from pathlib import Path
 from string import Template
 
 from teal_host.launch import CREDENTIAL
 from teal_host.paths import AppPaths
 from teal_host.wire.app import Sandbox
+from teal_host.wire.values import dataclass
 
 _UNIT = Template("""\
 # ${app}: written by `teal setup` from teal.toml; change it there, then run `teal setup` again.

@@ -1,6 +1,6 @@
 """What an app is, as both sides agree on it: the sections of teal.toml that the server acts on, and their defaults."""
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Annotated, Any, Dict, Iterator, Optional, Tuple
 
 from teal_host.wire.grammar import (
@@ -21,6 +21,7 @@ from teal_host.wire.grammar import (
     json_value,
 )
 from teal_host.wire.typed import Mistake
+from teal_host.wire.values import dataclass
 
 Json = Dict[str, Any]
 

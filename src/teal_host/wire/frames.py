@@ -5,9 +5,11 @@ Explicit lengths, because the end of a pipe may never be seen (multipass loses i
 
 import json
 import struct
-from dataclasses import dataclass
 from typing import Any, BinaryIO, Dict, Optional, Protocol
 
+from teal_host.wire.values import dataclass
+
+PROTOCOL = 1  # counts up when one side could misunderstand the other
 MAX_HEADER = 16 * 1024 * 1024  # bytes of JSON: the manifest of 40,000 files fits
 MAX_BODY = 1024 * 1024  # bytes of a block of an upload
 MAX_DEPTH = 24  # nested objects and lists

@@ -2,12 +2,12 @@
 
 import hashlib
 import json
-from dataclasses import dataclass
 from typing import Annotated, Dict, Iterator, Literal, Optional, Tuple
 
 from teal_host.wire import typed
 from teal_host.wire.grammar import Digest, FilePath, Line, ProgramName, ProgramPath, between
 from teal_host.wire.typed import Mistake
+from teal_host.wire.values import dataclass
 
 MAX_FILES = 40_000
 MAX_BYTES = 4 * 1024**3  # of one artifact, unpacked

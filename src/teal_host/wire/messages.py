@@ -4,12 +4,12 @@ A conversation is: greeting, one request, then events until one answer or one Fa
 side answers Wanted, the client sends the blocks and Commit; from then on the server side finishes alone.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Annotated, Any, Dict, Literal, Optional, Tuple, Type
 
 from teal_host.wire import typed
 from teal_host.wire.app import AppSpec
-from teal_host.wire.frames import Frame, FrameError
+from teal_host.wire.frames import PROTOCOL, Frame, FrameError
 from teal_host.wire.grammar import (
     AppName,
     DeployId,
@@ -23,8 +23,7 @@ from teal_host.wire.grammar import (
 )
 from teal_host.wire.manifest import Manifest, Needs, Origin
 from teal_host.wire.reports import Change, Color, DoctorReport, EnvReport, ReleasesReport, StatusReport
-
-PROTOCOL = 1  # counts up when one side could misunderstand the other
+from teal_host.wire.values import dataclass
 
 Seconds = Annotated[float, between(0, 86_400)]
 WINDOW = 256 * 1024  # bytes of a command's input that may be on their way, so that Enough never waits behind them

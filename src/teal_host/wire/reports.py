@@ -1,9 +1,9 @@
 """What the looking commands answer: pictures of what is, as values."""
 
-from dataclasses import dataclass
 from typing import Dict, Literal, Optional, Tuple
 
 from teal_host.wire.manifest import Origin
+from teal_host.wire.values import dataclass
 
 Color = Literal["blue", "green"]
 

@@ -1,0 +1,32 @@
+"""The program that is deployed: the example in Go, 8 MB of it, and its one-line changes."""
+
+import os
+import subprocess
+from pathlib import Path
+
+from bench.link import REPO
+
+_SOURCE = REPO / "examples/go"
+_LINE = '\tversion = "v1"'
+_BUILD = ("go", "build", "-trimpath", "-ldflags=-s -w", "-o")
+
+
+class Program:
+    """Builds versions that differ in one line: the text that `/version` answers."""
+
+    def __init__(self, work: Path) -> None:
+        self._work = work
+
+    def version(self, name: str) -> Path:
+        """The file of that version, built once."""
+        built = self._work / f"built/{name}/app"
+        if not built.exists():
+            source = self._work / "source"
+            (source / "cmd").mkdir(parents=True, exist_ok=True)
+            (source / "go.mod").write_text((_SOURCE / "go.mod").read_text())
+            text = (_SOURCE / "cmd/main.go").read_text()
+            assert _LINE in text
+            (source / "cmd/main.go").write_text(text.replace(_LINE, f'\tversion = "{name}"'))
+            env = {**os.environ, "CGO_ENABLED": "0", "GOOS": "linux", "GOFLAGS": "-buildvcs=false"}
+            subprocess.run([*_BUILD, str(built), "./cmd"], cwd=source, env=env, check=True)
+        return built

@@ -1,0 +1,67 @@
+"""Our cheap frozen dataclass is as the original, where it is used so."""
+
+import copy
+import dataclasses
+from dataclasses import FrozenInstanceError, field, fields, replace
+
+import pytest
+
+from teal_host.wire import values
+
+
+@values.dataclass(frozen=True)
+class Cheap:
+    """Three fields."""
+
+    name: str
+    size: int = 3
+    tags: "tuple[str, ...]" = field(default_factory=tuple)
+    secret: str = field(default="s3cr3t", repr=False)
+
+
+@dataclasses.dataclass(frozen=True)
+class Real:
+    name: str
+    size: int = 3
+    tags: "tuple[str, ...]" = field(default_factory=tuple)
+    secret: str = field(default="s3cr3t", repr=False)
+
+
+@pytest.mark.parametrize("kind", [Cheap, Real])
+def test_it_is_a_value(kind: type[Cheap]) -> None:
+    one = kind("a", tags=("x",))
+    assert (one.name, one.size, one.tags) == ("a", 3, ("x",))
+    assert one == kind("a", 3, ("x",)) and one != kind("b")
+    assert len({one, kind("a", 3, ("x",)), kind("b")}) == 2
+    assert replace(one, size=4) == kind("a", 4, ("x",))
+    assert [field.name for field in fields(kind)] == ["name", "size", "tags", "secret"]
+    assert repr(one) == f"{kind.__name__}(name='a', size=3, tags=('x',))"
+    assert copy.deepcopy(one) == one
+    assert dataclasses.asdict(one) == {"name": "a", "size": 3, "tags": ("x",), "secret": "s3cr3t"}
+
+
+@pytest.mark.parametrize("kind", [Cheap, Real])
+def test_it_is_not_changed_and_not_made_of_anything_else(kind: type[Cheap]) -> None:
+    one = kind("a")
+    with pytest.raises(FrozenInstanceError):
+        one.name = "b"  # type: ignore[misc]
+    with pytest.raises(FrozenInstanceError):
+        del one.name
+    wrong: list[tuple[tuple[object, ...], dict[str, object]]] = [
+        ((), {}),
+        (("a", 1, (), "", 2), {}),
+        (("a",), {"name": "b"}),
+        (("a",), {"other": 1}),
+        ((), {"size": 1}),
+    ]
+    for given, named in wrong:
+        with pytest.raises(TypeError):
+            kind(*given, **named)  # type: ignore[arg-type]
+
+
+def test_no_two_share_what_a_factory_makes() -> None:
+    @values.dataclass(frozen=True)
+    class Bag:
+        inside: "dict[str, int]" = field(default_factory=dict)
+
+    assert Bag().inside is not Bag().inside

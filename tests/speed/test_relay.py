@@ -1,0 +1,107 @@
+"""The relay of `bench/` is what its figures rest on: its delay and its rate are measured here, its counts compared."""
+
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+from bench.link import Link, wire
+
+_SIZE = 1_500_000  # bytes
+
+
+@pytest.fixture
+def serve() -> Iterator[Callable[[Callable[[socket.socket], None]], int]]:
+    """A server on loopback whose every connection is given to this function."""
+    doors: list[socket.socket] = []
+
+    def start(each: Callable[[socket.socket], None]) -> int:
+        door = socket.create_server(("127.0.0.1", 0))
+        doors.append(door)
+        threading.Thread(target=_accept, args=(door, each), daemon=True).start()
+        return int(door.getsockname()[1])
+
+    yield start
+    for door in doors:
+        door.shutdown(socket.SHUT_RDWR)
+        door.close()
+
+
+def _accept(door: socket.socket, each: Callable[[socket.socket], None]) -> None:
+    while True:
+        try:
+            line, _ = door.accept()
+        except OSError:
+            return
+        with line:
+            each(line)
+
+
+def _echo(line: socket.socket) -> None:
+    while data := line.recv(65536):
+        line.sendall(data)
+
+
+def _swallow(line: socket.socket) -> None:
+    count = 0
+    while data := line.recv(65536):
+        count += len(data)
+    line.sendall(str(count).encode())
+
+
+def _pour(line: socket.socket) -> None:
+    line.sendall(bytes(_SIZE))
+
+
+def _read_all(line: socket.socket) -> bytes:
+    parts = []
+    while data := line.recv(65536):
+        parts.append(data)
+    return b"".join(parts)
+
+
+Serve = Callable[[Callable[[socket.socket], None]], int]
+
+
+def test_a_round_trip_takes_what_it_should(serve: Serve) -> None:
+    with wire(Link("test", 60, 0), "127.0.0.1", serve(_echo)) as near:
+        with socket.create_connection(("127.0.0.1", near.port)) as line:
+            line.sendall(b"open")
+            began = time.monotonic()
+            line.recv(100)
+            opening = time.monotonic() - began
+            took = sorted(_round_trip(line) for _ in range(9))[4]
+        assert 0.054 < took < 0.066
+        assert 0.110 < opening < 0.150  # opening a connection costs a round trip of its own
+        counted = near.counted()
+    assert (counted.up, counted.down, counted.connections) == (13, 13, 1)
+
+
+def _round_trip(line: socket.socket) -> float:
+    began = time.monotonic()
+    line.sendall(b"x")
+    line.recv(100)
+    return time.monotonic() - began
+
+
+def test_the_rate_is_what_it_should_be_upward(serve: Serve) -> None:
+    with wire(Link("test", 0, 20), "127.0.0.1", serve(_swallow)) as near:
+        began = time.monotonic()
+        with socket.create_connection(("127.0.0.1", near.port)) as line:
+            line.sendall(bytes(_SIZE))
+            line.shutdown(socket.SHUT_WR)
+            assert _read_all(line) == str(_SIZE).encode()
+        assert time.monotonic() - began == pytest.approx(_SIZE * 8 / 20e6, rel=0.1)
+        assert near.counted().up == _SIZE
+
+
+def test_the_rate_is_what_it_should_be_downward_also_for_two_at_once(serve: Serve) -> None:
+    with wire(Link("test", 10, 20), "127.0.0.1", serve(_pour)) as near:
+        lines = [socket.create_connection(("127.0.0.1", near.port)) for _ in range(2)]
+        began = time.monotonic()
+        for line in lines:
+            with line:
+                assert len(_read_all(line)) == _SIZE
+        assert time.monotonic() - began == pytest.approx(2 * _SIZE * 8 / 20e6, rel=0.1)
+        assert near.counted().down == 2 * _SIZE
