@@ -181,12 +181,21 @@ def bring_live(app: App, request: Deploy, scene: Scene, sealed: Record) -> Resul
         record.mark(app.paths, sealed, "turned_back" if error.code == "turned_back" else "refused")
         release_ports(app, scene)
         app.journal.write("end", request.id, outcome=error.code, release=sealed.release)
+        if error.code == "unhealthy":
+            error.evidence = (untouched(scene), *error.evidence)
         raise error.about(sealed.release, color, scene.slots.live_release) from None
     record.mark(app.paths, sealed, "good")
     keep_or_stop_previous(app, turn)
     prune.prune(app, request.spec.keep.releases)
     app.journal.write("end", request.id, outcome="live", release=sealed.release, color=color)
     return told(app, "live", sealed.release)
+
+
+def untouched(scene: Scene) -> str:
+    """What somebody whose deploy was refused wants to know first."""
+    if scene.slots.live is None:
+        return "traffic was never turned: nothing is live, as before"
+    return f"traffic was never turned: {scene.slots.live_release} on {scene.slots.live} goes on serving"
 
 
 def reserve(app: App, request: Deploy, scene: Scene) -> Agreement:

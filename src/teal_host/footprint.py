@@ -14,7 +14,7 @@ from teal_host.wire.grammar import PublicKey, between
 from teal_host.wire.values import dataclass
 
 FORMAT = 1
-_REMEMBERED = 2  # digests a file: the last one, and the one that may not have been reached when setup was killed
+_REMEMBERED = 10  # digests a file: what is there, and what a setup that was killed or refused did not reach
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any, BinaryIO, Callable, Dict, List, Optional
 
 from teal_host import deploy, destroy, env, logs, one_off, rollback, setup, status
-from teal_host.app import Host
-from teal_host.errors import Aborted, HostError, NotAllowed, as_host_error
+from teal_host.app import App, Host
+from teal_host.errors import Aborted, BadRequest, HostError, NotAllowed, as_host_error
 from teal_host.paths import HostPaths
 from teal_host.permit import Permit
 from teal_host.proxies.own_nginx import OwnNginx
@@ -75,6 +75,8 @@ def _arguments(argv: List[str]) -> Given:
 
 
 def _serve(host: Host, request: Any, talk: Talk) -> Any:
+    if host.needs_setup and not isinstance(request, (messages.Setup, messages.Doctor, messages.Destroy)):
+        _refuse_without_setup(host.app(request.spec.app if isinstance(request, messages.Deploy) else request.app))
     if isinstance(request, messages.Deploy):
         return deploy.deploy(host.app(request.spec.app), request, talk)
     if isinstance(request, messages.Setup):
@@ -96,6 +98,12 @@ def _serve(host: Host, request: Any, talk: Talk) -> Any:
     }
     app = host.app(request.app)
     return stories[type(request)]()
+
+
+def _refuse_without_setup(app: App) -> None:
+    """The first thing that everybody forgets, so one word for it whatever was asked."""
+    if not app.paths.agreed.exists():
+        raise BadRequest(f"this server is not set up for {app.name}", hint="teal setup")
 
 
 def _alone(talk: Talk, story: Callable[[], Any]) -> Any:

@@ -48,8 +48,8 @@ def planned(app: App, request: Setup) -> List[Act]:
         "user": account.acts(intent),
         "teal": server_side.acts(intent),
         "unit": unit.acts(intent),
-        "names": _agreement(app, request, intent.agreed),
         "nginx": route.acts(intent),
+        "names": _agreement(app, request, intent.agreed),
         "key": deploy_key.acts(intent),
     }
     return [replace(act, part=part) for part, acts in parts.items() for act in acts]
@@ -109,7 +109,7 @@ def _agreed(app: App, request: Setup) -> Agreement:
 
 
 def _agreement(app: App, request: Setup, agreed: Agreement) -> Iterator[Act]:
-    """Before the route, because the other way round a deploy would find a route that nobody agreed on."""
+    """After the route: what nginx does not come to serve is not agreed on, and deploys go on as before."""
     yield from _moves_later(app, request, agreed)
     before = agreement.load(app.paths)
     if before == agreed:

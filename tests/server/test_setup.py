@@ -428,6 +428,23 @@ class TestBrokenForeignConfiguration:
         app.deploy().ok()
 
 
+    def test_what_nginx_does_not_come_to_serve_is_not_agreed_on(self, shared: Server, app: App) -> None:
+        """A redirect of everything catches Teal's own question, too."""
+        app.teal("setup").ok()
+        live = app.deploy().ok().result["release"]
+        for target in ("https://a.test", "https://b.test"):
+            app.config(proxy={"directives": [f"return 301 {target}$request_uri;"]})
+            error = refusal(app, code=1)
+            assert ("answers 301" in error["message"], "leave that path out" in error["hint"]) == (True, True)
+        app.config()
+        status = app.status()
+        assert (status["colors"][status["live"]]["release"], status["notes"]) == (live, [])
+        assert app.deploy().ok().result["outcome"] == "unchanged"
+        app.config(proxy={"read_timeout_s": 60})
+        (*_, agreed) = says(app)
+        assert "[proxy]" in agreed
+
+
 class TestHandEdits:
     FILES = ("etc/systemd/system/teal-shop@.service", "etc/nginx/conf.d/teal-shop.conf", "etc/sudoers.d/teal-shop")
 

@@ -30,7 +30,10 @@ def test_from_bare_to_live_and_back_to_bare(server: Server, app: App) -> None:
     before = server.files(ignoring=OTHERS)
     server.ssh("apt-get", "purge", "-y", "--auto-remove", "nginx", "nginx-common", deadline_s=300)
 
-    assert "teal setup" in app.deploy().result["error"]["hint"]
+    for command in ("status", "releases", "logs", "rollback", "deploy"):
+        forgotten = app.teal(command)
+        assert (forgotten.code, "not set up for shop" in forgotten.err) == (3, True)
+        assert "teal setup" in forgotten.err
     would = app.teal("setup", "--dry-run", "--json").ok().result
     assert any("nginx" in change["says"] for change in would["changes"])
     done = app.teal("setup", "--json", deadline_s=300).ok().result

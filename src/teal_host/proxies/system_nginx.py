@@ -3,7 +3,6 @@
 So a deploy reloads nothing, and a configuration of somebody else's that is broken does not stand in its way.
 """
 
-import contextlib
 import socket
 import time
 from pathlib import Path
@@ -53,11 +52,18 @@ class SystemNginx:
         self.change({Path(agreed.nginx): None, **restored(agreed)})
 
     def serves(self, route: Route) -> bool:
-        with contextlib.suppress(NoAnswer):
-            question = Question(self.address(route.site), f"/.teal-{route.token}", route.site.host, timeout_s=2)
+        return self._instead(route) is None
+
+    def _instead(self, route: Route) -> Optional[str]:
+        """What nginx says where it should say that it serves exactly this route; None when it does."""
+        question = Question(self.address(route.site), f"/.teal-{route.token}", route.site.host, timeout_s=2)
+        try:
             answer = ask(question)
-            return answer.status == 200 and answer.body.decode(errors="replace") == nginx_text.generation(route)
-        return False
+        except NoAnswer as none:
+            return str(none)
+        if answer.status == 200 and answer.body.decode(errors="replace") == nginx_text.generation(route):
+            return None
+        return f"it answers {answer.status} where Teal asks whether it does"
 
     def address(self, site: Site) -> Tuple[str, int]:
         return (HERE, site.http_port)
@@ -102,10 +108,13 @@ class SystemNginx:
         if program.master is None:
             program.start()
         deadline = time.monotonic() + _IN_EFFECT_S
-        while not self.serves(route):
+        while (instead := self._instead(route)) is not None:
             if time.monotonic() > deadline:
                 hint = "look into /var/log/nginx/error.log"
-                raise CannotRun(f"nginx was reloaded, but does not serve {route.app}; taken back", hint=hint)
+                if route.rules.directives:
+                    hint = "do [proxy] directives catch /.teal-…, which Teal asks? leave that path out of them"
+                says = f"nginx was reloaded, but does not serve {route.app}: {instead}; taken back"
+                raise CannotRun(says, hint=hint)
             time.sleep(_LOOK_EVERY_S)
 
 
