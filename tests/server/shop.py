@@ -44,8 +44,14 @@ class Shop:
         self.config()
         if not (self.server.root / "var/lib/teal/shop/live").is_symlink():
             return self.deployed()
-        assert self.app.get("/healthz") == {"message": "ok"}
+        wait_until(self._is_well)  # the test before may have ended it
         return str(self.app.get()["version"])
+
+    def _is_well(self) -> bool:
+        try:
+            return bool(self.app.get("/healthz") == {"message": "ok"})
+        except (OSError, ValueError):
+            return False
 
     def kill(self, color: str, number: str = "KILL") -> None:
         run(self.server, "kill", f"-{number}", str(self.pid(color)))

@@ -427,7 +427,6 @@ class TestBrokenForeignConfiguration:
         app.program(version="v2")
         app.deploy().ok()
 
-
     def test_what_nginx_does_not_come_to_serve_is_not_agreed_on(self, shared: Server, app: App) -> None:
         """A redirect of everything catches Teal's own question, too."""
         app.teal("setup").ok()
