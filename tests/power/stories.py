@@ -162,6 +162,7 @@ class Machine:
 
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(health, "look", look)
+            patch.setattr(health, "look_at_new", look)
             patch.setattr(health, "_BETWEEN_S", 0)
             patch.setattr(health, "refuse_taken_port", lambda candidate: None)
             patch.setattr(switch, "prove", prove)
