@@ -265,7 +265,8 @@ def running(home: Path, text: str) -> Iterator[Callable[[str], str | None]]:
 
     written(text)
     subprocess.run(argv, capture_output=True, timeout=30, check=True)
-    wait_until(lambda: (home / "pid").exists() and bool((home / "pid").read_text()))
+    # Its pid comes before its first workers do, which would else be taken for those of a reload.
+    wait_until(lambda: "start worker process " in log.read_text())
     try:
         yield reloaded
     finally:
