@@ -64,7 +64,8 @@ class World:
     def env(self) -> dict[str, str]:
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("TEAL_", "XDG_"))}
         path = f"{self.path}:{os.environ['PATH']}" if self.path else os.environ["PATH"]
-        return {**kept, "XDG_STATE_HOME": str(self.home / "state"), "PYTHONPATH": str(REPO / "src"), "PATH": path}
+        homes = {"XDG_STATE_HOME": str(self.home / "state"), "XDG_CACHE_HOME": str(self.home / "cache")}
+        return {**kept, **homes, "PYTHONPATH": str(REPO / "src"), "PATH": path}
 
     def argv(self, *arguments: str) -> list[str]:
         return [sys.executable, "-m", "teal", *arguments]

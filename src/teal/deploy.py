@@ -2,7 +2,6 @@
 
 import time
 import uuid
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,11 +18,10 @@ from teal.origin import origin
 from teal.session import PipeEnded, Session
 from teal.transports import choose
 from teal.ui.base import Ui
+from teal.upload import Upload
 from teal_host.wire import messages
-from teal_host.wire.messages import Block, Commit, Deploy, Destroy, Result, Rollback, Step, Wanted
-
-_BLOCK = 256 * 1024  # bytes of compressed upload in one message
-_LEVEL = 6
+from teal_host.wire.messages import Commit, Deploy, Destroy, Result, Rollback, Step
+from teal_host.wire.uploads import Taken, Wanted
 
 
 @dataclass(frozen=True)
@@ -50,13 +48,14 @@ def deploy(file: ConfigFile, wish: Wish, ui: Ui, account: Account) -> Result:
         )
         with _honest(session, account) as phase:
             session.send(request)
-            answer = _until(session, ui, account)
-            if isinstance(answer, Wanted):
-                if answer.upload:
-                    _upload(session, artifact, ui)
+            upload = Upload(session, artifact, file.config.server.target, ui)
+            answer = _until(session, ui, account, upload)
+            while isinstance(answer, Wanted):
+                phase.committed = False  # asked again: the last Commit counts for nothing
+                upload.send(answer)
                 session.send(Commit())
                 phase.committed = True
-                answer = _until(session, ui, account)
+                answer = _until(session, ui, account, upload)
     return _result(answer)
 
 
@@ -102,26 +101,14 @@ def _made(file: ConfigFile, wish: Wish, session: Session, ui: Ui, account: Accou
     return artifact
 
 
-def _upload(session: Session, artifact: Artifact, ui: Ui) -> None:
-    """Whole and compressed, in blocks."""
-    packer = zlib.compressobj(_LEVEL)
-    waiting, done, total = b"", 0, artifact.manifest.bytes
-    for piece in artifact.pieces():
-        waiting += packer.compress(piece)
-        done += len(piece)
-        while len(waiting) >= _BLOCK:
-            session.send(Block(), waiting[:_BLOCK])
-            waiting = waiting[_BLOCK:]
-        ui.progress("upload", done, total)
-    waiting += packer.flush()
-    for start in range(0, len(waiting), _BLOCK):
-        session.send(Block(last=start + _BLOCK >= len(waiting)), waiting[start : start + _BLOCK])
-
-
-def _until(session: Session, ui: Ui, account: Account) -> object:
+def _until(session: Session, ui: Ui, account: Account, upload: Upload | None = None) -> object:
     """Show events until something has to be done, or all is done."""
     for message in session.events():
-        if isinstance(message, Step):
+        if isinstance(message, Taken) and upload:
+            upload.heard(message)
+        elif isinstance(message, Step):
+            if (message.name, message.state) == ("upload", "done") and upload:
+                upload.arrived()
             account.seconds[message.name] = account.seconds.get(message.name, 0.0) + message.seconds
             ui.step(message)
         elif isinstance(message, messages.Note):

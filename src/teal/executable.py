@@ -4,8 +4,10 @@ Of an ELF file only that is read which the kernel and the loader read. The secti
 runs without them, and a broken table of them would be walked without end.
 """
 
+import contextlib
 import errno
 import re
+import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +21,9 @@ _LONGEST_PATH = 4096
 _MOST_SEGMENTS = 1024  # the kernel takes 64 KiB of them
 _MOST_DYNAMIC = 64 * 1024  # bytes; a real table has some hundred
 _MOST_VERSIONS = 10_000
+_MOST_SECTIONS = 1000
+_MOST_NAMES = 256 * 1024
+_SHF_COMPRESSED = 0x800
 _WEAK = 2  # VER_FLG_WEAK: the loader only warns
 _WITHOUT_NUMBER = {b"GLIBC_ABI_DT_RELR": (2, 36)}
 
@@ -82,6 +87,26 @@ class Other:
 
 class _Broken(Exception):
     """An ELF file that is not as it should be, and how."""
+
+
+def debug_is_compressed(path: Path) -> bool:
+    """Are there sections for a debugger that are compressed? One change in them changes all that follows."""
+    with contextlib.suppress(OSError, ValueError, OverflowError, struct.error, IndexError), path.open("rb") as file:
+        head = file.read(64)
+        if head[:6] != b"\x7fELF\x02\x01":  # 64 bits, little-endian: all others are rare
+            return False
+        table, size, count, names = *struct.unpack_from("<Q", head, 40), *struct.unpack_from("<HHH", head, 58)
+        file.seek(table)
+        rows = file.read(size * min(count, _MOST_SECTIONS))
+        sections = [struct.unpack_from("<IIQQQQ", rows, at) for at in range(0, len(rows), size or len(rows))]
+        file.seek(sections[names][4])
+        words = file.read(min(sections[names][5], _MOST_NAMES))
+        return any(_is_compressed(words[name:], flags) for name, _, flags, *_ in sections)
+    return False
+
+
+def _is_compressed(name: bytes, flags: int) -> bool:
+    return name.startswith(b".zdebug_") or (name.startswith(b".debug_") and bool(flags & _SHF_COMPRESSED))
 
 
 def look(path: Path) -> Elf | Script | Other:

@@ -35,7 +35,7 @@ class Session:
         self._program = self._start(transport)
         self._outgoing = cast(BinaryIO, io.BufferedWriter(cast(io.FileIO, self._program.stdin)))
         self._raw = cast(io.FileIO, self._program.stdout)
-        self._incoming = cast(BinaryIO, io.BufferedReader(self._raw))
+        self._incoming = cast(BinaryIO, self._raw)  # without a buffer, so that `select` sees what has come
         try:
             self.there: Greeting = self._greet()
         except BaseException:
@@ -79,6 +79,10 @@ class Session:
         if isinstance(message, Failure):
             raise HostFailed(message)
         return message, frame.body
+
+    def says_something(self) -> bool:
+        """Is there a message, or the end, that can be received without a wait?"""
+        return bool(select.select([self._raw], [], [], 0)[0])
 
     def events(self) -> Iterator[Any]:
         """Every message up to and with the answer."""

@@ -6,7 +6,6 @@ from typing import List, Optional
 from teal_host import (
     agreement,
     environment,
-    files,
     health,
     journal,
     lock,
@@ -16,6 +15,7 @@ from teal_host import (
     recover,
     release,
     slot,
+    stock,
     switch,
 )
 from teal_host.agreement import Agreement
@@ -25,8 +25,11 @@ from teal_host.candidate import Candidate
 from teal_host.errors import BadRequest, HostError, as_host_error
 from teal_host.record import Record
 from teal_host.slot import Slots
+from teal_host.stock import Stock
 from teal_host.talk import Talk
-from teal_host.wire.messages import Deploy, Result, Wanted
+from teal_host.upload import Upload, sorted_out
+from teal_host.wire.manifest import Manifest
+from teal_host.wire.messages import Deploy, Result
 
 
 def deploy(app: App, request: Deploy, talk: Talk) -> Result:
@@ -111,9 +114,8 @@ def planned(app: App, request: Deploy, scene: Scene) -> Result:
     proposed = wanted(app, request, scene)
     port = proposed.ports.of(scene.slots.idle)
     name = release.name(record.next_seq(app.paths, scene.records), request.manifest)
-    here = release.copy_here_already(app.paths, scene.records, request.manifest)
     steps = (
-        f"upload nothing: {here.name} has the same content" if here else f"upload {request.manifest.bytes:,} bytes",
+        to_upload(request.manifest, stocked(app, scene)),
         f"seal the release {name}",
         f"start it on {scene.slots.idle}, port {port}, and ask {request.spec.health.path}",
         "reload nginx once, for new names or ports"
@@ -125,6 +127,20 @@ def planned(app: App, request: Deploy, scene: Scene) -> Result:
     return Result("planned", name, scene.slots.idle, previous.release if previous else None, "", steps)
 
 
+def to_upload(manifest: Manifest, there: Stock) -> str:
+    """An estimate: what is missing is compressed, and of what is here in another version only the change is sent."""
+    files_ = [place for place, entry in enumerate(manifest.entries) if entry.kind == "file"]
+    here, missing = sorted_out(files_, manifest, there)
+    if not missing:
+        return "upload nothing: all of it is here already"
+    entries = [manifest.entries[place] for place in missing]
+    changed = {base.path for base in there.bases(entries)}
+    known = sum(entry.path in changed for entry in entries)
+    told = f"upload {len(missing)} of {len(here) + len(missing)} files"
+    whole = sum(entry.size for entry in entries if entry.path not in changed)
+    return f"{told}: {known} as changes to what is here, {whole:,} bytes whole (before compression)"
+
+
 def wanted(app: App, request: Deploy, scene: Scene) -> Agreement:
     """The names and ports of this deploy. Raises BadRequest when they do not fit, or are not what setup agreed."""
     if app.host.needs_setup:
@@ -133,18 +149,12 @@ def wanted(app: App, request: Deploy, scene: Scene) -> Agreement:
 
 
 def take_in(app: App, request: Deploy, scene: Scene, talk: Talk) -> Record:
-    """Receive and seal. Nothing is kept of an upload that is not whole or is not as promised."""
+    """Receive and seal. Nothing is kept of an upload that is not as promised; one that was cut goes on next time."""
     manifest = request.manifest
-    release.refuse_if_no_room(app.paths, manifest)
     name = release.name(record.next_seq(app.paths, scene.records), manifest)
-    here = release.copy_here_already(app.paths, scene.records, manifest)
-    with app.step("upload") as step:
-        app.tell(Wanted(here is None, name))
-        if here is not None:
-            release.seal_from_copy(app.paths, name, manifest, here)
-            step.detail = f"nothing to send: {here.name} has the same content"
-        else:
-            release.seal_from_stream(app.paths, name, manifest, release.Stream(talk.blocks()))
+    with app.step("upload") as step, release.Unfinished(app.paths, name, manifest) as unfinished:
+        step.detail = Upload(manifest, stocked(app, scene), unfinished, talk, name).receive()
+    stock.write_down(app.paths, name, manifest)
     seq = int(name.split("-")[0])
     kept = environment.load(app.paths)
     env = environment.word(kept, request.spec.run.env)
@@ -154,13 +164,20 @@ def take_in(app: App, request: Deploy, scene: Scene, talk: Talk) -> Record:
     return sealed
 
 
+def stocked(app: App, scene: Scene) -> Stock:
+    """The files that are here: those of the live release first, then of the others, the newest first."""
+    others = [entry.release for entry in reversed(scene.records) if entry.release != scene.slots.live_release]
+    stored = [name for name in others if app.paths.release(name).is_dir()]
+    return stock.load(app.paths, [*([scene.slots.live_release] if scene.slots.live_release else []), *stored])
+
+
 def await_commit(app: App, sealed: Record, talk: Talk) -> None:
     """A client that goes away before it said commit has changed nothing."""
     try:
         talk.await_commit()
     except HostError:
         record.remove(app.paths, sealed)
-        files.remove_tree(app.paths.release(sealed.release))
+        release.remove(app.paths, sealed.release)
         raise
 
 

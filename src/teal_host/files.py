@@ -90,7 +90,7 @@ def remove_tree(path: Path) -> None:
     if not os.path.lexists(path):
         return
     witness(f"remove tree {path.name}")
-    _unseal(path)
+    unseal(path)  # removing needs a writable parent, also for an ordinary user
     shutil.rmtree(path)
     sync_dir(path.parent)
 
@@ -131,10 +131,26 @@ def write_scratch(path: Path, content: str) -> None:
 
 
 @contextlib.contextmanager
-def new_file(path: Path, executable: bool) -> Iterator[BinaryIO]:
-    """A file of a release that must not exist yet: read-only once written, on the disk once closed."""
-    with _created(path, 0o555 if executable else 0o444, exclusive=True) as file:
+def new_file(path: Path, executable: bool, begun: bool = False) -> Iterator[BinaryIO]:
+    """A file of a release: read-only and on the disk once all is written, and until then its owner's alone.
+
+    It must not exist yet, unless it was `begun`: then it goes on at its end.
+    """
+    handle = os.open(path, os.O_WRONLY | os.O_NOFOLLOW | (os.O_APPEND if begun else os.O_CREAT | os.O_EXCL), 0o600)
+    with os.fdopen(handle, "wb") as file:
         yield file
+        os.fchmod(handle, 0o555 if executable else 0o444)  # whatever the umask is
+        file.flush()
+        os.fsync(handle)
+
+
+def unseal(top: Path) -> None:
+    """Directories that were sealed can be written again. Follows no link."""
+    if top.is_symlink() or not top.is_dir():
+        return
+    for _, _, _, folder in os.fwalk(top):  # by descriptor: whose the tree is may put a link in the place of a directory
+        with contextlib.suppress(PermissionError):
+            os.fchmod(folder, stat.S_IRWXU)
 
 
 def seal_dirs(top: Path) -> None:
@@ -188,20 +204,11 @@ def sync_dir(path: Path) -> None:
 
 
 @contextlib.contextmanager
-def _created(path: Path, mode: int, exclusive: bool = False) -> Iterator[BinaryIO]:
-    flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | (os.O_EXCL if exclusive else os.O_TRUNC)
+def _created(path: Path, mode: int) -> Iterator[BinaryIO]:
+    flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_TRUNC
     handle = os.open(path, flags, mode)
     with os.fdopen(handle, "wb") as file:
         os.fchmod(handle, mode)  # whatever the umask is
         yield file
         file.flush()
         os.fsync(handle)
-
-
-def _unseal(top: Path) -> None:
-    """Removing needs a writable parent, also for an ordinary user."""
-    if top.is_symlink() or not top.is_dir():
-        return
-    for _, _, _, folder in os.fwalk(top):  # by descriptor: whose the tree is may put a link in the place of a directory
-        with contextlib.suppress(PermissionError):
-            os.fchmod(folder, stat.S_IRWXU)

@@ -5,16 +5,18 @@ Until the client has said commit, its going away is an abort. Afterwards nobody 
 
 import os
 import select
-import zlib
+import time
 from typing import Any, BinaryIO, Iterator, Tuple, Type
 
 from teal_host.errors import Aborted, BadRequest
 from teal_host.wire.frames import FrameError, read_frame, write_frame
-from teal_host.wire.messages import Block, Commit, Enough, from_frame, to_header
+from teal_host.wire.messages import Commit, Enough, from_frame, to_header
 from teal_host.wire.typed import Mistakes
+from teal_host.wire.uploads import Block, Taken
 
 FIRST_WITHIN_S = 3600.0  # the client builds between our greeting and its request
 OWED_WITHIN_S = 120.0  # others wait for the lock meanwhile
+TAKEN_EVERY_S = 0.2  # the client is told how much of an upload has arrived
 _PIECE = 256 * 1024  # bytes of one read
 _EVIDENCE_LINES, _EVIDENCE_CHARS = 50, 300  # of what is wrong with a message; it may be wrong in a million places
 
@@ -25,6 +27,7 @@ class Talk:
         self._outgoing = outgoing
         self.committed = False
         self.alone = False
+        self._taken, self._told_at = 0, time.monotonic()
 
     def tell(self, message: Any, body: bytes = b"") -> None:
         """Send a message upward, if anybody reads. Whether one who went away had said commit, `receive` finds out."""
@@ -45,21 +48,16 @@ class Talk:
         return self._next(expected, within_s)
 
     def blocks(self) -> Iterator[bytes]:
-        """The bytes of the upload, uncompressed, in pieces of bounded size. Raises BadRequest, Aborted."""
-        unpacker = zlib.decompressobj()
+        """The bytes of one part as they were sent. Raises BadRequest, Aborted."""
         last = False
         while not last:
             block, packed = self._next((Block,))
             last = block.last
-            while packed and not unpacker.eof:
-                piece = _unpacked(unpacker, packed)
-                packed = unpacker.unconsumed_tail
-                if piece:  # an empty one would look like the end
-                    yield piece
-            if packed:
-                break
-        if not unpacker.eof or unpacker.unused_data or packed:
-            raise BadRequest("the upload does not end where it should")
+            self._taken += len(packed)
+            if time.monotonic() - self._told_at > TAKEN_EVERY_S:
+                self._told_at = time.monotonic()
+                self.tell(Taken(self._taken))
+            yield packed
 
     def await_commit(self, within_s: float = OWED_WITHIN_S) -> None:
         self.receive(Commit, within_s=within_s)
@@ -101,10 +99,3 @@ class _Patient:
         if not select.select([self._descriptor], [], [], self.patience_s)[0]:
             raise Aborted(f"the client said nothing for {self.patience_s:g} s")
         return os.read(self._descriptor, min(size, _PIECE))
-
-
-def _unpacked(unpacker: "zlib._Decompress", packed: bytes) -> bytes:
-    try:
-        return unpacker.decompress(packed, 1024 * 1024)
-    except zlib.error as error:
-        raise BadRequest(f"the upload cannot be uncompressed: {error}") from None

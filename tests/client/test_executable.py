@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import struct
 import subprocess
 import time
 from pathlib import Path
@@ -11,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from client.elf import AARCH64, ARM, I386, LOADER, MIPS, MUSL, PPC64, RISCV, S390, X86_64, Made
+from teal import executable
 from teal.executable import Elf, Other, Script, look
 
 C = '#include <stdio.h>\nint main(void) { puts("hello"); return 0; }\n'
@@ -217,3 +219,33 @@ def test_this_x86_64_constant_is_that_of_the_kernel() -> None:
     """The made files are like real ones: this Python's own header has the same machine."""
     if here() == "x86_64":
         assert int.from_bytes(Path("/proc/self/exe").read_bytes()[18:20], "little") == X86_64
+
+
+def with_sections(*sections: tuple[bytes, int]) -> bytes:
+    """The head of a 64-bit ELF file, its table of sections, and their names."""
+    names = b"\0" + b"\0".join(name for name, _ in sections) + b"\0.shstrtab\0"
+    table, size = 64, 64 * (len(sections) + 1)
+    head = b"\x7fELF\x02\x01\x01".ljust(40, b"\0") + struct.pack("<Q", table)
+    head = head.ljust(58, b"\0") + struct.pack("<HHH", 64, len(sections) + 1, len(sections))
+    rows = [struct.pack("<IIQQQQ", names.index(name), 1, flags, 0, 0, 0) for name, flags in sections]
+    rows.append(struct.pack("<IIQQQQ", names.index(b".shstrtab"), 3, 0, 0, table + size, len(names)))
+    return head + b"".join(row.ljust(64, b"\0") for row in rows) + names
+
+
+@pytest.mark.parametrize(
+    ("content", "compressed"),
+    [
+        (with_sections((b".text", 6), (b".debug_info", 0x800)), True),
+        (with_sections((b".text", 6), (b".zdebug_info", 0)), True),
+        (with_sections((b".text", 6), (b".debug_info", 0)), False),
+        (with_sections((b".text", 0x800)), False),
+        (with_sections((b".debug_info", 0x800))[:150], False),
+        (b"\x7fELF\x02\x01" + b"\xff" * 58, False),
+        (b"#!/bin/sh\n", False),
+        (b"", False),
+    ],
+)
+def test_compressed_debug_sections_are_seen(tmp_path: Path, content: bytes, compressed: bool) -> None:
+    path = tmp_path / "program"
+    path.write_bytes(content)
+    assert executable.debug_is_compressed(path) == compressed

@@ -11,8 +11,9 @@ from teal import programs
 from teal.errors import CannotReach, HostFailed
 from teal.session import PipeEnded, Session
 from teal.transports import Transport
-from teal_host.wire.messages import Block, Greeting, Logs, Rollback, Status
+from teal_host.wire.messages import Greeting, Logs, Rollback, Status
 from teal_host.wire.reports import StatusReport
+from teal_host.wire.uploads import Block
 
 PATIENCE_S = 60.0  # far more than it takes on a busy machine
 NEVER_S = 600.0  # for the session's own deadlines, so that whoever waits for one of them is found out

@@ -8,7 +8,7 @@ import time
 import pytest
 
 from teal.ui import Manner, choose
-from teal.ui.base import manner, shown, size
+from teal.ui.base import Progress, manner, shown, size
 from teal.ui.jsonlines import JsonLines, emit
 from teal.ui.live import Live
 from teal.ui.plain import Plain, Quiet
@@ -34,7 +34,7 @@ def test_plain_lines_are_one_a_finished_step(capsys: pytest.CaptureFixture[str])
     ui.note(Note("info", "a word"))
     ui.note(Note("warning", EVIL))
     ui.output(f"building {EVIL}")
-    ui.progress("upload", 1, 2)
+    ui.progress(Progress("upload", 1, 2, 0.0))
     ui.close()
     out, err = capsys.readouterr()
     assert out == ""
@@ -57,12 +57,12 @@ def test_plain_lines_say_now_and_then_what_is_waited_for(
     for second in range(12):
         clock[0] = 100.0 + second
         ui.step(Step("health", "started", 0.0, f"look {second} {EVIL}"))
-        ui.progress("upload", second * 1_000_000, 12_000_000)
+        ui.progress(Progress("upload", second * 1_000_000, 12_000_000, 1e6))
     err = capsys.readouterr().err.splitlines()
     assert err == [f"health   ... look 5 {PLAIN_EVIL}", f"health   ... look 10 {PLAIN_EVIL}"]
     clock[0] += 10
-    ui.progress("upload", 1_500_000, 12_000_000)
-    assert capsys.readouterr().err == "upload   1.5 MB of 12.0 MB\n"
+    ui.progress(Progress("upload", 1_500_000, 12_000_000, 1e6))
+    assert capsys.readouterr().err == "upload   ... 1.5 MB of 12.0 MB (12 %), 1.0 MB/s, 10 s left\n"
 
 
 def test_quiet_says_warnings_only(capsys: pytest.CaptureFixture[str]) -> None:
@@ -72,7 +72,7 @@ def test_quiet_says_warnings_only(capsys: pytest.CaptureFixture[str]) -> None:
     ui.note(Note("info", "a word"))
     ui.note(Note("warning", EVIL))
     ui.output("building")
-    ui.progress("upload", 1, 2)
+    ui.progress(Progress("upload", 1, 2, 0.0))
     ui.close()
     assert capsys.readouterr() == ("", f"warning: {PLAIN_EVIL}\n")
 
@@ -83,7 +83,7 @@ def test_json_lines_are_one_object_each_on_standard_output(capsys: pytest.Captur
         ui.step(step)
     ui.note(Note("warning", EVIL))
     ui.output(EVIL)
-    ui.progress("upload", 5, 5)
+    ui.progress(Progress("upload", 5, 5, 2.5))
     ui.close()
     out, err = capsys.readouterr()
     assert err == ""
@@ -93,7 +93,7 @@ def test_json_lines_are_one_object_each_on_standard_output(capsys: pytest.Captur
         {"type": "step", "name": "health", "state": "failed", "seconds": 12.5, "detail": EVIL},
         {"type": "note", "level": "warning", "text": EVIL},
         {"type": "output", "line": EVIL},
-        {"type": "progress", "step": "upload", "done": 5, "total": 5},
+        {"type": "progress", "step": "upload", "done": 5, "total": 5, "bytes_s": 2, "remaining_s": 0.0},
     ]
 
 
@@ -115,7 +115,7 @@ def test_progress_is_not_told_at_every_byte(
     ui = JsonLines()
     for done in range(101):
         clock[0] += 0.01
-        ui.progress("upload", done, 100)
+        ui.progress(Progress("upload", done, 100, 0.0))
     told = [json.loads(line)["done"] for line in capsys.readouterr().out.splitlines()]
     assert told[0] == 0
     assert told[-1] == 100
@@ -128,7 +128,7 @@ def test_on_a_terminal_foreign_text_is_harmless_too(capsys: pytest.CaptureFixtur
         ui.step(step)
     ui.note(Note("warning", f"[red]{EVIL}[/red]"))
     ui.output(f"[bold]{EVIL}")
-    ui.progress("upload", 1, 2)
+    ui.progress(Progress("upload", 1, 2, 0.0))
     ui.close()
     out, err = capsys.readouterr()
     assert out == ""

@@ -191,10 +191,10 @@ def _large(app: App) -> None:
 
 
 def _state(app: App) -> dict[str, bytes | str | None]:
-    """All that is kept of the app, but for the note in the lock."""
+    """All that is kept of the app, but for the note in the lock, and what waits for the next try of an upload."""
     found: dict[str, bytes | str | None] = {}
     for path in sorted(app.state.rglob("*")):
-        if path.name != "lock":
+        if path.name != "lock" and ".upload-" not in str(path):
             content = path.read_bytes() if path.is_file() else None
             found[str(path.relative_to(app.state))] = str(path.readlink()) if path.is_symlink() else content
     return found

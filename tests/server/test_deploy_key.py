@@ -26,7 +26,6 @@ from teal_host.wire.app import AppSpec, Ports, ProxyRules, Sandbox, Site
 from teal_host.wire.frames import MAX_BODY, MAX_HEADER
 from teal_host.wire.grammar import public_key
 from teal_host.wire.messages import (
-    Block,
     Commit,
     Deploy,
     Destroy,
@@ -41,6 +40,7 @@ from teal_host.wire.messages import (
     Setup,
     Status,
 )
+from teal_host.wire.uploads import Block, Part
 from world import free_ports, wait_until
 
 pytestmark = pytest.mark.xdist_group("deploy_key")  # one server for all of them
@@ -438,7 +438,9 @@ def whole_deploy(there: Keyed) -> tuple[Deploy, bytes]:
     there.one.program(version=f"recorded {new_id()}")
     content = (there.one.directory / "program").read_bytes()
     request = deploy(there.spec(), content, new_id())
-    return request, frame(request) + frame(Block(True), zlib.compress(content)) + frame(Commit())
+    return request, frame(request) + frame(Part(1, "zlib")) + frame(Block(True), zlib.compress(content)) + frame(
+        Commit()
+    )
 
 
 def test_what_was_recorded_cannot_be_played_back(there: Keyed) -> None:
@@ -458,7 +460,7 @@ def test_what_was_recorded_cannot_be_played_back(there: Keyed) -> None:
 
 def test_who_goes_away_in_the_middle_has_changed_nothing(there: Keyed) -> None:
     request, _ = whole_deploy(there)
-    for sent in (frame(request), frame(request) + frame(Block(), b"not zlib")):
+    for sent in (frame(request), frame(request) + frame(Part(1, "zlib")) + frame(Block(), b"not zlib")):
         with there.unchanged():
             assert there.says(sent)[-1]["type"] == "failure"
 

@@ -20,6 +20,26 @@ class Manner:
     terminal: bool = False
 
 
+@dataclass(frozen=True)
+class Progress:
+    """Of a step whose size is known or expected: bytes that have arrived, of so many, at so many a second."""
+
+    step: str
+    done: int
+    total: int
+    bytes_s: float
+
+    @property
+    def remaining_s(self) -> float | None:
+        return (self.total - self.done) / self.bytes_s if self.bytes_s > 0 else None
+
+    def __str__(self) -> str:
+        left = f", {self.remaining_s:.0f} s left" if self.remaining_s is not None and self.done < self.total else ""
+        rate = f", {size(round(self.bytes_s))}/s" if self.bytes_s else ""
+        share = f" ({100 * self.done // self.total} %)" if self.total else ""
+        return f"{size(self.done)} of {size(self.total)}{share}{rate}{left}"
+
+
 class Ui(Protocol):
     def step(self, step: "Step") -> None: ...
 
@@ -28,8 +48,10 @@ class Ui(Protocol):
     def output(self, line: str) -> None:
         """A line of the build command."""
 
-    def progress(self, step: str, done: int, total: int) -> None:
-        """Bytes of a step that has a known size."""
+    def why(self, text: str) -> None:
+        """A choice and its reason, for who asks with -v."""
+
+    def progress(self, progress: Progress) -> None: ...
 
     def close(self) -> None:
         """Nothing more comes."""

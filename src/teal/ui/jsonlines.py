@@ -5,6 +5,7 @@ import sys
 import time
 from typing import Any
 
+from teal.ui.base import Progress
 from teal_host.wire.messages import Note, Step
 
 _PROGRESS_EVERY_S = 0.2
@@ -29,10 +30,16 @@ class JsonLines:
     def output(self, line: str) -> None:
         emit({"type": "output", "line": line})
 
-    def progress(self, step: str, done: int, total: int) -> None:
-        if done == total or time.monotonic() - self._last_progress >= _PROGRESS_EVERY_S:
+    def why(self, text: str) -> None:
+        emit({"type": "note", "level": "info", "text": text})
+
+    def progress(self, progress: Progress) -> None:
+        if progress.done == progress.total or time.monotonic() - self._last_progress >= _PROGRESS_EVERY_S:
             self._last_progress = time.monotonic()
-            emit({"type": "progress", "step": step, "done": done, "total": total})
+            left = progress.remaining_s
+            rest = {"bytes_s": round(progress.bytes_s), "remaining_s": None if left is None else round(left, 1)}
+            sizes = {"done": progress.done, "total": progress.total}
+            emit({"type": "progress", "step": progress.step, **sizes, **rest})
 
     def close(self) -> None:
         return

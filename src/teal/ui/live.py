@@ -4,7 +4,7 @@ from rich.console import Console
 from rich.status import Status
 from rich.text import Text
 
-from teal.ui.base import Manner, shown, size
+from teal.ui.base import Manner, Progress, shown
 from teal_host.wire.messages import Note, Step
 
 _TEAL = "rgb(0,118,108)"
@@ -37,9 +37,12 @@ class Live:
         else:
             self._show(f"build  {shown(line)[:80]}")
 
-    def progress(self, step: str, done: int, total: int) -> None:
-        share = f"{100 * done // total:3d} %" if total else ""
-        self._show(f"{step}  {size(done)} of {size(total)} {share}")
+    def why(self, text: str) -> None:
+        if self._manner.verbose:
+            self._console.print(Text(f"   {shown(text)}", "dim"), highlight=False)
+
+    def progress(self, progress: Progress) -> None:
+        self._show(f"{progress.step}  {progress}")
 
     def close(self) -> None:
         if self._status is not None:

@@ -3,7 +3,7 @@
 import sys
 import time
 
-from teal.ui.base import Manner, shown, size
+from teal.ui.base import Manner, Progress, shown
 from teal_host.wire.messages import Note, Step
 
 _PROGRESS_EVERY_S = 5.0
@@ -28,10 +28,14 @@ class Plain:
     def output(self, line: str) -> None:
         say(f"  | {shown(line)}")
 
-    def progress(self, step: str, done: int, total: int) -> None:
+    def why(self, text: str) -> None:
+        if self._manner.verbose:
+            say(f"  {shown(text)}")
+
+    def progress(self, progress: Progress) -> None:
         if time.monotonic() - self._last_progress >= _PROGRESS_EVERY_S:
             self._last_progress = time.monotonic()
-            say(f"{step:<8} {size(done)} of {size(total)}")
+            say(f"{progress.step:<8} ... {progress}")
 
     def close(self) -> None:
         return
@@ -56,7 +60,10 @@ class Quiet:
     def output(self, line: str) -> None:
         return
 
-    def progress(self, step: str, done: int, total: int) -> None:
+    def why(self, text: str) -> None:
+        return
+
+    def progress(self, progress: Progress) -> None:
         return
 
     def close(self) -> None:

@@ -1,7 +1,7 @@
 """Every message, by name: requests downward, events and one answer upward.
 
 A conversation is: greeting, one request, then events until one answer or one Failure. A deploy has a middle: the server
-side answers Wanted, the client sends the blocks and Commit; from then on the server side finishes alone.
+side answers Wanted, the client sends the parts and Commit; from then on the server side finishes alone.
 """
 
 from dataclasses import field
@@ -16,13 +16,13 @@ from teal_host.wire.grammar import (
     EnvName,
     KeyDigest,
     PublicKey,
-    ReleaseName,
     ReleaseReference,
     Word,
     between,
 )
 from teal_host.wire.manifest import Manifest, Needs, Origin
 from teal_host.wire.reports import Change, Color, DoctorReport, EnvReport, ReleasesReport, StatusReport
+from teal_host.wire.uploads import Block, Part, Taken, Wanted
 from teal_host.wire.values import dataclass
 
 Seconds = Annotated[float, between(0, 86_400)]
@@ -154,13 +154,6 @@ class Enough:
 
 
 @dataclass(frozen=True)
-class Block:
-    """The next bytes of the upload, in the frame's body; `last` closes it."""
-
-    last: bool = False
-
-
-@dataclass(frozen=True)
 class Commit:
     """The point of no return for the client: the server side finishes alone from here."""
 
@@ -194,14 +187,6 @@ class Step:
 class Note:
     level: Literal["info", "warning"]
     text: str
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """May the client send the artifact, or is it here already? With the release that it will become."""
-
-    upload: bool
-    release: ReleaseName
 
 
 @dataclass(frozen=True)
@@ -284,8 +269,8 @@ class Failure:
 REQUESTS: Tuple[Type[Any], ...] = (
     Deploy, Rollback, Status, Releases, Logs, Destroy, Setup, Doctor, EnvSet, EnvUnset, EnvList, Exec,
 )  # fmt: skip
-MIDDLE: Tuple[Type[Any], ...] = (Block, Commit, Input, Enough)
-EVENTS: Tuple[Type[Any], ...] = (Greeting, Step, Note, Wanted, LogLine, Output, More, Plan)
+MIDDLE: Tuple[Type[Any], ...] = (Part, Block, Commit, Input, Enough)
+EVENTS: Tuple[Type[Any], ...] = (Greeting, Step, Note, Wanted, Taken, LogLine, Output, More, Plan)
 ANSWERS: Tuple[Type[Any], ...] = (
     Result, StatusReport, ReleasesReport, EnvReport, DoctorReport, Exited, Done, Failure,
 )  # fmt: skip

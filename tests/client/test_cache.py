@@ -1,0 +1,116 @@
+"""What is remembered between commands is only ever a help: bounded, private, and never believed."""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+import pytest
+
+from teal import cache
+from teal.cache import Sent
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return tmp_path / "cache/teal"
+
+
+def file(folder: Path, content: bytes) -> Sent:
+    path = folder / f"file{len(list(folder.iterdir()))}"
+    path.write_bytes(content)
+    return Sent(path, len(content), hashlib.sha256(content).hexdigest())
+
+
+def big(number: int, size: int = 20_000) -> bytes:
+    return bytes([number]) * size
+
+
+def there(home: Path) -> set[str]:
+    return {path.name for path in (home / "sent").iterdir()}
+
+
+def names(sent: Iterable[Sent]) -> set[str]:
+    return {one.sha256 for one in sent}
+
+
+def test_what_was_sent_is_found_again(tmp_path: Path, home: Path) -> None:
+    one = file(tmp_path, big(1))
+    cache.keep([one])
+    one.path.unlink()
+    found = cache.find(one.sha256, one.size)
+    assert found is not None
+    assert found.read_bytes() == big(1)
+    assert found.stat().st_mode & 0o777 == 0o600
+    assert (home / "sent").stat().st_mode & 0o777 == 0o700
+    assert cache.find("0" * 64, 7) is None
+
+
+@pytest.mark.parametrize("damaged", [big(2), big(1)[:-1], big(1) + b"x", b""])
+def test_a_damaged_copy_is_no_copy_and_goes(tmp_path: Path, home: Path, damaged: bytes) -> None:
+    one = file(tmp_path, big(1))
+    cache.keep([one])
+    (home / "sent" / one.sha256).write_bytes(damaged)
+    assert cache.find(one.sha256, one.size) is None
+    assert there(home) == set()
+
+
+def test_what_changed_after_it_was_read_is_noticed(tmp_path: Path) -> None:
+    one = file(tmp_path, big(1))
+    one.path.write_bytes(big(2))
+    cache.keep([one])
+    assert cache.find(one.sha256, one.size) is None
+
+
+def test_small_and_huge_files_are_not_kept(tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cache, "MOST_FILE", 50_000)
+    right = file(tmp_path, big(1, 50_000))
+    cache.keep([file(tmp_path, b"small"), right, file(tmp_path, big(2, 50_001))])
+    assert there(home) == {right.sha256}
+
+
+def test_what_was_not_used_for_longest_goes_first(tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cache, "MOST_FILES", 3)
+    sent = [file(tmp_path, big(number)) for number in range(4)]
+    for age, one in enumerate(sent[:3]):
+        cache.keep([one])
+        os.utime(home / "sent" / one.sha256, (1000 + age, 1000 + age))
+    assert cache.find(sent[0].sha256, 20_000)  # used now
+    cache.keep([sent[3]])
+    assert there(home) == names([sent[0], sent[2], sent[3]])
+
+
+def test_it_is_bounded_in_bytes_too(tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cache, "MOST_BYTES", 50_000)
+    sent = [file(tmp_path, big(number)) for number in range(9)]
+    cache.keep(sent)
+    assert len(there(home)) == 2
+
+
+def test_a_cache_that_cannot_be_written_changes_nothing(tmp_path: Path, home: Path) -> None:
+    home.parent.mkdir()
+    home.write_text("a file where the directory would be")
+    one = file(tmp_path, big(1))
+    cache.keep([one])
+    cache.remember_speed("ssh://a", 5e6)
+    assert cache.find(one.sha256, one.size) is None
+    assert cache.speed("ssh://a") is None
+
+
+def test_speeds_are_a_mean_and_bounded(home: Path) -> None:
+    cache.remember_speed("ssh://a", 4e6)
+    cache.remember_speed("ssh://a", 2e6)
+    assert cache.speed("ssh://a") == 3e6
+    for number in range(150):
+        cache.remember_speed(f"ssh://{number}", 1e6)
+    assert len(json.loads((home / "speeds.json").read_text())) == 100
+    assert cache.speed("ssh://149") == 1e6
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{", '{"a": "x"}', '{"a": -1}', '{"a": 1e300}', '{"a": true}', "[" * 9999])
+def test_speeds_that_make_no_sense_are_unknown(home: Path, text: str) -> None:
+    home.mkdir(parents=True)
+    (home / "speeds.json").write_text(text)
+    assert cache.speed("a") in (None, 1.0)

@@ -1,0 +1,380 @@
+"""The real server side is sent an artifact in every clever way and many wrong ones: a release is right or is none."""
+
+import bz2
+import hashlib
+import lzma
+import os
+import random
+import resource
+import shutil
+import subprocess
+import uuid
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, BinaryIO, cast
+
+import pytest
+
+from host import pipe
+from host.pipe import deploy, files, spec
+from teal import delta
+from teal_host.greet import SYNC
+from teal_host.wire.frames import read_frame, write_frame
+from world import free_ports
+
+START = b"#!/bin/sh\nexit 0\n"
+OLD = START + random.Random(5).randbytes(300_000)
+NEW = OLD[:100_000] + b"another line" + OLD[100_000:]
+SMALL = b"#!/bin/sh\nexit 0\n"
+
+
+@dataclass
+class Line:
+    """A conversation, word by word, with a server side that has `OLD` as its live release, or nothing."""
+
+    root: Path
+    port: int
+    memory: int = 256 * 1024 * 1024
+    heard: list[dict[str, Any]] = field(default_factory=list)
+
+    def __enter__(self) -> "Line":
+        limit = self.memory
+        self._process = subprocess.Popen(
+            pipe.argv(self.root),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (limit, limit)),
+        )
+        self._in = cast(BinaryIO, self._process.stdin)
+        self._out = cast(BinaryIO, self._process.stdout)
+        self._in.write(pipe.packed())
+        self._in.flush()
+        seen = b""
+        while not seen.endswith(SYNC):
+            byte = self._out.read(1)
+            assert byte, self._process.stderr.read() if self._process.stderr else ""
+            seen += byte
+        return self
+
+    def __exit__(self, *rest: object) -> None:
+        self._in.close()
+        self._out.read()
+        self._process.wait(60)
+        assert self._process.stderr is not None
+        said = self._process.stderr.read()
+        for end in (self._out, self._process.stderr):
+            end.close()
+        assert said == b""
+
+    def say(self, message: dict[str, Any], body: bytes = b"") -> None:
+        write_frame(self._in, message, body)
+
+    def hear(self, *kinds: str) -> dict[str, Any]:
+        while (found := read_frame(self._out)) is not None:
+            self.heard.append(found.header)
+            if found.header["type"] in kinds:
+                return found.header
+        raise AssertionError(f"none of {kinds} came: {self.heard}")
+
+    def ask(self, content: bytes) -> dict[str, Any]:
+        self.say(deploy(files({"program": content}), spec=spec(self.port), id=uuid.uuid4().hex))
+        return self.hear("wanted", "failure")
+
+    def part(self, body: bytes, packing: str = "zlib", base: bytes | None = None, count: int = 1) -> None:
+        named = {"base": hashlib.sha256(base).hexdigest()} if base is not None else {}
+        self.say({"type": "part", "count": count, "packing": packing, **named})
+        for start in range(0, max(1, len(body)), 100_000):
+            self.say({"type": "block", "last": start + 100_000 >= len(body)}, body[start : start + 100_000])
+
+    def commit(self) -> None:
+        self.say({"type": "commit"})
+
+
+def releases(root: Path) -> list[Path]:
+    return sorted((root / "var/lib/teal/shop/releases").glob("[0-9]*"))
+
+
+def begun(root: Path) -> list[Path]:
+    return list((root / "var/lib/teal/shop/releases").glob(".upload-*"))
+
+
+def deployed(line: Line) -> None:
+    """It was sealed, and then the program ended at once: that is how these tests leave nothing behind."""
+    line.commit()
+    assert line.hear("failure", "result", "wanted")["code"] == "unhealthy"
+
+
+@pytest.fixture(scope="module")
+def first(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A state root whose one release holds OLD. It was refused, which its files do not know."""
+    root = tmp_path_factory.mktemp("first") / "state"
+    with Line(root, free_ports(1)[0]) as line:
+        assert line.ask(OLD)["missing"] == [0]
+        line.part(zlib.compress(OLD))
+        deployed(line)
+    check(root, OLD)
+    return root
+
+
+@pytest.fixture
+def root(first: Path, tmp_path: Path) -> Path:
+    """One of its own, with the same in it."""
+    return shutil.copytree(first, tmp_path / "state", symlinks=True)
+
+
+def check(root: Path, *contents: bytes) -> None:
+    assert [path.joinpath("program").read_bytes() for path in releases(root)] == list(contents)
+    for path in releases(root):
+        assert path.joinpath("program").stat().st_mode & 0o777 == 0o555
+
+
+def patched(old: bytes = OLD, new: bytes = NEW, start: int = 0) -> bytes:
+    return b"".join(delta.make(old, new, start))
+
+
+PACK: dict[str, Callable[[bytes], bytes]] = {
+    "plain": lambda data: data,
+    "zlib": zlib.compress,
+    "bz2": bz2.compress,
+    "lzma": lzma.compress,
+}
+
+
+@pytest.mark.parametrize("packing", list(PACK))
+def test_a_patch_makes_the_release(root: Path, packing: str) -> None:
+    with Line(root, free_ports(1)[0]) as line:
+        wanted = line.ask(NEW)
+        assert packing in wanted["packings"]
+        assert [base["sha256"] for base in wanted["bases"]] == [hashlib.sha256(OLD).hexdigest()]
+        line.part(PACK[packing](patched()), packing, OLD)
+        deployed(line)
+    check(root, OLD, NEW)
+
+
+@pytest.mark.parametrize("packing", list(PACK))
+def test_whole_in_each_packing(root: Path, packing: str) -> None:
+    with Line(root, free_ports(1)[0]) as line:
+        line.ask(NEW)
+        line.part(PACK[packing](NEW), packing)
+        deployed(line)
+    check(root, OLD, NEW)
+
+
+def test_what_is_here_is_not_asked_for(root: Path) -> None:
+    with Line(root, free_ports(1)[0]) as line:
+        assert line.ask(OLD)["missing"] == []
+        deployed(line)
+    check(root, OLD, OLD)
+
+
+def flipped(data: bytes, place: int) -> bytes:
+    return data[:place] + bytes([data[place] ^ 16]) + data[place + 1 :]
+
+
+HUNGRY = lzma.compress(b"x", filters=[{"id": lzma.FILTER_LZMA2, "preset": 0, "dict_size": 1536 * 1024 * 1024}])
+BOMB = bz2.compress(bytes(200_000_000))
+WRONG: dict[str, Callable[[Line], None]] = {
+    "flipped in the packing": lambda line: line.part(flipped(zlib.compress(patched()), 40), "zlib", OLD),
+    "flipped in the patch": lambda line: line.part(zlib.compress(flipped(patched(), 60)), "zlib", OLD),
+    "cut": lambda line: line.part(zlib.compress(patched()[:-50]), "zlib", OLD),
+    "a stream without its end": lambda line: line.part(zlib.compress(patched())[:-20], "zlib", OLD),
+    "of another file": lambda line: line.part(zlib.compress(patched(NEW, OLD)), "zlib", OLD),
+    "a base that is not here": lambda line: line.part(zlib.compress(patched()), "zlib", b"never seen"),
+    "for another packing": lambda line: line.part(zlib.compress(patched()), "lzma", OLD),
+    "nothing": lambda line: line.part(b"", "bz2", OLD),
+    "a bomb of zeros": lambda line: line.part(BOMB, "bz2", OLD),
+    "a bomb for zlib": lambda line: line.part(zlib.compress(bytes(100_000_000), 9), "zlib", OLD),
+    "a bomb for xz": lambda line: line.part(lzma.compress(bytes(100_000_000), preset=1), "lzma", OLD),
+    "xz that wants 4 GB": lambda line: line.part(HUNGRY, "lzma", OLD),
+    "chunks of 4 GB": lambda line: line.part(b"\xff" * 12, "plain", OLD),
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG.values(), ids=list(WRONG))
+def test_a_patch_that_is_wrong_is_asked_for_whole_in_the_same_conversation(
+    root: Path, wrong: Callable[[Line], None]
+) -> None:
+    with Line(root, free_ports(1)[0]) as line:
+        line.ask(NEW)
+        wrong(line)
+        line.commit()
+        again = line.hear("wanted", "failure")
+        assert (again["type"], again["missing"], again["bases"], again["begun"]) == ("wanted", [0], [], [])
+        line.part(zlib.compress(NEW))
+        deployed(line)
+    check(root, OLD, NEW)
+
+
+@pytest.mark.parametrize("wrong", [WRONG["flipped in the patch"], WRONG["a bomb of zeros"]])
+def test_and_what_is_wrong_again_is_refused(root: Path, wrong: Callable[[Line], None]) -> None:
+    """A second patch is not taken either: its base is not offered any more, and nothing is asked a third time."""
+    with Line(root, free_ports(1)[0]) as line:
+        line.ask(NEW)
+        wrong(line)
+        line.commit()
+        line.hear("wanted")
+        line.part(zlib.compress(NEW[::-1]))
+        failure = line.hear("failure", "wanted")
+        assert failure["code"] == "config"
+        assert "arrived changed" in failure["message"]
+    check(root, OLD)
+    assert begun(root) == []
+
+
+def test_a_patch_in_the_second_round_is_refused(root: Path) -> None:
+    with Line(root, free_ports(1)[0]) as line:
+        line.ask(NEW)
+        line.part(b"", "bz2", OLD)
+        line.commit()
+        line.hear("wanted")
+        line.part(zlib.compress(patched()), "zlib", OLD)
+        assert line.hear("failure", "wanted")["code"] == "config"
+    check(root, OLD)
+
+
+def test_a_base_that_is_damaged_is_noticed(root: Path) -> None:
+    (kept,) = releases(root)
+    kept.chmod(0o755)
+    (kept / "program").chmod(0o755)
+    (kept / "program").write_bytes(flipped(OLD, 150_000))
+    with Line(root, free_ports(1)[0]) as line:
+        line.ask(NEW)
+        line.part(zlib.compress(patched()), "zlib", OLD)
+        line.commit()
+        assert line.hear("wanted", "failure")["missing"] == [0]
+        line.part(zlib.compress(NEW))
+        deployed(line)
+    assert releases(root)[-1].joinpath("program").read_bytes() == NEW
+
+
+def test_a_copy_that_is_damaged_is_noticed(root: Path) -> None:
+    (kept,) = releases(root)
+    kept.chmod(0o755)
+    (kept / "program").chmod(0o755)
+    (kept / "program").write_bytes(flipped(OLD, 150_000))
+    with Line(root, free_ports(1)[0]) as line:
+        assert line.ask(OLD)["missing"] == []
+        line.commit()
+        assert line.hear("wanted", "failure")["missing"] == [0]
+        line.part(zlib.compress(OLD))
+        deployed(line)
+    assert releases(root)[-1].joinpath("program").read_bytes() == OLD
+
+
+def cut(
+    root: Path, port: int, share: float, content: bytes = NEW, body: Callable[[bytes], bytes] | None = None
+) -> None:
+    """An upload whose client goes away."""
+    with Line(root, port) as line:
+        line.ask(content)
+        data = zlib.compress(content)
+        line.say({"type": "part", "count": 1, "packing": "zlib"})
+        line.say({"type": "block", "last": False}, data[: int(len(data) * share)])
+
+
+def test_an_upload_that_was_cut_goes_on_where_it_was(root: Path) -> None:
+    port = free_ports(1)[0]
+    cut(root, port, 0.9)
+    with Line(root, port) as line:
+        (there,) = line.ask(NEW)["begun"]
+        assert there["bytes"] > 0.85 * len(NEW)
+        line.part(zlib.compress(NEW[there["bytes"] :]))
+        deployed(line)
+    check(root, OLD, NEW)
+    assert begun(root) == []
+
+
+def test_it_goes_on_with_a_patch_too(root: Path) -> None:
+    port = free_ports(1)[0]
+    cut(root, port, 0.5)
+    with Line(root, port) as line:
+        (there,) = line.ask(NEW)["begun"]
+        line.part(bz2.compress(patched(start=there["bytes"])), "bz2", OLD)
+        deployed(line)
+    check(root, OLD, NEW)
+
+
+def test_a_beginning_that_is_damaged_is_asked_for_again(root: Path) -> None:
+    port = free_ports(1)[0]
+    cut(root, port, 0.9)
+    (partial,) = begun(root)
+    data = (partial / "program").read_bytes()
+    (partial / "program").write_bytes(flipped(data, 77))
+    with Line(root, port) as line:
+        (there,) = line.ask(NEW)["begun"]
+        line.part(zlib.compress(NEW[there["bytes"] :]))
+        line.commit()
+        again = line.hear("wanted", "failure")
+        assert (again["missing"], again["begun"]) == ([0], [])
+        line.part(zlib.compress(NEW))
+        deployed(line)
+    check(root, OLD, NEW)
+
+
+def test_what_is_begun_is_one_and_for_a_day(root: Path) -> None:
+    port = free_ports(1)[0]
+    cut(root, port, 0.9)
+    (first,) = begun(root)
+    cut(root, port, 0.9, NEW + b"other")
+    (second,) = begun(root)
+    assert first != second
+    os.utime(second, (1, 1))
+    with Line(root, port) as line:
+        assert line.ask(NEW + b"other")["begun"] == []
+    assert begun(root) == []
+
+
+def test_little_is_not_kept(root: Path) -> None:
+    cut(root, free_ports(1)[0], 0.1)
+    assert begun(root) == []
+
+
+def test_a_beginning_is_nobody_elses_and_not_executable(root: Path) -> None:
+    cut(root, free_ports(1)[0], 0.9)
+    (partial,) = begun(root)
+    assert (partial / "program").stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize(
+    "message", [{"count": 2}, {"count": 0}, {"count": 41_000}, {"packing": "gzip"}, {"base": "../x"}]
+)
+def test_a_part_that_nobody_asked_for_is_refused(root: Path, message: dict[str, Any]) -> None:
+    with Line(root, free_ports(1)[0]) as line:
+        line.ask(NEW)
+        line.say({"type": "part", "count": 1, "packing": "zlib", **message})
+        assert line.hear("failure")["code"] == "config"
+    check(root, OLD)
+
+
+def test_a_base_of_another_app_is_no_base(root: Path, tmp_path: Path) -> None:
+    """The list of what a release holds is the server's own; one that names a path upward is not believed."""
+    secret = root / "secret"
+    secret.write_bytes(OLD)
+    (listed,) = (root / "var/lib/teal/shop/records").glob("*.files")
+    listed.write_text(f'[["../../../../../../secret", {len(OLD)}, "{hashlib.sha256(OLD).hexdigest()}"]]')
+    with Line(root, free_ports(1)[0]) as line:
+        wanted = line.ask(OLD)
+        assert (wanted["missing"], wanted["bases"]) == ([0], [])
+
+
+def test_two_hundred_megabytes_in_little_memory(tmp_path: Path) -> None:
+    size, piece = 200_000_000, random.Random(8).randbytes(1_000_000)
+    digest = hashlib.sha256(SMALL)
+    for _ in range(size // len(piece)):
+        digest.update(piece)
+    listed = [{**files({"program": SMALL})[0], "size": len(SMALL) + size, "sha256": digest.hexdigest()}]
+    root = tmp_path / "state"
+    with Line(root, free_ports(1)[0], memory=128 * 1024 * 1024) as line:
+        line.say(deploy(listed, spec=spec(line.port)))
+        line.hear("wanted")
+        line.say({"type": "part", "count": 1, "packing": "plain"})
+        line.say({"type": "block", "last": False}, SMALL)
+        for number in range(size // len(piece)):
+            line.say({"type": "block", "last": number == size // len(piece) - 1}, piece)
+        deployed(line)
+        told = [message["bytes"] for message in line.heard if message["type"] == "taken"]
+    assert told == sorted(told)
+    assert releases(root)[0].joinpath("program").stat().st_size == size + len(SMALL)

