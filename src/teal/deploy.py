@@ -10,11 +10,13 @@ from pathlib import Path
 
 from teal import artifact as artifacts
 from teal import build as builds
-from teal import fits
+from teal import fits, machines
 from teal.artifact import Artifact
 from teal.config.read import ConfigFile
+from teal.connecting import Connecting, HeldBack
 from teal.ended import Account
-from teal.errors import CannotReach, ContactLost, Interrupted
+from teal.errors import BuildFailed, CannotReach, ContactLost, Interrupted, TealError
+from teal.machines import Machine
 from teal.origin import origin
 from teal.session import PipeEnded, Session
 from teal.transports import choose
@@ -37,8 +39,9 @@ class Wish:
 
 def deploy(file: ConfigFile, wish: Wish, ui: Ui, account: Account) -> Result:
     """Raises TealError. The account is filled as far as it went."""
-    with _clock(account, "total"), _connected(file, ui, account) as session:
-        artifact = _made(file, wish, session, ui, account)
+    with _clock(account, "total"), _connecting(file, ui, account) as line:
+        artifact = _made(file, wish, line, ui, account)
+        session = line.session
         request = Deploy(
             file.config.spec,
             artifact.manifest,
@@ -92,14 +95,53 @@ def _connected(file: ConfigFile, ui: Ui, account: Account) -> Iterator[Session]:
         yield session
 
 
-def _made(file: ConfigFile, wish: Wish, session: Session, ui: Ui, account: Account) -> Artifact:
-    """Built for the machine at the other end, and looked at."""
+@contextmanager
+def _connecting(file: ConfigFile, ui: Ui, account: Account) -> Iterator[Connecting]:
+    account.app = file.config.app
+    began = time.monotonic()
+
+    def opened(well: bool) -> None:
+        account.seconds["connect"] = time.monotonic() - began
+        ui.step(Step("connect", "done" if well else "failed", account.seconds["connect"]))
+
+    ui.step(Step("connect", "started"))
+    try:
+        session = Session(choose(file.config.server.target), at_once=False)
+    except TealError:
+        opened(False)
+        raise
+    with session:
+        yield Connecting(session, opened)
+
+
+def _made(file: ConfigFile, wish: Wish, line: Connecting, ui: Ui, account: Account) -> Artifact:
+    """Built for the machine at the other end, and looked at. As long as that can be, while the line is being opened."""
     if wish.artifact is None and file.config.build.command:
-        with _step(ui, account, "build"):
-            builds.build(file, session.there, ui.output)
+        _built(file, line, ui, account)
     artifact = artifacts.find(file, wish.artifact)
     account.artifact_bytes = artifact.manifest.bytes
     return artifact
+
+
+def _built(file: ConfigFile, line: Connecting, ui: Ui, account: Account) -> None:
+    """One for a certain machine waits for its greeting, unless the machine is known from the last one."""
+    target, asks = file.config.server.target, builds.asks_for_the_machine(file)
+    meant = machines.recall(target) if asks else Machine("", "")
+    held = HeldBack(ui, line)
+    try:
+        with _step(held, account, "build"):
+            builds.build(file, meant or _machine(line), held.output, None if line.is_open else line)
+            if asks and meant and meant != _machine(line):
+                builds.build(file, _machine(line), ui.output)
+    except BuildFailed:
+        line.show()
+        raise
+    machines.remember(target, _machine(line))
+
+
+def _machine(line: Connecting) -> Machine:
+    there = line.session.there
+    return Machine(there.machine, there.system)
 
 
 def _upload(session: Session, artifact: Artifact, ui: Ui) -> None:

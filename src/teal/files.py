@@ -17,3 +17,8 @@ def write(path: Path, text: str) -> None:
         beside.rename(path)
     except OSError as error:
         raise Usage(f"cannot write {path}: {error.strerror}") from None
+
+
+def private_dir(path: Path) -> None:
+    """For nobody else. Raises OSError."""
+    path.mkdir(mode=0o700, parents=True, exist_ok=True)

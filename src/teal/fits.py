@@ -10,6 +10,7 @@ from teal.artifact import Artifact
 from teal.build import placeholders
 from teal.errors import ConfigError
 from teal.executable import Elf, Script
+from teal.machines import Machine
 from teal_host.wire.manifest import Needs
 from teal_host.wire.messages import Greeting
 
@@ -110,7 +111,7 @@ def _instead(says: str, path: str, there: Greeting) -> str:
 
 
 def _build_for(there: Greeting) -> str:
-    goarch = placeholders(there)["goarch"]
+    goarch = placeholders(Machine(there.machine, there.system))["goarch"]
     return (
         f'build it for the server: GOOS=linux GOARCH={goarch} for Go ("{{goarch}}" in [build] env), --target for Rust'
     )
