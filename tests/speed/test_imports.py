@@ -1,9 +1,12 @@
 """What is not needed is not imported: deterministic, where a time would depend on the machine."""
 
+import os
 import subprocess
 import sys
 
 import pytest
+
+from world import REPO
 
 SLOW = {"rich", "http.client", "ssl", "email", "elftools", "urllib.request", "asyncio", "tomllib", "http.server"}
 OF_A_HELP = {*SLOW, "dataclasses", "teal.config", "teal.session", "teal.deploy", "teal_host.wire.messages", "json"}
@@ -22,7 +25,8 @@ except SystemExit:
 
 def imported(code: str) -> set[str]:
     tell = f"{code}\nimport sys; print(*sys.modules)"
-    done = subprocess.run([sys.executable, "-c", tell], capture_output=True, text=True, check=True)
+    env = {**os.environ, "PYTHONPATH": str(REPO / "src")}
+    done = subprocess.run([sys.executable, "-c", tell], env=env, capture_output=True, text=True, check=True)
     return set(done.stdout.splitlines()[-1].split())
 
 
