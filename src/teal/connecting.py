@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from teal.session import Session
 from teal.ui.base import Ui
-from teal_host.wire.messages import Note, Step
+from teal_host.wire.messages import Step
 
 
 class Connecting:
@@ -55,7 +55,7 @@ class Connecting:
 
 
 class HeldBack:
-    """A Ui that shows nothing before the connection is there."""
+    """What a build tells, shown when the connection is there."""
 
     def __init__(self, ui: Ui, line: Connecting) -> None:
         self._ui = ui
@@ -64,14 +64,5 @@ class HeldBack:
     def step(self, step: Step) -> None:
         self._line.when_open(lambda: self._ui.step(step))
 
-    def note(self, note: Note) -> None:
-        self._line.when_open(lambda: self._ui.note(note))
-
     def output(self, line: str) -> None:
         self._line.when_open(lambda: self._ui.output(line))
-
-    def progress(self, step: str, done: int, total: int) -> None:
-        self._line.when_open(lambda: self._ui.progress(step, done, total))
-
-    def close(self) -> None:
-        self._line.when_open(self._ui.close)

@@ -3,7 +3,7 @@
 import time
 import uuid
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -89,7 +89,7 @@ def _one_request(file: ConfigFile, request: object, ui: Ui, account: Account) ->
 @contextmanager
 def _connected(file: ConfigFile, ui: Ui, account: Account) -> Iterator[Session]:
     account.app = file.config.app
-    with _step(ui, account, "connect"):
+    with _step(ui.step, account, "connect"):
         session = Session(choose(file.config.server.target))
     with session:
         yield session
@@ -129,7 +129,7 @@ def _built(file: ConfigFile, line: Connecting, ui: Ui, account: Account) -> None
     meant = machines.recall(target) if asks else Machine("", "")
     held = HeldBack(ui, line)
     try:
-        with _step(held, account, "build"):
+        with _step(held.step, account, "build"):
             builds.build(file, meant or _machine(line), held.output, None if line.is_open else line)
             if asks and meant and meant != _machine(line):
                 builds.build(file, _machine(line), ui.output)
@@ -216,13 +216,13 @@ def _clock(account: Account, name: str) -> Iterator[None]:
 
 
 @contextmanager
-def _step(ui: Ui, account: Account, name: str) -> Iterator[None]:
+def _step(tell: Callable[[Step], None], account: Account, name: str) -> Iterator[None]:
     """A step on this side, told like those of the other."""
-    ui.step(Step(name, "started"))
+    tell(Step(name, "started"))
     try:
         with _clock(account, name):
             yield
     except Exception:
-        ui.step(Step(name, "failed", account.seconds[name]))
+        tell(Step(name, "failed", account.seconds[name]))
         raise
-    ui.step(Step(name, "done", account.seconds[name]))
+    tell(Step(name, "done", account.seconds[name]))
