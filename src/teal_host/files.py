@@ -9,7 +9,6 @@ import errno
 import os
 import shutil
 import stat
-import tempfile
 from pathlib import Path
 from typing import BinaryIO, Callable, Iterator, Union
 
@@ -118,6 +117,8 @@ def remove_if_empty(path: Path) -> None:
 def scratch(like: Path) -> Iterator[Path]:
     """A folder in memory with links to all that is in another one, to try something there. It does not last, so its
     changes are not announced."""
+    import tempfile
+
     with tempfile.TemporaryDirectory(prefix="teal-", dir="/run") as made:
         for entry in like.iterdir():
             Path(made, entry.name).symlink_to(entry)
