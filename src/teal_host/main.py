@@ -63,8 +63,8 @@ class Given:
 
 
 def _arguments(argv: List[str]) -> Given:
-    """`--server`: this machine itself, with systemd and its own nginx. `--root`: a directory of a user's own, with plain
-    processes and `--nginx`. `--app` and `--key` are a deploy key's. Only Teal types them, each once."""
+    """`--server`: this machine itself, with systemd and its own nginx. `--root`: a directory of a user's own, with
+    plain processes and `--nginx`. `--app` and `--key` are a deploy key's. Only Teal types them, each once."""
     given: Dict[str, str] = {}
     words = iter(argv)
     for word in words:
