@@ -40,12 +40,12 @@ class Wish:
 def deploy(file: ConfigFile, wish: Wish, ui: Ui, account: Account) -> Result:
     """Raises TealError. The account is filled as far as it went."""
     with _clock(account, "total"), _connecting(file, ui, account) as line:
-        artifact = _made(file, wish, line, ui, account)
-        session = line.session
+        artifact, sent_from = _made(file, wish, line, ui, account), origin(file.directory)
+        session = line.session  # from here on it waits for the greeting, if that has not come
         request = Deploy(
             file.config.spec,
             artifact.manifest,
-            origin(file.directory),
+            sent_from,
             uuid.uuid4().hex,
             wish.wait_s,
             wish.dry_run,

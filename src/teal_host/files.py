@@ -7,7 +7,6 @@ acknowledged here survives a power cut: data first, then the name, then the dire
 import contextlib
 import errno
 import os
-import shutil
 import stat
 from pathlib import Path
 from typing import BinaryIO, Callable, Iterator, Union
@@ -89,6 +88,8 @@ def remove_tree(path: Path) -> None:
     if not os.path.lexists(path):
         return
     witness(f"remove tree {path.name}")
+    import shutil  # not for `launch`, which every start of a program waits for
+
     _unseal(path)
     shutil.rmtree(path)
     sync_dir(path.parent)
