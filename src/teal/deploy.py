@@ -120,6 +120,7 @@ def _made(file: ConfigFile, wish: Wish, line: Connecting, ui: Ui, account: Accou
         _built(file, line, ui, account)
     artifact = artifacts.find(file, wish.artifact)
     account.artifact_bytes = artifact.manifest.bytes
+    fits.look_ahead(file.config.run.command, artifact)
     return artifact
 
 

@@ -1,5 +1,6 @@
 """Does the program fit the machine? What can be told here is told here; what only the server knows it is asked for."""
 
+import contextlib
 import re
 import shlex
 from collections.abc import Sequence
@@ -40,6 +41,14 @@ def check(command: Sequence[str], artifact: Artifact, there: Greeting) -> Needs:
     if program.startswith("/"):
         return Needs(program, _name_for_env(command[1:]) if _is_env(program) else None)
     return _inside(program, artifact, there, _KERNEL_FOLLOWS)
+
+
+def look_ahead(command: Sequence[str], artifact: Artifact) -> None:
+    """Read the program once before the server is known: what that imports takes longer than the reading itself."""
+    path = PurePosixPath(command[0])
+    if not path.is_absolute() and ".." not in path.parts:
+        with contextlib.suppress(OSError):
+            executable.look(artifact.root / path)
 
 
 def _inside(program: str, artifact: Artifact, there: Greeting, follows: int) -> Needs:
