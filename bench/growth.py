@@ -16,7 +16,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from bench.lab import Failed, Lab, Line, lab, result, teal
+from bench.lab import Failed, Lab, lab, result, teal
 from bench.link import LINKS
 from bench.peers.ours import Teal
 
@@ -38,9 +38,8 @@ class Point:
 
 
 class Growth:
-    def __init__(self, place: Lab, line: Line, quick: bool) -> None:
+    def __init__(self, place: Lab, quick: bool) -> None:
         self._lab = place
-        self._line = line
         self._quick = quick
         self.points: list[Point] = []
         self._count = 0
@@ -222,9 +221,9 @@ def main() -> int:
     with (
         tempfile.TemporaryDirectory(prefix="teal-bench-") as work,
         lab(Path(work)) as place,
-        place.over(LINKS[asked.link]) as line,
+        place.over(LINKS[asked.link]),
     ):
-        growth = Growth(place, line, asked.quick)
+        growth = Growth(place, asked.quick)
         growth.run(asked.only)
     print(table(growth.points))
     if asked.json:

@@ -5,7 +5,7 @@ import functools
 import zlib
 from pathlib import Path
 
-import teal_host
+from teal_host.wire import sources as wire
 from teal_host.wire.sources import INSTALLED
 from teal_host.wire.sources import digest as digest_of
 
@@ -16,7 +16,7 @@ _HERE = Path(__file__).parent  # importlib.resources would say the same and take
 @functools.cache
 def sources() -> dict[str, str]:
     """All modules of the server side. Walks the package, so there is no list to keep by hand."""
-    return dict(_modules(Path(teal_host.__file__).parent, _PACKAGE))
+    return dict(_modules(Path(wire.__file__).parents[1], _PACKAGE))
 
 
 def digest() -> str:

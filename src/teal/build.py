@@ -7,9 +7,11 @@ from collections.abc import Callable
 from teal import programs
 from teal.config.read import ConfigFile
 from teal.errors import BuildFailed
-from teal_host.wire.messages import Greeting
+from teal.machines import Machine
+from teal.programs import Beside, Told
 
 _LAST_LINES = 20
+_PLACEHOLDERS = ("goarch", "arch", "os")
 _GOARCH = {
     "x86_64": "amd64",
     "aarch64": "arm64",
@@ -20,8 +22,14 @@ _GOARCH = {
 }
 
 
-def build(file: ConfigFile, there: Greeting, tell: Callable[[str], None]) -> None:
-    """Build for the machine that greeted us; each line of output is told. Raises BuildFailed with the last ones."""
+def asks_for_the_machine(file: ConfigFile) -> bool:
+    """Does the command name the machine that it builds for?"""
+    words = [*file.config.build.command, *file.config.build.env.values()]
+    return any(f"{{{name}}}" in word for word in words for name in _PLACEHOLDERS)
+
+
+def build(file: ConfigFile, there: Machine, tell: Callable[[str], None], beside: Beside | None = None) -> None:
+    """Build for this machine; each line of output is told. Raises BuildFailed with the last ones."""
     command = file.config.build.command
     if not command:
         return
@@ -35,14 +43,14 @@ def build(file: ConfigFile, there: Greeting, tell: Callable[[str], None]) -> Non
         tell(line)
 
     try:
-        code = programs.stream(argv, file.directory, env, tell_and_keep)
+        code = programs.stream(argv, file.directory, env, Told(tell_and_keep, beside))
     except OSError as error:
         raise BuildFailed(f"cannot run the build: {argv[0]}: {error.strerror}", hint=_install(argv[0])) from None
     if code:
         raise BuildFailed(f"the build failed: {argv[0]} ended with code {code}", list(last))
 
 
-def placeholders(there: Greeting) -> dict[str, str]:
+def placeholders(there: Machine) -> dict[str, str]:
     """What a build command can say of the server: {goarch} as Go names it, {arch} as the kernel does, {os}."""
     return {"goarch": _GOARCH.get(there.machine, there.machine), "arch": there.machine, "os": there.system}
 

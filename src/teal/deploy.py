@@ -2,18 +2,20 @@
 
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from teal import artifact as artifacts
 from teal import build as builds
-from teal import fits
+from teal import fits, machines
 from teal.artifact import Artifact
 from teal.config.read import ConfigFile
+from teal.connecting import Connecting, HeldBack
 from teal.ended import Account
-from teal.errors import CannotReach, ContactLost, Interrupted
+from teal.errors import BuildFailed, CannotReach, ContactLost, Interrupted, TealError
+from teal.machines import Machine
 from teal.origin import origin
 from teal.session import PipeEnded, Session
 from teal.transports import choose
@@ -35,12 +37,13 @@ class Wish:
 
 def deploy(file: ConfigFile, wish: Wish, ui: Ui, account: Account) -> Result:
     """Raises TealError. The account is filled as far as it went."""
-    with _clock(account, "total"), _connected(file, ui, account) as session:
-        artifact = _made(file, wish, session, ui, account)
+    with _clock(account, "total"), _connecting(file, ui, account) as line:
+        artifact, sent_from = _made(file, wish, line, ui, account), origin(file.directory)
+        session = line.session  # from here on it waits for the greeting, if that has not come
         request = Deploy(
             file.config.spec,
             artifact.manifest,
-            origin(file.directory),
+            sent_from,
             uuid.uuid4().hex,
             wish.wait_s,
             wish.dry_run,
@@ -85,20 +88,60 @@ def _one_request(file: ConfigFile, request: object, ui: Ui, account: Account) ->
 @contextmanager
 def _connected(file: ConfigFile, ui: Ui, account: Account) -> Iterator[Session]:
     account.app = file.config.app
-    with _step(ui, account, "connect"):
+    with _step(ui.step, account, "connect"):
         session = Session(choose(file.config.server.target))
     with session:
         yield session
 
 
-def _made(file: ConfigFile, wish: Wish, session: Session, ui: Ui, account: Account) -> Artifact:
-    """Built for the machine at the other end, and looked at."""
+@contextmanager
+def _connecting(file: ConfigFile, ui: Ui, account: Account) -> Iterator[Connecting]:
+    account.app = file.config.app
+    began = time.monotonic()
+
+    def opened(well: bool) -> None:
+        account.seconds["connect"] = time.monotonic() - began
+        ui.step(Step("connect", "done" if well else "failed", account.seconds["connect"]))
+
+    ui.step(Step("connect", "started"))
+    try:
+        session = Session(choose(file.config.server.target), at_once=False)
+    except TealError:
+        opened(False)
+        raise
+    with session:
+        yield Connecting(session, opened)
+
+
+def _made(file: ConfigFile, wish: Wish, line: Connecting, ui: Ui, account: Account) -> Artifact:
+    """Built for the machine at the other end, and looked at. As long as that can be, while the line is being opened."""
     if wish.artifact is None and file.config.build.command:
-        with _step(ui, account, "build"):
-            builds.build(file, session.there, ui.output)
+        _built(file, line, ui, account)
     artifact = artifacts.find(file, wish.artifact)
     account.artifact_bytes = artifact.manifest.bytes
+    fits.look_ahead(file.config.run.command, artifact)
     return artifact
+
+
+def _built(file: ConfigFile, line: Connecting, ui: Ui, account: Account) -> None:
+    """One for a certain machine waits for its greeting, unless the machine is known from the last one."""
+    target, asks = file.config.server.target, builds.asks_for_the_machine(file)
+    meant = machines.recall(target) if asks else Machine("", "")
+    held = HeldBack(ui, line)
+    try:
+        with _step(held.step, account, "build"):
+            builds.build(file, meant or _machine(line), held.output, None if line.is_open else line)
+            if asks and meant and meant != _machine(line):
+                builds.build(file, _machine(line), ui.output)
+    except BuildFailed:
+        line.show()
+        raise
+    machines.remember(target, _machine(line))
+
+
+def _machine(line: Connecting) -> Machine:
+    there = line.session.there
+    return Machine(there.machine, there.system)
 
 
 def _until(session: Session, ui: Ui, account: Account, upload: Upload | None = None) -> object:
@@ -161,13 +204,13 @@ def _clock(account: Account, name: str) -> Iterator[None]:
 
 
 @contextmanager
-def _step(ui: Ui, account: Account, name: str) -> Iterator[None]:
+def _step(tell: Callable[[Step], None], account: Account, name: str) -> Iterator[None]:
     """A step on this side, told like those of the other."""
-    ui.step(Step(name, "started"))
+    tell(Step(name, "started"))
     try:
         with _clock(account, name):
             yield
     except Exception:
-        ui.step(Step(name, "failed", account.seconds[name]))
+        tell(Step(name, "failed", account.seconds[name]))
         raise
-    ui.step(Step(name, "done", account.seconds[name]))
+    tell(Step(name, "done", account.seconds[name]))

@@ -1,5 +1,6 @@
 """Does the program fit the machine? What can be told here is told here; what only the server knows it is asked for."""
 
+import contextlib
 import re
 import shlex
 from collections.abc import Sequence
@@ -10,6 +11,7 @@ from teal.artifact import Artifact
 from teal.build import placeholders
 from teal.errors import ConfigError
 from teal.executable import Elf, Script
+from teal.machines import Machine
 from teal_host.wire.manifest import Needs
 from teal_host.wire.messages import Greeting
 
@@ -39,6 +41,14 @@ def check(command: Sequence[str], artifact: Artifact, there: Greeting) -> Needs:
     if program.startswith("/"):
         return Needs(program, _name_for_env(command[1:]) if _is_env(program) else None)
     return _inside(program, artifact, there, _KERNEL_FOLLOWS)
+
+
+def look_ahead(command: Sequence[str], artifact: Artifact) -> None:
+    """Read the program once before the server is known: what that imports takes longer than the reading itself."""
+    path = PurePosixPath(command[0])
+    if not path.is_absolute() and ".." not in path.parts:
+        with contextlib.suppress(OSError):
+            executable.look(artifact.root / path)
 
 
 def _inside(program: str, artifact: Artifact, there: Greeting, follows: int) -> Needs:
@@ -110,7 +120,7 @@ def _instead(says: str, path: str, there: Greeting) -> str:
 
 
 def _build_for(there: Greeting) -> str:
-    goarch = placeholders(there)["goarch"]
+    goarch = placeholders(Machine(there.machine, there.system))["goarch"]
     return (
         f'build it for the server: GOOS=linux GOARCH={goarch} for Go ("{{goarch}}" in [build] env), --target for Rust'
     )

@@ -2,18 +2,37 @@
 
 import contextlib
 import os
+import select
 import subprocess
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, NoReturn
+from typing import IO, Any, NoReturn, Protocol
 
 ENDS_WITHIN_S = 10.0
+_PIECE = 64 * 1024
 
 Program = subprocess.Popen[bytes]
 
 
-def stream(argv: Sequence[str], cwd: Path, env: Mapping[str, str], tell: Callable[[str], None]) -> int:
+class Beside(Protocol):
+    """What goes on beside a program: readable when it wants to be heard, once. What `hear` raises ends the program."""
+
+    def fileno(self) -> int: ...
+
+    def hear(self) -> object: ...
+
+
+@dataclass(frozen=True)
+class Told:
+    """Who is told each line of what a program writes, and what is waited for meanwhile."""
+
+    tell: Callable[[str], None]
+    beside: Beside | None = None
+
+
+def stream(argv: Sequence[str], cwd: Path, env: Mapping[str, str], told: Told) -> int:
     """Run to the end and tell each line of its output, errors included. Gives its exit code. Raises OSError.
 
     Without a deadline: how long a build may take is its user's business, and Ctrl-C ends it.
@@ -28,13 +47,33 @@ def stream(argv: Sequence[str], cwd: Path, env: Mapping[str, str], tell: Callabl
     ) as program:
         assert program.stdout is not None
         try:
-            for line in program.stdout:
-                tell(line.decode(errors="replace").rstrip("\r\n"))
+            for line in _lines(program.stdout, told.beside):
+                told.tell(line.decode(errors="replace").rstrip("\r\n"))
             return program.wait()
         except BaseException:
             program.terminate()
             end(program)
             raise
+
+
+def _lines(output: IO[bytes], beside: Beside | None) -> Iterator[bytes]:
+    """Of the output, as they come. Read without a buffer, so that `select` sees what has come."""
+    begun = b""
+    while True:
+        waited_for: list[Any] = [output, beside] if beside else [output]
+        ready = select.select(waited_for, [], [])[0]
+        if beside in ready:
+            assert beside is not None
+            beside.hear()
+            beside = None
+        if output in ready:
+            piece = os.read(output.fileno(), _PIECE)
+            *lines, begun = (begun + piece).split(b"\n")
+            yield from lines
+            if not piece:
+                break
+    if begun:
+        yield begun
 
 
 def ask(argv: Sequence[str], cwd: Path, deadline_s: float = 5.0) -> str | None:

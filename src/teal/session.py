@@ -23,9 +23,12 @@ class PipeEnded(Exception):
 
 
 class Session:
-    """Context manager; leaving it ends the process at this end of the pipe."""
+    """Context manager; leaving it ends the process at this end of the pipe.
 
-    def __init__(self, transport: Transport) -> None:
+    Without `at_once` it only begins, and waits for the greeting when that is needed.
+    """
+
+    def __init__(self, transport: Transport, at_once: bool = True) -> None:
         self.bytes_sent = 0
         self._left = False
         self._over = True  # the other side waits for nothing: it has not greeted, or it has answered
@@ -36,17 +39,33 @@ class Session:
         self._outgoing = cast(BinaryIO, io.BufferedWriter(cast(io.FileIO, self._program.stdin)))
         self._raw = cast(io.FileIO, self._program.stdout)
         self._incoming = cast(BinaryIO, self._raw)  # without a buffer, so that `select` sees what has come
-        try:
-            self.there: Greeting = self._greet()
-        except BaseException:
-            self.close()
-            raise
+        self._there: Greeting | None = None
+        if at_once:
+            self.hear()
 
     def __enter__(self) -> "Session":
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         self.close()
+
+    @property
+    def there(self) -> Greeting:
+        """Who is at the other end. Raises CannotReach when nobody greets."""
+        return self._there or self.hear()
+
+    def fileno(self) -> int:
+        """Readable when the greeting comes, or the end."""
+        return self._raw.fileno()
+
+    def hear(self) -> Greeting:
+        """Wait for the greeting. Raises CannotReach."""
+        try:
+            self._there = self._greet()
+        except BaseException:
+            self.close()
+            raise
+        return self._there
 
     def send(self, message: Any, body: bytes = b"") -> None:
         """Raises PipeEnded, unless the other side said first why it goes away."""

@@ -1,6 +1,5 @@
 """One thing that setup does: said first, then done exactly so. Made only where something is not as it should be."""
 
-import difflib
 import hashlib
 import os
 from pathlib import Path
@@ -97,5 +96,7 @@ def digest(text: str) -> str:
 
 
 def _diff(now: str, wanted: str) -> Tuple[str, ...]:
+    import difflib
+
     lines = difflib.unified_diff(now.splitlines(), wanted.splitlines(), "is", "will be", lineterm="", n=1)
     return tuple(line.encode(errors="replace").decode() for line in lines)[:_DIFF_LINES]

@@ -7,9 +7,7 @@ acknowledged here survives a power cut: data first, then the name, then the dire
 import contextlib
 import errno
 import os
-import shutil
 import stat
-import tempfile
 from pathlib import Path
 from typing import BinaryIO, Callable, Iterator, Union
 
@@ -90,7 +88,9 @@ def remove_tree(path: Path) -> None:
     if not os.path.lexists(path):
         return
     witness(f"remove tree {path.name}")
-    unseal(path)  # removing needs a writable parent, also for an ordinary user
+    import shutil  # not for `launch`, which every start of a program waits for
+
+    unseal(path)
     shutil.rmtree(path)
     sync_dir(path.parent)
 
@@ -118,6 +118,8 @@ def remove_if_empty(path: Path) -> None:
 def scratch(like: Path) -> Iterator[Path]:
     """A folder in memory with links to all that is in another one, to try something there. It does not last, so its
     changes are not announced."""
+    import tempfile
+
     with tempfile.TemporaryDirectory(prefix="teal-", dir="/run") as made:
         for entry in like.iterdir():
             Path(made, entry.name).symlink_to(entry)
@@ -145,7 +147,7 @@ def new_file(path: Path, executable: bool, begun: bool = False) -> Iterator[Bina
 
 
 def unseal(top: Path) -> None:
-    """Directories that were sealed can be written again. Follows no link."""
+    """Removing needs a writable parent, also for an ordinary user."""
     if top.is_symlink() or not top.is_dir():
         return
     for _, _, _, folder in os.fwalk(top):  # by descriptor: whose the tree is may put a link in the place of a directory

@@ -16,6 +16,7 @@ from teal_host.supervisors.base import ProcessState
 from teal_host.wire.values import dataclass
 
 _FIRST_BETWEEN_S, _BETWEEN_S = 0.005, 0.1  # between attempts: soon at first and whenever it turned, then less often
+_LONGER = 1.3  # each time
 _ANSWER_WITHIN_S = 5.0
 _FAIR_S = 1.0  # also for the last attempt before the deadline, so that what is told is what was found
 _LOG_LINES = 15
@@ -148,8 +149,8 @@ def _enough(seen: List[Finding], successes: int) -> bool:
 
 
 def _pause_s(seen: List[Finding]) -> float:
-    """Doubled with each finding that says the same: 5, 10, 20, 40, 80 and then 100 ms."""
-    return min(_BETWEEN_S, _FIRST_BETWEEN_S * 2.0 ** min(_row(seen) - 1, 10))
+    """A third longer with each finding that says the same: 5 ms, 6.5, 8.5 and so on, and after half a second 100 ms."""
+    return min(_BETWEEN_S, _FIRST_BETWEEN_S * _LONGER ** min(_row(seen) - 1, 20))
 
 
 def _row(seen: List[Finding]) -> int:

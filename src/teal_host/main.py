@@ -1,6 +1,5 @@
 """Behind the greeting: read one request, find its story, answer. The one place where an error becomes a message."""
 
-import argparse
 import os
 import signal
 import sys
@@ -8,7 +7,7 @@ import traceback
 from pathlib import Path
 from typing import Any, BinaryIO, Callable, Dict, List, Optional
 
-from teal_host import deploy, destroy, env, logs, one_off, rollback, setup, status
+from teal_host import deploy, rollback, status
 from teal_host.app import App, Host
 from teal_host.errors import Aborted, BadRequest, HostError, NotAllowed, as_host_error
 from teal_host.paths import HostPaths
@@ -21,6 +20,8 @@ from teal_host.talk import FIRST_WITHIN_S, Talk
 from teal_host.wire import messages
 from teal_host.wire.messages import Failure
 from teal_host.wire.values import dataclass
+
+_OPTIONS = ("--server", "--root", "--nginx", "--app", "--key")
 
 
 def main(argv: List[str], incoming: BinaryIO, outgoing: BinaryIO) -> int:
@@ -62,16 +63,18 @@ class Given:
 
 
 def _arguments(argv: List[str]) -> Given:
-    parser = argparse.ArgumentParser(prog="teal-host", allow_abbrev=False)
-    where = parser.add_mutually_exclusive_group(required=True)
-    where.add_argument("--server", action="store_true", help="this machine itself: systemd, and its own nginx")
-    where.add_argument("--root", type=Path, help="a directory of a user's own: plain processes, and an nginx of theirs")
-    parser.add_argument("--nginx", default=None)
-    parser.add_argument("--app", default=None)
-    parser.add_argument("--key", default=None)
-    given = parser.parse_args(argv)
-    permit = Permit(given.app, given.key) if given.key else None
-    return Given(given.root or Path("/"), given.nginx, given.server, permit)
+    """`--server`: this machine itself, with systemd and its own nginx. `--root`: a directory of a user's own, with
+    plain processes and `--nginx`. `--app` and `--key` are a deploy key's. Only Teal types them, each once."""
+    given: Dict[str, str] = {}
+    words = iter(argv)
+    for word in words:
+        if word not in _OPTIONS or word in given:
+            raise SystemExit(f"teal-host: {word[:40]!r} is not expected here")
+        given[word] = "" if word == "--server" else next(words, "")
+    if ("--server" in given) == bool(given.get("--root")) or bool(given.get("--key")) != bool(given.get("--app")):
+        raise SystemExit("teal-host: either --server or --root PATH; and --key only with --app")
+    permit = Permit(given["--app"], given["--key"]) if "--key" in given else None
+    return Given(Path(given.get("--root", "/")), given.get("--nginx"), "--server" in given, permit)
 
 
 def _serve(host: Host, request: Any, talk: Talk) -> Any:
@@ -79,15 +82,21 @@ def _serve(host: Host, request: Any, talk: Talk) -> Any:
         _refuse_without_setup(host.app(request.spec.app if isinstance(request, messages.Deploy) else request.app))
     if isinstance(request, messages.Deploy):
         return deploy.deploy(host.app(request.spec.app), request, talk)
-    if isinstance(request, messages.Setup):
-        return setup.setup(host.app(request.spec.app), request, talk)
-    if isinstance(request, messages.Doctor):
-        from teal_host import doctor  # with all its checks, which no other command should wait for
+    app = host.app(request.spec.app if hasattr(request, "spec") else request.app)
+    if isinstance(request, messages.Status):
+        return status.status(app)
+    if isinstance(request, messages.Rollback):
+        return rollback.rollback(app, request, talk)
+    return _seldom(app, request, talk)
 
-        return doctor.doctor(host.app(request.spec.app), request)
+
+def _seldom(app: App, request: Any, talk: Talk) -> Any:
+    """With all that they need, for which no other command should wait."""
+    from teal_host import destroy, doctor, env, logs, one_off, setup
+
     stories: Dict[Any, Callable[[], Any]] = {
-        messages.Rollback: lambda: rollback.rollback(app, request, talk),
-        messages.Status: lambda: status.status(app),
+        messages.Setup: lambda: setup.setup(app, request, talk),
+        messages.Doctor: lambda: doctor.doctor(app, request),
         messages.Releases: lambda: status.releases(app),
         messages.Logs: lambda: logs.logs(app, request, talk.listening),
         messages.EnvSet: lambda: env.set_value(app, request, talk),
@@ -96,7 +105,6 @@ def _serve(host: Host, request: Any, talk: Talk) -> Any:
         messages.Exec: lambda: one_off.one_off(app, request, talk),
         messages.Destroy: lambda: _alone(talk, lambda: destroy.destroy(app, request)),
     }
-    app = host.app(request.app)
     return stories[type(request)]()
 
 

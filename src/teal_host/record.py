@@ -3,7 +3,8 @@
 import hashlib
 import json
 from dataclasses import replace
-from typing import Annotated, Dict, Iterator, List, Literal, Optional
+from pathlib import Path
+from typing import Annotated, Dict, Iterator, List, Literal, Optional, Tuple
 
 from teal_host import files
 from teal_host.paths import AppPaths
@@ -44,10 +45,21 @@ def load(paths: AppPaths) -> List[Record]:
     found = []
     for path in paths.records.glob("*.json") if paths.records.is_dir() else ():
         try:
-            found.append(typed.decode(Record, parse_object(path.read_bytes())))
+            found.append(_read(path))
         except (OSError, FrameError, typed.Mistakes):
             continue
     return sorted(found, key=lambda record: record.seq)
+
+
+_READ: Dict[Path, Tuple[Tuple[int, int, int], Record]] = {}  # every step loads them, and a record is written as a whole
+
+
+def _read(path: Path) -> Record:
+    is_now = path.stat()
+    mark = (is_now.st_ino, is_now.st_mtime_ns, is_now.st_size)
+    if path not in _READ or _READ[path][0] != mark:
+        _READ[path] = (mark, typed.decode(Record, parse_object(path.read_bytes())))
+    return _READ[path][1]
 
 
 def save(paths: AppPaths, record: Record) -> None:

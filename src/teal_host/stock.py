@@ -6,6 +6,7 @@ What a release holds is written down when it is sealed. It is a hint: whatever i
 import contextlib
 import json
 import stat
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple
 
@@ -14,7 +15,6 @@ from teal_host.paths import AppPaths
 from teal_host.wire.grammar import digest
 from teal_host.wire.manifest import Entry, Manifest
 from teal_host.wire.uploads import Base
-from teal_host.wire.values import dataclass
 
 _RELEASES = 6  # are looked at, the best first
 _BASES = 1_000  # are told

@@ -11,12 +11,12 @@ from teal.build import build, fill, placeholders
 from teal.config.model import Build, Config
 from teal.config.read import ConfigFile
 from teal.errors import BuildFailed
+from teal.machines import Machine
 from teal_host.wire.app import Run
-from teal_host.wire.messages import Greeting
 from world import wait_until
 
-THERE = Greeting("3.11.2", "linux", "x86_64", 1)
-ARM = Greeting("3.11.2", "linux", "aarch64", 1)
+THERE = Machine("x86_64", "linux")
+ARM = Machine("aarch64", "linux")
 
 
 def config(folder: Path, *command: str, **env: str) -> ConfigFile:
@@ -27,7 +27,7 @@ def python(text: str) -> tuple[str, ...]:
     return (sys.executable, "-I", "-S", "-c", text)
 
 
-def built(folder: Path, *command: str, there: Greeting = THERE, **env: str) -> list[str]:
+def built(folder: Path, *command: str, there: Machine = THERE, **env: str) -> list[str]:
     told: list[str] = []
     build(config(folder, *command, **env), there, told.append)
     return told
@@ -143,7 +143,7 @@ def test_it_has_no_terminal_to_ask_on(tmp_path: Path) -> None:
     ],
 )
 def test_it_builds_for_the_machine_over_there(tmp_path: Path, machine: str, goarch: str) -> None:
-    there = Greeting("3.9.1", "linux", machine, 1)
+    there = Machine(machine, "linux")
     assert placeholders(there) == {"goarch": goarch, "arch": machine, "os": "linux"}
     text = "import sys; print(*sys.argv[1:])"
     told = built(tmp_path, *python(text), "-o", "app-{os}-{goarch}", "{arch}{arch}", there=there)

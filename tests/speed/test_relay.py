@@ -64,18 +64,26 @@ def _read_all(line: socket.socket) -> bytes:
 Serve = Callable[[Callable[[socket.socket], None]], int]
 
 
+def best(measure: Callable[[], float], times: int) -> float:
+    """A busy machine makes everything slower and nothing quicker, so the best of some is what the relay does itself."""
+    return min(measure() for _ in range(times))
+
+
 def test_a_round_trip_takes_what_it_should(serve: Serve) -> None:
     with wire(Link("test", 60, 0), "127.0.0.1", serve(_echo)) as near:
         with socket.create_connection(("127.0.0.1", near.port)) as line:
-            line.sendall(b"open")
-            began = time.monotonic()
-            line.recv(100)
-            opening = time.monotonic() - began
-            took = sorted(_round_trip(line) for _ in range(9))[4]
-        assert 0.054 < took < 0.066
-        assert 0.110 < opening < 0.150  # opening a connection costs a round trip of its own
+            _round_trip(line)
+            assert 0.054 < best(lambda: _round_trip(line), 9) < 0.066
         counted = near.counted()
-    assert (counted.up, counted.down, counted.connections) == (13, 13, 1)
+        assert (counted.up, counted.down, counted.connections) == (10, 10, 1)
+        assert 0.110 < best(lambda: _opened(near.port), 3) < 0.132  # opening a connection costs a round trip too
+
+
+def _opened(port: int) -> float:
+    began = time.monotonic()
+    with socket.create_connection(("127.0.0.1", port)) as line:
+        _round_trip(line)
+        return time.monotonic() - began
 
 
 def _round_trip(line: socket.socket) -> float:
@@ -87,21 +95,29 @@ def _round_trip(line: socket.socket) -> float:
 
 def test_the_rate_is_what_it_should_be_upward(serve: Serve) -> None:
     with wire(Link("test", 0, 20), "127.0.0.1", serve(_swallow)) as near:
-        began = time.monotonic()
-        with socket.create_connection(("127.0.0.1", near.port)) as line:
-            line.sendall(bytes(_SIZE))
-            line.shutdown(socket.SHUT_WR)
-            assert _read_all(line) == str(_SIZE).encode()
-        assert time.monotonic() - began == pytest.approx(_SIZE * 8 / 20e6, rel=0.1)
-        assert near.counted().up == _SIZE
+
+        def sent() -> float:
+            began = time.monotonic()
+            with socket.create_connection(("127.0.0.1", near.port)) as line:
+                line.sendall(bytes(_SIZE))
+                line.shutdown(socket.SHUT_WR)
+                assert _read_all(line) == str(_SIZE).encode()
+            return time.monotonic() - began
+
+        assert best(sent, 2) == pytest.approx(_SIZE * 8 / 20e6, rel=0.1)
+        assert near.counted().up == 2 * _SIZE
 
 
 def test_the_rate_is_what_it_should_be_downward_also_for_two_at_once(serve: Serve) -> None:
     with wire(Link("test", 10, 20), "127.0.0.1", serve(_pour)) as near:
-        lines = [socket.create_connection(("127.0.0.1", near.port)) for _ in range(2)]
-        began = time.monotonic()
-        for line in lines:
-            with line:
-                assert len(_read_all(line)) == _SIZE
-        assert time.monotonic() - began == pytest.approx(2 * _SIZE * 8 / 20e6, rel=0.1)
-        assert near.counted().down == 2 * _SIZE
+
+        def came() -> float:
+            lines = [socket.create_connection(("127.0.0.1", near.port)) for _ in range(2)]
+            began = time.monotonic()
+            for line in lines:
+                with line:
+                    assert len(_read_all(line)) == _SIZE
+            return time.monotonic() - began
+
+        assert best(came, 2) == pytest.approx(2 * _SIZE * 8 / 20e6, rel=0.1)
+        assert near.counted().down == 4 * _SIZE

@@ -3,7 +3,6 @@
 import math
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -12,8 +11,11 @@ from teal.errors import Interrupted, Usage
 from teal.ui.base import Manner, manner
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from teal.config.read import ConfigFile
 
+_CONFIG = "teal.toml, or the directory that has it."
 _FLAGS = ("json", "quiet", "verbose", "no_color")
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
@@ -22,7 +24,7 @@ Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 class Common:
     """What -C, -v, -q, --no-color and --json said."""
 
-    def __init__(self, config: Path | None, manner: Manner) -> None:
+    def __init__(self, config: "Path | None", manner: Manner) -> None:
         self.config = config
         self.manner = manner
 
@@ -79,11 +81,18 @@ def confirm(question: str, yes: bool) -> None:
         raise Interrupted("nothing was changed")
 
 
+def _as_path(context: click.Context, option: click.Parameter, given: str | None) -> "Path | None":
+    from pathlib import Path
+
+    return None if given is None else Path(given)
+
+
 def everywhere() -> list[Decorator]:
     """The options that every command has, before its name or after it."""
-    path = click.Path(path_type=Path)
     return [
-        click.option("-C", "--config", type=path, metavar="PATH", help="teal.toml, or the directory that has it."),
+        click.option(
+            "-C", "--config", callback=_as_path, metavar="PATH", help="teal.toml, or the directory that has it."
+        ),
         click.option("-v", "--verbose", is_flag=True, help="Show more: the build's output."),
         click.option("-q", "--quiet", is_flag=True, help="Show warnings and errors only."),
         click.option("--no-color", is_flag=True, help="No colors (also: NO_COLOR)."),

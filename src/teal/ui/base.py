@@ -2,15 +2,13 @@
 
 import os
 import sys
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:  # whoever asks for help waits for no message
     from teal_host.wire.messages import Note, Step
-from teal_host.wire.values import dataclass
 
 
-@dataclass(frozen=True)
-class Manner:
+class Manner(NamedTuple):
     """How the user wants it: clig.dev, no-color.org."""
 
     json: bool = False
@@ -20,8 +18,7 @@ class Manner:
     terminal: bool = False
 
 
-@dataclass(frozen=True)
-class Progress:
+class Progress(NamedTuple):
     """Of a step whose size is known or expected: bytes that have arrived, of so many, at so many a second."""
 
     step: str

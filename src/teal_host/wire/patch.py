@@ -9,6 +9,7 @@ program small: after a change in one function most others are the same but for a
 import functools
 import os
 import struct
+from dataclasses import dataclass
 from typing import Iterator, Protocol, Tuple
 
 from teal_host.wire.frames import Readable
@@ -32,11 +33,13 @@ class Source(Protocol):
         """The older file."""
 
 
+@dataclass
 class _Chunk:
     """One chunk, while its operations are done."""
 
-    def __init__(self, ops: bytes, added: bytes, new: bytes) -> None:
-        self.ops, self.added, self.new = ops, memoryview(added), memoryview(new)
+    ops: bytes
+    added: memoryview
+    new: memoryview
 
     def take_added(self, count: int) -> memoryview:
         piece, self.added = self.added[:count], self.added[count:]
@@ -67,7 +70,8 @@ def _next_chunk(patch: Readable) -> _Chunk:
     ops, added, new = LENGTHS.unpack(_exactly(patch, LENGTHS.size))
     if ops > MAX_OPS or added > CHUNK or new > CHUNK:
         raise PatchError("a chunk of the patch is too large")
-    return _Chunk(_exactly(patch, ops), _exactly(patch, added), _exactly(patch, new))
+    parts = [_exactly(patch, count) for count in (ops, added, new)]
+    return _Chunk(parts[0], memoryview(parts[1]), memoryview(parts[2]))
 
 
 def _pieces(chunk: _Chunk, old: "_Old", limit: int) -> Iterator[bytes]:

@@ -5,7 +5,6 @@ and for `teal.toml` means that what the client accepts and what the server side 
 """
 
 import dataclasses
-import difflib
 import functools
 import math
 import types
@@ -69,6 +68,8 @@ def encode(value: Any) -> Any:
 
 def near(word: str, known: Sequence[str]) -> str:
     """A hint at what was probably meant: `, did you mean "x"?` or nothing."""
+    import difflib  # only for who has mistyped something
+
     close = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
     return f'; did you mean "{close[0]}"?' if close else ""
 

@@ -1,0 +1,68 @@
+"""A connection that is on its way, while what does not need it goes on: a build, the look at its artifact.
+
+Until it is there nothing is shown, because ssh may be asking something on the same terminal.
+"""
+
+from collections.abc import Callable
+
+from teal.session import Session
+from teal.ui.base import Ui
+from teal_host.wire.messages import Step
+
+
+class Connecting:
+    """`opened` is told whether it came to a greeting. Can stand beside a program (`programs.Beside`)."""
+
+    def __init__(self, begun: Session, opened: Callable[[bool], None]) -> None:
+        self._session = begun
+        self._opened = opened
+        self._held: list[Callable[[], None]] = []
+        self.is_open = False
+
+    @property
+    def session(self) -> Session:
+        """Greeted. Raises CannotReach."""
+        self.hear()
+        return self._session
+
+    def fileno(self) -> int:
+        return self._session.fileno()
+
+    def hear(self) -> None:
+        """Wait until it is open. Raises CannotReach."""
+        if self.is_open:
+            return
+        try:
+            self._session.hear()
+        except Exception:
+            self._opened(False)
+            raise
+        self._opened(True)
+        self.show()
+
+    def show(self) -> None:
+        """What was held back, and from now on everything."""
+        self.is_open = True
+        for shown in self._held:
+            shown()
+        self._held.clear()
+
+    def when_open(self, show: Callable[[], None]) -> None:
+        if self.is_open:
+            show()
+        else:
+            self._held.append(show)
+
+
+class HeldBack:
+    """What a build tells, shown when the connection is there."""
+
+    def __init__(self, ui: Ui, line: Connecting) -> None:
+        self._ui = ui
+        self._line = line
+
+    def step(self, step: Step) -> None:
+        self._line.when_open(lambda: self._ui.step(step))
+
+    def output(self, line: str) -> None:
+        self._line.when_open(lambda: self._ui.output(line))

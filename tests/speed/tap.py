@@ -1,0 +1,40 @@
+"""Run in the place of `python` over there: passes both ways on, and writes down whose turn it was, a letter a turn.
+
+    python -I -S tap.py TURNS -c STAGE0 ARGUMENTS...
+
+A turn ends when the other side speaks. So each `c` but the first is a wait of the server for the client's next words,
+which the client had for the server's: one round trip.
+"""
+
+import os
+import select
+import subprocess
+import sys
+
+
+def main() -> int:
+    turns, rest = sys.argv[1], sys.argv[2:]
+    argv = [sys.executable, "-I", "-S", *rest]
+    there = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0)
+    assert there.stdin and there.stdout
+    ways = {0: (there.stdin.fileno(), "c"), there.stdout.fileno(): (1, "s")}
+    said = ""
+    while there.stdout.fileno() in ways:
+        for source in select.select(list(ways), [], [])[0]:
+            target, who = ways[source]
+            data = os.read(source, 65536)
+            if not data:
+                del ways[source]
+                if source == 0:
+                    there.stdin.close()
+                continue
+            if not said.endswith(who):
+                said += who
+                with open(turns, "w") as file:
+                    file.write(said)
+            while data:
+                data = data[os.write(target, data) :]
+    return there.wait()
+
+
+sys.exit(main())

@@ -1,0 +1,105 @@
+"""A build goes on while the connection is opened; a server that cannot be reached ends it."""
+
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from teal import deploy as stories
+from teal import machines
+from teal.config import load
+from teal.deploy import Wish, deploy
+from teal.ended import Account
+from teal.errors import BuildFailed, CannotReach
+from teal.machines import Machine
+from teal.transports import Transport, choose
+from teal.ui.plain import Quiet
+from teal_host.wire.messages import Step
+from world import App, World
+
+SLOW_S = 1.0
+
+
+class Heard(Quiet):
+    """What a person sees, in its order."""
+
+    def __init__(self) -> None:
+        self.seen: list[str] = []
+
+    def step(self, step: Step) -> None:
+        self.seen.append(f"{step.name} {step.state}")
+
+    def output(self, line: str) -> None:
+        self.seen.append(line)
+
+
+def python(text: str) -> list[str]:
+    return [sys.executable, "-c", text]
+
+
+@pytest.fixture
+def app(world: World, monkeypatch: pytest.MonkeyPatch) -> App:
+    for name, value in {**world.env, "XDG_CACHE_HOME": str(world.home / "cache")}.items():
+        monkeypatch.setenv(name, value)
+    return world.app("shop")
+
+
+def opens_after(monkeypatch: pytest.MonkeyPatch, script: str) -> None:
+    """GO_ON in the script is the server side."""
+
+    def slow(target: str) -> Transport:
+        go_on = script.replace("GO_ON", f'exec \'{sys.executable}\' -I -S "$0" "$@"')
+        return replace(choose(target), python=("/bin/sh", "-c", go_on))
+
+    monkeypatch.setattr(stories, "choose", slow)
+
+
+def made(app: App, command: list[str], ui: Heard) -> Account:
+    app.config(build={"command": command})
+    account = Account()
+    deploy(load(app.directory), Wish(), ui, account)
+    return account
+
+
+def test_a_build_goes_on_while_the_connection_is_opened(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+    opens_after(monkeypatch, f"sleep {SLOW_S}; GO_ON")
+    ui = Heard()
+    account = made(app, python(f"import time; print('built'); time.sleep({SLOW_S})"), ui)
+    assert account.seconds["connect"] >= SLOW_S
+    assert account.seconds["build"] >= SLOW_S
+    others = sum(account.seconds[name] for name in ("upload", "start", "health", "switch"))
+    assert account.seconds["total"] < 2 * SLOW_S + others + 0.5
+    assert ui.seen[:4] == ["connect started", "connect done", "build started", "built"]  # ssh may have asked something
+
+
+def test_a_server_that_cannot_be_reached_ends_the_build(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+    opens_after(monkeypatch, "sleep 0.2; exit 3")
+    began = time.monotonic()
+    with pytest.raises(CannotReach):
+        made(app, python("import time; time.sleep(60)"), Heard())
+    assert time.monotonic() - began < 30
+
+
+def test_a_build_that_fails_first_shows_what_it_said(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+    opens_after(monkeypatch, "sleep 60")
+    ui = Heard()
+    with pytest.raises(BuildFailed):
+        made(app, python("print('broken'); raise SystemExit(2)"), ui)
+    assert "broken" in ui.seen
+
+
+@pytest.mark.parametrize("known", [None, "another", "this"])
+def test_a_build_for_a_machine_is_for_the_one_that_greets(
+    app: App, known: str | None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    opens_after(monkeypatch, "GO_ON")
+    here = Machine(__import__("os").uname().machine, "linux")
+    if known:
+        machines.remember("local", here if known == "this" else Machine("riscv64", "linux"))
+    log = tmp_path / "log"
+    made(app, python(f"open({str(log)!r}, 'a').write('{{arch}} ')"), Heard())
+    built = log.read_text().split()
+    assert built == (["riscv64", here.machine] if known == "another" else [here.machine])
+    assert machines.recall("local") == here

@@ -1,0 +1,58 @@
+"""How often one side waits for the other, counted: each is 50 ms over a common line and 200 over a bad one."""
+
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from teal import deploy as stories
+from teal import look
+from teal.config import load
+from teal.deploy import Wish, deploy, rollback
+from teal.ended import Account
+from teal.transports import Transport, choose
+from teal.ui.plain import Quiet
+from world import App, World
+
+
+@pytest.fixture
+def app(world: World, monkeypatch: pytest.MonkeyPatch) -> App:
+    for name, value in world.env.items():
+        monkeypatch.setenv(name, value)
+    return world.app("shop")
+
+
+@pytest.fixture
+def turns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], str]:
+    """Whose turn it was in the last command. Locally the server side is sent, which a server that is set up has."""
+    file = tmp_path / "turns"
+
+    def tapped(target: str) -> Transport:
+        python = (sys.executable, "-I", "-S", str(Path(__file__).with_name("tap.py")), str(file))
+        return replace(choose(target), python=python)
+
+    monkeypatch.setattr(stories, "choose", tapped)
+    monkeypatch.setattr(look, "choose", tapped)
+    return lambda: file.read_text().removeprefix("sc")  # it asks for the server side and gets it
+
+
+def test_a_deploy_waits_twice(app: App, turns: Callable[[], str]) -> None:
+    """For the greeting, which comes with the login; for what is wanted; and then only for the end."""
+    file = load(app.directory)
+    for version in ("v1", "v2"):
+        app.program(version=version)
+        deploy(file, Wish(), Quiet(), Account())
+        assert turns() == "scscs"
+
+
+def test_a_rollback_and_a_look_wait_once(app: App, turns: Callable[[], str]) -> None:
+    file = load(app.directory)
+    for version in ("v1", "v2"):
+        app.program(version=version)
+        deploy(file, Wish(), Quiet(), Account())
+    rollback(file, None, 0.0, Quiet(), Account())
+    assert turns() == "scs"
+    look.status(file)
+    assert turns() == "scs"
