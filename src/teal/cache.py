@@ -14,6 +14,10 @@ from pathlib import Path
 
 from teal import files
 from teal.errors import Usage
+from teal_host.wire import typed
+from teal_host.wire.manifest import Entry
+from teal_host.wire.typed import Mistakes
+from teal_host.wire.uploads import Base
 
 WORTH = 16 * 1024  # bytes of a file; of a smaller one a patch saves nothing
 MOST_FILE = 256 * 1024 * 1024  # bytes; to a larger one no patch is made
@@ -63,6 +67,23 @@ def keep(sent: Iterable[Sent]) -> None:
         _let_go(folder() / "sent")
 
 
+def last(target: str, app: str) -> tuple[Base, ...]:
+    """The files of the last upload to this app. Others may have deployed since: it is a guess."""
+    with contextlib.suppress(OSError, ValueError, RecursionError, RuntimeError, Mistakes):
+        return typed.decode(tuple[Base, ...], json.loads(_last(target, app).read_bytes()))
+    return ()
+
+
+def remember_last(target: str, app: str, sent: Iterable[Entry]) -> None:
+    """Of the largest that could be the base of a patch."""
+    worth = sorted((one for one in sent if WORTH <= one.size <= MOST_FILE), key=lambda one: one.size, reverse=True)
+    bases = [Base(one.path, one.sha256, one.size) for one in worth[:MOST_FILES]]
+    with contextlib.suppress(OSError, RuntimeError, Usage):
+        files.private_dir(folder() / "last")
+        files.write(_last(target, app), json.dumps(typed.encode(bases)))
+        _let_go(folder() / "last")
+
+
 def speed(target: str) -> float | None:
     """Bytes a second, as the last uploads to this target went."""
     found = _speeds().get(target)
@@ -79,6 +100,11 @@ def remember_speed(target: str, bytes_s: float) -> None:
     with contextlib.suppress(OSError, RuntimeError, Usage):
         files.private_dir(folder())
         files.write(folder() / "speeds.json", json.dumps(latest))
+
+
+def _last(target: str, app: str) -> Path:
+    name = hashlib.sha256(f"{target} {app}".encode()).hexdigest()
+    return folder() / "last" / f"{name}.json"
 
 
 def _speeds() -> dict[str, object]:

@@ -11,10 +11,13 @@ from teal_host.wire.messages import Step
 
 
 class Connecting:
-    """`opened` is told whether it came to a greeting. Can stand beside a program (`programs.Beside`)."""
+    """`begun` may not have greeted yet; `opened` is told whether it came to that.
+
+    Can stand beside a program (`programs.Beside`).
+    """
 
     def __init__(self, begun: Session, opened: Callable[[bool], None]) -> None:
-        self._session = begun
+        self.begun = begun
         self._opened = opened
         self._held: list[Callable[[], None]] = []
         self.is_open = False
@@ -23,17 +26,21 @@ class Connecting:
     def session(self) -> Session:
         """Greeted. Raises CannotReach."""
         self.hear()
-        return self._session
+        return self.begun
 
     def fileno(self) -> int:
-        return self._session.fileno()
+        return self.begun.fileno()
+
+    def says_something(self) -> bool:
+        """Is it open, or is there something to hear on the way?"""
+        return self.is_open or self.begun.says_something()
 
     def hear(self) -> None:
         """Wait until it is open. Raises CannotReach."""
         if self.is_open:
             return
         try:
-            self._session.hear()
+            self.begun.hear()
         except Exception:
             self._opened(False)
             raise

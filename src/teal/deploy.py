@@ -20,7 +20,7 @@ from teal.origin import origin
 from teal.session import PipeEnded, Session
 from teal.transports import choose
 from teal.ui.base import Ui
-from teal.upload import Upload
+from teal.upload import Goal, Upload
 from teal_host.wire import messages
 from teal_host.wire.messages import Commit, Deploy, Destroy, Result, Rollback, Step
 from teal_host.wire.uploads import Taken, Wanted
@@ -39,6 +39,8 @@ def deploy(file: ConfigFile, wish: Wish, ui: Ui, account: Account) -> Result:
     """Raises TealError. The account is filled as far as it went."""
     with _clock(account, "total"), _connecting(file, ui, account) as line:
         artifact, sent_from = _made(file, wish, line, ui, account), origin(file.directory)
+        upload = Upload(line.begun, artifact, Goal(file.config.server.target, file.config.app), ui)
+        upload.make_ahead(line.says_something)
         session = line.session  # from here on it waits for the greeting, if that has not come
         request = Deploy(
             file.config.spec,
@@ -51,7 +53,6 @@ def deploy(file: ConfigFile, wish: Wish, ui: Ui, account: Account) -> Result:
         )
         with _honest(session, account) as phase:
             session.send(request)
-            upload = Upload(session, artifact, file.config.server.target, ui)
             answer = _until(session, ui, account, upload)
             while isinstance(answer, Wanted):
                 phase.committed = False  # asked again: the last Commit counts for nothing

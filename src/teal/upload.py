@@ -5,21 +5,20 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from mmap import ACCESS_READ, mmap
-from pathlib import Path
 from typing import Any
 
-from teal import cache, choice, delta, executable
+from teal import cache, choice, executable
 from teal.artifact import Artifact
 from teal.cache import Sent
 from teal.choice import Way
 from teal.errors import CannotReach
-from teal.packing import Packer, packer
+from teal.packing import packer
+from teal.patches import NoPatch, Patch, Patches, is_worth_it, pack
 from teal.session import Session
 from teal.ui.base import Progress, Ui, size
 from teal_host.wire.manifest import Entry
 from teal_host.wire.messages import Note, Step
-from teal_host.wire.uploads import Base, Block, Packing, Part, Taken, Wanted
+from teal_host.wire.uploads import Base, Block, Part, Taken, Wanted
 
 _BLOCK = 256 * 1024  # bytes in one message
 _MEASURABLE = 256 * 1024  # bytes: fewer say nothing of a line's speed
@@ -30,26 +29,26 @@ _COMPRESSED_DEBUG = (
 
 
 @dataclass(frozen=True)
-class _Patch:
-    base: Base
-    packing: Packing
-    packed: list[bytes]
+class Goal:
+    """Where it goes: what the line's speed and the last upload are remembered for."""
 
-    @property
-    def bytes(self) -> int:
-        return sum(len(piece) for piece in self.packed)
+    target: str
+    app: str
 
 
 class Upload:
-    """`target` is what the line's speed is remembered for."""
-
-    def __init__(self, session: Session, artifact: Artifact, target: str, ui: Ui) -> None:
-        self._session, self._artifact, self._target, self._ui = session, artifact, target, ui
-        self._line = choice.line(target, cache.speed(target))
-        self._warned = self._patched = False
+    def __init__(self, session: Session, artifact: Artifact, goal: Goal, ui: Ui) -> None:
+        self._session, self._artifact, self._goal, self._ui = session, artifact, goal, ui
+        self._line = choice.line(goal.target, cache.speed(goal.target))
+        self._patches = Patches(artifact, self._line)
+        self._warned = False
         self._sent = self._taken = 0  # bytes of blocks: written, arrived
         self._later = self._ahead = 0  # bytes that are expected: of the parts after this one, and still of this one
         self._began = 0.0  # when the first block went
+
+    def make_ahead(self, enough: Callable[[], bool]) -> None:
+        """What will probably be sent, while the connection is still being opened."""
+        self._patches.make_ahead(cache.last(self._goal.target, self._goal.app), enough)
 
     def send(self, wanted: Wanted) -> None:
         """All that is missing. Raises PipeEnded, HostFailed."""
@@ -82,47 +81,31 @@ class Upload:
         if self._sent:
             self._taken, self._later, self._ahead = self._sent, 0, 0
             self._tell()
-        if self._sent >= _MEASURABLE and seconds > 0 and not self._patched and self._target != "local":
-            cache.remember_speed(self._target, self._sent / seconds)
+        if self._sent >= _MEASURABLE and seconds > 0 and not self._patches.made and self._goal.target != "local":
+            cache.remember_speed(self._goal.target, self._sent / seconds)
         files = [entry for entry in self._artifact.manifest.entries if entry.kind == "file"]
         cache.keep(Sent(self._artifact.root / entry.path, entry.size, entry.sha256) for entry in files)
+        cache.remember_last(self._goal.target, self._goal.app, files)
 
     def _way(self, rest: int, wanted: Wanted) -> Way:
         return choice.whole(rest, self._line, wanted.packings)
 
-    def _patch(self, place: int, parts: "_Parts") -> _Patch | None:
+    def _patch(self, place: int, parts: "_Parts") -> Patch | None:
         """None when it goes whole; why is told."""
         entry, rest = parts.entry(place), parts.rest(place)
         bases = parts.bases(entry)
         if not bases:
             return None
         whole = self._way(rest, parts.wanted)
-        found = self._made(entry, rest, bases, parts.wanted)
-        if isinstance(found, str):
-            self._ui.why(f"{entry.path}: whole, {whole.packing}, at {self._speed}: {found}")
+        found = self._patches.find(entry, rest, bases, parts.wanted.packings)
+        if isinstance(found, Patch) or found.tried:
+            self._warn_of_debug(entry)
+        if isinstance(found, NoPatch):
+            self._ui.why(f"{entry.path}: whole, {whole.packing}, at {self._speed}: {found.why}")
             return None
         told = f"a patch of {found.bytes:,} bytes ({found.packing}) to {found.base.sha256[:12]}"
         instead = f"whole about {size(whole.bytes)} and {whole.seconds:.1f} s"
         self._ui.why(f"{entry.path}: {told}; {instead} at {self._speed}")
-        return found
-
-    def _made(self, entry: Entry, rest: int, bases: list[Base], wanted: Wanted) -> _Patch | str:
-        """The patch, or why there is none."""
-        whole, patch = self._way(rest, wanted), choice.patch(rest, self._line, wanted.packings)
-        if patch.seconds >= whole.seconds:
-            return "sooner there than a patch"
-        old = next(((base, path) for base in bases if (path := cache.find(base.sha256, base.size))), None)
-        if old is None:
-            return "what the server has of it is not in the cache here"
-        self._warn_of_debug(entry)
-        self._patched = True
-        try:
-            packed = _packed(old[1], self._artifact.root / entry.path, entry.size - rest, patch.packing)
-        except delta.TooDifferent:
-            return "too different from what the server has"
-        found = _Patch(old[0], patch.packing, packed)
-        if found.bytes / self._line.bytes_s >= whole.seconds:
-            return f"a patch has {found.bytes:,} bytes"
         return found
 
     def _warn_of_debug(self, entry: Entry) -> None:
@@ -142,7 +125,7 @@ class Upload:
         self._later -= sum(self._way(parts.rest(place), parts.wanted).bytes for place in places)
         self._session.send(Part(len(places), way.packing))
         read = _Read(parts.pieces(places), sum(parts.rest(place) for place in places))
-        self._blocks(_pack(packer(way.packing), read), read.expected)
+        self._blocks(pack(packer(way.packing), read), read.expected)
 
     def _blocks(self, packed: Iterable[bytes], expected: Callable[[int], int]) -> None:
         """Sends the part, and hears meanwhile what is said. `expected`: after so many of its bytes, how many more."""
@@ -198,7 +181,7 @@ class _Parts:
         return max(0, self.entry(place).size - self._begun.get(place, 0))
 
     def bases(self, entry: Entry) -> list[Base]:
-        return self._bases.get(entry.path, []) if cache.WORTH <= entry.size <= cache.MOST_FILE else []
+        return self._bases.get(entry.path, []) if is_worth_it(entry) else []
 
     def pieces(self, places: list[int]) -> Iterator[bytes]:
         for place in places:
@@ -221,16 +204,3 @@ class _Read:
 
     def expected(self, sent: int) -> int:
         return max(0, round((self._size - self._done) * sent / self._done)) if self._done else 0
-
-
-def _pack(packing: Packer, pieces: Iterable[bytes]) -> Iterator[bytes]:
-    for piece in pieces:
-        yield packing.compress(piece)
-    yield packing.flush()
-
-
-def _packed(old: Path, new: Path, start: int, packing: Packing) -> list[bytes]:
-    """The patch. The new file is read whole: it may change under a map of it."""
-    made = packer(packing, hard=True)
-    with old.open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as before:
-        return list(_pack(made, delta.make(before, new.read_bytes(), start)))

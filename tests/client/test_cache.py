@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from teal import artifact as artifacts
 from teal import cache
 from teal.cache import Sent
 
@@ -114,3 +115,15 @@ def test_speeds_that_make_no_sense_are_unknown(home: Path, text: str) -> None:
     home.mkdir(parents=True)
     (home / "speeds.json").write_text(text)
     assert cache.speed("a") in (None, 1.0)
+
+
+def test_what_was_sent_last_is_known_by_target_and_app(tmp_path: Path, home: Path) -> None:
+    entries = artifacts.read(file(tmp_path, big(1)).path).manifest.entries
+    cache.remember_last("ssh://a", "shop", entries)
+    (last,) = cache.last("ssh://a", "shop")
+    assert (last.path, last.sha256, last.size) == (entries[0].path, entries[0].sha256, entries[0].size)
+    assert cache.last("ssh://a", "blog") == cache.last("ssh://b", "shop") == ()
+    (kept,) = (home / "last").iterdir()
+    for damaged in ("", "{", "7", '[{"path": "../x", "sha256": "1", "size": 1}]'):
+        kept.write_text(damaged)
+        assert cache.last("ssh://a", "shop") == ()

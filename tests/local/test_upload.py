@@ -156,6 +156,24 @@ def test_a_base_that_the_server_has_lost_costs_a_round_and_nothing_else(tmp_path
         assert app.get()["version"] == "v2"
 
 
+def test_a_wrong_guess_of_what_the_server_has_changes_nothing(tmp_path: Path) -> None:
+    """Somebody else has deployed in between, from another machine."""
+    with world(tmp_path) as place:
+        line_is_slow(place)
+        app = place.app()
+        padded(app, "v1")
+        app.deploy().ok()
+        (kept,) = (place.home / "cache/teal/last").iterdir()
+        guess = kept.read_text()
+        padded(app, "v2", b"new")
+        app.deploy().ok()
+        kept.write_text(guess)
+        shutil.rmtree(app.state / "releases" / str(app.deploy("--dry-run").result["previous"]), ignore_errors=True)
+        padded(app, "v3", b"newer")
+        assert sent(app.deploy()) < 10_000
+        assert app.get()["version"] == "v3"
+
+
 def progress(done: Ended) -> list[dict[str, Any]]:
     return [line for line in done.lines if line["type"] == "progress"]
 

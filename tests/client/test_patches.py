@@ -1,0 +1,98 @@
+"""Patches that are made ahead are those that would be made later; a wrong guess costs nothing but its time."""
+
+import random
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from teal import artifact as artifacts
+from teal import cache, delta
+from teal.artifact import Artifact
+from teal.cache import Sent
+from teal.choice import Line
+from teal.patches import NoPatch, Patch, Patches
+from teal_host.wire.manifest import Entry
+from teal_host.wire.uploads import Base, Packing
+
+SLOW = Line(125_000, "measured")
+ALL: tuple[Packing, ...] = ("plain", "zlib", "bz2", "lzma")
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+
+@pytest.fixture
+def made(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
+    """How often a patch was made."""
+    counted: list[int] = []
+    make = delta.make
+
+    def counting(old: delta.Bytes, new: delta.Bytes, start: int = 0) -> Iterator[bytes]:
+        counted.append(start)
+        return make(old, new, start)
+
+    monkeypatch.setattr(delta, "make", counting)
+    yield counted
+
+
+def program(folder: Path, version: bytes) -> Artifact:
+    folder.mkdir(exist_ok=True)
+    noise = random.Random(5).randbytes(200_000)
+    (folder / "app").write_bytes(noise[:100_000] + version + noise[100_000:])
+    return artifacts.read(folder / "app")
+
+
+def entry(of: Artifact) -> Entry:
+    return of.manifest.entries[0]
+
+
+def base(of: Artifact) -> Base:
+    """The server has it, and it is in the cache."""
+    cache.keep([Sent(of.root / entry(of).path, entry(of).size, entry(of).sha256)])
+    return Base("app", entry(of).sha256, entry(of).size)
+
+
+def test_what_was_made_ahead_is_not_made_again(tmp_path: Path, made: list[int]) -> None:
+    old, new = program(tmp_path / "old", b"one"), program(tmp_path / "new", b"another")
+    ahead, later = Patches(new, SLOW), Patches(new, SLOW)
+    ahead.make_ahead([base(old)], lambda: False)
+    assert made == [0]
+    found = ahead.find(entry(new), entry(new).size, [base(old)], ALL)
+    assert made == [0]
+    assert isinstance(found, Patch)
+    assert found == later.find(entry(new), entry(new).size, [base(old)], ALL)
+    assert (ahead.made, later.made) == (False, True)
+
+
+def test_a_wrong_guess_is_not_used(tmp_path: Path, made: list[int]) -> None:
+    old, other, new = (program(tmp_path / name, name.encode()) for name in ("old", "other", "new"))
+    patches = Patches(new, SLOW)
+    patches.make_ahead([base(other)], lambda: False)
+    found = patches.find(entry(new), entry(new).size, [base(old)], ALL)
+    assert isinstance(found, Patch)
+    assert found.base == base(old)
+    assert len(made) == 2
+    assert isinstance(patches.find(entry(new), entry(new).size, [Base("app", "0" * 64, 9)], ALL), NoPatch)
+
+
+def test_one_for_a_whole_file_or_another_packing_is_not_used(tmp_path: Path, made: list[int]) -> None:
+    old, new = program(tmp_path / "old", b"one"), program(tmp_path / "new", b"another")
+    patches = Patches(new, SLOW)
+    patches.make_ahead([base(old)], lambda: False)
+    rest = patches.find(entry(new), entry(new).size - 50_000, [base(old)], ALL)
+    plainer = patches.find(entry(new), entry(new).size, [base(old)], ("plain", "zlib"))
+    assert made == [0, 50_000, 0]
+    assert isinstance(rest, Patch)
+    assert isinstance(plainer, Patch)
+    assert plainer.packing == "zlib"
+
+
+def test_nothing_is_made_ahead_when_there_is_something_better_to_do(tmp_path: Path, made: list[int]) -> None:
+    old, new = program(tmp_path / "old", b"one"), program(tmp_path / "new", b"another")
+    Patches(new, SLOW).make_ahead([base(old)], lambda: True)
+    Patches(new, Line(500e6, "this machine")).make_ahead([base(old)], lambda: False)
+    Patches(old, SLOW).make_ahead([base(old)], lambda: False)
+    assert made == []
