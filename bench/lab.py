@@ -27,12 +27,12 @@ _LOOK_EVERY_S = 0.02
 
 @dataclass(frozen=True)
 class Took:
-    """One run. `live_s`: until the new version answered from outside; None where nothing becomes live."""
+    """One run, and what it said. `live_s`: until the new version answered outside; None where nothing becomes live."""
 
     counted: Counted
     ended_s: float
     live_s: float | None = None
-    memory: "tuple[int, int]" = (0, 0)
+    said: str = ""
 
 
 class Failed(Exception):
@@ -131,10 +131,10 @@ class Line:
         if awaited:
             awaited.begin()
         began = time.monotonic()
-        self.lab.run(argv, cwd)
+        said = self.lab.run(argv, cwd)
         ended = time.monotonic() - began
         live = awaited.came() - began if awaited else None
-        return Took(self.counted(), ended, live)
+        return Took(self.counted(), ended, live, said)
 
 
 class Awaited:

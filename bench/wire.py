@@ -16,7 +16,7 @@ from bench.lab import Failed, Lab, Line, Took, lab
 from bench.link import LINKS, Link
 from bench.peers.fujin import Fujin
 from bench.peers.ours import Teal
-from bench.peers.plain import Floor, Rsync, Scp
+from bench.peers.plain import Floor, PackedScp, Rsync, Scp
 from bench.peers.scripted import Scripts
 
 
@@ -33,7 +33,7 @@ class Peer(Protocol):
 
 @dataclass(frozen=True)
 class Row:
-    """Medians over the rounds. `first_s` is the first deploy, of the whole program."""
+    """Medians over the rounds. `first_s` is the first deploy, of the whole program. `chose`: how the last was sent."""
 
     link: str
     what: str
@@ -44,6 +44,7 @@ class Row:
     live_s: float | None
     first_up: int | None = None
     first_s: float | None = None
+    chose: str = ""
 
 
 class Bench:
@@ -108,6 +109,7 @@ def _row(link: Link, name: str, runs: list[Took]) -> Row:
         statistics.median(lives) if lives else None,
         first.counted.up if first else None,
         (first.live_s or first.ended_s) if first else None,
+        "; ".join(Teal.ways(later[-1])) if name == Teal.name else "",
     )
 
 
@@ -127,6 +129,7 @@ def table(rows: Sequence[Row]) -> str:
         floor = next((row.ended_s for row in here if row.what == Floor.name), 0.0)
         ours = next((row.live_s for row in here if row.what == Teal.name), None)
         lines += [_line(row, floor, ours) for row in here]
+        lines += [f"\nTeal sent the last one so: {row.chose}" for row in here if row.chose]
     return "\n".join(lines)
 
 
@@ -154,7 +157,7 @@ def _arguments() -> argparse.Namespace:
 
 def main() -> int:
     asked = _arguments()
-    everybody: list[Peer] = [Floor(), Scp(), Rsync(), Scripts(), Fujin(), Teal()]
+    everybody: list[Peer] = [Floor(), Scp(), PackedScp(), Rsync(), Scripts(), Fujin(), Teal()]
     wanted = asked.only or [""]
     peers = [one for one in everybody if isinstance(one, Floor | Teal) or any(word in one.name for word in wanted)]
     rows: list[Row] = []

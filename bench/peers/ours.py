@@ -1,5 +1,6 @@
 """Teal, as its user types it. The build is not measured, and nothing is watched after the switch."""
 
+import json
 from pathlib import Path
 
 from bench.lab import Awaited, Lab, Line, Took, teal
@@ -41,7 +42,13 @@ class Teal:
 
     def deploy(self, line: Line, version: str, file: Path) -> Took:
         awaited = Awaited(line.lab.server.address, self.port, version)
-        return line.measure(teal("deploy", "--json", "--artifact", str(file)), self.directory(line.lab), awaited)
+        return line.measure(teal("deploy", "--json", "-v", "--artifact", str(file)), self.directory(line.lab), awaited)
+
+    @staticmethod
+    def ways(took: Took) -> list[str]:
+        """How the file was sent and why, as `-v` tells it."""
+        lines = [json.loads(line) for line in took.said.splitlines()]
+        return [line["text"] for line in lines if line["type"] == "note" and " at " in line["text"]]
 
     def status(self, line: Line) -> Took:
         return line.measure(teal("status", "--json"), self.directory(line.lab))
