@@ -194,9 +194,9 @@ def test_it_is_ended_when_nobody_reads_it_any_more(live: App) -> None:
 
 
 def test_a_slow_reader_slows_it_down_and_fills_nothing(live: App) -> None:
-    """A block is a quarter of what a pipe holds, so that its number comes before the next one fills the pipe."""
+    """A number is written before its block, so that at most one piece, which a pipe holds, comes before the first."""
     counts = (
-        "import sys\nfor n in range(16000): sys.stdout.buffer.write(bytes(2**14)); print(n, file=sys.stderr, flush=1)"
+        "import sys\nfor n in range(16000): print(n, file=sys.stderr, flush=1); sys.stdout.buffer.write(bytes(2**14))"
     )
     with started(live, sys.executable, "-uc", counts) as running:
         assert running.stdout is not None and running.stderr is not None

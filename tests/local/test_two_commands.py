@@ -183,6 +183,7 @@ def _ended_alone(app: App) -> None:
 
 def _large(app: App) -> None:
     """An artifact whose upload takes a while."""
+    app.world.line_is_slow()  # so it is packed well
     app.program(version="v2")
     (app.directory / "dist").mkdir()
     (app.directory / "program").rename(app.directory / "dist/program")

@@ -1,6 +1,5 @@
 """How much of a program travels: what changed, and no more. Over a line that is said to be slow; here there is none."""
 
-import json
 import os
 import random
 import shutil
@@ -12,9 +11,8 @@ from typing import Any
 import pytest
 
 from teal.bootstrap import payload
-from world import App, Ended, World, world
+from world import App, Ended, world
 
-SLOW = 125_000  # bytes a second
 MAIN = """package main
 
 import (
@@ -38,12 +36,6 @@ func main() {
 	http.ListenAndServe("127.0.0.1:"+os.Getenv("PORT"), nil)
 }
 """
-
-
-def line_is_slow(place: World) -> None:
-    folder = place.home / "cache/teal"
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "speeds.json").write_text(json.dumps({"local": SLOW}))
 
 
 def sent(done: Ended) -> int:
@@ -72,7 +64,7 @@ def built(app: App, says: str, handler: str = "") -> None:
 @pytest.mark.timeout(900)
 def test_of_a_go_program_that_was_built_again_only_the_change_travels(tmp_path: Path) -> None:
     with world(tmp_path) as place:
-        line_is_slow(place)
+        place.line_is_slow()
         app = place.app(health={"path": "/"})
         built(app, "ok")
         whole = sent(app.deploy())
@@ -124,7 +116,7 @@ def padded(app: App, version: str, change: bytes = b"") -> None:
 
 def test_a_client_without_its_cache_sends_the_whole(tmp_path: Path) -> None:
     with world(tmp_path) as place:
-        line_is_slow(place)
+        place.line_is_slow()
         app = place.app()
         padded(app, "v1")
         whole = sent(app.deploy())
@@ -140,7 +132,7 @@ def test_a_client_without_its_cache_sends_the_whole(tmp_path: Path) -> None:
 
 def test_a_base_that_the_server_has_lost_costs_a_round_and_nothing_else(tmp_path: Path) -> None:
     with world(tmp_path) as place:
-        line_is_slow(place)
+        place.line_is_slow()
         app = place.app()
         padded(app, "v1")
         first = app.deploy().ok().result["release"]
@@ -159,7 +151,7 @@ def test_a_base_that_the_server_has_lost_costs_a_round_and_nothing_else(tmp_path
 def test_a_wrong_guess_of_what_the_server_has_changes_nothing(tmp_path: Path) -> None:
     """Somebody else has deployed in between, from another machine."""
     with world(tmp_path) as place:
-        line_is_slow(place)
+        place.line_is_slow()
         app = place.app()
         padded(app, "v1")
         app.deploy().ok()
@@ -180,7 +172,7 @@ def progress(done: Ended) -> list[dict[str, Any]]:
 
 def test_progress_ends_with_all_that_was_sent(tmp_path: Path) -> None:
     with world(tmp_path) as place:
-        line_is_slow(place)
+        place.line_is_slow()
         app = place.app()
         padded(app, "v1")
         done = app.deploy()

@@ -209,8 +209,9 @@ def large(folder: Path) -> None:
 
 
 def stored(shop: Shop) -> set[str]:
+    """But for what waits for the next try of an upload."""
     home = shop.server.root / "var/lib/teal/shop"
-    return {path.name for folder in ("releases", "records") for path in (home / folder).iterdir()}
+    return {path.name for folder in ("releases", "records") for path in (home / folder).glob("[!.]*")}
 
 
 def last_line(shop: Shop) -> tuple[str, str, str]:
