@@ -7,7 +7,7 @@ times as long and 17 times its size in memory; for a program that was built agai
 zstd way (the older file as prefix) is as quick, its patches are four times as large, and the server would need zstd.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from mmap import mmap
 
 from teal_host.wire.patch import ADD, CHUNK, LENGTHS, NEW, SAME, SEEK, number, subtract
@@ -33,9 +33,11 @@ _MOST_MISSES = 1 / 512  # and so many more a byte
 _NEARBY = 64 * 1024
 
 
-def make(old: Bytes, new: Bytes, start: int = 0) -> Iterator[bytes]:
-    """The patch that gives `new` from `start` on, chunk by chunk, not yet compressed. Raises TooDifferent."""
-    return _written(old, new, start, _Aligner(old, new).stretches(start))
+def make(old: Bytes, new: Bytes, start: int = 0, too_late: Callable[[], bool] = lambda: False) -> Iterator[bytes]:
+    """The patch that gives `new` from `start` on, chunk by chunk, not yet compressed. Raises GivenUp."""
+    for chunk in _written(old, new, start, _Aligner(old, new, too_late).stretches(start)):
+        yield chunk
+        _refuse(too_late)
 
 
 def _written(old: Bytes, new: Bytes, start: int, stretches: list[Stretch]) -> Iterator[bytes]:
@@ -49,13 +51,18 @@ def _written(old: Bytes, new: Bytes, start: int, stretches: list[Stretch]) -> It
                 yield writer.chunk()
 
 
-class TooDifferent(Exception):
-    """So much would have to be looked for that a patch is not worth it."""
+class GivenUp(Exception):
+    """A patch is not worth its making, and why."""
+
+
+def _refuse(too_late: Callable[[], bool]) -> None:
+    if too_late():
+        raise GivenUp("making a patch would take too long")
 
 
 class _Aligner:
-    def __init__(self, old: Bytes, new: Bytes) -> None:
-        self._old, self._new = old, new
+    def __init__(self, old: Bytes, new: Bytes, too_late: Callable[[], bool]) -> None:
+        self._old, self._new, self._too_late = old, new, too_late
         self._index: dict[bytes, int] = {}
         self._misses = 0
         self._last = [0]
@@ -71,7 +78,8 @@ class _Aligner:
                 break
             chosen = self._choose(at, distance)
             if self._misses > _PATIENCE + (at - start) * _MOST_MISSES:
-                raise TooDifferent
+                raise GivenUp("too different from what the server has")
+            _refuse(self._too_late)
             if chosen != found[-1][1]:
                 self._add(found, at, chosen)
             if chosen is not None:

@@ -4,6 +4,7 @@ The guess is what was sent last to the same app. Its patches are made while the 
 takes longer than making one; a wrong guess costs that time and nothing else, because the server names what it has.
 """
 
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from mmap import ACCESS_READ, mmap
@@ -11,7 +12,7 @@ from pathlib import Path
 
 from teal import cache, choice, delta, packing
 from teal.artifact import Artifact
-from teal.choice import Line
+from teal.choice import Line, Way
 from teal.packing import Packer
 from teal_host.wire.manifest import Entry
 from teal_host.wire.uploads import Base, Packing
@@ -38,6 +39,12 @@ class NoPatch:
     tried: bool = True
 
 
+@dataclass(frozen=True)
+class _Making:
+    packing: Packing
+    too_late: Callable[[], bool]
+
+
 class Patches:
     def __init__(self, artifact: Artifact, line: Line) -> None:
         self._artifact, self._line = artifact, line
@@ -54,51 +61,48 @@ class Patches:
             if enough():
                 return
             kind = choice.patch(entry.size, self._line, _USUAL).packing
-            if self._is_sooner(entry.size, _USUAL):
-                self._ahead[entry.sha256, base.sha256, kind] = self._make(entry, 0, [base], kind)
+            too_late = self._too_late(choice.whole(entry.size, self._line, _USUAL), enough)
+            self._ahead[entry.sha256, base.sha256, kind] = self._make(entry, 0, [base], _Making(kind, too_late))
 
     def find(self, entry: Entry, rest: int, bases: Sequence[Base], packings: Sequence[Packing]) -> Patch | NoPatch:
         """Of the last `rest` bytes of the file."""
-        kind = choice.patch(rest, self._line, packings).packing
+        kind, whole = choice.patch(rest, self._line, packings).packing, choice.whole(rest, self._line, packings)
         ready = [self._ahead.get((entry.sha256, base.sha256, kind)) for base in bases if rest == entry.size]
-        found = next((one for one in ready if isinstance(one, Patch)), None)
-        if found is None and not self._is_sooner(rest, packings):
+        found = next((one for one in ready if one is not None), None)
+        if found is None and choice.patch(rest, self._line, packings).seconds >= whole.seconds:
             return NoPatch("sooner there than a patch", tried=False)
-        return self._if_small(found or self._now(entry, rest, bases, kind), rest, packings)
-
-    def _is_sooner(self, size: int, packings: Sequence[Packing]) -> bool:
-        whole, patch = choice.whole(size, self._line, packings), choice.patch(size, self._line, packings)
-        return patch.seconds < whole.seconds
-
-    def _now(self, entry: Entry, rest: int, bases: Sequence[Base], kind: Packing) -> Patch | NoPatch:
-        self.made = True
-        return self._make(entry, entry.size - rest, bases, kind)
-
-    def _if_small(self, found: Patch | NoPatch, rest: int, packings: Sequence[Packing]) -> Patch | NoPatch:
-        whole = choice.whole(rest, self._line, packings)
+        if found is None:
+            self.made = True
+            found = self._make(entry, entry.size - rest, bases, _Making(kind, self._too_late(whole)))
         if isinstance(found, Patch) and found.bytes / self._line.bytes_s >= whole.seconds:
             return NoPatch(f"a patch has {found.bytes:,} bytes")
         return found
 
-    def _make(self, entry: Entry, start: int, bases: Sequence[Base], kind: Packing) -> Patch | NoPatch:
+    def _too_late(self, whole: Way, waited_for: Callable[[], bool] = lambda: True) -> Callable[[], bool]:
+        """When the file could be there whole, had it been sent so, and something waits for the patch."""
+        end = time.monotonic() + whole.seconds
+        return lambda: time.monotonic() > end and waited_for()
+
+    def _make(self, entry: Entry, start: int, bases: Sequence[Base], making: _Making) -> Patch | NoPatch:
         old = next(((base, path) for base in bases if (path := cache.find(base.sha256, base.size))), None)
         if old is None:
             return NoPatch("what the server has of it is not in the cache here", tried=False)
         try:
-            return Patch(old[0], kind, _packed(old[1], self._artifact.root / entry.path, start, kind))
-        except delta.TooDifferent:
-            return NoPatch("too different from what the server has")
+            packed = _packed(old[1], self._artifact.root / entry.path, start, making)
+        except delta.GivenUp as error:
+            return NoPatch(str(error))
+        return Patch(old[0], making.packing, packed)
 
 
 def is_worth_it(entry: Entry) -> bool:
     return cache.WORTH <= entry.size <= cache.MOST_FILE
 
 
-def _packed(old: Path, new: Path, start: int, kind: Packing) -> list[bytes]:
+def _packed(old: Path, new: Path, start: int, making: _Making) -> list[bytes]:
     """The patch. The new file is read whole: it may change under a map of it."""
-    made = packing.packer(kind, hard=True)
+    made = packing.packer(making.packing, hard=True)
     with old.open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as before:
-        return list(pack(made, delta.make(before, new.read_bytes(), start)))
+        return list(pack(made, delta.make(before, new.read_bytes(), start, making.too_late)))
 
 
 def pack(made: Packer, pieces: Iterable[bytes]) -> Iterator[bytes]:

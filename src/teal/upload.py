@@ -48,7 +48,8 @@ class Upload:
 
     def make_ahead(self, enough: Callable[[], bool]) -> None:
         """What will probably be sent, while the connection is still being opened."""
-        self._patches.make_ahead(cache.last(self._goal.target, self._goal.app), enough)
+        if self._goal.target != "local":  # from here to here there is nothing to wait for
+            self._patches.make_ahead(cache.last(self._goal.target, self._goal.app), enough)
 
     def send(self, wanted: Wanted) -> None:
         """All that is missing. Raises PipeEnded, HostFailed."""

@@ -1,7 +1,7 @@
 """Patches that are made ahead are those that would be made later; a wrong guess costs nothing but its time."""
 
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -30,9 +30,11 @@ def made(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
     counted: list[int] = []
     make = delta.make
 
-    def counting(old: delta.Bytes, new: delta.Bytes, start: int = 0) -> Iterator[bytes]:
+    def counting(
+        old: delta.Bytes, new: delta.Bytes, start: int = 0, too_late: Callable[[], bool] = lambda: False
+    ) -> Iterator[bytes]:
         counted.append(start)
-        return make(old, new, start)
+        return make(old, new, start, too_late)
 
     monkeypatch.setattr(delta, "make", counting)
     yield counted
@@ -93,6 +95,19 @@ def test_one_for_a_whole_file_or_another_packing_is_not_used(tmp_path: Path, mad
 def test_nothing_is_made_ahead_when_there_is_something_better_to_do(tmp_path: Path, made: list[int]) -> None:
     old, new = program(tmp_path / "old", b"one"), program(tmp_path / "new", b"another")
     Patches(new, SLOW).make_ahead([base(old)], lambda: True)
-    Patches(new, Line(500e6, "this machine")).make_ahead([base(old)], lambda: False)
     Patches(old, SLOW).make_ahead([base(old)], lambda: False)
     assert made == []
+
+
+def test_one_that_takes_longer_than_the_whole_is_given_up_as_soon_as_it_is_waited_for(tmp_path: Path) -> None:
+    old, new = program(tmp_path / "old", b"one"), program(tmp_path / "new", b"another")
+    size, fast = entry(new).size, Line(1e12, "measured")
+    waited = iter([False, True])
+    hurried, patient = Patches(new, fast), Patches(new, fast)
+    hurried.make_ahead([base(old)], lambda: next(waited, True))
+    patient.make_ahead([base(old)], lambda: False)
+    refused = hurried.find(entry(new), size, [base(old)], ALL)
+    assert isinstance(refused, NoPatch)
+    assert "too long" in refused.why
+    assert isinstance(patient.find(entry(new), size, [base(old)], ALL), Patch)  # it is ready, so it is the sooner
+    assert not hurried.made

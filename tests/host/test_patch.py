@@ -83,9 +83,14 @@ def test_files_of_nothing(tmp_path: Path, old: bytes, new: bytes) -> None:
 
 def test_two_files_that_have_nothing_in_common_are_given_up_soon() -> None:
     began = time.process_time()
-    with pytest.raises(delta.TooDifferent):
+    with pytest.raises(delta.GivenUp):
         list(delta.make(random.Random(3).randbytes(4_000_000), random.Random(4).randbytes(4_000_000)))
     assert time.process_time() - began < 5
+
+
+def test_it_is_given_up_when_it_is_too_late() -> None:
+    with pytest.raises(delta.GivenUp, match="too long"):
+        list(delta.make(OLD, OLD + b"new", 0, lambda: True))
 
 
 @QUICK
