@@ -1,6 +1,6 @@
 """Fixtures that many tests need."""
 
-import functools
+import re
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,19 +28,12 @@ def app(world: worlds.World) -> worlds.App:
 
 
 class _Grouped(LoadScopeScheduling):  # type: ignore[misc]
-    """A module that names an xdist_group is run by one worker, so that it boots its server once.
-
-    By its text: with pytest 9.2 the name does not reach xdist 3.8, which gives the tests to any worker.
-    """
+    """A module of tests on a server is run by one worker, for each Debian, so that the server boots once."""
 
     def _split_scope(self, nodeid: str) -> str:
         file = nodeid.split("::", 1)[0]
-        return file if _is_group(self.config.rootpath / file) else nodeid
-
-
-@functools.cache
-def _is_group(file: Path) -> bool:
-    return "xdist_group(" in file.read_text()
+        debian = re.search(r"debian\d+", nodeid)
+        return f"{file} {debian[0] if debian else ''}" if file.startswith("tests/server/") else nodeid
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:

@@ -4,14 +4,13 @@
 Sent as text in front of a table SOURCES {module: source}; never imported here.
 """
 
-import importlib.abc
-import importlib.util
 import sys
+from importlib.machinery import ModuleSpec  # and not importlib.abc, which half of a Python (python3-minimal) lacks
 
 SOURCES = globals().get("SOURCES", {})
 
 
-class FromPipe(importlib.abc.InspectLoader, importlib.abc.MetaPathFinder):
+class FromPipe:
     """Finds and loads the modules of the table."""
 
     table = SOURCES
@@ -19,7 +18,10 @@ class FromPipe(importlib.abc.InspectLoader, importlib.abc.MetaPathFinder):
     def find_spec(self, name, path=None, target=None):
         if name not in SOURCES:
             return None
-        return importlib.util.spec_from_loader(name, self, origin="teal:" + name, is_package=self.is_package(name))
+        return ModuleSpec(name, self, origin="teal:" + name, is_package=self.is_package(name))
+
+    def create_module(self, spec):
+        return None  # an ordinary one
 
     def is_package(self, name):
         return any(other.startswith(name + ".") for other in SOURCES)

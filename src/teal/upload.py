@@ -44,7 +44,8 @@ class Upload:
         self._warned = False
         self._sent = self._taken = 0  # bytes of blocks: written, arrived
         self._later = self._ahead = 0  # bytes that are expected: of the parts after this one, and still of this one
-        self._began = 0.0  # when the first block went
+        self._began = 0.0  # with the first part
+        self._packed_s = 0.0  # were spent on packing
 
     def make_ahead(self, enough: Callable[[], bool]) -> None:
         """What will probably be sent, while the connection is still being opened."""
@@ -83,7 +84,7 @@ class Upload:
             self._taken, self._later, self._ahead = self._sent, 0, 0
             self._tell()
         if self._sent >= _MEASURABLE and seconds > 0 and not self._patches.made and self._goal.target != "local":
-            cache.remember_speed(self._goal.target, self._sent / seconds)
+            cache.remember_speed(self._goal.target, choice.speed(self._sent, seconds, self._packed_s))
         files = [entry for entry in self._artifact.manifest.entries if entry.kind == "file"]
         cache.keep(Sent(self._artifact.root / entry.path, entry.size, entry.sha256) for entry in files)
         cache.remember_last(self._goal.target, self._goal.app, files)
@@ -130,8 +131,9 @@ class Upload:
 
     def _blocks(self, packed: Iterable[bytes], expected: Callable[[int], int]) -> None:
         """Sends the part, and hears meanwhile what is said. `expected`: after so many of its bytes, how many more."""
+        self._began = self._began or time.monotonic()
         waiting, before = b"", self._sent
-        for piece in packed:
+        for piece in self._timed(packed):
             waiting += piece
             while len(waiting) > _BLOCK:
                 self._block(waiting[:_BLOCK])
@@ -140,8 +142,14 @@ class Upload:
         self._block(waiting, last=True)
         self._ahead = 0
 
+    def _timed(self, packed: Iterable[bytes]) -> Iterator[bytes]:
+        began = time.monotonic()
+        for piece in packed:
+            self._packed_s += time.monotonic() - began
+            yield piece
+            began = time.monotonic()
+
     def _block(self, body: bytes, last: bool = False) -> None:
-        self._began = self._began or time.monotonic()
         self._session.send(Block(last), body)
         self._sent += len(body)
         while self._session.says_something():

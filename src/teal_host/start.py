@@ -4,6 +4,9 @@ import contextlib
 import importlib
 import os
 import sys
+from importlib.machinery import PathFinder
+
+_NOT_IN_HALF = "shutil"  # used later, and in no half of a Python; to look whether it is there costs next to nothing
 
 
 def start() -> int:
@@ -18,9 +21,11 @@ def serve() -> int:
     """Keep the pipe for the messages alone: whatever else prints goes to standard error."""
     outgoing = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
-    try:
+    try:  # Debian's python3-minimal has a part of the standard library only, in 12 not even json
+        if PathFinder.find_spec(_NOT_IN_HALF) is None:
+            raise ModuleNotFoundError(name=_NOT_IN_HALF)
         from teal_host.greet import greet
-    except ImportError as error:  # Debian's python3-minimal has a part of the standard library only, and no json
+    except ImportError as error:
         outgoing.write(f"\nTEAL-HOST-INCOMPLETE {error.name}\n".encode())
         outgoing.flush()
         return 97

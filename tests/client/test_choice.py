@@ -39,3 +39,8 @@ def test_a_line_is_what_was_measured_or_a_careful_guess() -> None:
 def test_any_size_has_a_way(size: int) -> None:
     assert choice.whole(size, USUAL, ALL).bytes <= size
     assert choice.patch(size, USUAL, ALL).seconds >= 0
+
+
+def test_a_line_that_waited_for_the_packing_is_faster_than_it_seems() -> None:
+    assert choice.speed(4 * MB, 2.0, 0.5) == 2 * MB
+    assert choice.speed(4 * MB, 2.0, 1.9) == 4 * MB

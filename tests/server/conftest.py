@@ -1,4 +1,4 @@
-"""A test on real servers has one of its own: booting takes a second, so there is nothing to share or to clean."""
+"""Every test on a server runs on both Debians. What a module shares it boots once for each."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,17 +15,23 @@ def can_boot() -> None:
         pytest.skip(reason)
 
 
-@pytest.fixture(params=[12, 13], ids=["debian12", "debian13"])
-def server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[servers.Server]:
+@pytest.fixture(scope="module", params=[12, 13], ids=["debian12", "debian13"])
+def debian(request: pytest.FixtureRequest) -> int:
+    """Everything is shown on both."""
+    return int(request.param)
+
+
+@pytest.fixture
+def server(debian: int, tmp_path: Path) -> Iterator[servers.Server]:
     """A bare one of each Debian, just booted."""
-    with servers.server(request.param, tmp_path) as booted:
+    with servers.server(debian, tmp_path) as booted:
         yield booted
 
 
 @pytest.fixture(scope="module")
-def shop(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
-    """An app that is set up, on a server that the tests of a module share; the module says of which DEBIAN."""
-    with open_shop(request.module.DEBIAN, tmp_path_factory.mktemp("shop")) as made:
+def shop(debian: int, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
+    """An app that is set up, on a server that the tests of a module share."""
+    with open_shop(debian, tmp_path_factory.mktemp("shop")) as made:
         yield made
 
 

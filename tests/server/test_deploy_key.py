@@ -43,15 +43,13 @@ from teal_host.wire.messages import (
 from teal_host.wire.uploads import Block, Part
 from world import free_ports, wait_until
 
-pytestmark = pytest.mark.xdist_group("deploy_key")  # one server for all of them
-
 TEAL_HOST = "/usr/local/lib/teal/teal-host"
 SHELL = b"id; touch /tmp/pwned; cat /etc/shadow\n"  # typed into whatever reads it
 
 
 @pytest.fixture(scope="module")
-def there(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Keyed]:
-    with servers.server(13, tmp_path_factory.mktemp("keyed"), packages=["nginx", "sudo"]) as server:
+def there(debian: int, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Keyed]:
+    with servers.server(debian, tmp_path_factory.mktemp("keyed"), packages=["nginx", "sudo"]) as server:
         yield keyed(server)
 
 

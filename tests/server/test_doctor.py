@@ -46,9 +46,9 @@ class Patient:
 
 
 @pytest.fixture(scope="module")
-def one(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Patient]:
+def one(debian: int, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Patient]:
     home = tmp_path_factory.mktemp("doctor")
-    with servers.server(12, home / "server", packages=["nginx", "sudo"]) as server:
+    with servers.server(debian, home / "server", packages=["nginx", "sudo"]) as server:
         app = at_server(home / "home", server).app("shop")
         app.config(keep={"watch_s": 0, "drain_s": 0})
         app.teal("setup").ok()

@@ -13,8 +13,8 @@ CANARY = "S3CR3T-5c7e"
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with servers.server(12, tmp_path_factory.mktemp("server"), packages=["nginx", "sudo"]) as booted:
+def server(debian: int, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with servers.server(debian, tmp_path_factory.mktemp("server"), packages=["nginx", "sudo"]) as booted:
         yield booted
 
 

@@ -23,7 +23,6 @@ from world import PROGRAM, REPO, wait_until
 
 TEAL = [sys.executable, plain_teal.__file__]
 COUNT = iter(range(1000))
-ON_ONE = pytest.mark.parametrize("server", [12], ids=["debian12"], indirect=True)  # where sudo and sshd do not matter
 AS_ROOT = pytest.mark.parametrize("shop", ["root"], indirect=True)
 
 
@@ -73,10 +72,10 @@ class Shop:
         return path.read_text() if path.exists() else ""
 
 
-@pytest.fixture(scope="module", params=[12, 13], ids=["debian12", "debian13"])
-def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+@pytest.fixture(scope="module")
+def server(debian: int, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     directory = tmp_path_factory.mktemp("line")
-    with servers.server(request.param, directory, packages=["nginx", "sudo"]) as booted:
+    with servers.server(debian, directory, packages=["nginx", "sudo"]) as booted:
         Reach(booted, directory).user("ada", "ALL=(root) NOPASSWD: ALL")
         yield booted
 
@@ -131,7 +130,7 @@ def cut_after_commit(shop: Shop) -> None:
     assert shop.live() == "blue"
 
 
-@pytest.mark.parametrize("server", [13], ids=["debian13"], indirect=True)
+@pytest.mark.parametrize("debian", [13], ids=["debian13"], indirect=True)
 @pytest.mark.parametrize("shop", ["ada"], indirect=True)
 def test_sudo_rs_is_a_sudo(shop: Shop) -> None:
     """As Ubuntu has it since 25.10: another program with the same name, and fewer options."""
@@ -152,7 +151,6 @@ def test_sudo_rs_is_a_sudo(shop: Shop) -> None:
         shutil.rmtree(server.root / "usr/local/lib/teal", ignore_errors=True)
 
 
-@ON_ONE
 def test_ctrl_c_after_commit_ends_well_over_there(shop: Shop) -> None:
     """The terminal tells ssh too, and ssh ends; the server side does not need it any more."""
     shop.program(version="v1", starts_after=2)
@@ -177,7 +175,6 @@ def unknown(shop: Shop) -> Shop:
 
 
 @AS_ROOT
-@ON_ONE
 def test_the_question_for_a_host_key_reaches_the_person_and_its_answer_ssh(unknown: Shop) -> None:
     terminal = unknown.on_a_terminal("status", "--json")
     terminal.wait_for(r"continue connecting")
@@ -189,7 +186,6 @@ def test_the_question_for_a_host_key_reaches_the_person_and_its_answer_ssh(unkno
 
 
 @AS_ROOT
-@ON_ONE
 def test_a_person_who_does_not_trust_the_key_has_sent_nothing(unknown: Shop) -> None:
     terminal = unknown.on_a_terminal("status")
     terminal.wait_for(r"continue connecting")
@@ -199,7 +195,6 @@ def test_a_person_who_does_not_trust_the_key_has_sent_nothing(unknown: Shop) -> 
 
 
 @AS_ROOT
-@ON_ONE
 def test_ctrl_c_at_a_question_ends_both(unknown: Shop) -> None:
     terminal = unknown.on_a_terminal("status")
     terminal.wait_for(r"continue connecting")
@@ -210,7 +205,6 @@ def test_ctrl_c_at_a_question_ends_both(unknown: Shop) -> None:
 
 
 @AS_ROOT
-@ON_ONE
 def test_in_ci_nothing_is_asked(unknown: Shop) -> None:
     terminal = Terminal([*TEAL, "status"], str(unknown.directory), {**unknown.env, "CI": "true"})
     assert terminal.ended() == 4
@@ -222,7 +216,6 @@ def test_in_ci_nothing_is_asked(unknown: Shop) -> None:
 
 
 @AS_ROOT
-@ON_ONE
 def test_teal_ssh_runs_a_command_on_a_terminal_of_its_own(shop: Shop) -> None:
     terminal = shop.on_a_terminal("ssh", "--", "sh", "-c", "tty; id -un; exit 7")
     assert terminal.ended() == 7
@@ -231,7 +224,6 @@ def test_teal_ssh_runs_a_command_on_a_terminal_of_its_own(shop: Shop) -> None:
 
 
 @AS_ROOT
-@ON_ONE
 def test_teal_ssh_is_a_login(shop: Shop) -> None:
     terminal = shop.on_a_terminal("ssh")
     terminal.wait_for(r"# ")
@@ -257,7 +249,6 @@ def vm(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> Shop:
 
 
 @AS_ROOT
-@ON_ONE
 def test_a_deploy_through_multipass(vm: Shop) -> None:
     assert vm.run("deploy", "--json")["outcome"] == "live"
     vm.program(version="v2")
@@ -266,7 +257,6 @@ def test_a_deploy_through_multipass(vm: Shop) -> None:
 
 
 @AS_ROOT
-@ON_ONE
 def test_logs_that_are_followed_end_in_words(vm: Shop) -> None:
     """The end of our pipe is never seen over there, so the client says that it has enough."""
     vm.run("deploy", "--json")
@@ -290,7 +280,6 @@ WORDS = {
 
 
 @AS_ROOT
-@ON_ONE
 @pytest.mark.parametrize(("found", "said"), WORDS.items(), ids=str)
 def test_every_way_in_which_multipass_refuses_has_a_word(
     vm: Shop, monkeypatch: pytest.MonkeyPatch, found: tuple[str, str | None], said: tuple[str, str]
@@ -306,7 +295,6 @@ def test_every_way_in_which_multipass_refuses_has_a_word(
 
 
 @AS_ROOT
-@ON_ONE
 def test_without_multipass_it_is_named(vm: Shop) -> None:
     (vm.there.programs / "multipass").unlink()
     terminal = vm.on_a_terminal("status")

@@ -10,7 +10,6 @@ from servers.reach import run
 from visitors import Site, visitors
 from world import status_of, wait_until
 
-DEBIAN = 13
 LONG_S = 60  # a deadline or a watch that must not be waited for
 
 

@@ -22,7 +22,6 @@ from teal.transports import Transport, choose
 from teal.ui.plain import Quiet
 from world import wait_until
 
-DEBIAN = 12
 GATE = "srv/gate"
 
 

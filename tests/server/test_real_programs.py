@@ -16,8 +16,8 @@ from world import REPO, App, World, at_server, wait_until
 
 
 @pytest.fixture(scope="module")
-def there(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with servers.server(13, tmp_path_factory.mktemp("real"), packages=["nginx", "sudo"]) as server:
+def there(debian: int, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with servers.server(debian, tmp_path_factory.mktemp("real"), packages=["nginx", "sudo"]) as server:
         yield server
 
 

@@ -18,8 +18,6 @@ from teal_host.supervisors.unit_text import Unit, unit_text
 from teal_host.wire.app import Sandbox
 from world import App, at_server
 
-pytestmark = pytest.mark.xdist_group("sandbox")  # one server for all of them
-
 PROBER = Path(__file__).parents[1] / "apps/prober.py"
 TO_THE_LETTER = (
     *("a  b", " x ", "", "-", "--", "--port=1", "100% %i %n %%", "$HOME ${PATH} $$ $(id) `id`", "'single' \"double\""),
@@ -63,9 +61,9 @@ class Inside:
 
 
 @pytest.fixture(scope="module")
-def inside(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Inside]:
+def inside(debian: int, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Inside]:
     work = tmp_path_factory.mktemp("inside")
-    with servers.server(12, work, packages=["nginx", "sudo"]) as server:
+    with servers.server(debian, work, packages=["nginx", "sudo"]) as server:
         admin = at_server(work / "admin", server)
         made = Inside(server, admin.app("one"), admin.app("two"))
         make_key(work / "two.key", "ci")

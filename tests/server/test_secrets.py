@@ -23,8 +23,6 @@ from servers.keyed import Keyed
 from servers.machine import make_key
 from world import App, Ended, at_server, wait_until
 
-pytestmark = pytest.mark.xdist_group("secrets")
-
 WORD = f"canary{secrets.token_hex(12)}"
 VALUE = f'{WORD} "%i" $HOME/+\n{WORD}'
 FORMS = tuple(
@@ -110,10 +108,10 @@ class Story:
 
 
 @pytest.fixture(scope="module")
-def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
+def story(debian: int, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
     """Deployed, refused, deployed with a key, looked at and rolled back."""
     work = tmp_path_factory.mktemp("secrets")
-    with servers.server(12, work, packages=["nginx", "sudo"]) as server:
+    with servers.server(debian, work, packages=["nginx", "sudo"]) as server:
         admin = at_server(work / "admin", server)
         app = admin.app("one")
         app.config(run={"env": {"TOKEN": VALUE}, "data": True})
