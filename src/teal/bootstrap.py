@@ -6,7 +6,7 @@ import zlib
 from pathlib import Path
 
 from teal_host.wire import sources as wire
-from teal_host.wire.sources import INSTALLED
+from teal_host.wire.sources import CALLS, INSTALLED
 from teal_host.wire.sources import digest as digest_of
 
 _PACKAGE = "teal_host"
@@ -34,11 +34,12 @@ def payload() -> bytes:
 def stage0(server: bool) -> str:
     """The few words that fit into an argument. On a server they look for what is installed, and become root.
 
-    In base64, so that no shell on the way finds a quote, a line break or a `!` in it.
+    In base64, so that no shell on the way finds a quote, a line break or a `!` in it. A word in clear tells the server
+    that bound a deploy key that this is Teal.
     """
     known = f"DIGEST, SERVER, INSTALLED = {digest()!r}, {server!r}, {'/' + INSTALLED!r}\n"
     packed = base64.b64encode(zlib.compress((known + _text("stage0.py")).encode(), 9)).decode()
-    return f'import binascii,zlib;exec(zlib.decompress(binascii.a2b_base64("{packed}")))'
+    return f'"{CALLS}";import binascii,zlib;exec(zlib.decompress(binascii.a2b_base64("{packed}")))'
 
 
 def _text(name: str) -> str:

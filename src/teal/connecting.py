@@ -5,9 +5,11 @@ Until it is there nothing is shown, because ssh may be asking something on the s
 
 from collections.abc import Callable
 
-from teal.session import Session
+from teal.errors import CannotReach
+from teal.session import PipeEnded, Session
 from teal.ui.base import Ui
-from teal_host.wire.messages import Step
+from teal_host.wire.app import AppSpec
+from teal_host.wire.messages import Intended, Step
 
 
 class Connecting:
@@ -20,13 +22,20 @@ class Connecting:
         self.begun = begun
         self._opened = opened
         self._held: list[Callable[[], None]] = []
+        self._ahead: AppSpec | None = None
         self.is_open = False
 
     @property
     def session(self) -> Session:
         """Greeted. Raises CannotReach."""
-        self.hear()
+        self._open()
         return self.begun
+
+    def ask_ahead(self, spec: AppSpec | None) -> None:
+        """Once it is open, say what will be asked for: a refusal is then heard during the build. None: no more."""
+        self._ahead = spec
+        if self.is_open:
+            self._say_ahead()
 
     def fileno(self) -> int:
         return self.begun.fileno()
@@ -36,7 +45,16 @@ class Connecting:
         return self.is_open or self.begun.says_something()
 
     def hear(self) -> None:
-        """Wait until it is open. Raises CannotReach."""
+        """The greeting, or behind it a refusal of what was said ahead. Raises CannotReach, HostFailed."""
+        if not self.is_open:
+            self._open()
+            return
+        try:
+            self.begun.receive()
+        except PipeEnded:
+            raise CannotReach("contact lost before commit: nothing was changed", hint="try again") from None
+
+    def _open(self) -> None:
         if self.is_open:
             return
         try:
@@ -46,6 +64,16 @@ class Connecting:
             raise
         self._opened(True)
         self.show()
+        self._say_ahead()
+
+    def _say_ahead(self) -> None:
+        if self._ahead is None:
+            return
+        spec, self._ahead = self._ahead, None
+        try:
+            self.begun.push(Intended(spec))
+        except OSError:
+            return  # whoever has gone is missed when the answer is waited for
 
     def show(self) -> None:
         """What was held back, and from now on everything."""

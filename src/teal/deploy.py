@@ -14,7 +14,7 @@ from teal.artifact import Artifact
 from teal.config.read import ConfigFile
 from teal.connecting import Connecting, HeldBack
 from teal.ended import Account
-from teal.errors import BuildFailed, CannotReach, ContactLost, Interrupted, TealError
+from teal.errors import BuildFailed, CannotReach, ContactLost, HostFailed, Interrupted, TealError
 from teal.machines import Machine
 from teal.origin import origin
 from teal.session import PipeEnded, Session
@@ -51,7 +51,7 @@ def deploy(file: ConfigFile, wish: Wish, ui: Ui, account: Account) -> Result:
             wish.dry_run,
             fits.check(file.config.run.command, artifact, session.there),
         )
-        with _honest(session, account) as phase:
+        with _honest(session, account, "deploy") as phase:
             session.send(request)
             answer = _until(session, ui, account, upload)
             while isinstance(answer, Wanted):
@@ -79,7 +79,7 @@ def _one_request(file: ConfigFile, request: object, ui: Ui, account: Account) ->
     with (
         _clock(account, "total"),
         _connected(file, ui, account) as session,
-        _honest(session, account) as phase,
+        _honest(session, account, type(request).__name__.lower()) as phase,
     ):
         session.send(request)
         phase.committed = True
@@ -111,7 +111,10 @@ def _connecting(file: ConfigFile, ui: Ui, account: Account) -> Iterator[Connecti
         opened(False)
         raise
     with session:
-        yield Connecting(session, opened)
+        try:
+            yield Connecting(session, opened)
+        finally:
+            account.bytes_sent = session.bytes_sent
 
 
 def _made(file: ConfigFile, wish: Wish, line: Connecting, ui: Ui, account: Account) -> Artifact:
@@ -129,13 +132,16 @@ def _built(file: ConfigFile, line: Connecting, ui: Ui, account: Account) -> None
     target, asks = file.config.server.target, builds.asks_for_the_machine(file)
     meant = machines.recall(target) if asks else Machine("", "")
     held = HeldBack(ui, line)
+    line.ask_ahead(file.config.spec)
     try:
         with _step(held.step, account, "build"):
-            builds.build(file, meant or _machine(line), held.output, None if line.is_open else line)
+            builds.build(file, meant or _machine(line), held.output, line)
+            line.ask_ahead(None)
             if asks and meant and meant != _machine(line):
-                builds.build(file, _machine(line), ui.output)
-    except BuildFailed:
+                builds.build(file, _machine(line), ui.output, line)
+    except BuildFailed as failed:
         line.show()
+        failed.evidence_is_shown = ui.shows_output
         raise
     machines.remember(target, _machine(line))
 
@@ -174,7 +180,7 @@ class _Phase:
 
 
 @contextmanager
-def _honest(session: Session, account: Account) -> Iterator[_Phase]:
+def _honest(session: Session, account: Account, doing: str) -> Iterator[_Phase]:
     """What a broken pipe and Ctrl-C mean depends on whether commit was said; what is not known is told as unknown."""
     phase = _Phase()
     try:
@@ -187,7 +193,8 @@ def _honest(session: Session, account: Account) -> Iterator[_Phase]:
     except KeyboardInterrupt:
         if phase.committed:
             session.leave()
-            error = Interrupted("interrupted; the other side finishes alone", hint="teal status tells how it ended")
+            says = f"interrupted here; the server goes on with the {doing} and finishes it by itself"
+            error = Interrupted(says, hint="teal status tells whether it is still at work, and what is live")
             error.outcome = "unknown"
             raise error from None
         raise Interrupted("interrupted; nothing was changed") from None
@@ -211,7 +218,7 @@ def _step(tell: Callable[[Step], None], account: Account, name: str) -> Iterator
     try:
         with _clock(account, name):
             yield
-    except Exception:
-        tell(Step(name, "failed", account.seconds[name]))
+    except Exception as error:
+        tell(Step(name, "failed", account.seconds[name], "stopped" if isinstance(error, HostFailed) else ""))
         raise
     tell(Step(name, "done", account.seconds[name]))

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 class TealError(Exception):
     exit_code = 1
     outcome = "refused"
+    evidence_is_shown = False  # on the terminal, before it was known to be evidence
 
     def __init__(self, message: str, evidence: Sequence[str] = (), hint: str = "") -> None:
         super().__init__(message)

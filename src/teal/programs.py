@@ -17,7 +17,7 @@ Program = subprocess.Popen[bytes]
 
 
 class Beside(Protocol):
-    """What goes on beside a program: readable when it wants to be heard, once. What `hear` raises ends the program."""
+    """What goes on beside a program: readable when it wants to be heard. What `hear` raises ends the program."""
 
     def fileno(self) -> int: ...
 
@@ -65,7 +65,6 @@ def _lines(output: IO[bytes], beside: Beside | None) -> Iterator[bytes]:
         if beside in ready:
             assert beside is not None
             beside.hear()
-            beside = None
         if output in ready:
             piece = os.read(output.fileno(), _PIECE)
             *lines, begun = (begun + piece).split(b"\n")

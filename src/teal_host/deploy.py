@@ -28,6 +28,7 @@ from teal_host.slot import Slots
 from teal_host.stock import Stock
 from teal_host.talk import Talk
 from teal_host.upload import Upload, sorted_out
+from teal_host.wire.app import AppSpec
 from teal_host.wire.manifest import Manifest
 from teal_host.wire.messages import Deploy, Result
 
@@ -45,10 +46,17 @@ def deploy(app: App, request: Deploy, talk: Talk) -> Result:
         environment.refuse(app.paths, request.spec)
         if unchanged(app, request, scene):
             return told(app, "unchanged", scene.slots.live_release)
-        wanted(app, request, scene)  # refuses before the upload, not after it
+        wanted(app, request.spec, scene)  # refuses before the upload, not after it
         sealed = take_in(app, request, scene, talk)
         await_commit(app, sealed, talk)
         return bring_live(app, request, scene, sealed)
+
+
+def foresee(app: App, spec: AppSpec) -> None:
+    """What speaks against a deploy whatever it will ship, while it is still being built. Raises HostError."""
+    app.host.proxy.refuse(spec.site)
+    environment.refuse(app.paths, spec)
+    wanted(app, spec, look(app))
 
 
 def refuse_repeated(app: App, story: str) -> None:
@@ -111,7 +119,7 @@ def planned(app: App, request: Deploy, scene: Scene) -> Result:
         return replace(
             told(app, "unchanged", scene.slots.live_release), outcome="planned", plan=("nothing: it is live",)
         )
-    proposed = wanted(app, request, scene)
+    proposed = wanted(app, request.spec, scene)
     port = proposed.ports.of(scene.slots.idle)
     name = release.name(record.next_seq(app.paths, scene.records), request.manifest)
     steps = (
@@ -141,11 +149,11 @@ def to_upload(manifest: Manifest, there: Stock) -> str:
     return f"{told}: {known} as changes to what is here, {whole:,} bytes whole (before compression)"
 
 
-def wanted(app: App, request: Deploy, scene: Scene) -> Agreement:
+def wanted(app: App, spec: AppSpec, scene: Scene) -> Agreement:
     """The names and ports of this deploy. Raises BadRequest when they do not fit, or are not what setup agreed."""
     if app.host.needs_setup:
-        return agreement.of_setup(app.host.paths, request.spec, scene.slots.idle)
-    return agreement.propose(app.host.paths, request.spec, scene.slots.idle)
+        return agreement.of_setup(app.host.paths, spec, scene.slots.idle)
+    return agreement.propose(app.host.paths, spec, scene.slots.idle)
 
 
 def take_in(app: App, request: Deploy, scene: Scene, talk: Talk) -> Record:
@@ -221,7 +229,7 @@ def reserve(app: App, request: Deploy, scene: Scene) -> Agreement:
     The names of an app that is known already change only with its route, after the new color is healthy.
     """
     with switch.shared(app, "reserve ports"):
-        proposed = wanted(app, request, scene)
+        proposed = wanted(app, request.spec, scene)
         kept = proposed if scene.agreed is None else agreement.with_route_of(proposed, scene.agreed)
         if kept != scene.agreed:
             agreement.save(app.paths, kept)

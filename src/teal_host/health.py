@@ -168,7 +168,8 @@ def _progress(seen: List[Finding], successes: int) -> str:
 
 
 def _evidence(app: App, candidate: Candidate, seen: List[Finding]) -> Tuple[str, ...]:
-    attempts = f"attempts: {len(seen)}, well: {sum(finding.well for finding in seen)}"
+    well = sum(finding.well for finding in seen)
+    attempts = [f"it was asked {len(seen)} times; {well or 'none'} of the answers well"] if len(seen) > 1 else []
     answers = [f"answer begins: {finding.answer}" for finding in seen[-1:] if finding.answer]
     output = [f"│ {line}" for line in recent_output(app, candidate)]
     said = (
@@ -176,7 +177,7 @@ def _evidence(app: App, candidate: Candidate, seen: List[Finding]) -> Tuple[str,
         if output
         else ["the program has written nothing yet (it may hold its output back in a buffer)"]
     )
-    return (attempts, *answers, *said)
+    return (*attempts, *answers, *said)
 
 
 def _warn_if_open_to_all(app: App, candidate: Candidate) -> None:

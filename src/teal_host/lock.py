@@ -5,6 +5,7 @@ import fcntl
 import json
 import os
 import time
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Iterator, Optional
 
@@ -68,11 +69,17 @@ def _try(path: Path) -> Optional[int]:
     return None
 
 
+def _clock(since: str) -> str:
+    """As this machine's clocks show it, with the zone; and the day when it is not today."""
+    when, today = (moment.astimezone() for moment in (datetime.fromisoformat(since), datetime.now(timezone.utc)))
+    return when.strftime("%H:%M:%S %Z" if when.date() == today.date() else "%Y-%m-%d %H:%M:%S %Z")
+
+
 def _holder(path: Path) -> str:
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
         note = json.loads(path.read_text())
         return (
-            f"{note['who']}@{note['machine']} is at work here since {note['since']}: "
+            f"{note['who']}@{note['machine']} is at work here since {_clock(str(note['since']))}: "
             f"{note['what']} (process {note['pid']})"
         )
     return "another command is at work here"

@@ -1,7 +1,8 @@
-"""What the programs wrote: the last lines of each color, and then what comes."""
+"""What the programs wrote: the last lines of both colors by their times, and then what comes."""
 
+import heapq
 import time
-from typing import Callable, List, Optional
+from typing import Callable, Dict, Iterator, List, Optional, Tuple
 
 from teal_host import slot
 from teal_host.app import App
@@ -11,14 +12,13 @@ from teal_host.wire.reports import Color
 
 
 def logs(app: App, request: Logs, listening: Callable[[], bool]) -> Done:
-    """Idle color first, so that the live one stands last. Follows a color on to its next release."""
+    """Of lines of the same time the live color's stand last. Follows a color on to its next release."""
     colors = _order(app, request.color)
     tails = {color: app.host.supervisor.tail(app.paths.color(color)) for color in colors}
-    for color, tail in tails.items():
-        _tell(app, color, tail.last(request.lines))
+    last = _merged({color: tail.last(request.lines) for color, tail in tails.items()})
+    _tell(app, last[-request.lines :] if request.lines else [])
     while request.follow and listening():
-        for color, tail in tails.items():
-            _tell(app, color, tail.more())
+        _tell(app, _merged({color: tail.more() for color, tail in tails.items()}))
         time.sleep(max(tail.pause_s for tail in tails.values()))
     return Done()
 
@@ -30,6 +30,16 @@ def _order(app: App, chosen: Optional[Color]) -> List[Color]:
     return [slots.idle, slots.live] if slots.live else list(slot.colors())
 
 
-def _tell(app: App, color: Color, lines: List[Written]) -> None:
-    for line in lines:
+def _merged(written: Dict[Color, List[Written]]) -> List[Tuple[Color, Written]]:
+    """By time; what a color wrote stays in its order, also when the clock was set back meanwhile."""
+    return list(heapq.merge(*_by_color(written), key=lambda line: line[1].at))
+
+
+def _by_color(written: Dict[Color, List[Written]]) -> Iterator[List[Tuple[Color, Written]]]:
+    for color, lines in written.items():
+        yield [(color, line) for line in lines]
+
+
+def _tell(app: App, lines: List[Tuple[Color, Written]]) -> None:
+    for color, line in lines:
         app.tell(LogLine(color, line.release, line.text))

@@ -33,8 +33,11 @@ def main(argv: List[str], incoming: BinaryIO, outgoing: BinaryIO) -> int:
     try:
         request = talk.receive(*messages.REQUESTS, within_s=FIRST_WITHIN_S)
         host = _host(given, talk)
-        if given.permit:
-            given.permit.check(host.paths, request)
+        _permitted(given, host, request)
+        if isinstance(request, messages.Intended):
+            _foresee(host, request)
+            request = talk.receive(messages.Deploy, within_s=FIRST_WITHIN_S)
+            _permitted(given, host, request)
         answer = _serve(host, request, talk)
     except HostError as error:
         answer = error.failure()
@@ -42,6 +45,19 @@ def main(argv: List[str], incoming: BinaryIO, outgoing: BinaryIO) -> int:
         answer = _unexpected(error)
     _note(given, talk, request, answer)
     return _answer(talk, answer)
+
+
+def _permitted(given: "Given", host: Host, request: Any) -> None:
+    if given.permit:
+        given.permit.check(host.paths, request)
+
+
+def _foresee(host: Host, request: messages.Intended) -> None:
+    """What can be refused before there is an artifact, so that nobody waits for a build in vain."""
+    app = host.app(request.spec.app)
+    if host.needs_setup:
+        _refuse_without_setup(app)
+    deploy.foresee(app, request.spec)
 
 
 def _note(given: "Given", talk: Talk, request: Any, answer: Any) -> None:

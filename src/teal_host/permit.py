@@ -6,17 +6,18 @@ sshd and sudo have fixed the app and the key in this side's arguments, so what t
 import base64
 import hashlib
 import json
+import re
 from typing import Any, Optional
 
 from teal_host import files, footprint
 from teal_host.errors import NotAllowed
 from teal_host.journal import now
 from teal_host.paths import HostPaths
-from teal_host.wire.messages import Deploy, Failure, Logs, Releases, Result, Rollback, Status
+from teal_host.wire.messages import Deploy, Failure, Intended, Logs, Releases, Result, Rollback, Status
 from teal_host.wire.values import dataclass
 
 _CHANGE = (Deploy, Rollback)
-_ALLOWED = (Deploy, Rollback, Status, Releases, Logs)
+_ALLOWED = (Intended, Deploy, Rollback, Status, Releases, Logs)
 
 
 @dataclass(frozen=True)
@@ -28,10 +29,10 @@ class Permit:
 
     def check(self, host: HostPaths, request: Any) -> None:
         """Raises NotAllowed."""
-        app = request.spec.app if isinstance(request, Deploy) else getattr(request, "app", None)
-        what = type(request).__name__.lower()
+        app = request.spec.app if isinstance(request, (Intended, Deploy)) else getattr(request, "app", None)
         if not isinstance(request, _ALLOWED):
-            raise NotAllowed(f"a deploy key may not do this: {what}", hint="log in as the server's admin for that")
+            says = f"a deploy key may not do this: {_typed(request)}"
+            raise NotAllowed(says, hint="log in as the server's admin for that")
         if app != self.app:
             raise NotAllowed(f"this key may deploy {self.app}, not {app}")
         if self.fingerprint not in map(fingerprint, footprint.load(host.app(self.app)).keys):
@@ -44,7 +45,7 @@ class Permit:
         paths = host.app(self.app)
         if not paths.home.is_dir():
             return
-        what = type(request).__name__.lower() if request is not None else "nothing that could be understood"
+        what = _typed(request) if request is not None else "nothing that could be understood"
         origin = getattr(request, "origin", None)
         says = {"who": f"{origin.who}@{origin.machine}", "commit": origin.commit} if origin else {}
         release = getattr(answer, "release", None)
@@ -61,6 +62,11 @@ class Permit:
 def fingerprint(key: str) -> str:
     """Of a public key, as OpenSSH shows it."""
     return _shown(hashlib.sha256(base64.b64decode(key.split()[1])).digest())
+
+
+def _typed(request: Any) -> str:
+    """What a person types for it, such as `env set`."""
+    return "deploy" if isinstance(request, Intended) else re.sub("(?<=.)(?=[A-Z])", " ", type(request).__name__).lower()
 
 
 def _shown(digest: bytes) -> str:

@@ -41,7 +41,8 @@ def choose(app: App, request: Rollback, scene: Scene) -> Record:
     if named is None or not app.paths.release(named.release).is_dir():
         raise NotThere(f"there is no release {request.release} here any more", hint="see: teal releases")
     if named.outcome in ("refused", "turned_back"):
-        app.warn(f"{named.release} was {named.outcome.replace('_', ' ')} when it was deployed; it is checked again")
+        was = "rolled back from" if named.left else f"{named.outcome.replace('_', ' ')} when it was deployed"
+        app.warn(f"{named.release} was {was}; it is checked again")
     return named
 
 

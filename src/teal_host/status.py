@@ -1,10 +1,12 @@
 """Look: who serves whom, what stands by, and which releases there are. Changes nothing and waits for nobody."""
 
-from typing import List, Optional
+import contextlib
+from typing import Iterator, List, Optional
 
-from teal_host import agreement, record, slot
+from teal_host import agreement, environment, record, slot
 from teal_host.agreement import Agreement
 from teal_host.app import App
+from teal_host.errors import HostError
 from teal_host.record import Record
 from teal_host.slot import Slots
 from teal_host.wire.reports import Color, ColorReport, ReleaseRow, ReleasesReport, StatusReport
@@ -21,7 +23,7 @@ def status(app: App) -> StatusReport:
         {str(color): report for color, report in reports.items()},
         previous.release if previous else None,
         app.host.proxy.url(agreed.site) if agreed else None,
-        tuple(_notes(app, slots, agreed)),
+        (*_notes(app, slots, agreed), *_of_the_environment(app, record.find(records, slots.live_release))),
     )
 
 
@@ -60,6 +62,13 @@ def _notes(app: App, slots: Slots, agreed: Optional[Agreement]) -> List[str]:
     return notes
 
 
+def _of_the_environment(app: App, live: Optional[Record]) -> Iterator[str]:
+    """Another state of `teal env` than the live release runs with; what cannot be read, a deploy tells of."""
+    with contextlib.suppress(HostError, OSError):
+        if live and environment.load(app.paths).current != live.secrets:
+            yield f"teal env has changed since {live.release} was deployed; it takes effect with the next: teal deploy"
+
+
 def _row(app: App, entry: Record, slots: Slots) -> ReleaseRow:
     return ReleaseRow(
         entry.release,
@@ -73,4 +82,5 @@ def _row(app: App, entry: Record, slots: Slots) -> ReleaseRow:
         slots.color_of(entry.release),
         entry.release == slots.live_release,
         app.paths.release(entry.release).is_dir(),
+        entry.left,
     )

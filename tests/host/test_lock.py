@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -57,7 +58,7 @@ def refused(path: Path, wait_s: float = 0) -> Locked:
 def test_the_second_comer_is_told_who_what_and_since_when(path: Path) -> None:
     with holder(path) as process:
         told = refused(path).message
-        since = json.loads(path.read_text())["since"]
+        since = datetime.fromisoformat(json.loads(path.read_text())["since"]).astimezone().strftime("%H:%M:%S %Z")
         assert told == f"anna@laptop is at work here since {since}: deploy (process {process.pid})"
         assert refused(path).hint
 

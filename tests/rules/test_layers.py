@@ -105,7 +105,7 @@ CLIENT_MAY: dict[str, set[str]] = {
     "login": {"programs", "transports", "config", "errors"},
     "session": {"bootstrap", "greeting", "echo", "programs", "transports", "errors"},
     "greeting": {"transports", "errors"},
-    "connecting": {"session", "ui"},
+    "connecting": {"session", "errors", "ui"},
     "machines": {"files", "errors"},
     "build": {"machines", "programs", "config", "errors"},
     "artifact": {"config", "errors"},

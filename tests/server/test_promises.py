@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -94,8 +95,8 @@ def test_a_second_one_is_told_who_is_at_work_and_one_that_waits_gets_its_turn(sh
         for command in ("deploy", "rollback"):
             refused = shop.app.teal(command, "--json")
             assert (refused.code, refused.result["outcome"]) == (8, "refused")
-            assert "is at work here since 20" in refused.result["error"]["message"]
-            assert ": deploy (process " in refused.result["error"]["message"]
+            says = refused.result["error"]["message"]
+            assert re.search(r"is at work here since \d\d:\d\d:\d\d UTC: deploy \(process ", says)
             assert "--wait" in refused.result["error"]["hint"]
         assert shop.app.deploy("--wait", "0.3").code == 8
         last = shop.new_version()

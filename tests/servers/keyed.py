@@ -20,6 +20,7 @@ from teal_host.wire import messages
 from teal_host.wire.app import AppSpec
 from teal_host.wire.frames import read_frame, write_frame
 from teal_host.wire.manifest import Entry, Manifest, Origin, digest_of
+from teal_host.wire.sources import CALLS
 from world import App, World, at_server, wait_until
 
 NEVER_WRITTEN = ("/usr/bin", "/usr/lib", "/usr/sbin", "/usr/share", "/var/lib/dpkg")  # compared once, at the end
@@ -72,7 +73,7 @@ class Keyed:
 
     def says(self, *sent: bytes, key: str = "one") -> list[Answer]:
         """Everything that the server side answers to these bytes, after its greeting."""
-        heard = self.ssh("-S", str(self._line(key)), key=key, stdin=b"".join(sent)).stdout
+        heard = self.ssh("-S", str(self._line(key)), "--", CALLS, key=key, stdin=b"".join(sent)).stdout
         assert heard.startswith(SYNC), heard[:200]
         return list(answers(heard[len(SYNC) :]))[1:]
 
@@ -95,7 +96,9 @@ class Keyed:
     def open(self, *options: str, key: str = "one") -> Iterator["subprocess.Popen[bytes]"]:
         """A connection that has been greeted and says nothing yet."""
         pipe = subprocess.PIPE
-        with subprocess.Popen(self.ssh_argv(*options, key=key), stdin=pipe, stdout=pipe, stderr=pipe) as ssh:
+        with subprocess.Popen(
+            self.ssh_argv(*options, "--", CALLS, key=key), stdin=pipe, stdout=pipe, stderr=pipe
+        ) as ssh:
             try:
                 assert ssh.stdout
                 assert ssh.stdout.read(len(SYNC)) == SYNC

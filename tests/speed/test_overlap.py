@@ -1,5 +1,6 @@
 """A build goes on while the connection is opened; a server that cannot be reached ends it."""
 
+import json
 import sys
 import time
 from dataclasses import replace
@@ -12,7 +13,7 @@ from teal import machines
 from teal.config import load
 from teal.deploy import Wish, deploy
 from teal.ended import Account
-from teal.errors import BuildFailed, CannotReach
+from teal.errors import BuildFailed, CannotReach, HostFailed
 from teal.machines import Machine
 from teal.transports import Transport, choose
 from teal.ui.plain import Quiet
@@ -57,7 +58,8 @@ def opens_after(monkeypatch: pytest.MonkeyPatch, script: str) -> None:
 
 
 def made(app: App, command: list[str], ui: Heard) -> Account:
-    app.config(build={"command": command})
+    text = (app.directory / "teal.toml").read_text()
+    (app.directory / "teal.toml").write_text(text.replace("[build]\n", f"[build]\ncommand = {json.dumps(command)}\n"))
     account = Account()
     deploy(load(app.directory), Wish(), ui, account)
     return account
@@ -88,6 +90,30 @@ def test_a_build_that_fails_first_shows_what_it_said(app: App, monkeypatch: pyte
     with pytest.raises(BuildFailed):
         made(app, python("print('broken'); raise SystemExit(2)"), ui)
     assert "broken" in ui.seen
+
+
+def test_what_the_server_refuses_ends_the_build(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its word is waited for by nobody who gets none, and does not wait for the artifact."""
+    app.config(server={"domains": ["shop.test"]})
+    app.deploy().ok()
+    other = app.world.app("other", server={"domains": ["shop.test"], "http_port": app.ports[0]})
+    opens_after(monkeypatch, "GO_ON")
+    ui = Heard()
+    began = time.monotonic()
+    with pytest.raises(HostFailed) as refused:
+        made(other, python("import time; time.sleep(60)"), ui)
+    assert time.monotonic() - began < 30
+    assert (refused.value.exit_code, refused.value.message) == (
+        3,
+        'the domain "shop.test" is served for the app shop already',
+    )
+    assert ui.seen[-1] == "build failed"
+
+
+def test_a_server_side_that_goes_away_ends_the_build(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+    opens_after(monkeypatch, f'timeout -s KILL 2 \'{sys.executable}\' -I -S "$0" "$@"')
+    with pytest.raises(CannotReach, match="contact lost before commit"):
+        made(app, python("import time; time.sleep(60)"), Heard())
 
 
 @pytest.mark.parametrize("known", [None, "another", "this"])

@@ -92,7 +92,8 @@ def main() -> None:
 def _tell(error: TealError) -> int:
     from teal.ui.base import shown
 
-    lines = [f"teal: {shown(error.message)}", *(f"  {shown(line)}" for line in error.evidence)]
+    evidence = () if error.evidence_is_shown else error.evidence
+    lines = [f"teal: {shown(error.message)}", *(f"  {shown(line)}" for line in evidence)]
     if error.hint:
         lines.append(f"  → {shown(error.hint)}")
     click.echo("\n".join(lines), err=True)

@@ -33,7 +33,7 @@ def _cells(row: ReleaseRow) -> tuple[str, ...]:
     commit = row.origin.commit + ("+changes" if row.origin.dirty else "") or "-"
     by = f"{row.origin.who}@{row.origin.machine}"
     kept = "" if row.stored else "(files pruned)"
-    outcome = row.outcome.replace("_", " ")
+    outcome = "rolled back from" if row.left else row.outcome.replace("_", " ")
     return (
         mark,
         row.release,

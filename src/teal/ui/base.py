@@ -38,6 +38,10 @@ class Progress(NamedTuple):
 
 
 class Ui(Protocol):
+    @property
+    def shows_output(self) -> bool:
+        """Does a person see each line of the build command, and not only the one that it is at?"""
+
     def step(self, step: "Step") -> None: ...
 
     def note(self, note: "Note") -> None: ...

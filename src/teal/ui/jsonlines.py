@@ -12,6 +12,8 @@ _PROGRESS_EVERY_S = 0.2
 
 
 class JsonLines:
+    shows_output = False  # a person reads standard error
+
     def __init__(self) -> None:
         self._last_progress = 0.0
 

@@ -16,6 +16,10 @@ class Live:
         self._manner = manner
         self._status: Status | None = None
 
+    @property
+    def shows_output(self) -> bool:
+        return self._manner.verbose
+
     def step(self, step: Step) -> None:
         if (step.name, step.state) == ("connect", "started"):
             return  # ssh may ask something now; nothing else writes to the terminal meanwhile

@@ -10,6 +10,8 @@ _PROGRESS_EVERY_S = 5.0
 
 
 class Plain:
+    shows_output = True
+
     def __init__(self, manner: Manner) -> None:
         self._manner = manner
         self._last_progress = time.monotonic()
@@ -49,6 +51,8 @@ class Plain:
 
 class Quiet:
     """Warnings only."""
+
+    shows_output = False
 
     def step(self, step: Step) -> None:
         return

@@ -21,6 +21,7 @@ from teal_host.permit import fingerprint
 from teal_host.preparations import account
 from teal_host.preparations.base import Intent
 from teal_host.run import run
+from teal_host.wire.sources import CALLS
 
 USER = "teal"  # no app can have it: the grammar keeps this name
 _VISUDO_S = 20.0
@@ -100,7 +101,11 @@ def authorized_text(host: HostPaths, keys: "Dict[str, Sequence[str]]") -> str:
 
 
 def _line(host: HostPaths, app: str, key: str) -> str:
-    return f'restrict,command="sudo -n {_command(host, app, key)}" {key}\n'
+    """Who comes without Teal is told so in words; the server side hears of it as well, for its audit."""
+    program = f"sudo -n {_command(host, app, key)}"
+    teal = f"case $SSH_ORIGINAL_COMMAND in *{CALLS}*) exec {program};; esac"
+    other = f"echo 'this key only deploys {app}, with teal' >&2; exec {program} </dev/null >/dev/null"
+    return f'restrict,command="{teal}; {other}" {key}\n'
 
 
 def _command(host: HostPaths, app: str, key: str) -> str:

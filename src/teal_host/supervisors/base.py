@@ -22,10 +22,14 @@ class ProcessState:
 
 
 class Written(NamedTuple):
-    """A line that a program wrote, and the release that it was."""
+    """A line that a program wrote, and the release that it was.
+
+    `at`: when, in seconds since 1970; of a log that keeps no times, when it was last written to.
+    """
 
     release: str
     text: str
+    at: float = 0.0
 
 
 class Tail(Protocol):

@@ -1,5 +1,6 @@
 """What plain processes wrote, from their log files: one for each color and release."""
 
+import os
 from pathlib import Path
 from typing import Iterator, List
 
@@ -20,13 +21,15 @@ class LogFileTail:
         self._release = ""
         self._at = 0
         self._rest = b""
+        self._written_at = 0.0
 
     def last(self, lines: int) -> List[Written]:
         self._release = self._color.held or ""
         path = self._path
         if not self._release or not path.exists():
             return []
-        self._at = path.stat().st_size
+        told = path.stat()
+        self._at, self._written_at = told.st_size, told.st_mtime
         with path.open("rb") as file:
             file.seek(max(0, self._at - _TAIL_BYTES))
             text = file.read(_TAIL_BYTES)
@@ -39,6 +42,7 @@ class LogFileTail:
         if not release or not self._path.exists():
             return []
         with self._path.open("rb") as file:
+            self._written_at = os.fstat(file.fileno()).st_mtime
             file.seek(self._at)
             text = file.read(_TAIL_BYTES)
         self._at += len(text)
@@ -47,7 +51,7 @@ class LogFileTail:
 
     def _pieces(self, line: bytes) -> Iterator[Written]:
         for start in range(0, max(1, len(line)), _LINE_BYTES):
-            yield Written(self._release, line[start : start + _LINE_BYTES].decode(errors="replace"))
+            yield Written(self._release, line[start : start + _LINE_BYTES].decode(errors="replace"), self._written_at)
 
     @property
     def _path(self) -> Path:

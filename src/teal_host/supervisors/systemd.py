@@ -147,7 +147,8 @@ class _JournalTail:
         name, message = str(entry.get("SYSLOG_IDENTIFIER")), entry["MESSAGE"]
         if isinstance(message, list):  # not UTF-8: journalctl gives the bytes as numbers
             message = bytes(message).decode(errors="replace")
-        return Written(name if release_name(name) is None else self._color.held or "", str(message))
+        at = int(entry["__REALTIME_TIMESTAMP"]) / 1e6
+        return Written(name if release_name(name) is None else self._color.held or "", str(message), at)
 
 
 def _members(group: Path) -> Set[int]:

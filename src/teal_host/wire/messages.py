@@ -1,7 +1,8 @@
 """Every message, by name: requests downward, events and one answer upward.
 
 A conversation is: greeting, one request, then events until one answer or one Failure. A deploy has a middle: the server
-side answers Wanted, the client sends the parts and Commit; from then on the server side finishes alone.
+side answers Wanted, the client sends the parts and Commit; from then on the server side finishes alone. Before a Deploy
+that is still being built there may be Intended, which is answered only where the deploy would be refused.
 """
 
 from dataclasses import field
@@ -44,6 +45,13 @@ class Deploy:
     wait_s: Seconds = 0.0
     dry_run: bool = False
     needs: Needs = field(default_factory=Needs)
+
+
+@dataclass(frozen=True)
+class Intended:
+    """What a Deploy will ask for, said while it is still being built. Answered only by a refusal."""
+
+    spec: AppSpec
 
 
 @dataclass(frozen=True)
@@ -267,7 +275,7 @@ class Failure:
 
 
 REQUESTS: Tuple[Type[Any], ...] = (
-    Deploy, Rollback, Status, Releases, Logs, Destroy, Setup, Doctor, EnvSet, EnvUnset, EnvList, Exec,
+    Intended, Deploy, Rollback, Status, Releases, Logs, Destroy, Setup, Doctor, EnvSet, EnvUnset, EnvList, Exec,
 )  # fmt: skip
 MIDDLE: Tuple[Type[Any], ...] = (Part, Block, Commit, Input, Enough)
 EVENTS: Tuple[Type[Any], ...] = (Greeting, Step, Note, Wanted, Taken, LogLine, Output, More, Plan)

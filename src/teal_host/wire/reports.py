@@ -29,6 +29,8 @@ class StatusReport:
 
 @dataclass(frozen=True)
 class ReleaseRow:
+    """`left`: it was good, and a person has rolled back from it; its outcome is `turned_back` all the same."""
+
     release: str
     seq: int
     digest: str
@@ -40,6 +42,7 @@ class ReleaseRow:
     color: Optional[Color] = None
     live: bool = False
     stored: bool = True
+    left: bool = False
 
 
 @dataclass(frozen=True)

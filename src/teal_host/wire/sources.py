@@ -5,6 +5,7 @@ import json
 from typing import Dict
 
 INSTALLED = "usr/local/lib/teal/teal-host"  # below the root of a server
+CALLS = "TEAL-CALLS"  # in every command that a client sends
 
 
 def digest(sources: Dict[str, str]) -> str:
