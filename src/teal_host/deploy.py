@@ -17,6 +17,7 @@ from teal_host import (
     slot,
     stock,
     switch,
+    tally,
 )
 from teal_host.agreement import Agreement
 from teal_host.app import App
@@ -190,9 +191,10 @@ def bring_live(app: App, request: Deploy, scene: Scene, sealed: Record) -> Resul
         agreed = reserve(app, request, scene)
         candidate = Candidate(sealed, color, agreed.ports.of(color), app.paths)
         turn = Turn(candidate, standby(app, scene), scene.agreed, agreed, request.id, fresh=True)
-        start_and_check(app, turn)
-        turn_traffic(app, turn)
-        watch_over(app, turn)
+        with tally.begun(app, request.spec.keep.watch_s) as counted:
+            start_and_check(app, turn)
+            turn_traffic(app, turn)
+            watch_over(app, turn, counted)
     except (HostError, OSError) as problem:
         error = as_host_error(problem)
         record.mark(app.paths, sealed, "turned_back" if error.code == "turned_back" else "refused")

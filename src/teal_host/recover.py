@@ -6,7 +6,7 @@ back, once.
 
 from typing import Optional
 
-from teal_host import agreement, files, health, record, release, slot, switch
+from teal_host import agreement, files, health, record, release, slot, switch, tally
 from teal_host.agreement import Agreement
 from teal_host.app import App
 from teal_host.bring_live import STOP_GRACE_S
@@ -25,6 +25,7 @@ _ANSWER_WITHIN_S = 5.0
 def recover(app: App) -> None:
     """Bounded: one look at each color, at most one turn. Does nothing when nothing was interrupted."""
     _remove_unfinished(app.paths)
+    tally.ended(app)
     story = app.journal.unfinished()
     _refuse_unbegun(app, story)
     if story is None:

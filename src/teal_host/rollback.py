@@ -2,7 +2,7 @@
 
 from typing import Optional
 
-from teal_host import health, lock, record, recover
+from teal_host import health, lock, record, recover, tally
 from teal_host.app import App
 from teal_host.bring_live import Turn, keep_or_stop_previous, start_and_check, turn_traffic, watch_over
 from teal_host.candidate import Candidate
@@ -52,10 +52,9 @@ def turn_to(app: App, request: Rollback, scene: Scene, target: Record) -> Result
     app.journal.write("begin", request.id, what="rollback", release=target.release, color=turn.candidate.color)
     try:
         if running is None:
-            start_and_check(app, turn)
-        turn_traffic(app, turn)
-        if running is None:
-            watch_over(app, turn)
+            _started_and_watched(app, turn)
+        else:
+            turn_traffic(app, turn)
     except (HostError, OSError) as problem:
         error = as_host_error(problem)
         app.journal.write("end", request.id, outcome=error.code, release=target.release)
@@ -65,6 +64,13 @@ def turn_to(app: App, request: Rollback, scene: Scene, target: Record) -> Result
     keep_or_stop_previous(app, turn)
     app.journal.write("end", request.id, outcome="live", release=target.release)
     return told(app, "live", target.release)
+
+
+def _started_and_watched(app: App, turn: Turn) -> None:
+    with tally.begun(app, turn.candidate.spec.keep.watch_s) as counted:
+        start_and_check(app, turn)
+        turn_traffic(app, turn)
+        watch_over(app, turn, counted)
 
 
 def _running(app: App, request: Rollback, scene: Scene, target: Record) -> Optional[Turn]:

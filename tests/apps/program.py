@@ -40,6 +40,8 @@ class Handler(BaseHTTPRequestHandler):
             return self.answer(404, {"message": "not found"})
         if self.path == "/exit":
             os._exit(3)
+        if self.path == "/break":  # from now on it fails its visitors, and finds itself well
+            BEHAVIOUR["root_500"] = True
         if self.path == "/sicken":
             BEHAVIOUR["health"] = 500
         if self.path in ("/write", "/kept"):
