@@ -2,7 +2,7 @@
 
 from typing import List, Optional
 
-from teal_host import agreement, record, slot
+from teal_host import agreement, outcome, record, slot
 from teal_host.agreement import Agreement
 from teal_host.app import App
 from teal_host.record import Record
@@ -22,6 +22,7 @@ def status(app: App) -> StatusReport:
         previous.release if previous else None,
         app.host.proxy.url(agreed.site) if agreed else None,
         tuple(_notes(app, slots, agreed)),
+        outcome.last(app),
     )
 
 

@@ -29,7 +29,7 @@ FLOORS: list[set[str]] = [
         "proxies.nginx_program",
     },
     {"proxies.own_nginx", "proxies.system_nginx", "proxies.nginx_trial", "app", "slot", "environment", "pump", "stock"},
-    {"release", "candidate", "needs", "preparations.base", "permit"},
+    {"release", "candidate", "needs", "outcome", "preparations.base", "permit"},
     {
         "preparations.packages",
         "preparations.account",
