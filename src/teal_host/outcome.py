@@ -60,11 +60,12 @@ def last(app: App) -> Optional[LastReport]:
     if found is None:
         return None
     begin, line = found
-    kept = line.get("answer") if isinstance(line.get("answer"), dict) else {"outcome": line.get("outcome")}
+    answer = line.get("answer")
+    kept: Dict[str, Any] = answer if isinstance(answer, dict) else {"outcome": line.get("outcome")}
     says = str(line.get("detail") or kept.get("message") or "")
     release = str(begin["release"]) if begin.get("release") else None
     at = str(line.get("at"))
-    ended = _ENDED.get(str(kept.get("outcome")), "refused")
+    ended: Ended = _ENDED.get(str(kept.get("outcome")), "refused")
     if begin.get("what") == "rollback":
         return LastReport("rollback", release, ended, at, says)
     return LastReport("deploy", release, ended, at, says)

@@ -183,3 +183,20 @@ def test_one_that_fails_its_visitors_is_turned_back_and_nginx_logs_as_before(sho
     logs = shop.server.root / "var/log/nginx"
     assert "GET /?password=hunter2" in (logs / "access.log").read_text()
     assert "hunter2" not in (logs / "teal-shop.watched").read_text()
+
+
+def test_who_ignores_being_told_to_end_is_killed_with_all_its_children(shop: Shop) -> None:
+    shop.deployed(deaf=True, child=True)
+    color, group = shop.live, shop.shown(shop.live, "ControlGroup")
+    quick = shop.server.root / "run/systemd/system/teal-shop@.service.d"
+    run(shop.server, "mkdir", "-p", "/run/systemd/system/teal-shop@.service.d")
+    (quick / "quick.conf").write_text("[Service]\nTimeoutStopSec=1s\n")  # setup's half a minute is long for a test
+    run(shop.server, "systemctl", "daemon-reload")
+    before = run(shop.server, "cat", f"/sys/fs/cgroup{group}/cgroup.procs").split()
+    assert len(before) >= 2
+    shop.deployed()
+    new = shop.deployed()
+    after = run(shop.server, "cat", f"/sys/fs/cgroup{group}/cgroup.procs").split()
+    assert set(before) & set(after) == set()
+    assert shop.live == color
+    shop.check_settled(new)
