@@ -8,6 +8,8 @@ from teal_host.agreement import Agreement
 from teal_host.app import App
 from teal_host.candidate import Candidate
 from teal_host.errors import CannotRun, HostError, NeedsHuman, TurnedBack, Unhealthy, as_host_error
+from teal_host.tally import Tally
+from teal_host.watch import Watched
 from teal_host.wire.reports import Color
 from teal_host.wire.values import dataclass
 
@@ -77,14 +79,14 @@ def turn_traffic(app: App, turn: Turn) -> None:
         raise TurnedBack(_turned_back(turn, error), error.evidence, error.hint) from None
 
 
-def watch_over(app: App, turn: Turn) -> None:
+def watch_over(app: App, turn: Turn, tally: Tally) -> None:
     """Watch the live color; when it turns bad, turn back once, onto a standby that is well.
 
     Raises TurnedBack, or NeedsHuman when there is no such standby.
     """
     try:
         with app.step("watch") as step:
-            watch.stay_well(app, turn.candidate, step)
+            watch.stay_well(app, Watched(turn.candidate, turn.before, tally), step)
     except Unhealthy as error:
         _turn_back(app, turn, error)
 

@@ -10,6 +10,7 @@ from teal_host import (
     journal,
     lock,
     needs,
+    outcome,
     prune,
     record,
     recover,
@@ -17,12 +18,13 @@ from teal_host import (
     slot,
     stock,
     switch,
+    tally,
 )
 from teal_host.agreement import Agreement
 from teal_host.app import App
 from teal_host.bring_live import Turn, keep_or_stop_previous, start_and_check, turn_traffic, watch_over
 from teal_host.candidate import Candidate
-from teal_host.errors import BadRequest, HostError, as_host_error
+from teal_host.errors import HostError, as_host_error
 from teal_host.record import Record
 from teal_host.slot import Slots
 from teal_host.stock import Stock
@@ -41,11 +43,13 @@ def deploy(app: App, request: Deploy, talk: Talk) -> Result:
         return planned(app, request, look(app))
     with lock.held(app.paths.lock, "deploy", request.origin, request.wait_s):
         recover.recover(app)
-        refuse_repeated(app, request.id)
+        before = outcome.repeated(app, request.id)
+        if before:
+            return before
         scene = look(app)
         environment.refuse(app.paths, request.spec)
         if unchanged(app, request, scene):
-            return told(app, "unchanged", scene.slots.live_release)
+            return outcome.told(app, "unchanged", scene.slots.live_release)
         wanted(app, request.spec, scene)  # refuses before the upload, not after it
         sealed = take_in(app, request, scene, talk)
         await_commit(app, sealed, talk)
@@ -57,12 +61,6 @@ def foresee(app: App, spec: AppSpec) -> None:
     app.host.proxy.refuse(spec.site)
     environment.refuse(app.paths, spec)
     wanted(app, spec, look(app))
-
-
-def refuse_repeated(app: App, story: str) -> None:
-    """Every command has an id of its own, so one that comes again was recorded and is played back."""
-    if app.journal.has(story):
-        raise BadRequest("this very command was done before; nothing was done now", hint="type it anew")
 
 
 @dataclass(frozen=True)
@@ -117,7 +115,7 @@ def planned(app: App, request: Deploy, scene: Scene) -> Result:
     environment.refuse(app.paths, request.spec)
     if unchanged(app, request, scene):
         return replace(
-            told(app, "unchanged", scene.slots.live_release), outcome="planned", plan=("nothing: it is live",)
+            outcome.told(app, "unchanged", scene.slots.live_release), outcome="planned", plan=("nothing: it is live",)
         )
     proposed = wanted(app, request.spec, scene)
     port = proposed.ports.of(scene.slots.idle)
@@ -198,22 +196,25 @@ def bring_live(app: App, request: Deploy, scene: Scene, sealed: Record) -> Resul
         agreed = reserve(app, request, scene)
         candidate = Candidate(sealed, color, agreed.ports.of(color), app.paths)
         turn = Turn(candidate, standby(app, scene), scene.agreed, agreed, request.id, fresh=True)
-        start_and_check(app, turn)
-        turn_traffic(app, turn)
-        watch_over(app, turn)
+        with tally.begun(app, request.spec.keep.watch_s) as counted:
+            start_and_check(app, turn)
+            turn_traffic(app, turn)
+            watch_over(app, turn, counted)
     except (HostError, OSError) as problem:
         error = as_host_error(problem)
         record.mark(app.paths, sealed, "turned_back" if error.code == "turned_back" else "refused")
         release_ports(app, scene)
-        app.journal.write("end", request.id, outcome=error.code, release=sealed.release)
+        error.about(sealed.release, color, scene.slots.live_release)
+        outcome.end(app, request.id, error)
         if error.code == "unhealthy":
             error.evidence = (untouched(scene), *error.evidence)
-        raise error.about(sealed.release, color, scene.slots.live_release) from None
+        raise error from None
     record.mark(app.paths, sealed, "good")
     keep_or_stop_previous(app, turn)
     prune.prune(app, request.spec.keep.releases)
-    app.journal.write("end", request.id, outcome="live", release=sealed.release, color=color)
-    return told(app, "live", sealed.release)
+    result = outcome.told(app, "live", sealed.release)
+    outcome.end(app, request.id, result)
+    return result
 
 
 def untouched(scene: Scene) -> str:
@@ -243,13 +244,3 @@ def release_ports(app: App, scene: Scene) -> None:
     with switch.shared(app, "give back ports"):
         if agreement.load(app.paths) != scene.agreed:
             agreement.save(app.paths, scene.agreed)
-
-
-def told(app: App, outcome: "str", name: Optional[str]) -> Result:
-    """The result, read from the links as they are now."""
-    slots, records, agreed = slot.look(app.paths), record.load(app.paths), agreement.load(app.paths)
-    previous = record.good_before(records, slots.live_release, app.paths)
-    url = app.host.proxy.url(agreed.site) if agreed else ""
-    color = slots.live
-    before = previous.release if previous else None
-    return Result("live" if outcome == "live" else "unchanged", name, color, before, url)

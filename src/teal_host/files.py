@@ -183,6 +183,12 @@ def note_holder(lock: int, note: str) -> None:
     os.pwrite(lock, note.encode(), 0)
 
 
+def empty(log: Path) -> None:
+    """Drop what is in a log that others append to: of a moment, so this is neither synced nor announced."""
+    with contextlib.suppress(FileNotFoundError):
+        os.close(os.open(log, os.O_WRONLY | os.O_NOFOLLOW | os.O_TRUNC))
+
+
 def own(path: Path, user: int, group: int, mode: int) -> None:
     """Give a file or directory to somebody, with this mode."""
     witness(f"own {path.name}")

@@ -7,7 +7,7 @@ import contextlib
 import datetime
 import json
 from pathlib import Path
-from typing import Any, Dict, List, Optional
+from typing import Any, Dict, List, Optional, Tuple
 
 from teal_host import files
 from teal_host.wire.values import dataclass
@@ -35,6 +35,19 @@ class Journal:
     def has(self, story: str) -> bool:
         """Was a story of this id begun?"""
         return any(line.get("act") == "begin" and line.get("id") == story for line in self.lines())
+
+    def ending(self, story: str) -> Optional[Dict[str, Any]]:
+        """The line with which a story of this id ended."""
+        ends = (line for line in reversed(self.lines()) if line.get("act") == "end" and line.get("id") == story)
+        return next(ends, None)
+
+    def last_story(self) -> "Optional[Tuple[Dict[str, Any], Dict[str, Any]]]":
+        """The first and the last line of the last story that came to its end."""
+        lines = self.lines()
+        end = next((line for line in reversed(lines) if line.get("act") == "end"), None)
+        begins = (line for line in lines if end and line.get("act") == "begin" and line.get("id") == end.get("id"))
+        begin = next(begins, None)
+        return (begin, end) if begin and end else None
 
     def unfinished(self) -> Optional["Unfinished"]:
         """The last story, if it did not come to its end."""

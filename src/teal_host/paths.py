@@ -94,6 +94,14 @@ class AppPaths:
         return self.home / "lock"
 
     @property
+    def watched(self) -> Path:
+        """There while Teal watches: a link to the watching process's own entry in /proc, so it dangles when that ends.
+
+        nginx asks for it at every request, and only then logs how it was answered.
+        """
+        return self.home / "watched"
+
+    @property
     def data(self) -> Path:
         return self.root / "var/lib" / self.app
 

@@ -6,12 +6,12 @@ back, once.
 
 from typing import Optional
 
-from teal_host import agreement, files, health, record, release, slot, switch
+from teal_host import agreement, files, health, outcome, record, release, slot, switch, tally
 from teal_host.agreement import Agreement
 from teal_host.app import App
 from teal_host.bring_live import STOP_GRACE_S
 from teal_host.candidate import Candidate
-from teal_host.errors import CannotRun, HostError
+from teal_host.errors import Aborted, CannotRun, HostError, NeedsHuman, TurnedBack
 from teal_host.journal import Unfinished
 from teal_host.paths import AppPaths
 from teal_host.record import Record
@@ -25,6 +25,7 @@ _ANSWER_WITHIN_S = 5.0
 def recover(app: App) -> None:
     """Bounded: one look at each color, at most one turn. Does nothing when nothing was interrupted."""
     _remove_unfinished(app.paths)
+    tally.ended(app)
     story = app.journal.unfinished()
     _refuse_unbegun(app, story)
     if story is None:
@@ -37,8 +38,19 @@ def recover(app: App) -> None:
         else:
             step.detail = _confirm(app, story, slots, interrupted)
     switch.settle(app)
-    app.journal.write("end", story.id, outcome="recovered", release=story.release, detail=step.detail)
+    outcome.end(app, story.id, _answer(app, story, step.detail), outcome="recovered", detail=step.detail)
     app.tell(Note("warning", f"an earlier command was interrupted: {step.detail}"))
+
+
+def _answer(app: App, story: Unfinished, says: str) -> outcome.Answer:
+    """What the interrupted command would have been told, read from how things are now."""
+    entry = record.find(record.load(app.paths), story.release)
+    ended = entry.outcome if entry else "refused"
+    is_live = slot.look(app.paths).live_release == story.release and story.release is not None
+    if is_live and ended == "good":
+        return outcome.told(app, "live", story.release)
+    kind = NeedsHuman if is_live else TurnedBack if ended == "turned_back" else Aborted
+    return kind(f"the command was interrupted: {says}", hint="teal status").about(story.release, None, None)
 
 
 def _remove_unfinished(paths: AppPaths) -> None:

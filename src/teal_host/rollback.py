@@ -2,11 +2,11 @@
 
 from typing import Optional
 
-from teal_host import health, lock, record, recover
+from teal_host import health, lock, outcome, record, recover, tally
 from teal_host.app import App
 from teal_host.bring_live import Turn, keep_or_stop_previous, start_and_check, turn_traffic, watch_over
 from teal_host.candidate import Candidate
-from teal_host.deploy import Scene, live_is_well, look, refuse_repeated, standby, told
+from teal_host.deploy import Scene, live_is_well, look, standby
 from teal_host.errors import HostError, NeedsHuman, NotThere, as_host_error
 from teal_host.record import Record
 from teal_host.talk import Talk
@@ -19,14 +19,16 @@ def rollback(app: App, request: Rollback, talk: Talk) -> Result:
         raise NotThere(f"there is no app {app.name} here", hint="teal deploy")
     with lock.held(app.paths.lock, "rollback", request.origin, request.wait_s):
         recover.recover(app)
-        refuse_repeated(app, request.id)
+        before = outcome.repeated(app, request.id)
+        if before:
+            return before
         scene = look(app)
         target = choose(app, request, scene)
         if scene.agreed:
             app.host.proxy.refuse(scene.agreed.site)
         talk.committed = True
         if target.release == scene.slots.live_release and live_is_well(app, scene):
-            return told(app, "unchanged", target.release)
+            return outcome.told(app, "unchanged", target.release)
         return turn_to(app, request, scene, target)
 
 
@@ -53,19 +55,27 @@ def turn_to(app: App, request: Rollback, scene: Scene, target: Record) -> Result
     app.journal.write("begin", request.id, what="rollback", release=target.release, color=turn.candidate.color)
     try:
         if running is None:
-            start_and_check(app, turn)
-        turn_traffic(app, turn)
-        if running is None:
-            watch_over(app, turn)
+            _started_and_watched(app, turn)
+        else:
+            turn_traffic(app, turn)
     except (HostError, OSError) as problem:
         error = as_host_error(problem)
-        app.journal.write("end", request.id, outcome=error.code, release=target.release)
-        raise error.about(target.release, turn.candidate.color, scene.slots.live_release) from None
+        error.about(target.release, turn.candidate.color, scene.slots.live_release)
+        outcome.end(app, request.id, error)
+        raise error from None
     record.mark(app.paths, target, "good")
     record.leave(app.paths, scene.live, target)
     keep_or_stop_previous(app, turn)
-    app.journal.write("end", request.id, outcome="live", release=target.release)
-    return told(app, "live", target.release)
+    result = outcome.told(app, "live", target.release)
+    outcome.end(app, request.id, result)
+    return result
+
+
+def _started_and_watched(app: App, turn: Turn) -> None:
+    with tally.begun(app, turn.candidate.spec.keep.watch_s) as counted:
+        start_and_check(app, turn)
+        turn_traffic(app, turn)
+        watch_over(app, turn, counted)
 
 
 def _running(app: App, request: Rollback, scene: Scene, target: Record) -> Optional[Turn]:

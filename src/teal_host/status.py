@@ -3,7 +3,7 @@
 import contextlib
 from typing import Iterator, List, Optional
 
-from teal_host import agreement, environment, record, slot
+from teal_host import agreement, environment, outcome, record, slot
 from teal_host.agreement import Agreement
 from teal_host.app import App
 from teal_host.errors import HostError
@@ -24,6 +24,7 @@ def status(app: App) -> StatusReport:
         previous.release if previous else None,
         app.host.proxy.url(agreed.site) if agreed else None,
         (*_notes(app, slots, agreed), *_of_the_environment(app, record.find(records, slots.live_release))),
+        outcome.last(app),
     )
 
 

@@ -1,30 +1,65 @@
 """After the switch: see whether the new color stays well under real traffic."""
 
 import time
-from typing import List
+from typing import List, Optional
 
 from teal_host import health
 from teal_host.app import App, Running
 from teal_host.candidate import Candidate
+from teal_host.errors import Unhealthy
 from teal_host.health import Finding
+from teal_host.tally import Answers, Tally, clearly_worse
+from teal_host.wire.values import dataclass
 
 _BETWEEN_S = 0.5
 _BAD_IN_A_ROW = 3  # one slow answer is no reason to turn back; a dead process is, at once
 _ANSWER_WITHIN_S = 2.0
+_NOBODY = Answers(0, {})
 
 
-def stay_well(app: App, candidate: Candidate, step: Running) -> None:
+@dataclass(frozen=True)
+class Watched:
+    """The new color and the one before it, and how nginx says that they answer."""
+
+    candidate: Candidate
+    before: Optional[Candidate]
+    tally: Tally
+
+    def new(self) -> Answers:
+        return self.tally.of(self.candidate.port)
+
+    def old(self) -> Answers:
+        """Of what it was asked before the switch: since then it gets no new request."""
+        return self.tally.of(self.before.port) if self.before else _NOBODY
+
+
+def stay_well(app: App, watched: Watched, step: Running) -> None:
     """Raises Unhealthy when the color turns bad within keep.watch_s."""
+    candidate = watched.candidate
     seconds = candidate.spec.keep.watch_s
     deadline = time.monotonic() + seconds
     bad: List[Finding] = []
     while time.monotonic() < deadline:
         finding = health.look_at_new(app, candidate, _ANSWER_WITHIN_S)
         bad = [] if finding.well else [*bad, finding]
+        when = f"{seconds - (deadline - time.monotonic()):.1f} s after the switch"
         if finding.hopeless or len(bad) >= _BAD_IN_A_ROW:
-            raise health.unhealthy(
-                app, candidate, bad, f"{seconds - (deadline - time.monotonic()):.1f} s after the switch"
-            )
+            raise health.unhealthy(app, candidate, bad, when)
+        _refuse_bad_answers(app, watched, when)
         step.say(f"watching for {seconds:g} s" if finding.well else finding.says)
         time.sleep(max(0.0, min(_BETWEEN_S, deadline - time.monotonic())))
-    step.detail = "stayed well" if seconds else "not watched"
+    step.detail = f"stayed well; of its requests {watched.new()}" if seconds else "not watched"
+
+
+def _refuse_bad_answers(app: App, watched: Watched, when: str) -> None:
+    """It may find itself well and yet fail its visitors. Raises Unhealthy."""
+    watched.tally.read()
+    new, old, candidate = watched.new(), watched.old(), watched.candidate
+    if not clearly_worse(new, old):
+        return
+    text = f"{candidate.release} on {candidate.color} fails its visitors {when}, though it finds itself well: {new}"
+    counts = [f"{candidate.color}, since the switch: {new}"]
+    counts += [f"{watched.before.color}, before it: {old}"] if watched.before else []
+    output = [f"│ {line}" for line in health.recent_output(app, candidate)]
+    evidence = [*counts, *(["the program's last lines:", *output] if output else [])]
+    raise Unhealthy(text, evidence, f"see: teal logs --color {candidate.color}")

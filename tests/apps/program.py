@@ -29,22 +29,24 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         if self.path == "/healthz":
             return self.health()
-        if self.path == "/env":
-            return self.answer(200, dict(os.environ))
-        if self.path == "/headers":
-            return self.answer(200, {name.lower(): value for name, value in self.headers.items()})
+        if self.path in ("/env", "/headers"):
+            return self.answer(200, self.told())
         if self.path == "/write":
             with open(os.path.join(os.environ["DATA_DIR"], "kept"), "a") as file:
                 file.write(BEHAVIOUR.get("version", "") + "\n")
-        if self.path in BEHAVIOUR.get("missing", []):
-            return self.answer(404, {"message": "not found"})
+        if self.path == "/stream":
+            return self.stream()
         if self.path == "/exit":
             os._exit(3)
+        if self.path == "/break":  # from now on it fails its visitors, and finds itself well
+            BEHAVIOUR["root_500"] = True
         if self.path == "/sicken":
             BEHAVIOUR["health"] = 500
         if self.path in ("/write", "/kept"):
             with open(os.path.join(os.environ["DATA_DIR"], "kept")) as file:
                 return self.answer(200, {"kept": file.read().split()})
+        if self.path in BEHAVIOUR.get("missing", []):
+            return self.answer(404, {"message": "not found"})
         facts = {"version": BEHAVIOUR.get("version"), "color": os.environ["COLOR"], "release": os.environ["RELEASE"]}
         return self.answer(500 if BEHAVIOUR.get("root_500") else 200, {**facts, "pid": os.getpid()})
 
@@ -84,6 +86,24 @@ class Handler(BaseHTTPRequestHandler):
                 time.sleep(0.05 if how == "drip" else 0)
         except OSError:
             self.close_connection = True
+
+    def told(self) -> dict[str, str]:
+        if self.path == "/env":
+            return dict(os.environ)
+        return {name.lower(): value for name, value in self.headers.items()}
+
+    def stream(self) -> None:
+        """Events that never end."""
+        self.close_connection = True
+        self.send_response(200)
+        self.send_header("Content-Type", "text/event-stream")
+        self.end_headers()
+        try:
+            for number in range(100_000):
+                self.wfile.write(f"data: {BEHAVIOUR.get('version')} {number}\n\n".encode())
+                time.sleep(0.05)
+        except OSError:
+            return
 
     def answer(self, status: int, value: Any) -> None:
         self.answer_raw(status, json.dumps(value).encode(), "application/json")

@@ -174,17 +174,16 @@ def test_own_directives_come_last_and_end_nothing_but_themselves(directives: lis
 
 def test_a_refusal_names_the_directive_in_whose_lines_it_is() -> None:
     shown = ruled(ProxyRules(directives=("a;", "b {\n  c;\n}", "d '\n';")))
-    lines = nginx_text.site_text(shown, [LISTEN]).splitlines()
+    text = nginx_text.site_text(shown, [LISTEN])
+    lines = text.splitlines()
     begin = lines.index("    a;") + 1
-    found = [nginx_text.directive_at(shown, [LISTEN], line) for line in range(begin - 1, begin + 7)]
+    found = [nginx_text.directive_at(shown, text, line) for line in range(begin - 1, begin + 7)]
     assert found == [None, "a;", *["b {\n  c;\n}"] * 3, *["d '\n';"] * 2, None]
-    error = nginx_text.refused_directive(shown, [LISTEN], Path("/x y"), f"nginx: [emerg] no c in /x y:{begin + 2}\n")
+    error = nginx_text.refused_directive(shown, text, Path("/x y"), f"nginx: [emerg] no c in /x y:{begin + 2}\n")
     assert error is not None
     assert str(error) == "nginx refuses 'b {\\n  c;\\n}': no c"
     for elsewhere in ("/other:91", f"/x y:{begin - 9}", ""):
-        assert (
-            nginx_text.refused_directive(shown, [LISTEN], Path("/x y"), f"nginx: [emerg] no c in {elsewhere}") is None
-        )
+        assert nginx_text.refused_directive(shown, text, Path("/x y"), f"nginx: [emerg] no c in {elsewhere}") is None
 
 
 @pytest.mark.parametrize("char", REFUSED)

@@ -98,6 +98,9 @@ class FakeNginx:
     def url(self, site: Site) -> str:
         return f"http://127.0.0.1:{site.http_port}/"
 
+    def log_of(self, app: str) -> Path:
+        return Path("/nonexistent")
+
     def quiet(self, site: Site) -> bool:
         return True
 

@@ -19,7 +19,7 @@ FLOORS: list[set[str]] = [
     {"run", "journal", "launch", "greet", "unpack"},
     {"footprint"},
     {"supervisors.base", "proxies.base", "proxies.nginx_tree", "lock", "talk", "act"},
-    {"supervisors.log_file", "supervisors.unit_text", "proxies.nginx_sites"},
+    {"supervisors.log_file", "supervisors.unit_text", "proxies.nginx_sites", "proxies.nginx_logs"},
     {
         "supervisors.process",
         "supervisors.systemd",
@@ -29,7 +29,7 @@ FLOORS: list[set[str]] = [
         "proxies.nginx_program",
     },
     {"proxies.own_nginx", "proxies.system_nginx", "proxies.nginx_trial", "app", "slot", "environment", "pump", "stock"},
-    {"release", "candidate", "needs", "preparations.base", "permit"},
+    {"release", "candidate", "needs", "outcome", "preparations.base", "permit"},
     {
         "preparations.packages",
         "preparations.account",
@@ -39,7 +39,7 @@ FLOORS: list[set[str]] = [
     },
     {"preparations.deploy_key"},
     {"preparations.undo"},
-    {"health", "switch", "drain", "prune", "status", "logs", "env", "one_off", "upload"},
+    {"health", "switch", "drain", "prune", "status", "logs", "env", "one_off", "upload", "tally"},
     {"checks.base"},
     {"checks.words", "checks.machine", "checks.room", "checks.history", "checks.agreed", "checks.owner"},
     {"checks.exposed", "checks.own", "checks.route", "checks.keys"},

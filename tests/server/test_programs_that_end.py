@@ -165,3 +165,37 @@ def _ended_for_good(shop: Shop, color: str) -> None:
     assert shop.shown(color, "ActiveState") in ("inactive", "failed")
     assert shop.app.status()["colors"][color]["state"] == "failed"
     assert run(shop.server, "systemctl", "list-jobs", "--no-legend").strip() == ""
+
+
+def test_one_that_fails_its_visitors_is_turned_back_and_nginx_logs_as_before(shop: Shop) -> None:
+    old = shop.deployed()
+    shop.config(keep={"watch_s": LONG_S})
+    shop.new_version(starts_after=0.5)
+    with visitors(shop.server, [shop_site()], each=8), beside(shop.app, "deploy", "--json") as running:
+        running.wait_for(type="step", name="watch", state="started")
+        shop.app.get("/?password=hunter2")
+        assert status_of(f"http://{shop.server.address}/break") == 500
+        ended = running.ended()
+    assert (ended.code, ended.result["outcome"]) == (7, "rolled_back"), ended
+    assert "fails its visitors" in ended.result["error"]["message"]
+    shop.check_settled(old)
+    logs = shop.server.root / "var/log/nginx"
+    assert "GET /?password=hunter2" in (logs / "access.log").read_text()
+    assert "hunter2" not in (logs / "teal-shop.watched").read_text()
+
+
+def test_who_ignores_being_told_to_end_is_killed_with_all_its_children(shop: Shop) -> None:
+    shop.deployed(deaf=True, child=True)
+    color, group = shop.live, shop.shown(shop.live, "ControlGroup")
+    quick = shop.server.root / "run/systemd/system/teal-shop@.service.d"
+    run(shop.server, "mkdir", "-p", "/run/systemd/system/teal-shop@.service.d")
+    (quick / "quick.conf").write_text("[Service]\nTimeoutStopSec=1s\n")  # setup's half a minute is long for a test
+    run(shop.server, "systemctl", "daemon-reload")
+    before = run(shop.server, "cat", f"/sys/fs/cgroup{group}/cgroup.procs").split()
+    assert len(before) >= 2
+    shop.deployed()
+    new = shop.deployed()
+    after = run(shop.server, "cat", f"/sys/fs/cgroup{group}/cgroup.procs").split()
+    assert set(before) & set(after) == set()
+    assert shop.live == color
+    shop.check_settled(new)

@@ -12,9 +12,10 @@ from teal_host.act import Act, Wanted, note
 from teal_host.errors import BadRequest, HostError
 from teal_host.footprint import GaveWay
 from teal_host.preparations.base import Intent
-from teal_host.proxies import nginx_program, nginx_sites, nginx_text, nginx_trial, system_nginx
+from teal_host.proxies import nginx_logs, nginx_program, nginx_sites, nginx_text, nginx_trial, system_nginx
 from teal_host.proxies.nginx_program import NginxProgram
 from teal_host.proxies.nginx_sites import Place, Server
+from teal_host.proxies.nginx_text import Log
 from teal_host.proxies.nginx_tree import Tree
 from teal_host.proxies.system_nginx import HERE, SystemNginx
 from teal_host.run import run
@@ -84,12 +85,19 @@ def chosen(intent: Intent) -> Choice:
     _refuse_served_names(foreign, domains or ("localhost",), port)
     comes_back = intent.footprint.gave_way if domains and system_nginx.restored(intent.footprint) else None
     listens = _listens(foreign, port, bool(domains))
-    text = nginx_text.site_text(intent.agreed.route(intent.app.paths), listens)
+    text = nginx_text.site_text(intent.agreed.route(intent.app.paths), listens, _log(intent, tree, place))
     overtaken = nginx_sites.overtaken(tree, place, port) if domains else ()
     choice = Choice(Wanted(intent.app.paths, Path(place.path), text), gives_way, comes_back, overtaken)
     if not choice.wanted.is_so:
-        _try(intent, choice, program, tree, listens)
+        _try(intent, choice, program, tree)
     return choice
+
+
+def _log(intent: Intent, tree: Tree, place: Place) -> Optional[Log]:
+    """Where this nginx's own logs are; None where what it logs already could not go on as it is."""
+    others = nginx_logs.inherited(tree, place.path)
+    path = intent.app.host.proxy.log_of(intent.app.name)
+    return Log(path, others) if others is not None and path.parent.is_dir() else None
 
 
 def _listens(foreign: Sequence[Server], port: int, named: bool) -> List[str]:
@@ -107,12 +115,13 @@ def _listens(foreign: Sequence[Server], port: int, named: bool) -> List[str]:
     return usable if takes_both or str(port) in usable or here in usable else [*usable, here]
 
 
-def _try(intent: Intent, choice: Choice, program: NginxProgram, tree: Tree, listens: Sequence[str]) -> None:
+def _try(intent: Intent, choice: Choice, program: NginxProgram, tree: Tree) -> None:
     without = [path for path, content in _changes(intent, choice).items() if content is None]
-    path = choice.wanted.path
-    said = nginx_trial.refusal(program, tree, path, choice.wanted.text, without)
+    path, log = choice.wanted.path, intent.app.host.proxy.log_of(intent.app.name)
+    text = choice.wanted.text.replace(f'access_log "{log}" ', 'access_log "/dev/null" ')  # nginx -t makes a log's file
+    said = nginx_trial.refusal(program, tree, path, text, without)
     if said:
-        named = nginx_text.refused_directive(intent.agreed.route(intent.app.paths), listens, path, said)
+        named = nginx_text.refused_directive(intent.agreed.route(intent.app.paths), text, path, said)
         hint = "look at [proxy] directives in teal.toml" if intent.agreed.proxy.directives else ""
         raise named or BadRequest("nginx would refuse the site of this app", [nginx_program.where(said)], hint)
 

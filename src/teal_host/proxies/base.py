@@ -44,5 +44,8 @@ class Proxy(Protocol):
 
     def url(self, site: Site) -> str: ...
 
+    def log_of(self, app: str) -> Path:
+        """Where it says, while Teal watches, which address it asked and what the status was: a line a request."""
+
     def quiet(self, site: Site) -> bool:
         """Is it certain that no request is in flight now?"""

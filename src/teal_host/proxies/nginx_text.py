@@ -3,7 +3,7 @@
 import hashlib
 from pathlib import Path
 from string import Template
-from typing import Optional, Sequence
+from typing import Optional, Sequence, Tuple
 
 from teal_host.errors import BadRequest
 from teal_host.proxies import nginx_tree
@@ -33,10 +33,10 @@ map $$http_upgrade $$teal_${name}_upgrade { default ""; websocket websocket; }
 map $$teal_${name}_upgrade$$teal_${name}_once $$teal_${name}_connect { default upgrade; "" ""; _once close; }
 map $$http_host $$teal_${name}_host { default $$host; "" ${host}; "~(:[0-9]+)$$" $$host$$1; }
 map $$http_x_teal_probe $$teal_${name}_answered { default ""; "${token}" $$upstream_addr; }
-${known}
+${known}${log_format}
 server {
 ${listens}    server_name ${names};
-${refusal}
+${watched}${refusal}
     open_file_cache off;
     client_max_body_size ${max_body};
     ${gzip}
@@ -82,7 +82,23 @@ ${refusal}
         default_type text/plain;
         return 200 "${generation}";
     }
-${directives}}
+${directives}${log}}
+""")
+
+# Which color and which status, nothing else of a request. Written only while Teal watches, so it never fills a disk.
+_LOG_FORMAT = Template("""\
+
+log_format teal_${name} "$$upstream_addr $$status";
+""")
+_WATCHED = Template("""\
+
+    uninitialized_variable_warn off;
+    set $$teal_watched "";
+    if (-f ${watched}) { set $$teal_watched 1; }
+""")
+_LOG = Template("""\
+
+    access_log ${path} teal_${name} buffer=16k flush=500ms if=$$teal_watched;
 """)
 
 _KNOWN = Template("""\
@@ -150,32 +166,40 @@ class Main:
     files: int = 16_384
 
 
-def site_text(route: Route, listens: Sequence[str]) -> str:
+@dataclass(frozen=True)
+class Log:
+    """Where nginx says how it answered while Teal watches, and what it logs anyway: a site's own log replaces that."""
+
+    path: Path
+    others: Tuple[str, ...] = ()
+
+
+def site_text(route: Route, listens: Sequence[str], log: Optional[Log] = None) -> str:
     """The app's own file, found on each of `listens`, such as `80` and `[::]:80`.
 
     It holds its generation, a hash of itself, by which one sees that it is in effect.
     """
-    return _site(route, listens, generation(route))
+    return _site(route, listens, log, generation(route))
 
 
 def generation(route: Route) -> str:
-    """Of all that the app can notice; on which addresses nginx listens is the machine's business."""
-    return hashlib.sha256(_site(route, (), "").encode()).hexdigest()[:16]
+    """Of all that the app can notice; on which addresses nginx listens and what it logs is the machine's business."""
+    return hashlib.sha256(_site(route, (), None, "").encode()).hexdigest()[:16]
 
 
-def refused_directive(route: Route, listens: Sequence[str], path: Path, output: str) -> Optional[BadRequest]:
-    """When nginx's complaint is of one of the user's own directives in this file: an error that names it."""
+def refused_directive(route: Route, text: str, path: Path, output: str) -> Optional[BadRequest]:
+    """When nginx's complaint is of one of the user's own directives in this file's text: an error that names it."""
     says, file, line = nginx_tree.refusal(output)
-    directive = directive_at(route, listens, line) if file == str(path) and line else None
+    directive = directive_at(route, text, line) if file == str(path) and line else None
     if directive is None:
         return None
     hint = "change it in [proxy] directives; the routes are as they were"
     return BadRequest(f"nginx refuses {directive!r}: {says}", hint=hint)
 
 
-def directive_at(route: Route, listens: Sequence[str], line: int) -> Optional[str]:
+def directive_at(route: Route, text: str, line: int) -> Optional[str]:
     """Which of the user's own directives stands in this line of the text, if one does."""
-    before, _, _ = _site(route, listens, "").partition(_OWN_DIRECTIVES)
+    before, _, _ = text.partition(_OWN_DIRECTIVES)
     begin = (before + _OWN_DIRECTIVES).count("\n") + 1
     for directive in route.rules.directives:
         end = begin + directive.strip().count("\n")
@@ -209,7 +233,7 @@ def quoted(path: Path) -> str:
     return f'"{text}"'
 
 
-def _site(route: Route, listens: Sequence[str], its_generation: str) -> str:
+def _site(route: Route, listens: Sequence[str], log: Optional[Log], its_generation: str) -> str:
     site, rules, name = route.site, route.rules, route.app.replace("-", "_")
     default = "" if site.domains else " default_server"
     return _SITE.substitute(
@@ -231,7 +255,17 @@ def _site(route: Route, listens: Sequence[str], its_generation: str) -> str:
         answered_header=ANSWERED_HEADER,
         generation=its_generation,
         directives=_own(rules.directives),
+        log_format=_LOG_FORMAT.substitute(name=name) if log else "",
+        watched=_WATCHED.substitute(watched=quoted(route.live.with_name("watched"))) if log else "",
+        log=_logged(route, log) if log else "",
     )
+
+
+def _logged(route: Route, log: Log) -> str:
+    """Last, so that it moves no line of the user's own directives; one of those that logs says all that is wanted."""
+    own = _LOG.substitute(path=quoted(log.path), name=route.app.replace("-", "_"))
+    logs_anyway = any(directive.strip().startswith("access_log") for directive in route.rules.directives)
+    return own + "".join(f"    access_log {words};\n" for words in (() if logs_anyway else log.others))
 
 
 def _known(name: str, domains: Sequence[str]) -> str:

@@ -15,7 +15,7 @@ from teal_host.ask import NoAnswer, Question, ask
 from teal_host.errors import BadRequest, CannotRun
 from teal_host.proxies import nginx_text
 from teal_host.proxies.base import Route
-from teal_host.proxies.nginx_text import Main
+from teal_host.proxies.nginx_text import Log, Main
 from teal_host.run import run, send_signal
 from teal_host.wire.app import Site
 
@@ -49,7 +49,7 @@ class OwnNginx:
                 )
 
     def put(self, route: Route, others: Sequence[Route]) -> bool:
-        text = nginx_text.site_text(route, [self._listen(route.site)])
+        text = nginx_text.site_text(route, [self._listen(route.site)], Log(self.log_of(route.app)))
         path = self._site(route.app)
         if _text(path) == text and self.serves(route):
             return False
@@ -61,8 +61,8 @@ class OwnNginx:
             self._load(route)
         except CannotRun as error:
             self._put_back(path, before, others)
-            listens, said = [self._listen(route.site)], "\n".join(error.evidence)
-            raise nginx_text.refused_directive(route, listens, path, said) or error from None
+            said = "\n".join(error.evidence)
+            raise nginx_text.refused_directive(route, text, path, said) or error from None
         return True
 
     def take(self, app: str, others: Sequence[Route]) -> None:
@@ -72,6 +72,8 @@ class OwnNginx:
         elif self._master():
             self._write_main(others)
             self._reload()
+        if self._home.is_dir():
+            files.remove(self.log_of(app))
 
     def serves(self, route: Route) -> bool:
         wanted = nginx_text.generation(route)
@@ -87,6 +89,9 @@ class OwnNginx:
     def url(self, site: Site) -> str:
         port = "" if site.http_port == 80 else f":{site.http_port}"
         return f"http://{site.domains[0] if site.domains else _HERE}{port}/"
+
+    def log_of(self, app: str) -> Path:
+        return self._home / f"teal-{app}.watched"
 
     def quiet(self, site: Site) -> bool:
         return proc.connections(site.http_port) == 0

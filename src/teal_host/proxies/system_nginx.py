@@ -19,6 +19,7 @@ from teal_host.proxies.nginx_program import NginxProgram
 from teal_host.wire.app import Site
 
 HERE = "127.0.0.1"
+LOGS = Path("/var/log/nginx")
 _IN_EFFECT_S = 15.0
 _LOOK_EVERY_S = 0.02
 
@@ -50,6 +51,7 @@ class SystemNginx:
         if agreed.nginx is None:
             return
         self.change({Path(agreed.nginx): None, **restored(agreed)})
+        files.remove(self.log_of(app))
 
     def serves(self, route: Route) -> bool:
         return self._instead(route) is None
@@ -71,6 +73,10 @@ class SystemNginx:
     def url(self, site: Site) -> str:
         port = "" if site.http_port == 80 else f":{site.http_port}"
         return f"http://{site.domains[0] if site.domains else _name_of_this_machine()}{port}/"
+
+    def log_of(self, app: str) -> Path:
+        """Beside nginx's own, without which it would not start: a folder of Teal's that is lost must stop no site."""
+        return LOGS / f"teal-{app}.watched"
 
     def quiet(self, site: Site) -> bool:
         return proc.connections(site.http_port) == 0

@@ -6,6 +6,7 @@ from teal_host.wire.manifest import Origin
 from teal_host.wire.values import dataclass
 
 Color = Literal["blue", "green"]
+Ended = Literal["live", "unhealthy", "rolled_back", "refused"]
 
 
 @dataclass(frozen=True)
@@ -18,6 +19,17 @@ class ColorReport:
 
 
 @dataclass(frozen=True)
+class LastReport:
+    """How the last deploy or rollback ended: also for a client that had lost contact. `says` is why, if not well."""
+
+    command: Literal["deploy", "rollback"]
+    release: Optional[str]
+    outcome: Ended
+    at: str
+    says: str = ""
+
+
+@dataclass(frozen=True)
 class StatusReport:
     app: str
     live: Optional[Color]
@@ -25,6 +37,7 @@ class StatusReport:
     previous: Optional[str]
     url: Optional[str]
     notes: Tuple[str, ...] = ()
+    last: Optional[LastReport] = None
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,89 @@
+"""How a command ended, kept in the journal with its id: for who asks again, and for `teal status`.
+
+Every command has an id of its own. One that comes again is that of a client which lost contact, or was recorded and is
+played back; either way the answer is what it was then, and nothing is done.
+"""
+
+from typing import Any, Dict, Optional, Union
+
+from teal_host import agreement, record, slot
+from teal_host.app import App
+from teal_host.errors import BadRequest, HostError
+from teal_host.wire import typed
+from teal_host.wire.messages import Failure, Note, Result
+from teal_host.wire.reports import Ended, LastReport
+
+Answer = Union[Result, HostError]
+_ENDED: Dict[str, Ended] = {
+    "live": "live",
+    "turned_back": "rolled_back",
+    "unhealthy": "unhealthy",
+    "needs_human": "unhealthy",
+}
+_LONGEST = 2000  # of what is kept; a program may say a lot, and the journal stays
+
+
+def end(app: App, story: str, answer: Answer, **facts: Any) -> None:
+    """Write down that the story ended, and how. The evidence is not kept."""
+    known = {"release": answer.release, "color": answer.color, "previous": answer.previous}
+    if isinstance(answer, Result):
+        how = {"outcome": answer.outcome, "url": answer.url}
+    else:
+        how = {"outcome": answer.code, "message": answer.message[:_LONGEST], "hint": answer.hint[:_LONGEST]}
+    brief: Dict[str, Any] = {"outcome": how["outcome"], **facts}
+    app.journal.write("end", story, release=answer.release, **brief, answer={**known, **how})
+
+
+def repeated(app: App, story: str) -> Optional[Result]:
+    """The answer of a command of this very id, if there was one. Raises the HostError that it was."""
+    if not app.journal.has(story):
+        return None
+    app.tell(Note("warning", "this very command was done before: it ended as told here, and nothing was done now"))
+    answer = _answer(app.journal.ending(story) or {})
+    if isinstance(answer, Result):
+        return answer
+    raise answer
+
+
+def told(app: App, outcome: str, name: Optional[str]) -> Result:
+    """The result, read from the links as they are now."""
+    slots, records, agreed = slot.look(app.paths), record.load(app.paths), agreement.load(app.paths)
+    previous = record.good_before(records, slots.live_release, app.paths)
+    url = app.host.proxy.url(agreed.site) if agreed else ""
+    before = previous.release if previous else None
+    return Result("live" if outcome == "live" else "unchanged", name, slots.live, before, url)
+
+
+def last(app: App) -> Optional[LastReport]:
+    """How the last story ended."""
+    found = app.journal.last_story()
+    if found is None:
+        return None
+    begin, line = found
+    answer = line.get("answer")
+    kept: Dict[str, Any] = answer if isinstance(answer, dict) else {"outcome": line.get("outcome")}
+    says = str(line.get("detail") or kept.get("message") or "")
+    release = str(begin["release"]) if begin.get("release") else None
+    at = str(line.get("at"))
+    ended: Ended = _ENDED.get(str(kept.get("outcome")), "refused")
+    if begin.get("what") == "rollback":
+        return LastReport("rollback", release, ended, at, says)
+    return LastReport("deploy", release, ended, at, says)
+
+
+def _answer(line: Dict[str, Any]) -> Answer:
+    """As it stands in the journal's line; one of an older Teal tells no more than that it was."""
+    kept = line.get("answer")
+    try:
+        if isinstance(kept, dict) and "message" in kept:
+            known = {name: value for name, value in kept.items() if name not in ("url", "outcome")}
+            return _error(typed.decode(Failure, {"code": kept["outcome"], **known}))
+        return typed.decode(Result, kept)
+    except (typed.Mistakes, KeyError):
+        return BadRequest("this very command was done before; how it ended was not kept", hint="teal status")
+
+
+def _error(failure: Failure) -> HostError:
+    error = HostError(failure.message, (), failure.hint)
+    error.code = failure.code
+    return error.about(failure.release, failure.color, failure.previous)

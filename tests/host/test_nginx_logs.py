@@ -1,0 +1,50 @@
+"""What a machine's nginx logs anyway goes on beside Teal's own log, said again in the app's file."""
+
+import pytest
+
+from host.nginx_dumps import debian, dump
+from teal_host.proxies.nginx_logs import inherited
+from teal_host.proxies.nginx_tree import parse
+
+MAIN, OURS = "/etc/nginx/nginx.conf", "/etc/nginx/conf.d/teal-shop.conf"
+READ = "include conf.d/*.conf;"
+
+
+@pytest.mark.parametrize("release", [12, 13])
+def test_what_debian_logs(release: int) -> None:
+    assert inherited(parse(debian(release)), OURS) == ("/var/log/nginx/access.log",)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("access_log off;", ()),
+        ("access_log a.log; access_log syslog:server=10.0.0.1 combined;", ("a.log", "syslog:server=10.0.0.1 combined")),
+        ("access_log a.log combined buffer=32k if=$loud;", ("a.log combined buffer=32k if=$loud",)),
+        ("log_format mine '$uri'; access_log a.log mine;", ("a.log mine",)),
+        ("access_log a.log buffer=1k;", ("a.log buffer=1k",)),
+    ],
+)
+def test_what_can_be_said_again(text: str, said: tuple[str, ...]) -> None:
+    assert inherited(parse(dump({MAIN: f"http {{ {text} {READ} }}"})), OURS) == said
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "server { access_log a.log; }",  # where nginx logs then, only nginx knows
+        "access_log 'a b.log';",
+        "access_log a.log; access_log ~/x;",
+    ],
+)
+def test_what_cannot_be_said_again(text: str) -> None:
+    assert inherited(parse(dump({MAIN: f"http {{ {text} {READ} }}"})), OURS) is None
+
+
+def test_a_format_must_be_known_where_the_file_is_read() -> None:
+    known, late = "log_format mine '$uri';", f"http {{ access_log a.log mine; {READ} log_format mine '$uri'; }}"
+    assert inherited(parse(dump({MAIN: late})), OURS) is None
+    text = f"http {{ access_log a.log mine; {READ} }}"
+    for file, said in (("a", ("a.log mine",)), ("z", None)):
+        beside = {f"/etc/nginx/conf.d/{file}.conf": known}
+        assert inherited(parse(dump({MAIN: text, **beside})), OURS) == said

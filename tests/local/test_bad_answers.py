@@ -1,0 +1,148 @@
+"""A program that fails its visitors after it went live, and finds itself well all the same: nginx's log knows."""
+
+import os
+import signal
+import threading
+import urllib.error
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from beside import Beside, beside, load, more
+from world import App, wait_until
+
+
+def test_one_that_fails_its_visitors_is_turned_back_though_it_finds_itself_well(app: App) -> None:
+    first = _first(app)
+    with load(app) as visitors, _in_the_watch(app) as deploying:
+        more(visitors)
+        _break(app)
+        ended = deploying.ended(30)
+        failed = visitors.tally().failed
+        more(visitors, 100)
+        assert visitors.tally().failed - failed <= 4, "who was answered while the link turned"
+    result = ended.result
+    assert (ended.code, result["outcome"], result["color"]) == (7, "rolled_back", "green"), ended
+    assert "fails its visitors" in result["error"]["message"]
+    assert f"turned back: {first} on blue serves again" in result["error"]["message"]
+    since, before, *_ = result["error"]["evidence"]
+    assert since.startswith("green, since the switch: ")
+    assert " with 500)" in since
+    assert before.startswith("blue, before it: 0 of ")
+    assert (app.status()["live"], app.get()["version"]) == ("blue", "v1")
+    _nothing_is_logged_any_more(app)
+
+
+def test_it_is_turned_back_when_the_client_is_gone_too(app: App) -> None:
+    _first(app)
+    with load(app) as visitors, _in_the_watch(app) as deploying:
+        deploying.process.kill()
+        more(visitors)
+        _break(app)
+        wait_until(lambda: bool(app.status()["live"] == "blue"), 30)
+        wait_until(lambda: app.teal("releases", "--json").result["releases"][0]["outcome"] == "turned_back")
+    wait_until(lambda: not _mark(app).is_symlink())
+    assert app.get()["version"] == "v1"
+
+
+def test_one_that_fails_no_more_than_the_one_before_stays(app: App) -> None:
+    app.config()
+    app.program(version="v1")
+    app.deploy().ok()
+    _break(app)
+    app.config(verify={"path": "/healthz", "json": {"message": "ok"}}, keep={"watch_s": 2})
+    app.program(version="v2", root_500=True, starts_after=1)
+    with _failing(app):
+        ended = app.deploy().ok()
+    (watch,) = [line for line in ended.lines if line.get("name") == "watch" and line["state"] == "done"]
+    assert " with 500)" in watch["detail"]
+    assert app.status()["live"] == "green"
+
+
+def test_the_log_holds_no_secret_and_is_written_while_teal_watches_only(app: App) -> None:
+    _first(app)
+    app.get("/?password=before")
+    with _in_the_watch(app) as deploying:
+        app.get("/?password=hunter2")
+        wait_until(lambda: _log(app).read_bytes() != b"")
+        lines = _log(app).read_text().splitlines()
+        os.kill(deploying.server_side(), signal.SIGKILL)
+    addresses = {f"127.0.0.1:{port} 200" for port in app.ports[1:]}
+    assert set(lines) <= addresses
+    app.teal("destroy", "-y").ok()
+    assert not _log(app).exists()
+
+
+def test_when_teal_is_killed_nothing_is_logged_any_more_and_the_next_command_removes_the_mark(app: App) -> None:
+    _first(app)
+    with _in_the_watch(app) as deploying:
+        os.kill(deploying.server_side(), signal.SIGKILL)
+        assert deploying.ended().code == 9
+    _nothing_is_logged_any_more(app)
+    app.config()
+    app.deploy()
+    assert not _mark(app).is_symlink()
+
+
+def _first(app: App) -> str:
+    """A good one, deployed without a watch; then one that is watched is on its way, and starts slowly enough for the
+    visitors of the first one to be counted."""
+    app.config()
+    app.program(version="v1")
+    first = str(app.deploy().ok().result["release"])
+    app.config(keep={"watch_s": 60})
+    app.program(version="v2", starts_after=0.5)
+    return first
+
+
+@contextmanager
+def _in_the_watch(app: App) -> Iterator[Beside]:
+    with beside(app, "deploy", "--json") as deploying:
+        deploying.wait_for(type="step", name="watch", state="started")
+        yield deploying
+
+
+def _break(app: App) -> None:
+    with suppress(urllib.error.HTTPError):
+        app.get("/break")
+
+
+@contextmanager
+def _failing(app: App) -> Iterator[None]:
+    """Visitors of an app that fails them all."""
+    stop = threading.Event()
+
+    def visit() -> None:
+        while not stop.wait(0.01):
+            with suppress(urllib.error.HTTPError):
+                app.get()
+
+    visitor = threading.Thread(target=visit)
+    visitor.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        visitor.join()
+
+
+def _nothing_is_logged_any_more(app: App) -> None:
+    """What is still in nginx's buffer comes at the latest with a request after half a second."""
+    wait_until(lambda: not _mark(app).exists())
+    sizes: list[Any] = []
+
+    def settled() -> bool:
+        app.get()
+        sizes.append(_log(app).stat().st_size)
+        return len(sizes) > 100 and len(set(sizes[-50:])) == 1
+
+    wait_until(settled)
+
+
+def _mark(app: App) -> Path:
+    return app.state / "watched"
+
+
+def _log(app: App) -> Path:
+    return app.world.root / f"etc/nginx/teal-{app.name}.watched"

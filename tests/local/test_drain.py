@@ -1,0 +1,110 @@
+"""Work that outlives the switch stays on its color, until that is reused: then it is waited for, counted, and told."""
+
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from beside import beside
+from teal_host import proc
+from teal_host.paths import HostPaths
+from teal_host.supervisors.process import PlainProcesses
+from world import App, wait_until
+
+WAITS = "waiting for the last work of blue"
+
+
+class Stream:
+    """A visitor of an endless answer."""
+
+    def __init__(self, app: App) -> None:
+        self.got = b""
+        self.ended = False
+        self._socket = socket.create_connection(("127.0.0.1", app.ports[0]), 30)
+        self._socket.sendall(b"GET /stream HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        self._thread = threading.Thread(target=self._listen, daemon=True)
+        self._thread.start()
+        wait_until(lambda: b"data: " in self.got)
+
+    def flows(self) -> bool:
+        """There comes more."""
+        before = len(self.got)
+        wait_until(lambda: self.ended or len(self.got) > before)
+        return not self.ended
+
+    def close(self) -> None:
+        self._socket.close()
+
+    def _listen(self) -> None:
+        try:
+            while more := self._socket.recv(4096):
+                self.got += more
+        except OSError:
+            pass
+        self.ended = True
+
+
+def test_a_stream_lives_on_its_color_until_that_is_reused_and_then_it_is_told(app: App) -> None:
+    _deployed(app, "v1", drain_s=6)
+    stream = Stream(app)
+    _deployed(app, "v2", drain_s=6)
+    assert stream.flows(), "the switch cuts nothing"
+    app.teal("rollback").ok()
+    app.teal("rollback", "2").ok()
+    assert stream.flows(), "nor does it there and back"
+    assert app.get()["version"] == "v2"
+    third = _deployed(app, "v3", drain_s=6)
+    assert any(line.get("detail") == WAITS for line in third)
+    told = [line["text"] for line in third if line["type"] == "note"]
+    assert told == ["1 connection(s) to blue were still open after 6 s and are cut"]
+    wait_until(lambda: stream.ended)
+    assert b"data: v1 " in stream.got
+    assert b"data: v3 " not in stream.got
+    assert app.get()["version"] == "v3"
+    stream.close()
+
+
+def test_a_slow_upload_that_nginx_still_holds_back_is_waited_for(app: App) -> None:
+    _deployed(app, "v1", drain_s=60)
+    with _upload(app) as upload:
+        _deployed(app, "v2", drain_s=60)
+        wait_until(lambda: proc.connections(app.ports[1]) == 0)  # so nothing of it is to be seen at the color
+        app.program(version="v3")
+        with beside(app, "deploy", "--json") as deploying:
+            deploying.wait_for(type="step", name="start", detail=WAITS)
+            assert app.status()["colors"]["blue"]["state"] == "running"
+            upload.sendall(b"second half")
+            answer = upload.recv(4096)
+            assert answer.startswith(b"HTTP/1.1 200 "), answer
+            assert answer.endswith(b"first half, second half")
+            upload.close()
+            ended = deploying.ended(30).ok()
+    assert [line for line in ended.lines if line["type"] == "note"] == []
+    assert app.get()["version"] == "v3"
+
+
+def test_who_ignores_being_told_to_end_is_killed_with_all_its_children(app: App) -> None:
+    app.program(version="v1", deaf=True, child=True)
+    app.deploy().ok()
+    color = HostPaths(app.world.root).app(app.name).color("blue")
+    processes = PlainProcesses()
+    assert len(processes.pids(color)) >= 2
+    processes.stop(color, 0.5)
+    assert processes.pids(color) == set()
+    assert app.status()["colors"]["blue"]["state"] == "stopped"
+
+
+@contextmanager
+def _upload(app: App) -> Iterator[socket.socket]:
+    """Half of one, by a visitor who takes long."""
+    with socket.create_connection(("127.0.0.1", app.ports[0]), 30) as upload:
+        head = "POST / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Type: text/plain\r\n"
+        upload.sendall(f"{head}Content-Length: 23\r\n\r\nfirst half, ".encode())
+        yield upload
+
+
+def _deployed(app: App, version: str, drain_s: float) -> list[dict[str, Any]]:
+    app.config(keep={"drain_s": drain_s})
+    app.program(version=version)
+    return app.deploy().ok().lines

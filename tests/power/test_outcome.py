@@ -1,0 +1,101 @@
+"""A command that comes again with its id: it is told how it ended then, and nothing is done."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from power.stories import APP, SPEC, Machine, Upload, content, manifest
+from teal_host import files as durable_files
+from teal_host import rollback
+from teal_host.deploy import deploy
+from teal_host.errors import HostError
+from teal_host.talk import Talk
+from teal_host.wire import typed
+from teal_host.wire.app import AppSpec
+from teal_host.wire.manifest import Origin
+from teal_host.wire.messages import Deploy, Result, Rollback
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Iterator[Machine]:
+    made = Machine(tmp_path)
+    with made.played():
+        yield made
+
+
+def deployed(machine: Machine, version: str, story: str) -> Result:
+    request = Deploy(typed.decode(AppSpec, SPEC), manifest(version), Origin(), story)
+    return deploy(machine.app, request, cast(Talk, Upload(content(version))))
+
+
+def rolled_back(machine: Machine, story: str) -> Result:
+    return rollback.rollback(machine.app, Rollback(APP, Origin(), story), cast(Talk, Upload(b"")))
+
+
+def files(machine: Machine) -> dict[Path, Any]:
+    return {path: path.lstat().st_mtime_ns for path in machine.root.rglob("*") if path.name != "lock"}
+
+
+def test_one_that_went_live(machine: Machine) -> None:
+    first, second, back = deployed(machine, "v1", "a"), deployed(machine, "v2", "b"), rolled_back(machine, "c")
+    before = files(machine)
+    assert [deployed(machine, "v1", "a"), deployed(machine, "v2", "b")] == [first, second]
+    assert rolled_back(machine, "c") == back
+    assert files(machine) == before
+    assert machine.live_version() == "v1"
+
+
+def test_one_that_was_refused(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    deployed(machine, "v1", "a")
+    with monkeypatch.context() as patch:
+        patch.setattr(machine.processes, "start", lambda *ignored: None)
+        with pytest.raises(HostError) as refused:
+            deployed(machine, "v2", "b")
+    before = files(machine)
+    with pytest.raises(HostError) as again:
+        deployed(machine, "v2", "b")
+    told, then = again.value.failure(), refused.value.failure()
+    assert (told.code, told.message, told.release, told.previous) == (
+        "unhealthy",
+        then.message,
+        then.release,
+        then.previous,
+    )
+    assert files(machine) == before
+    last = machine.status().last
+    assert last is not None
+    assert (last.command, last.release, last.outcome, last.says) == ("deploy", then.release, "unhealthy", then.message)
+
+
+def test_one_of_an_older_teal_whose_answer_was_not_kept(machine: Machine) -> None:
+    deployed(machine, "v1", "a")
+    journal = machine.app.paths.journal
+    journal.write_text(
+        "\n".join(line.split(', "answer"')[0].rstrip("}") + "}" for line in journal.read_text().splitlines()) + "\n"
+    )
+    with pytest.raises(HostError, match="was done before"):
+        deployed(machine, "v1", "a")
+    last = machine.status().last
+    assert last is not None
+    assert (last.outcome, last.says) == ("live", "")
+
+
+def test_one_that_was_interrupted_is_told_how_it_was_recovered(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deployed(machine, "v1", "a")
+
+    def killed(name: str) -> None:
+        if name == "turn link live":
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(durable_files, "witness", killed)
+        deployed(machine, "v2", "b")
+    with pytest.raises(HostError) as told:
+        deployed(machine, "v2", "b")
+    assert told.value.code == "aborted"
+    assert "had not gone live and was undone" in told.value.message
+    assert machine.live_version() == "v1"
