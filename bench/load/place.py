@@ -1,0 +1,97 @@
+"""Where the load goes, and one connection to it."""
+
+import asyncio
+import ssl
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from teal.demo.http1 import Head, RequestError, read_body, read_head
+
+HOST = "load.test"  # the name in requests and in the certificate
+_MOST_ON_A_LINE = 900  # nginx announces the end of a connection after 1000, which whoever pipelines cannot heed
+
+
+@dataclass(frozen=True)
+class Place:
+    """`certificate` is what the server must show on `tls_port`; without one there is no TLS, and no HTTP/2."""
+
+    address: str
+    port: int
+    tls_port: int = 0
+    certificate: Path | None = None
+
+    def trust(self) -> ssl.SSLContext:
+        context = ssl.create_default_context(cafile=self.certificate)
+        context.set_alpn_protocols(["h2"])
+        return context
+
+
+class Line:
+    """A connection, made when it is first needed. It says nothing of what happens to it before it is used."""
+
+    def __init__(self, place: Place) -> None:
+        self._place = place
+        self._pair: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
+        self._used = 0
+
+    async def send(self, content: bytes) -> None:
+        if self._pair is None:
+            self._pair = await asyncio.open_connection(self._place.address, self._place.port)
+            self._used = 0
+        self._used += 1
+        _, writer = self._pair
+        writer.write(content)
+        await writer.drain()
+
+    @property
+    def reader(self) -> asyncio.StreamReader:
+        assert self._pair
+        return self._pair[0]
+
+    async def head(self) -> Head:
+        """Of a right answer, or raises RequestError."""
+        head = await read_head(self.reader)
+        if head.status != 200:
+            raise RequestError(f"status {head.status}")
+        return head
+
+    async def answer(self, expected: bytes) -> Head:
+        head = await self.head()
+        check(await read_body(self.reader, head), expected)
+        return head
+
+    async def look(self) -> None:
+        """As a polite client does just before it sends: has the other end gone?"""
+        await asyncio.sleep(0)
+        if self._pair and self.reader.at_eof():
+            await self.hang_up()
+
+    async def end_of(self, head: Head, requests: int = 1) -> None:
+        """An announced end is heeded; and no connection is used for ever."""
+        self._used += requests - 1
+        if head.closes or self._used >= _MOST_ON_A_LINE:
+            await self.hang_up()
+
+    async def hang_up(self) -> None:
+        if self._pair:
+            _, writer = self._pair
+            self._pair = None
+            writer.transport.abort()
+            with suppress(OSError):
+                await writer.wait_closed()
+
+
+def content(ident: str, size: int) -> bytes:
+    """What the program answers to this id."""
+    return (f"{ident} " * (size // (len(ident) + 1) + 1))[:size].encode()
+
+
+def check(body: bytes, expected: bytes) -> None:
+    """Raises RequestError."""
+    if body != expected:
+        raise RequestError(f"{len(body)} bytes instead of {len(expected)}, or others: {body[:60]!r}")
+
+
+def request(method: str, target: str, *headers: str, version: str = "1.1") -> bytes:
+    return "\r\n".join([f"{method} {target} HTTP/{version}", f"Host: {HOST}", *headers, "", ""]).encode()

@@ -1,0 +1,120 @@
+"""Puts the load on a place beside a test or a bench, in processes of its own, and tells at the end what came of it."""
+
+import json
+import subprocess
+import sys
+import threading
+import time
+from array import array
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any
+
+from bench.link import REPO
+from bench.load.ledger import Verdict, read_asked, read_handled, verdict
+from bench.load.place import Place
+
+_ENDS_WITHIN_S = 60.0  # the longest turn of a client, and writing it all down
+
+
+@dataclass(frozen=True)
+class Seen:
+    """`due`: the intended moment of each busy turn, by time.monotonic; `took`: the seconds from there to its end."""
+
+    verdict: Verdict
+    by_kind: Counter[str]
+    by_color: Counter[str]
+    failed: Counter[str]
+    failures: list[str]
+    due: list[float] = field(repr=False)
+    took: list[float] = field(repr=False)
+
+
+class Load:
+    """`per_second`: of the busy kinds together; those that take long come on top. `processes` share it."""
+
+    def __init__(
+        self, place: Place, out: Path, per_second: float = 200, only: Sequence[str] = (), processes: int = 1
+    ) -> None:
+        self._out = out
+        out.mkdir(parents=True)
+        self._told: list[dict[str, Any]] = [{"asked": {}, "failed": {}, "by_color": {}} for _ in range(processes)]
+        rate = per_second / processes
+        self._processes = [_start(place, f"{number:x}x", out, rate, only) for number in range(processes)]
+        for number, process in enumerate(self._processes):
+            threading.Thread(target=self._listen, args=(number, process), daemon=True).start()
+
+    @property
+    def asked(self) -> Counter[str]:
+        """So far, by kind of client."""
+        return sum((Counter(told["asked"]) for told in self._told), Counter())
+
+    @property
+    def failed(self) -> int:
+        """Turns so far that went wrong."""
+        return sum(sum(told["failed"].values()) for told in self._told)
+
+    def more(self, turns: int = 2, deadline_s: float = 60) -> None:
+        """Wait until each kind of client has asked so often again."""
+        before = self.asked
+        deadline = time.monotonic() + deadline_s
+        while not before or any(self.asked[kind] < count + turns for kind, count in before.items()):
+            assert all(process.poll() is None for process in self._processes), "the load has ended"
+            assert time.monotonic() < deadline, self._told
+            time.sleep(0.02)
+            before = before or self.asked
+
+    def end(self) -> None:
+        """Each client ends what it has begun."""
+        for process in self._processes:
+            assert process.stdin
+            process.stdin.close()
+        codes = [process.wait(_ENDS_WITHIN_S) for process in self._processes]
+        assert not any(codes), codes
+
+    def seen(self, ledgers: Path) -> Seen:
+        """After the end, against what the programs have written down there."""
+        told = [json.loads(path.read_text()) for path in self._out.glob("told-*")]
+        counted = {
+            name: sum((Counter(one[name]) for one in told), Counter()) for name in ("asked", "by_color", "failed")
+        }
+        failures = [line for one in told for line in one["failures"]]
+        result = verdict(read_asked(self._out.glob("asked-*")), read_handled(ledgers))
+        moments = (_numbers(self._out, "due"), _numbers(self._out, "took"))
+        return Seen(result, counted["asked"], counted["by_color"], counted["failed"], failures, *moments)
+
+    def _listen(self, number: int, process: "subprocess.Popen[str]") -> None:
+        pipe: IO[str] | None = process.stdout
+        assert pipe
+        with pipe:
+            for line in pipe:
+                self._told[number] = json.loads(line)
+
+
+def _start(place: Place, name: str, out: Path, per_second: float, only: Sequence[str]) -> "subprocess.Popen[str]":
+    argv = [sys.executable, "-m", "bench.load", name, place.address, str(place.port), str(out)]
+    argv += [f"--per-second={per_second}", *(f"--only={kind}" for kind in only)]
+    if place.certificate:
+        argv += [f"--tls-port={place.tls_port}", f"--certificate={place.certificate}"]
+    return subprocess.Popen(argv, cwd=REPO, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+
+def _numbers(out: Path, kind: str) -> list[float]:
+    found = array("d")
+    for path in sorted(out.glob(f"{kind}-*")):
+        found.frombytes(path.read_bytes())
+    return found.tolist()
+
+
+@contextmanager
+def load(place: Place, out: Path, per_second: float = 200, only: Sequence[str] = ()) -> Iterator[Load]:
+    """From before the block until its end."""
+    running = Load(place, out, per_second, only)
+    try:
+        running.more()
+        yield running
+    finally:
+        running.end()

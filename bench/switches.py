@@ -1,0 +1,56 @@
+"""Hundreds of deploys and rollbacks under every kind of client: how many requests were lost, and how many doubled."""
+
+import argparse
+import datetime
+import json
+import sys
+import tempfile
+from dataclasses import asdict
+from pathlib import Path
+
+from bench.link import REPO
+
+sys.path.insert(0, str(REPO / "tests"))
+
+import servers
+from bench.load import backend
+from switching import Happened, Wanted, switching
+
+
+def report(happened: Happened) -> str:
+    verdict, seen = happened.seen.verdict, happened.seen
+    bound = f"{3 / verdict.requests:.1e}" if verdict.clean else "not zero"
+    lines = [
+        "| switches | requests | lost | doubled | seconds | with 95 % certainty fewer are lost than |",
+        "| ---: | ---: | ---: | ---: | ---: | ---: |",
+        f"| {len(happened.colors)} | {verdict.requests:,} | {verdict.lost} | {verdict.doubled} "
+        f"| {happened.seconds:.0f} | {bound} |",
+        "",
+        "| client | requests | turns that failed |",
+        "| --- | ---: | ---: |",
+        *(f"| {kind} | {count:,} | {seen.failed[kind]} |" for kind, count in seen.by_kind.items()),
+    ]
+    return "\n".join([*lines, *seen.failures])
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="bench/switches", description=__doc__)
+    parser.add_argument("--switches", type=int, default=200, help="at least so many")
+    parser.add_argument("--requests", type=int, default=1_000_000, help="and at least so many")
+    parser.add_argument("--per-second", type=float, default=1500, help="of the clients that are answered at once")
+    parser.add_argument("--processes", type=int, default=2, help="that ask")
+    parser.add_argument("--debian", type=int, choices=(12, 13), default=12)
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
+    asked = parser.parse_args()
+    if reason := servers.why_not() or backend.why_not():
+        print(reason, file=sys.stderr)
+        return 1
+    wanted = Wanted(asked.switches, asked.requests, asked.per_second, asked.processes, asked.debian)
+    with tempfile.TemporaryDirectory(prefix="teal-bench-") as work:
+        happened = switching(wanted, Path(work), lambda line: print(line, file=sys.stderr, flush=True))
+    print(report(happened))
+    if asked.json:
+        told = {"schema": 1, "at": datetime.date.today().isoformat(), "wanted": asdict(wanted)}
+        told |= {"switches": len(happened.colors), "seconds": happened.seconds, **asdict(happened.seen.verdict)}
+        asked.json.write_text(json.dumps(told, indent=1))
+    return 0 if happened.seen.verdict.clean and happened.turned and not happened.reloaded else 1

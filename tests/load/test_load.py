@@ -1,0 +1,101 @@
+"""The load proves itself: it finds nothing where nothing happens, and what a reload or a restart loses."""
+
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from bench.load import backend
+from bench.load.kinds import BUSY, LONG
+from bench.load.place import Place
+from bench.load.running import Load, Seen, load
+
+from beside import children
+from loaded import loaded_app, place_of
+from world import App, World, free_ports, wait_until
+
+KINDS = {kind.name for kind in [kind for kind, _ in BUSY] + LONG}
+
+
+@dataclass
+class Loaded:
+    app: App
+    place: Place
+    out: Path
+
+    @contextmanager
+    def load(self) -> Iterator[Load]:
+        with load(self.place, self.out) as running:
+            yield running
+        self.running = running
+
+    def seen(self) -> Seen:
+        """After the block."""
+        return self.running.seen(self.app.world.root / "var/lib/load")
+
+
+@pytest.fixture
+def loaded(world: World, tmp_path: Path) -> Loaded:
+    """Live, on a nginx that does not spare idle connections at a reload: that of most servers."""
+    if reason := backend.why_not():
+        pytest.skip(reason)
+    certificate, key = backend.certificate(tmp_path)
+    (port,) = free_ports(1)
+    app = loaded_app(world, (port, str(certificate), str(key)))
+    app.deploy().ok()
+    conf = app.world.root / "etc/nginx/nginx.conf"
+    conf.write_text(conf.read_text().replace("keepalive_min_timeout 10s;", ""))
+    _reload(app)
+    return Loaded(app, place_of(app, port, certificate), tmp_path / "out")
+
+
+def test_nothing_is_lost_where_nothing_happens(loaded: Loaded) -> None:
+    with loaded.load() as running:
+        running.more(3)
+    seen = loaded.seen()
+    assert seen.verdict.clean, seen
+    assert set(seen.by_kind) == KINDS
+    assert (seen.failed.total(), seen.by_color.total()) == (0, seen.verdict.requests)
+    assert len(seen.took) > 20
+
+
+def test_a_deploy_and_a_rollback_lose_nothing(loaded: Loaded) -> None:
+    with loaded.load() as running:
+        for act in ("deploy", "rollback"):
+            backend.write(loaded.app.directory / "program", "v2")
+            loaded.app.teal(act).ok()
+            running.more()
+    seen = loaded.seen()
+    assert seen.verdict.clean, seen
+    assert set(seen.by_color) == {"blue", "green"}
+
+
+def test_a_reload_is_seen(loaded: Loaded) -> None:
+    with loaded.load() as running:
+        _reload(loaded.app)
+        running.more()
+    seen = loaded.seen()
+    assert seen.verdict.lost > 0
+    assert seen.failed["kept, naive"] and seen.failed["HTTP/2 over TLS"], seen
+
+
+def test_a_stop_before_the_start_is_seen_by_every_kind(loaded: Loaded) -> None:
+    with loaded.load() as running:
+        os.kill(loaded.app.status()["colors"]["blue"]["pid"], signal.SIGTERM)
+        running.more()
+        loaded.app.deploy().ok()
+        running.more()
+    seen = loaded.seen()
+    assert set(seen.failed) == KINDS, seen
+    assert seen.verdict.lost >= seen.failed.total()
+
+
+def _reload(app: App) -> None:
+    """Turn nginx's workers over, and wait until there are others."""
+    master = int((app.world.root / "etc/nginx/nginx.pid").read_text())
+    old = children(master)
+    os.kill(master, signal.SIGHUP)
+    wait_until(lambda: bool(children(master) - old))

@@ -1,0 +1,85 @@
+"""Deploys and rollbacks in turn on a booted server under every kind of client: CI's short run, and the long one."""
+
+import itertools
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.load import backend
+from bench.load.running import Load, Seen
+
+import servers
+from loaded import loaded_app, place_of
+from servers.reach import one_login, run
+from world import App, at_server
+
+TLS_PORT = 443
+ACTS = ("deploy", "rollback")
+Told = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """At least so many switches, and at least so many requests."""
+
+    switches: int
+    requests: int = 0
+    per_second: float = 150
+    processes: int = 1
+    debian: int = 12
+
+
+@dataclass(frozen=True)
+class Happened:
+    """`colors`: which one served after each switch. `reloaded`: whether nginx has other processes than before."""
+
+    colors: list[str]
+    reloaded: bool
+    seconds: float
+    seen: Seen
+
+    @property
+    def turned(self) -> bool:
+        return all(before != after for before, after in itertools.pairwise(self.colors))
+
+
+def switching(wanted: Wanted, work: Path, told: Told) -> Happened:
+    certificate, key = backend.certificate(work)
+    with servers.server(wanted.debian, work / "server", packages=["nginx", "sudo"]) as server, one_login(server) as ssh:
+        for file in (certificate, key):
+            shutil.copy(file, server.root / "etc/nginx")
+        tls = (TLS_PORT, "/etc/nginx/load.crt", "/etc/nginx/load.key")
+        app = loaded_app(at_server(work / "home", server, ssh), tls)
+        app.teal("setup").ok()
+        app.deploy().ok()
+        workers = run(server, "pgrep", "nginx")
+        place = place_of(app, TLS_PORT, certificate)
+        load = Load(place, work / "out", wanted.per_second, processes=wanted.processes)
+        began = time.monotonic()
+        try:
+            load.more()
+            colors = _switches(app, wanted, load, told)
+            load.more()
+        finally:
+            load.end()
+        seconds = time.monotonic() - began
+        reloaded = run(server, "pgrep", "nginx") != workers
+        return Happened(colors, reloaded, seconds, load.seen(server.root / "var/lib/load"))
+
+
+def _switches(app: App, wanted: Wanted, load: Load, told: Told) -> list[str]:
+    colors: list[str] = []
+    while len(colors) < wanted.switches or load.asked.total() < wanted.requests:
+        colors.append(_switch(app, len(colors)))
+        told(f"{len(colors)} switches, {load.asked.total():,} requests, {load.failed} failed")
+    return colors
+
+
+def _switch(app: App, number: int) -> str:
+    """A deploy is of another version each time, a rollback of one that still runs."""
+    backend.write(app.directory / "program", f"version {number}")
+    done = app.teal(ACTS[number % 2], "--json").ok().result
+    assert done["outcome"] == "live", done
+    return str(done["color"])
