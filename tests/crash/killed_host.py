@@ -79,9 +79,9 @@ class Witness:
             self._failing.fail()
         os.kill(os.getpid(), self._number)
 
-    def fsync(self, descriptor: int) -> None:
+    def fsync(self, fd: Any) -> None:
         self(f"fsync after {self._names[-1] if self._names else 'nothing'}".replace("fsync after fsync", "fsync"))
-        FSYNC(descriptor)
+        FSYNC(fd)
 
     def audit(self, event: str, values: tuple[Any, ...]) -> None:
         """What changes names without being what was just announced is an act too."""
