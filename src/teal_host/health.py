@@ -168,8 +168,8 @@ def _progress(seen: List[Finding], successes: int) -> str:
 
 
 def _evidence(app: App, candidate: Candidate, seen: List[Finding]) -> Tuple[str, ...]:
-    well = sum(finding.well for finding in seen)
-    attempts = [f"it was asked {len(seen)} times; {well or 'none'} of the answers well"] if len(seen) > 1 else []
+    in_vain = len(seen) > 1 and not any(finding.well or finding.hopeless for finding in seen)  # else the head says all
+    attempts = [f"it was asked {len(seen)} times and was never well"] if in_vain else []
     answers = [f"answer begins: {finding.answer}" for finding in seen[-1:] if finding.answer]
     output = [f"│ {line}" for line in recent_output(app, candidate)]
     said = (

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 
 from beside import stranger
 from world import App, World, wait_until
@@ -86,3 +87,66 @@ def test_a_404_asks_whether_the_path_is_right(app: App) -> None:
     refused = app.deploy()
     assert refused.code == 6
     assert "is [health] path the right one" in refused.err
+
+
+def test_what_a_build_said_is_said_once(app: App) -> None:
+    script = "import sys; print('main.go:3: undefined: x'); sys.exit(2)"
+    app.config(build={"command": [sys.executable, "-c", script]})
+    failed = app.teal("deploy")
+    assert (failed.code, failed.err.count("undefined: x")) == (5, 1)
+    quiet = app.teal("deploy", "-q")
+    assert (quiet.code, quiet.err.count("undefined: x")) == (5, 1)
+    assert app.deploy().result["error"]["evidence"] == ["main.go:3: undefined: x"]
+
+
+def test_the_last_lines_are_those_of_both_colors(app: App) -> None:
+    app.program(version="v1", says=["one", "two"])
+    app.deploy().ok()
+    app.program(version="v2", says=["three", "four"])
+    app.deploy().ok()
+
+    def last(count: int) -> list[str]:
+        lines = app.teal("logs", "-n", str(count), "--json").ok().result["lines"]
+        return [line["text"] for line in lines if not line["text"].startswith("version")]
+
+    assert last(2) == ["three", "four"]
+    assert last(5) == ["one", "two", "three", "four"]
+    assert last(0) == []
+    log = next((app.state / "logs").glob("blue-*.log"))
+    with log.open("a") as file:
+        file.write("the standby works on\n")
+    assert last(1) == ["the standby works on"]
+
+
+def test_what_somebody_rolled_back_from_was_not_turned_back(app: App) -> None:
+    app.deploy().ok()
+    app.program(version="v2")
+    app.deploy().ok()
+    app.teal("rollback").ok()
+    newest = app.teal("releases").ok().out.splitlines()[1]
+    assert "rolled back from" in newest
+    row = app.teal("releases", "--json").ok().result["releases"][0]
+    assert (row["outcome"], row["left"]) == ("turned_back", True)
+    forward = app.teal("rollback", "2")
+    assert "was rolled back from; it is checked again" in forward.ok().err
+
+
+def test_status_tells_of_an_environment_that_waits_for_a_deploy(app: App) -> None:
+    app.deploy().ok()
+    assert app.status()["notes"] == []
+    app.teal("env", "set", "TOKEN", stdin="S3CR3T").ok()
+    told = app.teal("status").ok().out
+    assert "teal env has changed since" in told
+    assert "S3CR3T" not in told
+    app.deploy().ok()
+    assert app.status()["notes"] == []
+
+
+def test_how_often_it_was_asked_is_told_only_where_that_says_something(app: App) -> None:
+    app.program(version="v1", exits=3)
+    refused = app.teal("deploy")
+    assert (refused.code, "times" in refused.err) == (6, False)
+    app.program(version="v1", health=503)
+    app.config(health={"deadline_s": 1})
+    refused = app.teal("deploy")
+    assert (refused.code, "times and was never well" in refused.err) == (6, True)

@@ -18,7 +18,7 @@ _PAINT = {"blue": (0, 119, 194), "green": (0, 118, 108)}
 @common(json=True)
 @click.option("-f", "--follow", is_flag=True, help="Go on, with what comes; Ctrl-C ends it.")
 @click.option("--color", type=click.Choice(["blue", "green"]), help="Only this color.")
-@click.option("-n", "--lines", type=click.IntRange(0, 100_000), default=100, show_default=True, help="How far back.")
+@click.option("-n", "--lines", type=click.IntRange(0, 100_000), default=100, show_default=True, help="So many in all.")
 def command(common: Common, follow: bool, color: Any, lines: int) -> None:
     """Show what the program wrote, each line with its color and release."""
     file = common.load()

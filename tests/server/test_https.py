@@ -1,0 +1,130 @@
+"""HTTPS as docs/reference/teal-toml.md#https tells it: its own directives, read from there, on a real server.
+
+The certificate lies as certbot leaves it: links below /etc/letsencrypt/live to the files of the first issue.
+"""
+
+import http.client
+import json
+import re
+import socket
+import ssl
+import subprocess
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import servers
+from servers import Server
+from world import REPO, App, at_server
+
+NAME = "example.com"
+CHALLENGE = "/.well-known/acme-challenge/k3y-0f_the-CA"
+
+
+@pytest.fixture(scope="module", params=[12, 13], ids=["debian12", "debian13"])
+def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with servers.server(request.param, tmp_path_factory.mktemp("server"), packages=["nginx", "sudo"]) as booted:
+        yield booted
+
+
+@pytest.fixture(scope="module")
+def documented() -> list[list[str]]:
+    """The directives of each example of the section, in its order."""
+    text = (REPO / "docs/reference/teal-toml.md").read_text().split("\n## HTTPS\n")[1].split("\n## ")[0]
+    examples = re.findall(r" *```toml\n(.*?)```", text, re.DOTALL)
+    return [tomllib.loads(example)["proxy"]["directives"] for example in examples]
+
+
+def certified(server: Server, folder: Path) -> Path:
+    """A certificate for NAME that signs itself, with its key, where certbot puts them."""
+    made = folder / "cert.pem", folder / "privkey.pem"
+    argv = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", f"/CN={NAME}"]
+    argv += ["-addext", f"subjectAltName=DNS:{NAME}", "-out", str(made[0]), "-keyout", str(made[1])]
+    subprocess.run(argv, capture_output=True, check=True, timeout=60)
+    home = server.root / "etc/letsencrypt"
+    for part in ("archive", "live"):
+        (home / part / NAME).mkdir(parents=True)
+        (home / part).chmod(0o700)
+    for source, name in zip(made, ("fullchain", "privkey"), strict=True):
+        (home / f"archive/{NAME}/{name}1.pem").write_text(source.read_text())
+        (home / f"live/{NAME}/{name}.pem").symlink_to(f"../../archive/{NAME}/{name}1.pem")
+    (home / f"archive/{NAME}/privkey1.pem").chmod(0o600)
+    return made[0]
+
+
+def ask(server: Server, path: str, ca: "Path | None" = None) -> "http.client.HTTPResponse":
+    """By its name; with `ca` over HTTPS, and believed only with this certificate. Follows no redirect."""
+    line = http.client.HTTPConnection(server.address, 443 if ca else 80, timeout=20)
+    if ca:
+        plain = socket.create_connection((server.address, 443), timeout=20)
+        line.sock = ssl.create_default_context(cafile=str(ca)).wrap_socket(plain, server_hostname=NAME)
+    line.request("GET", path, headers={"Host": NAME, "Connection": "close"})
+    return line.getresponse()
+
+
+def told(answer: "http.client.HTTPResponse") -> dict[str, Any]:
+    assert answer.status == 200
+    value = json.loads(answer.read())
+    assert isinstance(value, dict)
+    return value
+
+
+def test_from_nothing_to_https_as_the_documents_tell(
+    server: Server, documented: list[list[str]], tmp_path: Path
+) -> None:
+    app = at_server(tmp_path / "home", server).app("shop")
+
+    def agree(directives: list[str]) -> None:
+        app.config(
+            server={"domains": [NAME]}, proxy={"directives": directives}, verify={"path": "/healthz", "json": None}
+        )
+        app.teal("setup").ok()
+
+    challenge, beside, redirected = documented
+    agree(challenge)
+    app.deploy().ok()
+    answered(server)
+    app.config(server={"domains": [NAME]}, proxy={"directives": beside}, verify={"path": None, "json": None})
+    refused = app.teal("setup")
+    assert (refused.code, "fullchain.pem" in refused.err) == (3, True)
+    assert told(ask(server, "/"))["version"] == "v1"
+
+    ca = certified(server, tmp_path)
+    agree(beside)
+    for scheme, how in (("http", None), ("https", ca)):
+        assert told(ask(server, "/", how))["version"] == "v1"
+        assert told(ask(server, "/headers", how))["x-forwarded-proto"] == scheme
+    goes_on(app, server, ca)
+
+    agree(redirected)
+    moved = ask(server, "/some/page?x=1")
+    assert (moved.status, moved.headers["location"]) == (301, f"https://{NAME}/some/page?x=1")
+    answered(server)
+    goes_on(app, server, ca)
+    assert {row["state"] for row in app.teal("doctor", "--json").ok().result["findings"] if row["what"] == "route"} == {
+        "ok"
+    }
+
+
+def answered(server: Server) -> None:
+    """A challenge, by nginx itself, beside the app."""
+    file = server.root / "var/www/letsencrypt" / CHALLENGE[1:]
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text("what the authority wants to read")
+    answer = ask(server, CHALLENGE)
+    assert (answer.status, answer.read()) == (200, b"what the authority wants to read")
+    assert ask(server, f"{CHALLENGE}-not-there").status == 404
+
+
+def goes_on(app: App, server: Server, ca: Path) -> None:
+    """nginx would take its files again, and the next deploys and a rollback are seen over HTTPS."""
+    assert server.run("nginx", "-t").returncode == 0
+    before = told(ask(server, "/", ca))["version"]
+    app.program(version=f"{before}, then another")
+    app.deploy().ok()
+    assert told(ask(server, "/", ca))["version"] == f"{before}, then another"
+    app.teal("rollback").ok()
+    assert told(ask(server, "/", ca))["version"] == before
