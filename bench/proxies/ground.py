@@ -43,6 +43,8 @@ class Ground:
     certificate: Path = field(init=False)
 
     def prepare(self) -> None:
+        self.run("systemctl", "disable", "--quiet", "--now", "caddy", "haproxy")  # those of the packages
+        self.run("systemctl", "restart", "nginx")  # it may have found its port taken
         (self.server.root / str(HOME)[1:]).mkdir(parents=True)
         self.certificate, key = backend.certificate(self.work)
         shutil.copy(self.certificate, self.path(CERTIFICATE))
@@ -69,7 +71,11 @@ class Ground:
         """A unit of systemd that ends with the server."""
         settings = [f"--setenv={name}={value}" for name, value in env.items()]
         limits = ("--property=LimitNOFILE=65536", f"--property=Type={kind}")
-        self.run("systemd-run", "--quiet", "--collect", f"--unit={unit}", *limits, *settings, *argv)
+        try:
+            self.run("systemd-run", "--quiet", "--collect", f"--unit={unit}", *limits, *settings, *argv)
+        except Failed as error:
+            said = self.run("journalctl", "--unit", unit, "--lines=5", "--output=cat").stdout
+            raise Failed(f"{error}\n{said}") from None
 
     def backends(self, name: str, first: int) -> tuple[int, int]:
         """A blue and a green program; their ports."""
