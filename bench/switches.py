@@ -19,9 +19,9 @@ from switching import Happened, Wanted, switching
 
 def report(happened: Happened) -> str:
     verdict, seen = happened.seen.verdict, happened.seen
-    bound = f"{3 / verdict.requests:.1e}" if verdict.clean else "not zero"
+    bound = f"1 in {verdict.requests // 3:,}" if verdict.clean else "not zero"
     lines = [
-        "| switches | requests | lost | doubled | seconds | with 95 % certainty fewer are lost than |",
+        "| switches | requests | lost | doubled | seconds | lost at most, with 95 % certainty |",
         "| ---: | ---: | ---: | ---: | ---: | ---: |",
         f"| {len(happened.colors)} | {verdict.requests:,} | {verdict.lost} | {verdict.doubled} "
         f"| {happened.seconds:.0f} | {bound} |",

@@ -39,13 +39,17 @@ def certificate(folder: Path) -> tuple[Path, Path]:
 
 @functools.cache
 def _built() -> bytes:
+    with tempfile.TemporaryDirectory() as folder:
+        return build(_SOURCE, Path(folder, "backend")).read_bytes()
+
+
+def build(source: Path, made: Path) -> Path:
+    """A program of the load, for any Linux."""
     go = _go()
     assert go
-    with tempfile.TemporaryDirectory() as folder:
-        made = Path(folder, "backend")
-        env = {**os.environ, "CGO_ENABLED": "0", "GOOS": "linux"}
-        subprocess.run([go, *_BUILD, str(made), "."], cwd=_SOURCE, env=env, check=True)
-        return made.read_bytes()
+    env = {**os.environ, "CGO_ENABLED": "0", "GOOS": "linux"}
+    subprocess.run([go, *_BUILD, str(made), "."], cwd=source, env=env, check=True)
+    return made
 
 
 def _go() -> str | None:

@@ -52,6 +52,8 @@ class Line:
     async def head(self) -> Head:
         """Of a right answer, or raises RequestError."""
         head = await read_head(self.reader)
+        while head.status == 100:  # a second "go on", which whoever is between may say
+            head = await read_head(self.reader)
         if head.status != 200:
             raise RequestError(f"status {head.status}")
         return head

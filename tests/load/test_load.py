@@ -60,6 +60,8 @@ def test_nothing_is_lost_where_nothing_happens(loaded: Loaded) -> None:
     assert set(seen.by_kind) == KINDS
     assert (seen.failed.total(), seen.by_color.total()) == (0, seen.verdict.requests)
     assert len(seen.took) > 20
+    loaded.app.get_raw("/quick?size=1&id=0x00000000")  # what somebody has asked already
+    assert loaded.seen().verdict.doubled == 1
 
 
 def test_a_deploy_and_a_rollback_lose_nothing(loaded: Loaded) -> None:

@@ -1,0 +1,3 @@
+module bench/load/drive
+
+go 1.21

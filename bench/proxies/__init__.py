@@ -1,0 +1,1 @@
+"""Proxies that turn traffic from one program to another, each in its own way; all on one server, with one program."""

@@ -1,0 +1,107 @@
+"""The server that all proxies stand on, and the pair of programs behind each of them."""
+
+import shutil
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from subprocess import CompletedProcess
+from typing import Protocol
+
+from bench.lab import Failed
+from bench.load import backend
+from bench.load.place import Place
+from servers import Server
+
+COLORS = ("blue", "green")
+HOME = Path("/srv/switch")  # on the server
+CERTIFICATE, KEY, BOTH = (str(HOME / f"load.{end}") for end in ("crt", "key", "pem"))
+
+
+class Proxy(Protocol):
+    """`unit` is the systemd unit whose processor time is the proxy's; `first`: its port, and one more for TLS."""
+
+    name: str
+    unit: str
+    first: int
+
+    def prepare(self, ground: "Ground") -> None: ...
+
+    def switch(self, ground: "Ground", color: str) -> None:
+        """Turn the traffic, by the command that its users type; over when that is."""
+        ...
+
+    def ledgers(self, ground: "Ground") -> Path:
+        """Where its programs write down what they handle, as this machine sees it."""
+        ...
+
+
+@dataclass
+class Ground:
+    server: Server
+    work: Path
+    ssh: Path  # a configuration by which all commands share one login
+    certificate: Path = field(init=False)
+
+    def prepare(self) -> None:
+        self.run("systemctl", "disable", "--quiet", "--now", "caddy", "haproxy")  # those of the packages
+        self.run("systemctl", "restart", "nginx")  # it may have found its port taken
+        (self.server.root / str(HOME)[1:]).mkdir(parents=True)
+        self.certificate, key = backend.certificate(self.work)
+        shutil.copy(self.certificate, self.path(CERTIFICATE))
+        shutil.copy(key, self.path(KEY))
+        self.write(BOTH, self.certificate.read_text() + key.read_text())
+        backend.write(self.path(HOME / "backend"), "")
+
+    def path(self, there: Path | str) -> Path:
+        """As this machine sees it."""
+        return self.server.root / str(there)[1:]
+
+    def write(self, there: Path | str, text: str) -> None:
+        self.path(there).parent.mkdir(parents=True, exist_ok=True)
+        self.path(there).write_text(text)
+
+    def run(self, *argv: str) -> CompletedProcess[str]:
+        """Raises Failed."""
+        done = self.server.run(*argv)
+        if done.returncode:
+            raise Failed(f"on the server: {' '.join(argv)}: {(done.stdout + done.stderr)[-800:]}")
+        return done
+
+    def start(self, unit: str, *argv: str, kind: str = "exec", **env: str) -> None:
+        """A unit of systemd that ends with the server."""
+        settings = [f"--setenv={name}={value}" for name, value in env.items()]
+        limits = ("--property=LimitNOFILE=65536", f"--property=Type={kind}")
+        try:
+            self.run("systemd-run", "--quiet", "--collect", f"--unit={unit}", *limits, *settings, *argv)
+        except Failed as error:
+            said = self.run("journalctl", "--unit", unit, "--lines=5", "--output=cat").stdout
+            raise Failed(f"{error}\n{said}") from None
+
+    def backends(self, name: str, first: int) -> tuple[int, int]:
+        """A blue and a green program; their ports."""
+        ports = (first + 2, first + 3)
+        self.path(HOME / name).mkdir()
+        for color, port in zip(COLORS, ports, strict=True):
+            told = {"PORT": str(port), "COLOR": color, "RELEASE": color, "DATA_DIR": str(HOME / name)}
+            self.start(f"{name}-{color}", str(HOME / "backend"), **told)
+        return ports
+
+    def place(self, proxy: Proxy) -> Place:
+        return Place(self.server.address, proxy.first, proxy.first + 1, self.certificate)
+
+    def cpu_s(self, unit: str) -> float:
+        """That the unit has used since it was started."""
+        group = self.run("systemctl", "show", "--property=ControlGroup", "--value", unit).stdout.strip()
+        told = self.run("cat", f"/sys/fs/cgroup{group}/cpu.stat").stdout
+        return int(told.split()[1]) / 1e6
+
+    def settled(self, proxy: Proxy, deadline_s: float = 10) -> None:
+        """Wait until it answers."""
+        deadline = time.monotonic() + deadline_s
+        while self.server.run("python3", "-c", _ASK, str(proxy.first)).returncode:
+            if time.monotonic() > deadline:
+                raise Failed(f"{proxy.name} does not answer on port {proxy.first}")
+            time.sleep(0.1)
+
+
+_ASK = "import sys, urllib.request as r; r.urlopen(f'http://127.0.0.1:{sys.argv[1]}/status', timeout=2).read()"

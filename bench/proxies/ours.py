@@ -1,0 +1,47 @@
+"""Teal: the link that nginx looks at on every request, turned by `teal rollback`, with its proof through nginx."""
+
+from pathlib import Path
+
+from bench.proxies.ground import CERTIFICATE, COLORS, KEY, Ground
+from loaded import loaded_app
+from world import App, at_server
+
+
+class Teal:
+    """As it comes; but without nginx's log of every request, which none of the others has here."""
+
+    name = "Teal"
+    app = "load"
+    unit = "nginx.service"
+    first = 8150
+    directives: tuple[str, ...] = ("access_log off;",)
+
+    def prepare(self, ground: Ground) -> None:
+        world = at_server(ground.work / self.app, ground.server, ground.ssh)
+        port = {"http_port": self.first}
+        self._app: App = loaded_app(world, (self.first + 1, CERTIFICATE, KEY), self.app, self.directives, server=port)
+        self._app.teal("setup").ok()
+        self._release = {color: self._deployed(color) for color in COLORS}
+        self.switch(ground, "blue")
+
+    def switch(self, ground: Ground, color: str) -> None:
+        self._app.teal("rollback", self._release[color]).ok()
+
+    def ledgers(self, ground: Ground) -> Path:
+        return ground.path(f"/var/lib/{self.app}")
+
+    def _deployed(self, color: str) -> str:
+        program = self._app.directory / "program"
+        program.write_bytes(program.read_bytes() + color.encode())
+        done = self._app.deploy().ok().result
+        assert done["color"] == color, done
+        return str(done["release"])
+
+
+class Logged(Teal):
+    """With the log of every request that a distribution's nginx writes."""
+
+    name = "Teal, with nginx's access log"
+    app = "logged"
+    first = 8160
+    directives = ()

@@ -1,0 +1,187 @@
+"""Ways to turn traffic from one program to another, beside each other: what is lost, what is late, what it costs."""
+
+import argparse
+import datetime
+import json
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from bench.lab import Failed
+from bench.load import backend
+from bench.load.running import Seen, load
+from bench.proxies.caddy import Caddy
+from bench.proxies.ground import COLORS, Ground, Proxy
+from bench.proxies.haproxy import HandedOver, Mapped
+from bench.proxies.nginx import Reloaded, Spared
+from bench.proxies.ours import Logged, Teal
+from bench.steady import Steady, steady
+from servers import server, why_not
+from servers.reach import one_login
+
+_PACKAGES = ("nginx", "sudo", "haproxy", "caddy")
+_QUIET_S, _AFTER_S = 8.0, 1.0
+_VERSIONS = {"nginx": ("nginx", "-v"), "nginx (recent)": ("/srv/switch/nginx", "-v")}
+_VERSIONS |= {"Caddy": ("caddy", "version"), "HAProxy": ("haproxy", "-v")}
+
+Window = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Row:
+    """Times in milliseconds: of a request that is answered at once, in the windows of the switches and before them."""
+
+    name: str
+    switches: int
+    requests: int
+    lost: int
+    doubled: int
+    quiet_p99: float
+    p99: float
+    worst: float
+    command: float  # the median of what one switch took
+
+
+def proxies() -> list[Proxy]:
+    return [Reloaded(), Spared(), Caddy(), HandedOver(), Mapped(), Teal()]
+
+
+def turned(there: Sequence[Proxy], ground: Ground, switches: int, per_second: float) -> list[Row]:
+    """Each is under the load of every kind of client all the time; they take turns at turning, so often each."""
+    windows: dict[str, list[Window]] = {proxy.name: [] for proxy in there}
+    with ExitStack() as stack:
+        loads = [
+            stack.enter_context(load(ground.place(proxy), ground.work / f"out-{proxy.first}", per_second))
+            for proxy in there
+        ]
+        quiet = _quiet()
+        for number in range(switches):
+            for proxy in there:
+                windows[proxy.name].append(_turn(proxy, ground, COLORS[(number + 1) % 2]))
+            _say(f"turned {number + 1} times of {switches}")
+        for running in loads:
+            running.more()
+    return [
+        _row(proxy.name, running.seen(proxy.ledgers(ground)), quiet, windows[proxy.name])
+        for proxy, running in zip(there, loads, strict=True)
+    ]
+
+
+def _quiet() -> Window:
+    began = time.monotonic()
+    time.sleep(_QUIET_S)
+    return began, time.monotonic()
+
+
+def _turn(proxy: Proxy, ground: Ground, color: str) -> Window:
+    """When it began, and when its command had ended; then some time until the next one's turn."""
+    began = time.monotonic()
+    proxy.switch(ground, color)
+    ended = time.monotonic()
+    time.sleep(_AFTER_S)
+    return began, ended
+
+
+def _row(name: str, seen: Seen, quiet: Window, windows: Sequence[Window]) -> Row:
+    verdict, commands = seen.verdict, sorted(ended - began for began, ended in windows)
+    around = [(began - 0.05, ended + _AFTER_S) for began, ended in windows]
+    calm, busy = _within(seen, [quiet]), _within(seen, around)
+    for line in seen.failures[:3]:
+        _say(f"    {line}")
+    counts = (len(windows), verdict.requests, verdict.lost, verdict.doubled)
+    times = (_p99(calm), _p99(busy), busy[-1] * 1000, commands[len(commands) // 2] * 1000)
+    return Row(name, *counts, *times)
+
+
+def _within(seen: Seen, windows: Sequence[Window]) -> list[float]:
+    inside = (took for due, took in zip(seen.due, seen.took, strict=True) if any(a <= due <= b for a, b in windows))
+    return sorted(inside)
+
+
+def _p99(times: Sequence[float]) -> float:
+    return times[len(times) * 99 // 100] * 1000
+
+
+def table(rows: Sequence[Row]) -> str:
+    best = rows[-1]
+    lines = [
+        "| how traffic is turned | switches | requests | lost | doubled | p99 before, ms | p99 in the window, ms "
+        "| to Teal's | worst, ms | to Teal's | command, ms |",
+        "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
+    ]
+    for row in rows:
+        counts = f"{row.switches} | {row.requests:,} | {row.lost:,} | {row.doubled}"
+        late = f"{row.quiet_p99:.1f} | {row.p99:.1f} | {row.p99 / best.p99:.2f}"
+        lines.append(
+            f"| {row.name} | {counts} | {late} | {row.worst:.0f} | {row.worst / best.worst:.2f} | {row.command:.0f} |"
+        )
+    return "\n".join(lines)
+
+
+def steady_table(found: Sequence[Steady]) -> str:
+    """Ratios to HAProxy."""
+    haproxy = next(one for one in found if one.name == Mapped.name)
+    lines = [
+        "| nothing is turned | requests a second | to HAProxy's | median, µs | to HAProxy's | p99, µs | to HAProxy's "
+        "| µs of processor a request | to HAProxy's |",
+        "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
+    ]
+    for one in found:
+        pairs = zip(one.figures, haproxy.figures, ("{:,.0f}", "{:,.0f}", "{:,.0f}", "{:.1f}"), strict=True)
+        cells = [f"{how.format(value)} | {value / base:.2f}" for value, base, how in pairs]
+        lines.append(f"| {one.name} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def _versions(ground: Ground) -> dict[str, str]:
+    told = {name: ground.run(*argv) for name, argv in _VERSIONS.items()}
+    return {name: (done.stdout + done.stderr).splitlines()[0] for name, done in told.items()}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="bench/switch", description=__doc__)
+    parser.add_argument("--switches", type=int, default=20, help="of each way")
+    parser.add_argument("--per-second", type=float, default=60, help="to each, of clients answered at once")
+    parser.add_argument("--rounds", type=int, default=5, help="of the steady state")
+    parser.add_argument("--debian", type=int, choices=(12, 13), default=13)
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
+    asked = parser.parse_args()
+    if reason := why_not() or backend.why_not():
+        raise SystemExit(reason)
+    with (
+        tempfile.TemporaryDirectory(prefix="teal-bench-") as work,
+        server(asked.debian, Path(work) / "server", packages=_PACKAGES) as booted,
+        one_login(booted) as ssh,
+    ):
+        try:
+            _measure(Ground(booted, Path(work), ssh), asked)
+        except Failed as error:
+            raise SystemExit(str(error)) from None
+    return 0
+
+
+def _measure(ground: Ground, asked: argparse.Namespace) -> None:
+    ground.prepare()
+    there = proxies()
+    quiet = [*there, Logged()]
+    for proxy in quiet:
+        proxy.prepare(ground)
+        ground.settled(proxy)
+    found = steady(quiet, ground, asked.rounds, _say)
+    rows = turned(there, ground, asked.switches, asked.per_second)
+    versions = _versions(ground)
+    about = {"at": datetime.date.today().isoformat(), "processors": os.cpu_count(), "versions": versions}
+    print(f"{about['at']}, {about['processors']} processors; " + ", ".join(versions.values()))
+    print(f"\n{table(rows)}\n\n{steady_table(found)}")
+    if asked.json:
+        told = {"schema": 1, **about, "switch": [asdict(row) for row in rows], "steady": [asdict(one) for one in found]}
+        asked.json.write_text(json.dumps(told, indent=1))
