@@ -36,5 +36,11 @@ class _Grouped(LoadScopeScheduling):  # type: ignore[misc]
         return f"{file} {debian[0] if debian else ''}" if file.startswith("tests/server/") else nodeid
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """For workers those on servers, the longest, come first: at the end nobody waits for one of them."""
+    if hasattr(config, "workerinput"):
+        items.sort(key=lambda item: not item.nodeid.startswith("tests/server/"))
+
+
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     return _Grouped(config, log) if config.getvalue("dist") == "loadgroup" else None

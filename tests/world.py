@@ -18,6 +18,9 @@ from typing import Any
 
 PROGRAM = Path(__file__).parent / "apps/program.py"
 REPO = Path(__file__).parent.parent
+GO_CACHE = (
+    Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "go-build"
+)  # one, or each test compiles all
 _straight = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
@@ -65,6 +68,7 @@ class World:
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("TEAL_", "XDG_"))}
         path = f"{self.path}:{os.environ['PATH']}" if self.path else os.environ["PATH"]
         homes = {"XDG_STATE_HOME": str(self.home / "state"), "XDG_CACHE_HOME": str(self.home / "cache")}
+        homes["GOCACHE"] = os.environ.get("GOCACHE") or str(GO_CACHE)
         return {**kept, **homes, "PYTHONPATH": str(REPO / "src"), "PATH": path}
 
     def line_is_slow(self) -> None:

@@ -133,7 +133,7 @@ def cut_after_commit(shop: Shop) -> None:
 @pytest.mark.parametrize("debian", [13], ids=["debian13"], indirect=True)
 @pytest.mark.parametrize("shop", ["ada"], indirect=True)
 def test_sudo_rs_is_a_sudo(shop: Shop) -> None:
-    """As Ubuntu has it since 25.10: another program with the same name, and fewer options."""
+    """As Ubuntu has it since 25.10: another program with the same name, and fewer options. Debian 12 has none."""
     server = shop.there.server
     run(server, "apt-get", "install", "-y", "sudo-rs")
     run(server, "mv", "/usr/bin/sudo", "/usr/bin/sudo.away")

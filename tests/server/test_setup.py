@@ -25,6 +25,12 @@ OTHERS = (
     *("/var/lib/apt", "/var/lib/dpkg", "/etc/.pwd.lock", "/root/.bash_history", "/var/lib/teal-tests"),
     *("/etc/passwd-", "/etc/group-", "/etc/shadow-", "/etc/gshadow-", "/etc/subuid-", "/etc/subgid-"),
 )
+# These tests start nginx more often than systemd would let anybody, and what is in /run is in no list of files.
+NO_LIMIT = """\
+mkdir -p /run/systemd/system/nginx.service.d
+printf '[Unit]\\nStartLimitIntervalSec=0\\n' > /run/systemd/system/nginx.service.d/no-limit.conf
+systemctl daemon-reload
+"""
 EVERY = "3"  # of the acts of setup is killed at, so that it stays short; odd ones are set up again, even ones are not
 
 
@@ -32,6 +38,7 @@ EVERY = "3"  # of the acts of setup is killed at, so that it stays short; odd on
 def shared(debian: int, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """With nginx, and sudo; what a test does to it, it undoes."""
     with servers.server(debian, tmp_path_factory.mktemp("shared"), packages=["nginx", "sudo"]) as booted:
+        booted.run("sh", "-c", NO_LIMIT)
         yield booted
 
 
@@ -101,7 +108,6 @@ def told(ended: Ended) -> dict[str, Any]:
 
 
 def reload(server: Server) -> None:
-    server.run("systemctl", "reset-failed", "nginx")  # many starts in a row are not wrong here
     assert server.run("systemctl", "reload-or-restart", "nginx").returncode == 0
 
 
@@ -432,10 +438,10 @@ class TestBrokenForeignConfiguration:
         """A redirect of everything catches Teal's own question, too."""
         app.teal("setup").ok()
         live = app.deploy().ok().result["release"]
-        for target in ("https://a.test", "https://b.test"):
-            app.config(proxy={"directives": [f"return 301 {target}$request_uri;"]})
-            error = refusal(app, code=1)
-            assert ("answers 301" in error["message"], "leave that path out" in error["hint"]) == (True, True)
+        app.config(proxy={"directives": ["return 301 https://a.test$request_uri;"]})
+        error = refusal(app, code=1)
+        assert ("answers 301" in error["message"], "leave that path out" in error["hint"]) == (True, True)
+        assert "[proxy]" in says(app, "--dry-run")[-1], "and the next setup would be refused again"
         app.config()
         status = app.status()
         assert (status["colors"][status["live"]]["release"], status["notes"]) == (live, [])

@@ -1,0 +1,28 @@
+"""What is shown on a server is shown on both Debians."""
+
+import re
+import subprocess
+import sys
+from collections import defaultdict
+from pathlib import Path
+
+REPO = Path(__file__).parents[2]
+BOTH = {"12", "13"}
+NOT_ON_EACH = {
+    "tests/server/test_boots.py::test_both_debians_stand_side_by_side": set(),  # at once
+    "tests/server/test_boots.py::test_a_killed_test_leaves_nothing": set(),  # on this machine, whatever was booted
+    "tests/server/test_line.py::test_sudo_rs_is_a_sudo": {"13"},  # 12 has no sudo-rs
+}
+
+
+def test_every_test_on_a_server_runs_on_both() -> None:
+    argv = [sys.executable, "-m", "pytest", "tests/server", "--collect-only", "-q", "-p", "no:cacheprovider"]
+    argv += ["-o", "addopts=--import-mode=importlib"]  # a name a line
+    told = subprocess.run(argv, cwd=REPO, capture_output=True, text=True, timeout=120, check=False)
+    seen: dict[str, set[str]] = defaultdict(set)
+    for name in told.stdout.splitlines():
+        if "::" in name:
+            seen[re.sub(r"debian\d+", "debian", name)].update(re.findall(r"debian(\d+)", name))
+    assert len(seen) > 200, told.stdout + told.stderr
+    odd = {name: on for name, on in seen.items() if on != BOTH and on != NOT_ON_EACH.get(name.split("[")[0])}
+    assert odd == {}
