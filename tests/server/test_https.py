@@ -24,9 +24,9 @@ NAME = "example.com"
 CHALLENGE = "/.well-known/acme-challenge/k3y-0f_the-CA"
 
 
-@pytest.fixture(scope="module", params=[12, 13], ids=["debian12", "debian13"])
-def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with servers.server(request.param, tmp_path_factory.mktemp("server"), packages=["nginx", "sudo"]) as booted:
+@pytest.fixture(scope="module")
+def server(debian: int, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with servers.server(debian, tmp_path_factory.mktemp("server"), packages=["nginx", "sudo"]) as booted:
         yield booted
 
 

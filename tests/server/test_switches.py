@@ -10,14 +10,14 @@ from bench.load import backend
 
 from switching import Wanted, switching
 
-SWITCHES = 20
+SWITCHES = {12: 20, 13: 6}
 
 
-def test_no_switch_loses_or_doubles_a_request(tmp_path: Path) -> None:
+def test_no_switch_loses_or_doubles_a_request(tmp_path: Path, debian: int) -> None:
     if reason := backend.why_not():
         pytest.skip(reason)
-    happened = switching(Wanted(SWITCHES), tmp_path, print)
+    happened = switching(Wanted(SWITCHES[debian], debian=debian), tmp_path, print)
     seen = happened.seen
     assert seen.verdict.clean, seen
-    assert (len(happened.colors), happened.turned, happened.reloaded) == (SWITCHES, True, False)
+    assert (len(happened.colors), happened.turned, happened.reloaded) == (SWITCHES[debian], True, False)
     assert set(seen.by_color) == {"blue", "green"}
