@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Callable, Iterator, Optional, Tuple
 
@@ -17,7 +18,7 @@ _DIFF_LINES = 200
 class Act:
     """`edited`: a hand has changed what it would write over. `unserves`: names that would be served no more.
 
-    `part`: of the server, in a word.
+    `text`: of a file that is not there yet. `part`: of the server, in a word.
     """
 
     says: str
@@ -27,10 +28,11 @@ class Act:
     unserves: Tuple[str, ...] = ()
     is_note: bool = False
     part: str = "setup"
+    text: Tuple[str, ...] = ()
 
     @property
     def change(self) -> Change:
-        return Change(self.says, self.diff, self.edited, self.unserves)
+        return Change(self.says, self.diff, self.edited, self.unserves, self.text)
 
 
 def note(says: str) -> Act:
@@ -77,7 +79,11 @@ def write(wanted: Wanted, do: Optional[Callable[[], None]] = None, also: str = "
     by_hand = now is not None and now != before and (bool(before) or not _wrote(wanted, now))
     says = f"write {wanted.path}" if now is None else f"change {wanted.path}"
     says += ", which was edited by hand" if by_hand else ""
-    yield Act(says + also, do or wanted.write, _diff(now, wanted.text) if now is not None else (), by_hand)
+    act = Act(says + also, do or wanted.write, edited=by_hand)
+    if now is None:
+        yield replace(act, text=tuple(wanted.text.splitlines()[:_DIFF_LINES]))
+    else:
+        yield replace(act, diff=_diff(now, wanted.text))
 
 
 def _wrote(wanted: Wanted, text: str) -> bool:

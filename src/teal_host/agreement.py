@@ -85,7 +85,7 @@ def of_setup(host: HostPaths, spec: AppSpec, color: Color) -> Agreement:
     changed = list(_changed(spec, mine, color))
     if changed:
         names = ", ".join(name for name, _, _ in changed)
-        told = [f"{name}: agreed is {_shown(was)}, teal.toml has {_shown(now)}" for name, was, now in changed]
+        told = [f"{name}: agreed {_shown(was)}, in teal.toml {_shown(now)}" for name, was, now in changed]
         says = f"teal.toml is not as agreed with this server: {names}"
         raise BadRequest(says, told, "teal setup (it shows what changes), then teal deploy")
     return mine
@@ -104,7 +104,7 @@ def _changed(spec: AppSpec, mine: Agreement, color: Color) -> Iterator[Tuple[str
 
 def _shown(value: Any) -> str:
     """As in teal.toml, but not more of it than a line."""
-    text = "left out" if value in (None, []) else json.dumps(value, ensure_ascii=False)
+    text = "none" if value in (None, []) else json.dumps(value, ensure_ascii=False)
     return text if len(text) <= _SHOWN_CHARS else f"{text[:_SHOWN_CHARS]}…"
 
 

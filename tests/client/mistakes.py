@@ -55,7 +55,10 @@ FILES: list[tuple[str, str]] = [
     (f'{APP}run = "x" # here\n', "run: must be a table, not 'x'"),
     (f"{APP}run = [] # here\n", "run: must be a table, not a list"),
     (f"{APP}[[run]] # here\n", "run: must be a table, not a list"),
-    (f'{APP}[run]\ncommand = "./program" # here\n', "run.command: must be a list, not './program'"),
+    (
+        f'{APP}[run]\ncommand = "./program" # here\n',
+        "run.command: must be a list, not './program'; write [\"./program\"]",
+    ),
     (f"{APP}[run]\ncommand = [1] # here\n", "run.command[0]: must be text, not 1"),
     (f'{APP}{RUN}data = "yes" # here\n', "run.data: must be true or false, not 'yes'"),
     (f"{APP}{RUN}env = [] # here\n", "run.env: must be a table, not a list"),
@@ -95,7 +98,10 @@ FILES: list[tuple[str, str]] = [
     (f"{APP}{RUN}[health]\njson = {{ a = inf }} # here\n", "health.json: has a number that is too large"),
     (f"{APP}{RUN}[health]\njson = {{ a = {'[' * 90}{']' * 90} }} # here\n", "health.json: is nested deeper than 16"),
     # --- domains
-    (f'{APP}{RUN}[server]\ndomains = "a.b" # here\n', "server.domains: must be a list, not 'a.b'"),
+    (f'{APP}{RUN}[server]\ndomains = "a.b" # here\n', "server.domains: must be a list, not 'a.b'; write [\"a.b\"]"),
+    (f'{APP}{RUN}[server]\ndomains = ["https://a.b/x"] # here\n', "'https://a.b/x': write the bare name, \"a.b\""),
+    (f'{APP}{RUN}[server]\ndomains = ["a.b:80"] # here\n', "'a.b:80': write the bare name, \"a.b\""),
+    (f'{APP}[run]\ncommand = "./program --port {{port}}" # here\n', '; write ["./program", "--port", "{port}"]'),
     (f'{APP}{RUN}[server]\ndomains = ["a.b", "a;b"] # here\n', "server.domains[1]: 'a;b' is not a host name"),
     (f'{APP}{RUN}[server]\ndomains = ["*.a.b"] # here\n', "'*.a.b' is not a host name"),
     (f'{APP}{RUN}[server]\ndomains = ["$host"] # here\n', "'$host' is not a host name"),

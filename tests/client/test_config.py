@@ -292,3 +292,19 @@ def test_a_target_of_the_environment_is_checked_as_one_of_the_file(
 def _without(path: Path, monkeypatch: pytest.MonkeyPatch) -> Config:
     monkeypatch.delenv("TEAL_TARGET")
     return load(path).config
+
+
+@pytest.mark.parametrize("target", ["root@203.0.113.10", "203.0.113.10", "root@example.com:2222"])
+def test_a_target_as_one_types_it_for_ssh_is_told_how_to_write_it(
+    tmp_path: Path, target: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "teal.toml").write_text(
+        f'app = "shop"\n[run]\ncommand = ["./program"]\n[server]\ntarget = "{target}"\n'
+    )
+    with pytest.raises(ConfigError) as wrong:
+        load(tmp_path)
+    assert f'did you mean "ssh://{target}"?' in wrong.value.evidence[0]
+    (tmp_path / "teal.toml").write_text('app = "shop"\n[run]\ncommand = ["./program"]\n')
+    monkeypatch.setenv("TEAL_TARGET", target)
+    with pytest.raises(ConfigError, match=f'did you mean "ssh://{target}"'):
+        load(tmp_path)

@@ -150,3 +150,13 @@ def test_how_often_it_was_asked_is_told_only_where_that_says_something(app: App)
     app.config(health={"deadline_s": 1})
     refused = app.teal("deploy")
     assert (refused.code, "times and was never well" in refused.err) == (6, True)
+
+
+def test_init_says_what_not_to_commit_and_what_comes_first_on_a_server(world: World) -> None:
+    (world.home / "go.mod").write_text("module example.com/shop\n\ngo 1.22\n")
+    (world.home / "main.go").write_text("package main\n\nfunc main() {}\n")
+    said = world.teal("init").ok().err
+    assert "put dist/ into .gitignore" in said
+    assert "(on a server: teal setup first)" in said
+    (world.home / ".gitignore").write_text("/dist/\n")
+    assert ".gitignore" not in world.teal("init", "-y").ok().err

@@ -85,3 +85,40 @@ def test_a_rollback_brings_its_value_back(app: App) -> None:
     app.teal("rollback").ok()
     assert app.get("/env")["TOKEN"] == f"{CANARY}-1"
     assert app.teal("exec", "--", "printenv", "TOKEN").ok().out == f"{CANARY}-1\n"
+
+
+# --- what a deploy is told while it builds, and what both colors wrote ------------------------------------------------
+
+
+def test_what_is_not_as_agreed_ends_the_build_and_is_named_with_both_values(app: App) -> None:
+    never_ends = {"command": ["sleep", "600"]}
+    text = (app.directory / "teal.toml").read_text()
+    app.config(build=never_ends, server={"domains": ["shop.test"]}, proxy={"max_body_mb": 7})
+    refused = app.deploy()
+    (app.directory / "teal.toml").write_text(text)
+    assert (refused.code, refused.result["outcome"]) == (3, "refused")
+    error = refused.result["error"]
+    assert error["message"].endswith("not as agreed with this server: [server] domains, [proxy] max_body_mb")
+    assert error["evidence"] == [
+        '[server] domains: agreed none, in teal.toml ["shop.test"]',
+        "[proxy] max_body_mb: agreed 100, in teal.toml 7",
+    ]
+    assert error["hint"].startswith("teal setup")
+    forgotten = app.world.app("other", build=never_ends).teal("deploy")
+    assert (forgotten.code, "not set up for other" in forgotten.err, "teal setup" in forgotten.err) == (3, True, True)
+
+
+def test_the_last_lines_of_both_colors_are_merged_by_their_times(app: App) -> None:
+    for version in ("older", "newer"):
+        app.program(version=version)
+        app.deploy().ok()
+    app.teal("rollback").ok()  # who serves now, wrote first
+
+    def last(count: int) -> list[tuple[str, str]]:
+        lines = app.teal("logs", "-n", str(count), "--json").ok().result["lines"]
+        return [(line["color"], line["text"].split(" starts")[0]) for line in lines]
+
+    live = app.status()["live"]
+    standby = "green" if live == "blue" else "blue"
+    assert last(1) == [(standby, "version newer")]
+    assert last(2) == [(live, "version older"), (standby, "version newer")]

@@ -146,6 +146,23 @@ def test_the_plan_is_what_is_done_and_done_once(shared: Server, app: App) -> Non
     assert says(app) == []
 
 
+def test_what_is_written_anew_is_shown_before_and_the_word_of_the_probe_never(shared: Server, app: App) -> None:
+    shown = app.teal("setup", "--dry-run", "-v").ok().err
+    plan = told(app.teal("setup", "--dry-run", "--json").ok())["changes"]
+    assert not any("      " in line for line in app.teal("setup", "--dry-run").ok().err.splitlines())
+    app.teal("setup").ok()
+    token = json.loads((shared.root / "etc/teal/shop/app.json").read_text())["token"]
+    unit = (shared.root / "etc/systemd/system/teal-shop@.service").read_text().splitlines()
+    site = (shared.root / "etc/nginx/conf.d/teal-shop.conf").read_text()
+    texts = [change["text"] for change in plan if change["text"]]
+    assert unit in texts
+    (route,) = [text for text in texts if text != unit]
+    spoken = site.replace(token, "(token)").splitlines()
+    assert [(a, b) for a, b in zip(spoken, route, strict=True) if a != b and "(generation)" not in b] == []
+    assert all(f"      {line}" in shown.splitlines() for line in (*unit, *route) if line)
+    assert not re.search("[0-9a-f]{32}", shown + json.dumps(plan))
+
+
 def test_nginx_is_reloaded_once_by_setup_and_by_nothing_else(shared: Server, app: App) -> None:
     master, workers = nginx(shared)
     app.teal("setup").ok()

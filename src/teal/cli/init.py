@@ -30,7 +30,24 @@ def command(common: Common, program: str | None, yes: bool) -> None:
     click.echo(f"wrote {path}")
     for note in project.notes:
         click.echo(f"  {note}", err=True)
-    click.echo("next: look it over, then teal deploy", err=True)
+    if project.build and not _is_ignored(directory, project.artifact):
+        click.echo(f"  the build makes {project.artifact}: put {_top(project.artifact)} into .gitignore", err=True)
+    click.echo("next: look it over, then teal deploy (on a server: teal setup first)", err=True)
+
+
+def _top(artifact: str) -> str:
+    """The directory that the build makes, or the one file."""
+    first, *rest = Path(artifact).parts
+    return f"{first}/" if rest else first
+
+
+def _is_ignored(directory: Path, artifact: str) -> bool:
+    """As far as a look at the project's own .gitignore tells."""
+    try:
+        lines = (directory / ".gitignore").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return False
+    return _top(artifact).strip("/") in {line.strip().strip("/") for line in lines}
 
 
 def _directory(given: Path | None) -> Path:

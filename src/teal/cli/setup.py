@@ -93,7 +93,8 @@ def _show(common: Common, plan: Plan) -> None:
     click.echo("setup would:", err=True)
     for change in plan.changes:
         click.echo(f"  - {shown(change.says)}", err=True)
-        for line in change.diff if change.edited or common.manner.verbose else ():
+        text = change.text if common.manner.verbose else ()
+        for line in (*text, *(change.diff if change.edited or common.manner.verbose else ())):
             click.echo(f"      {shown(line)}", err=True)
 
 

@@ -16,6 +16,7 @@ _ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
 _PLACEHOLDER = re.compile(r"\{([a-z_]+)\}")
 _HOST = r"(?:[A-Za-z0-9_][A-Za-z0-9_.-]{0,252}|\[[0-9A-Fa-f:.]+(?:%[A-Za-z0-9_.-]+)?\])"
 _SSH = re.compile(rf"ssh://(?:[A-Za-z0-9_][A-Za-z0-9_.-]{{0,63}}@)?{_HOST}(?::[0-9]{{1,5}})?/?")
+_LOGIN = re.compile(r"[^/]*[@.:][^/]*")  # such as root@example.com, as one types it for ssh
 _MULTIPASS = re.compile(r"multipass://[A-Za-z][A-Za-z0-9-]{0,62}")
 
 
@@ -26,7 +27,8 @@ def reachable(value: str) -> str | None:
     if _SSH.fullmatch(value):
         port = re.search(r":([0-9]+)/?$", value)
         return None if port is None or 1 <= int(port[1]) <= 65535 else f"{port[1]} is not a port"
-    return f'{value[:80]!r} must be "local", "ssh://[USER@]HOST[:PORT]" or "multipass://NAME"'
+    meant = f'; did you mean "ssh://{value}"?' if _LOGIN.fullmatch(value) and _SSH.fullmatch(f"ssh://{value}") else ""
+    return f'{value[:80]!r} must be "local", "ssh://[USER@]HOST[:PORT]" or "multipass://NAME"{meant}'
 
 
 def build_text(value: str) -> str | None:

@@ -13,6 +13,7 @@ from teal_host.errors import BadRequest, HostError
 from teal_host.footprint import GaveWay
 from teal_host.preparations.base import Intent
 from teal_host.proxies import nginx_logs, nginx_program, nginx_sites, nginx_text, nginx_trial, system_nginx
+from teal_host.proxies.base import Route
 from teal_host.proxies.nginx_program import NginxProgram
 from teal_host.proxies.nginx_sites import Place, Server
 from teal_host.proxies.nginx_text import Log
@@ -43,7 +44,7 @@ def acts(intent: Intent) -> Iterator[Act]:
     does = "reload nginx" if program.master else "start nginx"
     also = f"; {does}{_as_to_welcome_pages(choice)}"
     written = list(act.write(choice.wanted, lambda: establish(intent, choice), also))
-    yield from (_without_token(one, intent.agreed.token) for one in written)
+    yield from (_without_token(one, intent.agreed.route(intent.app.paths)) for one in written)
     if not written and not SystemNginx(intent.app.host.paths).serves(intent.agreed.route(intent.app.paths)):
         yield Act(f"{does}, which does not serve the app as agreed", lambda: establish(intent, choice))
 
@@ -60,9 +61,17 @@ class Choice:
     overtaken: Tuple[Server, ...]
 
 
-def _without_token(change: Act, token: str) -> Act:
-    """Who knows it can pass for the probe, so no output shows it."""
-    return replace(change, diff=tuple(line.replace(token, "(token)") for line in change.diff))
+def _without_token(change: Act, route: Route) -> Act:
+    """Who knows it can pass for the probe, so no output shows it; of a new app the next look makes another."""
+    words = {route.token: "(token)", nginx_text.generation(route): "(generation)"}
+    diff, text = (tuple(_spoken(line, words) for line in lines) for lines in (change.diff, change.text))
+    return replace(change, diff=diff, text=text)
+
+
+def _spoken(line: str, words: Dict[str, str]) -> str:
+    for word, says in words.items():
+        line = line.replace(word, says)
+    return line
 
 
 def _notes(choice: Choice) -> Iterator[Act]:

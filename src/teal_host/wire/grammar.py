@@ -69,16 +69,25 @@ def domain(value: str) -> Optional[str]:
     """A host name as nginx's server_name takes it literally (RFC 1123, plus the underscore that DNS has)."""
     if len(value) > 253:
         return f"{value[:60]!r} is longer than a host name can be"
-    if not value.isascii():
-        return f"{value!r}: write it in its ASCII form{_punycode(value)}"
-    if value != value.lower():
-        return f'{value[:60]!r}: write it in lower case, "{value.lower()[:60]}"'
+    otherwise = _otherwise(value)
+    if otherwise:
+        return f"{value[:60]!r}: write {otherwise}"
     labels = value.split(".")
     if not all(_LABEL.fullmatch(label) for label in labels) or value == "_":
         return f"{value[:60]!r} is not a host name, such as example.com"
     if labels[-1].isdigit():
         return f"{value!r} is an address; leave domains out to be the server's default site"
     return None
+
+
+def _otherwise(value: str) -> Optional[str]:
+    """How the name would be written right that was meant."""
+    bare = re.split("[/:]", value.split("://", 1)[-1], maxsplit=1)[0]
+    if bare != value and domain(bare) is None and ("." in bare or "://" in value):
+        return f'the bare name, "{bare}"'
+    if not value.isascii():
+        return f"it in its ASCII form{_punycode(value)}"
+    return f'it in lower case, "{value.lower()[:60]}"' if value != value.lower() else None
 
 
 def _punycode(value: str) -> str:

@@ -109,10 +109,11 @@ class DoctorReport:
 class Change:
     """One thing that setup does. `edited`: a hand has changed what Teal wrote, and it would be overwritten.
 
-    `unserves`: domains that the app serves now, none of which it would serve any more.
+    `unserves`: domains that the app serves now, none of which it would serve any more. `text`: of a new file.
     """
 
     says: str
     diff: Tuple[str, ...] = ()
     edited: bool = False
     unserves: Tuple[str, ...] = ()
+    text: Tuple[str, ...] = ()

@@ -6,6 +6,7 @@ and for `teal.toml` means that what the client accepts and what the server side 
 
 import dataclasses
 import functools
+import json
 import math
 import types
 from typing import (
@@ -75,6 +76,7 @@ def near(word: str, known: Sequence[str]) -> str:
 
 
 _TOO_LARGE = 2**53  # a float holds every smaller whole number
+_SHOWN = 120  # characters of a text that is shown as it should be written
 _HINTS = 100  # to look for a near word takes its time
 _WRONG: Any = object()
 _PLAIN = {str: "text", int: "a whole number", bool: "true or false", float: "a number"}
@@ -143,9 +145,18 @@ def _whole(value: Any, place: str, found: List[Mistake]) -> Any:
 
 
 def _read_list(item: Any, raw: object, place: str, found: List[Mistake]) -> Any:
+    if isinstance(raw, str) and len(raw) <= _SHOWN:
+        words = raw.split() if place.endswith("command") else [raw]
+        found.append(Mistake(place, f"must be a list, not {raw!r}; write [{', '.join(map(_quoted, words))}]"))
+        return _WRONG
     if not isinstance(raw, (list, tuple)):
         return _wrong("a list", raw, place, found)
     return tuple(_read(item, value, f"{place}[{index}]", found) for index, value in enumerate(raw))
+
+
+def _quoted(text: str) -> str:
+    """As in TOML, which has JSON's strings, and others for a text that has quotes itself."""
+    return f"'{text}'" if '"' in text and "'" not in text else json.dumps(text, ensure_ascii=False)
 
 
 def _read_map(kinds: Any, raw: object, place: str, found: List[Mistake]) -> Any:
