@@ -1,6 +1,7 @@
 """From a sealed release to traffic: what deploy and rollback share. Nothing that serves is touched until the switch."""
 
-from typing import Optional
+import contextlib
+from typing import Iterator, Optional
 
 from teal_host import candidate as program
 from teal_host import drain, health, record, slot, switch, watch
@@ -72,11 +73,21 @@ def turn_traffic(app: App, turn: Turn) -> None:
             switch.settle(app)
     except (HostError, OSError) as problem:
         error = as_host_error(problem)
+        _undo(app, turn, error)
+        raise TurnedBack(_turned_back(turn, error), error.evidence, error.hint) from None
+
+
+def _undo(app: App, turn: Turn, error: HostError) -> None:
+    """As it was. Raises NeedsHuman when the link cannot be turned back, as on a disk that is full."""
+    try:
         switch.undo(app, turn.left, turn.was_agreed)
+    except (HostError, OSError) as problem:
+        text = f"{error.message}; turning back failed as well: {as_host_error(problem).message}"
+        raise NeedsHuman(text, error.evidence, "teal status") from None
+    with as_far_as_possible(app):
         app.journal.write("turned_back", turn.story, to=turn.left)
         if turn.fresh:
-            app.host.supervisor.stop(chosen.place, STOP_GRACE_S)
-        raise TurnedBack(_turned_back(turn, error), error.evidence, error.hint) from None
+            app.host.supervisor.stop(turn.candidate.place, STOP_GRACE_S)
 
 
 def watch_over(app: App, turn: Turn, tally: Tally) -> None:
@@ -100,6 +111,15 @@ def keep_or_stop_previous(app: App, turn: Turn) -> None:
         app.host.supervisor.stop(turn.before.place, STOP_GRACE_S)
 
 
+@contextlib.contextmanager
+def as_far_as_possible(app: App) -> Iterator[None]:
+    """What is only written down or tidied up does not change how a story ends. `recover` does what is left of it."""
+    try:
+        yield
+    except (HostError, OSError) as problem:
+        app.warn(f"{as_host_error(problem).message}; what is left to be done, the next command does")
+
+
 def _turn_back(app: App, turn: Turn, error: HostError) -> None:
     standby = turn.before
     if standby is None:
@@ -108,18 +128,25 @@ def _turn_back(app: App, turn: Turn, error: HostError) -> None:
     if not finding.well:
         text = f"{error.message}; it stays live, because {standby.color} is not well either: {finding.says}"
         raise NeedsHuman(text, error.evidence, error.hint)
-    app.host.supervisor.enable(standby.place)
-    switch.turn(app, standby.color)
-    switch.settle(app)
-    app.journal.write("turned_back", turn.story, to=standby.color)
-    record.mark(app.paths, turn.candidate.record, "turned_back")
+    try:
+        app.host.supervisor.enable(standby.place)
+        switch.turn(app, standby.color)
+    except (HostError, OSError) as problem:
+        text = f"{error.message}; it cannot be turned back: {as_host_error(problem).message}"
+        raise NeedsHuman(text, error.evidence, error.hint) from None
+    with as_far_as_possible(app):
+        switch.settle(app)
+        app.journal.write("turned_back", turn.story, to=standby.color)
+        record.mark(app.paths, turn.candidate.record, "turned_back")
     try:
         switch.open_route(app, turn.agreed)  # what was unwell may have been nginx too
         switch.prove(app, standby, turn.agreed)
-    except HostError as unproved:
+    except (HostError, OSError) as problem:
+        unproved = as_host_error(problem)
         text = f"{error.message}; turned back to {standby.release} on {standby.color}, but: {unproved.message}"
         raise NeedsHuman(text, [*unproved.evidence, *error.evidence], "teal status") from None
-    app.host.supervisor.stop(turn.candidate.place, STOP_GRACE_S)
+    with as_far_as_possible(app):
+        app.host.supervisor.stop(turn.candidate.place, STOP_GRACE_S)
     raise TurnedBack(_turned_back(turn, error), error.evidence, error.hint)
 
 

@@ -22,7 +22,14 @@ from teal_host import (
 )
 from teal_host.agreement import Agreement
 from teal_host.app import App
-from teal_host.bring_live import Turn, keep_or_stop_previous, start_and_check, turn_traffic, watch_over
+from teal_host.bring_live import (
+    Turn,
+    as_far_as_possible,
+    keep_or_stop_previous,
+    start_and_check,
+    turn_traffic,
+    watch_over,
+)
 from teal_host.candidate import Candidate
 from teal_host.errors import HostError, as_host_error
 from teal_host.record import Record
@@ -194,18 +201,26 @@ def bring_live(app: App, request: Deploy, scene: Scene, sealed: Record) -> Resul
             watch_over(app, turn, counted)
     except (HostError, OSError) as problem:
         error = as_host_error(problem)
-        record.mark(app.paths, sealed, "turned_back" if error.code == "turned_back" else "refused")
-        release_ports(app, scene)
         error.about(sealed.release, color, scene.slots.live_release)
-        outcome.end(app, request.id, error)
+        with as_far_as_possible(app):
+            record.mark(app.paths, sealed, "turned_back" if error.code == "turned_back" else "refused")
+            release_ports(app, scene)
+            outcome.end(app, request.id, error)
         if error.code == "unhealthy":
             error.evidence = (untouched(scene), *error.evidence)
         raise error from None
-    record.mark(app.paths, sealed, "good")
-    keep_or_stop_previous(app, turn)
-    prune.prune(app, request.spec.keep.releases)
-    result = outcome.told(app, "live", sealed.release)
-    outcome.end(app, request.id, result)
+    with as_far_as_possible(app):
+        record.mark(app.paths, sealed, "good")
+        keep_or_stop_previous(app, turn)
+        prune.prune(app, request.spec.keep.releases)
+    return finished(app, request.id, sealed.release)
+
+
+def finished(app: App, story: str, name: str) -> Result:
+    """It is live and confirmed, also when that cannot be written down."""
+    result = outcome.told(app, "live", name)
+    with as_far_as_possible(app):
+        outcome.end(app, story, result)
     return result
 
 

@@ -64,7 +64,7 @@ class Journal:
     def last_switch(self) -> Optional[datetime.datetime]:
         """When traffic was last turned, in UTC. A turn that was interrupted has only said that it begins."""
         for line in reversed(self.lines()):
-            if line.get("act") in ("switching", "switched"):
+            if line.get("act") in ("switching", "switched", "turned_back"):
                 with contextlib.suppress(KeyError, ValueError, TypeError):
                     return datetime.datetime.fromisoformat(line["at"])
         return None

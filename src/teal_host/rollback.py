@@ -4,9 +4,16 @@ from typing import Optional
 
 from teal_host import health, lock, outcome, record, recover, tally
 from teal_host.app import App
-from teal_host.bring_live import Turn, keep_or_stop_previous, start_and_check, turn_traffic, watch_over
+from teal_host.bring_live import (
+    Turn,
+    as_far_as_possible,
+    keep_or_stop_previous,
+    start_and_check,
+    turn_traffic,
+    watch_over,
+)
 from teal_host.candidate import Candidate
-from teal_host.deploy import Scene, live_is_well, look, standby
+from teal_host.deploy import Scene, finished, live_is_well, look, standby
 from teal_host.errors import HostError, NeedsHuman, NotThere, as_host_error
 from teal_host.record import Record
 from teal_host.talk import Talk
@@ -60,14 +67,14 @@ def turn_to(app: App, request: Rollback, scene: Scene, target: Record) -> Result
     except (HostError, OSError) as problem:
         error = as_host_error(problem)
         error.about(target.release, turn.candidate.color, scene.slots.live_release)
-        outcome.end(app, request.id, error)
+        with as_far_as_possible(app):
+            outcome.end(app, request.id, error)
         raise error from None
-    record.mark(app.paths, target, "good")
-    record.leave(app.paths, scene.live, target)
-    keep_or_stop_previous(app, turn)
-    result = outcome.told(app, "live", target.release)
-    outcome.end(app, request.id, result)
-    return result
+    with as_far_as_possible(app):
+        record.mark(app.paths, target, "good")
+        record.leave(app.paths, scene.live, target)
+        keep_or_stop_previous(app, turn)
+    return finished(app, request.id, target.release)
 
 
 def _started_and_watched(app: App, turn: Turn) -> None:

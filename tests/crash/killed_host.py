@@ -6,11 +6,15 @@ It runs STAGE0 as `python -c` would, writes the name of every durable act into t
 sends SIGNAL to itself WHEN: "act N" is the N-th act, "NAME+K" the K-th act after the first one called NAME (where * is
 anything), "after S" a moment S seconds after the start, "never" never. SIGKILL comes before the announced act is done.
 
+With the name of an error in the place of SIGNAL (`ENOSPC`), the act fails instead, and with `ENOSPC+` every later one
+too, as on a disk that stays full. Then only what changes files counts, and every fsync(2) is an act of its own.
+
 Acts are what teal_host.files announces to its witness, and each single change of a name that it does not announce: in
 the removal of a tree, or because somebody forgot it.
 """
 
 import builtins
+import errno
 import os
 import signal
 import sys
@@ -30,28 +34,54 @@ ANNOUNCE: dict[str, tuple[str, ...]] = {
     "make directory ": ("os.mkdir",),
 }
 ENDED = "(here it was ended)"
+FSYNC = os.fsync
+NO_FILE = ("run ", "spawn ", "signal ")
+
+
+class Failing:
+    """An error that acts fail with: once, or from then on."""
+
+    def __init__(self, name: str) -> None:
+        self.stays = name.endswith("+")
+        self.number = getattr(errno, name.removesuffix("+"))
+        self.began = False
+
+    def fail(self) -> None:
+        self.began = True
+        raise OSError(self.number, os.strerror(self.number))
 
 
 class Witness:
     """Counts acts, writes them down, and ends this process at the chosen one."""
 
-    def __init__(self, acts: str, when: str, number: int) -> None:
+    def __init__(self, acts: str, when: str, how: str) -> None:
         self._file = os.open(acts, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
         self._when = when
-        self._number = number
+        self._failing = Failing(how) if how.startswith("E") else None
+        self._number = 0 if self._failing else signal.Signals[how]
         self._names: list[str] = []
         self._done: set[str] = set()  # of what the last act announced
 
     def __call__(self, act: str) -> None:
+        if self._failing and act.startswith(NO_FILE):
+            return
         self._names.append(act)
         self._done.clear()
         os.write(self._file, f"{act}\n".encode())
         if self._is_now():
             self.end()
+        elif self._failing and self._failing.stays and self._failing.began:
+            self._failing.fail()
 
     def end(self) -> None:
         os.write(self._file, f"{ENDED}\n".encode())
+        if self._failing:
+            self._failing.fail()
         os.kill(os.getpid(), self._number)
+
+    def fsync(self, descriptor: int) -> None:
+        self(f"fsync after {self._names[-1] if self._names else 'nothing'}".replace("fsync after fsync", "fsync"))
+        FSYNC(descriptor)
 
     def audit(self, event: str, values: tuple[Any, ...]) -> None:
         """What changes names without being what was just announced is an act too."""
@@ -90,9 +120,11 @@ def attach(witness: Witness) -> None:
 
 
 def main() -> None:
-    acts, when, number, minus_c, stage0, *arguments = sys.argv[1:]
+    acts, when, how, minus_c, stage0, *arguments = sys.argv[1:]
     assert minus_c == "-c"
-    witness = Witness(acts, when, signal.Signals[number])
+    witness = Witness(acts, when, how)
+    if how.startswith("E"):
+        os.fsync = witness.fsync
     if when.startswith("after "):
         timer = threading.Timer(float(when.split()[1]), witness.end)
         timer.daemon = True

@@ -1,0 +1,85 @@
+"""A disk that is full or broken: each act on a file of a command fails, and each fsync, once or from then on.
+
+Old or new serves, what is told is true, and the next command works.
+"""
+
+import os
+import signal
+from collections.abc import Callable
+
+import pytest
+
+from crash.scenes import NEVER, Run, Scene
+from teal.errors import HostFailed
+
+FULL, BROKEN = "ENOSPC+", "EIO"
+STEP = 1 if os.environ.get("TEAL_EVERY_ACT") else 5  # a round takes two seconds; script/faults takes every act
+
+
+def at_each_act(round_: Callable[[str], Run], at_least: int) -> None:
+    """Fail at act 1, 2, 3 … (or 1, 6, 11 …) until a round is not hit."""
+    number = 1
+    while round_(f"act {number}").was_ended:
+        number += STEP
+    print(f"\nacts 1 to {number - STEP} failed, every {STEP}")
+    assert number > at_least
+
+
+def check_told(scene: Scene, run: Run, old: str, new: str) -> None:
+    """What the client was told is what serves."""
+    serves = scene.check_serves(old, new)
+    if run.error is None:
+        assert serves == new
+        return
+    assert isinstance(run.error, HostFailed), run.error
+    assert run.exit_code in (1, 6, 7, 10), run.error
+    if run.exit_code != 10:
+        assert serves == old, (run.exit_code, run.error.message, run.acts[-3:])
+
+
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("how", [FULL, BROKEN])
+def test_a_deploy_whose_acts_fail_leaves_old_or_new_and_says_which(two: Scene, how: str) -> None:
+    def failed(when: str) -> Run:
+        old, new = two.app.get()["version"], two.new_version()
+        run = two.deploy(when, how)
+        check_told(two, run, old, new)
+        version = two.new_version()
+        two.app.deploy().ok()
+        two.check_settled(version)
+        return run
+
+    at_each_act(failed, at_least=30)
+
+
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("how", [FULL, BROKEN])
+def test_a_rollback_whose_acts_fail_leaves_old_or_new_and_says_which(two: Scene, how: str) -> None:
+    def failed(when: str) -> Run:
+        new = two.app.get()["version"]
+        old = two.deploy_new()
+        run = two.rollback(when, how)
+        check_told(two, run, old, new)
+        version = two.new_version()
+        two.app.deploy().ok()
+        two.check_settled(version)
+        return run
+
+    at_each_act(failed, at_least=8)
+
+
+@pytest.mark.timeout(900)
+def test_a_recovery_whose_acts_fail_is_recovered_from(two: Scene) -> None:
+    def failed(when: str) -> Run:
+        new = two.new_version()
+        assert two.deploy("turn link live+1").was_ended
+        two.check_serves(new)
+        os.kill(two.app.get()["pid"], signal.SIGKILL)
+        run = two.rollback(when, FULL)
+        version = two.new_version()
+        two.app.deploy().ok()
+        two.check_settled(version)
+        return run
+
+    at_each_act(failed, at_least=5)
+    assert two.deploy(NEVER).error is None
