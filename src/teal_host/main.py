@@ -7,7 +7,7 @@ import traceback
 from pathlib import Path
 from typing import Any, BinaryIO, Callable, Dict, List, Optional
 
-from teal_host import deploy, rollback, status
+from teal_host import deploy, recover, rollback, status
 from teal_host.app import App, Host
 from teal_host.errors import Aborted, BadRequest, HostError, NotAllowed, as_host_error
 from teal_host.paths import HostPaths
@@ -42,6 +42,24 @@ def main(argv: List[str], incoming: BinaryIO, outgoing: BinaryIO) -> int:
         answer = _unexpected(error)
     _note(given, talk, request, answer)
     return _answer(talk, answer)
+
+
+def at_boot(name: str) -> int:
+    """What a reboot or a power cut has interrupted is cleaned up before anybody types anything."""
+    paths = HostPaths(Path("/"))
+    host = Host(paths, Systemd(), SystemNginx(paths), _say, needs_setup=True)
+    try:
+        recover.at_boot(host.app(name))
+    except (HostError, OSError) as error:
+        sys.stderr.write(f"teal: {as_host_error(error).message}\n")
+        return 1
+    return 0
+
+
+def _say(message: Any) -> None:
+    """Into the system's log."""
+    if isinstance(message, messages.Note):
+        sys.stderr.write(f"teal: {message.text}\n")
 
 
 def _note(given: "Given", talk: Talk, request: Any, answer: Any) -> None:

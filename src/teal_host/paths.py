@@ -120,6 +120,16 @@ class AppPaths:
         """The template of the units of both colors."""
         return self.root / "etc/systemd/system" / f"teal-{self.app}@.service"
 
+    @property
+    def recovery(self) -> Path:
+        """The unit that cleans up, once after a boot, what the end of the machine has interrupted."""
+        return self.unit.with_name(f"teal-{self.app}-recover.service")
+
+    @property
+    def recovery_at_boot(self) -> Path:
+        """The link that makes systemd run it."""
+        return self.unit.parent / "multi-user.target.wants" / self.recovery.name
+
     def at_boot(self, color: Color) -> Path:
         """The link that makes systemd start a color at boot, as `systemctl enable` makes it."""
         return self.unit.parent / "multi-user.target.wants" / self.color(color).unit

@@ -7,10 +7,15 @@ import sys
 
 
 def start() -> int:
-    """Of the installed archive. `launch` is what a unit runs before the app, so it imports nothing else."""
+    """Of the installed archive. `launch` is what a unit runs before the app, so it imports nothing else.
+
+    `recover` is run once after a boot.
+    """
     if sys.argv[1:2] == ["launch"]:
         launch = importlib.import_module("teal_host.launch")
         return int(launch.main(sys.argv[2:]) or 0)
+    if sys.argv[1:2] == ["recover"]:
+        return int(importlib.import_module("teal_host.main").at_boot(sys.argv[2]))
     return serve()
 
 

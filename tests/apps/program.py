@@ -63,7 +63,10 @@ class Handler(BaseHTTPRequestHandler):
             return self.answer(row[min(ASKED[0] - 1, len(row) - 1)], {"message": "ok"})
         if "flaps" in BEHAVIOUR:
             return self.answer(200 if ASKED[0] % BEHAVIOUR["flaps"] else 500, {"message": "ok"})
-        if "sick_after" in BEHAVIOUR and time.monotonic() - BEGAN > BEHAVIOUR["sick_after"]:
+        if (
+            time.monotonic() - BEGAN > BEHAVIOUR.get("sick_after", 1e9)
+            or Path(BEHAVIOUR.get("sick_when", "")).is_file()
+        ):
             return self.answer(500, {"message": "sick"})
         if "redirects" in BEHAVIOUR:
             self.send_response(302)

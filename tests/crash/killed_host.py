@@ -124,7 +124,7 @@ def main() -> None:
     assert minus_c == "-c"
     witness = Witness(acts, when, how)
     if how.startswith("E"):
-        os.fsync = witness.fsync
+        os.fsync = witness.fsync  # type: ignore[assignment]
     if when.startswith("after "):
         timer = threading.Timer(float(when.split()[1]), witness.end)
         timer.daemon = True

@@ -113,7 +113,7 @@ class Shop:
         home = self.server.root / "var/lib/teal/shop"
         assert [path for path in home.rglob(".*") if path.name.startswith((".partial", ".live"))] == []
         boot = self.server.root / "etc/systemd/system/multi-user.target.wants"
-        assert [path.name for path in boot.glob("teal-*")] == [f"teal-shop@{self.live}.service"]
+        assert [path.name for path in boot.glob("teal-*@*")] == [f"teal-shop@{self.live}.service"]
 
 
 @contextmanager

@@ -231,3 +231,36 @@ def last_line(shop: Shop) -> tuple[str, str, str]:
     """Of the journal: the act, how it ended, and with which release."""
     line = json.loads((shop.server.root / "var/lib/teal/shop/journal").read_text().splitlines()[-1])
     return line["act"], line["outcome"], line["release"]
+
+
+# --- the machine goes down in the middle ----------------------------------------------------------------------------
+
+
+def test_rebooted_in_the_watch_it_stays_when_it_is_well_and_nobody_has_to_type_anything(shop: Shop) -> None:
+    shop.serving()
+    new = killed_in_the_watch(shop)
+    shop.server.reboot()
+    wait_until(lambda: shop.answers(new), 30)
+    wait_until(lambda: shop.app.status()["notes"] == [], 30)
+    assert shop.app.status()["last"]["outcome"] == "live"
+    shop.check_settled(new)
+
+
+def test_rebooted_in_the_watch_it_is_turned_back_when_it_is_not_well_any_more(shop: Shop) -> None:
+    """The one before it did not come up with the machine: it is started again, and asked, first."""
+    old = shop.serving()
+    shop.config(health={"successes": 1}, keep={"watch_s": 60})
+    flag = shop.server.root / "srv/sick"
+    flag.unlink(missing_ok=True)
+    shop.new_version(sick_when="/srv/sick")
+    with beside(shop.app, "deploy", "--json") as running:
+        running.wait_for(type="step", name="watch", state="started")
+        shop.kill_server_side()
+        assert running.ended().code == 9
+    shop.config()
+    flag.touch()
+    shop.server.reboot()
+    wait_until(lambda: shop.answers(old), 40)
+    wait_until(lambda: shop.app.status()["notes"] == [], 30)
+    assert shop.app.status()["last"]["outcome"] == "rolled_back"
+    shop.check_settled(old)

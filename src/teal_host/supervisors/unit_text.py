@@ -73,6 +73,24 @@ WantedBy=multi-user.target
 """)
 
 
+_RECOVERY = Template("""\
+# ${app}: written by `teal setup`. Does nothing but after a boot that has interrupted a deploy or a rollback.
+[Unit]
+Description=Teal: ${app}, what was interrupted
+After=nginx.service teal-${app}@blue.service teal-${app}@green.service
+ConditionPathExists=${home}/journal
+
+[Service]
+Type=oneshot
+ExecStart=${python} -I -S ${installed} recover ${app}
+TimeoutStartSec=10min
+SyslogIdentifier=teal
+
+[Install]
+WantedBy=multi-user.target
+""")
+
+
 @dataclass(frozen=True)
 class Unit:
     """`python` and `installed` are paths on the server."""
@@ -100,6 +118,12 @@ def unit_text(unit: Unit) -> str:
         writable=_line("ReadWritePaths", " ".join(allowed.writable)),
         system_calls=_line("SystemCallFilter", " ".join(allowed.system_calls)),
     )
+
+
+def recovery_text(unit: Unit) -> str:
+    """It is root's, as every command that changes something."""
+    paths = unit.paths
+    return _RECOVERY.substitute(app=paths.app, home=paths.home, python=unit.python, installed=unit.installed)
 
 
 def _line(name: str, value: str) -> str:
