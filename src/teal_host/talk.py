@@ -16,6 +16,7 @@ from teal_host.wire.uploads import Block, Taken
 
 FIRST_WITHIN_S = 3600.0  # the client builds between our greeting and its request
 OWED_WITHIN_S = 120.0  # others wait for the lock meanwhile
+READ_WITHIN_S = 5.0  # what is told after the commit
 TAKEN_EVERY_S = 0.2  # the client is told how much of an upload has arrived
 _PIECE = 256 * 1024  # bytes of one read
 _EVIDENCE_LINES, _EVIDENCE_CHARS = 50, 300  # of what is wrong with a message; it may be wrong in a million places
@@ -30,7 +31,12 @@ class Talk:
         self._taken, self._told_at = 0, time.monotonic()
 
     def tell(self, message: Any, body: bytes = b"") -> None:
-        """Send a message upward, if anybody reads. Whether one who went away had said commit, `receive` finds out."""
+        """Send a message upward, if anybody reads. Whether one who went away had said commit, `receive` finds out.
+
+        After the commit a client that was stopped, or lost without a word, is not waited for either.
+        """
+        if self.committed and not self.alone:
+            self.alone = not select.select([], [self._outgoing], [], READ_WITHIN_S)[1]
         if self.alone:
             return
         try:

@@ -44,11 +44,20 @@ def stay_well(app: App, watched: Watched, step: Running) -> None:
         bad = [] if finding.well else [*bad, finding]
         when = f"{seconds - (deadline - time.monotonic()):.1f} s after the switch"
         if finding.hopeless or len(bad) >= _BAD_IN_A_ROW:
+            _end_with_the_machine(app)
             raise health.unhealthy(app, candidate, bad, when)
         _refuse_bad_answers(app, watched, when)
         step.say(f"watching for {seconds:g} s" if finding.well else finding.says)
         time.sleep(max(0.0, min(_BETWEEN_S, deadline - time.monotonic())))
     step.detail = f"stayed well; of its requests {watched.new()}" if seconds else "not watched"
+
+
+def _end_with_the_machine(app: App) -> None:
+    """When that goes down it ends all programs, which proves nothing against this one. So this ends, too, in the middle
+    of its story, without keeping the machine from it: the next command after the boot looks again.
+    """
+    if app.host.supervisor.is_ending():
+        raise SystemExit("the machine goes down")
 
 
 def _refuse_bad_answers(app: App, watched: Watched, when: str) -> None:

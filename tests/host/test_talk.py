@@ -9,9 +9,10 @@ from typing import BinaryIO
 import pytest
 
 from host.pipe import frame
+from teal_host import talk as talks
 from teal_host.errors import Aborted, BadRequest
 from teal_host.talk import FIRST_WITHIN_S, OWED_WITHIN_S, Talk
-from teal_host.wire.messages import Commit, Enough, Status
+from teal_host.wire.messages import Commit, Enough, Note, Status
 
 
 @contextmanager
@@ -75,3 +76,22 @@ def test_what_is_not_expected_is_told_as_before() -> None:
         client.write(frame({"type": "status", "app": "shop"}))
         with pytest.raises(BadRequest, match="'status' is not expected"):
             talk.receive(Commit)
+
+
+def test_after_the_commit_a_client_that_reads_no_more_holds_nothing_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As one that was stopped, or whose line is a black hole: the pipe to it is full."""
+    monkeypatch.setattr(talks, "READ_WITHIN_S", 0.1)
+    theirs, ours = os.pipe()
+    with open(theirs, "rb") as client, open(ours, "wb") as outgoing:
+        talk = Talk(client, outgoing)
+        talk.committed = True
+        for _ in range(2_000):
+            talk.tell(Note("info", "x" * 100))
+        assert talk.alone
+
+
+def test_after_the_commit_a_client_that_reads_is_told_everything() -> None:
+    with talking() as (talk, _):
+        talk.committed = True
+        talk.tell(Note("info", "x"))
+        assert not talk.alone

@@ -68,6 +68,9 @@ class FakeProcesses:
     def enable(self, color: ColorPaths) -> None:
         return
 
+    def is_ending(self) -> bool:
+        return False
+
     def favor(self, live: ColorPaths | None, others: Sequence[ColorPaths]) -> None:
         return
 

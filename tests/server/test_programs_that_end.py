@@ -1,5 +1,6 @@
 """Programs that end under systemd: the live one comes back, a candidate is refused, a bad one is turned back."""
 
+import shutil
 import time
 
 import pytest
@@ -187,9 +188,9 @@ def test_one_that_fails_its_visitors_is_turned_back_and_nginx_logs_as_before(sho
 def test_who_ignores_being_told_to_end_is_killed_with_all_its_children(shop: Shop) -> None:
     shop.deployed(deaf=True, child=True)
     color, group = shop.live, shop.shown(shop.live, "ControlGroup")
-    quick = shop.server.root / "run/systemd/system/teal-shop@.service.d"
-    run(shop.server, "mkdir", "-p", "/run/systemd/system/teal-shop@.service.d")
-    (quick / "quick.conf").write_text("[Service]\nTimeoutStopSec=1s\n")  # setup's half a minute is long for a test
+    quick = shop.server.root / "etc/systemd/system/teal-shop@.service.d"
+    quick.mkdir()  # setup's half a minute is long for a test
+    (quick / "quick.conf").write_text("[Service]\nTimeoutStopSec=1s\n")
     run(shop.server, "systemctl", "daemon-reload")
     before = run(shop.server, "cat", f"/sys/fs/cgroup{group}/cgroup.procs").split()
     assert len(before) >= 2
@@ -199,3 +200,5 @@ def test_who_ignores_being_told_to_end_is_killed_with_all_its_children(shop: Sho
     assert set(before) & set(after) == set()
     assert shop.live == color
     shop.check_settled(new)
+    shutil.rmtree(quick)
+    run(shop.server, "systemctl", "daemon-reload")

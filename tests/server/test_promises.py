@@ -168,6 +168,19 @@ def test_killed_before_the_switch_and_then_the_machine_is_rebooted(shop: Shop) -
     shop.check_settled(shop.deployed())
 
 
+def test_rebooted_in_the_watch_the_new_one_serves_and_the_next_command_finds_its_way(shop: Shop) -> None:
+    old, new = shop.serving(), shop.new_version()
+    shop.config(keep={"watch_s": 60})
+    with beside(shop.app, "deploy", "--json") as running:
+        running.wait_for(type="step", name="watch", state="started")
+        shop.server.reboot()
+        assert running.ended().code == 9
+    shop.config()
+    shop.check_serves(new)
+    assert "had gone live and stays" in shop.app.teal("rollback").ok().err
+    shop.check_settled(old)
+
+
 def killed(shop: Shop, when: str) -> TealError | None:
     """A deploy whose server side is not the installed one but is sent, into a Python that ends it at this moment."""
     root = shop.server.root / "root"

@@ -61,5 +61,8 @@ class Supervisor(Protocol):
     def enable(self, color: ColorPaths) -> None:
         """From now on this color comes back when the machine does: said before traffic is turned to it."""
 
+    def is_ending(self) -> bool:
+        """Is the whole machine going down? Then it says nothing of a program that it ends."""
+
     def favor(self, live: Optional[ColorPaths], others: Sequence[ColorPaths]) -> None:
         """The live color comes back at boot and is spared when memory is short; the others do not, and are not."""

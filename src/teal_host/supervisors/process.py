@@ -73,6 +73,10 @@ class PlainProcesses:
     def enable(self, color: ColorPaths) -> None:
         """Nothing of Teal runs at the boot of somebody's own machine."""
 
+    def is_ending(self) -> bool:
+        """Of somebody's own machine that is not asked."""
+        return False
+
     def favor(self, live: Optional[ColorPaths], others: Sequence[ColorPaths]) -> None:
         """An ordinary user has no say in this."""
 

@@ -25,6 +25,7 @@ _PROPERTIES = (
 _CGROUPS = (Path("/sys/fs/cgroup"), Path("/sys/fs/cgroup/systemd"), Path("/sys/fs/cgroup/unified"))
 _CTL_S, _START_S = 30.0, 60.0
 _LIVE_OOM_SCORE, _STANDBY_OOM_SCORE = 0, 500
+_UP = ("initializing", "starting", "running", "degraded", "maintenance")
 _EXITED, _KILLED = "1", "2"  # CLD_EXITED, CLD_KILLED (waitid(2))
 _SAYS = {"203": "it could not be executed", "226": "its sandbox could not be made", "243": "its credentials failed"}
 
@@ -100,6 +101,10 @@ class Systemd:
         if not link.is_symlink():
             files.make_dir(link.parent)
             files.turn_link(link, str(_paths(color).unit))
+
+    def is_ending(self) -> bool:
+        """At its very end systemd answers no more."""
+        return run(["systemctl", "is-system-running"], _CTL_S).output.strip() not in _UP
 
     def favor(self, live: Optional[ColorPaths], others: Sequence[ColorPaths]) -> None:
         if live:

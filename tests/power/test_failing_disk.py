@@ -1,0 +1,151 @@
+"""The disk refuses the n-th act, or every one from the n-th on, for n = 1, 2, … until it is not reached.
+
+What serves then is the old release or the new one, and it runs; with the disk well again the next command works.
+"""
+
+import copy
+import errno
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from power.stories import Machine
+from teal_host import files, slot
+from teal_host.errors import HostError
+from teal_host.status import releases
+
+Story = Callable[[Machine], object]
+
+
+@dataclass
+class Fault:
+    """`once`: only the n-th act is refused. `late`: it is done, and then the disk says that it may not be kept."""
+
+    number: int
+    once: bool
+    late: bool
+    code: int
+    count: int = 0
+
+    @property
+    def reached(self) -> bool:
+        return self.count >= self.number
+
+    @contextmanager
+    def injected(self) -> Iterator[None]:
+        fsync = os.fsync
+
+        def refuse() -> None:
+            self.count += 1
+            if self.count == self.number or (self.reached and not self.once):
+                raise OSError(self.code, os.strerror(self.code))
+
+        def failing(descriptor: int) -> None:
+            fsync(descriptor)
+            refuse()
+
+        with pytest.MonkeyPatch.context() as patch:
+            if self.late:
+                patch.setattr(os, "fsync", failing)
+            else:
+                patch.setattr(files, "witness", lambda act: refuse())
+            yield
+
+
+def deploy_third(machine: Machine) -> None:
+    machine.deploy("v3")
+
+
+def roll_back(machine: Machine) -> None:
+    machine.rollback()
+
+
+def recover_and_deploy(machine: Machine) -> None:
+    """What a killed deploy of v3 has left is cleaned up first."""
+    machine.deploy("v4")
+
+
+STORIES: dict[str, tuple[Story, set[str], int]] = {
+    "deploy": (deploy_third, {"v2", "v3"}, 20),
+    "rollback": (roll_back, {"v2", "v1"}, 8),
+    "recovery": (recover_and_deploy, {"v2", "v3", "v4"}, 20),
+}
+FAULTS = [(True, False, errno.ENOSPC), (False, False, errno.ENOSPC), (True, True, errno.EIO)]
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Iterator[Path]:
+    """In memory where that is possible."""
+    memory = Path("/dev/shm")
+    with tempfile.TemporaryDirectory(dir=memory if os.access(memory, os.W_OK) else tmp_path) as made:
+        yield Path(made)
+        for path in Path(made).glob("*"):
+            files.remove_tree(path)
+
+
+@pytest.mark.parametrize(("once", "late", "code"), FAULTS)
+@pytest.mark.parametrize("name", STORIES)
+def test_whichever_act_fails_one_release_serves(home: Path, name: str, once: bool, late: bool, code: int) -> None:
+    story, allowed, at_least = STORIES[name]
+    first, number, went_on = _machine(home / "first", name == "recovery"), 0, 0
+    while True:
+        number += 1
+        shutil.copytree(first.root, home / str(number), symlinks=True)
+        machine = Machine(home / str(number), copy.deepcopy(first.processes), copy.deepcopy(first.nginx))
+        fault = Fault(number, once, late, code)
+        with machine.played():
+            with fault.injected():
+                try:
+                    story(machine)
+                    went_on += fault.reached
+                except (HostError, OSError):
+                    pass
+            if not fault.reached:
+                break
+            _check(machine, allowed, f"act {number}")
+    print(f"\n{name}: {number - 1} acts, {went_on} times it went on all the same")
+    assert number > at_least
+
+
+def _machine(root: Path, interrupted: bool) -> Machine:
+    root.mkdir()
+    machine = Machine(root)
+    with machine.played():
+        for version in ("v0", "v1", "v2"):
+            machine.deploy(version)
+        if interrupted:
+            _kill_after_the_switch(machine)
+    return machine
+
+
+def _kill_after_the_switch(machine: Machine) -> None:
+    def killed(act: str) -> None:
+        if act == "turn link live":
+            machine.processes.running["killed"] = act
+        elif "killed" in machine.processes.running:
+            del machine.processes.running["killed"]
+            raise KeyboardInterrupt
+
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(files, "witness", killed)
+        machine.deploy("v3")
+
+
+def _check(machine: Machine, allowed: set[str], where: str) -> None:
+    live = slot.look(machine.app.paths).live
+    assert machine.live_version() in allowed, where
+    assert live is not None, where
+    assert machine.processes.running.get(live) == slot.look(machine.app.paths).live_release, f"{where}: it does not run"
+    assert machine.status().live == live, where
+    assert machine.deploy("next").outcome == "live", where
+    assert machine.live_version() == "next", where
+    assert all(row.outcome != "pending" for row in releases(machine.app).releases), where
+    assert [path for path in machine.root.rglob(".*") if path.name != ".lock"] == [], where
+    machine.rollback()
+    assert machine.live_version() in allowed, where

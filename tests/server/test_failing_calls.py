@@ -1,0 +1,108 @@
+"""On a server, the n-th call of the kernel that changes a file fails, for n = 1, 2, …: strace(1) sees to that.
+
+No act has to be announced for this, so it also finds what nobody has thought of. Old or new serves, what is told is
+true, and the next command works.
+"""
+
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+
+import pytest
+
+import servers
+from crash.scenes import server_sides_end
+from server.shop import Shop
+from servers.reach import one_login
+from teal import deploy
+from teal.config.read import load
+from teal.ended import Account
+from teal.errors import CannotReach, ContactLost, HostFailed, TealError
+from teal.transports import Transport, choose
+from teal.ui.plain import Quiet
+from world import at_server
+
+CALLS = "fsync,rename,symlink,mkdir,unlink,unlinkat,rmdir,chmod,fchmod,ftruncate,pwrite64"
+STEP = 1 if os.environ.get("TEAL_EVERY_ACT") else 12
+KILLED, FULL, BROKEN = "signal=SIGKILL", "error=ENOSPC", "error=EIO"
+TRACE = "root/trace"
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
+    folder = tmp_path_factory.mktemp("failing")
+    with servers.server(12, folder, packages=["nginx", "sudo", "strace"]) as server, one_login(server) as config:
+        shop = Shop(server, at_server(folder / "home", server, config).app("shop"))
+        shop.config()
+        shop.app.teal("setup").ok()
+        yield shop
+
+
+@dataclass(frozen=True)
+class Round:
+    hit: bool
+    error: TealError | None
+
+
+def with_failing(shop: Shop, number: int, how: str, story: Callable[[], object]) -> Round:
+    """A command whose server side is sent, into a Python of which strace lets calls fail: one, or all from then on."""
+    trace = shop.server.root / TRACE
+    trace.unlink(missing_ok=True)
+    when = f"{number}+" if how == FULL else str(number)
+    strace = ("strace", "-qq", "-o", f"/{TRACE}", "-e", f"trace={CALLS}", "-e", f"inject={CALLS}:{how}:when={when}")
+
+    def traced(target: str) -> Transport:
+        chosen = choose(target)
+        return replace(chosen, python=(*strace, *chosen.python), server=False)
+
+    error = None
+    with pytest.MonkeyPatch.context() as patch, server_sides_end(patch):
+        patch.setenv("PATH", shop.app.world.env["PATH"])
+        patch.setattr(deploy, "choose", traced)
+        try:
+            story()
+        except TealError as raised:
+            error = raised
+    told = trace.read_text() if trace.exists() else ""
+    return Round("(INJECTED)" in told or "killed by SIGKILL" in told, error)
+
+
+def a_deploy(shop: Shop) -> Callable[[], object]:
+    return lambda: deploy.deploy(load(shop.app.directory), deploy.Wish(), Quiet(), Account())
+
+
+def a_rollback(shop: Shop) -> Callable[[], object]:
+    return lambda: deploy.rollback(load(shop.app.directory), None, 0, Quiet(), Account())
+
+
+def check_told(shop: Shop, error: TealError | None, old: str, new: str) -> None:
+    serves = shop.check_serves(old, new)
+    if error is None:
+        assert serves == new
+    elif isinstance(error, HostFailed) and error.exit_code != 10:
+        assert serves == old, (error.exit_code, error.message)
+    else:
+        assert isinstance(error, HostFailed | CannotReach | ContactLost)
+
+
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("how", [KILLED, FULL, BROKEN], ids=["killed", "full", "broken"])
+@pytest.mark.parametrize("what", ["deploy", "rollback"])
+def test_the_nth_call_fails_and_old_or_new_serves(shop: Shop, what: str, how: str) -> None:
+    shop.serving()
+    number = 1
+    while True:
+        old = shop.deployed()
+        if what == "deploy":
+            new = shop.new_version()
+            run = with_failing(shop, number, how, a_deploy(shop))
+        else:
+            new, old = old, shop.deployed()
+            run = with_failing(shop, number, how, a_rollback(shop))
+        check_told(shop, run.error, old, new)
+        shop.check_settled(shop.deployed())
+        if not run.hit:
+            break
+        number += STEP
+    print(f"\n{what}, {how}: calls 1 to {number - STEP}, every {STEP}")
+    assert number > (20 if what == "deploy" else 5)
