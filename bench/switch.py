@@ -25,7 +25,7 @@ from servers import server, why_not
 from servers.reach import one_login
 
 _PACKAGES = ("nginx", "sudo", "haproxy", "caddy")
-_QUIET_S, _AFTER_S = 8.0, 1.0
+_QUIET_S, _AFTER_S = 8.0, 1.0  # before the first switch; on both sides of the end of each
 _VERSIONS = {"nginx": ("nginx", "-v"), "nginx (recent)": ("/srv/switch/nginx", "-v")}
 _VERSIONS |= {"Caddy": ("caddy", "version"), "HAProxy": ("haproxy", "-v")}
 
@@ -89,7 +89,7 @@ def _turn(proxy: Proxy, ground: Ground, color: str) -> Window:
 
 def _row(name: str, seen: Seen, quiet: Window, windows: Sequence[Window]) -> Row:
     verdict, commands = seen.verdict, sorted(ended - began for began, ended in windows)
-    around = [(began - 0.05, ended + _AFTER_S) for began, ended in windows]
+    around = [(ended - _AFTER_S, ended + _AFTER_S) for _, ended in windows]  # as long for each of them
     calm, busy = _within(seen, [quiet]), _within(seen, around)
     for line in seen.failures[:3]:
         _say(f"    {line}")
