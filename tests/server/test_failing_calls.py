@@ -13,7 +13,7 @@ import pytest
 import servers
 from crash.scenes import server_sides_end
 from server.shop import Shop
-from servers.reach import one_login
+from servers.reach import one_login, run
 from teal import deploy
 from teal.config.read import load
 from teal.ended import Account
@@ -23,15 +23,16 @@ from teal.ui.plain import Quiet
 from world import at_server
 
 CALLS = "fsync,rename,symlink,mkdir,unlink,unlinkat,rmdir,chmod,fchmod,ftruncate,pwrite64"
-STEP = 1 if os.environ.get("TEAL_EVERY_ACT") else 12
+STEP = 1 if os.environ.get("TEAL_EVERY_ACT") else 25
 KILLED, FULL, BROKEN = "signal=SIGKILL", "error=ENOSPC", "error=EIO"
 TRACE = "root/trace"
 
 
 @pytest.fixture(scope="module")
-def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
+def shop(debian: int, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
     folder = tmp_path_factory.mktemp("failing")
-    with servers.server(12, folder, packages=["nginx", "sudo", "strace"]) as server, one_login(server) as config:
+    with servers.server(debian, folder, packages=["nginx", "sudo"]) as server, one_login(server) as config:
+        run(server, "apt-get", "install", "-y", "strace")
         shop = Shop(server, at_server(folder / "home", server, config).app("shop"))
         shop.config()
         shop.app.teal("setup").ok()
@@ -95,13 +96,13 @@ def test_the_nth_call_fails_and_old_or_new_serves(shop: Shop, what: str, how: st
         old = shop.deployed()
         if what == "deploy":
             new = shop.new_version()
-            run = with_failing(shop, number, how, a_deploy(shop))
+            done = with_failing(shop, number, how, a_deploy(shop))
         else:
             new, old = old, shop.deployed()
-            run = with_failing(shop, number, how, a_rollback(shop))
-        check_told(shop, run.error, old, new)
+            done = with_failing(shop, number, how, a_rollback(shop))
+        check_told(shop, done.error, old, new)
         shop.check_settled(shop.deployed())
-        if not run.hit:
+        if not done.hit:
             break
         number += STEP
     print(f"\n{what}, {how}: calls 1 to {number - STEP}, every {STEP}")
