@@ -53,20 +53,22 @@ async def run(all_lanes: Sequence[Lane], tally: Tally, stop: asyncio.Event) -> N
 async def _visit(lane: Lane, tally: Tally, stop: asyncio.Event, due: float) -> None:
     loop = asyncio.get_running_loop()
     while not await _stopped(stop, due):
-        await _turn(lane.kind, tally)
-        if lane.kind.quick:
+        well = await _turn(lane.kind, tally)
+        if well and lane.kind.quick:  # a quick failure is no fast answer
             tally.took(due, loop.time() - due)
         due += lane.every_s
     await lane.kind.leave()
 
 
-async def _turn(kind: Kind, tally: Tally) -> None:
+async def _turn(kind: Kind, tally: Tally) -> bool:
     try:
         async with asyncio.timeout(_DEADLINE_S):
             await kind.ask()
     except (RequestError, OSError, EOFError, asyncio.LimitOverrunError, ValueError) as error:
         tally.failed(kind.name, f"{type(error).__name__}: {error}")
         await kind.leave()
+        return False
+    return True
 
 
 async def _stopped(stop: asyncio.Event, due: float) -> bool:
