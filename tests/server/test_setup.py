@@ -155,8 +155,10 @@ def test_what_is_written_anew_is_shown_before_and_the_word_of_the_probe_never(sh
     unit = (shared.root / "etc/systemd/system/teal-shop@.service").read_text().splitlines()
     site = (shared.root / "etc/nginx/conf.d/teal-shop.conf").read_text()
     texts = [change["text"] for change in plan if change["text"]]
+    recovery = (shared.root / "etc/systemd/system/teal-shop-recover.service").read_text().splitlines()
     assert unit in texts
-    (route,) = [text for text in texts if text != unit]
+    assert recovery in texts
+    (route,) = [text for text in texts if text not in (unit, recovery)]
     spoken = site.replace(token, "(token)").splitlines()
     assert [(a, b) for a, b in zip(spoken, route, strict=True) if a != b and "(generation)" not in b] == []
     assert all(f"      {line}" in shown.splitlines() for line in (*unit, *route) if line)
