@@ -13,7 +13,7 @@ from crash.scenes import NEVER, Run, Scene
 from teal.errors import HostFailed
 
 FULL, BROKEN = "ENOSPC+", "EIO"
-STEP = 1 if os.environ.get("TEAL_EVERY_ACT") else 5  # a round takes two seconds; script/faults takes every act
+STEP = 1 if os.environ.get("TEAL_EVERY_ACT") else 5  # a round takes two seconds
 
 
 def at_each_act(round_: Callable[[str], Run], at_least: int) -> None:
