@@ -76,12 +76,9 @@ class Line:
             await self.hang_up()
 
     async def hang_up(self) -> None:
-        if self._pair:
-            _, writer = self._pair
-            self._pair = None
-            writer.transport.abort()
-            with suppress(OSError):
-                await writer.wait_closed()
+        pair, self._pair = self._pair, None
+        if pair:
+            await cut(pair[1])
 
 
 def content(ident: str, size: int) -> bytes:
@@ -97,3 +94,10 @@ def check(body: bytes, expected: bytes) -> None:
 
 def request(method: str, target: str, *headers: str, version: str = "1.1") -> bytes:
     return "\r\n".join([f"{method} {target} HTTP/{version}", f"Host: {HOST}", *headers, "", ""]).encode()
+
+
+async def cut(writer: asyncio.StreamWriter) -> None:
+    """End the connection at once, whatever is still on its way."""
+    writer.transport.abort()
+    with suppress(OSError):
+        await writer.wait_closed()

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Iterable
-from contextlib import suppress
 
 from h2.config import H2Configuration
 from h2.connection import H2Connection
@@ -11,7 +10,7 @@ from h2.events import ConnectionTerminated, DataReceived, ResponseReceived, Stre
 from h2.exceptions import ProtocolError
 
 from bench.load.kinds.base import Kind
-from bench.load.place import HOST, check, content
+from bench.load.place import HOST, check, content, cut
 from teal.demo.http1 import RequestError
 
 _SIZE = 300
@@ -39,12 +38,9 @@ class Http2(Kind):
             await self.leave()
 
     async def leave(self) -> None:
-        if self._pair:
-            _, writer = self._pair
-            self._pair = None
-            writer.transport.abort()
-            with suppress(OSError):
-                await writer.wait_closed()
+        pair, self._pair = self._pair, None
+        if pair:
+            await cut(pair[1])
 
     async def _open(self) -> None:
         where = self.place.address, self.place.tls_port
