@@ -16,6 +16,7 @@ the removal of a tree, or because somebody forgot it.
 import builtins
 import errno
 import os
+import shutil  # noqa: F401 - before InOrder, for it looks once whether os.scandir takes descriptors
 import signal
 import sys
 import threading
@@ -35,6 +36,7 @@ ANNOUNCE: dict[str, tuple[str, ...]] = {
 }
 ENDED = "(here it was ended)"
 FSYNC = os.fsync
+SCANDIR = os.scandir
 NO_FILE = ("run ", "spawn ", "signal ")
 
 
@@ -103,6 +105,26 @@ class Witness:
         return bool(found) and found[0] + int(past) == len(self._names) - 1
 
 
+class InOrder:
+    """os.scandir by name: the order of a directory differs from round to round, and with it what the n-th act is."""
+
+    def __init__(self, path: Any = ".") -> None:
+        with SCANDIR(path) as entries:
+            self._entries = iter(sorted(entries, key=lambda entry: entry.name))
+
+    def __enter__(self) -> "InOrder":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """All was read at once."""
+
+    def __iter__(self) -> "InOrder":
+        return self
+
+    def __next__(self) -> Any:
+        return next(self._entries)
+
+
 def attach(witness: Witness) -> None:
     """Replace teal_host.files.witness as soon as that module is there; it comes through the pipe, later."""
     real = builtins.__import__
@@ -116,6 +138,7 @@ def attach(witness: Witness) -> None:
         return module
 
     builtins.__import__ = importing
+    os.scandir = InOrder  # type: ignore[assignment]
     sys.addaudithook(witness.audit)
 
 

@@ -7,6 +7,7 @@ Only properties are read of systemctl, never its prose.
 import contextlib
 import datetime
 import json
+import os
 import time
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Sequence, Set, Tuple
@@ -157,11 +158,11 @@ class _JournalTail:
 
 
 def _members(group: Path) -> Set[int]:
-    """Of a cgroup and all below it."""
+    """Of a cgroup and all below it. Each may vanish at any moment; os.walk passes over what it cannot list."""
     found: Set[int] = set()
-    for path in [group / "cgroup.procs", *group.glob("**/*/cgroup.procs")]:
+    for folder, _, _ in os.walk(group):
         with contextlib.suppress(OSError):
-            found |= {int(pid) for pid in path.read_text().split()}
+            found |= {int(pid) for pid in Path(folder, "cgroup.procs").read_text().split()}
     return found
 
 

@@ -1,0 +1,39 @@
+"""The processes of a cgroup while systemd makes and removes cgroups in it."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from teal_host.supervisors.systemd import _members
+
+
+@contextmanager
+def coming_and_going(folder: Path) -> Iterator[None]:
+    stop = threading.Event()
+
+    def churn() -> None:
+        while not stop.is_set():
+            (folder / "inner").mkdir(parents=True)
+            (folder / "inner").rmdir()
+            folder.rmdir()
+
+    thread = threading.Thread(target=churn)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+
+
+def test_groups_that_vanish_while_they_are_listed_count_as_empty(tmp_path: Path) -> None:
+    (tmp_path / "cgroup.procs").write_text("7\n8\n")
+    (tmp_path / "below").mkdir()
+    (tmp_path / "below/cgroup.procs").write_text("9\n")
+    with coming_and_going(tmp_path / "passing"):
+        assert all(_members(tmp_path) == {7, 8, 9} for _ in range(2000))
+
+
+def test_a_group_that_is_gone_has_nobody(tmp_path: Path) -> None:
+    assert _members(tmp_path / "gone") == set()
