@@ -38,6 +38,10 @@ class Handler(BaseHTTPRequestHandler):
             return self.stream()
         if self.path == "/exit":
             os._exit(3)
+        if self.path == "/leak":  # until somebody ends it; answers nothing
+            return leak(1 << 30)
+        if self.path == "/take":
+            leak(BEHAVIOUR["takes"])
         if self.path == "/break":  # from now on it fails its visitors, and finds itself well
             BEHAVIOUR["root_500"] = True
         if self.path == "/sicken":
@@ -122,6 +126,33 @@ class Handler(BaseHTTPRequestHandler):
 class Server(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 128
+    address_family = socket.AF_INET6 if ":" in BEHAVIOUR.get("bind", "") else socket.AF_INET
+
+
+HELD: list[bytes] = []
+
+
+def leak(many: int) -> None:
+    """Take so many bytes of memory, and use them."""
+    for _ in range(many >> 20):
+        HELD.append(b"x" * (1 << 20))
+
+
+def end_slowly(*ignored: Any) -> None:
+    """Told to end, it has something to do first."""
+    print("told to end", flush=True)
+    while not Path(BEHAVIOUR["ends_when"]).exists():
+        time.sleep(0.02)
+    print("has ended by itself", flush=True)
+    os._exit(0)
+
+
+def work() -> None:
+    """A job in the background, beside the answers: a line each time."""
+    while True:
+        with open(os.path.join(os.environ["DATA_DIR"], "worked"), "a") as file:
+            file.write(f"{os.environ['COLOR']}\n")
+        time.sleep(0.02)
 
 
 def not_http(port: int) -> None:
@@ -145,6 +176,17 @@ def before_serving() -> None:
         sys.exit(BEHAVIOUR["exits"])
     if "killed" in BEHAVIOUR:
         os.kill(os.getpid(), BEHAVIOUR["killed"])
+    if "needs" in BEHAVIOUR:
+        print(f"sends mail through {os.environ[BEHAVIOUR['needs']]}")
+    if BEHAVIOUR.get("writes_first"):
+        with open(os.path.join(os.environ["DATA_DIR"], "kept"), "a") as file:
+            file.write("starts\n")
+    if Path(BEHAVIOUR.get("exits_if", "")).is_file():
+        sys.exit(1)
+    if "ends_when" in BEHAVIOUR:
+        signal.signal(signal.SIGTERM, end_slowly)
+    if BEHAVIOUR.get("works"):
+        threading.Thread(target=work, daemon=True).start()
     if BEHAVIOUR.get("never_listens"):
         time.sleep(3600)
     while "waits_for" in BEHAVIOUR and not Path(BEHAVIOUR["waits_for"]).exists():
