@@ -18,7 +18,7 @@ from bench.load.running import Seen, load
 from bench.proxies.caddy import Caddy
 from bench.proxies.ground import COLORS, Ground, Proxy
 from bench.proxies.haproxy import HandedOver, Mapped
-from bench.proxies.nginx import Reloaded, Spared
+from bench.proxies.nginx import Bare, Reloaded, Spared
 from bench.proxies.ours import Logged, Teal
 from bench.steady import Steady, steady
 from servers import server, why_not
@@ -172,7 +172,7 @@ def main() -> int:
 def _measure(ground: Ground, asked: argparse.Namespace) -> None:
     ground.prepare()
     there = proxies()
-    quiet = [*there, Logged()]
+    quiet = [*there, Logged(), Bare()]
     for proxy in quiet:
         proxy.prepare(ground)
         ground.settled(proxy)
