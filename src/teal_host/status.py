@@ -23,7 +23,11 @@ def status(app: App) -> StatusReport:
         {str(color): report for color, report in reports.items()},
         previous.release if previous else None,
         app.host.proxy.url(agreed.site) if agreed else None,
-        (*_notes(app, slots, agreed), *_of_the_standby(app, slots, previous), *_of_the_environment(app, record.find(records, slots.live_release))),
+        (
+            *_notes(app, slots, agreed),
+            *_of_the_standby(app, slots, previous),
+            *_of_the_environment(app, record.find(records, slots.live_release)),
+        ),
         outcome.last(app),
     )
 

@@ -38,10 +38,8 @@ class Handler(BaseHTTPRequestHandler):
             return self.stream()
         if self.path == "/exit":
             os._exit(3)
-        if self.path == "/leak":  # until somebody ends it; answers nothing
-            return leak(1 << 30)
-        if self.path == "/take":
-            leak(BEHAVIOUR["takes"])
+        if self.path in ("/take", "/leak"):  # some memory, or until somebody ends it
+            take(32 if self.path == "/take" else 1024)
         if self.path == "/break":  # from now on it fails its visitors, and finds itself well
             BEHAVIOUR["root_500"] = True
         if self.path == "/sicken":
@@ -132,9 +130,9 @@ class Server(ThreadingHTTPServer):
 HELD: list[bytes] = []
 
 
-def leak(many: int) -> None:
-    """Take so many bytes of memory, and use them."""
-    for _ in range(many >> 20):
+def take(megabytes: int) -> None:
+    """Of memory, which is used and never given back."""
+    for _ in range(megabytes):
         HELD.append(b"x" * (1 << 20))
 
 
@@ -176,8 +174,8 @@ def before_serving() -> None:
         sys.exit(BEHAVIOUR["exits"])
     if "killed" in BEHAVIOUR:
         os.kill(os.getpid(), BEHAVIOUR["killed"])
-    if "needs" in BEHAVIOUR:
-        print(f"sends mail through {os.environ[BEHAVIOUR['needs']]}")
+    if BEHAVIOUR.get("needs", "PORT") not in os.environ:
+        sys.exit(f"{BEHAVIOUR['needs']} is missing")
     if BEHAVIOUR.get("writes_first"):
         with open(os.path.join(os.environ["DATA_DIR"], "kept"), "a") as file:
             file.write("starts\n")
