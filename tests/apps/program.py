@@ -161,6 +161,19 @@ def not_http(port: int) -> None:
             connection.close()
 
 
+def miss_something() -> None:
+    """It ends with a word of its own where what it needs is not there."""
+    if BEHAVIOUR.get("needs", "PORT") not in os.environ:
+        sys.exit(f"{BEHAVIOUR['needs']} is missing")
+    if Path(BEHAVIOUR.get("exits_if", "")).is_file():
+        sys.exit(1)
+    if BEHAVIOUR.get("writes_first"):
+        try:
+            (Path(os.environ["DATA_DIR"]) / "kept").open("a").close()
+        except OSError as error:
+            sys.exit(f"cannot write its data: {error}")
+
+
 def before_serving() -> None:
     print(f"version {BEHAVIOUR.get('version')} starts on {os.environ['PORT']}", flush=True)
     for line in BEHAVIOUR.get("says", []):
@@ -174,13 +187,7 @@ def before_serving() -> None:
         sys.exit(BEHAVIOUR["exits"])
     if "killed" in BEHAVIOUR:
         os.kill(os.getpid(), BEHAVIOUR["killed"])
-    if BEHAVIOUR.get("needs", "PORT") not in os.environ:
-        sys.exit(f"{BEHAVIOUR['needs']} is missing")
-    if BEHAVIOUR.get("writes_first"):
-        with open(os.path.join(os.environ["DATA_DIR"], "kept"), "a") as file:
-            file.write("starts\n")
-    if Path(BEHAVIOUR.get("exits_if", "")).is_file():
-        sys.exit(1)
+    miss_something()
     if "ends_when" in BEHAVIOUR:
         signal.signal(signal.SIGTERM, end_slowly)
     if BEHAVIOUR.get("works"):

@@ -46,6 +46,10 @@ class Server:
         """The process that is number 1 inside."""
         return next((pid for pid in self._pids() if _number_inside(pid) == 1), None)
 
+    def seen_from_here(self, number: int) -> int:
+        """The number that a process of that number in there has on this machine."""
+        return next(pid for pid in self._pids() if _number_inside(pid) == number)
+
     def start(self, deadline_s: float = 60) -> None:
         """Power on, and wait for sshd."""
         self._power.on()
