@@ -276,7 +276,7 @@ def test_a_standby_that_crashes_again_and_again_is_told_and_left_to_the_next_rol
     goes_to = shop.release(standby)
     assert note == f"{standby} stands by no more: it exited with code 1; a rollback starts {goes_to} again first"
     looked = shop.app.teal("doctor", "--json").result["findings"]
-    assert [one["state"] for one in looked if one["about"] == "standby"] == ["warning"]
+    assert [one["state"] for one in looked if one["what"] == "standby"] == ["warning"]
     assert shop.app.teal("rollback", "--json").code == 6
     shop.check_serves(version)
     assert shop.pid(shop.live) == live
