@@ -78,7 +78,7 @@ D14 | Teal's nginx file was edited by hand | shown as a difference, not overwrit
 D17 | an upload that began before the switch | ends where it began, however slow
 E1 | the new release crashes in the watch | turned back; only requests that met the crash fail
 E2 | a visitor's request crashes it | turned back
-E5 | a turn back is wanted and the standby is dead | it is started again, and gets the traffic if it is well; else the other stays
+E5 | a turn back is wanted and the standby is dead | it is started again; only a healthy one gets the traffic
 E6 | rollback after rollback | goes where it said it would
 E9 | long streams on the color that is to be used again | waited for, counted, told, then ended
 E10 | two deploys right after each other | the work of the one before is still waited for
