@@ -120,7 +120,7 @@ class Acts:
         time.sleep(_KILL_AFTER_S[number // len(_CYCLE) % len(_KILL_AFTER_S)])
         client.send_signal(signal.SIGKILL)
         client.communicate()
-        wait_until(lambda: self._app.status()["lock"] is None, 60)
+        wait_until(lambda: not any("at work" in note for note in self._app.status()["notes"]), 60)
 
     def _ended(self, code: int, command: str) -> None:
         done = self._app.teal(command, "--json", TMPDIR=str(self._app.world.home / "tmp"))
