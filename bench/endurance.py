@@ -29,7 +29,7 @@ from servers.reach import run
 from switching import Scene, Wanted, under_load
 from world import wait_until
 
-_WARM = 12  # acts before the first look: each kind of act has been done, and old releases are pruned
+_WARM = 84  # acts before the first look: old releases are pruned, and the cache of what was sent is full
 _LOOKS = 5  # at each end, of which the median counts
 _CYCLE = ("deploy", "rollback", "deploy", "refused", "deploy", "rollback", "killed")
 _KILL_AFTER_S = (0.1, 0.4, 0.7, 1.0, 1.5)
