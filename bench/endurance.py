@@ -36,7 +36,7 @@ _KILL_AFTER_S = (0.1, 0.4, 0.7, 1.0, 1.5)
 _NOBODY = "#!/bin/sh\nexit 3\n"
 
 # Run on the server: processes, descriptors, memory in kB (shared pages are divided), the part of it that is nginx's,
-# and what Teal and nginx keep on the disk, in bytes and in names.
+# and what is kept on the disk, in bytes and in names; nginx's log of every request is the load's, and logrotate's.
 _LOOK = """
 import os, sys
 nginx = memory = descriptors = 0
@@ -53,6 +53,7 @@ for pid in pids:
 size = names = 0
 for top in sys.argv[1:]:
     for folder, _, files in os.walk(top):
+        files = [name for name in files if folder != "/var/log/nginx" or name.startswith("teal-")]
         names += 1 + len(files)
         for name in files:
             try:
