@@ -1,4 +1,7 @@
-"""After a power cut at any act: the old release or the new one, never half of one; the next deploy works."""
+"""After a power cut at any act: the old release or the new one, never half of one; the next deploy works.
+
+Once the answer is told it is the new one, whatever is cut.
+"""
 
 import os
 import tempfile
@@ -15,6 +18,7 @@ from teal_host.status import releases
 from teal_host.wire.messages import Result
 
 Story = Callable[[Machine], Result]
+ANSWER = "the answer"  # the last act: what is told then is not taken back
 
 
 @dataclass
@@ -23,7 +27,7 @@ class Play:
 
     home: Path
     allowed: set[str | None]
-    states: set[str] = field(default_factory=set)
+    states: set[tuple[str, ...]] = field(default_factory=set)
     acts: list[str] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
     checking: bool = False
@@ -39,6 +43,8 @@ class Play:
                 folder.synced()
             self.checking = True
             story(machine)
+            self.allowed = {machine.live_version()}
+            self._after(disk, ANSWER)
 
     def _after(self, disk: Disk, act: str) -> None:
         if self.checking:
@@ -50,8 +56,9 @@ class Play:
         target = self.home / "after"
         told = lay_out(disk, cut, target)
         try:
-            if told not in self.states:
-                self.states.add(told)
+            state = (told, *sorted(map(str, self.allowed)))
+            if state not in self.states:
+                self.states.add(state)
                 self._recovered(target)
         except Exception as error:
             self.failures.append(f"after {act}, {cut}: {type(error).__name__}: {error}\n{told}")
