@@ -1,6 +1,6 @@
 """After a power cut at any act: the old release or the new one, never half of one; the next deploy works.
 
-Once the answer is told it is the new one, whatever is cut.
+Once the answer is told it is the new one, and all that is told of it stays true.
 """
 
 import os
@@ -31,6 +31,7 @@ class Play:
     acts: list[str] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
     checking: bool = False
+    answered: object = None
 
     def run(self, before: list[str], story: Story) -> None:
         disk = Disk(self.home / "host")
@@ -43,7 +44,7 @@ class Play:
                 folder.synced()
             self.checking = True
             story(machine)
-            self.allowed = {machine.live_version()}
+            self.allowed, self.answered = {machine.live_version()}, seen(machine)
             self._after(disk, ANSWER)
 
     def _after(self, disk: Disk, act: str) -> None:
@@ -70,11 +71,18 @@ class Play:
         live = woken.live_version()
         assert live in self.allowed, f"live is {live!r}"
         assert (woken.status().live is None) == (live is None)
+        assert self.answered in (None, seen(woken))
         with woken.played():
             assert woken.deploy("next").outcome == "live"
         assert woken.live_version() == "next"
         assert [path for path in root.rglob(".*") if path.name != ".lock"] == []
         assert all(row.outcome != "pending" for row in releases(woken.app).releases)
+
+
+def seen(machine: Machine) -> object:
+    """What a user is told, but of processes."""
+    told = machine.status()
+    return told.live, told.previous, told.last, releases(machine.app).releases
 
 
 @pytest.fixture
