@@ -1,0 +1,277 @@
+"""A booted server loses its current at moments that are drawn, and with it all that was not synced.
+
+It boots: old or new serves before anybody has typed anything, what was told to be live is live, and the next command
+works. `TEAL_POWER_CUTS=100` for that many cuts; the moments are the same for the same number of them.
+"""
+
+import os
+import random
+import shutil
+import subprocess
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+
+import servers
+from beside import Beside, beside
+from crash.scenes import server_sides_end
+from server.shop import Shop
+from servers import Server
+from servers.reach import one_login
+from teal import artifact, deploy
+from teal.config.read import load
+from teal.ended import Account
+from teal.transports import Transport, choose
+from teal.ui.plain import Quiet
+from teal_host.wire.messages import Result
+from world import at_server, wait_until
+
+CUTS, SEED = int(os.environ.get("TEAL_POWER_CUTS", "3")), 20_261_124
+EACH_ROLLBACK = 4  # of so many commands one is a rollback, the others are deploys
+PAST_THE_END = 1.2  # of its usual length a command is over: then the cut comes right after its end
+FILES, KEPT = 12, 2  # of an artifact; releases on the server
+NOT_THERE, UNKNOWN = 4, 9
+
+
+class Machine:
+    """A server with a disk of its own and an app on it. After each cut a new login is needed."""
+
+    def __init__(self, server: Server, folder: Path) -> None:
+        self.server = server
+        self.folder = folder
+        self.shop = Shop(server, at_server(folder / "home", server).app("shop"))
+        self.versions: dict[str, str] = {}  # by release
+
+    @contextmanager
+    def logged_in(self) -> Iterator[None]:
+        with one_login(self.server) as config:
+            at_server(self.folder / "home", self.server, config)
+            yield
+
+    def new_version(self) -> str:
+        """A directory of files beside the program."""
+        self.shop.config(build={"artifact": "tree"}, keep={"releases": KEPT, "watch_s": 0.2})
+        version, tree = self.shop.new_version(), self.shop.app.directory / "tree"
+        for number in range(FILES):
+            path = tree / f"part{number % 3}" / f"{number}.txt"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(f"{version} {number}\n" * 1000)
+        shutil.copy(self.shop.app.directory / "program", tree / "program")
+        return version
+
+    def deployed(self) -> str:
+        version = self.new_version()
+        assert self.shop.app.deploy().ok().result["outcome"] == "live"
+        self.remember(version)
+        return version
+
+    def remember(self, version: str) -> None:
+        answer = self.shop.app.get()
+        assert answer["version"] == version
+        self.versions[answer["release"]] = version
+
+    def previous(self) -> str:
+        """The version that a rollback leads to."""
+        return self.versions[self.shop.app.status()["previous"]]
+
+
+@pytest.fixture(scope="module")
+def machine(debian: int, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
+    if reason := servers.why_no_disk():
+        pytest.skip(reason)
+    folder = tmp_path_factory.mktemp("cuts")
+    with servers.server(debian, folder, packages=["nginx", "sudo"], own_disk=True) as server:
+        made = Machine(server, folder)
+        with made.logged_in():
+            made.shop.app.teal("setup").ok()
+        yield made
+
+
+# --- one cut --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Cut:
+    """A command that the power was cut in, or right after: what it had told until then, and how its client ended."""
+
+    old: str
+    new: str
+    heard: tuple[str, ...]
+    code: int
+    error: str
+    disk: Path
+
+    @property
+    def phase(self) -> str:
+        if "result" in self.heard and self.code == 0:
+            return "after its end"
+        return self.heard[-1] if self.heard else "before it greeted"
+
+
+def steps(running: Beside) -> tuple[str, ...]:
+    """What the client had heard of."""
+    return tuple(event.get("name", event["type"]) for event in running.events if event["type"] in ("step", "result"))
+
+
+def cut_in(machine: Machine, what: str, moment: float) -> Cut:
+    """Begin the command, and cut the power so many seconds later, or when it has ended."""
+    old = str(machine.shop.app.get()["version"])
+    new = machine.previous() if what == "rollback" else machine.new_version()
+    with beside(machine.shop.app, what, "--json") as running:
+        try:
+            running.process.wait(moment)
+        except subprocess.TimeoutExpired:
+            heard = steps(running)
+            disk = machine.server.cut_power()
+        else:
+            disk = machine.server.cut_power()
+            heard = (*steps(running), "result")
+        ended = running.ended()
+    return Cut(old, new, heard, ended.code, ended.out + ended.err, disk)
+
+
+def usual(machine: Machine, what: str) -> float:
+    """How long the command takes here when nothing happens."""
+    if what == "deploy":
+        machine.new_version()
+    began = time.monotonic()
+    machine.shop.app.teal(what, "--json").ok()
+    return time.monotonic() - began
+
+
+# --- what holds after it --------------------------------------------------------------------------------------------
+
+
+def check_after(machine: Machine, cut: Cut) -> str:
+    """What serves now, and that it may."""
+    shop = machine.shop
+    wait_until(lambda: shop.answers(cut.old) or shop.answers(cut.new))  # nothing has been typed
+    assert machine.server.settled() == "running"
+    serves = shop.check_serves(cut.old, cut.new)
+    machine.remember(serves)
+    if cut.code == 0:
+        assert serves == cut.new, "what was told to be live is gone"
+    elif cut.code == NOT_THERE:
+        assert serves == cut.old, "the client said that nothing was changed"
+    else:
+        assert cut.code == UNKNOWN, cut
+    check_told(machine, cut)
+    check_whole(shop)
+    return serves
+
+
+def check_told(machine: Machine, cut: Cut) -> None:
+    """`teal status` knows how it ended, without a command having cleaned up."""
+    told = machine.shop.app.status()
+    assert told["notes"] == []
+    live = told["colors"][told["live"]]["release"]
+    assert (told["last"]["outcome"] == "live") == (told["last"]["release"] == live), told
+    assert machine.versions.get(told["last"]["release"]) in (None, cut.old, cut.new)
+
+
+def check_whole(shop: Shop) -> None:
+    """Every release that is known and stored has all of its bytes."""
+    for row in shop.app.teal("releases", "--json").ok().result["releases"]:
+        if row["stored"]:
+            stored = shop.server.root / "var/lib/teal/shop/releases" / row["release"]
+            assert artifact.read(stored).manifest.digest == row["digest"], row
+
+
+def check_next(machine: Machine) -> None:
+    """The next deploy works, and nothing is left over."""
+    machine.shop.check_settled(machine.deployed())
+    check_whole(machine.shop)
+    home = machine.shop.server.root / "var/lib/teal/shop"
+    assert [str(path) for path in home.rglob(".*")] == []
+    stored = {path.name for path in (home / "releases").iterdir()}
+    assert len(stored) <= KEPT
+    assert {path.stem for path in (home / "records").glob("*.files")} == stored
+
+
+@contextmanager
+def kept_when_it_fails(machine: Machine, cut: Cut, name: str) -> Iterator[None]:
+    """The disk as the cut has left it, beside the server's own files, which go."""
+    try:
+        yield
+    except BaseException:
+        kept = cut.disk.rename(machine.folder / f"{name}.ext4")
+        print(f"\n{name}: {cut}\nthe disk after the cut: {kept}")
+        raise
+
+
+# --- the tests ------------------------------------------------------------------------------------------------------
+
+
+def test_what_was_told_to_be_set_up_is_there_after_a_power_cut(machine: Machine) -> None:
+    machine.server.cut_power()  # the last thing that was done may have been the setup
+    machine.server.start()
+    assert machine.server.settled() == "running"
+    with machine.logged_in():
+        machine.new_version()  # with the settings that were set up
+        assert machine.shop.app.teal("setup").ok().out == "shop is set up already; nothing to do\n"
+        check_next(machine)
+
+
+@pytest.mark.timeout(60 + 30 * CUTS)
+def test_power_is_cut_at_any_moment_and_old_or_new_serves(machine: Machine) -> None:
+    draw, found = random.Random(SEED), Counter[tuple[str, str, str]]()
+    with machine.logged_in():
+        machine.deployed()
+        machine.deployed()
+        lengths = {what: usual(machine, what) for what in ("deploy", "rollback")}
+        machine.deployed()
+    for number in range(1, CUTS + 1):
+        what = "deploy" if number % EACH_ROLLBACK else "rollback"
+        with machine.logged_in():
+            cut = cut_in(machine, what, draw.uniform(0, PAST_THE_END * lengths[what]))
+        with kept_when_it_fails(machine, cut, f"cut-{number}"):
+            machine.server.start()
+            with machine.logged_in():
+                serves = check_after(machine, cut)
+                check_next(machine)
+        found[what, cut.phase, "new" if serves == cut.new else "old"] += 1
+    print(told_of(found))
+
+
+def told_of(found: "Counter[tuple[str, str, str]]") -> str:
+    ended = Counter[str]()
+    for (_, _, serves), count in found.items():
+        ended[serves] += count
+    rows = [f"  {count:4} {what}, {phase}: {serves}" for (what, phase, serves), count in sorted(found.items())]
+    head = f"\n{found.total()} power cuts: {ended['old']} ended old, {ended['new']} new, none neither. Where each hit:"
+    return "\n".join([head, *rows])
+
+
+def test_a_server_side_that_does_not_sync_is_found_out(machine: Machine) -> None:
+    """Else the test above would show nothing."""
+    with machine.logged_in():
+        old = machine.deployed()
+        new = machine.new_version()
+        shutil.copy(Path(__file__).parent / "unsynced_host.py", machine.server.root / "root")
+        assert deploy_unsynced(machine.shop).outcome == "live"
+        assert machine.shop.answers(new)
+        cut = Cut(old, new, ("result",), 0, "", machine.server.cut_power())
+    machine.server.start()
+    with machine.logged_in():
+        with pytest.raises(AssertionError, match="what was told to be live is gone"):
+            check_after(machine, cut)
+        check_next(machine)
+
+
+
+def deploy_unsynced(shop: Shop) -> Result:
+    """By a server side whose every fsync(2) does nothing."""
+
+    def harnessed(target: str) -> Transport:
+        chosen = choose(target)
+        return replace(chosen, python=(*chosen.python, "/root/unsynced_host.py"), server=False)
+
+    with pytest.MonkeyPatch.context() as patch, server_sides_end(patch):
+        patch.setenv("PATH", shop.app.world.env["PATH"])
+        patch.setattr(deploy, "choose", harnessed)
+        return deploy.deploy(load(shop.app.directory), deploy.Wish(), Quiet(), Account())
