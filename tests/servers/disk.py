@@ -5,7 +5,6 @@ What is written is kept in memory as long as nobody syncs it: ext4 would do so b
 """
 
 import fcntl
-import os
 import shutil
 import struct
 from pathlib import Path

@@ -48,9 +48,14 @@ class Server:
         """The process that is number 1 inside."""
         return next((pid for pid in self._pids() if _number_inside(pid) == 1), None)
 
+    def power_on(self, deadline_s: float = 60) -> None:
+        """It begins to boot."""
+        self._power.on()
+        self._wait_for(lambda: self.leader() is not None, deadline_s)
+
     def start(self, deadline_s: float = 60) -> None:
         """Power on, and wait for sshd."""
-        self._power.on()
+        self.power_on(deadline_s)
         self._wait_for(self._sshd_answers, deadline_s)
 
     def reboot(self, deadline_s: float = 60) -> None:
@@ -60,7 +65,7 @@ class Server:
         self._wait_for(lambda: self.leader() not in (None, before) and self._sshd_answers(), deadline_s)
 
     def power_off_hard(self) -> None:
-        """Everything stops where it is; `start` boots again. What was written is kept: the host has the page cache."""
+        """Everything stops where it is; `start` boots again. What was written is kept, also what was not synced."""
         self._power.off()
 
     def sync(self) -> None:
