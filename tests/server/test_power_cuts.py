@@ -29,12 +29,13 @@ from teal.ended import Account
 from teal.transports import Transport, choose
 from teal.ui.plain import Quiet
 from teal_host.wire.messages import Result
-from world import at_server, wait_until
+from world import Ended, at_server, wait_until
 
 CUTS, SEED = int(os.environ.get("TEAL_POWER_CUTS", "3")), 20_261_124
 EACH_ROLLBACK, EACH_TWICE = 4, 5  # of so many: one is of a rollback, not of a deploy; one is cut again as it comes up
-PAST_THE_END = 1.2  # of its usual length a command is over: then the cut comes right after its end
-BOOT_S = 0.8  # in which it comes up, and cleans up
+PAST_THE_END = 1.25  # of its usual length; from 1 on the cut comes right after its end
+CLEANED_UP = 2  # times the length of a boot after its begin
+STOPPED = 0.3  # of the releases do not run any more when another is live
 FILES, KEPT = 12, 2  # of an artifact; releases on the server
 NOT_THERE, UNKNOWN = 4, 9
 
@@ -47,7 +48,10 @@ class Machine:
         self.folder = folder
         self.shop = Shop(server, at_server(folder / "home", server).app("shop"))
         self.versions: dict[str, str] = {}  # by release
-        self._lengths: dict[str, float] = {}
+        self.draw = random.Random(SEED)
+        self._deploy_s = 0.0
+        self._share = 0.0  # of it, that a rollback takes
+        self._boot_s = 0.0
 
     @contextmanager
     def logged_in(self) -> Iterator[None]:
@@ -56,8 +60,9 @@ class Machine:
             yield
 
     def new_version(self) -> str:
-        """A directory of files beside the program."""
-        self.shop.config(build={"artifact": "tree"}, keep={"releases": KEPT, "watch_s": 0.2})
+        """A directory of files beside the program; what it replaces may be stopped."""
+        keep = {"releases": KEPT, "watch_s": 0.2, "previous_running": self.draw.random() > STOPPED}
+        self.shop.config(build={"artifact": "tree"}, keep=keep)
         version, tree = self.shop.new_version(), self.shop.app.directory / "tree"
         for number in range(FILES):
             path = tree / f"part{number % 3}" / f"{number}.txt"
@@ -68,7 +73,7 @@ class Machine:
 
     def deployed(self) -> str:
         version = self.new_version()
-        assert self.shop.app.deploy().ok().result["outcome"] == "live"
+        self._deploy_s = seconds(self.shop.app.deploy())
         self.remember(version)
         return version
 
@@ -77,21 +82,36 @@ class Machine:
         assert answer["version"] == version
         self.versions[answer["release"]] = version
 
+    def come_up(self, cut_again: bool) -> None:
+        """Boot; or boot, lose the current again in the middle of that or of what is cleaned up then, and boot."""
+        if cut_again:
+            self.server.power_on()
+            time.sleep(self.draw.uniform(0, CLEANED_UP * self._boot_s))
+            self.server.cut_power()
+        began = time.monotonic()
+        self.server.start()
+        self._boot_s = time.monotonic() - began
+
     def usual(self, what: str) -> float:
-        """How long the command takes here when nothing happens."""
-        if what not in self._lengths:
-            began = time.monotonic()
-            if what == "rollback":
-                self.shop.app.teal(what, "--json").ok()
-            else:
-                self.deployed()
-            self._lengths[what] = time.monotonic() - began
+        """How long the command takes here when nothing happens: as the last deploy did, for others are at work too."""
+        if not self._deploy_s:
             self.deployed()
-        return self._lengths[what]
+            self.deployed()
+        if what == "deploy" or not self.shop.pid(self.shop.standby):  # then it is started first
+            return self._deploy_s
+        if not self._share:
+            self._share = seconds(self.shop.app.teal(what, "--json")) / self._deploy_s
+            self.deployed()
+        return self._share * self._deploy_s
 
     def previous(self) -> str:
         """The version that a rollback leads to."""
         return self.versions[self.shop.app.status()["previous"]]
+
+
+def seconds(ended: Ended) -> float:
+    assert ended.ok().result["outcome"] == "live"
+    return float(ended.result["seconds"]["total"])
 
 
 @pytest.fixture(scope="module")
@@ -132,28 +152,21 @@ def heard(running: Beside) -> tuple[str, ...]:
     return tuple(f"{words[event['state']]} {event['name']}" for event in told)
 
 
-def cut_in(machine: Machine, what: str, moment: float) -> Cut:
-    """Begin the command, and cut the power so many seconds later, or when it has ended."""
+def cut_in(machine: Machine, what: str, part: float) -> Cut:
+    """Begin the command, and cut the power at this part of its usual length; past it, as soon as it has ended."""
+    length = machine.usual(what)
     old = str(machine.shop.app.get()["version"])
     new = machine.previous() if what == "rollback" else machine.new_version()
     with beside(machine.shop.app, what, "--json") as running:
+        running.wait_for(type="step")
         try:
-            running.process.wait(moment)
+            running.process.wait(part * length if part < 1 else 60)
             told: tuple[str, ...] = ("after its end",)
         except subprocess.TimeoutExpired:
             told = heard(running)
         disk = machine.server.cut_power()
         ended = running.ended()
     return Cut(old, new, told, ended.code, ended.out + ended.err, disk)
-
-
-def come_up(machine: Machine, cut_after: float | None) -> None:
-    """Boot; or boot, lose the current again so many seconds later, and then boot."""
-    if cut_after is not None:
-        machine.server.power_on()
-        time.sleep(cut_after)
-        machine.server.cut_power()
-    machine.server.start()
 
 
 # --- what holds after it --------------------------------------------------------------------------------------------
@@ -230,15 +243,16 @@ def test_what_was_told_to_be_set_up_is_there_after_a_power_cut(machine: Machine)
 
 @pytest.mark.timeout(60 + 30 * CUTS)
 def test_power_is_cut_at_any_moment_and_old_or_new_serves(machine: Machine) -> None:
-    draw, found = random.Random(SEED), Counter[tuple[str, str, str]]()
+    """One in each part of the usual length, so that any number of them is spread over all of it."""
+    found = Counter[tuple[str, str, str]]()
     for number in range(1, CUTS + 1):
-        what = "deploy" if number % EACH_ROLLBACK else "rollback"
-        again = None if number % EACH_TWICE else draw.uniform(0, BOOT_S)
+        what = "rollback" if number % EACH_ROLLBACK == 3 else "deploy"
         with machine.logged_in():
-            moment = (number - draw.random()) / CUTS * PAST_THE_END * machine.usual(what)  # one in each part of it
-            cut = cut_in(machine, what, moment)
+            cut = cut_in(
+                machine, what, (number - machine.draw.random()) / CUTS * PAST_THE_END
+            )  # one in each part of it
         with kept_when_it_fails(machine, cut, f"cut-{number}"):
-            come_up(machine, again)
+            machine.come_up(cut_again=number % EACH_TWICE == 2)
             with machine.logged_in():
                 serves = check_after(machine, cut)
                 check_next(machine)
@@ -249,7 +263,7 @@ def test_power_is_cut_at_any_moment_and_old_or_new_serves(machine: Machine) -> N
 
 def counted(found: "Counter[tuple[str, str, str]]") -> str:
     ended = Counter(serves for _, _, serves in found.elements())
-    head = f"\n{CUTS} power cuts, {CUTS // EACH_TWICE} of them followed by another in the boot: "
+    head = f"\n{CUTS} power cuts, {(CUTS + 3) // EACH_TWICE} of them followed by another in the boot: "
     head += f"{ended['old']} ended old, {ended['new']} new, none neither. What was cut, when, and what serves:"
     return "\n".join([head, *(f"{count:5} {', '.join(row)}" for row, count in sorted(found.items()))])
 
