@@ -29,14 +29,14 @@ from servers.reach import run
 from switching import Scene, Wanted, under_load
 from world import wait_until
 
-_WARM = 12  # acts before the first look: each kind of act has been done, and old releases are pruned
+_WARM = 84  # acts before the first look: old releases are pruned, and the cache of what was sent is full
 _LOOKS = 5  # at each end, of which the median counts
 _CYCLE = ("deploy", "rollback", "deploy", "refused", "deploy", "rollback", "killed")
 _KILL_AFTER_S = (0.1, 0.4, 0.7, 1.0, 1.5)
 _NOBODY = "#!/bin/sh\nexit 3\n"
 
 # Run on the server: processes, descriptors, memory in kB (shared pages are divided), the part of it that is nginx's,
-# and what Teal and nginx keep on the disk, in bytes and in names.
+# and what is kept on the disk, in bytes and in names; nginx's log of every request is the load's, and logrotate's.
 _LOOK = """
 import os, sys
 nginx = memory = descriptors = 0
@@ -53,6 +53,7 @@ for pid in pids:
 size = names = 0
 for top in sys.argv[1:]:
     for folder, _, files in os.walk(top):
+        files = [name for name in files if folder != "/var/log/nginx" or name.startswith("teal-")]
         names += 1 + len(files)
         for name in files:
             try:
@@ -120,7 +121,7 @@ class Acts:
         time.sleep(_KILL_AFTER_S[number // len(_CYCLE) % len(_KILL_AFTER_S)])
         client.send_signal(signal.SIGKILL)
         client.communicate()
-        wait_until(lambda: self._app.status()["lock"] is None, 60)
+        wait_until(lambda: not any("at work" in note for note in self._app.status()["notes"]), 60)
 
     def _ended(self, code: int, command: str) -> None:
         done = self._app.teal(command, "--json", TMPDIR=str(self._app.world.home / "tmp"))

@@ -37,13 +37,13 @@ class _Grouped(LoadScopeScheduling):  # type: ignore[misc]
 
 
 @pytest.fixture
-def counted(record_property: Callable[[str, object], None]) -> Callable[..., None]:
+def counted(request: pytest.FixtureRequest) -> Callable[..., None]:
     """Keep counts for docs/guarantees.md, and show them."""
 
     def keep(**counts: object) -> None:
         print("".join(f"\n{value} {name.replace('_', ' ')}" for name, value in counts.items()))
-        for name, value in counts.items():
-            record_property(name, f"{value:,}" if isinstance(value, int) else value)
+        told = {name: f"{value:,}" if isinstance(value, int) else value for name, value in counts.items()}
+        request.node.user_properties += told.items()
 
     return keep
 
