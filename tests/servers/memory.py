@@ -1,7 +1,7 @@
 """Too little memory for some processes of a booted server. It has no memory controller of its own, its host has one."""
 
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from servers.machine import Server
@@ -31,6 +31,7 @@ def little_memory(server: Server, numbers: Collection[int], megabytes: int) -> I
         yield
     finally:
         for pid in (group / "cgroup.procs").read_text().split():
-            (MEMORY / "cgroup.procs").write_text(pid)
+            with suppress(ProcessLookupError):  # it may just end
+                (MEMORY / "cgroup.procs").write_text(pid)
         wait_until(lambda: (group / "cgroup.procs").read_text() == "")
         group.rmdir()
