@@ -23,7 +23,7 @@ def page(figures: Figures) -> str:
 
 
 def _promised() -> str:
-    lines = [f"{number}. {what}: {how}. Rows {rows}." for number, (what, how, rows) in enumerate(PROMISES, 1)]
+    lines = [f"{number}. {what}. {how}. Rows {rows}." for number, (what, how, rows) in enumerate(PROMISES, 1)]
     return "\n".join(["## Promised", "", *lines, ""])
 
 
@@ -46,7 +46,8 @@ def _long_runs(figures: Figures) -> str:
 
 
 def _counted(figures: Figures) -> str:
-    lines = ["## Counted at the last run of the tests", "", f"{figures.at}, {figures.system}.", ""]
+    at = f"{figures.at}, {figures.system}." if figures.at else "Not yet run."
+    lines = ["## Counted at the last run of the tests", "", at, ""]
     lines += _table("test", "counted")
     lines += [f"| {_link(one.test)} | {_told(one.counted)} |" for one in figures.shown if one.counted]
     return "\n".join([*lines, ""])
@@ -115,7 +116,7 @@ def tests_of(row: Row, figures: Figures) -> Sequence[Shown]:
 
 def _link(test: str) -> str:
     path, _, name = test.partition("::")
-    words = name.split("::")[-1].removeprefix("test_").replace("_", " ").replace("|", "\\|")
+    words = name.split("::")[-1].removeprefix("test_").translate(str.maketrans("_[]|", " (),"))
     return f"[{words}](../{path})"
 
 
