@@ -75,8 +75,8 @@ NOT_PROMISED = (
     "a reboot of the machine, and a stop, restart, upgrade or reload of nginx by others: what they lose is theirs",
     "streams and uploads that last longer than `keep.drain_s` after the switch, once their color is to be used again: "
     "they are counted and told, then ended",
-    "that a GET or HEAD is handled once, where the program closes a kept connection just when nginx uses it: then nginx "
-    "asks once more; every other request gets a connection of its own and is never sent twice",
+    "that a GET or HEAD is handled once, where the program closes a kept connection just when nginx uses it: then "
+    "nginx asks once more; every other request gets a connection of its own and is never sent twice",
     "data: a rollback turns traffic, not rows of a database (docs/data.md)",
     "a disk that lies about fsync",
     "HTTP/3, and more than one server",
