@@ -8,7 +8,6 @@ import pytest
 
 from crash.scenes import NEVER, Run, Scene, at_each_act
 
-
 EVERY = 1 if os.environ.get("TEAL_EVERY_ACT") else 4
 
 
