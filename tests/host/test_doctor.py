@@ -166,7 +166,7 @@ def test_boot() -> None:
 def test_restarts() -> None:
     assert list(colors.restarts("blue", Words(0, "it exited with code 1", []))) == []
     (found,) = colors.restarts("blue", Words(3, words.end({"EXIT_CODE": "killed", "EXIT_STATUS": "9"}), []))
-    assert "3 times; the last time it was ended by signal 9" in found.says
+    assert "3 times; the last time it was ended by SIGKILL" in found.says
     assert words.end({"EXIT_CODE": "exited", "EXIT_STATUS": "3"}) == "it exited with code 3"
 
 
