@@ -39,6 +39,7 @@ def check_told(scene: Scene, run: Run, old: str, new: str) -> None:
         assert serves == old, (run.exit_code, run.error.message, run.acts[-3:])
 
 
+@pytest.mark.row("A13", "F1", "F2")
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("how", [FULL, BROKEN])
 def test_a_deploy_whose_acts_fail_leaves_old_or_new_and_says_which(two: Scene, how: str) -> None:
@@ -54,6 +55,7 @@ def test_a_deploy_whose_acts_fail_leaves_old_or_new_and_says_which(two: Scene, h
     at_each_act(failed, at_least=30)
 
 
+@pytest.mark.row("A13", "F1", "F2")
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("how", [FULL, BROKEN])
 def test_a_rollback_whose_acts_fail_leaves_old_or_new_and_says_which(two: Scene, how: str) -> None:
