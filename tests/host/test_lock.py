@@ -63,6 +63,7 @@ def test_the_second_comer_is_told_who_what_and_since_when(path: Path) -> None:
         assert refused(path).hint
 
 
+@pytest.mark.row("F12")
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGSEGV])
 def test_a_lock_dies_with_its_holder(path: Path, number: signal.Signals) -> None:
     with holder(path) as process:

@@ -1,4 +1,4 @@
-"""Room for a release is looked for before anything of it is sent: bytes, and inodes."""
+"""Room for a release: bytes and inodes are looked for before anything of it is sent, memory before it is started."""
 
 import errno
 import hashlib
@@ -6,11 +6,12 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from teal_host import release
+from teal_host import candidate, proc, release
 from teal_host.errors import BadRequest
 from teal_host.paths import AppPaths, HostPaths
 from teal_host.wire.manifest import Entry, Manifest, digest_of
@@ -89,3 +90,19 @@ def test_nothing_is_kept_of_an_upload_for_which_the_disk_has_become_too_full(pat
 
     assert len(upload(ConnectionResetError())) == 1
     assert upload(OSError(number, os.strerror(number))) == []
+
+
+@pytest.mark.row("F8")
+@pytest.mark.parametrize(
+    ("left", "says"), [(30_000_000, ""), (29_999_999, "blue holds 30 MB of memory, and only 29 MB")]
+)
+def test_memory_that_is_short_for_a_second_copy_is_told(monkeypatch: pytest.MonkeyPatch, left: int, says: str) -> None:
+    monkeypatch.setattr(proc, "resident", lambda pids: 10_000_000 * len(pids))
+    monkeypatch.setattr(proc, "available_memory", lambda: left)
+    monkeypatch.setattr(proc, "total_memory", lambda: 100_000_000)
+    told: list[str] = []
+    supervisor = SimpleNamespace(pids=lambda place: {1, 2, 3})
+    app: Any = SimpleNamespace(host=SimpleNamespace(supervisor=supervisor), warn=told.append)
+    live: Any = SimpleNamespace(color="blue", place=None)
+    candidate.warn_if_memory_is_short(app, live)
+    assert [text.startswith(says) for text in told] == [True] * bool(says)

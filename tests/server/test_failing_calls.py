@@ -86,6 +86,7 @@ def check_told(shop: Shop, error: TealError | None, old: str, new: str) -> None:
         assert isinstance(error, HostFailed | CannotReach | ContactLost)
 
 
+@pytest.mark.row("F1", "F2")
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("how", [KILLED, FULL, BROKEN], ids=["killed", "full", "broken"])
 @pytest.mark.parametrize("what", ["deploy", "rollback"])
