@@ -46,6 +46,8 @@ def start_and_check(app: App, turn: Turn) -> None:
         app.journal.write("start", turn.story, release=chosen.release, color=chosen.color)
         _end(app, chosen, step)
         health.refuse_taken_port(chosen)
+        if turn.before:
+            program.warn_if_memory_is_short(app, turn.before)
         slot.put(app.paths, chosen.color, chosen.release)
         step.detail = f"{chosen.color} on port {chosen.port}"
         try:

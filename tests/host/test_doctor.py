@@ -56,6 +56,7 @@ def test_python() -> None:
     assert machine.python((3, 9), "3.9.2").state == "ok"
 
 
+@pytest.mark.row("F3")
 @pytest.mark.parametrize(
     ("disk", "state", "says"),
     [
@@ -72,6 +73,7 @@ def test_disk(disk: Disk, state: str, says: str) -> None:
     assert (found.state, says in found.says) == (state, True), found
 
 
+@pytest.mark.row("F8")
 @pytest.mark.parametrize(
     ("memory", "state"),
     [

@@ -199,6 +199,7 @@ def test_so_many_good_ones_are_kept_and_what_a_color_holds(
     assert plan(history(outcomes), names(*stored), keep, names(*in_use)) == Plan(tuple(sorted(names(*gone))), ())
 
 
+@pytest.mark.row("F6")
 @given(
     st.text("grtp", max_size=12),
     st.sets(st.integers(1, 12)),
