@@ -34,6 +34,7 @@ def moments(scene: Scene, rounds: int) -> Iterator[str]:
 
 
 @pytest.mark.timeout(900)
+@pytest.mark.row("A1")
 def test_a_deploy_killed_at_any_moment_leaves_one_release_serving_and_the_next_command_works(tree: Scene) -> None:
     found = []
     for when in moments(tree, ROUNDS):
@@ -49,6 +50,7 @@ def test_a_deploy_killed_at_any_moment_leaves_one_release_serving_and_the_next_c
 
 
 @pytest.mark.timeout(900)
+@pytest.mark.row("A5")
 def test_a_deploy_told_to_end_at_any_moment_is_aborted_or_finished(tree: Scene) -> None:
     for when, number in zip(moments(tree, len(ASKED_TO_END)), ASKED_TO_END, strict=True):
         old, new = tree.app.get()["version"], tree.new_version()

@@ -101,6 +101,7 @@ def test_garbage_hides_nothing_around_it(journal: Journal, garbage: bytes) -> No
 
 @given(st.lists(st.sampled_from([BEGIN, START, TURN, TURNED, END]), max_size=5), st.binary(max_size=60))
 @example([BEGIN, END], b"\r\x85\x1c")
+@pytest.mark.row("A15")
 def test_any_bytes_at_the_end_hide_nothing_before_them(tmp_path: Path, lines: list[Any], tail: bytes) -> None:
     journal = Journal(tmp_path / "journal")
     hold(journal, *lines, b"\x01" + tail.replace(b"\n", b""))

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import pytest
+
 from beside import beside
 from teal_host import proc
 from teal_host.paths import HostPaths
@@ -65,6 +67,7 @@ def test_a_stream_lives_on_its_color_until_that_is_reused_and_then_it_is_told(ap
     stream.close()
 
 
+@pytest.mark.row("D17")
 def test_a_slow_upload_that_nginx_still_holds_back_is_waited_for(app: App) -> None:
     _deployed(app, "v1", drain_s=60)
     with _upload(app) as upload:

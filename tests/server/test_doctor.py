@@ -90,6 +90,7 @@ def test_an_nginx_that_was_stopped(patient: Patient) -> None:
     patient.type(found["hint"])
 
 
+@pytest.mark.row("D7")
 def test_a_site_of_somebody_else_that_is_broken(patient: Patient) -> None:
     patient.append("/etc/nginx/conf.d/other.conf", "# a site\nserver { lissen 8000; }")
     patient.run("systemctl", "stop", "nginx")
@@ -101,6 +102,7 @@ def test_a_site_of_somebody_else_that_is_broken(patient: Patient) -> None:
     patient.type("teal ssh -- systemctl start nginx")
 
 
+@pytest.mark.row("D15")
 def test_a_hand_in_the_unit(patient: Patient) -> None:
     patient.append(UNIT, "Environment=DEBUG=1")
     found = patient.wrong()["unit"]
@@ -109,6 +111,7 @@ def test_a_hand_in_the_unit(patient: Patient) -> None:
     patient.type(found["hint"], "-y")
 
 
+@pytest.mark.row("D14")
 def test_a_hand_in_the_nginx_file(patient: Patient) -> None:
     patient.append(NGINX_FILE, "# by hand")
     found = patient.wrong()["nginx file"]
@@ -131,6 +134,7 @@ def test_a_server_side_that_others_could_change(patient: Patient) -> None:
     patient.type(found["hint"])
 
 
+@pytest.mark.row("H5")
 def test_a_marker_that_nginx_cannot_reach(patient: Patient) -> None:
     """nginx says nothing then, and asks blue."""
     patient.run("chmod", "700", "/var/lib/teal/shop/green")

@@ -89,6 +89,7 @@ def check_told(shop: Shop, error: TealError | None, old: str, new: str) -> None:
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("how", [KILLED, FULL, BROKEN], ids=["killed", "full", "broken"])
 @pytest.mark.parametrize("what", ["deploy", "rollback"])
+@pytest.mark.row("A1", "A2")
 def test_the_nth_call_fails_and_old_or_new_serves(shop: Shop, what: str, how: str) -> None:
     shop.serving()
     number = 1

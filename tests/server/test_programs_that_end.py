@@ -148,6 +148,7 @@ def test_one_that_crashes_in_the_watch_stays_when_the_standby_has_ended_too(shop
     shop.check_settled(shop.deployed())
 
 
+@pytest.mark.row("A9")
 def test_after_a_reboot_the_live_one_is_up_before_anything_is_typed(shop: Shop) -> None:
     version = shop.deployed()
     shop.deployed()

@@ -41,6 +41,7 @@ def deploying(shop: Shop, *arguments: str) -> Iterator[tuple[str, Beside, Callab
 # --- the line is cut ------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.row("B1")
 def test_the_line_is_cut_before_the_commit_and_nothing_has_changed(shop: Shop) -> None:
     version = shop.serving()
     before, releases = shop.app.status(), stored(shop)
@@ -59,6 +60,7 @@ def test_the_line_is_cut_before_the_commit_and_nothing_has_changed(shop: Shop) -
     shop.check_settled(shop.deployed())
 
 
+@pytest.mark.row("G3")
 def test_the_line_is_cut_after_the_commit_and_the_deploy_ends_by_itself(shop: Shop) -> None:
     shop.serving()
     with deploying(shop) as (version, running, let_it_listen):
@@ -89,6 +91,7 @@ def test_the_line_is_cut_after_the_commit_and_a_bad_one_is_refused_all_the_same(
 # --- two commands ---------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.row("G1", "G6")
 def test_a_second_one_is_told_who_is_at_work_and_one_that_waits_gets_its_turn(shop: Shop) -> None:
     shop.serving()
     with deploying(shop) as (_, first, let_it_listen):
@@ -124,6 +127,7 @@ BEFORE = MOMENTS.index("turn link live+1")  # the switch
 
 
 @pytest.mark.parametrize("when", MOMENTS)
+@pytest.mark.row("A1", "G2")
 def test_killed_at_an_act_one_release_serves_and_the_next_command_recovers(shop: Shop, when: str) -> None:
     old = shop.serving()
     new = shop.new_version()
@@ -158,6 +162,7 @@ def test_killed_in_the_watch_it_is_turned_back_when_it_is_not_well(shop: Shop) -
     shop.check_settled(old)
 
 
+@pytest.mark.row("A9")
 def test_killed_before_the_switch_and_then_the_machine_is_rebooted(shop: Shop) -> None:
     """The color that was enabled first comes up beside the live one, and gets no request."""
     old = shop.serving()
@@ -168,6 +173,7 @@ def test_killed_before_the_switch_and_then_the_machine_is_rebooted(shop: Shop) -
     shop.check_settled(shop.deployed())
 
 
+@pytest.mark.row("A9")
 def test_rebooted_in_the_watch_the_new_one_serves_and_the_machine_cleans_up(shop: Shop) -> None:
     """The watch ends with the machine, and takes its end for no fault of the program."""
     old, new = shop.serving(), shop.new_version()

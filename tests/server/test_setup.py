@@ -236,6 +236,7 @@ class TestForeignSites:
         finally:
             page.write_text(text)
 
+    @pytest.mark.row("D11")
     def test_a_name_that_somebody_serves(self, app: App, shared: Server, put: Any) -> None:
         put("/etc/nginx/sites-enabled/static", "\n\n" + site("static.example", "80"))
         app.config(server={"domains": ["shop.example", "static.example"]})
@@ -348,6 +349,7 @@ class TestLayouts:
             assert (shared.root / "opt/x/conf.d/teal-shop.conf").is_file()
             app.teal("destroy", "-y").ok()
 
+    @pytest.mark.row("D5")
     def test_nginx_does_not_run(self, shared: Server, app: App) -> None:
         shared.run("systemctl", "stop", "nginx")
         try:
@@ -419,6 +421,7 @@ def restarted(server: Server) -> Iterator[None]:
 
 
 class TestBrokenForeignConfiguration:
+    @pytest.mark.row("D7")
     def test_setup_refuses_and_deploys_go_on(self, shared: Server, app: App, put: Any) -> None:
         app.teal("setup").ok()
         app.deploy().ok()
@@ -438,6 +441,7 @@ class TestBrokenForeignConfiguration:
         assert nginx(shared) == serving
         broken.unlink()
 
+    @pytest.mark.row("D9")
     def test_a_directive_that_nginx_refuses_changes_nothing(self, shared: Server, app: App) -> None:
         app.teal("setup").ok()
         app.deploy().ok()
@@ -453,6 +457,7 @@ class TestBrokenForeignConfiguration:
         app.program(version="v2")
         app.deploy().ok()
 
+    @pytest.mark.row("D9")
     def test_what_nginx_does_not_come_to_serve_is_not_agreed_on(self, shared: Server, app: App) -> None:
         """A redirect of everything catches Teal's own question, too."""
         app.teal("setup").ok()
@@ -474,6 +479,7 @@ class TestHandEdits:
     FILES = ("etc/systemd/system/teal-shop@.service", "etc/nginx/conf.d/teal-shop.conf", "etc/sudoers.d/teal-shop")
 
     @pytest.mark.parametrize("name", FILES)
+    @pytest.mark.row("D14", "D15")
     def test_an_edit_is_shown_and_not_overwritten_silently(self, shared: Server, app: App, name: str) -> None:
         make_public_key(app.directory)
         app.teal("setup", "--deploy-key", "deploy_key.pub").ok()

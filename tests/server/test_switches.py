@@ -13,6 +13,7 @@ from switching import Wanted, switching
 SWITCHES = {12: 20, 13: 6}
 
 
+@pytest.mark.row("D1", "D2")
 def test_no_switch_loses_or_doubles_a_request(tmp_path: Path, debian: int) -> None:
     if reason := backend.why_not():
         pytest.skip(reason)

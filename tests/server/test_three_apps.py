@@ -33,6 +33,7 @@ QUICK = {"keep": {"drain_s": 1, "releases": 3}}  # a drain far longer than any a
 
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize(("debian", "deploys"), [(12, DEPLOYS), (13, FEWER)], ids=["debian12", "debian13"])
+@pytest.mark.row("D1", "G5")
 def test_many_deploys_and_nobody_notices(tmp_path: Path, debian: int, deploys: int) -> None:
     with servers.server(debian, tmp_path, packages=["nginx", "sudo"]) as server, one_login(server) as config:
         apps = three_apps(at_server(tmp_path / "home", server, config), server)
