@@ -3,7 +3,7 @@
     python -I -S killed_host.py ACTS WHEN SIGNAL -c STAGE0 ARGUMENTS...
 
 It runs STAGE0 as `python -c` would, writes the name of every durable act into the file ACTS before the act is done, and
-sends SIGNAL to itself WHEN: "act N" is the N-th act, "NAME+K" the K-th act after the first one called NAME (where * is
+sends SIGNAL (or several: A,B) to itself WHEN: "act N" is the N-th act, "NAME+K" the K-th act after the first one called NAME (where * is
 anything), "after S" a moment S seconds after the start, "never" never. SIGKILL comes before the announced act is done.
 
 With the name of an error in the place of SIGNAL (`ENOSPC`), the act fails instead, and with `ENOSPC+` every later one
@@ -60,7 +60,7 @@ class Witness:
         self._file = os.open(acts, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
         self._when = when
         self._failing = Failing(how) if how.startswith("E") else None
-        self._number = 0 if self._failing else signal.Signals[how]
+        self._numbers = [] if self._failing else [signal.Signals[name] for name in how.split(",")]
         self._names: list[str] = []
         self._done: set[str] = set()  # of what the last act announced
 
@@ -79,7 +79,8 @@ class Witness:
         os.write(self._file, f"{ENDED}\n".encode())
         if self._failing:
             self._failing.fail()
-        os.kill(os.getpid(), self._number)
+        for number in self._numbers:
+            os.kill(os.getpid(), number)
 
     def fsync(self, fd: Any) -> None:
         self(f"fsync after {self._names[-1] if self._names else 'nothing'}".replace("fsync after fsync", "fsync"))

@@ -141,6 +141,7 @@ def test_the_last_switch_is_the_last_that_can_be_read(journal: Journal, lines: l
     assert journal.last_switch() == (datetime.datetime.fromisoformat(at) if at else None)
 
 
+@pytest.mark.row("G8")
 def test_a_link_in_its_place_is_not_followed(journal: Journal, tmp_path: Path) -> None:
     journal.path.symlink_to(tmp_path / "elsewhere")
     with pytest.raises(OSError, match=r"symbolic links|Too many"):

@@ -156,6 +156,8 @@ def test_when_the_client_is_killed_after_commit_the_server_side_finishes_alone(a
     with deploying_v2(app) as (running, let_it_listen):
         running.send(signal.SIGKILL)
         running.process.wait()
+        refused = app.deploy()
+        assert (refused.code, "is at work here since" in refused.result["error"]["message"]) == (8, True)
         let_it_listen()
         wait_until(lambda: bool(app.get()["version"] == "v2"))
     _ended_alone(app)

@@ -113,7 +113,12 @@ def test_a_hand_in_the_unit(patient: Patient) -> None:
 
 @pytest.mark.row("D14")
 def test_a_hand_in_the_nginx_file(patient: Patient) -> None:
+    """A deploy and a rollback leave it alone."""
     patient.append(NGINX_FILE, "# by hand")
+    patient.app.program(version="beside a hand")
+    patient.app.deploy().ok()
+    patient.app.teal("rollback").ok()
+    assert (patient.server.root / NGINX_FILE[1:]).read_text().endswith("# by hand\n")
     found = patient.wrong()["nginx file"]
     assert "edited by hand" in found["says"]
     assert "-# by hand" in found["evidence"]

@@ -356,9 +356,14 @@ class TestLayouts:
             assert "teal-shop.conf; start nginx" in " ".join(says(app, "--dry-run"))
             app.teal("setup").ok()
             app.deploy().ok()
+            app.program(version="v2")
             shared.run("systemctl", "stop", "nginx")
-            stopped = app.deploy()
-            assert (stopped.code, "nginx does not run" in stopped.err) == (10, True)
+            before = shared.files(ignoring=OTHERS)
+            refused = app.deploy()
+            assert (refused.code, "nginx does not run" in refused.result["error"]["message"]) == (10, True)
+            assert refused.result["error"]["hint"].startswith("systemctl start nginx")
+            changed = differing(before, shared.files(ignoring=OTHERS))
+            assert [path for path in changed if not path.endswith("lock")] == []
             app.teal("destroy", "-y").ok()
             assert shared.run("systemctl", "is-active", "nginx").stdout.strip() == "inactive"
         finally:
@@ -421,20 +426,29 @@ def restarted(server: Server) -> Iterator[None]:
 
 
 class TestBrokenForeignConfiguration:
-    @pytest.mark.row("D7")
+    BROKEN = "/etc/nginx/conf.d/broken.conf"
+    MISTAKES = (
+        ("server {\n    lissten 80;\n}\n", ':2: unknown directive "lissten"'),
+        (
+            "server {\n    location / { proxy_pass http://nobody.invalid; }\n}\n",
+            ':2: host not found in upstream "nobody.invalid"',
+        ),
+    )
+
+    @pytest.mark.row("D7", "D8")
     def test_setup_refuses_and_deploys_go_on(self, shared: Server, app: App, put: Any) -> None:
         app.teal("setup").ok()
         app.deploy().ok()
         before, serving = shared.files(ignoring=OTHERS), nginx(shared)
-        broken = put("/etc/nginx/conf.d/broken.conf", "server {\n    lissten 80;\n}\n")
         app.config(server={"domains": ["shop.example"]})
-        error = refusal(app)
-        assert error["evidence"] == ['/etc/nginx/conf.d/broken.conf:2: unknown directive "lissten"']
+        for text, says in self.MISTAKES:
+            broken = put(self.BROKEN, text)
+            assert refusal(app)["evidence"] == [f"{self.BROKEN}{says}"]
         gone = app.teal("destroy", "-y")
-        assert (gone.code, "/etc/nginx/conf.d/broken.conf:2" in gone.err) == (3, True)
+        assert (gone.code, f"{self.BROKEN}:2" in gone.err) == (3, True)
         app.config()
         changed = differing(before, shared.files(ignoring=OTHERS))
-        assert [path for path in changed if not path.endswith("lock")] == ["/etc/nginx/conf.d/broken.conf"]
+        assert [path for path in changed if not path.endswith("lock")] == [self.BROKEN]
         app.program(version="v2")
         app.deploy().ok()
         app.teal("rollback").ok()
