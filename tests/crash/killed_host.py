@@ -3,8 +3,9 @@
     python -I -S killed_host.py ACTS WHEN SIGNAL -c STAGE0 ARGUMENTS...
 
 It runs STAGE0 as `python -c` would, writes the name of every durable act into the file ACTS before the act is done, and
-sends SIGNAL (or several: A,B) to itself WHEN: "act N" is the N-th act, "NAME+K" the K-th act after the first one called NAME (where * is
-anything), "after S" a moment S seconds after the start, "never" never. SIGKILL comes before the announced act is done.
+sends SIGNAL (or several: A,B) to itself WHEN: "act N" is the N-th act, "NAME+K" the K-th act after the first one called
+NAME (where * is anything), "after S" a moment S seconds after the start, "never" never. SIGKILL comes before the
+announced act is done.
 
 With the name of an error in the place of SIGNAL (`ENOSPC`), the act fails instead, and with `ENOSPC+` every later one
 too, as on a disk that stays full. Then only what changes files counts, and every fsync(2) is an act of its own.

@@ -132,11 +132,13 @@ def test_a_hand_that_broke_the_nginx_file(patient: Patient) -> None:
     patient.type(found["hint"], "-y")
 
 
-def test_a_server_side_that_others_could_change(patient: Patient) -> None:
-    patient.run("chmod", "777", "/usr/local/lib/teal/teal-host")
-    found = patient.wrong()["server side"]
-    assert "others than root" in found["says"]
-    patient.type(found["hint"])
+@pytest.mark.row("G8")
+def test_a_server_side_and_a_folder_that_others_could_change(patient: Patient) -> None:
+    patient.run("chmod", "777", "/usr/local/lib/teal/teal-host", "/var/lib/teal/shop")
+    found = patient.wrong()
+    for what in ("server side", "folders"):
+        assert "others than root" in found[what]["says"]
+        patient.type(found[what]["hint"])
 
 
 @pytest.mark.row("H5")
