@@ -46,6 +46,8 @@ def start_and_check(app: App, turn: Turn) -> None:
         app.journal.write("start", turn.story, release=chosen.release, color=chosen.color)
         _end(app, chosen, step)
         health.refuse_taken_port(chosen)
+        if turn.before:
+            program.warn_if_memory_is_short(app, turn.before)
         slot.put(app.paths, chosen.color, chosen.release)
         step.detail = f"{chosen.color} on port {chosen.port}"
         try:
@@ -62,7 +64,10 @@ def start_and_check(app: App, turn: Turn) -> None:
 
 
 def turn_traffic(app: App, turn: Turn) -> None:
-    """Switch, and prove it through nginx. Raises TurnedBack when that fails; traffic is then where it was."""
+    """Switch, and prove it through nginx. Raises TurnedBack when that fails; traffic is then where it was.
+
+    Raises NeedsHuman where nobody is served, because nginx does not run.
+    """
     chosen = turn.candidate
     try:
         with app.step("switch") as step:
@@ -76,7 +81,18 @@ def turn_traffic(app: App, turn: Turn) -> None:
     except (HostError, OSError) as problem:
         error = as_host_error(problem)
         _undo(app, turn, error)
+        _refuse_to_say_that_it_serves(app, turn, error)
         raise TurnedBack(_turned_back(turn, error), error.evidence, error.hint) from None
+
+
+def _refuse_to_say_that_it_serves(app: App, turn: Turn, error: HostError) -> None:
+    """The link is where it was, and nothing is served all the same. Raises NeedsHuman."""
+    try:
+        app.host.proxy.refuse(turn.agreed.site)
+    except NeedsHuman as dead:
+        link = f"the link points to {turn.left}, as before" if turn.left else "nothing is live, as before"
+        says = dict.fromkeys((error.message, dead.message, link))  # that nginx does not run may be the error itself
+        raise NeedsHuman("; ".join(says), error.evidence, dead.hint) from None
 
 
 def _undo(app: App, turn: Turn, error: HostError) -> None:

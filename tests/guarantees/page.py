@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
+from broken.breaks import BREAKS
 from guarantees.figures import Counted, Figures, Shown
 from guarantees.matrix import GROUPS, MATRIX, Row
 from guarantees.promises import LONG_RUNS, NOT_PROMISED, PROMISES
@@ -16,12 +17,13 @@ _NAMES = 2  # tests of a row that are named; the others are counted
 
 
 def page(figures: Figures) -> str:
-    parts = [_HEAD, _promised(), _not_promised(), _long_runs(figures), _counted(figures), _matrix(figures)]
+    told = (_long_runs, _counted, _broken, _matrix)
+    parts = [_HEAD, _promised(), _not_promised(), *(part(figures) for part in told)]
     return "\n".join(parts).rstrip() + "\n"
 
 
 def _promised() -> str:
-    lines = [f"{number}. {what}: {how}. Rows {rows}." for number, (what, how, rows) in enumerate(PROMISES, 1)]
+    lines = [f"{number}. {what}. {how}. Rows {rows}." for number, (what, how, rows) in enumerate(PROMISES, 1)]
     return "\n".join(["## Promised", "", *lines, ""])
 
 
@@ -44,9 +46,26 @@ def _long_runs(figures: Figures) -> str:
 
 
 def _counted(figures: Figures) -> str:
-    lines = ["## Counted at the last run of the tests", "", f"{figures.at}, {figures.system}.", ""]
+    at = f"{figures.at}, {figures.system}." if figures.at else "Not yet run."
+    lines = ["## Counted at the last run of the tests", "", at, ""]
     lines += _table("test", "counted")
     lines += [f"| {_link(one.test)} | {_told(one.counted)} |" for one in figures.shown if one.counted]
+    return "\n".join([*lines, ""])
+
+
+def _broken(figures: Figures) -> str:
+    """The breaks of tests/broken, each with the test that must go red by it."""
+    seen = {one.test: one.outcome for one in figures.shown}
+    lines = [
+        "## Teal broken on purpose",
+        "",
+        "Each break turns a test red, in words that name it (`tests/broken`).",
+        "",
+    ]
+    lines += _table("what is broken", "the test that goes red", "seen")
+    for one in BREAKS:
+        state = seen.get(f"tests/broken/test_broken.py::test_a_break_is_seen[{one.name}]", "not yet run")
+        lines.append(f"| {one.says} | {_link(one.test)} | {state} |")
     return "\n".join([*lines, ""])
 
 
@@ -97,7 +116,7 @@ def tests_of(row: Row, figures: Figures) -> Sequence[Shown]:
 
 def _link(test: str) -> str:
     path, _, name = test.partition("::")
-    words = name.split("::")[-1].removeprefix("test_").replace("_", " ").replace("|", "\\|")
+    words = name.split("::")[-1].removeprefix("test_").translate(str.maketrans("_[]|", " (),"))
     return f"[{words}](../{path})"
 
 

@@ -48,24 +48,24 @@ LONG_RUNS = {
 PROMISES = (
     (
         "No request of a healthy app is lost or doubled by a deploy, a refused deploy or a rollback",
-        "a client that never retries, HTTP/1.0 to HTTP/2, uploads and streams among them",
+        "Clients that never retry, from HTTP/1.0 to HTTP/2, slow uploads and streams among them",
         "D1 D2 D17 E9 E10",
     ),
     (
         "Whatever is killed, unplugged or cut, one healthy release serves, `teal status` tells the truth, and the next "
         "command finds its way",
-        "the link is the truth, the journal is intent",
+        "The link is the truth, the journal is intent",
         "A1 A2 A3 A5 A6 A7 A9 A10 B3 B4 F1 F2",
     ),
     (
         "A release that is not healthy never gets a request, and one that turns bad in the watch is turned back, once",
-        "health is asked of the very process that was started",
+        "Health is asked of the very process that was started",
         "C1 C3 C5 C6 C8 C11 C13 E1 E2 E5 H5",
     ),
-    ("The exit code and the last line are true", "at every fault of the matrix", "A1 A2 B3 E1 G1 G10"),
+    ("The exit code and the last line are true", "At every fault of the matrix", "A1 A2 B3 E1 G1 G10"),
     (
         "Nothing of anybody else on the server is changed or reloaded by an ordinary deploy",
-        "and a broken foreign site does not stop one",
+        "A broken foreign site does not stop one",
         "D7 D14 G5",
     ),
 )
@@ -75,8 +75,8 @@ NOT_PROMISED = (
     "a reboot of the machine, and a stop, restart, upgrade or reload of nginx by others: what they lose is theirs",
     "streams and uploads that last longer than `keep.drain_s` after the switch, once their color is to be used again: "
     "they are counted and told, then ended",
-    "a request to a program that closes a kept connection sooner than 4 s after its last answer, other than GET and "
-    "HEAD: these are asked again, the others always get a connection of their own",
+    "that a GET or HEAD is handled once, where the program closes a kept connection just when nginx uses it: then "
+    "nginx asks once more; every other request gets a connection of its own and is never sent twice",
     "data: a rollback turns traffic, not rows of a database (docs/data.md)",
     "a disk that lies about fsync",
     "HTTP/3, and more than one server",

@@ -234,6 +234,7 @@ def test_rollback_skips_what_was_refused_or_turned_back(app: App) -> None:
     assert app.get()["version"] == "v1"
 
 
+@pytest.mark.row("F6")
 def test_so_many_good_releases_are_kept_and_bad_ones_do_not_use_them_up(app: App) -> None:
     app.config(keep={"releases": 3})
     _deployed(app, "v1", "v2", "v3")

@@ -37,6 +37,7 @@ def test_one_that_fails_its_visitors_is_turned_back_though_it_finds_itself_well(
     _nothing_is_logged_any_more(app)
 
 
+@pytest.mark.row("B4")
 def test_it_is_turned_back_when_the_client_is_gone_too(app: App) -> None:
     _first(app)
     with load(app) as visitors, _in_the_watch(app) as deploying:

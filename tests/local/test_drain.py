@@ -68,7 +68,7 @@ def test_a_stream_lives_on_its_color_until_that_is_reused_and_then_it_is_told(ap
     stream.close()
 
 
-@pytest.mark.row("E10")
+@pytest.mark.row("D17", "E10")
 def test_a_slow_upload_that_nginx_still_holds_back_is_waited_for(app: App) -> None:
     _deployed(app, "v1", drain_s=60)
     with _upload(app) as upload:

@@ -1,5 +1,6 @@
 """Whatever a new version does wrong, it is named as what it is, the old one serves on, and the next deploy works."""
 
+import os
 import re
 import shutil
 import signal
@@ -182,6 +183,16 @@ def test_a_stranger_who_takes_the_port_and_answers_200_gets_no_traffic(app: App,
     _named(refused, r"port \d+ is held by python\S* \(process \d+\), not by the program that was started")
     assert visitors.tally().failed == 0, visitors.tally()
     assert {color for color, _ in visitors.tally().answered_by} == {"blue"}
+
+
+def test_a_bad_version_beside_a_live_one_that_has_ended_is_not_told_that_it_serves(app: App) -> None:
+    _first(app)
+    os.kill(app.status()["colors"]["blue"]["pid"], signal.SIGKILL)
+    app.program(version="v2", exits=1)
+    refused = app.deploy()
+    assert refused.code == 6
+    assert "on blue is live and does not run" in refused.result["error"]["evidence"][0]
+    _the_next_one_works(app)
 
 
 def _first(app: App) -> None:

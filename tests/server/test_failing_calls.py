@@ -86,7 +86,7 @@ def check_told(shop: Shop, error: TealError | None, old: str, new: str) -> None:
         assert isinstance(error, HostFailed | CannotReach | ContactLost)
 
 
-@pytest.mark.row("A1", "A2", "A3", "A13", "F2")
+@pytest.mark.row("A1", "A2", "A3", "A13", "F1", "F2")
 @pytest.mark.timeout(7200 if STEP == 1 else 1800)
 @pytest.mark.parametrize("how", [KILLED, FULL, BROKEN], ids=["killed", "full", "broken"])
 @pytest.mark.parametrize("what", ["deploy", "rollback"])

@@ -285,6 +285,25 @@ def test_a_standby_that_crashes_again_and_again_is_told_and_left_to_the_next_rol
     shop.check_settled(before)
 
 
+@pytest.mark.row("D12")
+def test_who_reloads_nginx_again_and_again_is_in_nobodys_way(shop: Shop) -> None:
+    """As certbot, logrotate or an admin does. What such a reload loses is nginx's; where the link points is Teal's."""
+    old = shop.serving()
+    master = run(shop.server, "cat", "/run/nginx.pid").strip()
+    workers = run(shop.server, "pgrep", "-P", master)
+    run(shop.server, "systemd-run", "--unit=reloads", "sh", "-c", "while nginx -s reload; do sleep 0.1; done")
+    try:
+        shop.check_serves(shop.deployed())
+        shop.app.teal("rollback").ok()
+        shop.check_serves(old)
+        assert run(shop.server, "systemctl", "is-active", "reloads") == "active\n"
+    finally:
+        run(shop.server, "systemctl", "stop", "reloads")
+    assert not set(workers.split()) & set(run(shop.server, "pgrep", "-P", master).split())
+    shop.check_settled(old)
+
+
+@pytest.mark.row("A9")
 def test_after_a_reboot_the_live_one_is_up_before_anything_is_typed(shop: Shop) -> None:
     version = shop.deployed()
     shop.deployed()

@@ -12,7 +12,7 @@ import pytest
 import servers
 from servers import Server
 from servers.reach import one_login, run
-from tiny import tiny_app, write_tiny
+from tiny import tiny, tiny_app, write_tiny
 from visitors import app_site, static_site, visitors
 from world import App, World, at_server
 
@@ -30,7 +30,7 @@ HOSTS = {"a": "a.test", "b": "b.test", "c": "whoever.test"}
 QUICK = {"keep": {"drain_s": 1, "releases": 3}}  # a drain far longer than any answer takes
 
 
-@pytest.mark.row("D1", "D2", "G5")
+@pytest.mark.row("D1", "D2", "F6", "G5")
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize(("debian", "deploys"), [(12, DEPLOYS), (13, FEWER)], ids=["debian12", "debian13"])
 def test_many_deploys_and_nobody_notices(
@@ -50,6 +50,8 @@ def test_many_deploys_and_nobody_notices(
         assert workers(server) == nginx
         assert all(lane.undisturbed() for lane in (first, *others))
         assert acts["deploy"] + acts["refused"] == deploys
+        for app in apps:
+            check_room(server, app)
 
 
 def three_apps(world: World, server: Server) -> list[App]:
@@ -63,6 +65,15 @@ def three_apps(world: World, server: Server) -> list[App]:
         app.teal("setup").ok()
         app.deploy().ok()
     return apps
+
+
+def check_room(server: Server, app: App) -> None:
+    """However many there were: the good ones that are kept, what a color holds, and nothing half removed."""
+    releases = server.root / f"var/lib/teal/{app.name}/releases"
+    stored = {path.name: sum(file.stat().st_size for file in path.iterdir()) for path in releases.iterdir()}
+    assert len(stored) <= QUICK["keep"]["releases"] + 2, stored
+    assert not [name for name in stored if name.startswith(".")]
+    assert sum(stored.values()) < len(stored) * (len(tiny()) + 100)
 
 
 class Lane:
