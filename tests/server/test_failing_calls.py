@@ -1,9 +1,10 @@
-"""On a server, the n-th call of the kernel that changes a file fails, for n = 1, 2, …: strace(1) sees to that.
+"""On a server, the n-th call of each kind that changes files fails, for n = 1, 2, …: strace(1) sees to that.
 
 No act has to be announced for this, so it also finds what nobody has thought of. Old or new serves, what is told is
 true, and the next command works.
 """
 
+import itertools
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -22,9 +23,12 @@ from teal.transports import Transport, choose
 from teal.ui.plain import Quiet
 from world import at_server
 
-CALLS = "fsync,rename,symlink,mkdir,unlink,unlinkat,rmdir,chmod,fchmod,ftruncate,pwrite64"
-STEP = 1 if os.environ.get("TEAL_EVERY_ACT") else 25
 KILLED, FULL, BROKEN = "signal=SIGKILL", "error=ENOSPC", "error=EIO"
+CHANGES = ("rename", "symlink", "mkdir", "unlink", "unlinkat", "rmdir", "chmod", "fchmod", "ftruncate", "pwrite64")
+EVERY = bool(os.environ.get("TEAL_EVERY_ACT"))
+CALLS = ("fsync", *CHANGES)  # strace counts each kind for itself
+SOME = {KILLED: ("rename",), FULL: ("symlink",), BROKEN: ("fsync",)}
+STEP = 1 if EVERY else 25
 TRACE = "root/trace"
 
 
@@ -45,12 +49,25 @@ class Round:
     error: TealError | None
 
 
-def with_failing(shop: Shop, number: int, how: str, story: Callable[[], object]) -> Round:
-    """A command whose server side is sent, into a Python of which strace lets calls fail: one, or all from then on."""
+@dataclass(frozen=True)
+class Point:
+    """The n-th call of a kind, and how it fails."""
+
+    call: str
+    number: int
+    how: str
+
+    @property
+    def injection(self) -> str:
+        """On a disk that is full, every later one fails, too."""
+        return f"inject={self.call}:{self.how}:when={self.number}{'+' if self.how == FULL else ''}"
+
+
+def with_failing(shop: Shop, point: Point, story: Callable[[], object]) -> Round:
+    """A command whose server side is sent, into a Python of which strace lets that call fail."""
     trace = shop.server.root / TRACE
     trace.unlink(missing_ok=True)
-    when = f"{number}+" if how == FULL else str(number)
-    strace = ("strace", "-qq", "-o", f"/{TRACE}", "-e", f"trace={CALLS}", "-e", f"inject={CALLS}:{how}:when={when}")
+    strace = ("strace", "-qq", "-o", f"/{TRACE}", "-e", f"trace={point.call}", "-e", point.injection)
 
     def traced(target: str) -> Transport:
         chosen = choose(target)
@@ -94,19 +111,23 @@ def test_the_nth_call_fails_and_old_or_new_serves(
     shop: Shop, what: str, how: str, counted: Callable[..., None]
 ) -> None:
     shop.serving()
-    number = 1
-    while True:
+    reached = {call: len(list(failed_at(shop, what, call, how))) for call in (CALLS if EVERY else SOME[how])}
+    counted(**{call: count for call, count in reached.items() if count})
+    assert sum(reached.values()) >= (20 if EVERY else 1)
+
+
+def failed_at(shop: Shop, what: str, call: str, how: str) -> Iterator[int]:
+    """Each number of a call at which one of this kind was reached, and failed."""
+    for number in itertools.count(1, STEP):
         old = shop.deployed()
         if what == "deploy":
             new = shop.new_version()
-            done = with_failing(shop, number, how, a_deploy(shop))
+            done = with_failing(shop, Point(call, number, how), a_deploy(shop))
         else:
             new, old = old, shop.deployed()
-            done = with_failing(shop, number, how, a_rollback(shop))
+            done = with_failing(shop, Point(call, number, how), a_rollback(shop))
         check_told(shop, done.error, old, new)
         shop.check_settled(shop.deployed())
         if not done.hit:
-            break
-        number += STEP
-    counted(calls_failed=len(range(1, number, STEP)), calls_in_all_about=number - 1)
-    assert number > (20 if what == "deploy" else 5)
+            return
+        yield number
