@@ -10,7 +10,7 @@ import shutil
 import subprocess
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -243,8 +243,9 @@ def test_what_was_told_to_be_set_up_is_there_after_a_power_cut(machine: Machine)
         machine.deployed()
 
 
+@pytest.mark.row("A6", "A7", "A10")
 @pytest.mark.timeout(60 + 30 * CUTS)
-def test_power_is_cut_at_any_moment_and_old_or_new_serves(machine: Machine) -> None:
+def test_power_is_cut_at_any_moment_and_old_or_new_serves(machine: Machine, counted: Callable[..., None]) -> None:
     """One in each part of the usual length, so that any number of them is spread over all of it."""
     found = Counter[tuple[str, str, str]]()
     for number in range(1, CUTS + 1):
@@ -252,20 +253,25 @@ def test_power_is_cut_at_any_moment_and_old_or_new_serves(machine: Machine) -> N
         with machine.logged_in():
             cut = cut_in(machine, what, (number - machine.draw.random()) / CUTS * PAST_THE_END)
         with kept_when_it_fails(machine, cut, f"cut-{number}"):
-            machine.come_up(cut_again=number % EACH_TWICE == 2)
+            machine.come_up(is_cut_again(number))
             with machine.logged_in():
                 serves = check_after(machine, cut)
                 check_next(machine)
         found[what, cut.phase, "new" if serves == cut.new else "old"] += 1
-    print(counted(found))
-    assert CUTS < 20 or {serves for _, _, serves in found} == {"old", "new"}
-
-
-def counted(found: "Counter[tuple[str, str, str]]") -> str:
+    print(table(found))
     ended = Counter(serves for _, _, serves in found.elements())
-    head = f"\n{CUTS} power cuts, {(CUTS + 3) // EACH_TWICE} of them followed by another in the boot: "
-    head += f"{ended['old']} ended old, {ended['new']} new, none neither. What was cut, when, and what serves:"
-    return "\n".join([head, *(f"{count:5} {', '.join(row)}" for row, count in sorted(found.items()))])
+    again = len([number for number in range(1, CUTS + 1) if is_cut_again(number)])
+    counted(power_cuts=CUTS, cut_again_in_the_boot=again, ended_old=ended["old"], ended_new=ended["new"], neither=0)
+    assert CUTS < 20 or set(ended) == {"old", "new"}
+
+
+def is_cut_again(number: int) -> bool:
+    return number % EACH_TWICE == 2
+
+
+def table(found: "Counter[tuple[str, str, str]]") -> str:
+    """What was cut, when, and what served then."""
+    return "\n".join(["", *(f"{count:5} {', '.join(row)}" for row, count in sorted(found.items()))])
 
 
 def test_a_server_side_that_does_not_sync_is_found_out(machine: Machine) -> None:
