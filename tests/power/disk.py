@@ -53,6 +53,13 @@ class Disk:
         self.root = root
         self.top = Folder()
 
+    @classmethod
+    def found(cls, root: Path) -> "Disk":
+        """One whose whole tree is durable, as after a boot."""
+        disk = cls(root)
+        disk.top = _read(root)
+        return disk
+
     def node(self, path: Path) -> Node | None:
         found: Node | None = self.top
         for part in path.relative_to(self.root).parts:
@@ -96,6 +103,19 @@ class Disk:
             yield folder
             for names in (folder.durable, *folder.late):
                 waiting += [node for node in names.values() if isinstance(node, Folder)]
+
+
+def _read(folder: Path) -> Folder:
+    names: dict[str, Node] = {}
+    for path in folder.iterdir():
+        mode = path.lstat().st_mode & 0o777
+        if path.is_symlink():
+            names[path.name] = Link(os.readlink(path))
+        elif path.is_dir():
+            names[path.name] = _read(path)
+        else:
+            names[path.name] = File(mode, path.read_bytes(), path.read_bytes())
+    return Folder(0o755, names, dict(names))
 
 
 @dataclass(frozen=True)
