@@ -1,14 +1,14 @@
-"""A whole host that lives on: commands on two apps, a kill at any act, a power cut with any disk, and the boot after it.
+"""A whole host that lives on: commands on two apps, a kill at any act, a power cut with any disk, the boot after it.
 
-`server`: as on a server, setup agrees on names and ports, and systemd starts at boot what is enabled, from the files that
-Teal has left. Else it is somebody's own machine, where nothing comes back by itself.
+`server`: as on a server, setup agrees on names and ports, and systemd starts at boot what is enabled, from the files
+that Teal has left. Else it is somebody's own machine, where nothing comes back by itself.
 """
 
 import contextlib
 import json
 import shutil
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
@@ -18,13 +18,14 @@ import pytest
 from power.disk import Cut, Disk, lay_out, wipe
 from power.recorder import Recorder
 from power.stories import FakeNginx, Upload, content, manifest
-from teal_host import agreement, candidate, destroy, drain, files, health, recover, record, rollback, slot, switch, watch
+from teal_host import agreement, destroy, files, health, proc, record, recover, rollback, slot, switch, watch
 from teal_host import deploy as deploys
 from teal_host.app import App, Host
 from teal_host.candidate import Candidate
 from teal_host.errors import CannotRun, HostError
 from teal_host.health import Finding
 from teal_host.paths import ColorPaths, HostPaths
+from teal_host.preparations import undo
 from teal_host.run import Program
 from teal_host.supervisors.base import ProcessState
 from teal_host.supervisors.log_file import LogFileTail
@@ -33,6 +34,7 @@ from teal_host.wire import typed
 from teal_host.wire.app import AppSpec
 from teal_host.wire.manifest import Origin
 from teal_host.wire.messages import Deploy, Destroy, Result, Rollback
+from teal_host.wire.uploads import Wanted
 
 APPS = {"shop": 18080, "blog": 18090}
 KEPT = 2
@@ -59,6 +61,21 @@ class Fuse:
             raise Killed
 
 
+class Client(Upload):
+    """Sends the rest of what was begun."""
+
+    def __init__(self, content: bytes) -> None:
+        super().__init__(content)
+        self._begun = 0
+
+    def tell(self, message: object) -> None:
+        if isinstance(message, Wanted):
+            self._begun = sum(begun.bytes for begun in message.begun)
+
+    def blocks(self) -> Iterator[bytes]:
+        yield self._content[self._begun :]
+
+
 class Clock:
     """Passes only when somebody waits."""
 
@@ -76,7 +93,7 @@ class Clock:
 
 @dataclass
 class Programs:
-    """A Supervisor: which release runs as which color of which app. On a server with systemd's files for the next boot."""
+    """A Supervisor: which release runs as which color of which app. On a server it leaves systemd's files, too."""
 
     server: bool
     fuse: Fuse = field(default_factory=Fuse)
@@ -183,11 +200,11 @@ class LastingHost:
     def deploy(self, name: str, version: str, story: str, fuse: Fuse) -> Result:
         request = Deploy(self.spec(name), manifest(version), Origin(), story)
         with self._at_work(fuse):
-            return deploys.deploy(self.app(name), request, cast(Talk, Upload(content(version))))
+            return deploys.deploy(self.app(name), request, cast(Talk, Client(content(version))))
 
     def rollback(self, name: str, release: str | None, story: str, fuse: Fuse) -> Result:
         with self._at_work(fuse):
-            return rollback.rollback(self.app(name), Rollback(name, Origin(), story, release), cast(Talk, Upload(b"")))
+            return rollback.rollback(self.app(name), Rollback(name, Origin(), story, release), cast(Talk, Client(b"")))
 
     def destroy(self, name: str, fuse: Fuse) -> None:
         with self._at_work(fuse):
@@ -212,6 +229,11 @@ class LastingHost:
         self.disk = Disk.found(fresh)
         self.end_all()
 
+    def shut_down(self) -> None:
+        """In good order: all that was written is on the disk."""
+        self.disk = Disk.found(self.disk.root)
+        self.end_all()
+
     def end_all(self) -> None:
         """The machine is off. What nginx serves is in its files on a server; one's own nginx does not come back."""
         self.programs.running.clear()
@@ -234,8 +256,7 @@ class LastingHost:
     def recover(self, name: str, fuse: Fuse) -> None:
         """The unit that runs once after a boot."""
         with self._at_work(fuse):
-            if self.server:
-                recover.at_boot(self.app(name))
+            recover.at_boot(self.app(name))
 
     # how it looks
 
@@ -297,10 +318,11 @@ class LastingHost:
     def _played(self) -> Iterator[None]:
         clock = Clock()
         plays: list[tuple[Any, str, Any]] = [(module, "time", clock) for module in (health, watch, recover, switch)]
-        plays += [(health, "look", self._look), (health, "look_at_new", self._look_at_new), (switch, "prove", self._prove)]
+        plays += [(health, "look", self._look), (health, "look_at_new", self._look_at_new)]
+        plays += [(switch, "prove", self._prove)]
         plays += [(health, "refuse_taken_port", _nothing), (recover, "_let_it_listen", _nothing)]
-        plays += [(drain.proc, "connections", lambda port: 0)]
-        plays += [(destroy.undo, name, _nothing) for name in ("undo", "undo_user", "undo_server_side", "has_foreign_data")]
+        plays += [(proc, "connections", lambda port: 0), (proc, "listeners", lambda port=None: [])]
+        plays += [(undo, name, _nothing) for name in ("undo", "undo_user", "undo_server_side", "has_foreign_data")]
         with pytest.MonkeyPatch.context() as patch:
             for module, name, played in plays:
                 patch.setattr(module, name, played)

@@ -2,8 +2,8 @@
 
 - A deploy goes live or changes nothing of what serves. What is sick never gets the link; what does not prove itself, or
   dies in the watch, is turned back, if what was live before is well; else it stays, and a human is asked for.
-- A rollback without a name leads to the last good release before the live one, by sequence, that is still stored. What is
-  gone back from is no place to go back to any more; nor is what was refused or turned back.
+- A rollback without a name leads to the last good release before the live one, by sequence, that is still stored. What
+  is gone back from is no place to go back to any more; nor is what was refused or turned back.
 - Stored at least: so many good releases, the live one, and what a color holds.
 - Who is interrupted leaves the old release or the new one. The next command sees to the rest: what was not switched is
   refused; what was stays if it is well, else the other color takes over if that is well, or can be started.
@@ -122,11 +122,11 @@ class Model:
                 entry.outcome = "refused"
         if not story:
             return
-        entry = self.entries.get(name or "")
-        if entry is None or self.live != name:
-            self._undone(story, entry, picture)
+        interrupted = self.entries.get(name or "")
+        if interrupted is None or self.live != name:
+            self._undone(story, interrupted, picture)
         else:
-            self._confirmed(story[0]["what"] == "rollback", entry, picture)
+            self._confirmed(story[0]["what"] == "rollback", interrupted, picture)
         self._end(story[0]["id"], self._now_told(story[0], name))
 
     # what they have in common
@@ -193,4 +193,3 @@ class Model:
         self.told[story] = Told(told.command, known.wanted if known else told.wanted, told.code, told.release)
         self.last = story
         return told
-
