@@ -159,23 +159,23 @@ class History(RuleBasedStateMachine):
         assert model.needed(picture) <= picture.stored, f"{name}: pruned: {model.needed(picture) - picture.stored}"
         if picture.live and model.live:
             entry = model.entries[model.live]
-            assert self.host.nginx_asks(name) == picture.live
-            assert self.host.version(name, model.live) == entry.version
-            assert not entry.sick
+            _same("what nginx asks", self.host.nginx_asks(name), picture.live)
+            _same("the bytes", self.host.version(name, model.live), entry.version)
+            assert not entry.sick, f"{model.live} is sick"
             assert picture.live_runs or not model.up, f"{name}: {model.live} does not run"
 
     def _told_truly(self, name: str) -> None:
         model, picture, app = self.models[name], self.host.picture(name), self.host.app(name)
         told, rows = status(app), releases(app).releases
         back = model.back()
-        assert (told.live, told.previous) == (picture.live, back.release if back else None)
-        assert {color: report.release for color, report in told.colors.items()} == picture.holds
+        _same("status", (told.live, told.previous), (picture.live, back.release if back else None))
+        _same("status, colors", {color: report.release for color, report in told.colors.items()}, picture.holds)
         known = [(e.release, e.outcome, e.left, e.release == model.live) for e in reversed(model.by_seq())]
-        assert [(row.release, row.outcome, row.left, row.live) for row in rows] == known
-        assert {row.release for row in rows if row.stored} == picture.stored & set(model.entries)
+        _same("releases", [(row.release, row.outcome, row.left, row.live) for row in rows], known)
+        _same("stored", {row.release for row in rows if row.stored}, picture.stored & set(model.entries))
         last = model.told.get(model.last or "")
         found = (told.last.command, told.last.release, told.last.outcome) if told.last else None
-        assert found == ((last.command, last.release, ENDED.get(last.code, "refused")) if last else None)
+        _same("last", found, (last.command, last.release, ENDED.get(last.code, "refused")) if last else None)
 
     # how it is done
 
@@ -247,7 +247,7 @@ class History(RuleBasedStateMachine):
         self.models[name], self.unsynced[name] = model, []
         self.untidy.discard(name)
         assert not self._pending(name), "a command has ended, and a release waits for its end"
-        assert self.host.picture(name).open == []
+        _same("the open story", self.host.picture(name).open, [])
         home = self.host.app(name).paths.home
         left = [path for path in home.rglob(".*") if not path.name.startswith(".upload-")]
         assert left == [], f"left behind: {left}"
@@ -354,6 +354,10 @@ def _answered(command: Callable[[Fuse], Result], fuse: Fuse) -> tuple[Told, str]
         return Told("", None, result.outcome, result.release), ""
     except HostError as error:
         return Told("", None, error.code, error.release), error.message
+
+
+def _same(what: str, found: object, expected: object) -> None:
+    assert found == expected, f"{what}: {found} instead of {expected}"
 
 
 def together(models: list[Model]) -> Model:

@@ -37,7 +37,7 @@ from teal_host.wire.messages import Deploy, Destroy, Result, Rollback
 from teal_host.wire.uploads import Wanted
 
 APPS = {"shop": 18080, "blog": 18090}
-KEPT = 2
+KEPT = 3
 COLORS = ("blue", "green")
 
 
