@@ -29,9 +29,11 @@ well = st.sampled_from(["well-1", "well-2", "well-3", "well-4"])
 unwell = st.sampled_from(["sick-1", "lies-1", "sick-2", "lies-2"])
 shares = st.lists(st.sampled_from([0.0, 1.0, 0.5, 0.25, 0.75]), min_size=1, max_size=5).map(tuple)
 cuts = st.builds(Cut, shares, st.sampled_from([0.0, 1.0, 0.5]))
-acts = st.integers(1, 90)
+acts = st.one_of(st.integers(1, 90), st.integers(35, 65))  # the switch is among the latter
+fewer = st.integers(1, 30)  # a rollback to what still runs has no more
 cut_short = st.one_of(acts, st.tuples(acts, cuts))
 ends = st.one_of(st.none(), st.none(), cut_short)
+ends_back = st.one_of(st.none(), fewer, st.tuples(fewer, cuts), cut_short)
 Interruption = tuple[int, Cut] | None
 End = int | Interruption
 
@@ -79,11 +81,11 @@ class History(RuleBasedStateMachine):
         if live:
             self._deploy(name, live.version, False, end)
 
-    @rule(name=names, end=ends, dies=st.sampled_from([False, False, True]))
+    @rule(name=names, end=ends_back, dies=st.sampled_from([False, False, True]))
     def roll_back(self, name: str, end: End, dies: bool) -> None:
         self._rollback(name, None, dies, end)
 
-    @rule(name=names, end=ends, pick=st.integers(0, 5), by_number=st.booleans())
+    @rule(name=names, end=ends_back, pick=st.integers(0, 5), by_number=st.booleans())
     def roll_back_to(self, name: str, end: End, pick: int, by_number: bool) -> None:
         known = self.models[name].by_seq()[::-1]
         entry = known[min(pick, len(known) - 1)] if known else None

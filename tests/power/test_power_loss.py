@@ -89,11 +89,17 @@ def home(tmp_path: Path) -> Iterator[Path]:
     ],
 )
 def test_every_disk_that_a_cut_can_leave_is_recovered(
-    before: list[str], story: Story, allowed: set[str | None], home: Path
+    before: list[str],
+    story: Story,
+    allowed: set[str | None],
+    home: Path,
+    record_property: Callable[[str, object], None],
 ) -> None:
     play = Play(home, allowed)
     play.run(before, story)
-    print(f"{len(play.acts)} acts, {len(play.states)} different disks")
+    print(f"\n{len(play.acts)} acts, {len(play.states)} different disks")
+    record_property("acts", len(play.acts))
+    record_property("different disks", len(play.states))
     assert len(play.acts) >= 10
     assert len(play.states) >= len(play.acts) // 2
     assert play.failures == [], f"{len(play.failures)} of {len(play.states)}:\n" + "\n\n".join(play.failures[:3])
