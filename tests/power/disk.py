@@ -1,7 +1,8 @@
 """A disk that remembers what is durable and what is not yet.
 
 A file's bytes are durable after fsync of the file, a name after fsync of its directory. What was not synced may be on
-the disk after a power cut or not, for each directory on its own; a file without fsync may be empty, half or whole.
+the disk after a power cut or not, for each directory on its own; what a file got since its fsync may be lost, half
+there, or whole.
 """
 
 import itertools
@@ -132,9 +133,12 @@ class Cut:
     def content(self, file: File) -> bytes:
         if file.durable is not None and file.durable == file.written:
             return file.written
+        kept = file.durable or b""
         if self.bytes_kept == 0:
-            return file.durable or b""
-        return file.written[: round(len(file.written) * self.bytes_kept)]
+            return kept
+        stays = kept if file.written.startswith(kept) else b""  # of a journal, which only grows
+        added = file.written[len(stays) :]
+        return stays + added[: round(len(added) * self.bytes_kept)]
 
 
 def cuts() -> list[Cut]:
