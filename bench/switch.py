@@ -14,11 +14,12 @@ from pathlib import Path
 
 from bench.lab import Failed
 from bench.load import backend
+from bench.load.kinds.http2 import Http2
 from bench.load.running import Seen, load
 from bench.proxies.caddy import Caddy
 from bench.proxies.ground import COLORS, Ground, Proxy
 from bench.proxies.haproxy import HandedOver, Mapped
-from bench.proxies.nginx import Reloaded, Spared
+from bench.proxies.nginx import Bare, Reloaded, Spared
 from bench.proxies.ours import Logged, Teal
 from bench.steady import Steady, steady
 from servers import server, why_not
@@ -34,13 +35,18 @@ Window = tuple[float, float]
 
 @dataclass(frozen=True)
 class Row:
-    """Times in milliseconds: of a request that is answered at once, in the windows of the switches and before them."""
+    """Times in milliseconds: of a request that is answered at once, in the windows of the switches and before them.
+
+    `failed_http2` are the turns of HTTP/2 clients that failed, `failed_http1` those of all others.
+    """
 
     name: str
     switches: int
     requests: int
     lost: int
     doubled: int
+    failed_http1: int
+    failed_http2: int
     quiet_p99: float
     p99: float
     worst: float
@@ -93,7 +99,8 @@ def _row(name: str, seen: Seen, quiet: Window, windows: Sequence[Window]) -> Row
     calm, busy = _within(seen, [quiet]), _within(seen, around)
     for line in seen.failures[:3]:
         _say(f"    {line}")
-    counts = (len(windows), verdict.requests, verdict.lost, verdict.doubled)
+    http2 = seen.failed[Http2.name]
+    counts = (len(windows), verdict.requests, verdict.lost, verdict.doubled, seen.failed.total() - http2, http2)
     times = (_p99(calm), _p99(busy), busy[-1] * 1000, commands[len(commands) // 2] * 1000)
     return Row(name, *counts, *times)
 
@@ -110,12 +117,13 @@ def _p99(times: Sequence[float]) -> float:
 def table(rows: Sequence[Row]) -> str:
     best = rows[-1]
     lines = [
-        "| how traffic is turned | switches | requests | lost | doubled | p99 before, ms | p99 in the window, ms "
-        "| to Teal's | worst, ms | to Teal's | command, ms |",
-        "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
+        "| how traffic is turned | switches | requests | lost | doubled | turns that failed, HTTP/1 | HTTP/2 "
+        "| p99 before, ms | p99 in the window, ms | to Teal's | worst, ms | to Teal's | command, ms |",
+        "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
     ]
     for row in rows:
         counts = f"{row.switches} | {row.requests:,} | {row.lost:,} | {row.doubled}"
+        counts += f" | {row.failed_http1} | {row.failed_http2}"
         late = f"{row.quiet_p99:.1f} | {row.p99:.1f} | {row.p99 / best.p99:.2f}"
         lines.append(
             f"| {row.name} | {counts} | {late} | {row.worst:.0f} | {row.worst / best.worst:.2f} | {row.command:.0f} |"
@@ -172,7 +180,7 @@ def main() -> int:
 def _measure(ground: Ground, asked: argparse.Namespace) -> None:
     ground.prepare()
     there = proxies()
-    quiet = [*there, Logged()]
+    quiet = [*there, Logged(), Bare()]
     for proxy in quiet:
         proxy.prepare(ground)
         ground.settled(proxy)

@@ -51,6 +51,8 @@ def main() -> int:
     print(report(happened))
     if asked.json:
         told = {"schema": 1, "at": datetime.date.today().isoformat(), "wanted": asdict(wanted)}
-        told |= {"switches": len(happened.colors), "seconds": happened.seconds, **asdict(happened.seen.verdict)}
+        verdict = happened.seen.verdict
+        counts = {"switches": len(happened.colors), "requests": f"{verdict.requests:,}"}
+        told |= {"seconds": happened.seconds, "counted": {**counts, "lost": verdict.lost, "doubled": verdict.doubled}}
         asked.json.write_text(json.dumps(told, indent=1))
     return 0 if happened.seen.verdict.clean and happened.turned and not happened.reloaded else 1

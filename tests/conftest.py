@@ -2,7 +2,7 @@
 
 import re
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -36,8 +36,23 @@ class _Grouped(LoadScopeScheduling):  # type: ignore[misc]
         return f"{file} {debian[0] if debian else ''}" if file.startswith("tests/server/") else nodeid
 
 
+@pytest.fixture
+def counted(request: pytest.FixtureRequest) -> Callable[..., None]:
+    """Keep counts for docs/guarantees.md, and show them."""
+
+    def keep(**counts: object) -> None:
+        print("".join(f"\n{value} {name.replace('_', ' ')}" for name, value in counts.items()))
+        told = {name: f"{value:,}" if isinstance(value, int) else value for name, value in counts.items()}
+        request.node.user_properties += told.items()
+
+    return keep
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """For workers those on servers, the longest, come first: at the end nobody waits for one of them."""
+    for item in items:
+        rows = [name for mark in item.iter_markers("row") for name in mark.args]
+        item.user_properties += [("test", item.nodeid), ("rows", " ".join(rows))]
     if hasattr(config, "workerinput"):
         items.sort(key=lambda item: not item.nodeid.startswith("tests/server/"))
 

@@ -3,15 +3,18 @@
 import itertools
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from bench.load import backend
 from bench.load.running import Load, Seen
 
 import servers
 from loaded import loaded_app, place_of
+from servers import Server
 from servers.reach import one_login, run
 from world import App, at_server
 
@@ -45,34 +48,55 @@ class Happened:
         return all(before != after for before, after in itertools.pairwise(self.colors))
 
 
-def switching(wanted: Wanted, work: Path, told: Told) -> Happened:
+@dataclass(frozen=True)
+class Scene:
+    """A booted server with one app, which is under the load."""
+
+    server: Server
+    app: App
+    load: Load
+
+    def seen(self) -> Seen:
+        """Each kind of client has asked some more, and all end what they began."""
+        self.load.more()
+        self.load.end()
+        return self.load.seen(self.server.root / "var/lib/load")
+
+
+@contextmanager
+def under_load(wanted: Wanted, work: Path, **config: Any) -> Iterator[Scene]:
     certificate, key = backend.certificate(work)
     with servers.server(wanted.debian, work / "server", packages=["nginx", "sudo"]) as server, one_login(server) as ssh:
         for file in (certificate, key):
             shutil.copy(file, server.root / "etc/nginx")
         tls = (TLS_PORT, "/etc/nginx/load.crt", "/etc/nginx/load.key")
-        app = loaded_app(at_server(work / "home", server, ssh), tls)
+        app = loaded_app(at_server(work / "home", server, ssh), tls, **config)
         app.teal("setup").ok()
         app.deploy().ok()
-        workers = run(server, "pgrep", "nginx")
         place = place_of(app, TLS_PORT, certificate)
         load = Load(place, work / "out", wanted.per_second, processes=wanted.processes)
-        began = time.monotonic()
         try:
             load.more()
-            colors = _switches(app, wanted, load, told)
-            load.more()
+            yield Scene(server, app, load)
         finally:
             load.end()
+
+
+def switching(wanted: Wanted, work: Path, told: Told) -> Happened:
+    with under_load(wanted, work) as scene:
+        workers = run(scene.server, "pgrep", "nginx")
+        began = time.monotonic()
+        colors = _switches(scene, wanted, told)
+        seen = scene.seen()
         seconds = time.monotonic() - began
-        reloaded = run(server, "pgrep", "nginx") != workers
-        return Happened(colors, reloaded, seconds, load.seen(server.root / "var/lib/load"))
+        return Happened(colors, run(scene.server, "pgrep", "nginx") != workers, seconds, seen)
 
 
-def _switches(app: App, wanted: Wanted, load: Load, told: Told) -> list[str]:
+def _switches(scene: Scene, wanted: Wanted, told: Told) -> list[str]:
     colors: list[str] = []
+    load = scene.load
     while len(colors) < wanted.switches or load.asked.total() < wanted.requests:
-        colors.append(_switch(app, len(colors)))
+        colors.append(_switch(scene.app, len(colors)))
         told(f"{len(colors)} switches, {load.asked.total():,} requests, {load.failed} failed")
     return colors
 

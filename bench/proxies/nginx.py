@@ -22,7 +22,7 @@ http {{
     uwsgi_temp_path {home}/uwsgi;
     scgi_temp_path {home}/scgi;
     {directive}
-    map $http_upgrade $connect {{ default upgrade; "" close; }}
+    map $http_upgrade $connect {{ default upgrade; "" {without}; }}
     include {home}/current.conf;
     server {{
         listen {port};
@@ -51,6 +51,8 @@ class Reloaded:
     unit = "switch-reloaded"
     first = 8100
     directive = ""
+    upstream = ""
+    without = "close"  # the header Connection of what is no WebSocket
     program = "/usr/sbin/nginx"
 
     @property
@@ -59,10 +61,12 @@ class Reloaded:
 
     def prepare(self, ground: Ground) -> None:
         for color, port in zip(COLORS, ground.backends(self.short, self.first), strict=True):
-            ground.write(self.home / f"{color}.conf", f"upstream current {{ server 127.0.0.1:{port}; }}\n")
+            ground.write(
+                self.home / f"{color}.conf", f"upstream current {{ server 127.0.0.1:{port}; {self.upstream}}}\n"
+            )
         ground.path(self.home / "current.conf").symlink_to("blue.conf")
         ports = {"port": self.first, "tls_port": self.first + 1, "certificate": CERTIFICATE, "key": KEY}
-        conf = _CONF.format(home=self.home, directive=self.directive, **ports)
+        conf = _CONF.format(home=self.home, directive=self.directive, without=self.without, **ports)
         ground.write(self.home / "nginx.conf", conf)
         ground.start(self.unit, *self._argv, "-g", "daemon off;")
 
@@ -97,3 +101,14 @@ class Spared(Reloaded):
         (carried,) = Path(spec.origin).parent.glob("bin/linux-*/nginx")
         shutil.copy(carried, ground.path(self.program))
         super().prepare(ground)
+
+
+class Bare(Reloaded):
+    """Debian's nginx with kept connections to one program, and nothing else: what is left to gain in its file."""
+
+    name = "nginx with one upstream, kept, and nothing else"
+    short = "bare"
+    unit = "switch-bare"
+    first = 8170
+    upstream = "keepalive 32; "
+    without = '""'

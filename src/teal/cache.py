@@ -22,7 +22,7 @@ from teal_host.wire.uploads import Base
 WORTH = 16 * 1024  # bytes of a file; of a smaller one a patch saves nothing
 MOST_FILE = 256 * 1024 * 1024  # bytes; to a larger one no patch is made
 MOST_FILES = 200
-MOST_BYTES = 1024**3
+MOST_BYTES = 256 * 1024 * 1024
 _MOST_TARGETS = 100
 _OLD_S = 3600.0  # after which a copy that is not finished will never be
 _PIECE = 1024 * 1024

@@ -2,7 +2,7 @@
 
 from typing import Any, Dict
 
-from teal_host import environment, files
+from teal_host import environment, files, proc
 from teal_host.app import App
 from teal_host.paths import AppPaths, ColorPaths
 from teal_host.record import Record
@@ -13,6 +13,7 @@ from teal_host.wire.reports import Color
 from teal_host.wire.values import dataclass
 
 HERE = "127.0.0.1"
+_MB = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,19 @@ def start(app: App, candidate: Candidate) -> None:
     if candidate.spec.run.data:
         files.make_dir(candidate.paths.data, 0o700)
     app.host.supervisor.start(candidate.place, _program(candidate))
+
+
+def warn_if_memory_is_short(app: App, live: Candidate) -> None:
+    """Before a second copy of the program is started: what one takes, the live one says."""
+    left = proc.available_memory()
+    if left >= proc.total_memory() // 2:  # so it cannot hold more, and systemd need not be asked
+        return
+    held = proc.resident(app.host.supervisor.pids(live.place))
+    if left < held:
+        app.warn(
+            f"{live.color} holds {held // _MB:,} MB of memory, and only {left // _MB:,} MB are left for a second copy; "
+            "should they run out, it is the new one that is ended (see: teal doctor)"
+        )
 
 
 def environment_of(candidate: Candidate) -> Dict[str, str]:

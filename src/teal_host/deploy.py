@@ -215,7 +215,7 @@ def bring_live(app: App, request: Deploy, scene: Scene, sealed: Record) -> Resul
             release_ports(app, scene)
             outcome.end(app, request.id, error)
         if error.code == "unhealthy":
-            error.evidence = (untouched(scene), *error.evidence)
+            error.evidence = (untouched(app, scene), *error.evidence)
         raise error from None
     with as_far_as_possible(app):
         record.mark(app.paths, sealed, "good")
@@ -232,11 +232,13 @@ def finished(app: App, story: str, name: str) -> Result:
     return result
 
 
-def untouched(scene: Scene) -> str:
+def untouched(app: App, scene: Scene) -> str:
     """What somebody whose deploy was refused wants to know first."""
     if scene.slots.live is None:
         return "traffic was never turned: nothing is live, as before"
-    return f"traffic was never turned: {scene.slots.live_release} on {scene.slots.live} goes on serving"
+    runs = app.host.supervisor.state(app.paths.color(scene.slots.live)).state == "running"
+    serves = "goes on serving" if runs else "is live and does not run"
+    return f"traffic was never turned: {scene.slots.live_release} on {scene.slots.live} {serves}"
 
 
 def reserve(app: App, request: Deploy, scene: Scene) -> Agreement:

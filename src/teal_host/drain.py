@@ -5,7 +5,6 @@ buffers is not even a connection to it yet. So "no connections to the color" pro
 of nginx proves it; else the color is given `keep.drain_s` since the switch.
 """
 
-import datetime
 import time
 
 from teal_host import proc
@@ -21,19 +20,11 @@ def wait(app: App, color: Color, agreed: Agreement, drain_s: float, step: Runnin
     """Wait for the color's last work, at most so long after the switch; say what had to be cut."""
     if app.host.supervisor.state(app.paths.color(color)).state != "running":
         return
-    passed = _since_switch(app)
+    passed = app.journal.since_switch()
     deadline = time.monotonic() + max(0.0, drain_s - passed)
     while time.monotonic() < deadline and not app.host.proxy.quiet(agreed.site):
         step.say(f"waiting for the last work of {color}")
         time.sleep(_BETWEEN_S)
     open_still = proc.connections(agreed.ports.of(color))
-    if open_still and _since_switch(app) > _IDLE_POOL_S:
+    if open_still and app.journal.since_switch() > _IDLE_POOL_S:
         app.warn(f"{open_still} connection(s) to {color} were still open after {drain_s:g} s and are cut")
-
-
-def _since_switch(app: App) -> float:
-    """Seconds since traffic was last turned. A clock that was set back counts as no time at all."""
-    last = app.journal.last_switch()
-    if last is None:
-        return float("inf")
-    return max(0.0, (datetime.datetime.now(datetime.timezone.utc) - last).total_seconds())

@@ -6,6 +6,7 @@ A story begins with `begin` and ends with `end`; one without its `end` was inter
 import contextlib
 import datetime
 import json
+import time
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Tuple
 
@@ -19,7 +20,7 @@ class Journal:
 
     def write(self, act: str, story: str, **facts: Any) -> None:
         """Add what is about to happen, or how it ended; on the disk when this returns."""
-        line = {"at": now(), "act": act, "id": story, **facts}
+        line = {"at": now(), "up": up_s(), "act": act, "id": story, **facts}
         files.append_line(self.path, json.dumps(line, ensure_ascii=False), mode=0o600)
 
     def lines(self) -> List[Dict[str, Any]]:
@@ -61,13 +62,16 @@ class Journal:
                 story.append(line)
         return _unfinished(story) if story else None
 
-    def last_switch(self) -> Optional[datetime.datetime]:
-        """When traffic was last turned, in UTC. A turn that was interrupted has only said that it begins."""
+    def since_switch(self) -> float:
+        """Seconds since traffic was last turned. A turn that was interrupted has only said that it begins.
+
+        By the time that the machine is up, which no set clock changes. Of an earlier boot nothing is left to wait for.
+        """
         for line in reversed(self.lines()):
             if line.get("act") in ("switching", "switched", "turned_back"):
                 with contextlib.suppress(KeyError, ValueError, TypeError):
-                    return datetime.datetime.fromisoformat(line["at"])
-        return None
+                    return _since(line)
+        return float("inf")
 
 
 @dataclass(frozen=True)
@@ -79,6 +83,19 @@ class Unfinished:
     color: Optional[str]
     started: bool
     is_rollback: bool = False
+
+
+def up_s() -> float:
+    """How long this machine is up, also while it slept."""
+    return round(time.clock_gettime(time.CLOCK_BOOTTIME), 3)
+
+
+def _since(line: Dict[str, Any]) -> float:
+    if "up" in line:
+        passed = up_s() - line["up"]
+        return float(passed) if passed >= 0 else float("inf")
+    at = datetime.datetime.fromisoformat(line["at"])  # written by a Teal that only looked at the clock
+    return max(0.0, (datetime.datetime.now(datetime.timezone.utc) - at).total_seconds())
 
 
 def now() -> str:

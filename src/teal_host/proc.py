@@ -141,9 +141,17 @@ def resident(pids: Set[int]) -> int:
 
 def available_memory() -> int:
     """Bytes that could be had without swapping, as the kernel reckons."""
+    return _memory("MemAvailable")
+
+
+def total_memory() -> int:
+    return _memory("MemTotal")
+
+
+def _memory(name: str) -> int:
     lines = (_PROC / "meminfo").read_text().splitlines()
     told = {name: value for name, _, value in (line.partition(":") for line in lines)}
-    return _kilobytes(told.get("MemAvailable", ""))
+    return _kilobytes(told.get(name, ""))
 
 
 def has_lock(pid: int, inode: int) -> bool:

@@ -6,6 +6,7 @@ again. There is at most one such beginning of an app, for a day.
 """
 
 import contextlib
+import errno
 import hashlib
 import os
 import shutil
@@ -61,7 +62,7 @@ class Unfinished:
         if kind is None:
             files.seal_dirs(self._path)
             files.move(self._path, self._paths.release(self._release))
-        elif _size(self._path) < _WORTH_KEEPING:
+        elif _size(self._path) < _WORTH_KEEPING or _is_full(error):
             shutil.rmtree(self._path, ignore_errors=True)
 
     def missing(self) -> List[int]:
@@ -137,6 +138,11 @@ def _remove_uploads(paths: AppPaths, but: Path) -> None:
     for path in list(paths.releases.glob(f"{_UPLOAD}*")):
         if path != but:
             files.remove_tree(path)
+
+
+def _is_full(error: object) -> bool:
+    """What arrived on a disk that is full now would only be in the way."""
+    return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
 
 
 def _size(top: Path) -> int:

@@ -3,23 +3,28 @@
     python -I -S killed_host.py ACTS WHEN SIGNAL -c STAGE0 ARGUMENTS...
 
 It runs STAGE0 as `python -c` would, writes the name of every durable act into the file ACTS before the act is done, and
-sends SIGNAL to itself WHEN: "act N" is the N-th act, "NAME+K" the K-th act after the first one called NAME (where * is
-anything), "after S" a moment S seconds after the start, "never" never. SIGKILL comes before the announced act is done.
+sends SIGNAL (or several: A,B) to itself WHEN: "act N" is the N-th act, "NAME+K" the K-th act after the first one called
+NAME (where * is anything), "after S" a moment S seconds after the start, "never" never. SIGKILL comes before the
+announced act is done.
 
 With the name of an error in the place of SIGNAL (`ENOSPC`), the act fails instead, and with `ENOSPC+` every later one
 too, as on a disk that stays full. Then only what changes files counts, and every fsync(2) is an act of its own.
+
+With `+1h` or `-1h` in its place, the clock of this side jumps by that at the act, and nothing ends.
 
 Acts are what teal_host.files announces to its witness, and each single change of a name that it does not announce: in
 the removal of a tree, or because somebody forgot it.
 """
 
 import builtins
+import datetime
 import errno
 import os
 import shutil  # noqa: F401 - before InOrder, for it looks once whether os.scandir takes descriptors
 import signal
 import sys
 import threading
+import time
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
@@ -53,6 +58,27 @@ class Failing:
         raise OSError(self.number, os.strerror(self.number))
 
 
+class Clock:
+    """What this side takes for the time of day."""
+
+    ahead_s = 0.0
+    real = time.time
+
+    @classmethod
+    def now(cls) -> float:
+        return cls.real() + cls.ahead_s
+
+    @classmethod
+    def jump(cls, by: str) -> None:
+        cls.ahead_s = float(by.removesuffix("h")) * 3600
+
+
+class Moment(datetime.datetime):
+    @classmethod
+    def now(cls, tz: datetime.tzinfo | None = None) -> "Moment":
+        return cls.fromtimestamp(Clock.now(), tz)
+
+
 class Witness:
     """Counts acts, writes them down, and ends this process at the chosen one."""
 
@@ -60,7 +86,9 @@ class Witness:
         self._file = os.open(acts, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
         self._when = when
         self._failing = Failing(how) if how.startswith("E") else None
-        self._number = 0 if self._failing else signal.Signals[how]
+        self._jump = how if how.endswith("h") else ""
+        named = [] if self._failing or self._jump else how.split(",")
+        self._numbers = [signal.Signals[name] for name in named]
         self._names: list[str] = []
         self._done: set[str] = set()  # of what the last act announced
 
@@ -79,7 +107,10 @@ class Witness:
         os.write(self._file, f"{ENDED}\n".encode())
         if self._failing:
             self._failing.fail()
-        os.kill(os.getpid(), self._number)
+        if self._jump:
+            Clock.jump(self._jump)
+        for number in self._numbers:
+            os.kill(os.getpid(), number)
 
     def fsync(self, fd: Any) -> None:
         self(f"fsync after {self._names[-1] if self._names else 'nothing'}".replace("fsync after fsync", "fsync"))
@@ -148,6 +179,8 @@ def main() -> None:
     witness = Witness(acts, when, how)
     if how.startswith("E"):
         os.fsync = witness.fsync
+    if how.endswith("h"):
+        time.time, datetime.datetime = Clock.now, Moment  # type: ignore[misc]
     if when.startswith("after "):
         timer = threading.Timer(float(when.split()[1]), witness.end)
         timer.daemon = True

@@ -13,6 +13,7 @@ from crash.scenes import NEVER, Run, Scene
 from teal.errors import HostFailed
 
 FULL, BROKEN = "ENOSPC+", "EIO"
+DISK_SAYS = ("No space left on device", "Input/output error")
 STEP = 1 if os.environ.get("TEAL_EVERY_ACT") else 5  # a round takes two seconds
 
 
@@ -33,10 +34,12 @@ def check_told(scene: Scene, run: Run, old: str, new: str) -> None:
         return
     assert isinstance(run.error, HostFailed), run.error
     assert run.exit_code in (1, 6, 7, 10), run.error
+    assert any(word in run.error.message for word in DISK_SAYS), run.error.message
     if run.exit_code != 10:
         assert serves == old, (run.exit_code, run.error.message, run.acts[-3:])
 
 
+@pytest.mark.row("A13", "F1", "F2")
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("how", [FULL, BROKEN])
 def test_a_deploy_whose_acts_fail_leaves_old_or_new_and_says_which(two: Scene, how: str) -> None:
@@ -52,6 +55,7 @@ def test_a_deploy_whose_acts_fail_leaves_old_or_new_and_says_which(two: Scene, h
     at_each_act(failed, at_least=30)
 
 
+@pytest.mark.row("A13", "F1", "F2")
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("how", [FULL, BROKEN])
 def test_a_rollback_whose_acts_fail_leaves_old_or_new_and_says_which(two: Scene, how: str) -> None:

@@ -2,6 +2,7 @@
 
 import datetime
 import json
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from teal_host import journal as journals
 from teal_host.journal import Journal, Unfinished
 
 BEGIN = {"act": "begin", "id": "a", "release": "0001-aaaaaaaaaaaa", "left": None}
@@ -46,6 +48,7 @@ def test_what_is_written_is_read_in_its_order(journal: Journal) -> None:
     first, second = journal.lines()
     assert first == {
         "at": first["at"],
+        "up": first["up"],
         "act": "begin",
         "id": "x" * 32,
         "what": "deploy",
@@ -58,14 +61,13 @@ def test_what_is_written_is_read_in_its_order(journal: Journal) -> None:
 
 def test_a_time_is_in_utc(journal: Journal) -> None:
     journal.write("switched", "a")
-    at = journal.last_switch()
-    assert at is not None
+    at = datetime.datetime.fromisoformat(journal.lines()[-1]["at"])
     assert at.utcoffset() == datetime.timedelta(0)
     assert abs((datetime.datetime.now(datetime.UTC) - at).total_seconds()) < 60
 
 
 def test_a_journal_that_is_not_there_is_an_empty_one(journal: Journal) -> None:
-    assert (journal.lines(), journal.unfinished(), journal.last_switch()) == ([], None, None)
+    assert (journal.lines(), journal.unfinished(), journal.since_switch()) == ([], None, inf)
 
 
 @pytest.mark.parametrize(
@@ -101,6 +103,7 @@ def test_garbage_hides_nothing_around_it(journal: Journal, garbage: bytes) -> No
 
 @given(st.lists(st.sampled_from([BEGIN, START, TURN, TURNED, END]), max_size=5), st.binary(max_size=60))
 @example([BEGIN, END], b"\r\x85\x1c")
+@pytest.mark.row("A15")
 def test_any_bytes_at_the_end_hide_nothing_before_them(tmp_path: Path, lines: list[Any], tail: bytes) -> None:
     journal = Journal(tmp_path / "journal")
     hold(journal, *lines, b"\x01" + tail.replace(b"\n", b""))
@@ -125,21 +128,40 @@ def test_a_whole_last_line_without_its_break_counts(journal: Journal) -> None:
     assert [line["act"] for line in journal.lines()] == ["begin", "end"]
 
 
+UP = journals.up_s()
+AN_HOUR_AGO = {**TURNED, "at": (datetime.datetime.now(datetime.UTC) - datetime.timedelta(hours=1)).isoformat()}
+IN_AN_HOUR = {**TURNED, "at": (datetime.datetime.now(datetime.UTC) + datetime.timedelta(hours=1)).isoformat()}
+
+
 @pytest.mark.parametrize(
-    ("lines", "at"),
+    ("lines", "passed"),
     [
-        ([TURNED], "2026-02-03T04:05:06.789+00:00"),
-        ([TURNED, END, {**TURNED, "at": "2026-02-04T00:00:00.000+00:00"}, BEGIN], "2026-02-04T00:00:00.000+00:00"),
-        ([TURNED, {**TURNED, "at": "yesterday"}], "2026-02-03T04:05:06.789+00:00"),
-        ([TURNED, {**TURNED, "at": 5}, {"act": "switched"}], "2026-02-03T04:05:06.789+00:00"),
-        ([BEGIN, START, END], None),
+        ([{**TURNED, "up": UP - 60}, END, {**TURNED, "up": UP - 20}, BEGIN], 20),
+        ([{**TURNED, "up": UP - 20}, {**TURNED, "up": "long"}], 20),
+        ([{**TURNED, "up": UP - 20}, {**TURNED, "at": 5}, {"act": "switched"}], 20),
+        ([{**TURNED, "up": UP + 900}], inf),  # of a boot before this one
+        ([AN_HOUR_AGO], 3600),  # of a Teal that did not write it
+        ([IN_AN_HOUR], 0),
+        ([BEGIN, START, END], inf),
     ],
 )
-def test_the_last_switch_is_the_last_that_can_be_read(journal: Journal, lines: list[Any], at: str | None) -> None:
+def test_the_last_switch_is_the_last_that_can_be_read(journal: Journal, lines: list[Any], passed: float) -> None:
     hold(journal, *lines)
-    assert journal.last_switch() == (datetime.datetime.fromisoformat(at) if at else None)
+    assert journal.since_switch() == pytest.approx(passed, abs=60 if passed == 3600 else 15)
 
 
+@pytest.mark.row("D20")
+@pytest.mark.parametrize("hours", [-1, 1])
+def test_a_clock_that_jumps_changes_no_time_that_has_passed(
+    journal: Journal, monkeypatch: pytest.MonkeyPatch, hours: int
+) -> None:
+    at = (datetime.datetime.now(datetime.UTC) - datetime.timedelta(hours=hours)).isoformat()
+    monkeypatch.setattr(journals, "now", lambda: at)
+    journal.write("switched", "a")
+    assert journal.since_switch() < 15
+
+
+@pytest.mark.row("G8")
 def test_a_link_in_its_place_is_not_followed(journal: Journal, tmp_path: Path) -> None:
     journal.path.symlink_to(tmp_path / "elsewhere")
     with pytest.raises(OSError, match=r"symbolic links|Too many"):

@@ -63,7 +63,9 @@ def test_the_second_comer_is_told_who_what_and_since_when(path: Path) -> None:
         assert refused(path).hint
 
 
+@pytest.mark.row("F12")
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGSEGV])
+@pytest.mark.row("G2")
 def test_a_lock_dies_with_its_holder(path: Path, number: signal.Signals) -> None:
     with holder(path) as process:
         process.send_signal(number)
@@ -101,6 +103,19 @@ def test_whoever_waits_too_long_is_told_the_same(path: Path) -> None:
         began = time.monotonic()
         assert "anna@laptop" in refused(path, wait_s=0.3).message
         assert 0.3 <= time.monotonic() - began < 30
+
+
+@pytest.mark.row("F12")
+@pytest.mark.parametrize("hours", [-1, 1])
+def test_a_clock_that_jumps_neither_ends_the_waiting_nor_makes_it_longer(
+    path: Path, monkeypatch: pytest.MonkeyPatch, hours: int
+) -> None:
+    """Nor does it make the lock of somebody who works old."""
+    clock, began = time.time, time.monotonic()
+    with holder(path):
+        monkeypatch.setattr(time, "time", lambda: clock() + (time.monotonic() > began + 0.1) * hours * 3600)
+        assert "anna@laptop" in refused(path, wait_s=0.4).message
+        assert 0.4 <= time.monotonic() - began < 30
 
 
 def test_only_one_of_many_is_in_at_a_time(path: Path) -> None:
@@ -174,6 +189,7 @@ def test_the_note_of_an_earlier_holder_is_no_lock(path: Path) -> None:
         assert "ghost" not in path.read_text()
 
 
+@pytest.mark.row("G8")
 def test_a_link_in_its_place_is_not_followed(path: Path, tmp_path: Path) -> None:
     path.parent.mkdir()
     path.symlink_to(tmp_path / "elsewhere")

@@ -2,7 +2,7 @@
 
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +17,8 @@ from beside import children
 from loaded import loaded_app, place_of
 from world import App, World, free_ports, wait_until
 
-KINDS = {kind.name for kind in [kind for kind, _ in BUSY] + LONG}
+QUICK = {kind.name for kind, _ in BUSY}
+KINDS = QUICK | {kind.name for kind in LONG}
 
 
 @dataclass
@@ -27,8 +28,8 @@ class Loaded:
     out: Path
 
     @contextmanager
-    def load(self) -> Iterator[Load]:
-        with load(self.place, self.out) as running:
+    def load(self, only: Collection[str] = ()) -> Iterator[Load]:
+        with load(self.place, self.out, only=sorted(only)) as running:
             yield running
         self.running = running
 
@@ -64,14 +65,16 @@ def test_nothing_is_lost_where_nothing_happens(loaded: Loaded) -> None:
     assert loaded.seen().verdict.doubled == 1
 
 
-def test_a_deploy_and_a_rollback_lose_nothing(loaded: Loaded) -> None:
-    with loaded.load() as running:
+@pytest.mark.parametrize("kinds", [KINDS, QUICK], ids=["all", "quick"])
+def test_a_deploy_and_a_rollback_lose_nothing(loaded: Loaded, kinds: set[str]) -> None:
+    with loaded.load(kinds) as running:
         for act in ("deploy", "rollback"):
             backend.write(loaded.app.directory / "program", "v2")
             loaded.app.teal(act).ok()
             running.more()
     seen = loaded.seen()
     assert seen.verdict.clean, seen
+    assert set(seen.by_kind) == kinds
     assert set(seen.by_color) == {"blue", "green"}
 
 

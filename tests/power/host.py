@@ -317,10 +317,10 @@ class LastingHost:
     @contextlib.contextmanager
     def _played(self) -> Iterator[None]:
         clock = Clock()
-        plays: list[tuple[Any, str, Any]] = [(module, "time", clock) for module in (health, watch, recover, switch)]
+        plays: list[tuple[Any, str, Any]] = [(module, "time", clock) for module in (health, watch, switch)]
         plays += [(health, "look", self._look), (health, "look_at_new", self._look_at_new)]
         plays += [(switch, "prove", self._prove)]
-        plays += [(health, "refuse_taken_port", _nothing), (recover, "_let_it_listen", _nothing)]
+        plays += [(health, "refuse_taken_port", _nothing), (health, "let_it_listen", _nothing)]
         plays += [(proc, "connections", lambda port: 0), (proc, "listeners", lambda port=None: [])]
         plays += [(undo, name, _nothing) for name in ("undo", "undo_user", "undo_server_side", "has_foreign_data")]
         with pytest.MonkeyPatch.context() as patch:

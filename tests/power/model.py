@@ -1,7 +1,8 @@
 """Which release must serve, and what must be told of each: written from what Teal promises, not from its code.
 
 - A deploy goes live or changes nothing of what serves. What is sick never gets the link; what does not prove itself, or
-  dies in the watch, is turned back, if what was live before is well; else it stays, and a human is asked for.
+  dies in the watch, is turned back, if what was live before is well or can be started; else it stays, and a human is
+  asked for.
 - A rollback without a name leads to the last good release before the live one, by sequence, that is still stored. What
   is gone back from is no place to go back to any more; nor is what was refused or turned back.
 - Stored at least: so many good releases, the live one, and what a color holds.
@@ -98,12 +99,13 @@ class Model:
             return Told("rollback", word, "unchanged", self.live)
         if not picture.agreed:
             return Told("rollback", word, "needs_human", None)
-        was, at_once = self.entries.get(self.live or ""), self._stands_by(target, picture)
-        code = self._brought(target, dies and not at_once, picture)
+        was, dies = self.entries.get(self.live or ""), dies and not self._stands_by(target, picture)
+        stood = self._serves_again(was, picture)
+        code = self._brought(target, dies, picture)
         if code == "live":
             target.outcome, target.left = "good", False
             self._leave(was, target)
-        elif code != "unhealthy" and not target.lies and picture.live_runs:
+        elif dies and stood and not target.sick and not target.lies:
             target.outcome, target.left = "turned_back", False
         return self._end(story, Told("rollback", word, code, target.release))
 
@@ -141,10 +143,15 @@ class Model:
         if not dies:
             self.live, self.up = new.release, True
             return "live"
-        if before and picture.live_runs:
+        if before and self._serves_again(before, picture):
+            self.up = True
             return "turned_back" if not before.lies else "needs_human"
         self.live, self.up = new.release, False
         return "needs_human"
+
+    def _serves_again(self, before: Entry | None, picture: Picture) -> bool:
+        """What was live when a new release dies: it still runs, or is started again."""
+        return before is not None and (picture.live_runs or before.outcome == "good")
 
     def _stands_by(self, entry: Entry, picture: Picture) -> bool:
         """It runs, and is well, on the color that is not live."""

@@ -76,7 +76,12 @@ STORIES: dict[str, tuple[Story, set[str], int]] = {
     "rollback": (roll_back, {"v2", "v1"}, 8),
     "recovery": (recover_and_deploy, {"v2", "v3", "v4"}, 20),
 }
-FAULTS = [(True, False, errno.ENOSPC), (False, False, errno.ENOSPC), (True, True, errno.EIO)]
+FAULTS = [
+    (True, False, errno.ENOSPC),
+    (False, False, errno.ENOSPC),
+    (True, True, errno.EIO),
+    (False, False, errno.EROFS),
+]
 
 
 @pytest.fixture
@@ -89,6 +94,7 @@ def home(tmp_path: Path) -> Iterator[Path]:
             files.remove_tree(path)
 
 
+@pytest.mark.row("A13", "F1", "F2")
 @pytest.mark.parametrize(("once", "late", "code"), FAULTS)
 @pytest.mark.parametrize("name", STORIES)
 def test_whichever_act_fails_one_release_serves(home: Path, name: str, once: bool, late: bool, code: int) -> None:

@@ -63,7 +63,7 @@ def test_the_changelog_begins_with_this_version() -> None:
     assert first[1] == __version__
 
 
-@pytest.mark.parametrize("name", ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md"])
+@pytest.mark.parametrize("name", ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/data.md"])
 def test_paths_that_documents_name_exist(name: str) -> None:
     text = (REPO / name).read_text()
     for path in re.findall(r"`((?:src|tests|docs|script|tools|examples|schemas|bench)/[\w./-]+)`", text):

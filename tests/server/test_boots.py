@@ -84,6 +84,21 @@ def test_power_fails_and_comes_back(server: Server) -> None:
     assert out(server.ssh("ls", "/root")) == "kept"
 
 
+def test_a_power_cut_leaves_what_was_synced(debian: int, tmp_path: Path) -> None:
+    if reason := servers.why_no_disk():
+        pytest.skip(reason)
+    with servers.server(debian, tmp_path, own_disk=True) as server:
+        assert "volatile" not in out(server.ssh("grep", "overlay / overlay", "/proc/mounts"))
+        out(server.ssh("sh", "-c", "cd /root; mkdir a; echo 1 > a/file; echo 1 > file; sync a/file a file ."))
+        out(server.ssh("sh", "-c", "cd /root; echo 2 > new; mv new file; touch a/late; rm a/file"))
+        server.cut_power()
+        assert server.leader() is None
+        for _ in range(2):  # what has come through one comes through the next
+            server.start()
+            assert out(server.ssh("sh", "-c", "cd /root; cat file a/file; ls a")).split() == ["1", "1", "file"]
+            server.cut_power()
+
+
 def test_files_change_only_when_somebody_changes_them(server: Server) -> None:
     before = server.files()
     server.reboot()
@@ -99,7 +114,8 @@ def test_files_change_only_when_somebody_changes_them(server: Server) -> None:
 @pytest.mark.parametrize("keeper_too", [False, True])
 def test_a_killed_test_leaves_nothing(tmp_path: Path, keeper_too: bool) -> None:
     """Its keeper sees to that at once; without it, the next server that is booted does."""
-    code = "import servers, sys, pathlib as p; s = servers.boot(12, p.Path(sys.argv[1])); "
+    code = "import servers, sys, pathlib as p; "
+    code += "s = servers.boot(12, p.Path(sys.argv[1]), own_disk=not servers.why_no_disk()); "
     code += "print(s._place.number, s._place.directory, s._power.keeper.pid, flush=True); input()"
     argv = [sys.executable, "-c", code, str(tmp_path)]
     pipe, env = subprocess.PIPE, {**os.environ, "PYTHONPATH": str(TESTS)}
@@ -132,5 +148,6 @@ def remains(place: Place) -> dict[str, bool]:
         "interface": Path("/sys/class/net", place.id),
         "files": place.root,
         "changes": place.changes,
+        "disk": place.disk,
     }
     return {what: path.exists() for what, path in paths.items()}

@@ -86,10 +86,13 @@ def check_told(shop: Shop, error: TealError | None, old: str, new: str) -> None:
         assert isinstance(error, HostFailed | CannotReach | ContactLost)
 
 
-@pytest.mark.timeout(1800)
+@pytest.mark.row("A1", "A2", "A3", "A13", "F1", "F2")
+@pytest.mark.timeout(7200 if STEP == 1 else 1800)
 @pytest.mark.parametrize("how", [KILLED, FULL, BROKEN], ids=["killed", "full", "broken"])
 @pytest.mark.parametrize("what", ["deploy", "rollback"])
-def test_the_nth_call_fails_and_old_or_new_serves(shop: Shop, what: str, how: str) -> None:
+def test_the_nth_call_fails_and_old_or_new_serves(
+    shop: Shop, what: str, how: str, counted: Callable[..., None]
+) -> None:
     shop.serving()
     number = 1
     while True:
@@ -105,5 +108,5 @@ def test_the_nth_call_fails_and_old_or_new_serves(shop: Shop, what: str, how: st
         if not done.hit:
             break
         number += STEP
-    print(f"\n{what}, {how}: calls 1 to {number - STEP}, every {STEP}")
+    counted(calls_failed=len(range(1, number, STEP)), calls_in_all_about=number - 1)
     assert number > (20 if what == "deploy" else 5)

@@ -3,6 +3,7 @@
 The long run of the same is `bench/switches`.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,11 +14,13 @@ from switching import Wanted, switching
 SWITCHES = {12: 20, 13: 6}
 
 
-def test_no_switch_loses_or_doubles_a_request(tmp_path: Path, debian: int) -> None:
+@pytest.mark.row("D1", "D2")
+def test_no_switch_loses_or_doubles_a_request(tmp_path: Path, debian: int, counted: Callable[..., None]) -> None:
     if reason := backend.why_not():
         pytest.skip(reason)
     happened = switching(Wanted(SWITCHES[debian], debian=debian), tmp_path, print)
-    seen = happened.seen
-    assert seen.verdict.clean, seen
+    seen, verdict = happened.seen, happened.seen.verdict
+    counted(switches=len(happened.colors), requests=verdict.requests, lost=verdict.lost, doubled=verdict.doubled)
+    assert verdict.clean, seen
     assert (len(happened.colors), happened.turned, happened.reloaded) == (SWITCHES[debian], True, False)
     assert set(seen.by_color) == {"blue", "green"}

@@ -4,7 +4,8 @@ A server is a container of `systemd-nspawn --boot` on an overlay above a cached 
 host and, through apt, the Debian mirror. However its test ends, it ends too (see keeper.py).
 """
 
+from servers.disk import why_not as why_no_disk
 from servers.machine import Server, boot, server
 from servers.needs import why_not
 
-__all__ = ["Server", "boot", "server", "why_not"]
+__all__ = ["Server", "boot", "server", "why_no_disk", "why_not"]

@@ -11,9 +11,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from subprocess import CompletedProcess
 
+from servers import disk
+from servers.calls import call
 from servers.image import image
 from servers.listing import listing
-from servers.place import Place, call, claim
+from servers.place import Place, claim
 from servers.power import Power
 
 # What a login of root has.
@@ -46,9 +48,18 @@ class Server:
         """The process that is number 1 inside."""
         return next((pid for pid in self._pids() if _number_inside(pid) == 1), None)
 
+    def seen_from_here(self, number: int) -> int:
+        """The number that a process of that number in there has on this machine."""
+        return next(pid for pid in self._pids() if _number_inside(pid) == number)
+
+    def power_on(self, deadline_s: float = 60) -> None:
+        """It begins to boot."""
+        self._power.on()
+        self._wait_for(lambda: self.leader() is not None, deadline_s)
+
     def start(self, deadline_s: float = 60) -> None:
         """Power on, and wait for sshd."""
-        self._power.on()
+        self.power_on(deadline_s)
         self._wait_for(self._sshd_answers, deadline_s)
 
     def reboot(self, deadline_s: float = 60) -> None:
@@ -58,8 +69,23 @@ class Server:
         self._wait_for(lambda: self.leader() not in (None, before) and self._sshd_answers(), deadline_s)
 
     def power_off_hard(self) -> None:
-        """Everything stops where it is; `start` boots again. What was written is kept: the host has the page cache."""
+        """Everything stops where it is; `start` boots again. What was written is kept, also what was not synced."""
         self._power.off()
+
+    def sync(self) -> None:
+        """What was written until now survives a power cut."""
+        disk.sync(self._place.disk)
+
+    def cut_power(self) -> Path:
+        """As when the machine loses its current: what was not synced is gone. For one that has a disk of its own.
+
+        Gives the disk as it was left, until the next cut; `start` boots a copy.
+        """
+        image = self._place.image()
+        self._place.cut()
+        self._power.off()
+        self._place.change_disk(image)
+        return self._place.cut_disk
 
     def settled(self, deadline_s: float = 60) -> str:
         """Wait for the end of booting; `running`, or `degraded` if a unit failed."""
@@ -95,17 +121,22 @@ class Server:
             time.sleep(0.02)
 
 
-def boot(debian: int, work: Path, *, packages: Sequence[str] = ()) -> Server:
-    """A new server of Debian 12 or 13 with its files in `work`, booted; `packages` are installed in its image."""
+def boot(debian: int, work: Path, *, packages: Sequence[str] = (), own_disk: bool = False) -> Server:
+    """A new server of Debian 12 or 13 with its files in `work`, booted; `packages` are installed in its image.
+
+    With a disk of its own its power can be cut.
+    """
     base = image(debian, packages)
     place, lock = claim(work, debian)
     power = Power(place, lock)
     try:
-        place.make(base)
+        place.make(base, own_disk)
         server = Server(debian, place, power)
         furnish(server)
         server.start()
         server.settled()
+        if own_disk:
+            server.sync()
     except BaseException:
         power.end()
         raise
@@ -113,8 +144,8 @@ def boot(debian: int, work: Path, *, packages: Sequence[str] = ()) -> Server:
 
 
 @contextmanager
-def server(debian: int, work: Path, *, packages: Sequence[str] = ()) -> Iterator[Server]:
-    booted = boot(debian, work, packages=packages)
+def server(debian: int, work: Path, *, packages: Sequence[str] = (), own_disk: bool = False) -> Iterator[Server]:
+    booted = boot(debian, work, packages=packages, own_disk=own_disk)
     try:
         yield booted
     finally:

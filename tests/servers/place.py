@@ -4,12 +4,14 @@ import contextlib
 import fcntl
 import os
 import shutil
-import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+
+from servers import disk
+from servers.calls import call
 
 PLACES = Path("/run/teal-servers")  # a file for each number: locked while a server stands there, and naming its files
 MOST = 250
@@ -40,13 +42,27 @@ class Place:
         return self.directory / "root"
 
     @property
+    def disk(self) -> Path:
+        """Where what it writes is: a directory, or what lies in `disk_file`."""
+        return self.directory / "disk"
+
+    @property
+    def disk_file(self) -> Path:
+        return self.directory / "disk.ext4"
+
+    @property
+    def cut_disk(self) -> Path:
+        """The disk as the last power cut has left it."""
+        return self.directory / "after-cut.ext4"
+
+    @property
     def changes(self) -> Path:
-        return self.directory / "changes"
+        return self.disk / "changes"
 
     @property
     def scratch(self) -> Path:
         """The overlay's own."""
-        return self.directory / "scratch"
+        return self.disk / "scratch"
 
     @property
     def cgroup(self) -> Path:
@@ -56,12 +72,14 @@ class Place:
     def namespace(self) -> Path:
         return Path("/run/netns") / self.id
 
-    def make(self, image: Path) -> None:
+    def make(self, image: Path, own_disk: bool = False) -> None:
         self.remove()  # what a test that was killed while making it may have left
-        for directory in (self.root, self.changes, self.scratch):
+        for directory in (self.root, self.disk):
             directory.mkdir(parents=True)
-        layers = f"lowerdir={image},upperdir={self.changes},workdir={self.scratch}"
-        call("mount", "-t", "overlay", "overlay", "-o", layers, str(self.root))
+        if own_disk:
+            disk.make(self.disk_file)
+            disk.mount(self.disk_file, self.disk)
+        self.lay(image)
         with locked("network"):  # two first `ip netns add` at once disturb each other
             call("ip", "netns", "add", self.id)
         call("ip", "link", "add", self.id, "type", "veth", "peer", "name", "host0", "netns", self.id)
@@ -70,6 +88,39 @@ class Place:
         call("ip", "-n", self.id, "addr", "add", f"{self.address}/30", "dev", "host0")
         for interface in ("lo", "host0"):
             call("ip", "-n", self.id, "link", "set", interface, "up")
+
+    def image(self) -> Path:
+        """On which its root is laid now."""
+        _, _, layers = mounts()[self.root].partition("lowerdir=")
+        return Path(layers.partition(",")[0])
+
+    def lay(self, image: Path) -> None:
+        for directory in (self.changes, self.scratch):
+            directory.mkdir(exist_ok=True)
+        layers = f"lowerdir={image},upperdir={self.changes},workdir={self.scratch}"
+        call("mount", "-t", "overlay", "overlay", "-o", layers, str(self.root))
+
+    def cut(self) -> None:
+        """In one instant nothing runs any more, so nobody sees the disk fail; then it has what was synced."""
+        top = os.open(self.disk, os.O_RDONLY)
+        try:
+            (self.cgroup / "cgroup.kill").write_text("1")
+            disk.fail(top)
+        finally:
+            os.close(top)
+
+    def change_disk(self, image: Path) -> None:
+        """A copy of the disk that was cut takes its place, because another server may still hold that one mounted."""
+        self.unmount()
+        self.disk_file.rename(self.cut_disk)
+        disk.copy(self.cut_disk, self.disk_file)
+        disk.mount(self.disk_file, self.disk)
+        self.lay(image)
+
+    def unmount(self) -> None:
+        for mounted in (self.root, self.disk):
+            if mounted in mounts():
+                call("umount", "--lazy", str(mounted))
 
     def kill(self) -> None:
         """Everything that runs there, at once, as when the power fails."""
@@ -89,13 +140,12 @@ class Place:
             call("ip", "link", "delete", self.id)
         if self.namespace.exists():
             call("ip", "netns", "delete", self.id)
-        if self.root.is_mount():
-            call("umount", "--lazy", str(self.root))
+        self.unmount()
         with contextlib.suppress(FileNotFoundError):
             self.root.rmdir()
-        for directory in (self.changes, self.scratch):
-            shutil.rmtree(directory, ignore_errors=True)
-        (self.directory / ".#root.lck").unlink(missing_ok=True)
+        shutil.rmtree(self.disk, ignore_errors=True)
+        for file in (self.disk_file, self.cut_disk, self.directory / ".#root.lck"):
+            file.unlink(missing_ok=True)
 
 
 def claim(work: Path, debian: int) -> tuple[Place, int]:
@@ -154,7 +204,7 @@ def cgroup2() -> Path:
     raise FileNotFoundError("no cgroup2 is mounted")
 
 
-def call(*argv: str) -> str:
-    done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, f"{' '.join(argv)}: {done.stderr.strip()}"
-    return done.stdout.strip()
+def mounts() -> dict[Path, str]:
+    """What is mounted, with its options. Looked up here, because what has failed cannot be asked itself."""
+    rows = (line.split() for line in Path("/proc/self/mounts").read_text().splitlines())
+    return {Path(where): options for _, where, _, options, *_ in rows}

@@ -69,9 +69,11 @@ func slow(w http.ResponseWriter, r *http.Request, id string) {
 	body := content(id, number(r, "size"))
 	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
 	for piece := 0; piece < pieces; piece++ {
+		if piece > 0 { // not after the last one: the connection is kept, and whoever asks on it next would wait
+			time.Sleep(time.Duration(number(r, "ms")) * time.Millisecond / (pieces - 1))
+		}
 		w.Write(body[len(body)*piece/pieces : len(body)*(piece+1)/pieces])
 		w.(http.Flusher).Flush()
-		time.Sleep(time.Duration(number(r, "ms")) * time.Millisecond / pieces)
 	}
 }
 

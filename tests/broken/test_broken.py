@@ -1,0 +1,73 @@
+"""Each break of the table is put into a copy of the project; there the test that it names goes red, and says why."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from broken.breaks import BREAKS, Break, Edit
+from world import REPO
+
+NEEDED = ("src", "tests", "bench", "examples", "schemas", "pyproject.toml")
+PLUGINS = ("-p", "xdist", "-p", "pytest_timeout")  # those that no test of the table needs take a second to import
+ALL = tuple(sorted({one.test for one in BREAKS}))
+CONTROL = ALL if os.environ.get("TEAL_BREAKS") else ("tests/local/test_story.py::test_blue_then_green_then_back",)
+LONGEST_S = 100  # a test that hangs there says so, and ends what it has started
+
+
+@dataclass(frozen=True)
+class Ran:
+    code: int
+    said: str
+
+
+def copied(place: Path) -> Path:
+    """The project once more, of which nothing is shared with this one."""
+    place.mkdir()
+    for name in NEEDED:
+        if (REPO / name).is_dir():
+            shutil.copytree(REPO / name, place / name, symlinks=True)
+        else:
+            shutil.copy(REPO / name, place)
+    return place
+
+
+def run(place: Path, *tests: str) -> Ran:
+    """pytest in that copy. The client comes from its `src`, and sends the server side that stands beside it."""
+    argv = [sys.executable, "-m", "pytest", *PLUGINS, f"--timeout={LONGEST_S}", f"--basetemp={place / 'tmp'}"]
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_ADD", "PYTEST_CURRENT"))}
+    env = {**kept, "PYTHONPATH": str(place / "src"), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "NO_COLOR": "1"}
+    done = subprocess.run([*argv, *tests], cwd=place, env=env, capture_output=True, text=True, timeout=170, check=False)
+    return Ran(done.returncode, done.stdout + done.stderr)
+
+
+@pytest.mark.parametrize("one", BREAKS, ids=lambda one: one.name)
+def test_a_break_is_seen(one: Break, tmp_path: Path) -> None:
+    place = copied(tmp_path / "copy")
+    for edit in one.edits:
+        edit.apply(place / "src")
+    ran = run(place, one.test)
+    if re.search(r"^1 skipped in ", ran.said, re.MULTILINE):
+        pytest.skip(f"{one.test} is skipped here, too")
+    assert ran.code == 1, ran.said
+    assert re.search(r"^1 failed in ", ran.said, re.MULTILINE), ran.said
+    assert re.search(one.shows, ran.said), ran.said
+
+
+def test_in_a_copy_that_is_whole_they_pass(tmp_path: Path) -> None:
+    """One of them, or all: that they do in the project itself the other tests show, for they are among them."""
+    ran = run(copied(tmp_path / "copy"), *CONTROL)
+    assert ran.code == 0, ran.said
+    assert "passed" in ran.said
+
+
+@pytest.mark.parametrize("files", [("one", "one"), ("two",)], ids=["twice", "nowhere"])
+def test_a_break_that_does_not_fit_the_source_any_more_says_so(tmp_path: Path, files: tuple[str, ...]) -> None:
+    (tmp_path / "module.py").write_text("\n".join(files))
+    with pytest.raises(AssertionError, match=r"module\.py has (0|2) places with 'one', not one"):
+        Edit("module.py", "one", "two").apply(tmp_path)

@@ -1,0 +1,25 @@
+"""The clock of the server jumps in the middle of a deploy, as when it is set after a boot; no deadline goes with it."""
+
+import time
+
+import pytest
+
+from crash.scenes import QUICK, Scene
+
+
+@pytest.mark.row("D20", "F12")
+@pytest.mark.parametrize(
+    ("jump", "when"),
+    [("+1h", "append journal+0"), ("-1h", "turn link live+0")],
+    ids=["forward before the drain", "back before the watch"],
+)
+def test_a_deploy_in_which_the_clock_jumps_takes_its_time_and_is_live(two: Scene, jump: str, when: str) -> None:
+    two.app.config(**{**QUICK, "keep": {"watch_s": 0.6, "drain_s": 1, "releases": 2}})
+    version, began = two.new_version(), time.monotonic()
+    run = two.deploy(when, jump)
+    assert run.was_ended, "it jumped"
+    assert run.error is None, run.error
+    assert 0.6 <= time.monotonic() - began < 60
+    two.check_settled(version)
+    version = two.deploy_new()
+    two.check_settled(version)

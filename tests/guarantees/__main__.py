@@ -1,0 +1,72 @@
+"""Runs what shows the guarantees, keeps the figures, and writes the page."""
+
+import argparse
+import json
+import os
+import shlex
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from guarantees import figures
+from guarantees.figures import REPO, Counted, Figures
+from guarantees.matrix import MATRIX
+from guarantees.page import page, state
+from guarantees.promises import LONG_RUNS, PYTEST, LongRun
+
+PAGE = REPO / "docs/guarantees.md"
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="script/guarantees", description=__doc__)
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument("--run", choices=LONG_RUNS, action="append", help="a long run, instead of the tests")
+    what.add_argument("--write", action="store_true", help="only the page, from the figures that are kept")
+    what.add_argument("--report", type=Path, metavar="FILE", help="of a run that was: what pytest --junitxml wrote")
+    asked = parser.parse_args()
+    told = _brought_up(figures.load(), asked)
+    figures.save(told)
+    PAGE.write_text(page(told))
+    bad = [row.name for row in MATRIX if row.priority == "P0" and state(row, told) != "passed"]
+    if bad:
+        print(f"not shown, or failed: {', '.join(bad)}", file=sys.stderr)
+    return 1 if bad else 0
+
+
+def _brought_up(known: Figures, asked: argparse.Namespace) -> Figures:
+    if asked.write:
+        return known
+    if asked.report:
+        return known.with_tests(asked.report)
+    with tempfile.TemporaryDirectory() as folder:
+        report = Path(folder, "report")
+        if not asked.run:
+            _call([PYTEST, "tests", f"--junitxml={report}"], {})
+            return known.with_tests(report)
+        for name in asked.run:
+            known = known.with_run(name, _ran(LONG_RUNS[name], report))
+    return known
+
+
+def _ran(run: LongRun, report: Path) -> Counted:
+    """Raises CalledProcessError: what has failed has no figures."""
+    if run.bench:
+        _call([*shlex.split(run.bench), "--json", str(report)], {}, check=True)
+        told = json.loads(report.read_text())["counted"]
+        return {name: str(value) for name, value in told.items()}
+    name, _, value = run.env.partition("=")
+    _call([PYTEST, *run.tests.split(), f"--junitxml={report}"], {name: value}, check=True)
+    found: Counted = {}
+    for one in figures.read(report):
+        case = one.test.partition("[")[2].rstrip("]").replace("-", " ")
+        found |= {f"{key} ({case})" if case else key: value for key, value in one.counted.items()}
+    return found
+
+
+def _call(argv: list[str], env: dict[str, str], check: bool = False) -> None:
+    subprocess.run(argv, cwd=REPO, env={**os.environ, **env}, check=check)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

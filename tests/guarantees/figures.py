@@ -1,0 +1,81 @@
+"""What the last runs showed, kept in docs/guarantees.json: how each test of a row ended, and what was counted."""
+
+import datetime
+import json
+import os
+import platform
+import xml.etree.ElementTree as xml
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+
+REPO = Path(__file__).parents[2]
+KEPT = REPO / "docs/guarantees.json"
+Counted = dict[str, str]
+
+
+@dataclass(frozen=True)
+class Shown:
+    """One test at its last run. `rows` of the matrix that it shows, and what it counted."""
+
+    test: str
+    outcome: str
+    rows: tuple[str, ...]
+    counted: Counted
+
+
+@dataclass(frozen=True)
+class Ran:
+    """A long run, and what it counted."""
+
+    at: str
+    system: str
+    counted: Counted
+
+
+@dataclass(frozen=True)
+class Figures:
+    at: str = ""
+    system: str = ""
+    shown: tuple[Shown, ...] = ()
+    runs: Mapping[str, Ran] = field(default_factory=dict)
+
+    def with_run(self, name: str, counted: Counted) -> "Figures":
+        return replace(self, runs={**self.runs, name: Ran(today(), system(), counted)})
+
+    def with_tests(self, report: Path) -> "Figures":
+        return replace(self, at=today(), system=system(), shown=tuple(sorted(read(report), key=lambda one: one.test)))
+
+
+def read(report: Path) -> Iterator[Shown]:
+    """The tests of a JUnit file of pytest that have marks of the matrix, have counted something, or break Teal."""
+    for case in xml.parse(report).getroot().iter("testcase"):
+        told = {one.get("name", ""): one.get("value", "") for one in case.iter("property")}
+        test, rows = told.pop("test", ""), tuple(told.pop("rows", "").split())
+        if rows or told or test.startswith("tests/broken/"):
+            yield Shown(test, _outcome(case), rows, told)
+
+
+def _outcome(case: xml.Element) -> str:
+    ends = {"failure": "failed", "error": "failed", "skipped": "skipped"}
+    return next((word for tag, word in ends.items() if case.find(tag) is not None), "passed")
+
+
+def today() -> str:
+    return datetime.datetime.now(datetime.UTC).date().isoformat()
+
+
+def system() -> str:
+    return f"{os.cpu_count()} processors, Linux {platform.release().split('-')[0]}, Python {platform.python_version()}"
+
+
+def load() -> Figures:
+    if not KEPT.exists():
+        return Figures()
+    told = json.loads(KEPT.read_text())
+    shown = tuple(Shown(one["test"], one["outcome"], tuple(one["rows"]), one["counted"]) for one in told["shown"])
+    return Figures(told["at"], told["system"], shown, {name: Ran(**run) for name, run in told["runs"].items()})
+
+
+def save(figures: Figures) -> None:
+    KEPT.write_text(json.dumps(asdict(figures), indent=1, sort_keys=True) + "\n")

@@ -1,0 +1,138 @@
+"""The fault matrix. A test shows a row by the mark `row`; the page says which do, and how they ended.
+
+P0 must hold in every release, P1 is wanted before 1.0. A row that is `declined` is not built, and says why.
+"""
+
+from dataclasses import dataclass
+
+GROUPS = {
+    "A": "A command that dies at any point",
+    "B": "The way to the server",
+    "C": "A new release starts and is asked for its health",
+    "D": "The switch",
+    "E": "After the switch",
+    "F": "Disk, memory, clock, limits",
+    "G": "Several commands at once",
+    "H": "A machine with its own ways",
+    "J": "Data of the app, SQLite",
+}
+
+
+@dataclass(frozen=True)
+class Row:
+    name: str
+    priority: str
+    fault: str
+    holds: str
+    declined: str = ""
+
+
+def _rows(priority: str, text: str) -> list[Row]:
+    found = []
+    for line in text.strip().splitlines():
+        name, fault, holds, *declined = (part.strip() for part in line.split("|"))
+        found.append(Row(name, priority, fault, holds, *declined))
+    return found
+
+
+_P0 = """
+A1 | the server side is killed at any act or call of a deploy | old or new serves; the next command recovers
+A2 | the same in a rollback | old or new serves; the next command recovers
+A3 | the same while old releases are removed | live and standby stay; a release that is half removed is never run
+A5 | TERM, INT or HUP to the server side at any step | before the commit it aborts, after it it finishes
+A6 | the power is cut around each write, rename and fsync | old or new serves; the machine comes back by itself
+A7 | the power is cut while a release is written | what is there in part is removed and never run
+A9 | the machine is rebooted in a deploy | the live color serves after the boot; the deploy is finished or undone
+A10 | the power is cut in the watch | it boots into one healthy release and decides what the watch had to
+A15 | state is cut short, garbage, or of a newer Teal | nothing is guessed and nothing crashes; a human is asked
+B1 | the client is killed in the upload | nothing changed, nothing is left
+B2 | the line falls silent in the upload | both sides end within their limits, and the lock is free
+B3 | the line falls silent after the commit | the server side ends alone; `teal status` tells how
+B4 | the line falls silent in the watch | it is confirmed or turned back without the client
+B6 | the client reads no more, or says no more | no step is held up or broken by it
+B7 | bytes are changed on the way or on the disk | refused by their hash; the old one is untouched
+B8 | the upload ends too early, in good order | refused by its length
+B11 | there is no python3, an old one, or half of one | one clear word with what to type; nothing changed
+B12 | a program of another architecture or libc, or not executable | refused before it is sent
+B13 | the other side is of another version of Teal | replaced or refused in words; never half understood
+B15 | the host key is unknown or has changed | nothing is sent
+C1 | the program exits at once | refused fast, with its exit code and last lines
+C2 | the program exits with 0 | that is a failure too
+C3 | the program crashes again and again | found by its restarts, not by a lucky sample
+C4 | systemd's limit of starts is used up by earlier failures | the next good deploy starts all the same
+C5 | the program never listens | refused at the deadline; the port is named
+C6 | it listens on another port, on ::1 only, or to everybody | named; open to everybody is a warning
+C7 | a slow start, and 503 while it warms up | waited for up to the limit
+C8 | somebody else has the port | named before the start, and never given traffic
+C9 | the port's former owner ignores TERM and has children | the whole group is killed before the next start
+C11 | health flaps | so many good answers in a row are needed
+C13 | health hangs or drips | each question and all together have a deadline
+C17 | the kernel ends it for want of memory | said in these words
+C18 | it runs out of memory in the watch | turned back; the live one is spared by the kernel before the standby
+D1 | many deploys under every kind of client | no request lost or doubled
+D2 | many rollbacks under every kind of client | no request lost or doubled
+D5 | nginx is stopped | refused with what to type; nothing changed
+D7 | a foreign site's configuration is broken | a deploy goes on; a change of routes refuses, with file and line
+D9 | Teal's own nginx file would be refused | tried before it is in place; the routes stay as they were
+D14 | Teal's nginx file was edited by hand | shown as a difference, not overwritten; a deploy leaves it alone
+D17 | an upload that began before the switch | ends where it began, however slow
+E1 | the new release crashes in the watch | turned back; only requests that met the crash fail
+E2 | a visitor's request crashes it | turned back
+E5 | a turn back is wanted and the standby is dead | it is started again; only a healthy one gets the traffic
+E6 | rollback after rollback | goes where it said it would
+E9 | long streams on the color that is to be used again | waited for, counted, told, then ended
+E10 | two deploys right after each other | the work of the one before is still waited for
+E12 | background jobs on both colors | run once where `previous_running = false`
+F1 | the disk is full in the upload | refused; nothing is left; the old one serves
+F2 | the disk is full at any write of the state | old or new serves, and what is told is true
+F6 | old releases pile up | so many are kept; live and standby always; the disk stays as it is
+G1 | two commands for one app | the second is told who, since when, doing what; it can wait
+G2 | the holder of the lock is killed | the lock is free at once
+G3 | the client is gone, its deploy goes on | the next command is told, and breaks nothing
+G6 | a rollback while a deploy runs | refused
+G10 | CI cancels the job | the server side ends alone; the next job sees how
+H5 | nginx cannot reach the marker it is told to look at | the proof through nginx fails and the link goes back
+J1 | both colors write to one SQLite file | nothing is lost or locked with the settings of docs/data.md
+J3 | a migration at the start fails | refused; the old one serves on the old data
+J6 | a backup while both write and a switch happens | whole, made as docs/data.md says
+"""
+
+_P1 = """
+A8 | a rename is durable and the bytes before it are not | no empty or half file is believed
+A13 | fsync says EIO | the old one stays, and the words name the disk
+A14 | the disk is read-only | refused in words; the old one serves
+B5 | the line is cut or reset at each message | as before or after the commit
+B9 | a very slow line that loses packets | it works, with progress
+C12 | healthy at first, sick after some seconds | the watch turns back
+C15 | healthy, and its pages fail | `[verify]` and nginx's log see it
+C16 | a variable is missing in its environment | its own words are shown
+C19 | its sandbox cannot be made | said in these words
+C20 | its data directory cannot be written | its own words are shown; doctor names it
+D6 | nginx dies between the switch and its proof | the link goes back, and that is said
+D8 | a foreign upstream does not resolve | as with a broken foreign site
+D11 | somebody else serves the name | refused, and who it is
+D12 | nginx is reloaded again and again by others | the switch is right all the same
+D15 | the unit was edited by hand, or has a drop-in | shown; drop-ins hold
+D20 | the clock jumps in the switch | deadlines do not notice
+E4 | it crashes after the watch | systemd restarts it; Teal leaves it alone, and doctor tells
+E11 | it needs long to stop | waited for, up to its limit
+E13 | memory is short | the standby goes first
+E15 | the standby crashes | told by status; systemd gives up after five starts
+F3 | no more files can be made | refused; the words say files
+F4 | /tmp is full | nothing of Teal needs it
+F8 | too little memory for two | doctor warns
+F12 | the clock jumps while a lock is held or waited for | a lock has no age
+F13 | an odd language and time zone on the server | what programs say is read all the same
+F15 | a noexec file system, a hostile umask | said in words; modes are exact
+G5 | two apps are deployed at once | neither meets the other
+G7 | looking while a deploy runs | never blocked
+G8 | something else is where the lock or the journal should be | refused, not followed
+H8 | localhost is odd, IPv6 is off | 127.0.0.1 is meant literally
+J2 | a long migration | old requests wait as long as SQLite is told to
+J4 | an old release on a newer schema | a rollback does not undo data: docs/data.md says how to live with it
+J5 | killed in the middle of a write | nothing that was answered is lost
+J7 | the disk is full in a backup | | Teal makes no backups: docs/data.md
+J8 | a database that only one program can open | refused with its own words
+"""
+
+MATRIX = tuple(sorted([*_rows("P0", _P0), *_rows("P1", _P1)], key=lambda row: (row.name[0], int(row.name[1:]))))

@@ -1,0 +1,128 @@
+"""The text of docs/guarantees.md. Pure: the same figures give the same text."""
+
+from collections.abc import Iterator, Sequence
+
+from broken.breaks import BREAKS
+from guarantees.figures import Counted, Figures, Shown
+from guarantees.matrix import GROUPS, MATRIX, Row
+from guarantees.promises import LONG_RUNS, NOT_PROMISED, PROMISES
+
+_HEAD = """\
+# What is promised, and how it is shown
+
+Written by `script/guarantees`, which runs the tests of the matrix and keeps what they count; do not edit.
+The loads, and Teal beside other ways to turn traffic, are in [bench/README.md](../bench/README.md).
+"""
+_NAMES = 2  # tests of a row that are named; the others are counted
+
+
+def page(figures: Figures) -> str:
+    told = (_long_runs, _counted, _broken, _matrix)
+    parts = [_HEAD, _promised(), _not_promised(), *(part(figures) for part in told)]
+    return "\n".join(parts).rstrip() + "\n"
+
+
+def _promised() -> str:
+    lines = [f"{number}. {what}. {how}. Rows {rows}." for number, (what, how, rows) in enumerate(PROMISES, 1)]
+    return "\n".join(["## Promised", "", *lines, ""])
+
+
+def _not_promised() -> str:
+    return "\n".join(["## Not promised", "", *(f"- {what}" for what in NOT_PROMISED), ""])
+
+
+def _long_runs(figures: Figures) -> str:
+    lines = [
+        "## Driven further than at every commit",
+        "",
+        "| what | counted | command | at |",
+        "| --- | --- | --- | --- |",
+    ]
+    for name, run in LONG_RUNS.items():
+        ran = figures.runs.get(name)
+        counted, at = (_told(ran.counted), f"{ran.at}, {ran.system}") if ran else ("not yet run", "")
+        lines.append(f"| {run.what} | {counted} | `{run.command}` | {at} |")
+    return "\n".join([*lines, ""])
+
+
+def _counted(figures: Figures) -> str:
+    at = f"{figures.at}, {figures.system}." if figures.at else "Not yet run."
+    lines = ["## Counted at the last run of the tests", "", at, ""]
+    lines += _table("test", "counted")
+    lines += [f"| {_link(one.test)} | {_told(one.counted)} |" for one in figures.shown if one.counted]
+    return "\n".join([*lines, ""])
+
+
+def _broken(figures: Figures) -> str:
+    """The breaks of tests/broken, each with the test that must go red by it."""
+    seen = {one.test: one.outcome for one in figures.shown}
+    lines = [
+        "## Teal broken on purpose",
+        "",
+        "Each break turns a test red, in words that name it (`tests/broken`).",
+        "",
+    ]
+    lines += _table("what is broken", "the test that goes red", "seen")
+    for one in BREAKS:
+        state = seen.get(f"tests/broken/test_broken.py::test_a_break_is_seen[{one.name}]", "not yet run")
+        lines.append(f"| {one.says} | {_link(one.test)} | {state} |")
+    return "\n".join([*lines, ""])
+
+
+def _matrix(figures: Figures) -> str:
+    lines = ["## The fault matrix", "", _sum(figures), ""]
+    for letter, title in GROUPS.items():
+        lines += [
+            f"### {letter}. {title}",
+            "",
+            "| | | the fault | what holds | shown by |",
+            "| --- | --- | --- | --- | --- |",
+        ]
+        lines += [_line(row, figures) for row in MATRIX if row.name[0] == letter]
+        lines.append("")
+    return "\n".join(lines)
+
+
+def _sum(figures: Figures) -> str:
+    return "; ".join(_sums(figures))
+
+
+def _sums(figures: Figures) -> Iterator[str]:
+    for priority, meaning in (("P0", "must hold in every release"), ("P1", "wanted before 1.0")):
+        rows = [row for row in MATRIX if row.priority == priority]
+        well = sum(state(row, figures) == "passed" for row in rows)
+        yield f"{priority} ({meaning}): {well} of {len(rows)} rows shown and passed"
+
+
+def _line(row: Row, figures: Figures) -> str:
+    tests = sorted({one.test.split("[")[0] for one in tests_of(row, figures)})
+    named = ", ".join(map(_link, tests[:_NAMES])) or "no test"
+    more = f" and {len(tests) - _NAMES} more" if len(tests) > _NAMES else ""
+    told = row.declined or f"{state(row, figures)}: {named}{more}"
+    return f"| {row.name} | {row.priority} | {row.fault} | {row.holds} | {told} |"
+
+
+def state(row: Row, figures: Figures) -> str:
+    """Of all its tests; a test that was skipped where it ran last shows nothing."""
+    if row.declined:
+        return "declined"
+    outcomes = {one.outcome for one in tests_of(row, figures)}
+    return "failed" if "failed" in outcomes else "passed" if "passed" in outcomes else "not shown"
+
+
+def tests_of(row: Row, figures: Figures) -> Sequence[Shown]:
+    return [one for one in figures.shown if row.name in one.rows]
+
+
+def _link(test: str) -> str:
+    path, _, name = test.partition("::")
+    words = name.split("::")[-1].removeprefix("test_").translate(str.maketrans("_[]|", " (),"))
+    return f"[{words}](../{path})"
+
+
+def _table(*columns: str) -> tuple[str, str]:
+    return f"| {' | '.join(columns)} |", f"|{' --- |' * len(columns)}"
+
+
+def _told(counted: Counted) -> str:
+    return ", ".join(f"{value} {name.replace('_', ' ')}" for name, value in counted.items())

@@ -1,0 +1,83 @@
+"""What is promised in words, what is not, and the runs that drive a fault further than every commit does."""
+
+from dataclasses import dataclass
+
+PYTEST = "script/test"
+
+
+@dataclass(frozen=True)
+class LongRun:
+    """`tests`: of pytest, with `env`; or else `bench`, a script that writes its figures with --json."""
+
+    what: str
+    env: str = ""
+    tests: str = ""
+    bench: str = ""
+
+    @property
+    def command(self) -> str:
+        return self.bench or " ".join(filter(None, [self.env, PYTEST, self.tests]))
+
+
+LONG_RUNS = {
+    "switches": LongRun("switches and rollbacks under every kind of client", bench="bench/switches --per-second 1700"),
+    "switches-13": LongRun("the same on Debian 13", bench="bench/switches --per-second 1700 --debian 13"),
+    "power-cuts": LongRun(
+        "power cuts of a booted server, at random moments of deploys and rollbacks",
+        env="TEAL_POWER_CUTS=100",
+        tests="tests/server/test_power_cuts.py",
+    ),
+    "every-call": LongRun(
+        "each file call of deploy and rollback on a server killed, out of space, or broken, by strace",
+        env="TEAL_EVERY_ACT=1",
+        tests="tests/server/test_failing_calls.py",
+    ),
+    "every-act": LongRun(
+        "each act of deploy, rollback and recovery refused by the disk",
+        env="TEAL_EVERY_ACT=1",
+        tests="tests/crash/test_failed_acts.py",
+    ),
+    "random-stories": LongRun(
+        "random stories of deploys, rollbacks, kills, power cuts and reboots against a model",
+        env="TEAL_EXAMPLES=2000",
+        tests="tests/power/test_state_machine.py",
+    ),
+    "endurance": LongRun("half an hour of deploys under load", bench="bench/endurance"),
+}
+
+PROMISES = (
+    (
+        "No request of a healthy app is lost or doubled by a deploy, a refused deploy or a rollback",
+        "Clients that never retry, from HTTP/1.0 to HTTP/2, slow uploads and streams among them",
+        "D1 D2 D17 E9 E10",
+    ),
+    (
+        "Whatever is killed, unplugged or cut, one healthy release serves, `teal status` tells the truth, and the next "
+        "command finds its way",
+        "The link is the truth, the journal is intent",
+        "A1 A2 A3 A5 A6 A7 A9 A10 B3 B4 F1 F2",
+    ),
+    (
+        "A release that is not healthy never gets a request, and one that turns bad in the watch is turned back, once",
+        "Health is asked of the very process that was started",
+        "C1 C3 C5 C6 C8 C11 C13 E1 E2 E5 H5",
+    ),
+    ("The exit code and the last line are true", "At every fault of the matrix", "A1 A2 B3 E1 G1 G10"),
+    (
+        "Nothing of anybody else on the server is changed or reloaded by an ordinary deploy",
+        "A broken foreign site does not stop one",
+        "D7 D14 G5",
+    ),
+)
+
+NOT_PROMISED = (
+    "what the program itself answers, or loses when it crashes: a request that is being answered then is lost",
+    "a reboot of the machine, and a stop, restart, upgrade or reload of nginx by others: what they lose is theirs",
+    "streams and uploads that last longer than `keep.drain_s` after the switch, once their color is to be used again: "
+    "they are counted and told, then ended",
+    "that a GET or HEAD is handled once, where the program closes a kept connection just when nginx uses it: then "
+    "nginx asks once more; every other request gets a connection of its own and is never sent twice",
+    "data: a rollback turns traffic, not rows of a database (docs/data.md)",
+    "a disk that lies about fsync",
+    "HTTP/3, and more than one server",
+)

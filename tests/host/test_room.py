@@ -1,0 +1,108 @@
+"""Room for a release: bytes and inodes are looked for before anything of it is sent, memory before it is started."""
+
+import errno
+import hashlib
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from teal_host import candidate, proc, release
+from teal_host.errors import BadRequest
+from teal_host.paths import AppPaths, HostPaths
+from teal_host.wire.manifest import Entry, Manifest, digest_of
+
+MIB = 1024 * 1024
+SPARE = 64 * MIB  # what a release never takes
+
+
+@pytest.fixture
+def paths(tmp_path: Path) -> AppPaths:
+    made = HostPaths(tmp_path).app("shop")
+    made.releases.mkdir(parents=True)
+    return made
+
+
+@dataclass(frozen=True)
+class Disk:
+    """As statvfs(3) tells it. Some file systems count no inodes."""
+
+    free: int
+    f_favail: int
+    f_files: int = 10_000
+    f_frsize: int = 4096
+
+    @property
+    def f_bavail(self) -> int:
+        return self.free // self.f_frsize
+
+
+def manifest(size: int) -> Manifest:
+    entries = (Entry("program", "file", size, "a" * 64, False),)
+    return Manifest(digest_of(entries), entries)
+
+
+@pytest.mark.row("F1", "F3")
+@pytest.mark.parametrize(
+    ("found", "there", "says"),
+    [
+        (Disk(SPARE + 10 * MIB, 101), 0, ""),
+        (Disk(SPARE + 10 * MIB - 1, 101), 0, "the disk has 77,590,528 bytes free, this release needs 77,594,624"),
+        (Disk(SPARE + 4 * MIB, 101), 6 * MIB, ""),
+        (Disk(SPARE + 4 * MIB, 101), 5 * MIB, "bytes free, this release needs"),
+        (Disk(SPARE + 10 * MIB, 100), 0, "the disk has only 100 inodes free"),
+        (Disk(SPARE + 10 * MIB, 0, f_files=0), 0, ""),
+    ],
+    ids=["just enough", "too full", "the rest fits", "the rest does not", "too few inodes", "inodes are not counted"],
+)
+def test_what_does_not_fit_is_refused(
+    paths: AppPaths, monkeypatch: pytest.MonkeyPatch, found: Disk, there: int, says: str
+) -> None:
+    monkeypatch.setattr(os, "statvfs", lambda path: found)
+    told = ""
+    try:
+        release.refuse_if_no_room(paths, manifest(10 * MIB), there)
+    except BadRequest as refused:
+        assert refused.hint
+        told = refused.message
+    assert says in told if says else told == ""
+
+
+@pytest.mark.row("F1")
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
+def test_nothing_is_kept_of_an_upload_for_which_the_disk_has_become_too_full(paths: AppPaths, number: int) -> None:
+    """What an upload that was cut has left is the beginning of the next one; here it would be in the way."""
+    content = b"x" * MIB
+    one = (Entry("program", "file", 2 * MIB, hashlib.sha256(content * 2).hexdigest(), True),)
+
+    def pieces(stopped: BaseException) -> Iterator[bytes]:
+        yield content
+        raise stopped
+
+    def upload(stopped: BaseException) -> list[Any]:
+        with pytest.raises(type(stopped)), release.Unfinished(paths, "0001-x", Manifest(digest_of(one), one)) as begun:
+            begun.write(0, pieces(stopped))
+        return list(paths.releases.iterdir())
+
+    assert len(upload(ConnectionResetError())) == 1
+    assert upload(OSError(number, os.strerror(number))) == []
+
+
+@pytest.mark.row("F8")
+@pytest.mark.parametrize(
+    ("left", "says"), [(30_000_000, ""), (29_999_999, "blue holds 30 MB of memory, and only 29 MB")]
+)
+def test_memory_that_is_short_for_a_second_copy_is_told(monkeypatch: pytest.MonkeyPatch, left: int, says: str) -> None:
+    monkeypatch.setattr(proc, "resident", lambda pids: 10_000_000 * len(pids))
+    monkeypatch.setattr(proc, "available_memory", lambda: left)
+    monkeypatch.setattr(proc, "total_memory", lambda: 100_000_000)
+    told: list[str] = []
+    supervisor = SimpleNamespace(pids=lambda place: {1, 2, 3})
+    app: Any = SimpleNamespace(host=SimpleNamespace(supervisor=supervisor), warn=told.append)
+    live: Any = SimpleNamespace(color="blue", place=None)
+    candidate.warn_if_memory_is_short(app, live)
+    assert [text.startswith(says) for text in told] == [True] * bool(says)

@@ -1,0 +1,295 @@
+"""A booted server loses its current at moments that are drawn, and with it all that was not synced.
+
+It boots: old or new serves before anybody has typed anything, what was told to be live is live, and the next command
+works. `TEAL_POWER_CUTS=100` for that many cuts; the moments are the same for the same number of them.
+"""
+
+import os
+import random
+import shutil
+import subprocess
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+
+import servers
+from beside import Beside, beside
+from crash.scenes import server_sides_end
+from server.shop import Shop
+from servers import Server
+from servers.reach import one_login
+from teal import artifact, deploy
+from teal.config.read import load
+from teal.ended import Account
+from teal.transports import Transport, choose
+from teal.ui.plain import Quiet
+from teal_host.wire.messages import Result
+from world import Ended, at_server, wait_until
+
+CUTS, SEED = int(os.environ.get("TEAL_POWER_CUTS", "3")), 20_261_124
+EACH_ROLLBACK, EACH_TWICE = 4, 5  # of so many: one is of a rollback, not of a deploy; one is cut again as it comes up
+PAST_THE_END = 1.25  # of its usual length; from 1 on the cut comes right after its end
+CLEANED_UP = 2  # times the length of a boot after its begin
+STOPPED = 0.3  # of the releases do not run any more when another is live
+FILES, KEPT = 12, 2  # of an artifact; releases on the server
+NOT_THERE, UNKNOWN = 4, 9
+ENDED = "after its end"
+
+
+class Machine:
+    """A server with a disk of its own and an app on it. After each cut a new login is needed."""
+
+    def __init__(self, server: Server, folder: Path) -> None:
+        self.server = server
+        self.folder = folder
+        self.shop = Shop(server, at_server(folder / "home", server).app("shop"))
+        self.versions: dict[str, str] = {}  # by release
+        self.draw = random.Random(SEED)
+        self._deploy_s = 0.0
+        self._share = 0.0  # of it, that a rollback takes
+        self._boot_s = 0.0
+
+    @contextmanager
+    def logged_in(self) -> Iterator[None]:
+        with one_login(self.server) as config:
+            at_server(self.folder / "home", self.server, config)
+            yield
+
+    def new_version(self) -> str:
+        """A directory of files beside the program; what it replaces may be stopped."""
+        keep = {"releases": KEPT, "watch_s": 0.2, "previous_running": self.draw.random() > STOPPED}
+        self.shop.config(build={"artifact": "tree"}, keep=keep)
+        version, tree = self.shop.new_version(), self.shop.app.directory / "tree"
+        for number in range(FILES):
+            path = tree / f"part{number % 3}" / f"{number}.txt"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(f"{version} {number}\n" * 1000)
+        shutil.copy(self.shop.app.directory / "program", tree / "program")
+        return version
+
+    def deployed(self) -> str:
+        version = self.new_version()
+        self._deploy_s = seconds(self.shop.app.deploy())
+        self.remember(version)
+        return version
+
+    def remember(self, version: str) -> None:
+        answer = self.shop.app.get()
+        assert answer["version"] == version
+        self.versions[answer["release"]] = version
+
+    def come_up(self, cut_again: bool) -> None:
+        """Boot; or boot, lose the current again in the middle of that or of what is cleaned up then, and boot."""
+        if cut_again:
+            self.server.power_on()
+            time.sleep(self.draw.uniform(0, CLEANED_UP * self._boot_s))
+            self.server.cut_power()
+        began = time.monotonic()
+        self.server.start()
+        self._boot_s = time.monotonic() - began
+
+    def usual(self, what: str) -> float:
+        """How long the command takes here when nothing happens: as the last deploy did, for others are at work too."""
+        if not self._deploy_s:
+            self.deployed()
+            self.deployed()
+        if what == "deploy" or not self.shop.pid(self.shop.standby):  # then it is started first
+            return self._deploy_s
+        if not self._share:
+            self._share = seconds(self.shop.app.teal(what, "--json")) / self._deploy_s
+            self.deployed()
+        return self._share * self._deploy_s
+
+    def previous(self) -> str:
+        """The version that a rollback leads to."""
+        return self.versions[self.shop.app.status()["previous"]]
+
+
+def seconds(ended: Ended) -> float:
+    assert ended.ok().result["outcome"] == "live"
+    return float(ended.result["seconds"]["total"])
+
+
+@pytest.fixture(scope="module")
+def machine(debian: int, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
+    if reason := servers.why_no_disk():
+        pytest.skip(reason)
+    folder = tmp_path_factory.mktemp("cuts")
+    with servers.server(debian, folder, packages=["nginx", "sudo"], own_disk=True) as server:
+        made = Machine(server, folder)
+        with made.logged_in():
+            made.shop.app.teal("setup").ok()
+        yield made
+
+
+# --- one cut --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Cut:
+    """A command that the power was cut in, or right after: what it had told until then, and how its client ended."""
+
+    old: str
+    new: str
+    heard: tuple[str, ...]
+    code: int
+    error: str
+    disk: Path
+
+    @property
+    def phase(self) -> str:
+        return self.heard[-1] if self.heard else "before its first word"
+
+
+def heard(running: Beside) -> tuple[str, ...]:
+    """The steps that the client had told of."""
+    words = {"started": "in", "done": "after"}
+    told = [event for event in running.events if event["type"] == "step" and event["state"] in words]
+    return tuple(f"{words[event['state']]} {event['name']}" for event in told)
+
+
+def cut_in(machine: Machine, what: str, part: float) -> Cut:
+    """Begin the command, and cut the power at this part of its usual length; past it, as soon as it has ended."""
+    length = machine.usual(what)
+    old = str(machine.shop.app.get()["version"])
+    new = machine.previous() if what == "rollback" else machine.new_version()
+    with beside(machine.shop.app, what, "--json") as running:
+        running.wait_for(type="step")
+        try:
+            running.process.wait(part * length if part < 1 else 60)
+            told: tuple[str, ...] = (ENDED,)
+        except subprocess.TimeoutExpired:
+            told = heard(running)
+        disk = machine.server.cut_power()
+        ended = running.ended()
+    return Cut(old, new, told, ended.code, ended.out + ended.err, disk)
+
+
+# --- what holds after it --------------------------------------------------------------------------------------------
+
+
+def check_after(machine: Machine, cut: Cut) -> str:
+    """What serves now, and that it may."""
+    shop = machine.shop
+    wait_until(lambda: shop.answers(cut.old) or shop.answers(cut.new))  # nothing has been typed
+    assert machine.server.settled() == "running"
+    serves = shop.check_serves(cut.old, cut.new)
+    machine.remember(serves)
+    assert cut.code == 0 or cut.phase != ENDED, cut
+    if cut.code == 0:
+        assert serves == cut.new, "what was told to be live is gone"
+    elif cut.code == NOT_THERE:
+        assert serves == cut.old, "the client said that nothing was changed"
+    else:
+        assert cut.code == UNKNOWN, cut
+    check_told(machine, cut)
+    check_whole(shop)
+    return serves
+
+
+def check_told(machine: Machine, cut: Cut) -> None:
+    """`teal status` knows how it ended, without a command having cleaned up."""
+    told = machine.shop.app.status()
+    assert told["notes"] == []
+    live = told["colors"][told["live"]]["release"]
+    assert (told["last"]["outcome"] == "live") == (told["last"]["release"] == live), told
+    assert machine.versions.get(told["last"]["release"]) in (None, cut.old, cut.new)
+
+
+def check_whole(shop: Shop) -> None:
+    """Every release that is known and stored has all of its bytes."""
+    for row in shop.app.teal("releases", "--json").ok().result["releases"]:
+        if row["stored"]:
+            stored = shop.server.root / "var/lib/teal/shop/releases" / row["release"]
+            assert artifact.read(stored).manifest.digest == row["digest"], row
+
+
+def check_next(machine: Machine) -> None:
+    """The next deploy works, and nothing is left over."""
+    machine.shop.check_settled(machine.deployed())
+    home = machine.shop.server.root / "var/lib/teal/shop"
+    assert [str(path) for path in home.rglob(".*")] == []
+    stored = {path.name for path in (home / "releases").iterdir()}
+    assert len(stored) <= KEPT
+    assert {path.stem for path in (home / "records").glob("*.files")} == stored
+
+
+@contextmanager
+def kept_when_it_fails(machine: Machine, cut: Cut, name: str) -> Iterator[None]:
+    """The disk as the cut has left it, beside the server's own files, which go."""
+    try:
+        yield
+    except BaseException:
+        kept = cut.disk.rename(machine.folder / f"{name}.ext4")
+        print(f"\n{name}: {cut}\nthe disk after the cut: {kept}")
+        raise
+
+
+# --- the tests ------------------------------------------------------------------------------------------------------
+
+
+def test_what_was_told_to_be_set_up_is_there_after_a_power_cut(machine: Machine) -> None:
+    machine.server.cut_power()  # the last thing that was done may have been the setup
+    machine.server.start()
+    assert machine.server.settled() == "running"
+    with machine.logged_in():
+        machine.new_version()  # with the settings that were set up
+        assert machine.shop.app.teal("setup").ok().out == "shop is set up already; nothing to do\n"
+        machine.deployed()
+
+
+@pytest.mark.timeout(60 + 30 * CUTS)
+def test_power_is_cut_at_any_moment_and_old_or_new_serves(machine: Machine) -> None:
+    """One in each part of the usual length, so that any number of them is spread over all of it."""
+    found = Counter[tuple[str, str, str]]()
+    for number in range(1, CUTS + 1):
+        what = "rollback" if number % EACH_ROLLBACK == 3 else "deploy"
+        with machine.logged_in():
+            cut = cut_in(machine, what, (number - machine.draw.random()) / CUTS * PAST_THE_END)
+        with kept_when_it_fails(machine, cut, f"cut-{number}"):
+            machine.come_up(cut_again=number % EACH_TWICE == 2)
+            with machine.logged_in():
+                serves = check_after(machine, cut)
+                check_next(machine)
+        found[what, cut.phase, "new" if serves == cut.new else "old"] += 1
+    print(counted(found))
+    assert CUTS < 20 or {serves for _, _, serves in found} == {"old", "new"}
+
+
+def counted(found: "Counter[tuple[str, str, str]]") -> str:
+    ended = Counter(serves for _, _, serves in found.elements())
+    head = f"\n{CUTS} power cuts, {(CUTS + 3) // EACH_TWICE} of them followed by another in the boot: "
+    head += f"{ended['old']} ended old, {ended['new']} new, none neither. What was cut, when, and what serves:"
+    return "\n".join([head, *(f"{count:5} {', '.join(row)}" for row, count in sorted(found.items()))])
+
+
+def test_a_server_side_that_does_not_sync_is_found_out(machine: Machine) -> None:
+    """Else the test above would show nothing."""
+    with machine.logged_in():
+        old = machine.deployed()
+        new = machine.new_version()
+        shutil.copy(Path(__file__).parent / "unsynced_host.py", machine.server.root / "root")
+        assert deploy_unsynced(machine.shop).outcome == "live"
+        assert machine.shop.answers(new)
+        cut = Cut(old, new, (ENDED,), 0, "", machine.server.cut_power())
+    machine.server.start()
+    with machine.logged_in(), pytest.raises(AssertionError, match="what was told to be live is gone"):
+        check_after(machine, cut)
+
+
+def deploy_unsynced(shop: Shop) -> Result:
+    """By a server side whose every fsync(2) does nothing."""
+
+    def harnessed(target: str) -> Transport:
+        chosen = choose(target)
+        return replace(chosen, python=(*chosen.python, "/root/unsynced_host.py"), server=False)
+
+    with pytest.MonkeyPatch.context() as patch, server_sides_end(patch):
+        patch.setenv("PATH", shop.app.world.env["PATH"])
+        patch.setattr(deploy, "choose", harnessed)
+        return deploy.deploy(load(shop.app.directory), deploy.Wish(), Quiet(), Account())

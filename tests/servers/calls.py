@@ -1,0 +1,9 @@
+"""Programs of the host that the test servers are made with."""
+
+import subprocess
+
+
+def call(*argv: str) -> str:
+    done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"{' '.join(argv)}: {done.stderr.strip()}"
+    return done.stdout.strip()
