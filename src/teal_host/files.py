@@ -9,7 +9,7 @@ import errno
 import os
 import stat
 from pathlib import Path
-from typing import BinaryIO, Callable, Iterator, Union
+from typing import BinaryIO, Callable, Iterable, Iterator, Union
 
 witness: Callable[[str], None] = lambda act: None  # noqa: E731 - replaced by tests, called before each act
 
@@ -201,6 +201,13 @@ def set_oom_score(pid: int, score: int) -> None:
     """Whom the kernel ends first when memory runs out (proc(5), oom_score_adj). Not kept, so not announced."""
     with contextlib.suppress(OSError):
         Path(f"/proc/{pid}/oom_score_adj").write_text(str(score))
+
+
+def sync_dirs(folders: Iterable[Path]) -> None:
+    """What a command that was killed has named in these, and could not sync any more, survives a power cut now."""
+    for folder in folders:
+        if folder.is_dir():
+            sync_dir(folder)
 
 
 def sync_dir(path: Path) -> None:

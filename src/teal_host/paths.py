@@ -1,7 +1,7 @@
 """Every path on the host, from one root: `/` on a server, a directory of the user's own locally."""
 
 from pathlib import Path
-from typing import Iterator, Optional, Tuple
+from typing import Iterator, List, Optional, Tuple
 
 from teal_host.wire.reports import Color
 from teal_host.wire.sources import INSTALLED
@@ -138,6 +138,12 @@ class AppPaths:
     def folders(self) -> Tuple[Path, ...]:
         """Where single files are written."""
         return (self.home, self.records, self.color("blue").home, self.color("green").home, self.agreed.parent)
+
+    def all_folders(self) -> List[Path]:
+        """Where a command names anything, with the directories above, the deepest first. Not all need be there."""
+        leaves = (*self.folders, self.releases, self.data, self.at_boot("blue").parent)
+        found = {above for leaf in leaves for above in (leaf, *leaf.parents) if self.root in (above, *above.parents)}
+        return [*sorted(found, key=lambda path: -len(path.parts)), self.root.parent]
 
     def color(self, color: Color) -> ColorPaths:
         return ColorPaths(self.app, color, self.home / color)

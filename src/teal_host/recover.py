@@ -29,6 +29,8 @@ def recover(app: App) -> None:
     _remove_unfinished(app.paths)
     tally.ended(app)
     story = app.journal.unfinished()
+    if story or not app.journal.path.exists():
+        files.sync_dirs(app.paths.all_folders())  # who was killed may have named what a power cut would still take
     _refuse_unbegun(app, story)
     if story is None:
         return

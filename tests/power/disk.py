@@ -1,7 +1,8 @@
 """A disk that remembers what is durable and what is not yet.
 
 A file's bytes are durable after fsync of the file, a name after fsync of its directory. What was not synced may be on
-the disk after a power cut or not, for each directory on its own; a file without fsync may be empty, half or whole.
+the disk after a power cut or not, for each directory on its own; what a file got since its fsync may be lost, half
+there, or whole.
 """
 
 import itertools
@@ -53,6 +54,13 @@ class Disk:
         self.root = root
         self.top = Folder()
 
+    @classmethod
+    def found(cls, root: Path) -> "Disk":
+        """One whose whole tree is durable, as after a boot."""
+        disk = cls(root)
+        disk.top = _read(root)
+        return disk
+
     def node(self, path: Path) -> Node | None:
         found: Node | None = self.top
         for part in path.relative_to(self.root).parts:
@@ -98,6 +106,19 @@ class Disk:
                 waiting += [node for node in names.values() if isinstance(node, Folder)]
 
 
+def _read(folder: Path) -> Folder:
+    names: dict[str, Node] = {}
+    for path in folder.iterdir():
+        mode = path.lstat().st_mode & 0o777
+        if path.is_symlink():
+            names[path.name] = Link(os.readlink(path))
+        elif path.is_dir():
+            names[path.name] = _read(path)
+        else:
+            names[path.name] = File(mode, path.read_bytes(), path.read_bytes())
+    return Folder(0o755, names, dict(names))
+
+
 @dataclass(frozen=True)
 class Cut:
     """Which of the late acts reached the disk: a share of each directory's, and what became of unsynced bytes."""
@@ -112,9 +133,12 @@ class Cut:
     def content(self, file: File) -> bytes:
         if file.durable is not None and file.durable == file.written:
             return file.written
+        kept = file.durable or b""
         if self.bytes_kept == 0:
-            return file.durable or b""
-        return file.written[: round(len(file.written) * self.bytes_kept)]
+            return kept
+        stays = kept if file.written.startswith(kept) else b""  # of a journal, which only grows
+        added = file.written[len(stays) :]
+        return stays + added[: round(len(added) * self.bytes_kept)]
 
 
 def cuts() -> list[Cut]:

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,19 +15,24 @@ _CALLS = ("open", "fsync", "rename", "replace", "symlink", "unlink", "remove", "
 
 
 class Recorder:
-    """`after` is called after each act that a cut could follow, with its name."""
+    """`after` is called after each act that a cut could follow, with its name; `before` at every call, done or not."""
 
-    def __init__(self, disk: Disk, after: Callable[[str], None]) -> None:
+    def __init__(self, disk: Disk, after: Callable[[str], None], before: Callable[[], None] = lambda: None) -> None:
         self._disk = disk
         self._after = after
+        self._before = before
         self._real = {name: getattr(os, name) for name in _CALLS}
 
     @contextmanager
     def listening(self) -> Iterator[None]:
         with pytest.MonkeyPatch.context() as patch:
             for name in _CALLS:
-                patch.setattr(os, name, getattr(self, f"_{name}"))
+                patch.setattr(os, name, partial(self._called, getattr(self, f"_{name}")))
             yield
+
+    def _called(self, call: Callable[..., Any], *given: Any, **named: Any) -> Any:
+        self._before()
+        return call(*given, **named)
 
     def _open(self, path: Any, flags: int, mode: int = 0o777, *, dir_fd: int | None = None) -> int:
         where = self._inside(path, dir_fd)

@@ -105,11 +105,15 @@ def home(tmp_path: Path) -> Iterator[Path]:
 )
 @pytest.mark.row("A6", "A7", "A8")
 def test_every_disk_that_a_cut_can_leave_is_recovered(
-    before: list[str], story: Story, allowed: set[str | None], home: Path
+    before: list[str],
+    story: Story,
+    allowed: set[str | None],
+    home: Path,
+    counted: Callable[..., None],
 ) -> None:
     play = Play(home, allowed)
     play.run(before, story)
-    print(f"{len(play.acts)} acts, {len(play.states)} different disks")
+    counted(acts=len(play.acts), different_disks=len(play.states))
     assert len(play.acts) >= 10
     assert len(play.states) >= len(play.acts) // 2
     assert play.failures == [], f"{len(play.failures)} of {len(play.states)}:\n" + "\n\n".join(play.failures[:3])

@@ -1,0 +1,362 @@
+"""A whole host that lives on: commands on two apps, a kill at any act, a power cut with any disk, the boot after it.
+
+`server`: as on a server, setup agrees on names and ports, and systemd starts at boot what is enabled, from the files
+that Teal has left. Else it is somebody's own machine, where nothing comes back by itself.
+"""
+
+import contextlib
+import json
+import shutil
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from power.disk import Cut, Disk, lay_out, wipe
+from power.recorder import Recorder
+from power.stories import FakeNginx, Upload, content, manifest
+from teal_host import agreement, destroy, files, health, proc, record, recover, rollback, slot, switch, watch
+from teal_host import deploy as deploys
+from teal_host.app import App, Host
+from teal_host.candidate import Candidate
+from teal_host.errors import CannotRun, HostError
+from teal_host.health import Finding
+from teal_host.paths import ColorPaths, HostPaths
+from teal_host.preparations import undo
+from teal_host.run import Program
+from teal_host.supervisors.base import ProcessState
+from teal_host.supervisors.log_file import LogFileTail
+from teal_host.talk import Talk
+from teal_host.wire import typed
+from teal_host.wire.app import AppSpec
+from teal_host.wire.manifest import Origin
+from teal_host.wire.messages import Deploy, Destroy, Result, Rollback
+from teal_host.wire.uploads import Wanted
+
+APPS = {"shop": 18080, "blog": 18090}
+KEPT = 3
+COLORS = ("blue", "green")
+
+
+class Killed(BaseException):
+    """The command is gone, in the middle of what it did."""
+
+
+@dataclass
+class Fuse:
+    """Kills the command after so many acts on the disk or on a program; then nothing of it does anything any more."""
+
+    acts: int | None = None
+    count: int = 0
+
+    def act(self, name: str) -> None:
+        self.count += 1
+        self.alive()
+
+    def alive(self) -> None:
+        if self.acts is not None and self.count >= self.acts:
+            raise Killed
+
+
+class Client(Upload):
+    """Sends the rest of what was begun."""
+
+    def __init__(self, content: bytes) -> None:
+        super().__init__(content)
+        self._begun = 0
+
+    def tell(self, message: object) -> None:
+        if isinstance(message, Wanted):
+            self._begun = sum(begun.bytes for begun in message.begun)
+
+    def blocks(self) -> Iterator[bytes]:
+        yield self._content[self._begun :]
+
+
+class Clock:
+    """Passes only when somebody waits."""
+
+    def __init__(self) -> None:
+        self._now = 0.0
+
+    def monotonic(self) -> float:
+        return self._now
+
+    def sleep(self, seconds: float) -> None:
+        self._now += seconds
+
+    time = staticmethod(time.time)
+
+
+@dataclass
+class Programs:
+    """A Supervisor: which release runs as which color of which app. On a server it leaves systemd's files, too."""
+
+    server: bool
+    fuse: Fuse = field(default_factory=Fuse)
+    running: dict[tuple[str, str], str] = field(default_factory=dict)
+
+    def start(self, color: ColorPaths, program: Program) -> None:
+        if self.server:
+            files.write(color.start, json.dumps({"release": color.held}), mode=0o600)
+        if not (program.cwd / "program").is_file():
+            raise CannotRun("there is no program")
+        self.running[color.app, color.color] = program.cwd.name
+        self.fuse.act("start")
+
+    def stop(self, color: ColorPaths, grace_s: float) -> None:
+        if self.running.pop((color.app, color.color), None):
+            self.fuse.act("stop")
+        if self.server:
+            files.remove(color.start)
+
+    def state(self, color: ColorPaths) -> ProcessState:
+        return ProcessState("running", 1) if (color.app, color.color) in self.running else ProcessState("stopped")
+
+    def pids(self, color: ColorPaths) -> set[int]:
+        return set()
+
+    def tail(self, color: ColorPaths) -> LogFileTail:
+        return LogFileTail(color)
+
+    def is_ending(self) -> bool:
+        return False
+
+    def enable(self, color: ColorPaths) -> None:
+        link = _at_boot(color)
+        if self.server and not link.is_symlink():
+            files.make_dir(link.parent)
+            files.turn_link(link, "../unit")
+
+    def favor(self, live: ColorPaths | None, others: Sequence[ColorPaths]) -> None:
+        if live:
+            self.enable(live)
+        for color in others if self.server else ():
+            files.remove(_at_boot(color))
+
+
+def _at_boot(color: ColorPaths) -> Path:
+    return color.home.parents[4] / "etc/systemd/system/multi-user.target.wants" / color.unit
+
+
+@dataclass
+class Picture:
+    """One app as somebody sees it who knows nothing of Teal: the link, the colors, who runs, what is written."""
+
+    live: str | None
+    holds: dict[str, str | None]
+    runs: dict[str, str | None]
+    served: bool
+    agreed: bool
+    records: dict[str, dict[str, Any]]
+    journal: list[dict[str, Any]]
+    stored: set[str]
+
+    @property
+    def live_release(self) -> str | None:
+        return self.holds[self.live] if self.live else None
+
+    @property
+    def idle(self) -> str:
+        return "green" if self.live == "blue" else "blue"
+
+    @property
+    def live_runs(self) -> bool:
+        return self.live is not None and self.runs[self.live] == self.live_release
+
+    @property
+    def open(self) -> list[dict[str, Any]]:
+        """The lines of the last story, if it has no end."""
+        story: list[dict[str, Any]] = []
+        for line in self.journal:
+            story = [line] if line["act"] == "begin" else [] if line["act"] == "end" else [*story, line]
+        return story if story and story[0]["act"] == "begin" else []
+
+
+class LastingHost:
+    """`home` is a directory of its own, in memory if possible."""
+
+    def __init__(self, home: Path, server: bool, previous_running: bool) -> None:
+        self._home, self._number = home, 0
+        self.server, self.previous_running = server, previous_running
+        self.disk = Disk(home / "0")
+        self.disk.root.mkdir()
+        self.programs, self.nginx = Programs(server), FakeNginx()
+        self.dies = False  # the program that is watched next
+
+    @property
+    def root(self) -> Path:
+        return self.disk.root / "host"
+
+    def app(self, name: str) -> App:
+        host = Host(HostPaths(self.root), self.programs, self.nginx, lambda message: None, needs_setup=self.server)
+        return host.app(name)
+
+    # what is typed
+
+    def deploy(self, name: str, version: str, story: str, fuse: Fuse) -> Result:
+        request = Deploy(self.spec(name), manifest(version), Origin(), story)
+        with self._at_work(fuse):
+            return deploys.deploy(self.app(name), request, cast(Talk, Client(content(version))))
+
+    def rollback(self, name: str, release: str | None, story: str, fuse: Fuse) -> Result:
+        with self._at_work(fuse):
+            return rollback.rollback(self.app(name), Rollback(name, Origin(), story, release), cast(Talk, Client(b"")))
+
+    def destroy(self, name: str, fuse: Fuse) -> None:
+        with self._at_work(fuse):
+            destroy.destroy(self.app(name), Destroy(name, Origin()))
+
+    def set_up(self, name: str) -> None:
+        """What an administrator does before the first deploy on a server, and after a destroy."""
+        app = self.app(name)
+        with self._at_work(Fuse()):
+            if self.server and not (app.paths.agreed.exists() and name in self.nginx.routes):
+                agreed = agreement.propose(app.host.paths, self.spec(name), None)
+                agreement.save(app.paths, agreed)
+                self.nginx.put(agreed.route(app.paths), ())
+
+    # what happens to it
+
+    def lose_power(self, cut: Cut) -> None:
+        self._number += 1
+        fresh = self._home / str(self._number)
+        lay_out(self.disk, cut, fresh)
+        wipe(self.disk.root)
+        self.disk = Disk.found(fresh)
+        self.end_all()
+
+    def shut_down(self) -> None:
+        """In good order: all that was written is on the disk."""
+        self.disk = Disk.found(self.disk.root)
+        self.end_all()
+
+    def end_all(self) -> None:
+        """The machine is off. What nginx serves is in its files on a server; one's own nginx does not come back."""
+        self.programs.running.clear()
+        self.nginx.routes.clear()
+
+    def boot(self) -> None:
+        """What systemd and nginx do by themselves."""
+        for name in APPS if self.server else ():
+            app = self.app(name)
+            agreed = agreement.load(app.paths)
+            if agreed:
+                self.nginx.routes[name] = agreed.route(app.paths)
+            for color in slot.colors():
+                place = app.paths.color(color)
+                if _at_boot(place).is_symlink() and place.start.exists():
+                    release = json.loads(place.start.read_text())["release"]
+                    if (app.paths.release(release) / "program").is_file():
+                        self.programs.running[name, color] = release
+
+    def recover(self, name: str, fuse: Fuse) -> None:
+        """The unit that runs once after a boot."""
+        with self._at_work(fuse):
+            recover.at_boot(self.app(name))
+
+    # how it looks
+
+    def picture(self, name: str) -> Picture:
+        paths = self.app(name).paths
+        link = paths.live
+        route = self.nginx.routes.get(name)
+        stored = {path.name for path in paths.releases.glob("[0-9]*")}
+        return Picture(
+            link.readlink().name if link.is_symlink() else None,
+            {color: _target(paths.home / color / "release") for color in COLORS},
+            {color: self.programs.running.get((name, color)) for color in COLORS},
+            route is not None and route.live == paths.live,
+            paths.agreed.exists(),
+            {path.stem: json.loads(path.read_text()) for path in paths.records.glob("*.json")},
+            list(_lines(paths.journal)),
+            stored,
+        )
+
+    def nginx_asks(self, name: str) -> str:
+        """The color that nginx takes: by one file test, as in its file."""
+        return "green" if (self.app(name).paths.live / "green").is_file() else "blue"
+
+    def version(self, name: str, release: str) -> str:
+        return (self.app(name).paths.release(release) / "program").read_text()
+
+    def tree(self) -> dict[str, tuple[int, int]]:
+        """Every name with what changes when it is written again."""
+        found = {path: path.lstat() for path in self.disk.root.rglob("*") if path.name not in ("lock", ".lock")}
+        return {str(path): (told.st_ino, told.st_mtime_ns) for path, told in found.items() if not path.is_dir()}
+
+    def spec(self, name: str) -> AppSpec:
+        port = APPS[name]
+        ports = {"blue": port + 1, "green": port + 2}
+        told = {
+            "app": name,
+            "site": {"http_port": port},
+            "run": {"command": ["./program"], "ports": ports, "data": True},
+            "health": {"successes": 1, "deadline_s": 0.5},
+            "verify": {},
+            "keep": {"releases": KEPT, "watch_s": 1, "drain_s": 0, "previous_running": self.previous_running},
+        }
+        return typed.decode(AppSpec, told)
+
+    def close(self) -> None:
+        wipe(self.disk.root)
+        shutil.rmtree(self._home)
+        record._READ.clear()
+
+    # how it is played
+
+    @contextlib.contextmanager
+    def _at_work(self, fuse: Fuse) -> Iterator[None]:
+        self.programs.fuse = fuse
+        with self._played(), Recorder(self.disk, fuse.act, fuse.alive).listening():
+            yield
+
+    @contextlib.contextmanager
+    def _played(self) -> Iterator[None]:
+        clock = Clock()
+        plays: list[tuple[Any, str, Any]] = [(module, "time", clock) for module in (health, watch, switch)]
+        plays += [(health, "look", self._look), (health, "look_at_new", self._look_at_new)]
+        plays += [(switch, "prove", self._prove)]
+        plays += [(health, "refuse_taken_port", _nothing), (health, "let_it_listen", _nothing)]
+        plays += [(proc, "connections", lambda port: 0), (proc, "listeners", lambda port=None: [])]
+        plays += [(undo, name, _nothing) for name in ("undo", "undo_user", "undo_server_side", "has_foreign_data")]
+        with pytest.MonkeyPatch.context() as patch:
+            for module, name, played in plays:
+                patch.setattr(module, name, played)
+            yield
+
+    def _look(self, app: App, chosen: Candidate, timeout_s: float) -> Finding:
+        if self.programs.running.get((app.name, chosen.color)) != chosen.release:
+            return Finding(False, "does not run", hopeless=True)
+        sick = self.version(app.name, chosen.release).startswith("sick")
+        return Finding(not sick, "answers 500" if sick else "answers 200")
+
+    def _look_at_new(self, app: App, chosen: Candidate, timeout_s: float) -> Finding:
+        if self.dies and slot.look(app.paths).live == chosen.color:
+            self.programs.running.pop((app.name, chosen.color), None)
+        return self._look(app, chosen, timeout_s)
+
+    def _prove(self, app: App, chosen: Candidate, agreed: agreement.Agreement) -> str:
+        runs = self.programs.running.get((app.name, chosen.color)) == chosen.release
+        shown = self.nginx.serves(agreed.route(app.paths)) and self.nginx_asks(app.name) == chosen.color
+        if not runs or not shown or self.version(app.name, chosen.release).startswith("lies"):
+            raise HostError("through nginx it does not answer as it should")
+        return "proved"
+
+
+def _nothing(*ignored: Any) -> bool:
+    return False
+
+
+def _target(link: Path) -> str | None:
+    return link.readlink().name if link.is_symlink() else None
+
+
+def _lines(journal: Path) -> Iterator[dict[str, Any]]:
+    """A line that a cut has torn is none."""
+    for line in journal.read_bytes().splitlines() if journal.exists() else ():
+        with contextlib.suppress(ValueError):
+            yield json.loads(line)

@@ -1,0 +1,202 @@
+"""Which release must serve, and what must be told of each: written from what Teal promises, not from its code.
+
+- A deploy goes live or changes nothing of what serves. What is sick never gets the link; what does not prove itself, or
+  dies in the watch, is turned back, if what was live before is well or can be started; else it stays, and a human is
+  asked for.
+- A rollback without a name leads to the last good release before the live one, by sequence, that is still stored. What
+  is gone back from is no place to go back to any more; nor is what was refused or turned back.
+- Stored at least: so many good releases, the live one, and what a color holds.
+- Who is interrupted leaves the old release or the new one. The next command sees to the rest: what was not switched is
+  refused; what was stays if it is well, else the other color takes over if that is well, or can be started.
+- A command that comes again with its id is told what it was told, and does nothing.
+"""
+
+from dataclasses import dataclass, field
+
+from power.host import KEPT, Picture
+from power.stories import manifest
+
+
+@dataclass
+class Entry:
+    """A release that is known. `outcome` as `teal releases` tells it."""
+
+    seq: int
+    release: str
+    version: str
+    outcome: str = "pending"
+    left: bool = False
+
+    @property
+    def sick(self) -> bool:
+        return self.version.startswith("sick")
+
+    @property
+    def lies(self) -> bool:
+        return self.version.startswith("lies")
+
+
+@dataclass(frozen=True)
+class Told:
+    """How a command ended: `unchanged`, `live`, or the code of its failure; and of which release that is said."""
+
+    command: str
+    wanted: str | None
+    code: str
+    release: str | None
+
+
+@dataclass
+class Model:
+    live: str | None = None
+    up: bool = False
+    entries: dict[str, Entry] = field(default_factory=dict)
+    stored: set[str] = field(default_factory=set)
+    told: dict[str, Told] = field(default_factory=dict)  # by the id of the command
+    last: str | None = None  # the id of the story that ended last
+
+    def by_seq(self) -> list[Entry]:
+        return sorted(self.entries.values(), key=lambda entry: entry.seq)
+
+    def back(self) -> Entry | None:
+        """Where a rollback without a name leads to."""
+        here = self.entries.get(self.live or "")
+        good = [e for e in self.by_seq() if e.outcome == "good" and e.release in self.stored]
+        return next((e for e in reversed(good) if here and e.seq < here.seq), None)
+
+    def needed(self, picture: Picture) -> set[str]:
+        """What must not have been pruned."""
+        good = [e.release for e in self.by_seq() if e.outcome == "good" and e.release in self.stored]
+        return {*good[-KEPT:], *(name for name in picture.holds.values() if name)} & self.stored
+
+    def named(self, word: str) -> Entry | None:
+        numbered = (e for e in self.entries.values() if word.isdigit() and e.seq == int(word))
+        found = self.entries.get(word) or next(numbered, None)
+        return found if found and found.release in self.stored else None
+
+    def next_release(self, version: str) -> Entry:
+        seq = 1 + max((entry.seq for entry in self.entries.values()), default=0)
+        return Entry(seq, f"{seq:04d}-{manifest(version).digest[:12]}", version)
+
+    # the commands; each gives what must be answered
+
+    def deploy(self, story: str, version: str, dies: bool, picture: Picture) -> Told:
+        live = self.entries.get(self.live or "")
+        if live and live.version == version and picture.live_runs and picture.served:
+            return Told("deploy", version, "unchanged", self.live)
+        new = self.next_release(version)
+        self.entries[new.release] = new
+        self.stored.add(new.release)
+        code = self._brought(new, dies, picture)
+        new.outcome = {"live": "good", "turned_back": "turned_back"}.get(code, "refused")
+        return self._end(story, Told("deploy", version, code, new.release))
+
+    def rollback(self, story: str, word: str | None, dies: bool, picture: Picture) -> Told:
+        target = self.back() if word is None else self.named(word)
+        if target is None:
+            return Told("rollback", word, "not_there", None)
+        if target.release == self.live and picture.live_runs and picture.served:
+            return Told("rollback", word, "unchanged", self.live)
+        if not picture.agreed:
+            return Told("rollback", word, "needs_human", None)
+        was, dies = self.entries.get(self.live or ""), dies and not self._stands_by(target, picture)
+        stood = self._serves_again(was, picture)
+        code = self._brought(target, dies, picture)
+        if code == "live":
+            target.outcome, target.left = "good", False
+            self._leave(was, target)
+        elif dies and stood and not target.sick and not target.lies:
+            target.outcome, target.left = "turned_back", False
+        return self._end(story, Told("rollback", word, code, target.release))
+
+    def again(self, story: str) -> Told:
+        return self.told[story]
+
+    def destroyed(self) -> None:
+        self.__init__()  # type: ignore[misc]
+
+    def recovered(self, picture: Picture) -> None:
+        """By the next command, or after a boot. `picture` becomes what it is afterwards."""
+        story = picture.open
+        name = next((line["release"] for line in story if line.get("release")), None) if story else None
+        for entry in self.entries.values():
+            if entry.outcome == "pending" and entry.release != name:
+                entry.outcome = "refused"
+        if not story:
+            return
+        interrupted = self.entries.get(name or "")
+        if interrupted is None or self.live != name:
+            self._undone(story, interrupted, picture)
+        else:
+            self._confirmed(story[0]["what"] == "rollback", interrupted, picture)
+        self._end(story[0]["id"], self._now_told(story[0], name))
+
+    # what they have in common
+
+    def _brought(self, new: Entry, dies: bool, picture: Picture) -> str:
+        """How it ends to bring a release to where the traffic is."""
+        if new.sick:
+            return "unhealthy"
+        before = self.entries.get(self.live or "")
+        if new.lies:
+            return "turned_back"
+        if not dies:
+            self.live, self.up = new.release, True
+            return "live"
+        if before and self._serves_again(before, picture):
+            self.up = True
+            return "turned_back" if not before.lies else "needs_human"
+        self.live, self.up = new.release, False
+        return "needs_human"
+
+    def _serves_again(self, before: Entry | None, picture: Picture) -> bool:
+        """What was live when a new release dies: it still runs, or is started again."""
+        return before is not None and (picture.live_runs or before.outcome == "good")
+
+    def _stands_by(self, entry: Entry, picture: Picture) -> bool:
+        """It runs, and is well, on the color that is not live."""
+        held, runs = picture.holds[picture.idle], picture.runs[picture.idle]
+        return picture.live is not None and held == runs == entry.release and not entry.sick
+
+    def _undone(self, story: "list[dict[str, object]]", entry: Entry | None, picture: Picture) -> None:
+        if entry and entry.outcome == "pending":
+            entry.outcome = "refused"
+        for line in story:
+            color = str(line.get("color"))
+            if line["act"] == "start" and color != picture.live:
+                picture.runs[color] = None
+
+    def _confirmed(self, is_rollback: bool, entry: Entry, picture: Picture) -> None:
+        other = self.entries.get(picture.holds[picture.idle] or "")
+        if picture.live_runs and not entry.lies:
+            entry.outcome, entry.left, self.up = "good", False, True
+            if is_rollback:
+                self._leave(other, entry)
+        elif other and not other.sick and (self._stands_by(other, picture) or self._can_start(other, picture)):
+            picture.runs[picture.idle], picture.runs[str(picture.live)] = other.release, None
+            picture.live = picture.idle
+            self.live, self.up = other.release, True
+            entry.outcome, entry.left = "turned_back", False
+        elif entry.outcome == "pending":
+            entry.outcome = "refused"
+
+    def _can_start(self, entry: Entry, picture: Picture) -> bool:
+        return picture.runs[picture.idle] is None and entry.outcome == "good"
+
+    def _leave(self, was: Entry | None, target: Entry) -> None:
+        if was and was.seq > target.seq:
+            was.outcome, was.left = "turned_back", True
+
+    def _now_told(self, begin: "dict[str, object]", name: str | None) -> Told:
+        """Who asks how the interrupted command ended is told how things are now."""
+        outcome = self.entries[name].outcome if name in self.entries else "refused"
+        serves = self.live == name and name is not None
+        code = "live" if serves and outcome == "good" else "needs_human" if serves else "aborted"
+        code = "turned_back" if not serves and outcome == "turned_back" else code
+        return Told(str(begin["what"]), None, code, name)
+
+    def _end(self, story: str, told: Told) -> Told:
+        known = self.told.get(story)
+        self.told[story] = Told(told.command, known.wanted if known else told.wanted, told.code, told.release)
+        self.last = story
+        return told
