@@ -6,9 +6,10 @@ from typing import Iterator, Optional
 from teal_host import candidate as program
 from teal_host import drain, health, record, slot, switch, watch
 from teal_host.agreement import Agreement
-from teal_host.app import App
+from teal_host.app import App, Running
 from teal_host.candidate import Candidate
 from teal_host.errors import CannotRun, HostError, NeedsHuman, TurnedBack, Unhealthy, as_host_error
+from teal_host.health import Finding
 from teal_host.tally import Tally
 from teal_host.watch import Watched
 from teal_host.wire.reports import Color
@@ -43,7 +44,7 @@ def start_and_check(app: App, turn: Turn) -> None:
     with app.step("start") as step:
         drain.wait(app, chosen.color, turn.was_agreed or turn.agreed, chosen.spec.keep.drain_s, step)
         app.journal.write("start", turn.story, release=chosen.release, color=chosen.color)
-        app.host.supervisor.stop(chosen.place, STOP_GRACE_S)
+        _end(app, chosen, step)
         health.refuse_taken_port(chosen)
         if turn.before:
             program.warn_if_memory_is_short(app, turn.before)
@@ -52,7 +53,8 @@ def start_and_check(app: App, turn: Turn) -> None:
         try:
             program.start(app, chosen)
         except CannotRun as error:
-            raise Unhealthy(f"{chosen.release} on {chosen.color} is not healthy: {error.message}") from None
+            text = f"{chosen.release} on {chosen.color} is not healthy: {error.message}"
+            raise Unhealthy(text, error.evidence, error.hint) from None
     try:
         with app.step("health") as step:
             health.until_healthy(app, chosen, step)
@@ -62,7 +64,10 @@ def start_and_check(app: App, turn: Turn) -> None:
 
 
 def turn_traffic(app: App, turn: Turn) -> None:
-    """Switch, and prove it through nginx. Raises TurnedBack when that fails; traffic is then where it was."""
+    """Switch, and prove it through nginx. Raises TurnedBack when that fails; traffic is then where it was.
+
+    Raises NeedsHuman where nobody is served, because nginx does not run.
+    """
     chosen = turn.candidate
     try:
         with app.step("switch") as step:
@@ -76,7 +81,18 @@ def turn_traffic(app: App, turn: Turn) -> None:
     except (HostError, OSError) as problem:
         error = as_host_error(problem)
         _undo(app, turn, error)
+        _refuse_to_say_that_it_serves(app, turn, error)
         raise TurnedBack(_turned_back(turn, error), error.evidence, error.hint) from None
+
+
+def _refuse_to_say_that_it_serves(app: App, turn: Turn, error: HostError) -> None:
+    """The link is where it was, and nothing is served all the same. Raises NeedsHuman."""
+    try:
+        app.host.proxy.refuse(turn.agreed.site)
+    except NeedsHuman as dead:
+        link = f"the link points to {turn.left}, as before" if turn.left else "nothing is live, as before"
+        says = dict.fromkeys((error.message, dead.message, link))  # that nginx does not run may be the error itself
+        raise NeedsHuman("; ".join(says), error.evidence, dead.hint) from None
 
 
 def _undo(app: App, turn: Turn, error: HostError) -> None:
@@ -110,7 +126,15 @@ def keep_or_stop_previous(app: App, turn: Turn) -> None:
         return
     with app.step("drain") as step:
         drain.wait(app, turn.before.color, turn.agreed, turn.candidate.spec.keep.drain_s, step)
-        app.host.supervisor.stop(turn.before.place, STOP_GRACE_S)
+        _end(app, turn.before, step)
+        step.detail = f"{turn.before.color} is stopped"
+
+
+def _end(app: App, there: Candidate, step: Running) -> None:
+    """What runs on the color of this one. It may take its time, so that it is waited for is said."""
+    if app.host.supervisor.state(there.place).state == "running":
+        step.say(f"waiting for {there.place.held} on {there.color} to end")
+    app.host.supervisor.stop(there.place, STOP_GRACE_S)
 
 
 @contextlib.contextmanager
@@ -122,11 +146,37 @@ def as_far_as_possible(app: App) -> Iterator[None]:
         app.warn(f"{as_host_error(problem).message}; what is left to be done, the next command does")
 
 
+def stands_by(app: App, standby: Candidate) -> Finding:
+    """Is it well? A good one that has ended, as the first to go when memory ran out, is started again, once."""
+    try:
+        health.let_it_listen(app, standby)
+        found = health.look(app, standby, 5.0)
+        runs = app.host.supervisor.state(standby.place).state == "running"
+        if found.well or runs or standby.record.outcome != "good":
+            return found
+        return _started_again(app, standby, found)
+    except (HostError, OSError) as problem:
+        return Finding(False, as_host_error(problem).message)
+
+
+def _started_again(app: App, standby: Candidate, found: Finding) -> Finding:
+    try:
+        with app.step("start") as step:
+            step.detail = f"{standby.release} on {standby.color} again"
+            app.host.supervisor.stop(standby.place, STOP_GRACE_S)  # else systemd may just be starting it as well
+            program.start(app, standby)
+            health.until_healthy(app, standby, step)
+    except HostError as error:
+        app.host.supervisor.stop(standby.place, STOP_GRACE_S)
+        return Finding(False, f"{found.says}; and when it was started again: {error.message}")
+    return Finding(True, "")
+
+
 def _turn_back(app: App, turn: Turn, error: HostError) -> None:
     standby = turn.before
     if standby is None:
         raise NeedsHuman(f"{error.message}; there is no release before it to turn back to", error.evidence, error.hint)
-    finding = health.look(app, standby, 5.0)
+    finding = stands_by(app, standby)
     if not finding.well:
         text = f"{error.message}; it stays live, because {standby.color} is not well either: {finding.says}"
         raise NeedsHuman(text, error.evidence, error.hint)

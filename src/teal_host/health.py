@@ -49,6 +49,15 @@ def until_healthy(app: App, candidate: Candidate, step: Running) -> None:
     _warn_if_open_to_all(app, candidate)
 
 
+def let_it_listen(app: App, candidate: Candidate) -> None:
+    """It may just be starting, after a boot or a crash: it has as long as it had when it was deployed."""
+    deadline = time.monotonic() + candidate.spec.health.deadline_s
+    while time.monotonic() < deadline and not proc.listeners(candidate.port):
+        if app.host.supervisor.state(candidate.place).state != "running":
+            return
+        time.sleep(_BETWEEN_S)
+
+
 def look_at_new(app: App, candidate: Candidate, timeout_s: float) -> Finding:
     """One look at what was just started. When it had to be started again since, no later answer makes it well."""
     state = app.host.supervisor.state(candidate.place)
@@ -65,7 +74,8 @@ def look(app: App, candidate: Candidate, timeout_s: float) -> Finding:
 
 def _found(app: App, candidate: Candidate, state: ProcessState, timeout_s: float) -> Finding:
     if state.state != "running":
-        return Finding(False, f"the program is not running: {state.end or 'it was stopped'}", hopeless=True)
+        stopped = "this machine goes down" if app.host.supervisor.is_ending() else "it was stopped"
+        return Finding(False, f"the program is not running: {state.end or stopped}", hopeless=True)
     listening = proc.listeners(candidate.port)
     ours = proc.sockets_of(app.host.supervisor.pids(candidate.place))
     if not listening:
@@ -113,7 +123,7 @@ def _asked(candidate: Candidate, timeout_s: float) -> Finding:
     try:
         answer = ask(question)
     except NoAnswer as none:
-        return Finding(False, f"{question.path}: {none}")
+        return Finding(False, f"{question.path}: {none}{_not_here(candidate) if none.refused else ''}")
     wrong = _wrong(answer, health.status, candidate, question.path)
     return Finding(not wrong, wrong or f"{question.path} answers {answer.status}", answer=answer.beginning)
 
@@ -142,6 +152,11 @@ def _still_there(socket: proc.Socket) -> bool:
 def _elsewhere(candidate: Candidate, ours: Set[int]) -> str:
     ports = sorted({socket.port for socket in proc.listeners() if socket.inode in ours} - {candidate.port})
     return f"; the program listens on {', '.join(map(str, ports))} instead" if ports else ""
+
+
+def _not_here(candidate: Candidate) -> str:
+    addresses = sorted({socket.address for socket in proc.listeners(candidate.port)} - {HERE})
+    return f"; the program listens on {', '.join(addresses)} instead of {HERE} (HOST)" if addresses else ""
 
 
 def _enough(seen: List[Finding], successes: int) -> bool:

@@ -5,14 +5,12 @@ back, once.
 """
 
 import contextlib
-import time
 from typing import Optional
 
-from teal_host import agreement, files, health, lock, outcome, proc, record, release, slot, switch, tally
-from teal_host import candidate as program
+from teal_host import agreement, files, health, lock, outcome, record, release, slot, switch, tally
 from teal_host.agreement import Agreement
-from teal_host.app import App, Running
-from teal_host.bring_live import STOP_GRACE_S
+from teal_host.app import App
+from teal_host.bring_live import STOP_GRACE_S, stands_by
 from teal_host.candidate import Candidate
 from teal_host.errors import Aborted, CannotRun, HostError, Locked, NeedsHuman, TurnedBack
 from teal_host.journal import Unfinished
@@ -24,7 +22,6 @@ from teal_host.wire.messages import Note
 from teal_host.wire.reports import Color
 
 _ANSWER_WITHIN_S = 5.0
-_BETWEEN_S = 0.05
 
 
 def recover(app: App) -> None:
@@ -41,7 +38,7 @@ def recover(app: App) -> None:
         if interrupted is None or slots.live is None or slots.live_release != story.release:
             step.detail = _undo(app, story, slots, interrupted)
         else:
-            step.detail = _confirm(app, story, slots, interrupted, step)
+            step.detail = _confirm(app, story, slots, interrupted)
     switch.settle(app)
     outcome.end(app, story.id, _answer(app, story, step.detail), outcome="recovered", detail=step.detail)
     app.tell(Note("warning", f"an earlier command was interrupted: {step.detail}"))
@@ -91,19 +88,18 @@ def _undo(app: App, story: Unfinished, slots: Slots, interrupted: Optional[Recor
     return f"{story.release or 'it'} had not gone live and was undone"
 
 
-def _confirm(app: App, story: Unfinished, slots: Slots, interrupted: Record, step: Running) -> str:
+def _confirm(app: App, story: Unfinished, slots: Slots, interrupted: Record) -> str:
     """It was switched: it stays if it is well and proved, else the other color takes over if that one is well."""
     assert slots.live is not None
     agreed, other = agreement.load(app.paths), slots.idle
     standby = record.find(record.load(app.paths), slots.releases[other])
-    _let_it_listen(app, slots.live, interrupted, agreed)
     if agreed is None or _well_and_proved(app, slots.live, interrupted, agreed):
         if interrupted.outcome != "good":
             record.mark(app.paths, interrupted, "good")
         if story.is_rollback:
             record.leave(app.paths, standby, interrupted)
         return f"{interrupted.release} had gone live and stays"
-    if standby is None or not _stands_by(app, Candidate(standby, other, agreed.ports.of(other), app.paths), step):
+    if standby is None or not stands_by(app, Candidate(standby, other, agreed.ports.of(other), app.paths)).well:
         if interrupted.outcome == "pending":
             record.mark(app.paths, interrupted, "refused")
         return f"{interrupted.release} had gone live, is not well, and neither is any other"
@@ -117,37 +113,13 @@ def _confirm(app: App, story: Unfinished, slots: Slots, interrupted: Record, ste
 def _well_and_proved(app: App, color: Color, entry: Record, agreed: Agreement) -> bool:
     """The switch may have been interrupted before it was proved through nginx, so that is done again."""
     candidate = Candidate(entry, color, agreed.ports.of(color), app.paths)
+    health.let_it_listen(app, candidate)
     if not _well(app, candidate):
         return False
     try:
         switch.open_route(app, agreed)
         switch.prove(app, candidate, agreed)
     except HostError:
-        return False
-    return True
-
-
-def _let_it_listen(app: App, color: Color, entry: Record, agreed: Optional[Agreement]) -> None:
-    """After a boot it may just be starting: it has as long as it had when it was deployed."""
-    deadline = time.monotonic() + entry.spec.health.deadline_s
-    place = app.paths.color(color)
-    while agreed and time.monotonic() < deadline and not proc.listeners(agreed.ports.of(color)):
-        if app.host.supervisor.state(place).state != "running":
-            return
-        time.sleep(_BETWEEN_S)
-
-
-def _stands_by(app: App, standby: Candidate, step: Running) -> bool:
-    """Well, or well once it is started: after a boot only what is live has come up by itself."""
-    if _well(app, standby):
-        return True
-    if app.host.supervisor.state(standby.place).state == "running" or standby.record.outcome != "good":
-        return False
-    try:
-        program.start(app, standby)
-        health.until_healthy(app, standby, step)
-    except HostError:
-        app.host.supervisor.stop(standby.place, STOP_GRACE_S)
         return False
     return True
 

@@ -23,7 +23,11 @@ def status(app: App) -> StatusReport:
         {str(color): report for color, report in reports.items()},
         previous.release if previous else None,
         app.host.proxy.url(agreed.site) if agreed else None,
-        (*_notes(app, slots, agreed), *_of_the_environment(app, record.find(records, slots.live_release))),
+        (
+            *_notes(app, slots, agreed),
+            *_of_the_standby(app, slots, previous),
+            *_of_the_environment(app, record.find(records, slots.live_release)),
+        ),
         outcome.last(app),
     )
 
@@ -61,6 +65,15 @@ def _notes(app: App, slots: Slots, agreed: Optional[Agreement]) -> List[str]:
     if app.journal.unfinished():
         notes.append("a command is at work, or was interrupted; the next one cleans up")
     return notes
+
+
+def _of_the_standby(app: App, slots: Slots, previous: Optional[Record]) -> Iterator[str]:
+    """It was to go on running for an instant rollback. After a boot it is not started, and that is no news."""
+    if previous is None or slots.releases[slots.idle] != previous.release:
+        return
+    found = app.host.supervisor.state(app.paths.color(slots.idle))
+    if found.state == "failed":
+        yield f"{slots.idle} stands by no more: {found.end}; a rollback starts {previous.release} again first"
 
 
 def _of_the_environment(app: App, live: Optional[Record]) -> Iterator[str]:

@@ -72,7 +72,7 @@ def prove(app: App, candidate: Candidate, agreed: Agreement) -> str:
         if wrong is None:
             return f"through {app.host.proxy.url(agreed.site)}"
         if time.monotonic() > deadline:
-            raise NotProved(wrong)
+            raise wrong
         time.sleep(_BETWEEN_S)
 
 
@@ -103,7 +103,7 @@ def link_is_true(app: App) -> None:
         )
 
 
-def _look(app: App, candidate: Candidate, agreed: Agreement) -> Optional[str]:
+def _look(app: App, candidate: Candidate, agreed: Agreement) -> Optional[NotProved]:
     """What is wrong with the answer through nginx, or None."""
     verify, health = candidate.spec.verify, candidate.spec.health
     wanted = verify if verify.path else health
@@ -112,11 +112,13 @@ def _look(app: App, candidate: Candidate, agreed: Agreement) -> Optional[str]:
     try:
         answer = ask(Question(address, path, agreed.site.host, ((PROBE_HEADER, agreed.token),), _PROVED_WITHIN_S))
     except NoAnswer as none:
-        return f"nginx at {address[0]}:{address[1]}: {none}"
+        return NotProved(f"nginx at {address[0]}:{address[1]}: {none}")
     answered_by = answer.headers.get(ANSWERED_HEADER.lower(), "")
     if not answered_by.endswith(f":{candidate.port}"):
-        return f"nginx asked {answered_by or 'some other site'}, not {candidate.color} on port {candidate.port}"
+        says = f"nginx asked {answered_by or 'some other site'}, not {candidate.color} on port {candidate.port}"
+        asks = f"can nginx look into {candidate.place.home}? " if answered_by else ""
+        return NotProved(says, hint=f"{asks}see: teal doctor")
     if answer.status != wanted.status:
-        return f"through nginx {path} answers {answer.status}, expected {wanted.status}"
+        return NotProved(f"through nginx {path} answers {answer.status}, expected {wanted.status}")
     differs = json_differs(answer.body, candidate.filled(wanted.json))
-    return f"through nginx {path} answers, but {differs}" if differs else None
+    return NotProved(f"through nginx {path} answers, but {differs}") if differs else None

@@ -38,6 +38,8 @@ class Handler(BaseHTTPRequestHandler):
             return self.stream()
         if self.path == "/exit":
             os._exit(3)
+        if self.path in ("/take", "/leak"):  # some memory, or until somebody ends it
+            take(32 if self.path == "/take" else 1024)
         if self.path == "/break":  # from now on it fails its visitors, and finds itself well
             BEHAVIOUR["root_500"] = True
         if self.path == "/sicken":
@@ -122,6 +124,33 @@ class Handler(BaseHTTPRequestHandler):
 class Server(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 128
+    address_family = socket.AF_INET6 if ":" in BEHAVIOUR.get("bind", "") else socket.AF_INET
+
+
+HELD: list[bytes] = []
+
+
+def take(megabytes: int) -> None:
+    """Of memory, which is used and never given back."""
+    for _ in range(megabytes):
+        HELD.append(b"x" * (1 << 20))
+
+
+def end_slowly(*ignored: Any) -> None:
+    """Told to end, it has something to do first."""
+    print("told to end", flush=True)
+    while not Path(BEHAVIOUR["ends_when"]).exists():
+        time.sleep(0.02)
+    print("has ended by itself", flush=True)
+    os._exit(0)
+
+
+def work() -> None:
+    """A job in the background, beside the answers: a line each time."""
+    while True:
+        with open(os.path.join(os.environ["DATA_DIR"], "worked"), "a") as file:
+            file.write(f"{os.environ['COLOR']}\n")
+        time.sleep(0.02)
 
 
 def not_http(port: int) -> None:
@@ -130,6 +159,19 @@ def not_http(port: int) -> None:
             connection, _ = server.accept()
             connection.sendall(b"SSH-2.0-NotHTTP\r\n")
             connection.close()
+
+
+def miss_something() -> None:
+    """It ends with a word of its own where what it needs is not there."""
+    if BEHAVIOUR.get("needs", "PORT") not in os.environ:
+        sys.exit(f"{BEHAVIOUR['needs']} is missing")
+    if Path(BEHAVIOUR.get("exits_if", "")).is_file():
+        sys.exit(1)
+    if BEHAVIOUR.get("writes_first"):
+        try:
+            (Path(os.environ["DATA_DIR"]) / "kept").open("a").close()
+        except OSError as error:
+            sys.exit(f"cannot write its data: {error}")
 
 
 def before_serving() -> None:
@@ -145,6 +187,11 @@ def before_serving() -> None:
         sys.exit(BEHAVIOUR["exits"])
     if "killed" in BEHAVIOUR:
         os.kill(os.getpid(), BEHAVIOUR["killed"])
+    miss_something()
+    if "ends_when" in BEHAVIOUR:
+        signal.signal(signal.SIGTERM, end_slowly)
+    if BEHAVIOUR.get("works"):
+        threading.Thread(target=work, daemon=True).start()
     if BEHAVIOUR.get("never_listens"):
         time.sleep(3600)
     while "waits_for" in BEHAVIOUR and not Path(BEHAVIOUR["waits_for"]).exists():

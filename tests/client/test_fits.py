@@ -74,6 +74,7 @@ def test_a_static_program_that_may_run_needs_nothing(tmp_path: Path, made: Made,
     assert needs(tmp_path, "./app", there(machine), app=made.made()) == Needs()
 
 
+@pytest.mark.row("B12")
 def test_a_newer_glibc_is_refused_with_both_versions(tmp_path: Path) -> None:
     told = refused(tmp_path, NEWEST.made())
     assert told.startswith("./app needs glibc 2.38 or newer, the server has glibc 2.36 → ")

@@ -113,6 +113,7 @@ GREETED = "printf '\\nTEAL-HOST-1\\n\\0\\0\\0\\%o\\0\\0\\0\\0%s'; exec sleep 600
 
 
 @pytest.mark.parametrize("greeting", ['{"type":"greeting","protocol":2}', '{"type":"greeting","color":"teal"}'])
+@pytest.mark.row("B13")
 def test_another_teal_is_told_as_such(greeting: str, tmp_path: Path) -> None:
     error = refused(shell(tmp_path, GREETED % (len(greeting), greeting)))
     assert (error.message, error.hint) == ("the server side on the shop is of another Teal", "teal setup")

@@ -3,8 +3,9 @@
     python -I -S killed_host.py ACTS WHEN SIGNAL -c STAGE0 ARGUMENTS...
 
 It runs STAGE0 as `python -c` would, writes the name of every durable act into the file ACTS before the act is done, and
-sends SIGNAL to itself WHEN: "act N" is the N-th act, "NAME+K" the K-th act after the first one called NAME (where * is
-anything), "after S" a moment S seconds after the start, "never" never. SIGKILL comes before the announced act is done.
+sends SIGNAL (or several: A,B) to itself WHEN: "act N" is the N-th act, "NAME+K" the K-th act after the first one called
+NAME (where * is anything), "after S" a moment S seconds after the start, "never" never. SIGKILL comes before the
+announced act is done.
 
 With the name of an error in the place of SIGNAL (`ENOSPC`), the act fails instead, and with `ENOSPC+` every later one
 too, as on a disk that stays full. Then only what changes files counts, and every fsync(2) is an act of its own.
@@ -86,7 +87,8 @@ class Witness:
         self._when = when
         self._failing = Failing(how) if how.startswith("E") else None
         self._jump = how if how.endswith("h") else ""
-        self._number = 0 if self._failing or self._jump else signal.Signals[how]
+        named = [] if self._failing or self._jump else how.split(",")
+        self._numbers = [signal.Signals[name] for name in named]
         self._names: list[str] = []
         self._done: set[str] = set()  # of what the last act announced
 
@@ -107,8 +109,8 @@ class Witness:
             self._failing.fail()
         if self._jump:
             Clock.jump(self._jump)
-        else:
-            os.kill(os.getpid(), self._number)
+        for number in self._numbers:
+            os.kill(os.getpid(), number)
 
     def fsync(self, fd: Any) -> None:
         self(f"fsync after {self._names[-1] if self._names else 'nothing'}".replace("fsync after fsync", "fsync"))

@@ -34,6 +34,7 @@ def moments(scene: Scene, rounds: int) -> Iterator[str]:
 
 
 @pytest.mark.timeout(900)
+@pytest.mark.row("A1")
 def test_a_deploy_killed_at_any_moment_leaves_one_release_serving_and_the_next_command_works(tree: Scene) -> None:
     found = []
     for when in moments(tree, ROUNDS):
@@ -49,6 +50,7 @@ def test_a_deploy_killed_at_any_moment_leaves_one_release_serving_and_the_next_c
 
 
 @pytest.mark.timeout(900)
+@pytest.mark.row("A5")
 def test_a_deploy_told_to_end_at_any_moment_is_aborted_or_finished(tree: Scene) -> None:
     for when, number in zip(moments(tree, len(ASKED_TO_END)), ASKED_TO_END, strict=True):
         old, new = tree.app.get()["version"], tree.new_version()
@@ -58,18 +60,19 @@ def test_a_deploy_told_to_end_at_any_moment_is_aborted_or_finished(tree: Scene) 
         tree.check_settled(version)
 
 
-@pytest.mark.parametrize(
-    ("at", "lives"),
-    [
-        ("run nginx -v+0", False),
-        ("make directory part1+0", False),
-        ("rename 0*.json+0", False),  # all is here, and not yet committed
-        ("append journal+0", True),
-        ("spawn program+0", True),
-        ("turn link live+0", True),
-        ("turn link live+1", True),
-    ],
-)
+STEPS = [
+    ("run nginx -v+0", False),
+    ("make directory part1+0", False),
+    ("rename 0*.json+0", False),  # all is here, and not yet committed
+    ("append journal+0", True),
+    ("spawn program+0", True),
+    ("turn link live+0", True),
+    ("turn link live+1", True),
+]
+
+
+@pytest.mark.row("A5")
+@pytest.mark.parametrize(("at", "lives"), STEPS)
 def test_told_to_end_it_aborts_before_the_commit_and_finishes_after_it(tree: Scene, at: str, lives: bool) -> None:
     new = tree.new_version()
     run = tree.deploy(at, "SIGTERM")
@@ -80,6 +83,25 @@ def test_told_to_end_it_aborts_before_the_commit_and_finishes_after_it(tree: Sce
     else:
         check_aborted(tree, run, "v2")
     tree.check_settled(tree.deploy_new())
+
+
+@pytest.mark.row("A5")
+def test_a_lost_terminal_and_ctrl_c_end_a_deploy_at_no_step(tree: Scene) -> None:
+    for at, _ in STEPS:
+        new = tree.new_version()
+        run = tree.deploy(at, "SIGHUP,SIGINT")
+        assert (run.was_ended, run.error) == (True, None), at
+        tree.check_serves(new)
+    tree.check_settled(new)
+
+
+@pytest.mark.row("A5")
+def test_a_rollback_told_to_end_is_finished(two: Scene) -> None:
+    """It asks for no commit, so it goes on from its first act on."""
+    for at, there in (("append journal+0", 1), ("turn link live+0", 2), ("turn link live+1", 1)):
+        run = two.rollback(at, "SIGTERM,SIGHUP,SIGINT", to=str(there))
+        assert (run.was_ended, run.error) == (True, None), at
+        two.check_settled(f"v{there}")
 
 
 def check_aborted(scene: Scene, run: Run, old: str) -> None:

@@ -37,6 +37,7 @@ def roll_back(scene: Scene, killed: Killed) -> str:
 
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("next_command", [deploy_another, deploy_the_same, roll_back], ids=lambda f: f.__name__)
+@pytest.mark.row("A1", "A3")
 def test_a_deploy_killed_at_any_act_leaves_one_release_serving_and_the_next_command_works(
     two: Scene, next_command: Callable[[Scene, Killed], str]
 ) -> None:

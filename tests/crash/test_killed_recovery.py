@@ -86,6 +86,7 @@ def test_one_that_was_switched_to_but_never_proved_does_not_stay(two: Scene, at:
     assert two.releases()[0].outcome in ("turned_back", "refused")
 
 
+@pytest.mark.row("A3")
 def test_a_release_half_removed_by_a_killed_pruning_can_be_deployed_again(two: Scene) -> None:
     two.new_version()
     run = two.deploy("os.remove program+1")

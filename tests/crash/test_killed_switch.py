@@ -5,6 +5,8 @@ import socket
 from datetime import datetime, timedelta
 from pathlib import Path
 
+import pytest
+
 from beside import beside
 from crash.scenes import QUICK, Scene
 from teal_host import proc
@@ -30,6 +32,7 @@ def an_hour_passes(scene: Scene) -> None:
     journal.write_text("".join(json.dumps(line) + "\n" for line in lines))
 
 
+@pytest.mark.row("D17")
 def test_an_upload_that_began_before_a_killed_switch_ends_on_the_color_where_it_began(two: Scene) -> None:
     an_hour_passes(two)
     with socket.create_connection(("127.0.0.1", two.app.ports[0]), timeout=60) as visitor:

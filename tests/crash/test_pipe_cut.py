@@ -62,6 +62,7 @@ def check_nothing_changed(scene: Scene, before: StatusReport, releases: tuple[Re
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize("count", range(len(MESSAGES)), ids=lambda count: f"after {count}")
 @pytest.mark.parametrize("cut", [hang_up, go_deaf], ids=lambda cut: cut.__name__)
+@pytest.mark.row("B5", "B6")
 def test_cut_before_the_commit_was_said_nothing_was_changed_and_nothing_is_left(
     two: Scene, cut: Callable[[Session], None], count: int
 ) -> None:
@@ -76,6 +77,7 @@ def test_cut_before_the_commit_was_said_nothing_was_changed_and_nothing_is_left(
 
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize("cut", [hang_up, go_deaf], ids=lambda cut: cut.__name__)
+@pytest.mark.row("B5", "B6")
 def test_cut_after_the_commit_the_server_side_finishes_alone(two: Scene, cut: Callable[[Session], None]) -> None:
     new = two.new_version(padding=BIG)
     run = deploy_cut_after(two, len(MESSAGES), cut)

@@ -78,7 +78,7 @@ D14 | Teal's nginx file was edited by hand | shown as a difference, not overwrit
 D17 | an upload that began before the switch | ends where it began, however slow
 E1 | the new release crashes in the watch | turned back; only requests that met the crash fail
 E2 | a visitor's request crashes it | turned back
-E5 | a turn back is wanted and the standby is dead | only a healthy standby gets the traffic; else it stays
+E5 | a turn back is wanted and the standby is dead | it is started again; only a healthy one gets the traffic
 E6 | rollback after rollback | goes where it said it would
 E9 | long streams on the color that is to be used again | waited for, counted, told, then ended
 E10 | two deploys right after each other | the work of the one before is still waited for
@@ -117,7 +117,7 @@ D20 | the clock jumps in the switch | deadlines do not notice
 E4 | it crashes after the watch | systemd restarts it; Teal leaves it alone, and doctor tells
 E11 | it needs long to stop | waited for, up to its limit
 E13 | memory is short | the standby goes first
-E15 | the standby crashes | told by status; nothing is started again and again
+E15 | the standby crashes | told by status; systemd gives up after five starts
 F3 | no more files can be made | refused; the words say files
 F4 | /tmp is full | nothing of Teal needs it
 F8 | too little memory for two | doctor warns

@@ -82,6 +82,7 @@ def test_one_that_is_damaged_or_newer_needs_a_human(host: HostPaths, before: str
 
 
 @pytest.mark.parametrize("content", [b"", b"\0" * 100, b"[]", b"\xff", b"[" * 50_000])
+@pytest.mark.row("A15")
 def test_garbage_needs_a_human(host: HostPaths, content: bytes) -> None:
     keep(host, agreed())
     host.app("shop").agreed.write_bytes(content)

@@ -119,6 +119,14 @@ def test_server_side(needed: str | None, owned: tuple[int, int] | None, state: s
     assert agreed.server(needed, owned).state == state
 
 
+def test_folders_that_others_could_change() -> None:
+    fine, odd = (Path("/var/lib/teal/shop"), 0, 0o40755), Path("/var/lib/teal/shop/blue")
+    assert agreed.kept([fine]).state == "ok"
+    assert agreed.kept([fine, (odd, 1000, 0o40755)]).hint == f"teal ssh -- chown root {odd}"
+    for mode in (0o40775, 0o40757):
+        assert agreed.kept([fine, (odd, 0, mode)]).hint == f"teal ssh -- chmod go-w {odd}"
+
+
 @pytest.mark.parametrize(
     ("owned", "hint"),
     [
@@ -168,7 +176,7 @@ def test_boot() -> None:
 def test_restarts() -> None:
     assert list(colors.restarts("blue", Words(0, "it exited with code 1", []))) == []
     (found,) = colors.restarts("blue", Words(3, words.end({"EXIT_CODE": "killed", "EXIT_STATUS": "9"}), []))
-    assert "3 times; the last time it was ended by signal 9" in found.says
+    assert "3 times; the last time it was ended by SIGKILL" in found.says
     assert words.end({"EXIT_CODE": "exited", "EXIT_STATUS": "3"}) == "it exited with code 3"
 
 

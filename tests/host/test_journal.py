@@ -103,6 +103,7 @@ def test_garbage_hides_nothing_around_it(journal: Journal, garbage: bytes) -> No
 
 @given(st.lists(st.sampled_from([BEGIN, START, TURN, TURNED, END]), max_size=5), st.binary(max_size=60))
 @example([BEGIN, END], b"\r\x85\x1c")
+@pytest.mark.row("A15")
 def test_any_bytes_at_the_end_hide_nothing_before_them(tmp_path: Path, lines: list[Any], tail: bytes) -> None:
     journal = Journal(tmp_path / "journal")
     hold(journal, *lines, b"\x01" + tail.replace(b"\n", b""))
@@ -160,6 +161,7 @@ def test_a_clock_that_jumps_changes_no_time_that_has_passed(
     assert journal.since_switch() < 15
 
 
+@pytest.mark.row("G8")
 def test_a_link_in_its_place_is_not_followed(journal: Journal, tmp_path: Path) -> None:
     journal.path.symlink_to(tmp_path / "elsewhere")
     with pytest.raises(OSError, match=r"symbolic links|Too many"):

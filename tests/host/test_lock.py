@@ -65,6 +65,7 @@ def test_the_second_comer_is_told_who_what_and_since_when(path: Path) -> None:
 
 @pytest.mark.row("F12")
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGSEGV])
+@pytest.mark.row("G2")
 def test_a_lock_dies_with_its_holder(path: Path, number: signal.Signals) -> None:
     with holder(path) as process:
         process.send_signal(number)
@@ -188,6 +189,7 @@ def test_the_note_of_an_earlier_holder_is_no_lock(path: Path) -> None:
         assert "ghost" not in path.read_text()
 
 
+@pytest.mark.row("G8")
 def test_a_link_in_its_place_is_not_followed(path: Path, tmp_path: Path) -> None:
     path.parent.mkdir()
     path.symlink_to(tmp_path / "elsewhere")

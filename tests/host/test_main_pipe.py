@@ -164,6 +164,7 @@ CASES = [
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: str(case.name))
+@pytest.mark.row("B7", "B8")
 def test_it_is_refused_and_nothing_is_kept(case: Case, tmp_path: Path) -> None:
     root = tmp_path / "state"
     heard = pipe.say(root, case.sent())
@@ -185,6 +186,7 @@ CUTS: dict[str, Callable[[], bytes]] = {
 
 
 @pytest.mark.parametrize("cut", CUTS.values(), ids=list(CUTS))
+@pytest.mark.row("B6")
 def test_a_client_that_vanishes_leaves_nothing_and_nobody(cut: Callable[[], bytes], tmp_path: Path) -> None:
     root = tmp_path / "state"
     errors = tmp_path / "stderr"
@@ -209,6 +211,7 @@ def test_an_upload_in_tiny_blocks_is_whole(size: int, tmp_path: Path) -> None:
     assert heard.answer["code"] == "aborted"
 
 
+@pytest.mark.row("B8")
 def test_an_upload_that_is_not_read_to_its_end_is_no_upload(tmp_path: Path) -> None:
     """All bytes are there and right, and then the stream is not closed but the commit comes."""
     cut = block(zlib.compress(BODY), last=False)

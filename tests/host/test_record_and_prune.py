@@ -206,6 +206,7 @@ def test_so_many_good_ones_are_kept_and_what_a_color_holds(
     st.integers(2, 5),
     st.sets(st.integers(1, 12), max_size=2),
 )
+@pytest.mark.row("A3")
 def test_nothing_that_runs_and_no_good_one_within_keep_is_ever_pruned(
     outcomes: str, stored: set[int], keep: int, in_use: set[int]
 ) -> None:

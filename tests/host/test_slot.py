@@ -53,6 +53,7 @@ def test_an_app_that_is_not_there_has_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("target", ["red", "blue/green", "..", "/", "/etc", "blue2", "BLUE", "releases/x", "."])
+@pytest.mark.row("A15")
 def test_a_link_to_nonsense_needs_a_human_who_is_told_what_to_type(paths: AppPaths, target: str) -> None:
     lay(paths, target if target != "blue/green" else "green/other", ONE, TWO)
     with pytest.raises(NeedsHuman, match="which is no color") as refused:

@@ -23,6 +23,7 @@ def talking() -> Iterator[tuple[Talk, BinaryIO]]:
         yield Talk(incoming, nowhere), client
 
 
+@pytest.mark.row("B2")
 def test_a_silence_is_an_abort() -> None:
     with talking() as (talk, _):
         began = time.monotonic()
@@ -78,6 +79,7 @@ def test_what_is_not_expected_is_told_as_before() -> None:
             talk.receive(Commit)
 
 
+@pytest.mark.row("B3", "B6")
 def test_after_the_commit_a_client_that_reads_no_more_holds_nothing_up(monkeypatch: pytest.MonkeyPatch) -> None:
     """As one that was stopped, or whose line is a black hole: the pipe to it is full."""
     monkeypatch.setattr(talks, "READ_WITHIN_S", 0.1)

@@ -194,6 +194,7 @@ WRONG: dict[str, Callable[[Line], None]] = {
 
 
 @pytest.mark.parametrize("wrong", WRONG.values(), ids=list(WRONG))
+@pytest.mark.row("B7")
 def test_a_patch_that_is_wrong_is_asked_for_whole_in_the_same_conversation(
     root: Path, wrong: Callable[[Line], None]
 ) -> None:

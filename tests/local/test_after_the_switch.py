@@ -2,6 +2,8 @@
 
 import os
 import signal
+from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -10,11 +12,13 @@ from beside import beside, children, load, more, stranger
 from world import App, Ended, refuses, status_of, wait_until
 
 WELL_UNTIL_LIVE = {"health_sequence": [200, 200, 500]}  # two are asked before the switch, see World.config
+WELL_FOR_A_WHILE = {"health_sequence": [200] * 5 + [500]}  # in the watch each half a second
 
 
+@pytest.mark.row("C12")
 def test_one_that_turns_sick_in_the_watch_is_turned_back_without_a_lost_request(app: App) -> None:
     first = _first(app, keep={"watch_s": 60})
-    app.program(version="v2", **WELL_UNTIL_LIVE)
+    app.program(version="v2", **WELL_FOR_A_WHILE)
     with load(app) as visitors:
         ended = app.deploy()
         _turned_back(app, ended, first)
@@ -24,18 +28,31 @@ def test_one_that_turns_sick_in_the_watch_is_turned_back_without_a_lost_request(
     assert "blue serves again" in ended.result["error"]["message"]
 
 
-def test_one_that_exits_in_the_watch_is_turned_back_at_once(app: App) -> None:
+@pytest.mark.row("E1", "E2")
+def test_one_that_a_visitor_ends_in_the_watch_is_turned_back_and_only_who_met_the_end_has_lost(
+    app: App, counted: Callable[..., None]
+) -> None:
     first = _first(app, keep={"watch_s": 60})
     app.program(version="v2")
-    with beside(app, "deploy", "--json") as deploying:
+    with load(app) as visitors, beside(app, "deploy", "--json") as deploying:
         deploying.wait_for(type="step", name="watch", state="started")
         assert app.get()["version"] == "v2"
+        more(visitors)
+        well = visitors.tally()
+        assert well.failed == 0, well
         assert status_of(f"http://127.0.0.1:{app.ports[0]}/exit") == 502
         ended = deploying.ended(20)
-    _turned_back(app, ended, first)
+        turned = visitors.tally()
+        _turned_back(app, ended, first)
+        more(visitors)
     assert "it exited with code 3" in ended.result["error"]["message"]
+    seen = visitors.tally()
+    assert 0 < seen.failed <= turned.requests - well.requests
+    assert seen.failed == turned.failed, seen.failures
+    counted(requests=seen.requests, lost_while_it_was_down=seen.failed, lost_after_the_turn_back=0)
 
 
+@pytest.mark.row("C15")
 def test_one_that_answers_wrongly_through_nginx_is_turned_back_without_a_lost_request(app: App) -> None:
     first = _first(app, verify={"json": {"version": "v1"}})
     app.program(version="v2")
@@ -85,20 +102,28 @@ def test_a_first_one_that_turns_sick_needs_a_human_because_nothing_is_before_it(
     assert app.get()["version"] == "v2"
 
 
-def test_one_that_turns_sick_stays_live_when_the_other_one_is_dead(app: App) -> None:
-    _first(app, keep={"watch_s": 60})
-    dead = app.status()["colors"]["blue"]["pid"]
+@pytest.mark.row("E5")
+def test_one_that_turns_sick_stays_live_when_the_other_one_is_dead_and_cannot_be_started(app: App) -> None:
+    dead_for_good = app.directory / "dead"
+    app.program(version="v1", exits_if=str(dead_for_good))
+    app.deploy().ok()
+    dead_for_good.touch()
+    app.config(keep={"watch_s": 60})
     app.program(version="v2")
+    standby = app.status()["colors"]["blue"]["pid"]
     with beside(app, "deploy", "--json") as deploying:
         deploying.wait_for(type="step", name="watch", state="started")
-        os.kill(dead, signal.SIGKILL)
+        os.kill(standby, signal.SIGKILL)
         wait_until(lambda: app.status()["colors"]["blue"]["state"] == "failed")
         app.get("/sicken")
         ended = deploying.ended(20)
     assert (ended.code, ended.result["outcome"]) == (10, "unhealthy")
     message = ended.result["error"]["message"]
     assert "it stays live, because blue is not well either: the program is not running" in message
+    assert "; and when it was started again: 0001-" in message
+    assert "is not healthy: the program is not running: it exited with code 1" in message
     assert (app.status()["live"], app.get()["version"]) == ("green", "v2")
+    assert app.status()["colors"]["blue"]["state"] == "stopped"
 
 
 def test_one_that_turns_sick_while_nginx_has_died_is_turned_back_and_served_again(app: App) -> None:
@@ -145,6 +170,27 @@ def test_without_previous_running_the_old_color_is_stopped_and_a_rollback_starts
     assert app.get()["version"] == "v1"
 
 
+@pytest.mark.row("E12")
+def test_without_previous_running_a_job_in_the_background_runs_on_the_live_color_alone(
+    app: App, counted: Callable[..., None]
+) -> None:
+    quick = {"keep": {"previous_running": False, "drain_s": 0.5}, "run": {"data": True}}
+    app.config(**quick)
+    app.program(version="v1", works=True)
+    app.deploy().ok()
+    app.program(version="v2", works=True)
+    app.deploy().ok()
+    before = len(_worked(app))
+    wait_until(lambda: len(_worked(app)) >= before + 20)
+    since = Counter(_worked(app)[before:])
+    assert set(since) == {"green"}
+    counted(written_by_the_live_color=since["green"], written_by_the_other=since["blue"])
+
+
+def _worked(app: App) -> list[str]:
+    return (app.world.root / "var/lib/shop/worked").read_text().split()
+
+
 def test_rollback_goes_to_a_named_release_that_does_not_run_any_more(app: App) -> None:
     first, *_ = _deployed(app, "v1", "v2", "v3")
     back = app.teal("rollback", first, "--json").ok().result
@@ -152,6 +198,7 @@ def test_rollback_goes_to_a_named_release_that_does_not_run_any_more(app: App) -
     assert app.get()["version"] == "v1"
 
 
+@pytest.mark.row("E6")
 def test_each_rollback_goes_one_further_until_nothing_is_before(app: App) -> None:
     first, second, _ = _deployed(app, "v1", "v2", "v3")
     assert app.status()["previous"] == second
@@ -172,6 +219,7 @@ def test_rollback_to_nothing_says_so(app: App, release: tuple[str, ...]) -> None
     assert app.get()["version"] == "v1"
 
 
+@pytest.mark.row("E6")
 def test_rollback_skips_what_was_refused_or_turned_back(app: App) -> None:
     first, *_ = _deployed(app, "v1")
     app.program(version="refused", exits=1)

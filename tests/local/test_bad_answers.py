@@ -9,10 +9,13 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from beside import Beside, beside, load, more
 from world import App, wait_until
 
 
+@pytest.mark.row("C15")
 def test_one_that_fails_its_visitors_is_turned_back_though_it_finds_itself_well(app: App) -> None:
     first = _first(app)
     with load(app) as visitors, _in_the_watch(app) as deploying:
@@ -34,6 +37,7 @@ def test_one_that_fails_its_visitors_is_turned_back_though_it_finds_itself_well(
     _nothing_is_logged_any_more(app)
 
 
+@pytest.mark.row("B4")
 def test_it_is_turned_back_when_the_client_is_gone_too(app: App) -> None:
     _first(app)
     with load(app) as visitors, _in_the_watch(app) as deploying:

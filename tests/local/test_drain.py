@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import pytest
+
 from beside import beside
 from teal_host import proc
 from teal_host.paths import HostPaths
@@ -45,6 +47,7 @@ class Stream:
         self.ended = True
 
 
+@pytest.mark.row("E9")
 def test_a_stream_lives_on_its_color_until_that_is_reused_and_then_it_is_told(app: App) -> None:
     _deployed(app, "v1", drain_s=6)
     stream = Stream(app)
@@ -65,6 +68,7 @@ def test_a_stream_lives_on_its_color_until_that_is_reused_and_then_it_is_told(ap
     stream.close()
 
 
+@pytest.mark.row("D17", "E10")
 def test_a_slow_upload_that_nginx_still_holds_back_is_waited_for(app: App) -> None:
     _deployed(app, "v1", drain_s=60)
     with _upload(app) as upload:
@@ -84,6 +88,7 @@ def test_a_slow_upload_that_nginx_still_holds_back_is_waited_for(app: App) -> No
     assert app.get()["version"] == "v3"
 
 
+@pytest.mark.row("C9", "E9")
 def test_who_ignores_being_told_to_end_is_killed_with_all_its_children(app: App) -> None:
     app.program(version="v1", deaf=True, child=True)
     app.deploy().ok()
@@ -93,6 +98,28 @@ def test_who_ignores_being_told_to_end_is_killed_with_all_its_children(app: App)
     processes.stop(color, 0.5)
     assert processes.pids(color) == set()
     assert app.status()["colors"]["blue"]["state"] == "stopped"
+
+
+@pytest.mark.row("E11")
+def test_one_that_takes_long_to_end_is_waited_for_and_that_is_said(app: App) -> None:
+    may_end = app.directory / "may end"
+    app.program(version="v1", ends_when=str(may_end))
+    first = app.deploy().ok().result["release"]
+    app.program(version="v2")
+    app.deploy().ok()
+    app.program(version="v3")
+    with beside(app, "deploy", "--json") as deploying:
+        deploying.wait_for(type="step", name="start", detail=f"waiting for {first} on blue to end")
+        wait_until(lambda: "told to end" in _log(app, first))
+        assert app.get()["version"] == "v2"
+        may_end.touch()
+        deploying.ended(30).ok()
+    assert _log(app, first).endswith("told to end\nhas ended by itself\n")
+    assert app.get()["version"] == "v3"
+
+
+def _log(app: App, release: str) -> str:
+    return (app.state / f"logs/blue-{release}.log").read_text()
 
 
 @contextmanager

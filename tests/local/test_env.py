@@ -177,6 +177,7 @@ def test_it_waits_for_its_turn(app: App) -> None:
     app.teal("env", "set", "A", "--wait", "20", stdin="2").ok()
 
 
+@pytest.mark.row("A15")
 def test_a_damaged_file_stops_a_deploy_but_not_the_way_back(app: App) -> None:
     for version in ("1", "2"):
         put(app, "A", version)

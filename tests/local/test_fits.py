@@ -57,6 +57,7 @@ def put(path: Path, misfit: Misfit) -> None:
 
 
 @pytest.mark.parametrize("misfit", MISFITS, ids=lambda misfit: str(misfit.name))
+@pytest.mark.row("B12")
 def test_it_is_refused_before_the_upload_and_leaves_nothing(app: App, misfit: Misfit) -> None:
     put(app.directory / "dist", misfit)
     app.config(build={"artifact": "dist"}, run=misfit.run or {})

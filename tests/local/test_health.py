@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pytest import mark
 
 from beside import beside, load, more, stranger
 from world import App, Ended
@@ -26,27 +27,36 @@ class Bad:
     says: str
     does: dict[str, Any] = field(default_factory=dict)
     health: dict[str, Any] = field(default_factory=dict)
+    row: pytest.MarkDecorator | tuple[()] = ()
 
+    @property
+    def case(self) -> Any:
+        return pytest.param(self, id=self.name, marks=self.row)
+
+
+ELSEWHERE = r"nothing listens on port \d+; the program listens on \d+ instead"
+NOT_HERE = r"/healthz: the connection was refused; the program listens on ::1 instead of 127.0.0.1 \(HOST\)"
 
 ENDS = [
-    Bad("exits with 1", "the program is not running: it exited with code 1", {"exits": 1}),
-    Bad("exits with 0", "the program is not running: it exited with code 0", {"exits": 0}),
+    Bad("exits with 1", "the program is not running: it exited with code 1", {"exits": 1}, row=mark.row("C1")),
+    Bad("exits with 0", "the program is not running: it exited with code 0", {"exits": 0}, row=mark.row("C2")),
     Bad("dies of SIGSEGV", "the program is not running: it was ended by SIGSEGV", {"killed": signal.SIGSEGV.value}),
     Bad("dies of SIGKILL", "the program is not running: it was ended by SIGKILL", {"killed": signal.SIGKILL.value}),
 ]  # fmt: skip
 
 ANSWERS = [
-    Bad("never listens", r"nothing listens on port \d+$", {"never_listens": True}),
-    Bad("listens elsewhere", r"nothing listens on port \d+; the program listens on \d+ instead", {"port_off_by": 7}),
+    Bad("never listens", r"nothing listens on port \d+$", {"never_listens": True}, row=mark.row("C5")),
+    Bad("listens elsewhere", ELSEWHERE, {"port_off_by": 7}, row=mark.row("C6")),
+    Bad("listens on ::1", NOT_HERE, {"bind": "::1"}, row=mark.row("C6")),
     Bad("answers 500", "/healthz answers 500, expected 200", {"health": 500}),
     Bad("answers 500 slowly", "/healthz answers 500, expected 200", {"health": 500, "slow": 0.3}),
     Bad("answers 404", "/healthz answers 404, expected 200", {"health": 404}),
     Bad("has no such path", "/nowhere answers 404, expected 200", {"missing": ["/nowhere"]}, {"path": "/nowhere"}),
-    Bad("flaps", r"it flaps: well in \d+ of \d+ attempts, never 2 in a row", {"flaps": 2}),
-    Bad("hangs", r"/healthz: no whole answer within \d", {"hangs": True}),
+    Bad("flaps", r"it flaps: well in \d+ of \d+ attempts, never 2 in a row", {"flaps": 2}, row=mark.row("C11")),
+    Bad("hangs", r"/healthz: no whole answer within \d", {"hangs": True}, row=mark.row("C13")),
     Bad("redirects", r"/healthz redirects to /login \(302\); Teal follows no redirect", {"redirects": "/login"}),
     Bad("never stops answering", "/healthz: the answer does not end within 64 KiB", {"endless": "fast"}),
-    Bad("answers in drops", r"/healthz: no whole answer within \d", {"endless": "drip"}),
+    Bad("answers in drops", r"/healthz: no whole answer within \d", {"endless": "drip"}, row=mark.row("C13")),
     Bad("speaks no HTTP", "/healthz: the answer is not HTTP", {"not_http": True}),
     Bad("says something else", '"message" is "sick", expected "ok"', {"health_json": {"message": "sick"}}),
     Bad("leaves it out", '"message" is not in the answer', {"health_json": {"fine": True}}),
@@ -54,7 +64,7 @@ ANSWERS = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("bad", [*ENDS, *ANSWERS], ids=lambda bad: bad.name)
+@pytest.mark.parametrize("bad", [bad.case for bad in (*ENDS, *ANSWERS)])
 def test_a_bad_version_is_named_and_never_gets_a_request(app: App, bad: Bad) -> None:
     wait = SHORT_S if bad in ANSWERS else LONG_S
     _first(app)
@@ -63,6 +73,39 @@ def test_a_bad_version_is_named_and_never_gets_a_request(app: App, bad: Bad) -> 
     refused = _refused_under_load(app, bad.says)
     _the_next_one_works(app)
     assert any("version v2 starts on" in line for line in refused.result["error"]["evidence"])
+
+
+@mark.row("C16")
+def test_a_variable_that_is_missing_is_told_in_the_programs_own_words(app: App) -> None:
+    """Teal has no list of what a program needs."""
+    app.program(version="v1", needs="SMTP_HOST")
+    refused = app.deploy()
+    assert (refused.code, refused.result["outcome"]) == (6, "unhealthy")
+    assert refused.result["error"]["evidence"][-1] == "│ SMTP_HOST is missing"
+    app.config(run={"env": {"SMTP_HOST": "localhost"}})
+    app.deploy().ok()
+
+
+@mark.row("C6")
+def test_one_that_listens_to_everybody_goes_live_with_a_warning(app: App) -> None:
+    app.program(version="v1", bind="0.0.0.0")
+    (told,) = [line["text"] for line in app.deploy().ok().lines if line["type"] == "note"]
+    assert told.startswith("blue listens on all addresses of this machine")
+    assert str(app.ports[1]) in told
+
+
+@mark.row("C7")
+def test_a_slow_start_and_a_warm_up_are_waited_for_until_the_deadline(app: App) -> None:
+    app.program(version="v1", starts_after=2, health_sequence=[503] * 10 + [200])
+    app.config(health={"deadline_s": 1})
+    early = app.deploy()
+    assert (early.code, early.result["outcome"]) == (6, "unhealthy")
+    assert "is not healthy after 1 s: nothing listens on port" in early.result["error"]["message"]
+    app.config(health={"deadline_s": LONG_S})
+    ended = app.deploy().ok()
+    waited = [line.get("detail", "") for line in ended.lines if line.get("name") == "health"]
+    assert "/healthz answers 503, expected 200" in waited
+    assert app.get()["version"] == "v1"
 
 
 @dataclass(frozen=True)
@@ -118,6 +161,7 @@ def test_a_program_in_a_directory_that_may_not_be_executed_is_unhealthy(app: App
     _the_next_one_works(app)
 
 
+@mark.row("C8")
 def test_a_stranger_on_the_port_is_named_before_the_start(app: App) -> None:
     _first(app)
     app.program(version="v2")
@@ -126,6 +170,7 @@ def test_a_stranger_on_the_port_is_named_before_the_start(app: App) -> None:
     _the_next_one_works(app)
 
 
+@mark.row("C8")
 @pytest.mark.parametrize("address", ["127.0.0.1", "0.0.0.0"])
 def test_a_stranger_who_takes_the_port_and_answers_200_gets_no_traffic(app: App, address: str) -> None:
     _first(app)

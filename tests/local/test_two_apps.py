@@ -21,6 +21,7 @@ def two(world: World) -> Iterator[list[App]]:
         world.end()
 
 
+@pytest.mark.row("G5")
 def test_two_new_apps_deployed_at_the_same_moment_do_not_meet(two: list[App]) -> None:
     with beside(two[0], "deploy", "--json") as first, beside(two[1], "deploy", "--json") as second:
         results = [running.ended().ok().result for running in (first, second)]

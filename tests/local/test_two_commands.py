@@ -24,6 +24,7 @@ def deploying_v2(app: App, *arguments: str) -> Iterator[tuple[Beside, Callable[[
         yield running, gate.touch
 
 
+@pytest.mark.row("G1", "G6")
 def test_a_second_one_is_refused_and_told_who_is_at_work_since_when_with_what(app: App) -> None:
     app.deploy().ok()
     with deploying_v2(app) as (first, let_it_listen):
@@ -48,6 +49,7 @@ def test_a_destroy_is_refused_while_a_deploy_is_at_work(app: App) -> None:
     assert app.get()["version"] == "v2"
 
 
+@pytest.mark.row("G1")
 def test_one_that_waits_gets_its_turn(app: App) -> None:
     app.deploy().ok()
     with deploying_v2(app) as (first, let_it_listen):
@@ -69,6 +71,7 @@ def test_waiting_ends_when_its_time_is_over(app: App) -> None:
         first.ended().ok()
 
 
+@pytest.mark.row("G7")
 def test_looking_is_never_blocked(app: App) -> None:
     app.deploy().ok()
     with deploying_v2(app) as (first, let_it_listen):
@@ -83,6 +86,7 @@ def test_looking_is_never_blocked(app: App) -> None:
         first.ended().ok()
 
 
+@pytest.mark.row("G2")
 def test_when_the_holder_of_the_lock_is_killed_the_next_one_works_at_once(app: App) -> None:
     app.deploy().ok()
     with deploying_v2(app) as (first, _):
@@ -121,6 +125,7 @@ def test_a_client_interrupted_while_it_builds_ends_the_build_and_has_changed_not
     _nothing_changed(app, before)
 
 
+@pytest.mark.row("B1")
 def test_a_client_killed_while_it_uploads_has_changed_nothing(app: App) -> None:
     app.deploy().ok()
     before = _state(app)
@@ -145,17 +150,21 @@ def test_a_client_interrupted_before_commit_says_that_nothing_was_changed(app: A
     _nothing_changed(app, before)
 
 
+@pytest.mark.row("G3", "G10")
 def test_when_the_client_is_killed_after_commit_the_server_side_finishes_alone(app: App) -> None:
     app.deploy().ok()
     with deploying_v2(app) as (running, let_it_listen):
         running.send(signal.SIGKILL)
         running.process.wait()
+        refused = app.deploy()
+        assert (refused.code, "is at work here since" in refused.result["error"]["message"]) == (8, True)
         let_it_listen()
         wait_until(lambda: bool(app.get()["version"] == "v2"))
     _ended_alone(app)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda number: number.name)
+@pytest.mark.row("G10")
 def test_a_client_interrupted_after_commit_goes_at_once_and_the_server_side_finishes_alone(
     app: App, number: signal.Signals
 ) -> None:

@@ -3,6 +3,8 @@
 import os
 import signal
 
+import pytest
+
 from beside import children, load, more
 from teal.demo.load import Load
 from world import App, wait_until
@@ -12,6 +14,7 @@ DEPLOY, ROLLBACK = "deploy", "rollback"
 STORY = [DEPLOY, ROLLBACK, DEPLOY, DEPLOY, ROLLBACK, DEPLOY, ROLLBACK, DEPLOY, ROLLBACK, DEPLOY]
 
 
+@pytest.mark.row("D1", "D2")
 def test_six_deploys_and_four_rollbacks_lose_nothing(app: App) -> None:
     app.config(keep={"drain_s": 1})
     app.deploy().ok()

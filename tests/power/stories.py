@@ -14,7 +14,7 @@ from typing import cast
 
 import pytest
 
-from teal_host import agreement, health, recover, rollback, slot, status, switch
+from teal_host import agreement, health, rollback, slot, status, switch
 from teal_host.app import App, Host
 from teal_host.candidate import Candidate
 from teal_host.deploy import deploy
@@ -178,7 +178,7 @@ class Machine:
             patch.setattr(health, "look_at_new", look)
             patch.setattr(health, "_BETWEEN_S", 0)
             patch.setattr(health, "refuse_taken_port", lambda candidate: None)
-            patch.setattr(recover, "_let_it_listen", lambda *known: None)  # nothing of the fakes listens
+            patch.setattr(health, "let_it_listen", lambda *known: None)  # nothing of the fakes listens
             patch.setattr(switch, "prove", prove)
             yield
 

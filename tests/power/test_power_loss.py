@@ -103,6 +103,7 @@ def home(tmp_path: Path) -> Iterator[Path]:
         pytest.param(["one", "two"], lambda machine: machine.rollback(), {"two", "one"}, id="rollback"),
     ],
 )
+@pytest.mark.row("A6", "A7", "A8")
 def test_every_disk_that_a_cut_can_leave_is_recovered(
     before: list[str], story: Story, allowed: set[str | None], home: Path
 ) -> None:
@@ -114,6 +115,7 @@ def test_every_disk_that_a_cut_can_leave_is_recovered(
     assert play.failures == [], f"{len(play.failures)} of {len(play.states)}:\n" + "\n\n".join(play.failures[:3])
 
 
+@pytest.mark.row("A6", "A8")
 def test_the_model_sees_a_missing_fsync(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Proves the harness: without fsync of directories some disks must be neither old nor new, or not recoverable."""
     from teal_host import files

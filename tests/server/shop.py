@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -60,6 +61,32 @@ class Shop:
         """The process that holds the lock of the app."""
         note = json.loads((self.server.root / "var/lib/teal/shop/lock").read_text())
         run(self.server, "kill", f"-{number}", str(note["pid"]))
+
+    def end_for_want_of_memory(self, color: str) -> None:
+        """As systemd-oomd does it: counted at the cgroup, then KILL. systemd tells it like an end by the kernel."""
+        group = f"/sys/fs/cgroup{self.shown(color, 'ControlGroup')}"
+        names = ("user.oomd_ooms", "user.oomd_kill")
+        counts = "; ".join(f"os.setxattr({group!r}, {name!r}, b'1')" for name in names)
+        run(self.server, "python3", "-c", f"import os; {counts}; os.kill({self.pid(color)}, 9)")
+
+    def ask_directly(self, color: str, path: str) -> None:
+        """Of the color itself, past nginx, whatever it answers."""
+        port = self.app.status()["colors"][color]["port"]
+        ask = f"exec 3<>/dev/tcp/127.0.0.1/{port}; printf 'GET {path} HTTP/1.0\\r\\n\\r\\n' >&3; cat <&3; true"
+        run(self.server, "bash", "-c", ask)
+
+    @contextmanager
+    def drop_in(self, text: str) -> Iterator[None]:
+        """An admin's own lines for the unit, as long as the block."""
+        folder = self.server.root / "etc/systemd/system/teal-shop@.service.d"
+        folder.mkdir()
+        (folder / "own.conf").write_text(f"[Service]\n{text}\n")
+        run(self.server, "systemctl", "daemon-reload")
+        try:
+            yield
+        finally:
+            shutil.rmtree(folder)
+            run(self.server, "systemctl", "daemon-reload")
 
     # --- looking ----------------------------------------------------------------------------------------------------
 

@@ -90,6 +90,7 @@ def test_an_nginx_that_was_stopped(patient: Patient) -> None:
     patient.type(found["hint"])
 
 
+@pytest.mark.row("D7")
 def test_a_site_of_somebody_else_that_is_broken(patient: Patient) -> None:
     patient.append("/etc/nginx/conf.d/other.conf", "# a site\nserver { lissen 8000; }")
     patient.run("systemctl", "stop", "nginx")
@@ -101,6 +102,7 @@ def test_a_site_of_somebody_else_that_is_broken(patient: Patient) -> None:
     patient.type("teal ssh -- systemctl start nginx")
 
 
+@pytest.mark.row("D15")
 def test_a_hand_in_the_unit(patient: Patient) -> None:
     patient.append(UNIT, "Environment=DEBUG=1")
     found = patient.wrong()["unit"]
@@ -109,8 +111,14 @@ def test_a_hand_in_the_unit(patient: Patient) -> None:
     patient.type(found["hint"], "-y")
 
 
+@pytest.mark.row("D14")
 def test_a_hand_in_the_nginx_file(patient: Patient) -> None:
+    """A deploy and a rollback leave it alone."""
     patient.append(NGINX_FILE, "# by hand")
+    patient.app.program(version="beside a hand")
+    patient.app.deploy().ok()
+    patient.app.teal("rollback").ok()
+    assert (patient.server.root / NGINX_FILE[1:]).read_text().endswith("# by hand\n")
     found = patient.wrong()["nginx file"]
     assert "edited by hand" in found["says"]
     assert "-# by hand" in found["evidence"]
@@ -124,13 +132,16 @@ def test_a_hand_that_broke_the_nginx_file(patient: Patient) -> None:
     patient.type(found["hint"], "-y")
 
 
-def test_a_server_side_that_others_could_change(patient: Patient) -> None:
-    patient.run("chmod", "777", "/usr/local/lib/teal/teal-host")
-    found = patient.wrong()["server side"]
-    assert "others than root" in found["says"]
-    patient.type(found["hint"])
+@pytest.mark.row("G8")
+def test_a_server_side_and_a_folder_that_others_could_change(patient: Patient) -> None:
+    patient.run("chmod", "777", "/usr/local/lib/teal/teal-host", "/var/lib/teal/shop")
+    found = patient.wrong()
+    for what in ("server side", "folders"):
+        assert "others than root" in found[what]["says"]
+        patient.type(found[what]["hint"])
 
 
+@pytest.mark.row("H5")
 def test_a_marker_that_nginx_cannot_reach(patient: Patient) -> None:
     """nginx says nothing then, and asks blue."""
     patient.run("chmod", "700", "/var/lib/teal/shop/green")

@@ -151,6 +151,7 @@ def test_sudo_rs_is_a_sudo(shop: Shop) -> None:
         shutil.rmtree(server.root / "usr/local/lib/teal", ignore_errors=True)
 
 
+@pytest.mark.row("G10")
 def test_ctrl_c_after_commit_ends_well_over_there(shop: Shop) -> None:
     """The terminal tells ssh too, and ssh ends; the server side does not need it any more."""
     shop.program(version="v1", starts_after=2)

@@ -1,12 +1,14 @@
 """Programs that end under systemd: the live one comes back, a candidate is refused, a bad one is turned back."""
 
-import shutil
 import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 
 import pytest
 
 from beside import beside
 from server.shop import Shop
+from servers import Server, memory
 from servers.reach import run
 from visitors import Site, visitors
 from world import status_of, wait_until
@@ -14,10 +16,21 @@ from world import status_of, wait_until
 LONG_S = 60  # a deadline or a watch that must not be waited for
 
 
+Little = Callable[[Server, list[int], int], AbstractContextManager[None]]
+
+
+@pytest.fixture
+def little() -> Little:
+    if reason := memory.why_not():
+        pytest.skip(reason)
+    return memory.little_memory
+
+
 def shop_site() -> Site:
     return Site("shop.test", lambda body: b'"version"' in body)
 
 
+@pytest.mark.row("C18", "E13")
 def test_the_live_one_is_spared_when_memory_is_short_and_the_standby_goes_first(shop: Shop) -> None:
     shop.deployed()
     shop.deployed()
@@ -29,6 +42,79 @@ def test_the_live_one_is_spared_when_memory_is_short_and_the_standby_goes_first(
     assert shop.oom_score(shop.live) == 0
 
 
+@pytest.mark.row("E13")
+def test_when_memory_runs_out_the_standby_goes_though_the_live_one_has_more(shop: Shop, little: Little) -> None:
+    shop.deployed()
+    version = shop.deployed()
+    live, standby = shop.pid(shop.live), shop.pid(shop.standby)
+    with little(shop.server, [live, standby], 64):
+        shop.app.get("/take")
+        shop.ask_directly(shop.standby, "/leak")
+        wait_until(lambda: shop.pid(shop.standby) != standby)
+        shop.check_serves(version)
+    assert shop.pid(shop.live) == live
+
+
+@pytest.mark.row("C18")
+def test_one_that_uses_up_the_memory_in_the_watch_goes_before_the_standby(shop: Shop, little: Little) -> None:
+    version = shop.serving()
+    standby = shop.pid(shop.live)
+    shop.config(keep={"watch_s": LONG_S})
+    shop.new_version()
+    with beside(shop.app, "deploy", "--json") as deploying:
+        deploying.wait_for(type="step", name="watch", state="started")
+        with little(shop.server, [shop.pid("blue"), shop.pid("green")], 64):
+            assert status_of(f"http://{shop.server.address}/leak") == 502
+            ended = deploying.ended(30)
+    assert (ended.code, ended.result["outcome"]) == (7, "rolled_back")
+    shop.check_settled(version)
+    assert shop.pid(shop.live) == standby
+
+
+@pytest.mark.row("C17")
+def test_one_that_is_ended_for_want_of_memory_is_told_so(shop: Shop) -> None:
+    version = shop.serving()
+    shop.config(health={"deadline_s": LONG_S})
+    shop.new_version(never_listens=True)
+    with beside(shop.app, "deploy", "--json") as deploying:
+        deploying.wait_for(type="step", name="health", state="started")
+        wait_until(lambda: shop.pid(shop.standby) != 0)
+        shop.end_for_want_of_memory(shop.standby)
+        refused = deploying.ended(30)
+    assert (refused.code, refused.result["outcome"]) == (6, "unhealthy")
+    assert "the program is not running: it was ended because memory ran out" in refused.result["error"]["message"]
+    shop.check_serves(version)
+
+
+@pytest.mark.row("C19")
+def test_a_sandbox_that_cannot_be_made_is_told_in_the_words_of_systemd(shop: Shop) -> None:
+    version = shop.serving()
+    shop.new_version()
+    with shop.drop_in("ReadWritePaths=/srv/gone"):  # as [sandbox] writable, of which somebody removed one
+        refused = shop.app.deploy()
+    assert (refused.code, refused.result["outcome"]) == (6, "unhealthy")
+    error = refused.result["error"]
+    assert error["message"].endswith("does not start: its sandbox could not be made (226/NAMESPACE)")
+    assert any("/srv/gone: No such file" in line for line in error["evidence"]), error
+    assert "[sandbox] writable" in error["hint"]
+    shop.check_serves(version)
+
+
+@pytest.mark.row("C20")
+def test_data_that_it_may_not_write_is_told_in_its_own_words(shop: Shop) -> None:
+    version = shop.serving()
+    kept = "/var/lib/shop/kept"  # as after a backup that root has put back
+    run(shop.server, "sh", "-c", f"echo old >{kept}; chmod 600 {kept}; chown root {kept}")
+    shop.new_version(writes_first=True)
+    refused = shop.app.deploy()
+    assert (refused.code, refused.result["outcome"]) == (6, "unhealthy")
+    assert f"cannot write its data: [Errno 13] Permission denied: '{kept}'" in refused.result["error"]["evidence"][-1]
+    shop.check_serves(version)
+    run(shop.server, "chown", "root:root", "/var/lib/shop")  # systemd gives the app all below it at the next start
+    shop.deployed(writes_first=True)
+
+
+@pytest.mark.row("E15")
 def test_rollbacks_and_a_crash_of_the_standby_lose_nothing(shop: Shop) -> None:
     old, new = shop.deployed(), shop.deployed()
     with visitors(shop.server, [shop_site()], each=4) as seen:
@@ -57,6 +143,7 @@ def test_the_same_visitors_see_a_restart_and_a_reload(shop: Shop) -> None:
         assert seen.tally.lost > 0, argv
 
 
+@pytest.mark.row("E4")
 def test_the_live_one_is_back_about_a_second_after_it_was_killed(shop: Shop) -> None:
     version = shop.deployed()
     pid, color = shop.pid(shop.live), shop.live
@@ -68,6 +155,7 @@ def test_the_live_one_is_back_about_a_second_after_it_was_killed(shop: Shop) -> 
     shop.check_serves(version)
 
 
+@pytest.mark.row("C1")
 def test_a_candidate_that_crashes_at_its_start_is_refused_at_once_with_its_exit_code(shop: Shop) -> None:
     version = shop.serving()
     shop.config(health={"deadline_s": LONG_S})
@@ -81,6 +169,29 @@ def test_a_candidate_that_crashes_at_its_start_is_refused_at_once_with_its_exit_
     shop.check_serves(version)
 
 
+WAYS_TO_END = {
+    "it exited with code 0": {"exits": 0},
+    "it exited with code 1": {"exits": 1},
+    "it exited with code 127": {"exits": 127},
+    "it was ended by SIGKILL": {"killed": 9},
+    "it was ended by SIGSEGV": {"killed": 11},
+    "it was ended by SIGSYS": {"killed": 31},
+}
+
+
+@pytest.mark.row("C2", "C4")
+def test_more_bad_ones_than_systemd_starts_in_a_minute_keep_no_good_one_away(shop: Shop) -> None:
+    version = shop.serving()
+    for says, behaviour in WAYS_TO_END.items():
+        shop.new_version(**behaviour)
+        refused = shop.app.deploy()
+        assert (refused.code, says in refused.result["error"]["message"]) == (6, True), refused
+    assert len(WAYS_TO_END) > int(shop.shown(shop.standby, "StartLimitBurst"))
+    shop.check_serves(version)
+    shop.check_settled(shop.deployed())
+
+
+@pytest.mark.row("C3")
 def test_a_candidate_that_answers_well_and_then_crashes_is_refused_at_once(shop: Shop) -> None:
     version = shop.serving()
     shop.config(health={"successes": 100, "deadline_s": LONG_S})
@@ -94,6 +205,7 @@ def test_a_candidate_that_answers_well_and_then_crashes_is_refused_at_once(shop:
     shop.check_serves(version)
 
 
+@pytest.mark.row("C3", "C18")
 @pytest.mark.parametrize(("step", "code", "outcome"), [("health", 6, "unhealthy"), ("watch", 7, "rolled_back")])
 def test_one_that_was_started_again_between_two_looks_is_found_out(
     shop: Shop, step: str, code: int, outcome: str
@@ -118,6 +230,7 @@ def test_one_that_was_started_again_between_two_looks_is_found_out(
     shop.check_serves(version)
 
 
+@pytest.mark.row("E1", "E2")
 def test_one_that_crashes_in_the_watch_is_turned_back_onto_the_standby(shop: Shop) -> None:
     version = shop.serving()
     before = shop.pid(shop.live)
@@ -132,22 +245,65 @@ def test_one_that_crashes_in_the_watch_is_turned_back_onto_the_standby(shop: Sho
     assert shop.pid(shop.live) == before
 
 
-def test_one_that_crashes_in_the_watch_stays_when_the_standby_has_ended_too(shop: Shop) -> None:
-    shop.serving()
+@pytest.mark.row("E5")
+def test_one_that_crashes_in_the_watch_is_turned_back_onto_a_standby_that_had_ended_as_well(shop: Shop) -> None:
+    version = shop.serving()
     shop.config(health={"successes": 3}, keep={"watch_s": LONG_S})
-    new = shop.new_version()
+    shop.new_version()
     with beside(shop.app, "deploy", "--json") as deploying:
         deploying.wait_for(type="step", name="watch", state="started")
-        shop.kill(shop.standby, "TERM")  # an end that systemd takes for a wish, so it is not started again
-        wait_until(lambda: shop.pid(shop.standby) == 0)
+        run(shop.server, "systemctl", "stop", f"teal-shop@{shop.standby}")
         assert status_of(f"http://{shop.server.address}/exit") == 502
         ended = deploying.ended(30)
-    assert (ended.code, ended.result["outcome"]) == (10, "unhealthy")
-    assert f"it stays live, because {shop.standby} is not well either" in ended.result["error"]["message"]
-    shop.check_serves(new)  # systemd has started it again
-    shop.check_settled(shop.deployed())
+    assert (ended.code, ended.result["outcome"]) == (7, "rolled_back")
+    assert ended.result["error"]["message"].endswith(f"{shop.release(shop.live)} on {shop.live} serves again")
+    shop.check_settled(version)
 
 
+@pytest.mark.row("E15")
+def test_a_standby_that_crashes_again_and_again_is_told_and_left_to_the_next_rollback(shop: Shop) -> None:
+    gone = shop.server.root / "var/lib/shop/gone"  # without what it needs
+    before = shop.deployed(exits_if="/var/lib/shop/gone")
+    version = shop.deployed()
+    live, standby = shop.pid(shop.live), shop.standby
+    gone.touch()
+    with shop.drop_in("RestartSec=100ms"):
+        shop.kill(standby)
+        wait_until(lambda: shop.shown(standby, "ActiveState") == "failed")
+    most = int(shop.shown(standby, "StartLimitBurst"))
+    assert 0 < int(shop.shown(standby, "NRestarts")) <= most + 1  # the last one is the one that was refused
+    (note,) = shop.app.status()["notes"]
+    goes_to = shop.release(standby)
+    assert note == f"{standby} stands by no more: it exited with code 1; a rollback starts {goes_to} again first"
+    looked = shop.app.teal("doctor", "--json").result["findings"]
+    assert [one["state"] for one in looked if one["what"] == "standby"] == ["warning"]
+    assert shop.app.teal("rollback", "--json").code == 6
+    shop.check_serves(version)
+    assert shop.pid(shop.live) == live
+    gone.unlink()
+    shop.app.teal("rollback").ok()
+    shop.check_settled(before)
+
+
+@pytest.mark.row("D12")
+def test_who_reloads_nginx_again_and_again_is_in_nobodys_way(shop: Shop) -> None:
+    """As certbot, logrotate or an admin does. What such a reload loses is nginx's; where the link points is Teal's."""
+    old = shop.serving()
+    master = run(shop.server, "cat", "/run/nginx.pid").strip()
+    workers = run(shop.server, "pgrep", "-P", master)
+    run(shop.server, "systemd-run", "--unit=reloads", "sh", "-c", "while nginx -s reload; do sleep 0.1; done")
+    try:
+        shop.check_serves(shop.deployed())
+        shop.app.teal("rollback").ok()
+        shop.check_serves(old)
+        assert run(shop.server, "systemctl", "is-active", "reloads") == "active\n"
+    finally:
+        run(shop.server, "systemctl", "stop", "reloads")
+    assert not set(workers.split()) & set(run(shop.server, "pgrep", "-P", master).split())
+    shop.check_settled(old)
+
+
+@pytest.mark.row("A9")
 def test_after_a_reboot_the_live_one_is_up_before_anything_is_typed(shop: Shop) -> None:
     version = shop.deployed()
     shop.deployed()
@@ -185,20 +341,16 @@ def test_one_that_fails_its_visitors_is_turned_back_and_nginx_logs_as_before(sho
     assert "hunter2" not in (logs / "teal-shop.watched").read_text()
 
 
+@pytest.mark.row("C9")
 def test_who_ignores_being_told_to_end_is_killed_with_all_its_children(shop: Shop) -> None:
     shop.deployed(deaf=True, child=True)
     color, group = shop.live, shop.shown(shop.live, "ControlGroup")
-    quick = shop.server.root / "etc/systemd/system/teal-shop@.service.d"
-    quick.mkdir()  # setup's half a minute is long for a test
-    (quick / "quick.conf").write_text("[Service]\nTimeoutStopSec=1s\n")
-    run(shop.server, "systemctl", "daemon-reload")
     before = run(shop.server, "cat", f"/sys/fs/cgroup{group}/cgroup.procs").split()
     assert len(before) >= 2
     shop.deployed()
-    new = shop.deployed()
+    with shop.drop_in("TimeoutStopSec=1s"):  # setup's half a minute is long for a test
+        new = shop.deployed()
     after = run(shop.server, "cat", f"/sys/fs/cgroup{group}/cgroup.procs").split()
     assert set(before) & set(after) == set()
     assert shop.live == color
     shop.check_settled(new)
-    shutil.rmtree(quick)
-    run(shop.server, "systemctl", "daemon-reload")

@@ -5,9 +5,11 @@ import os
 import re
 import signal
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,25 +17,28 @@ from beside import Beside, beside
 from crash.killed_host import ENDED
 from crash.scenes import HOST, server_sides_end
 from server.shop import Shop
+from servers.line import own_line
+from servers.reach import run
 from teal import deploy
 from teal.config.read import load
 from teal.ended import Account
-from teal.errors import ContactLost, TealError
+from teal.errors import ContactLost, HostFailed, TealError
 from teal.transports import Transport, choose
 from teal.ui.plain import Quiet
 from world import wait_until
 
 GATE = "srv/gate"
+BENT = Path(__file__).parent / "bent_host.py"
 
 
 @contextmanager
-def deploying(shop: Shop, *arguments: str) -> Iterator[tuple[str, Beside, Callable[[], None]]]:
+def deploying(shop: Shop, watch_s: float = 0) -> Iterator[tuple[str, Beside, Callable[[], None]]]:
     """A new version on its way, after commit, in its health step until the last thing that is given is called."""
     gate = shop.server.root / GATE
     gate.unlink(missing_ok=True)
-    shop.config(health={"deadline_s": 60})
+    shop.config(health={"deadline_s": 60}, keep={"watch_s": watch_s})
     version = shop.new_version(waits_for=f"/{GATE}")
-    with beside(shop.app, "deploy", "--json", *arguments) as running:
+    with beside(shop.app, "deploy", "--json") as running:
         running.wait_for(type="step", name="health", state="started")
         yield version, running, gate.touch
 
@@ -41,6 +46,7 @@ def deploying(shop: Shop, *arguments: str) -> Iterator[tuple[str, Beside, Callab
 # --- the line is cut ------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.row("B1")
 def test_the_line_is_cut_before_the_commit_and_nothing_has_changed(shop: Shop) -> None:
     version = shop.serving()
     before, releases = shop.app.status(), stored(shop)
@@ -59,6 +65,7 @@ def test_the_line_is_cut_before_the_commit_and_nothing_has_changed(shop: Shop) -
     shop.check_settled(shop.deployed())
 
 
+@pytest.mark.row("G3")
 def test_the_line_is_cut_after_the_commit_and_the_deploy_ends_by_itself(shop: Shop) -> None:
     shop.serving()
     with deploying(shop) as (version, running, let_it_listen):
@@ -67,6 +74,8 @@ def test_the_line_is_cut_after_the_commit_and_the_deploy_ends_by_itself(shop: Sh
         assert (ended.code, ended.result["outcome"]) == (9, "unknown")
         assert ended.result["error"]["hint"] == "teal status"
         assert "a command is at work" in shop.app.status()["notes"][0]
+        refused = shop.app.deploy()
+        assert (refused.code, "is at work here since" in refused.result["error"]["message"]) == (8, True)
         let_it_listen()
         wait_until(lambda: shop.app.status()["notes"] == [])
     shop.check_settled(version)
@@ -86,9 +95,72 @@ def test_the_line_is_cut_after_the_commit_and_a_bad_one_is_refused_all_the_same(
     shop.check_settled(version)
 
 
+# --- the line falls silent ------------------------------------------------------------------------------------------
+
+NOTICED_SOON = ("-o", "ServerAliveInterval=1", "-o", "ServerAliveCountMax=1")  # by ssh, instead of after a minute
+IN_A_HURRY = """
+from teal_host.talk import _Patient as Patient
+read = Patient.read
+def hasty(self, size):
+    self.patience_s = min(self.patience_s, 2)
+    return read(self, size)
+Patient.read = hasty
+"""  # two minutes are long for a test
+
+
+@pytest.mark.row("B2")
+def test_the_line_falls_silent_in_the_upload_and_both_sides_end_by_themselves(shop: Shop) -> None:
+    version = shop.serving()
+    before, releases = shop.app.status(), stored(shop)
+    shop.new_version()
+    large(shop.app.directory)
+    shop.config(build={"artifact": "dist"})
+    with own_line(shop.app.world, shop.server, *NOTICED_SOON) as line, ThreadPoolExecutor(1) as aside:
+        deploying = aside.submit(bent, shop, IN_A_HURRY)
+        wait_until(lambda: any(shop.server.root.glob("var/lib/teal/shop/releases/.upload-*/**/large")))
+        line.falls_silent()
+        error = deploying.result(60)
+        assert error is not None
+        assert (error.exit_code, "nothing was changed" in error.message) == (4, True)
+        wait_until(lambda: shop.server.run("flock", "-n", "/var/lib/teal/shop/lock", "true").returncode == 0)
+        assert line.is_silent()
+    assert shop.app.status() == before
+    assert stored(shop) == releases
+    shop.check_serves(version)
+    shop.check_settled(shop.deployed())
+
+
+@pytest.mark.row("B3", "B4")
+def test_the_line_falls_silent_after_the_commit_and_the_deploy_is_watched_and_ends_by_itself(shop: Shop) -> None:
+    shop.serving()
+    with own_line(shop.app.world, shop.server, *NOTICED_SOON) as line, deploying(shop, watch_s=1) as (new, running, go):
+        line.falls_silent()
+        go()
+        ended = running.ended()
+        assert (ended.code, ended.result["outcome"]) == (9, "unknown")
+        wait_until(lambda: last_line(shop)[:2] == ("end", "live"))
+        assert line.is_silent()
+    shop.check_settled(new)
+
+
+@pytest.mark.row("B4")
+def test_the_line_falls_silent_in_the_watch_and_a_sick_one_is_turned_back(shop: Shop) -> None:
+    """Nobody hears of it meanwhile; who still listens when the line is back is told."""
+    old = shop.serving()
+    with own_line(shop.app.world, shop.server) as line, watching(shop) as (_, running):
+        line.falls_silent()
+        shop.app.get("/sicken")
+        wait_until(lambda: last_line(shop)[:2] == ("end", "turned_back"))
+        assert line.is_silent()
+        line.goes_on()
+        assert running.ended().code == 7
+    shop.check_settled(old)
+
+
 # --- two commands ---------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.row("G1", "G6")
 def test_a_second_one_is_told_who_is_at_work_and_one_that_waits_gets_its_turn(shop: Shop) -> None:
     shop.serving()
     with deploying(shop) as (_, first, let_it_listen):
@@ -109,6 +181,57 @@ def test_a_second_one_is_told_who_is_at_work_and_one_that_waits_gets_its_turn(sh
     shop.check_settled(last)
 
 
+# --- nginx does not do what the link says ---------------------------------------------------------------------------
+
+SOON = "from teal_host import switch; switch._PROVED_WITHIN_S = 0.3\n"  # five seconds are long for a test
+NGINX_DIES = """
+import subprocess
+turn = switch.turn
+def turned(app, color):
+    turn(app, color)
+    subprocess.run(["systemctl", "kill", "-s", "KILL", "nginx"], check=True)
+switch.turn = turned
+"""
+
+
+@pytest.mark.row("H5")
+def test_a_marker_that_nginx_cannot_reach_is_found_out_and_the_link_goes_back(shop: Shop) -> None:
+    """nginx says nothing then, and asks blue: only a question through it tells."""
+    old, green = shop.serving(), shop.server.root / "var/lib/teal/shop/green"
+    while shop.live != "blue" or not green.is_dir():
+        old = shop.deployed()
+    shop.new_version()
+    green.chmod(0o700)
+    try:
+        error = bent(shop, SOON)
+    finally:
+        green.chmod(0o755)
+    assert isinstance(error, HostFailed)
+    assert (error.exit_code, error.outcome) == (7, "rolled_back")
+    asked, wanted = (shop.app.status()["colors"][color]["port"] for color in ("blue", "green"))
+    assert f"nginx asked 127.0.0.1:{asked}, not green on port {wanted}; turned back: " in error.message
+    assert error.hint == "can nginx look into /var/lib/teal/shop/green? see: teal doctor"
+    assert last_line(shop)[:2] == ("end", "turned_back")
+    shop.check_settled(old)
+
+
+@pytest.mark.row("D5", "D6")
+def test_nginx_dies_in_the_switch_and_the_link_goes_back_and_nothing_is_said_to_serve(shop: Shop) -> None:
+    old, color = shop.serving(), shop.live
+    shop.new_version()
+    try:
+        error = bent(shop, SOON + NGINX_DIES)
+        refused = shop.app.teal("rollback", "--json")
+    finally:
+        run(shop.server, "systemctl", "start", "nginx")
+    assert isinstance(error, HostFailed)
+    assert error.exit_code == 10
+    assert f"nginx does not run on this server, so no site of it is served; the link points to {color}" in error.message
+    assert error.hint.startswith("systemctl start nginx")
+    assert (refused.code, refused.result["error"]["hint"]) == (10, error.hint)
+    shop.check_settled(old)
+
+
 # --- the server side is killed --------------------------------------------------------------------------------------
 
 MOMENTS = [  # "NAME+K": before the K-th act after the first one of this name
@@ -124,6 +247,7 @@ BEFORE = MOMENTS.index("turn link live+1")  # the switch
 
 
 @pytest.mark.parametrize("when", MOMENTS)
+@pytest.mark.row("A1", "G2")
 def test_killed_at_an_act_one_release_serves_and_the_next_command_recovers(shop: Shop, when: str) -> None:
     old = shop.serving()
     new = shop.new_version()
@@ -158,6 +282,7 @@ def test_killed_in_the_watch_it_is_turned_back_when_it_is_not_well(shop: Shop) -
     shop.check_settled(old)
 
 
+@pytest.mark.row("A9")
 def test_killed_before_the_switch_and_then_the_machine_is_rebooted(shop: Shop) -> None:
     """The color that was enabled first comes up beside the live one, and gets no request."""
     old = shop.serving()
@@ -168,15 +293,45 @@ def test_killed_before_the_switch_and_then_the_machine_is_rebooted(shop: Shop) -
     shop.check_settled(shop.deployed())
 
 
+@pytest.mark.row("A9")
+def test_rebooted_in_the_upload_nothing_has_changed(shop: Shop) -> None:
+    old, releases = shop.serving(), stored(shop)
+    shop.new_version()
+    large(shop.app.directory)
+    shop.config(build={"artifact": "dist"})
+    with beside(shop.app, "deploy", "--json") as running:
+        running.wait_for(type="progress", step="upload")
+        shop.server.reboot()
+        ended = running.ended()
+    assert (ended.code, "nothing was changed" in ended.result["error"]["message"]) == (4, True)
+    shop.config()
+    assert stored(shop) == releases
+    shop.check_settled(old)
+
+
+@pytest.mark.row("A9")
+def test_rebooted_before_the_switch_the_old_one_serves_and_the_machine_cleans_up(shop: Shop) -> None:
+    old = shop.serving()
+    with deploying(shop) as (_, running, _):
+        shop.server.reboot()
+        ended = running.ended()
+    error = ended.result["error"]["message"]
+    assert ended.code == 9 or (ended.code, "this machine goes down" in error) == (6, True), (
+        error
+    )  # before the line ends
+    shop.config()
+    wait_until(lambda: shop.answers(old), 30)
+    wait_until(lambda: shop.app.status()["notes"] == [], 30)
+    shop.check_settled(old)
+
+
+@pytest.mark.row("A9")
 def test_rebooted_in_the_watch_the_new_one_serves_and_the_machine_cleans_up(shop: Shop) -> None:
     """The watch ends with the machine, and takes its end for no fault of the program."""
-    old, new = shop.serving(), shop.new_version()
-    shop.config(keep={"watch_s": 60})
-    with beside(shop.app, "deploy", "--json") as running:
-        running.wait_for(type="step", name="watch", state="started")
+    old = shop.serving()
+    with watching(shop) as (new, running):
         shop.server.reboot()
         assert running.ended().code == 9
-    shop.config()
     shop.check_serves(new)
     wait_until(lambda: shop.app.status()["notes"] == [], 30)
     assert shop.app.status()["last"]["outcome"] == "live"
@@ -185,11 +340,23 @@ def test_rebooted_in_the_watch_the_new_one_serves_and_the_machine_cleans_up(shop
 
 
 def killed(shop: Shop, when: str) -> TealError | None:
-    """A deploy whose server side is not the installed one but is sent, into a Python that ends it at this moment."""
+    """A deploy whose server side is ended at this moment."""
     root = shop.server.root / "root"
     (root / "killed_host.py").write_text(HOST.read_text())
     (root / "acts").unlink(missing_ok=True)
-    harness = ("/root/killed_host.py", "/root/acts", when, "SIGKILL")
+    error = sent_into(shop, "/root/killed_host.py", "/root/acts", when, "SIGKILL")
+    assert ENDED in (root / "acts").read_text(), (root / "acts").read_text()
+    return error
+
+
+def bent(shop: Shop, bend: str) -> TealError | None:
+    """A deploy whose server side runs this Python code first."""
+    (shop.server.root / "root/bent_host.py").write_text(BENT.read_text())
+    return sent_into(shop, "/root/bent_host.py", bend)
+
+
+def sent_into(shop: Shop, *harness: str) -> TealError | None:
+    """How a deploy ends whose server side is not the installed one but is sent, into a Python that runs this."""
 
     def harnessed(target: str) -> Transport:
         chosen = choose(target)
@@ -201,19 +368,25 @@ def killed(shop: Shop, when: str) -> TealError | None:
         try:
             deploy.deploy(load(shop.app.directory), deploy.Wish(), Quiet(), Account())
         except TealError as error:
-            assert ENDED in (root / "acts").read_text(), (root / "acts").read_text()
             return error
-    raise AssertionError(f"it was not killed; its acts: {(root / 'acts').read_text()}")
+    return None
 
 
-def killed_in_the_watch(shop: Shop) -> str:
-    version = shop.new_version()
+@contextmanager
+def watching(shop: Shop, **behaviour: Any) -> Iterator[tuple[str, Beside]]:
+    """A new version that is live and watched."""
+    version = shop.new_version(**behaviour)
     shop.config(keep={"watch_s": 60})
     with beside(shop.app, "deploy", "--json") as running:
         running.wait_for(type="step", name="watch", state="started")
+        yield version, running
+    shop.config()
+
+
+def killed_in_the_watch(shop: Shop) -> str:
+    with watching(shop) as (version, running):
         shop.kill_server_side()
         assert running.ended().code == 9
-    shop.config()
     return version
 
 
@@ -233,36 +406,35 @@ def stored(shop: Shop) -> set[str]:
 def last_line(shop: Shop) -> tuple[str, str, str]:
     """Of the journal: the act, how it ended, and with which release."""
     line = json.loads((shop.server.root / "var/lib/teal/shop/journal").read_text().splitlines()[-1])
-    return line["act"], line["outcome"], line["release"]
+    return line["act"], line.get("outcome", ""), line.get("release", "")
 
 
 # --- the machine goes down in the middle ----------------------------------------------------------------------------
 
 
-def test_rebooted_in_the_watch_it_stays_when_it_is_well_and_nobody_has_to_type_anything(shop: Shop) -> None:
+@pytest.mark.row("A10")
+def test_the_power_fails_in_the_watch_and_it_stays_when_it_is_well_and_nobody_has_to_type_anything(shop: Shop) -> None:
     shop.serving()
-    new = killed_in_the_watch(shop)
-    shop.server.reboot()
+    with watching(shop) as (new, running):
+        shop.server.power_off_hard()
+        assert running.ended().code == 9
+    shop.server.start()
     wait_until(lambda: shop.answers(new), 30)
     wait_until(lambda: shop.app.status()["notes"] == [], 30)
     assert shop.app.status()["last"]["outcome"] == "live"
     shop.check_settled(new)
 
 
-def test_rebooted_in_the_watch_it_is_turned_back_when_it_is_not_well_any_more(shop: Shop) -> None:
+@pytest.mark.row("A10")
+def test_the_power_fails_in_the_watch_and_it_is_turned_back_when_it_is_not_well_any_more(shop: Shop) -> None:
     """The one before it did not come up with the machine: it is started again, and asked, first."""
-    old = shop.serving()
-    shop.config(health={"successes": 1}, keep={"watch_s": 60})
-    flag = shop.server.root / "srv/sick"
-    flag.unlink(missing_ok=True)
-    shop.new_version(sick_when="/srv/sick")
-    with beside(shop.app, "deploy", "--json") as running:
-        running.wait_for(type="step", name="watch", state="started")
-        shop.kill_server_side()
+    old, sick = shop.serving(), shop.server.root / "srv/sick"
+    sick.unlink(missing_ok=True)
+    with watching(shop, sick_when="/srv/sick") as (_, running):
+        shop.server.power_off_hard()
         assert running.ended().code == 9
-    shop.config()
-    flag.touch()
-    shop.server.reboot()
+    sick.touch()
+    shop.server.start()
     wait_until(lambda: shop.answers(old), 40)
     wait_until(lambda: shop.app.status()["notes"] == [], 30)
     assert shop.app.status()["last"]["outcome"] == "rolled_back"

@@ -92,6 +92,7 @@ def a_directory(path: Path) -> None:
     "spoil", [another_owner, another_may_write, other_sources, cut_short, a_link, a_directory], ids=lambda f: f.__name__
 )
 @pytest.mark.parametrize("user", ["root", "ada"])
+@pytest.mark.row("B13")
 def test_what_is_installed_and_not_to_be_trusted_is_not_run(there: Reach, spoil: object, user: str) -> None:
     shutil.rmtree(there.server.root / "usr/local/lib/teal", ignore_errors=True)
     path = there.install()
@@ -161,6 +162,7 @@ def test_without_sudo_it_is_named(there: Reach) -> None:
 # --- no way in ----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.row("B15")
 def test_an_unknown_host_key_stops_before_anything_is_sent(there: Reach) -> None:
     there.use(there.config("UserKnownHostsFile /dev/null"))
     error = refused(there.at())
@@ -168,6 +170,7 @@ def test_an_unknown_host_key_stops_before_anything_is_sent(there: Reach) -> None
     assert f"ssh root@{there.server.name}" in error.hint
 
 
+@pytest.mark.row("B15")
 def test_a_changed_host_key_stops_before_anything_is_sent(there: Reach) -> None:
     known = there.programs / "known_hosts"
     known.write_text(f"{there.server.address} {(there.server.directory / 'key.pub').read_text()}")
@@ -267,6 +270,7 @@ def test_noise_of_login_scripts_is_passed_over(there: Reach) -> None:
         bashrc.write_text(before)
 
 
+@pytest.mark.row("B11")
 def test_a_server_without_python(there: Reach) -> None:
     python = there.server.root / "usr/bin/python3"
     python.rename(python.with_name("python3.away"))
@@ -278,6 +282,7 @@ def test_a_server_without_python(there: Reach) -> None:
     assert "apt install python3" in error.hint
 
 
+@pytest.mark.row("B11")
 def test_a_server_with_half_of_python(debian: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with servers.server(debian, tmp_path) as server:
         there = reach(server, tmp_path, monkeypatch)

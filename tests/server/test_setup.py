@@ -236,6 +236,7 @@ class TestForeignSites:
         finally:
             page.write_text(text)
 
+    @pytest.mark.row("D11")
     def test_a_name_that_somebody_serves(self, app: App, shared: Server, put: Any) -> None:
         put("/etc/nginx/sites-enabled/static", "\n\n" + site("static.example", "80"))
         app.config(server={"domains": ["shop.example", "static.example"]})
@@ -348,15 +349,21 @@ class TestLayouts:
             assert (shared.root / "opt/x/conf.d/teal-shop.conf").is_file()
             app.teal("destroy", "-y").ok()
 
+    @pytest.mark.row("D5")
     def test_nginx_does_not_run(self, shared: Server, app: App) -> None:
         shared.run("systemctl", "stop", "nginx")
         try:
             assert "teal-shop.conf; start nginx" in " ".join(says(app, "--dry-run"))
             app.teal("setup").ok()
             app.deploy().ok()
+            app.program(version="v2")
             shared.run("systemctl", "stop", "nginx")
-            stopped = app.deploy()
-            assert (stopped.code, "nginx does not run" in stopped.err) == (10, True)
+            before = shared.files(ignoring=OTHERS)
+            refused = app.deploy()
+            assert (refused.code, "nginx does not run" in refused.result["error"]["message"]) == (10, True)
+            assert refused.result["error"]["hint"].startswith("systemctl start nginx")
+            changed = differing(before, shared.files(ignoring=OTHERS))
+            assert [path for path in changed if not path.endswith("lock")] == []
             app.teal("destroy", "-y").ok()
             assert shared.run("systemctl", "is-active", "nginx").stdout.strip() == "inactive"
         finally:
@@ -419,25 +426,36 @@ def restarted(server: Server) -> Iterator[None]:
 
 
 class TestBrokenForeignConfiguration:
+    BROKEN = "/etc/nginx/conf.d/broken.conf"
+    MISTAKES = (
+        ("server {\n    lissten 80;\n}\n", ':2: unknown directive "lissten"'),
+        (
+            "server {\n    location / { proxy_pass http://nobody.invalid; }\n}\n",
+            ':2: host not found in upstream "nobody.invalid"',
+        ),
+    )
+
+    @pytest.mark.row("D7", "D8")
     def test_setup_refuses_and_deploys_go_on(self, shared: Server, app: App, put: Any) -> None:
         app.teal("setup").ok()
         app.deploy().ok()
         before, serving = shared.files(ignoring=OTHERS), nginx(shared)
-        broken = put("/etc/nginx/conf.d/broken.conf", "server {\n    lissten 80;\n}\n")
         app.config(server={"domains": ["shop.example"]})
-        error = refusal(app)
-        assert error["evidence"] == ['/etc/nginx/conf.d/broken.conf:2: unknown directive "lissten"']
+        for text, says in self.MISTAKES:
+            broken = put(self.BROKEN, text)
+            assert refusal(app)["evidence"] == [f"{self.BROKEN}{says}"]
         gone = app.teal("destroy", "-y")
-        assert (gone.code, "/etc/nginx/conf.d/broken.conf:2" in gone.err) == (3, True)
+        assert (gone.code, f"{self.BROKEN}:2" in gone.err) == (3, True)
         app.config()
         changed = differing(before, shared.files(ignoring=OTHERS))
-        assert [path for path in changed if not path.endswith("lock")] == ["/etc/nginx/conf.d/broken.conf"]
+        assert [path for path in changed if not path.endswith("lock")] == [self.BROKEN]
         app.program(version="v2")
         app.deploy().ok()
         app.teal("rollback").ok()
         assert nginx(shared) == serving
         broken.unlink()
 
+    @pytest.mark.row("D9")
     def test_a_directive_that_nginx_refuses_changes_nothing(self, shared: Server, app: App) -> None:
         app.teal("setup").ok()
         app.deploy().ok()
@@ -453,6 +471,7 @@ class TestBrokenForeignConfiguration:
         app.program(version="v2")
         app.deploy().ok()
 
+    @pytest.mark.row("D9")
     def test_what_nginx_does_not_come_to_serve_is_not_agreed_on(self, shared: Server, app: App) -> None:
         """A redirect of everything catches Teal's own question, too."""
         app.teal("setup").ok()
@@ -474,6 +493,7 @@ class TestHandEdits:
     FILES = ("etc/systemd/system/teal-shop@.service", "etc/nginx/conf.d/teal-shop.conf", "etc/sudoers.d/teal-shop")
 
     @pytest.mark.parametrize("name", FILES)
+    @pytest.mark.row("D14", "D15")
     def test_an_edit_is_shown_and_not_overwritten_silently(self, shared: Server, app: App, name: str) -> None:
         make_public_key(app.directory)
         app.teal("setup", "--deploy-key", "deploy_key.pub").ok()

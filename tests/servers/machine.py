@@ -48,6 +48,10 @@ class Server:
         """The process that is number 1 inside."""
         return next((pid for pid in self._pids() if _number_inside(pid) == 1), None)
 
+    def seen_from_here(self, number: int) -> int:
+        """The number that a process of that number in there has on this machine."""
+        return next(pid for pid in self._pids() if _number_inside(pid) == number)
+
     def power_on(self, deadline_s: float = 60) -> None:
         """It begins to boot."""
         self._power.on()

@@ -1,9 +1,10 @@
 """Is what teal.toml says what was agreed with this server, and is what setup put here as setup put it?"""
 
-from typing import Iterator, Optional
+from pathlib import Path
+from typing import Iterator, Optional, Sequence, Tuple
 
 from teal_host import agreement
-from teal_host.checks.base import Visit, drift, fault, ok, refused, warning
+from teal_host.checks.base import Visit, drift, fault, ok, refused, there, warning
 from teal_host.errors import BadRequest
 from teal_host.preparations import packages, server_side, unit
 from teal_host.wire.reports import Finding
@@ -23,6 +24,8 @@ def look(visit: Visit) -> Iterator[Finding]:
     needed = list(server_side.acts(visit.intent))
     owned = installed.stat() if installed.is_file() else None
     yield server(needed[0].says if needed else None, (owned.st_uid, owned.st_mode) if owned else None)
+    folders = [folder for folder in (*paths.folders, paths.releases, paths.home.parent) if folder.is_dir()]
+    yield kept([(folder, folder.stat().st_uid, folder.stat().st_mode) for folder in folders])
 
 
 def server(needed: Optional[str], owned: "Optional[tuple[int, int]]") -> Finding:
@@ -34,3 +37,17 @@ def server(needed: Optional[str], owned: "Optional[tuple[int, int]]") -> Finding
     if needed:
         return warning("server side", f"of another Teal; teal setup would {needed}", "teal setup")
     return ok("server side", "installed, of this Teal")
+
+
+def kept(folders: Sequence[Tuple[Path, int, int]]) -> Finding:
+    """`folders`: where Teal keeps things, each with its owner and mode. Who can write there can turn the traffic."""
+    for path, user, mode in folders:
+        if user != 0:
+            return fault(
+                "folders", f"{path} belongs to user number {user}, who could turn traffic", there(f"chown root {path}")
+            )
+        if mode & 0o022:
+            return fault(
+                "folders", f"others than root can write into {path}, and so turn traffic", there(f"chmod go-w {path}")
+            )
+    return ok("folders", "root alone can change what Teal keeps")

@@ -7,6 +7,7 @@ from typing import Any, Dict, Iterator, List, Sequence
 
 from teal_host.checks.base import PROGRAM_S
 from teal_host.run import run
+from teal_host.supervisors.base import ended_by
 
 _PROCESS_EXITED = "98e322203f7a4ed290d09fe03c09fe15"  # sd-messages(3), SD_MESSAGE_UNIT_PROCESS_EXIT
 _LINES = 6
@@ -39,7 +40,9 @@ def end(entry: Dict[str, Any]) -> str:
     """How a process ended, by the fields of the entry."""
     status = str(entry.get("EXIT_STATUS", "?"))
     by_itself = entry.get("EXIT_CODE") == "exited"
-    return f"it exited with code {status}" if by_itself else f"it was ended by signal {status}"
+    if by_itself or not status.isdigit():
+        return f"it exited with code {status}"
+    return ended_by(int(status))
 
 
 def _entries(matches: Sequence[str], count: int) -> Iterator[Dict[str, Any]]:

@@ -1,5 +1,7 @@
 """What a supervisor is: start, stop and look at the process of one color."""
 
+import contextlib
+import signal
 from typing import List, Literal, NamedTuple, Optional, Protocol, Sequence, Set
 
 from teal_host.paths import ColorPaths
@@ -19,6 +21,13 @@ class ProcessState:
     since: Optional[str] = None
     end: str = ""
     restarts: int = 0
+
+
+def ended_by(number: int) -> str:
+    """What is said of a program that a signal has ended."""
+    with contextlib.suppress(ValueError):
+        return f"it was ended by {signal.Signals(number).name}"
+    return f"it was ended by signal {number}"
 
 
 class Written(NamedTuple):

@@ -21,7 +21,7 @@ from teal_host.errors import CannotRun
 from teal_host.paths import ColorPaths
 from teal_host.proc import Life
 from teal_host.run import Program
-from teal_host.supervisors.base import ProcessState
+from teal_host.supervisors.base import ProcessState, ended_by
 from teal_host.supervisors.log_file import LogFileTail
 
 _LOOK_EVERY_S = 0.02
@@ -123,11 +123,7 @@ def _any_lives(pids: Set[int]) -> bool:
 
 
 def _end(code: int) -> str:
-    if code >= 0:
-        return f"it exited with code {code}"
-    with contextlib.suppress(ValueError):
-        return f"it was ended by {signal.Signals(-code).name}"
-    return f"it was ended by signal {-code}"
+    return f"it exited with code {code}" if code >= 0 else ended_by(-code)
 
 
 def _mark(color: ColorPaths) -> Dict[str, str]:

@@ -17,18 +17,25 @@ from teal_host.errors import CannotRun
 from teal_host.paths import AppPaths, ColorPaths
 from teal_host.proc import Life
 from teal_host.run import Program, run
-from teal_host.supervisors.base import ProcessState, Written
+from teal_host.supervisors.base import ProcessState, Written, ended_by
 from teal_host.wire.grammar import release_name
 
-_PROPERTIES = (
-    "ActiveState,MainPID,Result,ExecMainCode,ExecMainStatus,ExecMainStartTimestampMonotonic,ControlGroup,NRestarts"
-)
+_PROPERTIES = "ActiveState,MainPID,Result,ExecMainCode,ExecMainStatus,ExecMainStartTimestampMonotonic,ControlGroup"
+_PROPERTIES += ",NRestarts,MemoryMax"
 _CGROUPS = (Path("/sys/fs/cgroup"), Path("/sys/fs/cgroup/systemd"), Path("/sys/fs/cgroup/unified"))
 _CTL_S, _START_S = 30.0, 60.0
 _LIVE_OOM_SCORE, _STANDBY_OOM_SCORE = 0, 500
 _UP = ("initializing", "starting", "running", "degraded", "maintenance")
-_EXITED, _KILLED = "1", "2"  # CLD_EXITED, CLD_KILLED (waitid(2))
-_SAYS = {"203": "it could not be executed", "226": "its sandbox could not be made", "243": "its credentials failed"}
+_EXITED, _KILLED, _DUMPED = "1", "2", "3"  # CLD_EXITED, CLD_KILLED, CLD_DUMPED (waitid(2))
+_SAYS = {  # what systemd itself exits with in the program's place (systemd.exec(5))
+    "203": "it could not be executed (203/EXEC)",
+    "217": "its user is not there (217/USER)",
+    "226": "its sandbox could not be made (226/NAMESPACE)",
+    "228": "its system calls could not be limited (228/SECCOMP)",
+    "238": "its data directory could not be made (238/STATE_DIRECTORY)",
+    "243": "what it is to start was not handed over (243/CREDENTIALS)",
+}
+_NO_SANDBOX = "every directory of [sandbox] writable must be there on the server; teal doctor tells more"
 
 
 class Systemd:
@@ -44,9 +51,11 @@ class Systemd:
         files.write(color.start, json.dumps(told), mode=0o600)
         self._forget_failures(color)  # a crash loop of before must not count against it
         self._reset.discard(color.unit)
-        started = run(["systemctl", "start", color.unit], _START_S)
-        if started.code:
-            raise CannotRun(f"{color.unit} does not start: {self.state(color).end}", started.lines[-3:])
+        began = time.time()
+        if run(["systemctl", "start", color.unit], _START_S).code:
+            end = self.state(color).end
+            hint = _NO_SANDBOX if end == _SAYS["226"] else ""
+            raise CannotRun(f"{color.unit} does not start: {end}", _why_not(color, began), hint)
 
     def stop(self, color: ColorPaths, grace_s: float) -> None:
         """systemd sends TERM to the program, and at the unit's own limit KILL to all of its cgroup."""
@@ -120,6 +129,14 @@ class Systemd:
             files.set_oom_score(pid, score)
 
 
+def _why_not(color: ColorPaths, since: float) -> List[str]:
+    """systemd's own words, as errors, on the way to a program that it could not start."""
+    run(["journalctl", "--sync"], _CTL_S)
+    form = ["--output", "cat", "--no-pager", "--quiet", "--since", f"@{since:.6f}"]
+    told = run(["journalctl", *form, f"UNIT={color.unit}", "PRIORITY=3"], _CTL_S)
+    return [f"systemd says: {line}" for line in told.lines[:2]]
+
+
 class _JournalTail:
     """A Tail over the system's log. Asked again and again, so that no child is left when nobody listens any more."""
 
@@ -177,12 +194,16 @@ def _since(monotonic_us: str) -> Optional[str]:
 def _end(told: Dict[str, str]) -> str:
     status = told.get("ExecMainStatus", "")
     if told.get("Result") == "oom-kill":
-        return "the kernel ended it: out of memory"
+        return f"it was ended because memory ran out{_limit(told.get('MemoryMax', ''))}"
     if told.get("ExecMainCode") == _EXITED:
         return _SAYS.get(status, f"it exited with code {status}")
-    if told.get("ExecMainCode", "0") != "0":
-        return f"it was ended by signal {status}"
+    if told.get("ExecMainCode") in (_KILLED, _DUMPED) and status.isdigit():
+        return ended_by(int(status))
     return f"systemd says {told.get('Result') or 'nothing'}"
+
+
+def _limit(most: str) -> str:
+    return f" (it may have {int(most) >> 20} MB: [sandbox] memory_mb)" if most.isdigit() else ""
 
 
 def _paths(color: ColorPaths) -> AppPaths:

@@ -1,0 +1,56 @@
+"""What is said of a program, from the properties that systemd has of its unit."""
+
+from pathlib import Path
+
+import pytest
+
+from teal_host.paths import HostPaths
+from teal_host.run import Ran
+from teal_host.supervisors import systemd
+from teal_host.supervisors.systemd import Systemd
+
+EXITED, KILLED, DUMPED = "1", "2", "3"  # ExecMainCode
+MEMORY = {"Result": "oom-kill", "ExecMainCode": KILLED, "ExecMainStatus": "9"}
+
+
+def _exited(status: int) -> dict[str, str]:
+    return {"Result": "exit-code", "ExecMainCode": EXITED, "ExecMainStatus": str(status)}
+
+
+def _killed(status: int, code: str = KILLED) -> dict[str, str]:
+    result = "core-dump" if code == DUMPED else "signal"
+    return {"Result": result, "ExecMainCode": code, "ExecMainStatus": str(status)}
+
+
+@pytest.mark.row("C17", "C19")
+@pytest.mark.parametrize(
+    ("told", "says"),
+    [
+        ({**MEMORY, "MemoryMax": "infinity"}, "it was ended because memory ran out"),
+        (
+            {**MEMORY, "MemoryMax": "41943040"},
+            "it was ended because memory ran out (it may have 40 MB: [sandbox] memory_mb)",
+        ),
+        (_exited(0), "it exited with code 0"),
+        (_exited(1), "it exited with code 1"),
+        (_exited(127), "it exited with code 127"),
+        (_exited(203), "it could not be executed (203/EXEC)"),
+        (_exited(217), "its user is not there (217/USER)"),
+        (_exited(226), "its sandbox could not be made (226/NAMESPACE)"),
+        (_exited(228), "its system calls could not be limited (228/SECCOMP)"),
+        (_exited(238), "its data directory could not be made (238/STATE_DIRECTORY)"),
+        (_exited(243), "what it is to start was not handed over (243/CREDENTIALS)"),
+        (_killed(9), "it was ended by SIGKILL"),
+        (_killed(15), "it was ended by SIGTERM"),
+        (_killed(11, DUMPED), "it was ended by SIGSEGV"),
+        (_killed(31, DUMPED), "it was ended by SIGSYS"),
+        (_killed(35), "it was ended by signal 35"),
+        ({"Result": "timeout", "ExecMainCode": "0", "ExecMainStatus": "0"}, "systemd says timeout"),
+        ({"Result": "resources", "ExecMainCode": "0", "ExecMainStatus": "0"}, "systemd says resources"),
+    ],
+)
+def test_how_it_ended(told: dict[str, str], says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = [f"{name}={value}" for name, value in {"ActiveState": "failed", "MainPID": "0", **told}.items()]
+    monkeypatch.setattr(systemd, "run", lambda argv, deadline_s: Ran(0, "\n".join(lines)))
+    state = Systemd().state(HostPaths(tmp_path).app("shop").color("blue"))
+    assert (state.state, state.end) == ("failed", says)
