@@ -31,6 +31,7 @@ from world import App, refuses, wait_until
 
 HOST = Path(__file__).parent / "killed_host.py"
 NEVER = "never"
+Counted = Callable[..., None]  # the fixture of that name
 UNANNOUNCED = ("os.rename ", "os.symlink ", "os.mkdir ")  # only removals are not, those inside the removal of a tree
 QUICK: dict[str, Any] = {
     "health": {"successes": 1},
@@ -234,7 +235,7 @@ def is_unfinished(name: str) -> bool:
     return name.endswith(".tmp") or name.startswith(".partial-")
 
 
-def at_each_act(round_: Callable[[str], Run], at_least: int, every: int = 1) -> list[str]:
+def at_each_act(round_: Callable[[str], Run], counted: Counted, at_least: int, every: int = 1) -> list[str]:
     """Disturb at act 1, 2, 3 … until a round is not hit; gives the names of its acts, which are all there are.
 
     Or only at every third or so, where all are disturbed in a like way by another test.
@@ -245,7 +246,8 @@ def at_each_act(round_: Callable[[str], Run], at_least: int, every: int = 1) -> 
         if not run.was_ended:
             break
         names.append(plain(run.acts[-1]))
-    print(f"\n{len(names)} acts: {', '.join(names)}")
+    counted(acts=len(names))
+    print(f"{', '.join(names)}")
     assert every * len(names) >= at_least
     assert every > 1 or set(names) == {plain(act) for act in run.acts}, "an act came that was never disturbed"
     assert not [name for name in names if name.startswith(UNANNOUNCED)], "a change was not announced"

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from crash.scenes import NEVER, QUICK, Run, Scene
+from crash.scenes import NEVER, QUICK, Counted, Run, Scene
 from teal.errors import CannotReach, ContactLost, HostFailed
 
 ROUNDS, SEED = 25, 20_240_229
@@ -35,7 +35,9 @@ def moments(scene: Scene, rounds: int) -> Iterator[str]:
 
 @pytest.mark.timeout(900)
 @pytest.mark.row("A1")
-def test_a_deploy_killed_at_any_moment_leaves_one_release_serving_and_the_next_command_works(tree: Scene) -> None:
+def test_a_deploy_killed_at_any_moment_leaves_one_release_serving_and_the_next_command_works(
+    tree: Scene, counted: Counted
+) -> None:
     found = []
     for when in moments(tree, ROUNDS):
         old, new = tree.app.get()["version"], tree.new_version()
@@ -45,7 +47,7 @@ def test_a_deploy_killed_at_any_moment_leaves_one_release_serving_and_the_next_c
         version = tree.new_version()
         tree.app.deploy().ok()
         tree.check_settled(version)
-    print(f"\nof {ROUNDS}, {sum(found)} had gone live")
+    counted(killed=ROUNDS, had_gone_live=sum(found))
     assert len(set(found)) == 2, "all rounds ended alike: the moments are not spread over a deploy"
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import pytest
 
-from crash.scenes import NEVER, Run, Scene
+from crash.scenes import NEVER, Counted, Run, Scene
 from teal.errors import HostFailed
 
 FULL, BROKEN = "ENOSPC+", "EIO"
@@ -17,12 +17,12 @@ DISK_SAYS = ("No space left on device", "Input/output error")
 STEP = 1 if os.environ.get("TEAL_EVERY_ACT") else 5  # a round takes two seconds
 
 
-def at_each_act(round_: Callable[[str], Run], at_least: int) -> None:
+def at_each_act(round_: Callable[[str], Run], counted: Counted, at_least: int) -> None:
     """Fail at act 1, 2, 3 … (or 1, 6, 11 …) until a round is not hit."""
     number = 1
     while round_(f"act {number}").was_ended:
         number += STEP
-    print(f"\nacts 1 to {number - STEP} failed, every {STEP}")
+    counted(acts_failed=(number - 1) // STEP)
     assert number > at_least
 
 
@@ -42,7 +42,7 @@ def check_told(scene: Scene, run: Run, old: str, new: str) -> None:
 @pytest.mark.row("A13", "F1", "F2")
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("how", [FULL, BROKEN])
-def test_a_deploy_whose_acts_fail_leaves_old_or_new_and_says_which(two: Scene, how: str) -> None:
+def test_a_deploy_whose_acts_fail_leaves_old_or_new_and_says_which(two: Scene, how: str, counted: Counted) -> None:
     def failed(when: str) -> Run:
         old, new = two.app.get()["version"], two.new_version()
         run = two.deploy(when, how)
@@ -52,13 +52,13 @@ def test_a_deploy_whose_acts_fail_leaves_old_or_new_and_says_which(two: Scene, h
         two.check_settled(version)
         return run
 
-    at_each_act(failed, at_least=30)
+    at_each_act(failed, counted, at_least=30)
 
 
 @pytest.mark.row("A13", "F1", "F2")
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("how", [FULL, BROKEN])
-def test_a_rollback_whose_acts_fail_leaves_old_or_new_and_says_which(two: Scene, how: str) -> None:
+def test_a_rollback_whose_acts_fail_leaves_old_or_new_and_says_which(two: Scene, how: str, counted: Counted) -> None:
     def failed(when: str) -> Run:
         new = two.app.get()["version"]
         old = two.deploy_new()
@@ -69,11 +69,11 @@ def test_a_rollback_whose_acts_fail_leaves_old_or_new_and_says_which(two: Scene,
         two.check_settled(version)
         return run
 
-    at_each_act(failed, at_least=8)
+    at_each_act(failed, counted, at_least=8)
 
 
 @pytest.mark.timeout(900)
-def test_a_recovery_whose_acts_fail_is_recovered_from(two: Scene) -> None:
+def test_a_recovery_whose_acts_fail_is_recovered_from(two: Scene, counted: Counted) -> None:
     def failed(when: str) -> Run:
         new = two.new_version()
         assert two.deploy("turn link live+1").was_ended
@@ -85,5 +85,5 @@ def test_a_recovery_whose_acts_fail_is_recovered_from(two: Scene) -> None:
         two.check_settled(version)
         return run
 
-    at_each_act(failed, at_least=5)
+    at_each_act(failed, counted, at_least=5)
     assert two.deploy(NEVER).error is None

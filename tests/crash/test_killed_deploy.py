@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from crash.scenes import NEVER, Run, Scene, at_each_act
+from crash.scenes import NEVER, Counted, Run, Scene, at_each_act
 from teal.errors import CannotReach, ContactLost, HostFailed
 
 
@@ -39,7 +39,7 @@ def roll_back(scene: Scene, killed: Killed) -> str:
 @pytest.mark.parametrize("next_command", [deploy_another, deploy_the_same, roll_back], ids=lambda f: f.__name__)
 @pytest.mark.row("A1", "A3")
 def test_a_deploy_killed_at_any_act_leaves_one_release_serving_and_the_next_command_works(
-    two: Scene, next_command: Callable[[Scene, Killed], str]
+    two: Scene, next_command: Callable[[Scene, Killed], str], counted: Counted
 ) -> None:
     history = ["v1", "v2"]
 
@@ -57,7 +57,7 @@ def test_a_deploy_killed_at_any_act_leaves_one_release_serving_and_the_next_comm
         return run
 
     two.app.get("/write")
-    at_each_act(killed, at_least=25)
+    at_each_act(killed, counted, at_least=25)
     assert two.app.get("/kept") == {"kept": ["v2"]}
 
 
@@ -70,7 +70,7 @@ def check_the_client_told_the_truth(run: Run, went_live: bool) -> None:
 
 
 @pytest.mark.timeout(900)
-def test_the_first_deploy_killed_at_any_act_serves_nothing_or_the_release(scene: Scene) -> None:
+def test_the_first_deploy_killed_at_any_act_serves_nothing_or_the_release(scene: Scene, counted: Counted) -> None:
     def killed(when: str) -> Run:
         first = scene.new_version()
         run = scene.deploy(when)
@@ -85,11 +85,11 @@ def test_the_first_deploy_killed_at_any_act_serves_nothing_or_the_release(scene:
         scene.check_gone()
         return run
 
-    at_each_act(killed, at_least=45)
+    at_each_act(killed, counted, at_least=45)
 
 
 @pytest.mark.timeout(900)
-def test_a_deploy_of_a_bad_release_killed_at_any_act_leaves_the_old_one_serving(two: Scene) -> None:
+def test_a_deploy_of_a_bad_release_killed_at_any_act_leaves_the_old_one_serving(two: Scene, counted: Counted) -> None:
     live = ["v2"]
 
     def killed(when: str) -> Run:
@@ -104,4 +104,4 @@ def test_a_deploy_of_a_bad_release_killed_at_any_act_leaves_the_old_one_serving(
         two.check_settled(live[0])
         return run
 
-    at_each_act(killed, at_least=20)
+    at_each_act(killed, counted, at_least=20)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from crash.scenes import NEVER, Run, Scene, at_each_act
+from crash.scenes import NEVER, Counted, Run, Scene, at_each_act
 
 EVERY = 1 if os.environ.get("TEAL_EVERY_ACT") else 4
 
@@ -34,7 +34,7 @@ def deploy_after_all(scene: Scene) -> None:
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("next_command", [destroy_again, deploy_after_all], ids=lambda f: f.__name__)
 def test_a_destroy_killed_at_any_act_is_finished_or_undone_by_the_next_command(
-    scene: Scene, next_command: Callable[[Scene], None]
+    scene: Scene, next_command: Callable[[Scene], None], counted: Counted
 ) -> None:
     def killed(when: str) -> Run:
         scene.deploy_new()
@@ -46,4 +46,4 @@ def test_a_destroy_killed_at_any_act_is_finished_or_undone_by_the_next_command(
         scene.check_gone()
         return run
 
-    at_each_act(killed, at_least=30, every=1 if next_command is destroy_again else EVERY)
+    at_each_act(killed, counted, at_least=30, every=1 if next_command is destroy_again else EVERY)

@@ -2,11 +2,11 @@
 
 import pytest
 
-from crash.scenes import Run, Scene, at_each_act
+from crash.scenes import Counted, Run, Scene, at_each_act
 
 
 @pytest.mark.timeout(300)
-def test_a_value_is_set_or_is_as_it_was_and_nothing_of_it_lies_about(scene: Scene) -> None:
+def test_a_value_is_set_or_is_as_it_was_and_nothing_of_it_lies_about(scene: Scene, counted: Counted) -> None:
     scene.app.teal("env", "set", "A", stdin="0").ok()
     live = [scene.deploy_new()]
     count = 0
@@ -23,4 +23,4 @@ def test_a_value_is_set_or_is_as_it_was_and_nothing_of_it_lies_about(scene: Scen
         count = found
         return run
 
-    at_each_act(killed, at_least=2)
+    at_each_act(killed, counted, at_least=2)

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from crash.scenes import NEVER, Run, Scene, at_each_act
+from crash.scenes import NEVER, Counted, Run, Scene, at_each_act
 from teal_host.journal import Journal
 
 
@@ -43,18 +43,18 @@ AT = ["spawn program+0", "spawn program+1", "turn link live+0", "turn link live+
 
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("at", AT)
-def test_the_recovery_of_a_deploy_killed_at_any_act_is_recovered_from(two: Scene, at: str) -> None:
+def test_the_recovery_of_a_deploy_killed_at_any_act_is_recovered_from(two: Scene, at: str, counted: Counted) -> None:
     def first() -> list[str]:
         old = two.app.get()["version"]
         new = two.new_version()
         assert two.deploy(at).was_ended
         return [two.check_serves(old, new)]
 
-    at_each_act(killed_while_recovering(two, first), at_least=2)
+    at_each_act(killed_while_recovering(two, first), counted, at_least=2)
 
 
 @pytest.mark.timeout(900)
-def test_the_turning_back_by_a_recovery_killed_at_any_act_is_recovered_from(two: Scene) -> None:
+def test_the_turning_back_by_a_recovery_killed_at_any_act_is_recovered_from(two: Scene, counted: Counted) -> None:
     def first() -> list[str]:
         new = two.new_version()
         assert two.deploy("turn link live+1").was_ended
@@ -62,7 +62,7 @@ def test_the_turning_back_by_a_recovery_killed_at_any_act_is_recovered_from(two:
         os.kill(two.app.get()["pid"], signal.SIGKILL)
         return []
 
-    names = at_each_act(killed_while_recovering(two, first), at_least=5)
+    names = at_each_act(killed_while_recovering(two, first), counted, at_least=5)
     assert "turn link live" in names
 
 

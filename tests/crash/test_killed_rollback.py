@@ -2,14 +2,14 @@
 
 import pytest
 
-from crash.scenes import QUICK, Run, Scene, at_each_act
+from crash.scenes import QUICK, Counted, Run, Scene, at_each_act
 
 
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("stands_by", [True, False], ids=["to one that runs", "to one that must be started"])
 @pytest.mark.row("A2")
 def test_a_rollback_killed_at_any_act_leaves_one_release_serving_and_the_next_command_works(
-    scene: Scene, stands_by: bool
+    scene: Scene, stands_by: bool, counted: Counted
 ) -> None:
     scene.app.config(**{**QUICK, "keep": {**QUICK["keep"], "previous_running": stands_by}})
 
@@ -26,7 +26,7 @@ def test_a_rollback_killed_at_any_act_leaves_one_release_serving_and_the_next_co
         scene.check_settled(version)
         return run
 
-    at_each_act(killed, at_least=8 if stands_by else 15)
+    at_each_act(killed, counted, at_least=8 if stands_by else 15)
 
 
 @pytest.mark.parametrize("at", ["turn link live+1", "turn link live+2", "turn link live+4"])

@@ -117,14 +117,3 @@ def test_every_disk_that_a_cut_can_leave_is_recovered(
     assert len(play.acts) >= 10
     assert len(play.states) >= len(play.acts) // 2
     assert play.failures == [], f"{len(play.failures)} of {len(play.states)}:\n" + "\n\n".join(play.failures[:3])
-
-
-@pytest.mark.row("A6", "A8")
-def test_the_model_sees_a_missing_fsync(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Proves the harness: without fsync of directories some disks must be neither old nor new, or not recoverable."""
-    from teal_host import files
-
-    monkeypatch.setattr(files, "sync_dir", lambda path: None)
-    play = Play(home, {"one", "two"})
-    play.run(["one"], lambda machine: machine.deploy("two"))
-    assert play.failures
