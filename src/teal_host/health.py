@@ -74,8 +74,8 @@ def look(app: App, candidate: Candidate, timeout_s: float) -> Finding:
 
 def _found(app: App, candidate: Candidate, state: ProcessState, timeout_s: float) -> Finding:
     if state.state != "running":
-        stopped = "this machine goes down" if app.host.supervisor.is_ending() else "it was stopped"
-        return Finding(False, f"the program is not running: {state.end or stopped}", hopeless=True)
+        why = "this machine goes down" if app.host.supervisor.is_ending() else state.end or "it was stopped"
+        return Finding(False, f"the program is not running: {why}", hopeless=True)
     listening = proc.listeners(candidate.port)
     ours = proc.sockets_of(app.host.supervisor.pids(candidate.place))
     if not listening:

@@ -1,5 +1,6 @@
 """Whatever is cut or killed on the way to a server: one release serves, and the next command finds its way."""
 
+import itertools
 import json
 import os
 import re
@@ -27,20 +28,19 @@ from teal.transports import Transport, choose
 from teal.ui.plain import Quiet
 from world import wait_until
 
-GATE = "srv/gate"
+GATES = itertools.count(1)
 BENT = Path(__file__).parent / "bent_host.py"
 
 
 @contextmanager
 def deploying(shop: Shop, watch_s: float = 0) -> Iterator[tuple[str, Beside, Callable[[], None]]]:
     """A new version on its way, after commit, in its health step until the last thing that is given is called."""
-    gate = shop.server.root / GATE
-    gate.unlink(missing_ok=True)
+    gate = f"srv/gate{next(GATES)}"  # one each, for it may have to start again
     shop.config(health={"deadline_s": 60}, keep={"watch_s": watch_s})
-    version = shop.new_version(waits_for=f"/{GATE}")
+    version = shop.new_version(waits_for=f"/{gate}")
     with beside(shop.app, "deploy", "--json") as running:
         running.wait_for(type="step", name="health", state="started")
-        yield version, running, gate.touch
+        yield version, running, (shop.server.root / gate).touch
 
 
 # --- the line is cut ------------------------------------------------------------------------------------------------
