@@ -39,11 +39,7 @@ _P0 = """
 A1 | the server side is killed at any act or call of a deploy | old or new serves; the next command recovers
 A2 | the same in a rollback | old or new serves; the next command recovers
 A3 | the same while old releases are removed | live and standby stay; a release that is half removed is never run
-<<<<<<< HEAD
 A5 | TERM, INT or HUP to the server side at any step | before the commit TERM aborts it; after it it finishes
-=======
-A5 | TERM, INT or HUP to the server side at any step | TERM aborts it before the commit; after it, it finishes
->>>>>>> rows-a
 A6 | the power is cut around each write, rename and fsync | old or new serves; the machine comes back by itself
 A7 | the power is cut while a release is written | what is there in part is removed and never run
 A9 | the machine is rebooted in a deploy | the live color serves after the boot; the deploy is finished or undone
