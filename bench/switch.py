@@ -20,7 +20,7 @@ from bench.proxies.caddy import Caddy
 from bench.proxies.ground import COLORS, Ground, Proxy
 from bench.proxies.haproxy import HandedOver, Mapped
 from bench.proxies.nginx import Bare, Reloaded, Spared
-from bench.proxies.ours import Logged, Teal
+from bench.proxies.ours import Logged, Teal, Unasked
 from bench.steady import Steady, steady
 from servers import server, why_not
 from servers.reach import one_login
@@ -180,7 +180,7 @@ def main() -> int:
 def _measure(ground: Ground, asked: argparse.Namespace) -> None:
     ground.prepare()
     there = proxies()
-    quiet = [*there, Logged(), Bare()]
+    quiet = [*there, Logged(), Unasked(), Bare()]
     for proxy in quiet:
         proxy.prepare(ground)
         ground.settled(proxy)

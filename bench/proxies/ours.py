@@ -38,6 +38,23 @@ class Teal:
         return str(done["release"])
 
 
+class Unasked(Teal):
+    """What the questions cost by which nginx knows the color and the watch: the file as it comes, without them."""
+
+    name = "Teal's file without its questions"
+    app = "unasked"
+    first = 8180
+
+    def prepare(self, ground: Ground) -> None:
+        super().prepare(ground)
+        (file,) = ground.path("/etc/nginx").rglob(f"teal-{self.app}.conf")
+        lines = file.read_text().splitlines(keepends=True)
+        kept = [line for line in lines if not line.lstrip().startswith("if (-f ")]
+        assert len(kept) == len(lines) - 2, "the file asks otherwise now"
+        file.write_text("".join(kept))
+        ground.run("nginx", "-s", "reload")
+
+
 class Logged(Teal):
     """With the log of every request that a distribution's nginx writes."""
 

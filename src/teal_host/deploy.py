@@ -56,7 +56,7 @@ def deploy(app: App, request: Deploy, talk: Talk) -> Result:
         scene = look(app)
         environment.refuse(app.paths, request.spec)
         if unchanged(app, request, scene):
-            return outcome.told(app, "unchanged", scene.slots.live_release)
+            return outcome.nothing_done(app, request.id)
         wanted(app, request.spec, scene)  # refuses before the upload, not after it
         sealed = take_in(app, request, scene, talk)
         await_commit(app, sealed, talk)

@@ -34,12 +34,13 @@ class Journal:
         return found
 
     def has(self, story: str) -> bool:
-        """Was a story of this id begun?"""
-        return any(line.get("act") == "begin" and line.get("id") == story for line in self.lines())
+        """Was a story of this id begun, or found to have nothing to do?"""
+        return any(line.get("act") in ("begin", "unchanged") and line.get("id") == story for line in self.lines())
 
     def ending(self, story: str) -> Optional[Dict[str, Any]]:
         """The line with which a story of this id ended."""
-        ends = (line for line in reversed(self.lines()) if line.get("act") == "end" and line.get("id") == story)
+        ended = ("end", "unchanged")
+        ends = (line for line in reversed(self.lines()) if line.get("act") in ended and line.get("id") == story)
         return next(ends, None)
 
     def last_story(self) -> "Optional[Tuple[Dict[str, Any], Dict[str, Any]]]":

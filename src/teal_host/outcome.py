@@ -8,7 +8,7 @@ from typing import Any, Dict, Optional, Union
 
 from teal_host import agreement, record, slot
 from teal_host.app import App
-from teal_host.errors import BadRequest, HostError
+from teal_host.errors import BadRequest, HostError, as_host_error
 from teal_host.wire import typed
 from teal_host.wire.messages import Failure, Note, Result
 from teal_host.wire.reports import Ended, LastReport
@@ -32,6 +32,16 @@ def end(app: App, story: str, answer: Answer, **facts: Any) -> None:
         how = {"outcome": answer.code, "message": answer.message[:_LONGEST], "hint": answer.hint[:_LONGEST]}
     brief: Dict[str, Any] = {"outcome": how["outcome"], **facts}
     app.journal.write("end", story, release=answer.release, **brief, answer={**known, **how})
+
+
+def nothing_done(app: App, story: str) -> Result:
+    """What is wanted is live. That is kept, too: the same command, come again after others, must not take it back."""
+    answer = told(app, "unchanged", slot.look(app.paths).live_release)
+    try:
+        app.journal.write("unchanged", story, release=answer.release, answer=typed.encode(answer))
+    except OSError as problem:
+        app.warn(f"that nothing had to be done is not written down: {as_host_error(problem).message}")
+    return answer
 
 
 def repeated(app: App, story: str) -> Optional[Result]:

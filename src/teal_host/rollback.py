@@ -35,7 +35,7 @@ def rollback(app: App, request: Rollback, talk: Talk) -> Result:
             app.host.proxy.refuse(scene.agreed.site)
         talk.committed = True
         if target.release == scene.slots.live_release and live_is_well(app, scene):
-            return outcome.told(app, "unchanged", target.release)
+            return outcome.nothing_done(app, request.id)
         return turn_to(app, request, scene, target)
 
 

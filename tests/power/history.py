@@ -372,4 +372,4 @@ def together(models: list[Model]) -> Model:
 
 
 def _has_ended(story: str, picture: Picture) -> bool:
-    return any(line["act"] == "end" and line["id"] == story for line in picture.journal)
+    return any(line["act"] in ("end", "unchanged") and line["id"] == story for line in picture.journal)

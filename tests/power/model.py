@@ -83,7 +83,7 @@ class Model:
     def deploy(self, story: str, version: str, dies: bool, picture: Picture) -> Told:
         live = self.entries.get(self.live or "")
         if live and live.version == version and picture.live_runs and picture.served:
-            return Told("deploy", version, "unchanged", self.live)
+            return self._nothing_done(story, Told("deploy", version, "unchanged", self.live))
         new = self.next_release(version)
         self.entries[new.release] = new
         self.stored.add(new.release)
@@ -96,7 +96,7 @@ class Model:
         if target is None:
             return Told("rollback", word, "not_there", None)
         if target.release == self.live and picture.live_runs and picture.served:
-            return Told("rollback", word, "unchanged", self.live)
+            return self._nothing_done(story, Told("rollback", word, "unchanged", self.live))
         if not picture.agreed:
             return Told("rollback", word, "needs_human", None)
         was, dies = self.entries.get(self.live or ""), dies and not self._stands_by(target, picture)
@@ -194,6 +194,11 @@ class Model:
         code = "live" if serves and outcome == "good" else "needs_human" if serves else "aborted"
         code = "turned_back" if not serves and outcome == "turned_back" else code
         return Told(str(begin["what"]), None, code, name)
+
+    def _nothing_done(self, story: str, told: Told) -> Told:
+        """It is kept, and yet it is not what ended last."""
+        self.told[story] = told
+        return told
 
     def _end(self, story: str, told: Told) -> Told:
         known = self.told.get(story)

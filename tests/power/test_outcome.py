@@ -16,6 +16,7 @@ from teal_host.wire import typed
 from teal_host.wire.app import AppSpec
 from teal_host.wire.manifest import Origin
 from teal_host.wire.messages import Deploy, Result, Rollback
+from teal_host.wire.reports import LastReport
 
 
 @pytest.fixture
@@ -45,6 +46,22 @@ def test_one_that_went_live(machine: Machine) -> None:
     assert rolled_back(machine, "c") == back
     assert files(machine) == before
     assert machine.live_version() == "v1"
+
+
+def test_one_that_had_nothing_to_do(machine: Machine) -> None:
+    """Done anew after somebody else's deploy it would take that back."""
+    deployed(machine, "v1", "a")
+    unchanged = deployed(machine, "v1", "b")
+    assert unchanged.outcome == "unchanged"
+    deployed(machine, "v2", "c")
+    assert deployed(machine, "v1", "b") == unchanged
+    assert machine.live_version() == "v2"
+    assert machine.status().last == status_of(machine, "c")
+
+
+def status_of(machine: Machine, story: str) -> object:
+    ended = next(line for line in machine.app.journal.lines() if (line["act"], line["id"]) == ("end", story))
+    return LastReport("deploy", ended["release"], "live", ended["at"], "")
 
 
 def test_one_that_was_refused(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
