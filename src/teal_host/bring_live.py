@@ -8,7 +8,7 @@ from teal_host import drain, health, record, slot, switch, watch
 from teal_host.agreement import Agreement
 from teal_host.app import App, Running
 from teal_host.candidate import Candidate
-from teal_host.errors import CannotRun, HostError, NeedsHuman, TurnedBack, Unhealthy, as_host_error
+from teal_host.errors import Aborted, CannotRun, HostError, NeedsHuman, TurnedBack, Unhealthy, as_host_error
 from teal_host.health import Finding
 from teal_host.tally import Tally
 from teal_host.watch import Watched
@@ -53,12 +53,14 @@ def start_and_check(app: App, turn: Turn) -> None:
         try:
             program.start(app, chosen)
         except CannotRun as error:
+            with as_far_as_possible(app):
+                app.host.supervisor.stop(chosen.place, STOP_GRACE_S)  # else systemd tries it again and again
             text = f"{chosen.release} on {chosen.color} is not healthy: {error.message}"
             raise Unhealthy(text, error.evidence, error.hint) from None
     try:
         with app.step("health") as step:
             health.until_healthy(app, chosen, step)
-    except Unhealthy:
+    except HostError:
         app.host.supervisor.stop(chosen.place, STOP_GRACE_S)
         raise
 
@@ -66,7 +68,7 @@ def start_and_check(app: App, turn: Turn) -> None:
 def turn_traffic(app: App, turn: Turn) -> None:
     """Switch, and prove it through nginx. Raises TurnedBack when that fails; traffic is then where it was.
 
-    Raises NeedsHuman where nobody is served, because nginx does not run.
+    Raises NeedsHuman where nobody is served all the same, because nginx or what is live does not run.
     """
     chosen = turn.candidate
     try:
@@ -87,12 +89,27 @@ def turn_traffic(app: App, turn: Turn) -> None:
 
 def _refuse_to_say_that_it_serves(app: App, turn: Turn, error: HostError) -> None:
     """The link is where it was, and nothing is served all the same. Raises NeedsHuman."""
+    why = _not_served(app, turn)
+    if why:
+        link = f"the link points to {turn.left}, as before" if turn.left else "nothing is live, as before"
+        says = dict.fromkeys((error.message, why.message, link))  # that nginx does not run may be the error itself
+        raise NeedsHuman("; ".join(says), error.evidence, why.hint)
+
+
+def _not_served(app: App, turn: Turn) -> Optional[HostError]:
+    """Why nobody is served as before the switch, if that is so."""
+    before, agreed = turn.before, turn.was_agreed
     try:
         app.host.proxy.refuse(turn.agreed.site)
-    except NeedsHuman as dead:
-        link = f"the link points to {turn.left}, as before" if turn.left else "nothing is live, as before"
-        says = dict.fromkeys((error.message, dead.message, link))  # that nginx does not run may be the error itself
-        raise NeedsHuman("; ".join(says), error.evidence, dead.hint) from None
+        if before and app.host.supervisor.state(before.place).state != "running":
+            return NeedsHuman(
+                f"{before.release} on {before.color} does not run", hint=f"teal logs --color {before.color}"
+            )
+        if before and agreed and not app.host.proxy.serves(agreed.route(app.paths)):
+            return NeedsHuman(f"nginx does not serve {app.name} as agreed", hint="teal doctor")
+    except HostError as problem:
+        return problem
+    return None
 
 
 def _undo(app: App, turn: Turn, error: HostError) -> None:
@@ -135,6 +152,7 @@ def _end(app: App, there: Candidate, step: Running) -> None:
     if app.host.supervisor.state(there.place).state == "running":
         step.say(f"waiting for {there.place.held} on {there.color} to end")
     app.host.supervisor.stop(there.place, STOP_GRACE_S)
+    step.detail = ""
 
 
 @contextlib.contextmanager
@@ -155,6 +173,8 @@ def stands_by(app: App, standby: Candidate) -> Finding:
         if found.well or runs or standby.record.outcome != "good":
             return found
         return _started_again(app, standby, found)
+    except Aborted:
+        raise
     except (HostError, OSError) as problem:
         return Finding(False, as_host_error(problem).message)
 
@@ -166,6 +186,8 @@ def _started_again(app: App, standby: Candidate, found: Finding) -> Finding:
             app.host.supervisor.stop(standby.place, STOP_GRACE_S)  # else systemd may just be starting it as well
             program.start(app, standby)
             health.until_healthy(app, standby, step)
+    except Aborted:
+        raise
     except HostError as error:
         app.host.supervisor.stop(standby.place, STOP_GRACE_S)
         return Finding(False, f"{found.says}; and when it was started again: {error.message}")

@@ -215,7 +215,8 @@ def bring_live(app: App, request: Deploy, scene: Scene, sealed: Record) -> Resul
             release_ports(app, scene)
             outcome.end(app, request.id, error)
         if error.code == "unhealthy":
-            error.evidence = (untouched(app, scene), *error.evidence)
+            with as_far_as_possible(app):
+                error.evidence = (untouched(app, scene), *error.evidence)
         raise error from None
     with as_far_as_possible(app):
         record.mark(app.paths, sealed, "good")

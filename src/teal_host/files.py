@@ -206,7 +206,7 @@ def set_oom_score(pid: int, score: int) -> None:
 def sync_dirs(folders: Iterable[Path]) -> None:
     """What a command that was killed has named in these, and could not sync any more, survives a power cut now."""
     for folder in folders:
-        if folder.is_dir():
+        with contextlib.suppress(PermissionError, FileNotFoundError):  # what Teal has not made may be closed to it
             sync_dir(folder)
 
 

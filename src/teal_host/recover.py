@@ -91,9 +91,14 @@ def _undo(app: App, story: Unfinished, slots: Slots, interrupted: Optional[Recor
 
 
 def _confirm(app: App, story: Unfinished, slots: Slots, interrupted: Record) -> str:
-    """It was switched: it stays if it is well and proved, else the other color takes over if that one is well."""
+    """It was switched: it stays if it is well and proved, else the other color takes over if that one is well.
+
+    Raises HostError where nginx does not run: then nothing can be proved, and the next command looks again.
+    """
     assert slots.live is not None
     agreed, other = agreement.load(app.paths), slots.idle
+    if agreed:
+        app.host.proxy.refuse(agreed.site)
     standby = record.find(record.load(app.paths), slots.releases[other])
     if agreed is None or _well_and_proved(app, slots.live, interrupted, agreed):
         if interrupted.outcome != "good":
@@ -121,6 +126,8 @@ def _well_and_proved(app: App, color: Color, entry: Record, agreed: Agreement) -
     try:
         switch.open_route(app, agreed)
         switch.prove(app, candidate, agreed)
+    except Aborted:
+        raise
     except HostError:
         return False
     return True

@@ -66,6 +66,7 @@ def _refuse_bad_answers(app: App, watched: Watched, when: str) -> None:
     new, old, candidate = watched.new(), watched.old(), watched.candidate
     if not clearly_worse(new, old):
         return
+    _end_with_the_machine(app)
     text = f"{candidate.release} on {candidate.color} fails its visitors {when}, though it finds itself well: {new}"
     counts = [f"{candidate.color}, since the switch: {new}"]
     counts += [f"{watched.before.color}, before it: {old}"] if watched.before else []

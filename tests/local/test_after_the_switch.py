@@ -64,6 +64,19 @@ def test_one_that_answers_wrongly_through_nginx_is_turned_back_without_a_lost_re
     assert 'but "version" is "v2", expected "v1"' in ended.result["error"]["message"]
 
 
+def test_the_one_before_is_not_said_to_serve_again_when_it_has_ended(app: App) -> None:
+    """The link goes back to it all the same; a human must see to the rest."""
+    first = _first(app, verify={"json": {"version": "v1"}})
+    os.kill(app.get()["pid"], signal.SIGKILL)
+    app.program(version="v2")
+    ended = app.deploy()
+    says = f"{first} on blue does not run; the link points to blue, as before"
+    assert (ended.code, ended.result["error"]["message"].endswith(says)) == (10, True), ended
+    assert app.status()["live"] == "blue"
+    app.config()
+    assert app.deploy().ok().result["color"] == "green"
+
+
 def test_a_turned_back_one_is_followed_by_a_good_one(app: App) -> None:
     _first(app, keep={"watch_s": 60})
     app.program(version="v2", **WELL_UNTIL_LIVE)

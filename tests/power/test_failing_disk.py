@@ -95,7 +95,7 @@ def home(tmp_path: Path) -> Iterator[Path]:
 
 
 @pytest.mark.row("A13", "F1", "F2")
-@pytest.mark.parametrize("kind", FAULTS, ids=["full once", "full", "broken"])
+@pytest.mark.parametrize("kind", FAULTS, ids=["full once", "full", "broken", "read-only"])
 @pytest.mark.parametrize("name", STORIES)
 def test_whichever_act_fails_one_release_serves(
     home: Path, name: str, kind: tuple[bool, bool, int], counted: Callable[..., None]

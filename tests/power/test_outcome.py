@@ -8,9 +8,9 @@ import pytest
 
 from power.stories import APP, SPEC, Machine, Upload, content, manifest
 from teal_host import files as durable_files
-from teal_host import rollback
+from teal_host import recover, rollback
 from teal_host.deploy import deploy
-from teal_host.errors import HostError
+from teal_host.errors import HostError, NeedsHuman
 from teal_host.talk import Talk
 from teal_host.wire import typed
 from teal_host.wire.app import AppSpec
@@ -116,3 +116,28 @@ def test_one_that_was_interrupted_is_told_how_it_was_recovered(
     assert told.value.code == "aborted"
     assert "had not gone live and was undone" in told.value.message
     assert machine.live_version() == "v1"
+
+
+def test_one_that_was_switched_to_is_not_judged_while_nginx_is_dead(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing can be proved then; taken for unwell, it would be turned back."""
+    deployed(machine, "v1", "a")
+
+    def killed(name: str) -> None:
+        if sum(line["act"] == "switched" for line in machine.app.journal.lines()) == 2:
+            raise KeyboardInterrupt
+
+    def refuse(site: object) -> None:
+        raise NeedsHuman("nginx does not run")
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(durable_files, "witness", killed)
+        deployed(machine, "v2", "b")
+    with monkeypatch.context() as patch, pytest.raises(NeedsHuman, match="nginx does not run"):
+        patch.setattr(machine.nginx, "refuse", refuse)
+        recover.recover(machine.app)
+    assert machine.live_version() == "v2"
+    recover.recover(machine.app)
+    assert machine.live_version() == "v2"
+    assert deployed(machine, "v2", "b").outcome == "live"

@@ -24,8 +24,9 @@ def look(visit: Visit) -> Iterator[Finding]:
     needed = list(server_side.acts(visit.intent))
     owned = installed.stat() if installed.is_file() else None
     yield server(needed[0].says if needed else None, (owned.st_uid, owned.st_mode) if owned else None)
-    folders = [folder for folder in (*paths.folders, paths.releases, paths.home.parent) if folder.is_dir()]
-    yield kept([(folder, folder.stat().st_uid, folder.stat().st_mode) for folder in folders])
+    folders = (*paths.folders, paths.releases, paths.home.parent, paths.agreed.parent.parent)
+    there = [(folder, folder.stat()) for folder in folders if folder.is_dir()]
+    yield kept([(folder, found.st_uid, found.st_mode) for folder, found in there])
 
 
 def server(needed: Optional[str], owned: "Optional[tuple[int, int]]") -> Finding:

@@ -36,7 +36,7 @@ map $$http_x_teal_probe $$teal_${name}_answered { default ""; "${token}" $$upstr
 ${known}${log_format}
 server {
 ${listens}    server_name ${names};
-${unwatched}${refusal}
+${watched}${refusal}
     open_file_cache off;
     client_max_body_size ${max_body};
     ${gzip}
@@ -74,7 +74,7 @@ ${unwatched}${refusal}
     add_header ${answered_header} $$teal_${name}_answered always;
 
     location / {
-${watched}        proxy_pass http://$$teal_app;
+        proxy_pass http://$$teal_app;
     }
 
     location = /.teal-${token} {
@@ -90,18 +90,11 @@ _LOG_FORMAT = Template("""\
 
 log_format teal_${name} "$$upstream_addr $$status";
 """)
-_UNWATCHED = """\
+_WATCHED = Template("""\
 
     uninitialized_variable_warn off;
-    set $teal_watched "";
-"""
-# Asked once a second, for at every request it would cost as much as the color's question; a watch begins long before
-# the switch, so a second does no harm. It stands here because what nginx may remember is said for a whole location.
-_WATCHED = Template("""\
-        open_file_cache max=2 inactive=1m;
-        open_file_cache_valid 1s;
-        open_file_cache_errors on;
-        if (-f ${watched}) { set $$teal_watched 1; }
+    set $$teal_watched "";
+    if (-f ${watched}) { set $$teal_watched 1; }
 """)
 _LOG = Template("""\
 
@@ -263,7 +256,6 @@ def _site(route: Route, listens: Sequence[str], log: Optional[Log], its_generati
         generation=its_generation,
         directives=_own(rules.directives),
         log_format=_LOG_FORMAT.substitute(name=name) if log else "",
-        unwatched=_UNWATCHED if log else "",
         watched=_WATCHED.substitute(watched=quoted(route.live.with_name("watched"))) if log else "",
         log=_logged(route, log) if log else "",
     )
