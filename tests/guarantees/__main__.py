@@ -1,4 +1,4 @@
-"""Runs what shows the guarantees, keeps the figures, and writes the page."""
+"""Runs all tests, keeps what they count, and writes docs/guarantees.md."""
 
 import argparse
 import json
@@ -57,11 +57,21 @@ def _ran(run: LongRun, report: Path) -> Counted:
         return {name: str(value) for name, value in told.items()}
     name, _, value = run.env.partition("=")
     _call([PYTEST, *run.tests.split(), f"--junitxml={report}"], {name: value}, check=True)
+    return counts(run, report)
+
+
+def counts(run: LongRun, report: Path) -> Counted:
+    """Of all its tests, each with the case that it was."""
     found: Counted = {}
     for one in figures.read(report):
         case = one.test.partition("[")[2].rstrip("]").replace("-", " ")
-        found |= {f"{key} ({case})" if case else key: value for key, value in one.counted.items()}
+        counted = {run.sum_of: _sum(one.counted)} if run.sum_of else one.counted
+        found |= {f"{key} ({case})" if case else key: value for key, value in counted.items()}
     return found
+
+
+def _sum(counted: Counted) -> str:
+    return f"{sum(int(value.replace(',', '')) for value in counted.values()):,}"
 
 
 def _call(argv: list[str], env: dict[str, str], check: bool = False) -> None:

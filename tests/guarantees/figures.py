@@ -78,4 +78,4 @@ def load() -> Figures:
 
 
 def save(figures: Figures) -> None:
-    KEPT.write_text(json.dumps(asdict(figures), indent=1, sort_keys=True) + "\n")
+    KEPT.write_text(json.dumps(asdict(figures), indent=1) + "\n")

@@ -10,7 +10,7 @@ from guarantees.promises import LONG_RUNS, NOT_PROMISED, PROMISES
 _HEAD = """\
 # What is promised, and how it is shown
 
-Written by `script/guarantees`, which runs the tests of the matrix and keeps what they count; do not edit.
+Written by `script/guarantees`, which runs all tests and keeps what they count; do not edit.
 The loads, and Teal beside other ways to turn traffic, are in [bench/README.md](../bench/README.md).
 """
 _NAMES = 2  # tests of a row that are named; the others are counted
@@ -23,7 +23,9 @@ def page(figures: Figures) -> str:
 
 
 def _promised() -> str:
-    lines = [f"{number}. {what}. {how}. Rows {rows}." for number, (what, how, rows) in enumerate(PROMISES, 1)]
+    lines = [
+        f"{number}. {what}. {how}.{rows and f' Rows {rows}.'}" for number, (what, how, rows) in enumerate(PROMISES, 1)
+    ]
     return "\n".join(["## Promised", "", *lines, ""])
 
 

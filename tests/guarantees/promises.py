@@ -7,12 +7,16 @@ PYTEST = "script/test"
 
 @dataclass(frozen=True)
 class LongRun:
-    """`tests`: of pytest, with `env`; or else `bench`, a script that writes its figures with --json."""
+    """`tests`: of pytest, with `env`; or else `bench`, a script that writes its figures with --json.
+
+    `sum_of`: what the counts of one test are together, where they are many.
+    """
 
     what: str
     env: str = ""
     tests: str = ""
     bench: str = ""
+    sum_of: str = ""
 
     @property
     def command(self) -> str:
@@ -31,6 +35,7 @@ LONG_RUNS = {
         "each file call of deploy and rollback on a server killed, out of space, or broken, by strace",
         env="TEAL_EVERY_ACT=1",
         tests="tests/server/test_failing_calls.py",
+        sum_of="calls",
     ),
     "every-act": LongRun(
         "each act of deploy, rollback and recovery refused by the disk",
@@ -39,7 +44,7 @@ LONG_RUNS = {
     ),
     "random-stories": LongRun(
         "random stories of deploys, rollbacks, kills, power cuts and reboots against a model",
-        env="TEAL_EXAMPLES=2000",
+        env="TEAL_EXAMPLES=1000",
         tests="tests/power/test_state_machine.py",
     ),
     "endurance": LongRun("half an hour of deploys under load", bench="bench/endurance"),
@@ -61,6 +66,11 @@ PROMISES = (
         "A release that is not healthy never gets a request, and one that turns bad in the watch is turned back, once",
         "Health is asked of the very process that was started",
         "C1 C3 C5 C6 C8 C11 C13 E1 E2 E5 H5",
+    ),
+    (
+        "A deploy key can deploy its app, and gets no shell, no other app and no root; an app cannot touch its release",
+        "Shown by `tests/server/test_deploy_key.py`, `test_sandbox.py` and `test_secrets.py`",
+        "",
     ),
     ("The exit code and the last line are true", "At every fault of the matrix", "A1 A2 B3 E1 G1 G10"),
     (
