@@ -102,7 +102,7 @@ def test_memory_that_is_short_for_a_second_copy_is_told(monkeypatch: pytest.Monk
     monkeypatch.setattr(proc, "total_memory", lambda: 100_000_000)
     told: list[str] = []
     supervisor = SimpleNamespace(pids=lambda place: {1, 2, 3})
-    app: Any = SimpleNamespace(host=SimpleNamespace(supervisor=supervisor), warn=told.append)
+    app: Any = SimpleNamespace(host=SimpleNamespace(supervisor=supervisor, needs_setup=True), warn=told.append)
     live: Any = SimpleNamespace(color="blue", place=None)
     candidate.warn_if_memory_is_short(app, live)
-    assert [text.startswith(says) for text in told] == [True] * bool(says)
+    assert [text.startswith(says) and "the new one that is ended" in text for text in told] == [True] * bool(says)
