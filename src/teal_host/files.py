@@ -206,7 +206,7 @@ def set_oom_score(pid: int, score: int) -> None:
 def sync_dirs(folders: Iterable[Path]) -> None:
     """What a command that was killed has named in these, and could not sync any more, survives a power cut now."""
     for folder in folders:
-        with contextlib.suppress(PermissionError, FileNotFoundError):  # what Teal has not made may be closed to it
+        with contextlib.suppress(PermissionError, FileNotFoundError, NotADirectoryError):  # not all are ours
             sync_dir(folder)
 
 
