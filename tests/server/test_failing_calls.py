@@ -5,92 +5,41 @@ true, and the next command works.
 """
 
 import itertools
-import os
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 
 import pytest
 
-import servers
-from crash.scenes import server_sides_end
+from server.failing import (
+    BEYOND,
+    BROKEN,
+    CALLS,
+    EVERY,
+    FULL,
+    KILLED,
+    Point,
+    Round,
+    a_deploy,
+    a_rollback,
+    hits,
+    recovery_with_failing,
+    traceable_shop,
+    with_failing,
+)
 from server.shop import Shop
-from servers.reach import one_login, run
-from teal import deploy
-from teal.config.read import load
-from teal.ended import Account
 from teal.errors import CannotReach, ContactLost, HostFailed, TealError
-from teal.transports import Transport, choose
-from teal.ui.plain import Quiet
-from world import at_server
 
-KILLED, FULL, BROKEN = "signal=SIGKILL", "error=ENOSPC", "error=EIO"
-CHANGES = ("rename", "symlink", "mkdir", "unlink", "unlinkat", "rmdir", "chmod", "fchmod", "ftruncate", "pwrite64")
-EVERY = bool(os.environ.get("TEAL_EVERY_ACT"))
-CALLS = ("fsync", *CHANGES)  # strace counts each kind for itself
-SOME = {KILLED: ("rename",), FULL: ("symlink",), BROKEN: ("fsync",)}
-STEP = 1 if EVERY else 25
-TRACE = "root/trace"
+HOW = {"killed": KILLED, "full": FULL, "broken": BROKEN}
+SOME = {"killed": "rename", "full": "symlink", "broken": "fsync"}  # in CI
+TIMEOUT = pytest.mark.timeout(7200 if EVERY else 1800)
 
 
 @pytest.fixture(scope="module")
 def shop(debian: int, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
-    folder = tmp_path_factory.mktemp("failing")
-    with servers.server(debian, folder, packages=["nginx", "sudo"]) as server, one_login(server) as config:
-        run(server, "apt-get", "install", "-y", "strace")
-        shop = Shop(server, at_server(folder / "home", server, config).app("shop"))
-        shop.config()
-        shop.app.teal("setup").ok()
+    with traceable_shop(debian, tmp_path_factory.mktemp("failing")) as shop:
+        shop.deployed()
+        shop.deployed()  # both colors are there, so from now on each deploy makes the same calls
         yield shop
-
-
-@dataclass(frozen=True)
-class Round:
-    hit: bool
-    error: TealError | None
-
-
-@dataclass(frozen=True)
-class Point:
-    """The n-th call of a kind, and how it fails."""
-
-    call: str
-    number: int
-    how: str
-
-    @property
-    def injection(self) -> str:
-        """On a disk that is full, every later one fails, too."""
-        return f"inject={self.call}:{self.how}:when={self.number}{'+' if self.how == FULL else ''}"
-
-
-def with_failing(shop: Shop, point: Point, story: Callable[[], object]) -> Round:
-    """A command whose server side is sent, into a Python of which strace lets that call fail."""
-    trace = shop.server.root / TRACE
-    trace.unlink(missing_ok=True)
-    strace = ("strace", "-qq", "-o", f"/{TRACE}", "-e", f"trace={point.call}", "-e", point.injection)
-
-    def traced(target: str) -> Transport:
-        chosen = choose(target)
-        return replace(chosen, python=(*strace, *chosen.python), server=False)
-
-    error = None
-    with pytest.MonkeyPatch.context() as patch, server_sides_end(patch):
-        patch.setenv("PATH", shop.app.world.env["PATH"])
-        patch.setattr(deploy, "choose", traced)
-        try:
-            story()
-        except TealError as raised:
-            error = raised
-    told = trace.read_text() if trace.exists() else ""
-    return Round("(INJECTED)" in told or "killed by SIGKILL" in told, error)
-
-
-def a_deploy(shop: Shop) -> Callable[[], object]:
-    return lambda: deploy.deploy(load(shop.app.directory), deploy.Wish(), Quiet(), Account())
-
-
-def a_rollback(shop: Shop) -> Callable[[], object]:
-    return lambda: deploy.rollback(load(shop.app.directory), None, 0, Quiet(), Account())
 
 
 def check_told(shop: Shop, error: TealError | None, old: str, new: str) -> None:
@@ -103,31 +52,88 @@ def check_told(shop: Shop, error: TealError | None, old: str, new: str) -> None:
         assert isinstance(error, HostFailed | CannotReach | ContactLost)
 
 
+def failing_deploy(shop: Shop, point: Point) -> Round:
+    old, new = shop.deployed(), shop.new_version()
+    done = with_failing(shop, point, a_deploy(shop))
+    check_told(shop, done.error, old, new)
+    return done
+
+
+def failing_rollback(shop: Shop, point: Point) -> Round:
+    old, new = shop.deployed(), shop.deployed()
+    done = with_failing(shop, point, a_rollback(shop))
+    check_told(shop, done.error, new, old)
+    return done
+
+
+@dataclass(frozen=True)
+class Interrupted:
+    """A deploy killed at the rename that turns the link, or so many after it; then what it deployed may turn ill."""
+
+    after: int
+    sickens: bool = False
+
+    def let_it(self, shop: Shop) -> tuple[str, str]:
+        """What was live, and what was to be."""
+        old = shop.new_version()
+        watched = with_failing(shop, Point("rename", BEYOND, KILLED), a_deploy(shop))
+        (turn,) = (number for number, call in enumerate(watched.calls, 1) if '/shop/live")' in call)
+        new = shop.new_version()
+        assert with_failing(shop, Point("rename", turn + self.after, KILLED), a_deploy(shop)).hit
+        if self.sickens:
+            shop.app.get("/sicken")
+        return old, new
+
+
+INTERRUPTED = {"undone": Interrupted(0), "kept": Interrupted(1), "turned back": Interrupted(1, sickens=True)}
+EACH = list(itertools.product(INTERRUPTED, HOW) if EVERY else zip(INTERRUPTED, HOW, strict=True))
+
+
+def failing_recovery(shop: Shop, point: Point, interrupted: Interrupted) -> Round:
+    old, new = interrupted.let_it(shop)
+    shop.check_serves(new if interrupted.after else old)
+    done = recovery_with_failing(shop, point)
+    if done.hit:
+        shop.check_serves(old, new)
+    else:
+        shop.check_settled(old if interrupted.sickens or not interrupted.after else new)
+    return done
+
+
+def check_each(shop: Shop, calls: Sequence[str], how: str, round_: Callable[[Point], Round]) -> dict[str, int]:
+    """Each call of these kinds; the next deploy works, always. Gives how many of each were hit."""
+
+    def settled(point: Point) -> Round:
+        done = round_(point)
+        shop.check_settled(shop.deployed())
+        return done
+
+    def of_a_kind(call: str) -> int:
+        return hits(lambda number: settled(Point(call, number, HOW[how])))
+
+    return {call: count for call in calls if (count := of_a_kind(call))}
+
+
 @pytest.mark.row("A1", "A2", "A3", "A13", "F1", "F2")
-@pytest.mark.timeout(7200 if STEP == 1 else 1800)
-@pytest.mark.parametrize("how", [KILLED, FULL, BROKEN], ids=["killed", "full", "broken"])
-@pytest.mark.parametrize("what", ["deploy", "rollback"])
+@TIMEOUT
+@pytest.mark.parametrize("how", HOW)
+@pytest.mark.parametrize("story", [failing_deploy, failing_rollback], ids=["deploy", "rollback"])
 def test_the_nth_call_fails_and_old_or_new_serves(
-    shop: Shop, what: str, how: str, counted: Callable[..., None]
+    shop: Shop, story: Callable[[Shop, Point], Round], how: str, counted: Callable[..., None]
 ) -> None:
-    shop.serving()
-    reached = {call: len(list(failed_at(shop, what, call, how))) for call in (CALLS if EVERY else SOME[how])}
-    counted(**{call: count for call, count in reached.items() if count})
+    reached = check_each(shop, CALLS if EVERY else [SOME[how]], how, lambda point: story(shop, point))
+    counted(**reached)
     assert sum(reached.values()) >= (20 if EVERY else 1)
 
 
-def failed_at(shop: Shop, what: str, call: str, how: str) -> Iterator[int]:
-    """Each number of a call at which one of this kind was reached, and failed."""
-    for number in itertools.count(1, STEP):
-        old = shop.deployed()
-        if what == "deploy":
-            new = shop.new_version()
-            done = with_failing(shop, Point(call, number, how), a_deploy(shop))
-        else:
-            new, old = old, shop.deployed()
-            done = with_failing(shop, Point(call, number, how), a_rollback(shop))
-        check_told(shop, done.error, old, new)
-        shop.check_settled(shop.deployed())
-        if not done.hit:
-            return
-        yield number
+@pytest.mark.row("A1", "F2", "A13")
+@TIMEOUT
+@pytest.mark.parametrize(("what", "how"), EACH)
+def test_the_nth_call_of_a_recovery_fails_and_the_next_command_recovers(
+    shop: Shop, what: str, how: str, counted: Callable[..., None]
+) -> None:
+    interrupted = INTERRUPTED[what]
+    calls = CALLS if EVERY else ["fsync"]
+    reached = check_each(shop, calls, how, lambda point: failing_recovery(shop, point, interrupted))
+    counted(**reached)
+    assert sum(reached.values()) >= (3 if EVERY else 1)

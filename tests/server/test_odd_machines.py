@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import signal
 import socket
 import struct
@@ -82,16 +83,19 @@ def test_a_disk_that_gets_full_during_the_upload_ends_it_and_nothing_of_it_stays
 
 
 @pytest.mark.row("F4")
-def test_nothing_of_it_needs_room_in_tmp(shop: Shop) -> None:
+def test_nothing_of_it_needs_room_in_tmp_or_run(shop: Shop) -> None:
     version = shop.serving()
     for place in ("/tmp", "/var/tmp"):
         sh(shop, f"mount -t tmpfs -o size=4k tmpfs {place}; cat /dev/zero > {place}/filler || true")
+    sh(shop, "cat /dev/zero > /run/filler || true")
     try:
+        assert sh(shop, "df --output=avail /tmp /var/tmp /run").split()[1:] == ["0", "0", "0"]
         shop.app.teal("setup", "-y").ok()
         shop.deployed()
         shop.app.teal("rollback").ok()
         shop.check_settled(version)
     finally:
+        sh(shop, "rm /run/filler")
         for place in ("/tmp", "/var/tmp"):
             sh(shop, f"umount -l {place}")
 
@@ -198,12 +202,29 @@ def by_way_of(shop: Shop, port: int) -> Iterator[None]:
         program(ssh, before)
 
 
+@contextmanager
+def dropping(shop: Shop, one_in: int) -> Iterator[None]:
+    """So many packets of ssh never arrive, either way; at the end some must have been missed."""
+    run(shop.server, "apt-get", "install", "-y", "nftables")
+    lost = f"numgen inc mod {one_in} 0 counter drop"  # counted, not random: a round without a loss would show nothing
+    chains = {"input": f"tcp dport 22 {lost}", "output": f"tcp sport 22 {lost}"}
+    rules = " ".join(f"chain {way} {{ type filter hook {way} priority 0; {rule}; }}" for way, rule in chains.items())
+    run(shop.server, "nft", f"table inet lossy {{ {rules} }}")
+    try:
+        yield
+        told = run(shop.server, "nft", "list", "table", "inet", "lossy")
+        assert all(int(count) > 0 for count in re.findall(r"packets (\d+)", told)), told
+    finally:
+        run(shop.server, "nft", "delete", "table", "inet", "lossy")
+
+
 @pytest.mark.row("B9")
-def test_over_a_slow_line_it_takes_its_time_and_says_how_far_it_is(shop: Shop) -> None:
-    """80 kbit/s and a third of a second there and back."""
+def test_over_a_slow_line_that_loses_packets_it_takes_its_time_and_says_how_far_it_is(shop: Shop) -> None:
+    """80 kbit/s, a third of a second there and back, and one packet in fifty lost."""
     shop.serving()
     version = large_version(shop, 8_000)
-    with wire(Link("bad", 300, 0.08), shop.server.address, 22) as line, by_way_of(shop, line.port):
+    line = wire(Link("bad", 300, 0.08), shop.server.address, 22)
+    with dropping(shop, 50), line as bad, by_way_of(shop, bad.port):
         ended = shop.app.deploy().ok()
     assert ended.result["outcome"] == "live"
     told = [event["done"] for event in ended.lines if event["type"] == "progress" and event["step"] == "upload"]
