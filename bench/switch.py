@@ -168,12 +168,13 @@ def main() -> int:
     with (
         tempfile.TemporaryDirectory(prefix="teal-bench-") as work,
         server(asked.debian, Path(work) / "server", packages=_PACKAGES) as booted,
-        one_login(booted) as ssh,
     ):
-        try:
-            _measure(Ground(booted, Path(work), ssh), asked)
-        except Failed as error:
-            raise SystemExit(str(error)) from None
+        booted.boot_with_own("var/lib/teal")
+        with one_login(booted) as ssh:
+            try:
+                _measure(Ground(booted, Path(work), ssh), asked)
+            except Failed as error:
+                raise SystemExit(str(error)) from None
     return 0
 
 

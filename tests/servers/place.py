@@ -100,6 +100,12 @@ class Place:
         layers = f"lowerdir={image},upperdir={self.changes},workdir={self.scratch}"
         call("mount", "-t", "overlay", "overlay", "-o", layers, str(self.root))
 
+    def bind(self, directory: str) -> None:
+        own, there = self.disk / "own" / directory, self.root / directory
+        for made in (own, there):
+            made.mkdir(parents=True, exist_ok=True)
+        call("mount", "--bind", str(own), str(there))
+
     def cut(self) -> None:
         """In one instant nothing runs any more, so nobody sees the disk fail; then it has what was synced."""
         top = os.open(self.disk, os.O_RDONLY)
