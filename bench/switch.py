@@ -169,7 +169,7 @@ def main() -> int:
         tempfile.TemporaryDirectory(prefix="teal-bench-") as work,
         server(asked.debian, Path(work) / "server", packages=_PACKAGES) as booted,
     ):
-        booted.boot_with_own("var/lib/teal")
+        booted.boot_from_copy()
         with one_login(booted) as ssh:
             try:
                 _measure(Ground(booted, Path(work), ssh), asked)

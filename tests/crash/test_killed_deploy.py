@@ -89,7 +89,7 @@ def test_the_first_deploy_killed_at_any_act_serves_nothing_or_the_release(scene:
         scene.check_gone()
         return run
 
-    at_each_act(killed, counted, at_least=45)
+    at_each_act(killed, counted, at_least=45, every=min(EVERY, 2))
 
 
 @pytest.mark.timeout(900)

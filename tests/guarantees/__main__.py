@@ -7,6 +7,7 @@ import shlex
 import subprocess
 import sys
 import tempfile
+import xml.etree.ElementTree as xml
 from pathlib import Path
 
 from guarantees import figures
@@ -18,19 +19,29 @@ from guarantees.promises import LONG_RUNS, PYTEST, LongRun
 PAGE = REPO / "docs/guarantees.md"
 
 
+class NotWhole(Exception):
+    """A report of some tests only."""
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(prog="script/guarantees", description=__doc__)
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--run", choices=LONG_RUNS, action="append", help="a long run, instead of the tests")
     what.add_argument("--write", action="store_true", help="only the page, from the figures that are kept")
-    what.add_argument("--report", type=Path, metavar="FILE", help="of a run that was: what pytest --junitxml wrote")
-    asked = parser.parse_args()
-    told = _brought_up(figures.load(), asked)
+    what.add_argument("--report", type=Path, metavar="FILE", help="of a run of all tests: what pytest --junitxml wrote")
+    try:
+        return _written(_brought_up(figures.load(), parser.parse_args()))
+    except (NotWhole, OSError, xml.ParseError) as error:
+        parser.exit(2, f"{parser.prog}: {error}; nothing was written\n")
+    except subprocess.CalledProcessError as failed:
+        parser.exit(1, f"{parser.prog}: failed: {shlex.join(failed.cmd)}; nothing was written\n")
+
+
+def _written(told: Figures) -> int:
     figures.save(told)
     PAGE.write_text(page(told))
-    bad = [row.name for row in MATRIX if row.priority == "P0" and state(row, told) != "passed"]
-    if bad:
-        print(f"not shown, or failed: {', '.join(bad)}", file=sys.stderr)
+    bad = [f"{row.name} {how}" for row in MATRIX if row.priority == "P0" and (how := state(row, told)) != "passed"]
+    print(f"written: {PAGE.relative_to(REPO)}", *(f"not shown: {row}" for row in bad), sep="\n", file=sys.stderr)
     return 1 if bad else 0
 
 
@@ -38,15 +49,24 @@ def _brought_up(known: Figures, asked: argparse.Namespace) -> Figures:
     if asked.write:
         return known
     if asked.report:
-        return known.with_tests(asked.report)
+        return _of_all_tests(known, asked.report)
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder, "report")
         if not asked.run:
             _call([PYTEST, "tests", f"--junitxml={report}"], {})
-            return known.with_tests(report)
+            return _of_all_tests(known, report)
         for name in asked.run:
             known = known.with_run(name, _ran(LONG_RUNS[name], report))
     return known
+
+
+def _of_all_tests(known: Figures, report: Path) -> Figures:
+    """Raises NotWhole: figures of some tests would take the place of those of all."""
+    told = known.with_tests(report)
+    shown = {row for one in told.shown for row in one.rows}
+    if missing := [row.name for row in MATRIX if row.priority == "P0" and row.name not in shown]:
+        raise NotWhole(f"{report} is not of all tests: none of {', '.join(missing)}")
+    return told
 
 
 def _ran(run: LongRun, report: Path) -> Counted:

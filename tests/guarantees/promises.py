@@ -32,10 +32,15 @@ LONG_RUNS = {
         tests="tests/server/test_power_cuts.py",
     ),
     "every-call": LongRun(
-        "each file call of deploy and rollback on a server killed, out of space, or broken, by strace",
+        "each file call of deploy, rollback and recovery on a server killed, out of space, or broken, by strace",
         env="TEAL_EVERY_ACT=1",
         tests="tests/server/test_failing_calls.py",
         sum_of="calls",
+    ),
+    "every-message": LongRun(
+        "the line reset at each message of a deploy",
+        env="TEAL_EVERY_ACT=1",
+        tests="tests/server/test_bad_lines.py",
     ),
     "every-act": LongRun(
         "each act of deploy, rollback and recovery refused by the disk",

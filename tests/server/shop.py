@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -31,6 +32,16 @@ class Shop:
     def new_version(self, **behaviour: Any) -> str:
         version = f"v{next(self._count)}"
         self.app.program(version=version, **behaviour)
+        return version
+
+    def new_large_version(self, size: int) -> str:
+        """With so many bytes beside the program that nothing can make smaller."""
+        version = self.new_version()
+        folder = self.app.directory / "dist"
+        folder.mkdir(exist_ok=True)
+        (self.app.directory / "program").rename(folder / "program")
+        (folder / "large").write_bytes(os.urandom(size))
+        self.config(build={"artifact": "dist"})
         return version
 
     def deployed(self, **behaviour: Any) -> str:

@@ -100,11 +100,12 @@ class Place:
         layers = f"lowerdir={image},upperdir={self.changes},workdir={self.scratch}"
         call("mount", "-t", "overlay", "overlay", "-o", layers, str(self.root))
 
-    def bind(self, directory: str) -> None:
-        own, there = self.disk / "own" / directory, self.root / directory
-        for made in (own, there):
-            made.mkdir(parents=True, exist_ok=True)
-        call("mount", "--bind", str(own), str(there))
+    def copy(self) -> None:
+        """All that is seen through the overlay, without it from now on."""
+        whole = self.disk / "whole"
+        call("cp", "-a", str(self.root), str(whole))
+        call("umount", str(self.root))
+        call("mount", "--bind", str(whole), str(self.root))
 
     def cut(self) -> None:
         """In one instant nothing runs any more, so nobody sees the disk fail; then it has what was synced."""

@@ -1,0 +1,144 @@
+"""A line that is slow, loses packets, or is reset: what is told is how it ended, and one release serves."""
+
+import contextlib
+import itertools
+import os
+import re
+import socket
+import struct
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import pytest
+from bench.link import Link, wire
+
+from beside import beside
+from server.shop import Shop
+from servers.reach import program, run
+from world import wait_until
+
+
+@contextmanager
+def by_way_of(shop: Shop, port: int) -> Iterator[None]:
+    """ssh goes to this port of 127.0.0.1, with a connection of its own for each command."""
+    ssh = shop.app.world.home / "bin/ssh"
+    before = ssh.read_text()
+    config = shop.server.directory / "detour"
+    detour = f"Host *\n    HostName 127.0.0.1\n    Port {port}\n    HostKeyAlias {shop.server.address}\n"
+    config.write_text(detour + shop.server.ssh_config.read_text())
+    program(ssh, f"#!/bin/sh\nexec /usr/bin/ssh -F '{config}' \"$@\"\n")
+    try:
+        yield
+    finally:
+        program(ssh, before)
+
+
+@contextmanager
+def dropping(shop: Shop, one_in: int) -> Iterator[None]:
+    """So many packets of ssh never arrive, either way; at the end some must have been missed."""
+    run(shop.server, "apt-get", "install", "-y", "nftables")
+    lost = f"numgen inc mod {one_in} 0 counter drop"  # counted, not random: a round without a loss would show nothing
+    chains = {"input": f"tcp dport 22 {lost}", "output": f"tcp sport 22 {lost}"}
+    rules = " ".join(f"chain {way} {{ type filter hook {way} priority 0; {rule}; }}" for way, rule in chains.items())
+    run(shop.server, "nft", f"table inet lossy {{ {rules} }}")
+    try:
+        yield
+        told = run(shop.server, "nft", "list", "table", "inet", "lossy")
+        assert all(int(count) > 0 for count in re.findall(r"packets (\d+)", told)), told
+    finally:
+        run(shop.server, "nft", "delete", "table", "inet", "lossy")
+
+
+@pytest.mark.row("B9")
+def test_over_a_slow_line_that_loses_packets_it_takes_its_time_and_says_how_far_it_is(shop: Shop) -> None:
+    """80 kbit/s, a third of a second there and back, and one packet in fifty lost."""
+    shop.serving()
+    version = shop.new_large_version(8_000)
+    line = wire(Link("bad", 300, 0.08), shop.server.address, 22)
+    with dropping(shop, 50), line as bad, by_way_of(shop, bad.port):
+        ended = shop.app.deploy().ok()
+    assert ended.result["outcome"] == "live"
+    told = [event["done"] for event in ended.lines if event["type"] == "progress" and event["step"] == "upload"]
+    assert told == sorted(told)
+    assert told[-1] > 8_000
+    shop.config()
+    shop.check_settled(version)
+
+
+class Relay:
+    """Between ssh and sshd, until it resets both of its connections."""
+
+    def __init__(self, address: str) -> None:
+        self._door = socket.create_server(("127.0.0.1", 0))
+        self._address = address
+        self._ends: list[socket.socket] = []
+        self.port = self._door.getsockname()[1]
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def reset(self) -> None:
+        """RST, not FIN: what is on its way is thrown away."""
+        for end in self._ends:
+            end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            with contextlib.suppress(OSError):  # it may have ended by itself
+                end.shutdown(socket.SHUT_RD)  # who reads from it lets go of it
+        for end in self._ends:
+            end.close()
+        self._door.close()
+
+    def _serve(self) -> None:
+        near, _ = self._door.accept()
+        far = socket.create_connection((self._address, 22))
+        self._ends = [near, far]
+        for one, other in ((near, far), (far, near)):
+            threading.Thread(target=self._carry, args=(one, other), daemon=True).start()
+
+    def _carry(self, one: socket.socket, other: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while data := one.recv(65536):
+                other.sendall(data)
+
+
+@pytest.mark.row("B5")
+@pytest.mark.parametrize(("step", "code", "outcome"), [("upload", 4, "refused"), ("health", 9, "unknown")])
+def test_a_line_that_is_reset_is_as_one_that_is_cut(shop: Shop, step: str, code: int, outcome: str) -> None:
+    old, relay = shop.serving(), Relay(shop.server.address)
+    new = shop.new_large_version(48_000_000) if step == "upload" else shop.new_version(starts_after=0.3)
+    with by_way_of(shop, relay.port), beside(shop.app, "deploy", "--json") as running:
+        if step == "upload":
+            running.wait_for(type="progress", step=step)
+        else:
+            running.wait_for(type="step", name=step, state="started")
+        relay.reset()
+        ended = running.ended()
+    assert (ended.code, ended.result["outcome"]) == (code, outcome)
+    shop.config()
+    wait_until(lambda: shop.app.status()["notes"] == [])
+    shop.check_settled(old if step == "upload" else new)
+
+
+STEP = 1 if os.environ.get("TEAL_EVERY_ACT") else 4
+
+
+@pytest.mark.row("B5")
+@pytest.mark.timeout(900)
+def test_a_line_that_is_reset_at_any_message_is_told_as_it_ended(shop: Shop, counted: Callable[..., None]) -> None:
+    codes = (reset_after(shop, seen) for seen in itertools.count(0, STEP))
+    ends = Counter(itertools.takewhile(lambda code: code is not None, codes))
+    counted(resets=ends.total())
+    assert {4, 9} <= set(ends), "not both sides of the commit were met"
+
+
+def reset_after(shop: Shop, seen: int) -> int | None:
+    """The exit code of a deploy whose line is reset after so many events; None if there are not so many."""
+    old, new, relay = shop.deployed(), shop.new_version(starts_after=0.3), Relay(shop.server.address)
+    with by_way_of(shop, relay.port), beside(shop.app, "deploy", "--json") as running:
+        wait_until(lambda: len(running.events) > seen or running.process.poll() is not None)
+        relay.reset()
+        if len(running.events) <= seen:
+            return None
+        code = running.ended().code
+    wait_until(lambda: shop.app.status()["notes"] == [])
+    shop.check_settled(shop.check_serves(*{0: [new], 4: [old], 9: [old, new]}[code]))
+    return code
