@@ -1,5 +1,6 @@
 """What was first found by hand, trying it as a new user would."""
 
+import json
 import os
 import signal
 import sys
@@ -160,3 +161,19 @@ def test_init_says_what_not_to_commit_and_what_comes_first_on_a_server(world: Wo
     assert "(on a server: teal setup first)" in said
     (world.home / ".gitignore").write_text("/dist/\n")
     assert ".gitignore" not in world.teal("init", "-y").ok().err
+
+
+def test_after_a_boot_of_the_machine_the_standby_is_no_news(app: App) -> None:
+    """All programs ended with the machine; only what is live is missed."""
+    for version in ("v1", "v2"):
+        app.program(version=version)
+        app.deploy().ok()
+    for color, told in app.status()["colors"].items():
+        os.kill(told["pid"], signal.SIGKILL)
+        (written,) = app.state.glob(f"{color}/process*")
+        written.write_text(json.dumps({**json.loads(written.read_text()), "boot": "an earlier one"}))
+    told = app.status()
+    assert {color["state"] for color in told["colors"].values()} == {"stopped"}
+    assert [note.partition(":")[0] for note in told["notes"]] == ["green is live but does not run"]
+    assert app.teal("rollback", "--json").ok().result["outcome"] == "live"
+    assert app.get()["version"] == "v1"

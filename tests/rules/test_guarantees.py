@@ -1,8 +1,12 @@
 """Every row of the fault matrix that must hold has a test, and docs/guarantees.md says what was seen and no more."""
 
 import re
+import sys
 from pathlib import Path
 
+import pytest
+
+import guarantees.__main__
 from guarantees.figures import load
 from guarantees.matrix import MATRIX
 from guarantees.page import page
@@ -41,3 +45,23 @@ def test_the_page_is_what_the_figures_say() -> None:
 def test_long_runs_have_tests_or_a_bench() -> None:
     for run in LONG_RUNS.values():
         assert (REPO / (run.tests or run.bench.split()[0])).exists(), run.command
+
+
+@pytest.mark.parametrize(
+    ("text", "says"), [("<testsuites/>", "is not of all tests"), ("no XML", "syntax error"), (None, "No such file")]
+)
+def test_what_is_no_report_of_all_tests_is_refused_and_nothing_is_written(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    text: str | None,
+    says: str,
+) -> None:
+    report = tmp_path / "report"
+    if text is not None:
+        report.write_text(text)
+    monkeypatch.setattr(sys, "argv", ["guarantees", "--report", str(report)])
+    monkeypatch.setattr(guarantees.__main__, "_written", lambda told: pytest.fail("it was written"))
+    with pytest.raises(SystemExit) as ended:
+        guarantees.__main__.main()
+    assert (ended.value.code, says in capsys.readouterr().err) == (2, True)

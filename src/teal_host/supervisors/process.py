@@ -62,6 +62,8 @@ class PlainProcesses:
         since = _since(color)
         if proc.life(main.pid) == main:
             return ProcessState("running", main.pid, since)
+        if main.boot != proc.boot_id():  # it ended with the machine, as all did, which is no fault of its own
+            return ProcessState("stopped")
         return ProcessState("failed", None, since, self._end_of(main.pid))
 
     def pids(self, color: ColorPaths) -> Set[int]:
