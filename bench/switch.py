@@ -20,7 +20,7 @@ from bench.proxies.caddy import Caddy
 from bench.proxies.ground import COLORS, Ground, Proxy
 from bench.proxies.haproxy import HandedOver, Mapped
 from bench.proxies.nginx import Bare, Reloaded, Spared
-from bench.proxies.ours import Logged, Teal, Unasked
+from bench.proxies.ours import ByHand, Logged, Teal, Unasked
 from bench.steady import Steady, steady
 from servers import server, why_not
 from servers.reach import one_login
@@ -53,8 +53,8 @@ class Row:
     command: float  # the median of what one switch took
 
 
-def proxies() -> list[Proxy]:
-    return [Reloaded(), Spared(), Caddy(), HandedOver(), Mapped(), Teal()]
+def others() -> list[Proxy]:
+    return [Reloaded(), Spared(), Caddy(), HandedOver(), Mapped()]
 
 
 def turned(there: Sequence[Proxy], ground: Ground, switches: int, per_second: float) -> list[Row]:
@@ -180,13 +180,13 @@ def main() -> int:
 
 def _measure(ground: Ground, asked: argparse.Namespace) -> None:
     ground.prepare()
-    there = proxies()
-    quiet = [*there, Logged(), Unasked(), Bare()]
-    for proxy in quiet:
+    peers, by_hand, ours = others(), ByHand(), Teal()
+    quiet = [*peers, ours, Logged(), Unasked(), Bare()]
+    for proxy in [*quiet, by_hand]:
         proxy.prepare(ground)
         ground.settled(proxy)
     found = steady(quiet, ground, asked.rounds, _say)
-    rows = turned(there, ground, asked.switches, asked.per_second)
+    rows = turned([*peers, by_hand, ours], ground, asked.switches, asked.per_second)
     versions = _versions(ground)
     about = {"at": datetime.date.today().isoformat(), "processors": os.cpu_count(), "versions": versions}
     print(f"{about['at']}, {about['processors']} processors; " + ", ".join(versions.values()))

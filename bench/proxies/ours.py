@@ -38,6 +38,20 @@ class Teal:
         return str(done["release"])
 
 
+class ByHand(Teal):
+    """The switch and nothing else, as the others' commands are: no client on this machine, no question, no proof."""
+
+    name = "Teal's link, turned by hand"
+    app = "byhand"
+    first = 8190
+
+    def switch(self, ground: Ground, color: str) -> None:
+        link = ground.path(f"/var/lib/teal/{self.app}/live")
+        beside = link.with_name("beside")
+        beside.symlink_to(color)
+        beside.rename(link)
+
+
 class Unasked(Teal):
     """What the questions cost by which nginx knows the color and the watch: the file as it comes, without them."""
 
