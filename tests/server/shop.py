@@ -34,9 +34,9 @@ class Shop:
         self.app.program(version=version, **behaviour)
         return version
 
-    def new_large_version(self, size: int) -> str:
+    def new_large_version(self, size: int, **behaviour: Any) -> str:
         """With so many bytes beside the program that nothing can make smaller."""
-        version = self.new_version()
+        version = self.new_version(**behaviour)
         folder = self.app.directory / "dist"
         folder.mkdir(exist_ok=True)
         (self.app.directory / "program").rename(folder / "program")

@@ -19,6 +19,8 @@ from server.shop import Shop
 from servers.reach import program, run
 from world import wait_until
 
+LARGE = 48_000_000
+
 
 @contextmanager
 def by_way_of(shop: Shop, port: int) -> Iterator[None]:
@@ -41,8 +43,8 @@ def dropping(shop: Shop, one_in: int) -> Iterator[None]:
     run(shop.server, "apt-get", "install", "-y", "nftables")
     lost = f"numgen inc mod {one_in} 0 counter drop"  # counted, not random: a round without a loss would show nothing
     chains = {"input": f"tcp dport 22 {lost}", "output": f"tcp sport 22 {lost}"}
-    rules = " ".join(f"chain {way} {{ type filter hook {way} priority 0; {rule}; }}" for way, rule in chains.items())
-    run(shop.server, "nft", f"table inet lossy {{ {rules} }}")
+    rules = "\n".join(f"chain {way} {{ type filter hook {way} priority 0; {rule}; }}" for way, rule in chains.items())
+    run(shop.server, "nft", f"table inet lossy {{\n{rules}\n}}")
     try:
         yield
         told = run(shop.server, "nft", "list", "table", "inet", "lossy")
@@ -78,7 +80,8 @@ class Relay:
         threading.Thread(target=self._serve, daemon=True).start()
 
     def reset(self) -> None:
-        """RST, not FIN: what is on its way is thrown away."""
+        """RST, not FIN: what is on its way is thrown away. As soon as there is a line."""
+        wait_until(lambda: len(self._ends) == 2)
         for end in self._ends:
             end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             with contextlib.suppress(OSError):  # it may have ended by itself
@@ -104,7 +107,7 @@ class Relay:
 @pytest.mark.parametrize(("step", "code", "outcome"), [("upload", 4, "refused"), ("health", 9, "unknown")])
 def test_a_line_that_is_reset_is_as_one_that_is_cut(shop: Shop, step: str, code: int, outcome: str) -> None:
     old, relay = shop.serving(), Relay(shop.server.address)
-    new = shop.new_large_version(48_000_000) if step == "upload" else shop.new_version(starts_after=0.3)
+    new = shop.new_large_version(LARGE) if step == "upload" else shop.new_version(starts_after=0.3)
     with by_way_of(shop, relay.port), beside(shop.app, "deploy", "--json") as running:
         if step == "upload":
             running.wait_for(type="progress", step=step)
@@ -118,7 +121,7 @@ def test_a_line_that_is_reset_is_as_one_that_is_cut(shop: Shop, step: str, code:
     shop.check_settled(old if step == "upload" else new)
 
 
-STEP = 1 if os.environ.get("TEAL_EVERY_ACT") else 4
+STEP = 1 if os.environ.get("TEAL_EVERY_ACT") else 8
 
 
 @pytest.mark.row("B5")
@@ -132,13 +135,14 @@ def test_a_line_that_is_reset_at_any_message_is_told_as_it_ended(shop: Shop, cou
 
 def reset_after(shop: Shop, seen: int) -> int | None:
     """The exit code of a deploy whose line is reset after so many events; None if there are not so many."""
-    old, new, relay = shop.deployed(), shop.new_version(starts_after=0.3), Relay(shop.server.address)
+    old, new, relay = shop.deployed(), shop.new_large_version(LARGE // 4, starts_after=0.3), Relay(shop.server.address)
     with by_way_of(shop, relay.port), beside(shop.app, "deploy", "--json") as running:
         wait_until(lambda: len(running.events) > seen or running.process.poll() is not None)
         relay.reset()
         if len(running.events) <= seen:
             return None
         code = running.ended().code
+    shop.config()
     wait_until(lambda: shop.app.status()["notes"] == [])
     shop.check_settled(shop.check_serves(*{0: [new], 4: [old], 9: [old, new]}[code]))
     return code
