@@ -202,7 +202,8 @@ def bring_live(app: App, request: Deploy, scene: Scene, sealed: Record) -> Resul
     try:
         agreed = reserve(app, request, scene)
         candidate = Candidate(sealed, color, agreed.ports.of(color), app.paths)
-        turn = Turn(candidate, standby(app, scene), scene.agreed, agreed, request.id, fresh=True)
+        left = scene.slots.live
+        turn = Turn(candidate, left, standby(app, scene), scene.agreed, agreed, request.id, fresh=True)
         with tally.begun(app, request.spec.keep.watch_s) as counted:
             start_and_check(app, turn)
             turn_traffic(app, turn)

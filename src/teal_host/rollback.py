@@ -93,7 +93,7 @@ def _running(app: App, request: Rollback, scene: Scene, target: Record) -> Optio
     candidate = Candidate(target, color, agreed.ports.of(color), app.paths)
     if not health.look(app, candidate, 5.0).well:
         return None
-    return Turn(candidate, standby(app, scene), agreed, agreed, request.id, fresh=False)
+    return Turn(candidate, scene.slots.live, standby(app, scene), agreed, agreed, request.id, fresh=False)
 
 
 def _to_be_started(app: App, request: Rollback, scene: Scene, target: Record) -> Turn:
@@ -101,4 +101,5 @@ def _to_be_started(app: App, request: Rollback, scene: Scene, target: Record) ->
         raise NeedsHuman(f"{app.paths.agreed} is missing", hint="teal deploy writes it anew")
     color = scene.slots.idle
     candidate = Candidate(target, color, scene.agreed.ports.of(color), app.paths)
-    return Turn(candidate, standby(app, scene), scene.agreed, scene.agreed, request.id, fresh=True)
+    left, agreed = scene.slots.live, scene.agreed
+    return Turn(candidate, left, standby(app, scene), agreed, agreed, request.id, fresh=True)
