@@ -217,9 +217,10 @@ def _turn_back(app: App, turn: Turn, error: HostError) -> None:
         switch.settle(app)
         app.journal.write("turned_back", turn.story, to=standby.color)
         record.mark(app.paths, turn.candidate.record, "turned_back")
+    agreed = turn.was_agreed or turn.agreed  # the release before is served under the names that it had
     try:
-        switch.open_route(app, turn.agreed)  # what was unwell may have been nginx too
-        switch.prove(app, standby, turn.agreed)
+        switch.open_route(app, agreed)  # what was unwell may have been nginx too
+        switch.prove(app, standby, agreed)
     except (HostError, OSError) as problem:
         unproved = as_host_error(problem)
         text = f"{error.message}; turned back to {standby.release} on {standby.color}, but: {unproved.message}"

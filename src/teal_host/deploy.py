@@ -101,12 +101,11 @@ def unchanged(app: App, request: Deploy, scene: Scene) -> bool:
 
 
 def live_is_well(app: App, scene: Scene) -> bool:
-    """The live release runs, answers, and nginx serves it."""
-    standing = standby(app, scene)
-    if standing is None or scene.agreed is None:
+    """The live release runs, answers, and nginx asks it, though the marker that nginx looks for may have been lost."""
+    standing, agreed = standby(app, scene), scene.agreed
+    if standing is None or agreed is None or not app.host.proxy.serves(agreed.route(app.paths)):
         return False
-    served = app.host.proxy.serves(scene.agreed.route(app.paths))
-    return served and health.look(app, standing, 5.0).well
+    return health.look(app, standing, 5.0).well and switch.is_proved(app, standing, agreed)
 
 
 def standby(app: App, scene: Scene) -> Optional[Candidate]:

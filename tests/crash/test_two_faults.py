@@ -1,6 +1,7 @@
 """One fault is there already, a damaged file or a command that was killed, and then comes another one."""
 
 from crash.scenes import NEVER, QUICK, Scene
+from world import free_ports
 
 UNPROVED = {**QUICK, "verify": {"json": {"version": "another"}}}
 
@@ -25,3 +26,18 @@ def test_what_was_live_with_a_damaged_record_is_stopped_where_it_is_not_to_run_o
     two.app.config(**{**QUICK, "keep": {**QUICK["keep"], "previous_running": False}})
     two.deploy_new()
     assert two.status().colors["green"].state == "stopped"
+
+
+def test_what_is_turned_back_to_is_served_where_it_was_though_the_new_one_had_another_port(two: Scene) -> None:
+    moved = {"server": {"http_port": free_ports(1)[0]}, "keep": {**QUICK["keep"], "watch_s": 30}}
+    two.app.config(**{**QUICK, **moved})
+    two.new_version(health_sequence=[200, 200, 500])
+    assert two.deploy(NEVER).exit_code == 7
+    two.check_settled("v2")
+
+
+def test_what_nginx_does_not_ask_is_not_told_to_be_live_and_unchanged(two: Scene) -> None:
+    (two.app.state / "green/green").unlink()
+    assert two.app.get()["version"] == "v1", "without its marker nginx asks the other color"
+    assert two.app.deploy().ok().result["outcome"] == "live"
+    two.check_settled("v2")
