@@ -54,17 +54,23 @@ def start_and_check(app: App, turn: Turn) -> None:
         slot.put(app.paths, chosen.color, chosen.release)
         step.detail = f"{chosen.color} on port {chosen.port}"
         try:
-            program.start(app, chosen)
+            with _stopped_if_it_fails(app, chosen):
+                program.start(app, chosen)
         except CannotRun as error:
-            with as_far_as_possible(app):
-                app.host.supervisor.stop(chosen.place, STOP_GRACE_S)  # else systemd tries it again and again
             text = f"{chosen.release} on {chosen.color} is not healthy: {error.message}"
             raise Unhealthy(text, error.evidence, error.hint) from None
+    with _stopped_if_it_fails(app, chosen), app.step("health") as step:
+        health.until_healthy(app, chosen, step)
+
+
+@contextlib.contextmanager
+def _stopped_if_it_fails(app: App, chosen: Candidate) -> Iterator[None]:
+    """Nor does systemd try it again and again, and it may run though that could not be written down."""
     try:
-        with app.step("health") as step:
-            health.until_healthy(app, chosen, step)
-    except HostError:
-        app.host.supervisor.stop(chosen.place, STOP_GRACE_S)
+        yield
+    except (HostError, OSError):
+        with as_far_as_possible(app):
+            app.host.supervisor.stop(chosen.place, STOP_GRACE_S)
         raise
 
 
@@ -122,6 +128,7 @@ def _undo(app: App, turn: Turn, error: HostError) -> None:
         raise NeedsHuman(text, error.evidence, "teal status") from None
     with as_far_as_possible(app):
         app.journal.write("turned_back", turn.story, to=turn.left)
+    with as_far_as_possible(app):
         if turn.fresh:
             app.host.supervisor.stop(turn.candidate.place, STOP_GRACE_S)
 

@@ -222,15 +222,8 @@ def bring_live(app: App, request: Deploy, scene: Scene, sealed: Record) -> Resul
         record.mark(app.paths, sealed, "good")
         keep_or_stop_previous(app, turn)
         prune.prune(app, request.spec.keep.releases)
-    return finished(app, request.id, sealed.release)
-
-
-def finished(app: App, story: str, name: str) -> Result:
-    """It is live and confirmed, also when that cannot be written down."""
-    result = outcome.told(app, "live", name)
-    with as_far_as_possible(app):
-        outcome.end(app, story, result)
-    return result
+        outcome.end(app, request.id, outcome.told(app, "live", sealed.release))  # last: what is left, recover does
+    return outcome.told(app, "live", sealed.release)
 
 
 def untouched(app: App, scene: Scene) -> str:

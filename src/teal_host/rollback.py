@@ -13,7 +13,7 @@ from teal_host.bring_live import (
     watch_over,
 )
 from teal_host.candidate import Candidate
-from teal_host.deploy import Scene, finished, live_is_well, look, standby
+from teal_host.deploy import Scene, live_is_well, look, standby
 from teal_host.errors import HostError, NeedsHuman, NotThere, as_host_error
 from teal_host.record import Record
 from teal_host.talk import Talk
@@ -75,7 +75,8 @@ def turn_to(app: App, request: Rollback, scene: Scene, target: Record) -> Result
         record.mark(app.paths, target, "good")
         record.leave(app.paths, scene.live, target)
         keep_or_stop_previous(app, turn)
-    return finished(app, request.id, target.release)
+        outcome.end(app, request.id, outcome.told(app, "live", target.release))  # last: what is left, recover does
+    return outcome.told(app, "live", target.release)
 
 
 def _started_and_watched(app: App, turn: Turn) -> None:

@@ -1,5 +1,7 @@
 """One fault is there already, a damaged file or a command that was killed, and then comes another one."""
 
+import pytest
+
 from crash.scenes import NEVER, QUICK, Scene
 from world import free_ports
 
@@ -40,4 +42,28 @@ def test_what_nginx_does_not_ask_is_not_told_to_be_live_and_unchanged(two: Scene
     (two.app.state / "green/green").unlink()
     assert two.app.get()["version"] == "v1", "without its marker nginx asks the other color"
     assert two.app.deploy().ok().result["outcome"] == "live"
+    two.check_settled("v2")
+
+
+@pytest.mark.parametrize("at", ["turn link live+4", "turn link live+6"])  # its record, before and beside its name
+def test_what_is_live_though_that_could_not_be_recorded_is_good(two: Scene, at: str) -> None:
+    version = two.new_version()
+    run = two.deploy(at, "ENOSPC")
+    assert (run.was_ended, run.error) == (True, None)
+    assert two.app.deploy().ok().result["outcome"] == "unchanged"
+    two.check_settled(version)
+
+
+def test_what_was_started_and_not_written_down_is_stopped_when_its_deploy_fails(two: Scene) -> None:
+    two.new_version()
+    run = two.deploy("write process.json+0", "ENOSPC")
+    assert (run.was_ended, run.exit_code) == (True, 1)
+    two.check_settled("v2")
+
+
+def test_what_is_turned_back_is_stopped_though_that_it_was_could_not_be_written_down(two: Scene) -> None:
+    two.app.config(**UNPROVED)
+    two.new_version()
+    run = two.deploy("prepare link live+6", "ENOSPC")  # the line of the journal that says so
+    assert (run.was_ended, run.exit_code) == (True, 7)
     two.check_settled("v2")
