@@ -10,6 +10,7 @@ from teal_host.app import App, Running
 from teal_host.candidate import Candidate
 from teal_host.errors import Aborted, CannotRun, HostError, NeedsHuman, TurnedBack, Unhealthy, as_host_error
 from teal_host.health import Finding
+from teal_host.paths import ColorPaths
 from teal_host.tally import Tally
 from teal_host.watch import Watched
 from teal_host.wire.reports import Color
@@ -22,10 +23,12 @@ STOP_GRACE_S = 30.0  # between TERM and KILL, as in the systemd unit
 class Turn:
     """One turn of traffic: to which candidate, from which color, and what was agreed before and is from now on.
 
+    `left`: what the link points to. `before`: what is known of it; None also where its record is damaged.
     `fresh`: the candidate is started by this story, so it is this story's to stop when it fails.
     """
 
     candidate: Candidate
+    left: Optional[Color]
     before: Optional[Candidate]
     was_agreed: Optional[Agreement]
     agreed: Agreement
@@ -33,8 +36,8 @@ class Turn:
     fresh: bool
 
     @property
-    def left(self) -> Optional[Color]:
-        return self.before.color if self.before else None
+    def place_left(self) -> Optional[ColorPaths]:
+        return self.candidate.paths.color(self.left) if self.left else None
 
 
 def start_and_check(app: App, turn: Turn) -> None:
@@ -44,24 +47,30 @@ def start_and_check(app: App, turn: Turn) -> None:
     with app.step("start") as step:
         drain.wait(app, chosen.color, turn.was_agreed or turn.agreed, chosen.spec.keep.drain_s, step)
         app.journal.write("start", turn.story, release=chosen.release, color=chosen.color)
-        _end(app, chosen, step)
+        _end(app, chosen.place, step)
         health.refuse_taken_port(chosen)
         if turn.before:
             program.warn_if_memory_is_short(app, turn.before)
         slot.put(app.paths, chosen.color, chosen.release)
         step.detail = f"{chosen.color} on port {chosen.port}"
         try:
-            program.start(app, chosen)
+            with _stopped_if_it_fails(app, chosen):
+                program.start(app, chosen)
         except CannotRun as error:
-            with as_far_as_possible(app):
-                app.host.supervisor.stop(chosen.place, STOP_GRACE_S)  # else systemd tries it again and again
             text = f"{chosen.release} on {chosen.color} is not healthy: {error.message}"
             raise Unhealthy(text, error.evidence, error.hint) from None
+    with _stopped_if_it_fails(app, chosen), app.step("health") as step:
+        health.until_healthy(app, chosen, step)
+
+
+@contextlib.contextmanager
+def _stopped_if_it_fails(app: App, chosen: Candidate) -> Iterator[None]:
+    """Nor does systemd try it again and again, and it may run though that could not be written down."""
     try:
-        with app.step("health") as step:
-            health.until_healthy(app, chosen, step)
-    except HostError:
-        app.host.supervisor.stop(chosen.place, STOP_GRACE_S)
+        yield
+    except (HostError, OSError):
+        with as_far_as_possible(app):
+            app.host.supervisor.stop(chosen.place, STOP_GRACE_S)
         raise
 
 
@@ -98,14 +107,12 @@ def _refuse_to_say_that_it_serves(app: App, turn: Turn, error: HostError) -> Non
 
 def _not_served(app: App, turn: Turn) -> Optional[HostError]:
     """Why nobody is served as before the switch, if that is so."""
-    before, agreed = turn.before, turn.was_agreed
+    left, agreed = turn.place_left, turn.was_agreed
     try:
         app.host.proxy.refuse(turn.agreed.site)
-        if before and app.host.supervisor.state(before.place).state != "running":
-            return NeedsHuman(
-                f"{before.release} on {before.color} does not run", hint=f"teal logs --color {before.color}"
-            )
-        if before and agreed and not app.host.proxy.serves(agreed.route(app.paths)):
+        if left and app.host.supervisor.state(left).state != "running":
+            return NeedsHuman(f"{left.held} on {left.color} does not run", hint=f"teal logs --color {left.color}")
+        if left and agreed and not app.host.proxy.serves(agreed.route(app.paths)):
             return NeedsHuman(f"nginx does not serve {app.name} as agreed", hint="teal doctor")
     except HostError as problem:
         return problem
@@ -121,6 +128,7 @@ def _undo(app: App, turn: Turn, error: HostError) -> None:
         raise NeedsHuman(text, error.evidence, "teal status") from None
     with as_far_as_possible(app):
         app.journal.write("turned_back", turn.story, to=turn.left)
+    with as_far_as_possible(app):
         if turn.fresh:
             app.host.supervisor.stop(turn.candidate.place, STOP_GRACE_S)
 
@@ -139,19 +147,20 @@ def watch_over(app: App, turn: Turn, tally: Tally) -> None:
 
 def keep_or_stop_previous(app: App, turn: Turn) -> None:
     """The previous release goes on running for an instant rollback, unless the app cannot afford two."""
-    if turn.before is None or turn.candidate.spec.keep.previous_running:
+    left = turn.place_left
+    if left is None or turn.candidate.spec.keep.previous_running:
         return
     with app.step("drain") as step:
-        drain.wait(app, turn.before.color, turn.agreed, turn.candidate.spec.keep.drain_s, step)
-        _end(app, turn.before, step)
-        step.detail = f"{turn.before.color} is stopped"
+        drain.wait(app, left.color, turn.agreed, turn.candidate.spec.keep.drain_s, step)
+        _end(app, left, step)
+        step.detail = f"{left.color} is stopped"
 
 
-def _end(app: App, there: Candidate, step: Running) -> None:
-    """What runs on the color of this one. It may take its time, so that it is waited for is said."""
-    if app.host.supervisor.state(there.place).state == "running":
-        step.say(f"waiting for {there.place.held} on {there.color} to end")
-    app.host.supervisor.stop(there.place, STOP_GRACE_S)
+def _end(app: App, there: ColorPaths, step: Running) -> None:
+    """What runs on this color. It may take its time, so that it is waited for is said."""
+    if app.host.supervisor.state(there).state == "running":
+        step.say(f"waiting for {there.held} on {there.color} to end")
+    app.host.supervisor.stop(there, STOP_GRACE_S)
     step.detail = ""
 
 
@@ -197,7 +206,10 @@ def _started_again(app: App, standby: Candidate, found: Finding) -> Finding:
 def _turn_back(app: App, turn: Turn, error: HostError) -> None:
     standby = turn.before
     if standby is None:
-        raise NeedsHuman(f"{error.message}; there is no release before it to turn back to", error.evidence, error.hint)
+        why = "there is no release before it to turn back to"
+        if turn.place_left:
+            why = f"it stays live, because the record of {turn.place_left.held} on {turn.left} cannot be read"
+        raise NeedsHuman(f"{error.message}; {why}", error.evidence, error.hint)
     finding = stands_by(app, standby)
     if not finding.well:
         text = f"{error.message}; it stays live, because {standby.color} is not well either: {finding.says}"
@@ -212,9 +224,10 @@ def _turn_back(app: App, turn: Turn, error: HostError) -> None:
         switch.settle(app)
         app.journal.write("turned_back", turn.story, to=standby.color)
         record.mark(app.paths, turn.candidate.record, "turned_back")
+    agreed = turn.was_agreed or turn.agreed  # the release before is served under the names that it had
     try:
-        switch.open_route(app, turn.agreed)  # what was unwell may have been nginx too
-        switch.prove(app, standby, turn.agreed)
+        switch.open_route(app, agreed)  # what was unwell may have been nginx too
+        switch.prove(app, standby, agreed)
     except (HostError, OSError) as problem:
         unproved = as_host_error(problem)
         text = f"{error.message}; turned back to {standby.release} on {standby.color}, but: {unproved.message}"
@@ -225,5 +238,6 @@ def _turn_back(app: App, turn: Turn, error: HostError) -> None:
 
 
 def _turned_back(turn: Turn, error: HostError) -> str:
-    here = f"{turn.before.release} on {turn.before.color} serves again" if turn.before else "nothing is live, as before"
+    left = turn.place_left
+    here = f"{left.held} on {left.color} serves again" if left else "nothing is live, as before"
     return f"{error.message}; turned back: {here}"

@@ -101,12 +101,11 @@ def unchanged(app: App, request: Deploy, scene: Scene) -> bool:
 
 
 def live_is_well(app: App, scene: Scene) -> bool:
-    """The live release runs, answers, and nginx serves it."""
-    standing = standby(app, scene)
-    if standing is None or scene.agreed is None:
+    """The live release runs, answers, and nginx asks it, though the marker that nginx looks for may have been lost."""
+    standing, agreed = standby(app, scene), scene.agreed
+    if standing is None or agreed is None or not app.host.proxy.serves(agreed.route(app.paths)):
         return False
-    served = app.host.proxy.serves(scene.agreed.route(app.paths))
-    return served and health.look(app, standing, 5.0).well
+    return health.look(app, standing, 5.0).well and switch.is_proved(app, standing, agreed)
 
 
 def standby(app: App, scene: Scene) -> Optional[Candidate]:
@@ -202,7 +201,8 @@ def bring_live(app: App, request: Deploy, scene: Scene, sealed: Record) -> Resul
     try:
         agreed = reserve(app, request, scene)
         candidate = Candidate(sealed, color, agreed.ports.of(color), app.paths)
-        turn = Turn(candidate, standby(app, scene), scene.agreed, agreed, request.id, fresh=True)
+        left = scene.slots.live
+        turn = Turn(candidate, left, standby(app, scene), scene.agreed, agreed, request.id, fresh=True)
         with tally.begun(app, request.spec.keep.watch_s) as counted:
             start_and_check(app, turn)
             turn_traffic(app, turn)
@@ -222,15 +222,8 @@ def bring_live(app: App, request: Deploy, scene: Scene, sealed: Record) -> Resul
         record.mark(app.paths, sealed, "good")
         keep_or_stop_previous(app, turn)
         prune.prune(app, request.spec.keep.releases)
-    return finished(app, request.id, sealed.release)
-
-
-def finished(app: App, story: str, name: str) -> Result:
-    """It is live and confirmed, also when that cannot be written down."""
-    result = outcome.told(app, "live", name)
-    with as_far_as_possible(app):
-        outcome.end(app, story, result)
-    return result
+        outcome.end(app, request.id, outcome.told(app, "live", sealed.release))  # last: what is left, recover does
+    return outcome.told(app, "live", sealed.release)
 
 
 def untouched(app: App, scene: Scene) -> str:

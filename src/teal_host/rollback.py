@@ -13,7 +13,7 @@ from teal_host.bring_live import (
     watch_over,
 )
 from teal_host.candidate import Candidate
-from teal_host.deploy import Scene, finished, live_is_well, look, standby
+from teal_host.deploy import Scene, live_is_well, look, standby
 from teal_host.errors import HostError, NeedsHuman, NotThere, as_host_error
 from teal_host.record import Record
 from teal_host.talk import Talk
@@ -75,7 +75,8 @@ def turn_to(app: App, request: Rollback, scene: Scene, target: Record) -> Result
         record.mark(app.paths, target, "good")
         record.leave(app.paths, scene.live, target)
         keep_or_stop_previous(app, turn)
-    return finished(app, request.id, target.release)
+        outcome.end(app, request.id, outcome.told(app, "live", target.release))  # last: what is left, recover does
+    return outcome.told(app, "live", target.release)
 
 
 def _started_and_watched(app: App, turn: Turn) -> None:
@@ -93,7 +94,7 @@ def _running(app: App, request: Rollback, scene: Scene, target: Record) -> Optio
     candidate = Candidate(target, color, agreed.ports.of(color), app.paths)
     if not health.look(app, candidate, 5.0).well:
         return None
-    return Turn(candidate, standby(app, scene), agreed, agreed, request.id, fresh=False)
+    return Turn(candidate, scene.slots.live, standby(app, scene), agreed, agreed, request.id, fresh=False)
 
 
 def _to_be_started(app: App, request: Rollback, scene: Scene, target: Record) -> Turn:
@@ -101,4 +102,5 @@ def _to_be_started(app: App, request: Rollback, scene: Scene, target: Record) ->
         raise NeedsHuman(f"{app.paths.agreed} is missing", hint="teal deploy writes it anew")
     color = scene.slots.idle
     candidate = Candidate(target, color, scene.agreed.ports.of(color), app.paths)
-    return Turn(candidate, standby(app, scene), scene.agreed, scene.agreed, request.id, fresh=True)
+    left, agreed = scene.slots.live, scene.agreed
+    return Turn(candidate, left, standby(app, scene), agreed, agreed, request.id, fresh=True)

@@ -76,6 +76,14 @@ def prove(app: App, candidate: Candidate, agreed: Agreement) -> str:
         time.sleep(_BETWEEN_S)
 
 
+def is_proved(app: App, candidate: Candidate, agreed: Agreement) -> bool:
+    try:
+        prove(app, candidate, agreed)
+    except NotProved:
+        return False
+    return True
+
+
 def undo(app: App, before: Optional[Color], was_agreed: Optional[Agreement]) -> None:
     """As it was: the link back first, because it is what serves; then the route."""
     if before is None:

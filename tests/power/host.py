@@ -22,7 +22,7 @@ from teal_host import agreement, destroy, files, health, proc, record, recover, 
 from teal_host import deploy as deploys
 from teal_host.app import App, Host
 from teal_host.candidate import Candidate
-from teal_host.errors import CannotRun, HostError
+from teal_host.errors import CannotRun
 from teal_host.health import Finding
 from teal_host.paths import ColorPaths, HostPaths
 from teal_host.preparations import undo
@@ -343,7 +343,7 @@ class LastingHost:
         runs = self.programs.running.get((app.name, chosen.color)) == chosen.release
         shown = self.nginx.serves(agreed.route(app.paths)) and self.nginx_asks(app.name) == chosen.color
         if not runs or not shown or self.version(app.name, chosen.release).startswith("lies"):
-            raise HostError("through nginx it does not answer as it should")
+            raise switch.NotProved("through nginx it does not answer as it should")
         return "proved"
 
 

@@ -18,7 +18,6 @@ from teal_host import agreement, health, rollback, slot, status, switch
 from teal_host.app import App, Host
 from teal_host.candidate import Candidate
 from teal_host.deploy import deploy
-from teal_host.errors import HostError
 from teal_host.health import Finding
 from teal_host.paths import ColorPaths, HostPaths
 from teal_host.proxies.base import Route
@@ -170,7 +169,7 @@ class Machine:
 
         def prove(app: App, candidate: Candidate, agreed: agreement.Agreement) -> str:
             if not self.nginx.serves(agreed.route(app.paths)) or slot.look(app.paths).live != candidate.color:
-                raise HostError("nginx does not show it")
+                raise switch.NotProved("nginx does not show it")
             return "proved"
 
         with pytest.MonkeyPatch.context() as patch:

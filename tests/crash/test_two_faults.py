@@ -1,0 +1,69 @@
+"""One fault is there already, a damaged file or a command that was killed, and then comes another one."""
+
+import pytest
+
+from crash.scenes import NEVER, QUICK, Scene
+from world import free_ports
+
+UNPROVED = {**QUICK, "verify": {"json": {"version": "another"}}}
+
+
+def damage_record(scene: Scene, version: int) -> None:
+    next((scene.app.state / "records").glob(f"{version:04d}-*.json")).write_text("damaged")
+
+
+def test_what_is_live_with_a_damaged_record_is_turned_back_to(two: Scene) -> None:
+    damage_record(two, 2)
+    two.app.config(**UNPROVED)
+    two.new_version()
+    run = two.deploy(NEVER)
+    assert run.exit_code == 7
+    assert run.error is not None
+    assert "turned back: 0002-" in run.error.message
+    assert two.check_serves("v2") == "v2"
+
+
+def test_what_was_live_with_a_damaged_record_is_stopped_where_it_is_not_to_run_on(two: Scene) -> None:
+    damage_record(two, 2)
+    two.app.config(**{**QUICK, "keep": {**QUICK["keep"], "previous_running": False}})
+    two.deploy_new()
+    assert two.status().colors["green"].state == "stopped"
+
+
+def test_what_is_turned_back_to_is_served_where_it_was_though_the_new_one_had_another_port(two: Scene) -> None:
+    moved = {"server": {"http_port": free_ports(1)[0]}, "keep": {**QUICK["keep"], "watch_s": 30}}
+    two.app.config(**{**QUICK, **moved})
+    two.new_version(health_sequence=[200, 200, 500])
+    assert two.deploy(NEVER).exit_code == 7
+    two.check_settled("v2")
+
+
+def test_what_nginx_does_not_ask_is_not_told_to_be_live_and_unchanged(two: Scene) -> None:
+    (two.app.state / "green/green").unlink()
+    assert two.app.get()["version"] == "v1", "without its marker nginx asks the other color"
+    assert two.app.deploy().ok().result["outcome"] == "live"
+    two.check_settled("v2")
+
+
+@pytest.mark.parametrize("at", ["turn link live+4", "turn link live+6"])  # its record, before and beside its name
+def test_what_is_live_though_that_could_not_be_recorded_is_good(two: Scene, at: str) -> None:
+    version = two.new_version()
+    run = two.deploy(at, "ENOSPC")
+    assert (run.was_ended, run.error) == (True, None)
+    assert two.app.deploy().ok().result["outcome"] == "unchanged"
+    two.check_settled(version)
+
+
+def test_what_was_started_and_not_written_down_is_stopped_when_its_deploy_fails(two: Scene) -> None:
+    two.new_version()
+    run = two.deploy("write process.json+0", "ENOSPC")
+    assert (run.was_ended, run.exit_code) == (True, 1)
+    two.check_settled("v2")
+
+
+def test_what_is_turned_back_is_stopped_though_that_it_was_could_not_be_written_down(two: Scene) -> None:
+    two.app.config(**UNPROVED)
+    two.new_version()
+    run = two.deploy("prepare link live+6", "ENOSPC")  # the line of the journal that says so
+    assert (run.was_ended, run.exit_code) == (True, 7)
+    two.check_settled("v2")
