@@ -67,3 +67,37 @@ def test_what_is_turned_back_is_stopped_though_that_it_was_could_not_be_written_
     run = two.deploy("prepare link live+6", "ENOSPC")  # the line of the journal that says so
     assert (run.was_ended, run.exit_code) == (True, 7)
     two.check_settled("v2")
+
+
+@pytest.mark.parametrize("at", ["turn link live+3", "turn link live+4"])
+def test_what_was_not_to_run_on_is_stopped_also_after_a_killed_deploy(scene: Scene, at: str) -> None:
+    scene.app.config(**{**QUICK, "keep": {**QUICK["keep"], "previous_running": False}})
+    scene.deploy_new()
+    version = scene.new_version()
+    assert scene.deploy(at).was_ended
+    assert scene.app.deploy().ok().result["outcome"] == "unchanged"
+    scene.check_settled(version)
+    assert scene.status().colors["blue"].state == "stopped"
+
+
+def test_a_rollback_that_was_killed_before_its_switch_was_not_turned_back(two: Scene) -> None:
+    assert two.rollback(NEVER).error is None
+    left = two.releases()[0].release
+    assert two.rollback("append journal+1", to=left).was_ended
+    assert two.deploy("append journal+1").was_ended  # it has recovered what was killed before it
+    last = two.status().last
+    assert last is not None
+    assert (last.command, last.outcome) == ("rollback", "refused")
+
+
+@pytest.mark.parametrize("at", ["turn link live+4", "turn link live+5"])  # before the journal says it, and the record
+def test_a_turn_back_in_the_watch_that_was_killed_was_one(two: Scene, at: str) -> None:
+    two.app.config(**{**QUICK, "keep": {**QUICK["keep"], "watch_s": 30}})
+    two.new_version(health_sequence=[200, 200, 500])
+    assert two.deploy(at).was_ended
+    two.check_serves("v2")
+    assert two.deploy("append journal+1").was_ended  # it has recovered what was killed before it
+    last = two.status().last
+    assert last is not None
+    assert (last.outcome, two.releases()[0].outcome) == ("rolled_back", "turned_back")
+    assert "was turned back" in last.says
