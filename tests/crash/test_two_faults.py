@@ -101,3 +101,31 @@ def test_a_turn_back_in_the_watch_that_was_killed_was_one(two: Scene, at: str) -
     assert last is not None
     assert (last.outcome, two.releases()[0].outcome) == ("rolled_back", "turned_back")
     assert "was turned back" in last.says
+
+
+def test_deploys_that_are_refused_again_and_again_do_not_fill_the_disk(two: Scene) -> None:
+    for _ in range(3):
+        two.new_version(exits=1)
+        assert two.deploy(NEVER).exit_code == 6
+    stored = sorted(row.release[:4] for row in two.releases() if row.stored)
+    assert stored == ["0001", "0002", "0005"], "what is good, and the last one, whose log is still told"
+    two.check_settled("v2")
+
+
+def test_what_a_hand_has_put_among_the_releases_stands_in_no_way(two: Scene) -> None:
+    live = two.status().colors["green"].release
+    (two.app.state / "releases/current").symlink_to(str(live))
+    (two.app.state / "releases/notes").write_text("mine")
+    two.check_settled(two.deploy_new())
+
+
+def test_destroy_takes_links_of_a_hands_own_and_nothing_behind_them(two: Scene) -> None:
+    data, moved = two.app.world.root / "var/lib" / two.app.name, two.app.world.home / "moved"
+    data.rename(moved)
+    data.symlink_to(moved)
+    (moved / "kept").write_text("mine")
+    (two.app.state / "live").unlink()
+    (two.app.state / "live").mkdir()
+    assert two.destroy(NEVER).error is None
+    two.check_gone()
+    assert (moved / "kept").read_text() == "mine"
