@@ -169,6 +169,8 @@ def as_far_as_possible(app: App) -> Iterator[None]:
     """What is only written down or tidied up does not change how a story ends. `recover` does what is left of it."""
     try:
         yield
+    except Aborted:
+        raise
     except (HostError, OSError) as problem:
         app.warn(f"{as_host_error(problem).message}; what is left to be done, the next command does")
 

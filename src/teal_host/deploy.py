@@ -213,6 +213,7 @@ def bring_live(app: App, request: Deploy, scene: Scene, sealed: Record) -> Resul
         with as_far_as_possible(app):
             record.mark(app.paths, sealed, "turned_back" if error.code == "turned_back" else "refused")
             release_ports(app, scene)
+            prune.prune(app, (scene.live.spec if scene.live else request.spec).keep.releases)
             outcome.end(app, request.id, error)
         if error.code == "unhealthy":
             with as_far_as_possible(app):

@@ -36,7 +36,7 @@ def _remove_files(app: App) -> None:
     they were, and last the lock: while it is there, destroy can be repeated.
     """
     paths, user = app.paths, agreement.user_name(app.name)
-    files.remove(paths.live)
+    files.remove_tree(paths.live)  # a hand may have made a directory of it
     colors = tuple(paths.color(color).home for color in slot.colors())
     is_ours = not (app.host.needs_setup and undo.has_foreign_data(app, user))
     data = (paths.data,) if is_ours else ()

@@ -84,8 +84,9 @@ def remove(path: Path) -> None:
 
 
 def remove_tree(path: Path) -> None:
-    """Remove a directory and all in it, also what was sealed; it may be gone already. Follows no link."""
-    if not os.path.lexists(path):
+    """Remove a directory and all in it, also what was sealed; it may be gone already. Of a link the link alone."""
+    if path.is_symlink() or not path.is_dir():
+        remove(path)
         return
     witness(f"remove tree {path.name}")
     import shutil  # not for `launch`, which every start of a program waits for

@@ -77,13 +77,17 @@ class Journal:
 
 @dataclass(frozen=True)
 class Unfinished:
-    """A story that was interrupted: which, of which release, on which color, and whether that color was started."""
+    """A story that was interrupted: which, of which release, on which color, and whether that color was started.
+
+    `switched`: its release was live, maybe only until traffic was turned back.
+    """
 
     id: str
     release: Optional[str]
     color: Optional[str]
     started: bool
     is_rollback: bool = False
+    switched: bool = False
 
 
 def up_s() -> float:
@@ -113,4 +117,5 @@ def _unfinished(story: List[Dict[str, Any]]) -> Unfinished:
         facts.get("color"),
         any(x.get("act") == "start" for x in story),
         facts.get("what") == "rollback",
+        any(x.get("act") in ("switched", "turned_back") for x in story),
     )

@@ -10,7 +10,7 @@ from typing import Optional
 from teal_host import agreement, files, health, lock, outcome, record, release, slot, switch, tally
 from teal_host.agreement import Agreement
 from teal_host.app import App
-from teal_host.bring_live import STOP_GRACE_S, stands_by
+from teal_host.bring_live import STOP_GRACE_S, Turn, as_far_as_possible, keep_or_stop_previous, stands_by
 from teal_host.candidate import Candidate
 from teal_host.errors import Aborted, CannotRun, HostError, Locked, NeedsHuman, TurnedBack
 from teal_host.journal import Unfinished
@@ -36,13 +36,14 @@ def recover(app: App) -> None:
         return
     slots = slot.look(app.paths)
     interrupted = record.find(record.load(app.paths), story.release)
+    went_live = story.switched or slots.live_release == story.release
     with app.step("recover") as step:
         if interrupted is None or slots.live is None or slots.live_release != story.release:
             step.detail = _undo(app, story, slots, interrupted)
         else:
             step.detail = _confirm(app, story, slots, interrupted)
     switch.settle(app)
-    outcome.end(app, story.id, _answer(app, story, step.detail), outcome="recovered", detail=step.detail)
+    outcome.end(app, story.id, _answer(app, story, step.detail, went_live), outcome="recovered", detail=step.detail)
     app.tell(Note("warning", f"an earlier command was interrupted: {step.detail}"))
 
 
@@ -54,14 +55,14 @@ def at_boot(app: App) -> None:
         recover(app)
 
 
-def _answer(app: App, story: Unfinished, says: str) -> outcome.Answer:
+def _answer(app: App, story: Unfinished, says: str, went_live: bool) -> outcome.Answer:
     """What the interrupted command would have been told, read from how things are now."""
     entry = record.find(record.load(app.paths), story.release)
     ended = entry.outcome if entry else "refused"
     is_live = slot.look(app.paths).live_release == story.release and story.release is not None
     if is_live and ended == "good":
         return outcome.told(app, "live", story.release)
-    kind = NeedsHuman if is_live else TurnedBack if ended == "turned_back" else Aborted
+    kind = NeedsHuman if is_live else TurnedBack if went_live else Aborted
     return kind(f"the command was interrupted: {says}", hint="teal status").about(story.release, None, None)
 
 
@@ -79,15 +80,15 @@ def _refuse_unbegun(app: App, story: Optional[Unfinished]) -> None:
 
 
 def _undo(app: App, story: Unfinished, slots: Slots, interrupted: Optional[Record]) -> str:
-    """It was not switched: its process goes, and traffic is where it was."""
+    """It is not what is live, or not any more: its process goes, and traffic stays where it is."""
     for color in slot.colors():
         if story.started and color == story.color and color != slots.live:
             app.host.supervisor.stop(app.paths.color(color), STOP_GRACE_S)
     if slots.live is None:
         switch.withdraw(app)
     if interrupted and interrupted.outcome == "pending":
-        record.mark(app.paths, interrupted, "refused")
-    return f"{story.release or 'it'} had not gone live and was undone"
+        record.mark(app.paths, interrupted, "turned_back" if story.switched else "refused")
+    return f"{story.release or 'it'} {'was turned back' if story.switched else 'had not gone live and was undone'}"
 
 
 def _confirm(app: App, story: Unfinished, slots: Slots, interrupted: Record) -> str:
@@ -105,6 +106,10 @@ def _confirm(app: App, story: Unfinished, slots: Slots, interrupted: Record) -> 
             record.mark(app.paths, interrupted, "good")
         if story.is_rollback:
             record.leave(app.paths, standby, interrupted)
+        if agreed and standby:
+            live = Candidate(interrupted, slots.live, agreed.ports.of(slots.live), app.paths)
+            with as_far_as_possible(app):  # as the story itself would have
+                keep_or_stop_previous(app, Turn(live, other, None, agreed, agreed, story.id, fresh=False))
         return f"{interrupted.release} had gone live and stays"
     if standby is None or not stands_by(app, Candidate(standby, other, agreed.ports.of(other), app.paths)).well:
         if interrupted.outcome == "pending":

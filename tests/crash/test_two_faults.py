@@ -67,3 +67,65 @@ def test_what_is_turned_back_is_stopped_though_that_it_was_could_not_be_written_
     run = two.deploy("prepare link live+6", "ENOSPC")  # the line of the journal that says so
     assert (run.was_ended, run.exit_code) == (True, 7)
     two.check_settled("v2")
+
+
+@pytest.mark.parametrize("at", ["turn link live+3", "turn link live+4"])
+def test_what_was_not_to_run_on_is_stopped_also_after_a_killed_deploy(scene: Scene, at: str) -> None:
+    scene.app.config(**{**QUICK, "keep": {**QUICK["keep"], "previous_running": False}})
+    scene.deploy_new()
+    version = scene.new_version()
+    assert scene.deploy(at).was_ended
+    assert scene.app.deploy().ok().result["outcome"] == "unchanged"
+    scene.check_settled(version)
+    assert scene.status().colors["blue"].state == "stopped"
+
+
+def test_a_rollback_that_was_killed_before_its_switch_was_not_turned_back(two: Scene) -> None:
+    assert two.rollback(NEVER).error is None
+    left = two.releases()[0].release
+    assert two.rollback("append journal+1", to=left).was_ended
+    assert two.deploy("append journal+1").was_ended  # it has recovered what was killed before it
+    last = two.status().last
+    assert last is not None
+    assert (last.command, last.outcome) == ("rollback", "refused")
+
+
+@pytest.mark.parametrize("at", ["turn link live+4", "turn link live+5"])  # before the journal says it, and the record
+def test_a_turn_back_in_the_watch_that_was_killed_was_one(two: Scene, at: str) -> None:
+    two.app.config(**{**QUICK, "keep": {**QUICK["keep"], "watch_s": 30}})
+    two.new_version(health_sequence=[200, 200, 500])
+    assert two.deploy(at).was_ended
+    two.check_serves("v2")
+    assert two.deploy("append journal+1").was_ended  # it has recovered what was killed before it
+    last = two.status().last
+    assert last is not None
+    assert (last.outcome, two.releases()[0].outcome) == ("rolled_back", "turned_back")
+    assert "was turned back" in last.says
+
+
+def test_deploys_that_are_refused_again_and_again_do_not_fill_the_disk(two: Scene) -> None:
+    for _ in range(3):
+        two.new_version(exits=1)
+        assert two.deploy(NEVER).exit_code == 6
+    stored = sorted(row.release[:4] for row in two.releases() if row.stored)
+    assert stored == ["0001", "0002", "0005"], "what is good, and the last one, whose log is still told"
+    two.check_settled("v2")
+
+
+def test_what_a_hand_has_put_among_the_releases_stands_in_no_way(two: Scene) -> None:
+    live = two.status().colors["green"].release
+    (two.app.state / "releases/current").symlink_to(str(live))
+    (two.app.state / "releases/notes").write_text("mine")
+    two.check_settled(two.deploy_new())
+
+
+def test_destroy_takes_links_of_a_hands_own_and_nothing_behind_them(two: Scene) -> None:
+    data, moved = two.app.world.root / "var/lib" / two.app.name, two.app.world.home / "moved"
+    data.rename(moved)
+    data.symlink_to(moved)
+    (moved / "kept").write_text("mine")
+    (two.app.state / "live").unlink()
+    (two.app.state / "live").mkdir()
+    assert two.destroy(NEVER).error is None
+    two.check_gone()
+    assert (moved / "kept").read_text() == "mine"

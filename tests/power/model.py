@@ -125,11 +125,13 @@ class Model:
         if not story:
             return
         interrupted = self.entries.get(name or "")
+        switched = any(line["act"] in ("switched", "turned_back") for line in story)
+        went_live = switched or self.live == name
         if interrupted is None or self.live != name:
             self._undone(story, interrupted, picture)
         else:
             self._confirmed(story[0]["what"] == "rollback", interrupted, picture)
-        self._end(story[0]["id"], self._now_told(story[0], name))
+        self._end(story[0]["id"], self._now_told(story[0], name, went_live))
 
     # what they have in common
 
@@ -160,7 +162,8 @@ class Model:
 
     def _undone(self, story: "list[dict[str, object]]", entry: Entry | None, picture: Picture) -> None:
         if entry and entry.outcome == "pending":
-            entry.outcome = "refused"
+            switched = any(line["act"] in ("switched", "turned_back") for line in story)
+            entry.outcome = "turned_back" if switched else "refused"
         for line in story:
             color = str(line.get("color"))
             if line["act"] == "start" and color != picture.live:
@@ -172,6 +175,8 @@ class Model:
             entry.outcome, entry.left, self.up = "good", False, True
             if is_rollback:
                 self._leave(other, entry)
+            if picture.agreed and not picture.records[entry.release]["spec"]["keep"]["previous_running"]:
+                picture.runs[picture.idle] = None
         elif other and not other.sick and (self._stands_by(other, picture) or self._can_start(other, picture)):
             picture.runs[picture.idle], picture.runs[str(picture.live)] = other.release, None
             picture.live = picture.idle
@@ -187,12 +192,12 @@ class Model:
         if was and was.seq > target.seq:
             was.outcome, was.left = "turned_back", True
 
-    def _now_told(self, begin: "dict[str, object]", name: str | None) -> Told:
+    def _now_told(self, begin: "dict[str, object]", name: str | None, went_live: bool) -> Told:
         """Who asks how the interrupted command ended is told how things are now."""
         outcome = self.entries[name].outcome if name in self.entries else "refused"
         serves = self.live == name and name is not None
         code = "live" if serves and outcome == "good" else "needs_human" if serves else "aborted"
-        code = "turned_back" if not serves and outcome == "turned_back" else code
+        code = "turned_back" if not serves and went_live else code
         return Told(str(begin["what"]), None, code, name)
 
     def _nothing_done(self, story: str, told: Told) -> Told:
