@@ -181,9 +181,9 @@ def _ask(address: tuple[str, int]) -> bytes:
 
 @contextmanager
 def lab(work: Path, debian: int = 12) -> Iterator[Lab]:
-    """Raises Failed where no server can be booted."""
+    """Ends the program, in a line, where no server can be booted."""
     if reason := servers.why_not():
-        raise Failed(reason)
+        raise SystemExit(reason)
     with servers.server(debian, work / "server", packages=PACKAGES) as booted:
         yield Lab(booted, work, Program(work))
 

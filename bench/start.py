@@ -9,6 +9,8 @@ import tempfile
 import time
 from collections.abc import Sequence
 
+from bench.asked import at_least_one
+
 _COMMANDS: dict[str, Sequence[str]] = {
     "python -c pass": [sys.executable, "-c", "pass"],
     "teal --help": [sys.executable, "-m", "teal", "--help"],
@@ -38,6 +40,6 @@ def table(took: dict[str, list[float]]) -> str:
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="bench/start", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=30, help="(default: 30)")
+    parser.add_argument("--rounds", type=at_least_one, default=30, help="(default: 30)")
     print(table(seconds(parser.parse_args().rounds)))
     return 0

@@ -12,6 +12,7 @@ from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from bench.asked import at_least_one
 from bench.lab import Failed
 from bench.load import backend
 from bench.load.kinds.http2 import Http2
@@ -157,9 +158,9 @@ def _versions(ground: Ground) -> dict[str, str]:
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="bench/switch", description=__doc__)
-    parser.add_argument("--switches", type=int, default=20, help="of each way")
+    parser.add_argument("--switches", type=at_least_one, default=20, help="of each way")
     parser.add_argument("--per-second", type=float, default=60, help="to each, of clients answered at once")
-    parser.add_argument("--rounds", type=int, default=5, help="of the steady state")
+    parser.add_argument("--rounds", type=at_least_one, default=5, help="of the steady state")
     parser.add_argument("--debian", type=int, choices=(12, 13), default=13)
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
     asked = parser.parse_args()

@@ -8,6 +8,7 @@ import tempfile
 from dataclasses import asdict
 from pathlib import Path
 
+from bench.asked import at_least_one
 from bench.link import REPO
 
 sys.path.insert(0, str(REPO / "tests"))
@@ -35,7 +36,7 @@ def report(happened: Happened) -> str:
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="bench/switches", description=__doc__)
-    parser.add_argument("--switches", type=int, default=200, help="at least so many")
+    parser.add_argument("--switches", type=at_least_one, default=200, help="at least so many")
     parser.add_argument("--requests", type=int, default=1_000_000, help="and at least so many")
     parser.add_argument("--per-second", type=float, default=1500, help="of the clients that are answered at once")
     parser.add_argument("--processes", type=int, default=2, help="that ask")

@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Protocol
 
+from bench.asked import at_least_one
 from bench.lab import Failed, Lab, Line, Took, lab
 from bench.link import LINKS, Link
 from bench.peers.fujin import Fujin
@@ -148,7 +149,7 @@ def _say(text: str) -> None:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="bench/wire", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=5, help="of changes, after a first deploy (default: 5)")
+    parser.add_argument("--rounds", type=at_least_one, default=5, help="of changes, after a first deploy (default: 5)")
     parser.add_argument("--link", action="append", choices=LINKS, help="may be given again; default: all")
     parser.add_argument("--only", action="append", metavar="WORD", help="peers with this word in their name, and Teal")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")

@@ -116,6 +116,7 @@ class Handler(BaseHTTPRequestHandler):
     def answer_raw(self, status: int, body: bytes, kind: str) -> None:
         self.send_response(status)
         self.send_header("Content-Type", kind)
+        self.send_header("X-Color", os.environ.get("COLOR", ""))
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)

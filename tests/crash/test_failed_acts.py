@@ -17,13 +17,13 @@ DISK_SAYS = ("No space left on device", "Input/output error")
 STEP = 1 if os.environ.get("TEAL_EVERY_ACT") else 5  # a round takes two seconds
 
 
-def at_each_act(round_: Callable[[str], Run], counted: Counted, at_least: int) -> None:
-    """Fail at act 1, 2, 3 … (or 1, 6, 11 …) until a round is not hit."""
+def at_each_act(round_: Callable[[str], Run], at_least: int) -> int:
+    """Fail at act 1, 2, 3 … (or 1, 6, 11 …) until a round is not hit. How many were."""
     number = 1
     while round_(f"act {number}").was_ended:
         number += STEP
-    counted(acts_failed=(number - 1) // STEP)
     assert number > at_least
+    return (number - 1) // STEP
 
 
 def check_told(scene: Scene, run: Run, old: str, new: str) -> None:
@@ -52,7 +52,7 @@ def test_a_deploy_whose_acts_fail_leaves_old_or_new_and_says_which(two: Scene, h
         two.check_settled(version)
         return run
 
-    at_each_act(failed, counted, at_least=30)
+    counted(acts_of_a_deploy=at_each_act(failed, at_least=30))
 
 
 @pytest.mark.row("A13", "F1", "F2")
@@ -69,7 +69,7 @@ def test_a_rollback_whose_acts_fail_leaves_old_or_new_and_says_which(two: Scene,
         two.check_settled(version)
         return run
 
-    at_each_act(failed, counted, at_least=8)
+    counted(acts_of_a_rollback=at_each_act(failed, at_least=8))
 
 
 @pytest.mark.timeout(900)
@@ -85,5 +85,5 @@ def test_a_recovery_whose_acts_fail_is_recovered_from(two: Scene, counted: Count
         two.check_settled(version)
         return run
 
-    at_each_act(failed, counted, at_least=5)
+    counted(acts_of_a_recovery=at_each_act(failed, at_least=5))
     assert two.deploy(NEVER).error is None

@@ -50,4 +50,5 @@ def test_an_upload_that_began_before_a_killed_switch_ends_on_the_color_where_it_
             answer = b"".join(iter(lambda: visitor.recv(65_536), b""))
             deploying.ended().ok()
     assert answer.startswith(b"HTTP/1.1 200 ")
+    assert b"\r\nX-Color: green\r\n" in answer
     assert answer.endswith(BODY)

@@ -20,7 +20,7 @@ PAGE = REPO / "docs/guarantees.md"
 
 
 class NotWhole(Exception):
-    """A report of some tests only."""
+    """Figures that would say less, or more, than what was run."""
 
 
 def main() -> int:
@@ -31,7 +31,7 @@ def main() -> int:
     what.add_argument("--report", type=Path, metavar="FILE", help="of a run of all tests: what pytest --junitxml wrote")
     try:
         return _written(_brought_up(figures.load(), parser.parse_args()))
-    except (NotWhole, OSError, xml.ParseError) as error:
+    except (NotWhole, OSError) as error:
         parser.exit(2, f"{parser.prog}: {error}; nothing was written\n")
     except subprocess.CalledProcessError as failed:
         parser.exit(1, f"{parser.prog}: failed: {shlex.join(failed.cmd)}; nothing was written\n")
@@ -41,7 +41,8 @@ def _written(told: Figures) -> int:
     figures.save(told)
     PAGE.write_text(page(told))
     bad = [f"{row.name} {how}" for row in MATRIX if row.priority == "P0" and (how := state(row, told)) != "passed"]
-    print(f"written: {PAGE.relative_to(REPO)}", *(f"not shown: {row}" for row in bad), sep="\n", file=sys.stderr)
+    bad += [f"{one.test} failed" for one in told.shown if one.outcome == "failed"]
+    print(f"written: {PAGE.relative_to(REPO)}", *(f"not shown: {line}" for line in bad), sep="\n", file=sys.stderr)
     return 1 if bad else 0
 
 
@@ -62,7 +63,10 @@ def _brought_up(known: Figures, asked: argparse.Namespace) -> Figures:
 
 def _of_all_tests(known: Figures, report: Path) -> Figures:
     """Raises NotWhole: figures of some tests would take the place of those of all."""
-    told = known.with_tests(report)
+    try:
+        told = known.with_tests(report)
+    except xml.ParseError as error:
+        raise NotWhole(f"{report} is no JUnit report: {error}") from None
     shown = {row for one in told.shown for row in one.rows}
     if missing := [row.name for row in MATRIX if row.priority == "P0" and row.name not in shown]:
         raise NotWhole(f"{report} is not of all tests: none of {', '.join(missing)}")
@@ -81,12 +85,19 @@ def _ran(run: LongRun, report: Path) -> Counted:
 
 
 def counts(run: LongRun, report: Path) -> Counted:
-    """Of all its tests, each with the case that it was."""
+    """Of all its tests, each with the case that it was. Raises NotWhole: a test was skipped, or two have one key."""
     found: Counted = {}
     for one in figures.read(report):
+        if one.outcome == "skipped":
+            raise NotWhole(f"{one.test} was skipped; script/test says why")
         case = one.test.partition("[")[2].rstrip("]").replace("-", " ")
         counted = {run.sum_of: _sum(one.counted)} if run.sum_of else one.counted
-        found |= {f"{key} ({case})" if case else key: value for key, value in counted.items()}
+        named = {f"{key} ({case})" if case else key: value for key, value in counted.items()}
+        if twice := named.keys() & found.keys():
+            raise NotWhole(f"two tests count {', '.join(twice)}")
+        found |= named
+    if not found:
+        raise NotWhole("nothing was counted")
     return found
 
 

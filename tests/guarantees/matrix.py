@@ -68,7 +68,7 @@ C9 | the port's former owner ignores TERM and has children | the whole group is 
 C11 | health flaps | so many good answers in a row are needed
 C13 | health hangs or drips | each question and all together have a deadline
 C17 | the kernel ends it for want of memory | said in these words
-C18 | it runs out of memory in the watch | turned back; the live one is spared by the kernel before the standby
+C18 | it runs out of memory in the watch | turned back; later the kernel ends the standby first
 D1 | many deploys under every kind of client | no request lost or doubled
 D2 | many rollbacks under every kind of client | no request lost or doubled
 D5 | nginx is stopped | refused with what to type; nothing changed
@@ -78,7 +78,7 @@ D14 | Teal's nginx file was edited by hand | shown as a difference, not overwrit
 D17 | an upload that began before the switch | ends where it began, however slow
 E1 | the new release crashes in the watch | turned back; only requests that met the crash fail
 E2 | a visitor's request crashes it | turned back
-E5 | a turn back is wanted and the standby is dead | it is started again; only a healthy one gets the traffic
+E5 | a turn back is wanted, the standby is dead | it is started again; if it is not well, the other stays, exit 10
 E6 | rollback after rollback | goes where it said it would
 E9 | long streams on the color that is to be used again | waited for, counted, told, then ended
 E10 | two deploys right after each other | the work of the one before is still waited for

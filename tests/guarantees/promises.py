@@ -52,7 +52,7 @@ LONG_RUNS = {
         env="TEAL_EXAMPLES=1000",
         tests="tests/power/test_state_machine.py",
     ),
-    "endurance": LongRun("half an hour of deploys under load", bench="bench/endurance"),
+    "endurance": LongRun("half an hour of deploys under load", bench="bench/endurance --per-second 100"),
 }
 
 PROMISES = (
@@ -62,9 +62,10 @@ PROMISES = (
         "D1 D2 D17 E9 E10",
     ),
     (
-        "Whatever is killed, unplugged or cut, one healthy release serves, `teal status` tells the truth, and the next "
-        "command finds its way",
-        "The link is the truth, the journal is intent",
+        "Whatever is killed, unplugged or cut in a command, the old or the new release serves; if neither is well, "
+        "exit 10 says so; `teal status` tells the truth, and the next command finds its way",
+        "The link is the truth, the journal is intent. After a first deploy that was killed its release serves, or "
+        "nothing yet",
         "A1 A2 A3 A5 A6 A7 A9 A10 B3 B4 F1 F2",
     ),
     (
@@ -77,7 +78,7 @@ PROMISES = (
         "Shown by `tests/server/test_deploy_key.py`, `test_sandbox.py` and `test_secrets.py`",
         "",
     ),
-    ("The exit code and the last line are true", "At every fault of the matrix", "A1 A2 B3 E1 G1 G10"),
+    ("The exit code and the last line are true", "Wherever one fails", "A1 A2 B3 E1 G1 G10"),
     (
         "Nothing of anybody else on the server is changed or reloaded by an ordinary deploy",
         "A broken foreign site does not stop one",

@@ -81,6 +81,7 @@ def test_a_slow_upload_that_nginx_still_holds_back_is_waited_for(app: App) -> No
             upload.sendall(b"second half")
             answer = b"".join(iter(lambda: upload.recv(4096), b""))  # head and body may come one by one
             assert answer.startswith(b"HTTP/1.1 200 "), answer
+            assert b"\r\nX-Color: blue\r\n" in answer
             assert answer.endswith(b"first half, second half")
             upload.close()
             ended = deploying.ended(30).ok()

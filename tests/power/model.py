@@ -140,8 +140,8 @@ class Model:
         if new.sick:
             return "unhealthy"
         before = self.entries.get(self.live or "")
-        if new.lies:
-            return "turned_back"
+        if new.lies:  # who was before it serves again, if it runs
+            return "turned_back" if before is None or picture.live_runs else "needs_human"
         if not dies:
             self.live, self.up = new.release, True
             return "live"

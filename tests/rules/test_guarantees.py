@@ -48,7 +48,8 @@ def test_long_runs_have_tests_or_a_bench() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "says"), [("<testsuites/>", "is not of all tests"), ("no XML", "syntax error"), (None, "No such file")]
+    ("text", "says"),
+    [("<testsuites/>", "is not of all tests"), ("no XML", "is no JUnit report"), (None, "No such file")],
 )
 def test_what_is_no_report_of_all_tests_is_refused_and_nothing_is_written(
     tmp_path: Path,

@@ -1,0 +1,9 @@
+"""What is asked for on the command line of a measurement."""
+
+import argparse
+
+
+def at_least_one(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number from 1 on")
+    return int(text)
