@@ -82,7 +82,7 @@ class Model:
 
     def deploy(self, story: str, version: str, dies: bool, picture: Picture) -> Told:
         live = self.entries.get(self.live or "")
-        if live and live.version == version and picture.live_runs and picture.served:
+        if live and live.version == version and self._is_well(live, picture):
             return self._nothing_done(story, Told("deploy", version, "unchanged", self.live))
         new = self.next_release(version)
         self.entries[new.release] = new
@@ -95,7 +95,7 @@ class Model:
         target = self.back() if word is None else self.named(word)
         if target is None:
             return Told("rollback", word, "not_there", None)
-        if target.release == self.live and picture.live_runs and picture.served:
+        if target.release == self.live and self._is_well(target, picture):
             return self._nothing_done(story, Told("rollback", word, "unchanged", self.live))
         if not picture.agreed:
             return Told("rollback", word, "needs_human", None)
@@ -150,6 +150,10 @@ class Model:
             return "turned_back" if not before.lies else "needs_human"
         self.live, self.up = new.release, False
         return "needs_human"
+
+    def _is_well(self, live: Entry, picture: Picture) -> bool:
+        """It is asked by nginx, and answers as it should."""
+        return picture.live_runs and picture.served and not live.lies
 
     def _serves_again(self, before: Entry | None, picture: Picture) -> bool:
         """What was live when a new release dies: it still runs, or is started again."""
