@@ -7,6 +7,10 @@ from guarantees.figures import Counted, Figures, Shown
 from guarantees.matrix import GROUPS, MATRIX, Row
 from guarantees.promises import LONG_RUNS, NOT_PROMISED, PROMISES
 
+_WORDS = """\
+Of the random stories: *live*, *unchanged*, *unhealthy*, *turned back*, *not there*, *aborted* and *needs human* are how
+commands ended (exit codes 0, 0, 6, 7, 2, 1 and 10); a human is needed where neither release is well.
+Of the half hour: sizes in kB, at first → at the end; *here* is what the client keeps."""
 _SOME = """\
 Where a round takes seconds, this run takes each second to fifth act; `TEAL_EVERY_ACT=1 script/test` takes all."""
 _HEAD = """\
@@ -49,7 +53,7 @@ def _long_runs(figures: Figures) -> str:
         ran = figures.runs.get(name)
         counted, at = (_told(ran.counted), f"{ran.at}, {ran.system}") if ran else ("not yet run", "")
         lines.append(f"| {run.what} | {counted} | `{run.command}` | {at} |")
-    return "\n".join([*lines, ""])
+    return "\n".join([*lines, "", _WORDS, ""])
 
 
 def _counted(figures: Figures) -> str:
