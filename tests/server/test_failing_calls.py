@@ -128,7 +128,7 @@ def test_the_nth_call_fails_and_old_or_new_serves(
 
 @pytest.mark.row("A1", "F2", "A13")
 @TIMEOUT
-@pytest.mark.parametrize(("what", "how"), EACH)
+@pytest.mark.parametrize(("what", "how"), EACH, ids=[f"recovery {what}-{how}" for what, how in EACH])
 def test_the_nth_call_of_a_recovery_fails_and_the_next_command_recovers(
     shop: Shop, what: str, how: str, counted: Callable[..., None]
 ) -> None:
