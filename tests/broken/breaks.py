@@ -99,7 +99,7 @@ BREAKS: tuple[Break, ...] = (
         "exit code 0 on turn back",
         "a deploy that was turned back ends with exit code 0",
         (Edit("teal/errors.py", '"turned_back": (7, "rolled_back")', '"turned_back": (0, "rolled_back")'),),
-        "tests/contract/test_exit_codes.py::test_a_deploy_or_rollback_ends_with[7 sick in the watch]",
+        "tests/contract/test_exit_codes.py::test_exit_code_matches_the_outcome_of_a_command[7 sick in the watch]",
         r"AssertionError: Ended\(code=0,(.|\n)*assert 0 == 7",
     ),
     Break(

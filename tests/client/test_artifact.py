@@ -65,11 +65,11 @@ def test_a_directory_is_shipped_whole_in_the_order_of_its_paths(tmp_path: Path) 
 
 
 @pytest.mark.parametrize("mode", [0o100, 0o010, 0o001, 0o755, 0o4755, 0o1777])
-def test_of_a_mode_only_executable_travels(tmp_path: Path, mode: int) -> None:
+def test_file_mode_carries_only_the_executable_bit(tmp_path: Path, mode: int) -> None:
     assert read(put(tmp_path / "app", mode=mode | 0o400)).manifest.entries == (entry("app", executable=True),)
 
 
-def test_a_digest_tells_contents_names_and_modes_apart_and_nothing_else(tmp_path: Path) -> None:
+def test_artifact_digest_depends_on_contents_names_and_executable_bits_only(tmp_path: Path) -> None:
     def digest(name: str, **files: tuple[bytes, int]) -> str:
         for path, (data, mode) in files.items():
             put(tmp_path / name / path, data, mode)
@@ -90,7 +90,7 @@ def test_a_digest_tells_contents_names_and_modes_apart_and_nothing_else(tmp_path
     assert first not in others
 
 
-def test_large_files_come_in_pieces(tmp_path: Path) -> None:
+def test_large_file_is_read_in_pieces_of_at_most_256_kib(tmp_path: Path) -> None:
     data = os.urandom(700_000)
     found = read(put(tmp_path / "app", data))
     pieces = list(found.pieces())
@@ -108,7 +108,7 @@ def test_odd_names_are_shipped_as_they_are(tmp_path: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", [b"a\nb", b"\x1b[31m", b"\xff\xfe", "a\u202eb".encode(), b"\x7f"])
-def test_names_that_would_not_arrive_are_refused(tmp_path: Path, name: bytes) -> None:
+def test_file_name_is_refused_when_a_release_cannot_hold_it(tmp_path: Path, name: bytes) -> None:
     (tmp_path / "dist").mkdir()
     path = os.path.join(os.fsencode(tmp_path / "dist"), name)
     os.close(os.open(path, os.O_CREAT | os.O_WRONLY))
@@ -153,7 +153,9 @@ def _socket(path: Path) -> None:
         (_socket, "has something that is no file: sub/odd"),
     ],
 )
-def test_what_is_no_file_is_refused_and_never_opened(tmp_path: Path, make: Callable[[Path], None], says: str) -> None:
+def test_artifact_with_a_link_fifo_or_socket_is_refused_without_opening_it(
+    tmp_path: Path, make: Callable[[Path], None], says: str
+) -> None:
     put(tmp_path / "dist/app")
     (tmp_path / "dist/sub").mkdir()
     make(tmp_path / "dist/sub/odd")
@@ -163,23 +165,23 @@ def test_what_is_no_file_is_refused_and_never_opened(tmp_path: Path, make: Calla
 
 
 @pytest.mark.parametrize("make", [_fifo, _socket])
-def test_an_artifact_that_is_no_file_is_refused(tmp_path: Path, make: Callable[[Path], None]) -> None:
+def test_artifact_is_refused_when_it_is_a_fifo_or_socket(tmp_path: Path, make: Callable[[Path], None]) -> None:
     make(tmp_path / "odd")
     assert "is no file" in refused(lambda: read(tmp_path / "odd")).message
 
 
 @pytest.mark.parametrize("inside", [[], ["sub"], ["a/b/c", "d"]])
-def test_a_directory_without_a_file_is_no_artifact(tmp_path: Path, inside: list[str]) -> None:
+def test_artifact_is_refused_when_its_directory_has_no_file(tmp_path: Path, inside: list[str]) -> None:
     for name in ("", *inside):
         (tmp_path / "dist" / name).mkdir(parents=True)
     assert "has no file in it" in refused(lambda: read(tmp_path / "dist")).message
 
 
-def test_a_file_that_vanishes_while_it_is_looked_at_is_named(tmp_path: Path) -> None:
+def test_artifact_is_refused_when_its_path_is_gone(tmp_path: Path) -> None:
     assert "cannot read the artifact" in refused(lambda: read(tmp_path / "gone")).message
 
 
-def test_the_configured_one_is_relative_to_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_configured_artifact_is_relative_to_the_config_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     put(tmp_path / "dist/app", mode=0o755)
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
@@ -187,7 +189,7 @@ def test_the_configured_one_is_relative_to_the_file(tmp_path: Path, monkeypatch:
     assert find(config(tmp_path, "dist/app"), None).manifest.entries == (entry("app", executable=True),)
 
 
-def test_the_given_one_is_relative_to_where_one_stands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_artifact_option_is_relative_to_the_working_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     put(tmp_path / "here/app", b"given", 0o755)
     put(tmp_path / "dist/app", b"configured", 0o755)
     monkeypatch.chdir(tmp_path / "here")
@@ -203,7 +205,7 @@ def test_the_given_one_is_relative_to_where_one_stands(tmp_path: Path, monkeypat
         ("dist", "nope", "there is no artifact at {tmp}/nope → check the path"),
     ],
 )
-def test_one_that_is_not_there_is_named_with_what_to_do(
+def test_missing_artifact_is_reported_with_a_hint(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, artifact: str | None, given: str | None, says: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -224,7 +226,9 @@ def test_one_that_is_not_there_is_named_with_what_to_do(
         ("/usr/bin/env", 0o644, None),
     ],
 )
-def test_the_program_must_be_in_it_and_executable(tmp_path: Path, command: str, mode: int, says: str | None) -> None:
+def test_command_is_refused_unless_its_program_is_in_the_artifact_and_executable(
+    tmp_path: Path, command: str, mode: int, says: str | None
+) -> None:
     put(tmp_path / "dist/app", mode=mode)
     put(tmp_path / "dist/sub/tool", mode=mode)
     if says is None:

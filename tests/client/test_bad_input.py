@@ -58,7 +58,7 @@ def configured(text: str = GOOD) -> None:
 @pytest.mark.parametrize(
     ("text", "says"), FILES, ids=[f"{number}-{says[:40]}" for number, (_, says) in enumerate(FILES)]
 )
-def test_a_mistake_in_the_file_is_told_with_its_line(teal: Teal, text: str, says: str) -> None:
+def test_config_mistake_is_reported_with_its_line(teal: Teal, text: str, says: str) -> None:
     configured(text)
     marked = [number for number, line in enumerate(text.split("\n"), 1) if line.endswith("# here")]
     said = teal("status")
@@ -70,7 +70,7 @@ def test_a_mistake_in_the_file_is_told_with_its_line(teal: Teal, text: str, says
     assert all(len(line) < 400 for line in rest)
 
 
-def test_several_mistakes_come_at_once_with_their_lines(teal: Teal) -> None:
+def test_config_mistakes_are_reported_all_at_once_with_their_lines(teal: Teal) -> None:
     configured(
         'app = "X"\n[run]\ncommand = ["./program", "{x}"]\n[server]\ntarget = "x"\n\n[keep]\nreleases = 0\nkeep = 1\n'
     )
@@ -86,7 +86,7 @@ def test_several_mistakes_come_at_once_with_their_lines(teal: Teal) -> None:
     ]
 
 
-def test_a_program_that_reads_json_gets_a_result_all_the_same(teal: Teal) -> None:
+def test_json_result_is_printed_when_the_config_has_a_mistake(teal: Teal) -> None:
     configured('app = "X"\n')
     for command in ("deploy", "rollback"):
         said = teal(command, "--json")
@@ -120,7 +120,9 @@ BAD_FILES: dict[str, tuple[Callable[[], object], str]] = {
 
 
 @pytest.mark.parametrize(("make", "says"), BAD_FILES.values(), ids=list(BAD_FILES))
-def test_what_is_no_file_of_ours_is_told(teal: Teal, make: Callable[[], object], says: str) -> None:
+def test_config_file_is_refused_when_it_cannot_be_read_as_toml(
+    teal: Teal, make: Callable[[], object], says: str
+) -> None:
     make()
     said = teal("status")
     assert (said.code, said.out) == (3, "")
@@ -172,7 +174,7 @@ LINES: list[tuple[str, int, str]] = [
 
 
 @pytest.mark.parametrize(("line", "code", "says"), LINES, ids=[line or "nothing" for line, _, _ in LINES])
-def test_a_line_that_makes_no_sense_is_told(teal: Teal, line: str, code: int, says: str) -> None:
+def test_command_line_is_refused_with_the_mistake_in_it(teal: Teal, line: str, code: int, says: str) -> None:
     configured()
     said = teal(*line.split())
     assert (said.code, said.out) == (code, "")
@@ -213,7 +215,7 @@ ARTIFACTS: dict[str, tuple[Callable[[], object], str, str]] = {
 
 
 @pytest.mark.parametrize(("make", "artifact", "says"), ARTIFACTS.values(), ids=list(ARTIFACTS))
-def test_an_artifact_that_cannot_be_shipped_is_told(
+def test_artifact_is_refused_with_one_error_when_it_cannot_be_shipped(
     teal: Teal, make: Callable[[], object], artifact: str, says: str
 ) -> None:
     configured()
@@ -235,7 +237,9 @@ def test_an_artifact_that_cannot_be_shipped_is_told(
         (["deploy", "--json", "-C", "\udcff"], GOOD, 3, "there is no teal.toml at"),
     ],
 )
-def test_it_is_the_same_for_a_real_process(world: World, arguments: list[str], text: str, code: int, says: str) -> None:
+def test_teal_process_ends_with_the_same_errors_as_a_call_of_main(
+    world: World, arguments: list[str], text: str, code: int, says: str
+) -> None:
     world.home.joinpath("teal.toml").write_text(text)
     ended = world.teal(*arguments)
     assert ended.code == code
@@ -245,7 +249,7 @@ def test_it_is_the_same_for_a_real_process(world: World, arguments: list[str], t
 
 
 @pytest.mark.parametrize("name", ["a$b", 'a"b', "a;b", "a{b", "a}b", "a\nb", "a*b"])
-def test_a_state_root_that_nginx_cannot_be_told_is_refused_before_anything_is_started(world: World, name: str) -> None:
+def test_state_root_is_refused_before_it_is_made_when_nginx_cannot_express_its_path(world: World, name: str) -> None:
     app = world.app()
     state = world.home / name
     ended = app.teal("deploy", XDG_STATE_HOME=str(state))

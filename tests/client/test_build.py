@@ -39,11 +39,11 @@ def failed(folder: Path, *command: str) -> BuildFailed:
     return found.value
 
 
-def test_without_a_command_there_is_nothing_to_build(tmp_path: Path) -> None:
+def test_build_runs_nothing_without_a_command(tmp_path: Path) -> None:
     assert built(tmp_path) == []
 
 
-def test_its_output_and_its_errors_are_told_line_by_line(tmp_path: Path) -> None:
+def test_build_output_and_errors_are_passed_on_line_by_line(tmp_path: Path) -> None:
     text = "import sys; print('one', flush=True); print('two', file=sys.stderr, flush=True); print('three', end='')"
     assert built(tmp_path, *python(text)) == ["one", "two", "three"]
 
@@ -60,13 +60,13 @@ def test_its_output_and_its_errors_are_told_line_by_line(tmp_path: Path) -> None
         ("é\n".encode(), ["é"]),
     ],
 )
-def test_any_bytes_can_be_told(tmp_path: Path, written: bytes, lines: list[str]) -> None:
+def test_build_output_may_hold_any_bytes(tmp_path: Path, written: bytes, lines: list[str]) -> None:
     text = f"import sys; sys.stdout.buffer.write({written[:200]!r} * {max(1, len(written) // 200)})"
     text = f"import sys; sys.stdout.buffer.write(b'x' * {len(written) - 1} + b'\\n')" if len(written) > 200 else text
     assert built(tmp_path, *python(text)) == lines
 
 
-def test_a_line_is_told_while_the_build_still_runs(tmp_path: Path) -> None:
+def test_build_output_is_passed_on_while_the_build_runs(tmp_path: Path) -> None:
     """The build waits for a file that is made only when its first line has been told."""
     go_on = tmp_path / "go on"
     text = f"import os, time; print('waiting', flush=True)\nwhile not os.path.exists({str(go_on)!r}): time.sleep(0.01)"
@@ -80,14 +80,14 @@ def test_a_line_is_told_while_the_build_still_runs(tmp_path: Path) -> None:
         running.join()
 
 
-def test_a_failure_has_the_code_and_the_last_lines(tmp_path: Path) -> None:
+def test_build_failure_carries_the_exit_code_and_the_last_20_lines(tmp_path: Path) -> None:
     error = failed(tmp_path, *python("import sys; [print(n) for n in range(50)]; sys.exit(7)"))
     assert error.message == f"the build failed: {sys.executable} ended with code 7"
     assert error.evidence == tuple(str(number) for number in range(30, 50))
     assert error.exit_code == 5
 
 
-def test_a_build_that_is_killed_has_failed(tmp_path: Path) -> None:
+def test_build_fails_when_its_process_is_killed(tmp_path: Path) -> None:
     assert "ended with code -9" in failed(tmp_path, *python("import os; os.kill(os.getpid(), 9)")).message
 
 
@@ -101,7 +101,7 @@ def test_a_build_that_is_killed_has_failed(tmp_path: Path) -> None:
         ("./broken", "Exec format error"),
     ],
 )
-def test_a_program_that_cannot_run_is_named_with_what_to_do(tmp_path: Path, program: str, says: str) -> None:
+def test_build_program_is_named_with_a_hint_when_it_cannot_run(tmp_path: Path, program: str, says: str) -> None:
     (tmp_path / "plain").write_text("x")
     (tmp_path / "folder").mkdir()
     (tmp_path / "broken").write_bytes(b"\0")
@@ -111,13 +111,13 @@ def test_a_program_that_cannot_run_is_named_with_what_to_do(tmp_path: Path, prog
     assert error.hint == f"install {program}, or change [build] command in teal.toml"
 
 
-def test_it_runs_beside_the_file(tmp_path: Path) -> None:
+def test_build_runs_in_the_directory_of_the_config_file(tmp_path: Path) -> None:
     (tmp_path / "make.sh").write_text("#!/bin/sh\npwd -P\n")
     (tmp_path / "make.sh").chmod(0o755)
     assert built(tmp_path, "./make.sh") == [str(tmp_path.resolve())]
 
 
-def test_it_gets_our_environment_and_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_build_gets_the_environment_of_the_caller_and_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OURS", "kept")
     monkeypatch.setenv("BOTH", "ours")
     text = "import os; print(os.environ['OURS'], os.environ['BOTH'], os.environ['GOARCH'], 'PATH' in os.environ)"
@@ -125,7 +125,7 @@ def test_it_gets_our_environment_and_its_own(tmp_path: Path, monkeypatch: pytest
     assert os.environ["BOTH"] == "ours"
 
 
-def test_it_has_no_terminal_to_ask_on(tmp_path: Path) -> None:
+def test_build_reads_an_empty_standard_input(tmp_path: Path) -> None:
     assert built(tmp_path, *python("import sys; print(repr(sys.stdin.read()))")) == ["''"]
 
 
@@ -142,7 +142,7 @@ def test_it_has_no_terminal_to_ask_on(tmp_path: Path) -> None:
         ("s390x", "s390x"),
     ],
 )
-def test_it_builds_for_the_machine_over_there(tmp_path: Path, machine: str, goarch: str) -> None:
+def test_build_placeholders_name_the_machine_of_the_server(tmp_path: Path, machine: str, goarch: str) -> None:
     there = Machine(machine, "linux")
     assert placeholders(there) == {"goarch": goarch, "arch": machine, "os": "linux"}
     text = "import sys; print(*sys.argv[1:])"
@@ -154,11 +154,11 @@ def test_it_builds_for_the_machine_over_there(tmp_path: Path, machine: str, goar
     ("text", "filled"),
     [("{goarch}", "arm64"), ("a{os}b", "alinuxb"), ("{port}", "{port}"), ("{", "{"), ("{{os}}", "{linux}"), ("", "")],
 )
-def test_only_its_own_placeholders_are_filled(text: str, filled: str) -> None:
+def test_build_fills_only_the_placeholders_it_knows(text: str, filled: str) -> None:
     assert fill(text, placeholders(ARM)) == filled
 
 
-def test_whoever_interrupts_it_ends_it(tmp_path: Path) -> None:
+def test_build_process_ends_when_the_build_is_interrupted(tmp_path: Path) -> None:
     started = tmp_path / "pid"
     text = (
         f"import os, time; open({str(started)!r}, 'w').write(str(os.getpid())); print(1, flush=True); time.sleep(600)"

@@ -37,7 +37,7 @@ def names(sent: Iterable[Sent]) -> set[str]:
     return {one.sha256 for one in sent}
 
 
-def test_what_was_sent_is_found_again(tmp_path: Path, home: Path) -> None:
+def test_cache_finds_a_sent_file_again(tmp_path: Path, home: Path) -> None:
     one = file(tmp_path, big(1))
     cache.keep([one])
     one.path.unlink()
@@ -50,7 +50,7 @@ def test_what_was_sent_is_found_again(tmp_path: Path, home: Path) -> None:
 
 
 @pytest.mark.parametrize("damaged", [big(2), big(1)[:-1], big(1) + b"x", b""])
-def test_a_damaged_copy_is_no_copy_and_goes(tmp_path: Path, home: Path, damaged: bytes) -> None:
+def test_cache_drops_a_damaged_copy(tmp_path: Path, home: Path, damaged: bytes) -> None:
     one = file(tmp_path, big(1))
     cache.keep([one])
     (home / "sent" / one.sha256).write_bytes(damaged)
@@ -58,21 +58,21 @@ def test_a_damaged_copy_is_no_copy_and_goes(tmp_path: Path, home: Path, damaged:
     assert there(home) == set()
 
 
-def test_what_changed_after_it_was_read_is_noticed(tmp_path: Path) -> None:
+def test_cache_finds_no_file_that_changed_after_it_was_read(tmp_path: Path) -> None:
     one = file(tmp_path, big(1))
     one.path.write_bytes(big(2))
     cache.keep([one])
     assert cache.find(one.sha256, one.size) is None
 
 
-def test_small_and_huge_files_are_not_kept(tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cache_keeps_neither_small_nor_huge_files(tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cache, "MOST_FILE", 50_000)
     right = file(tmp_path, big(1, 50_000))
     cache.keep([file(tmp_path, b"small"), right, file(tmp_path, big(2, 50_001))])
     assert there(home) == {right.sha256}
 
 
-def test_what_was_not_used_for_longest_goes_first(tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cache_evicts_the_least_recently_used_file(tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cache, "MOST_FILES", 3)
     sent = [file(tmp_path, big(number)) for number in range(4)]
     for age, one in enumerate(sent[:3]):
@@ -83,14 +83,14 @@ def test_what_was_not_used_for_longest_goes_first(tmp_path: Path, home: Path, mo
     assert there(home) == names([sent[0], sent[2], sent[3]])
 
 
-def test_it_is_bounded_in_bytes_too(tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cache_is_bounded_in_bytes(tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cache, "MOST_BYTES", 50_000)
     sent = [file(tmp_path, big(number)) for number in range(9)]
     cache.keep(sent)
     assert len(there(home)) == 2
 
 
-def test_a_cache_that_cannot_be_written_changes_nothing(tmp_path: Path, home: Path) -> None:
+def test_cache_is_empty_and_harmless_when_it_cannot_be_written(tmp_path: Path, home: Path) -> None:
     home.parent.mkdir()
     home.write_text("a file where the directory would be")
     one = file(tmp_path, big(1))
@@ -100,7 +100,7 @@ def test_a_cache_that_cannot_be_written_changes_nothing(tmp_path: Path, home: Pa
     assert cache.speed("ssh://a") is None
 
 
-def test_speeds_are_a_mean_and_bounded(home: Path) -> None:
+def test_cached_speeds_are_a_mean_and_bounded_in_number(home: Path) -> None:
     cache.remember_speed("ssh://a", 4e6)
     cache.remember_speed("ssh://a", 2e6)
     assert cache.speed("ssh://a") == 3e6
@@ -111,13 +111,13 @@ def test_speeds_are_a_mean_and_bounded(home: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{", '{"a": "x"}', '{"a": -1}', '{"a": 1e300}', '{"a": true}', "[" * 9999])
-def test_speeds_that_make_no_sense_are_unknown(home: Path, text: str) -> None:
+def test_damaged_speeds_file_gives_no_implausible_speed(home: Path, text: str) -> None:
     home.mkdir(parents=True)
     (home / "speeds.json").write_text(text)
     assert cache.speed("a") in (None, 1.0)
 
 
-def test_what_was_sent_last_is_known_by_target_and_app(tmp_path: Path, home: Path) -> None:
+def test_last_sent_files_are_remembered_by_target_and_app(tmp_path: Path, home: Path) -> None:
     entries = artifacts.read(file(tmp_path, big(1)).path).manifest.entries
     cache.remember_last("ssh://a", "shop", entries)
     (last,) = cache.last("ssh://a", "shop")

@@ -102,11 +102,11 @@ def mistakes(path: Path) -> list[str]:
     return list(refused.value.evidence)
 
 
-def test_every_key_is_read(write: Write) -> None:
+def test_config_reads_every_key(write: Write) -> None:
     assert load(write(WHOLE)).config == EVERY_KEY
 
 
-def test_this_test_knows_every_key() -> None:
+def test_sample_config_sets_every_key_to_a_value_other_than_its_default() -> None:
     """A key that is added must be added to WHOLE, with a value that is not its default."""
     for value, default in _pairs(EVERY_KEY, Config("x", Run(("./x",)))):
         assert value != default
@@ -120,7 +120,7 @@ def _pairs(value: Any, default: Any) -> list[tuple[Any, Any]]:
     return found
 
 
-def test_what_is_left_out_is_what_the_documents_say(write: Write) -> None:
+def test_config_defaults_are_the_documented_ones(write: Write) -> None:
     config = load(write(SHORT)).config
     assert config.build == Build(command=(), env={}, artifact=None)
     assert config.server == Server(target="local", domains=(), http_port=None)
@@ -141,11 +141,11 @@ def test_what_is_left_out_is_what_the_documents_say(write: Write) -> None:
         ('target = "ssh://a"\nhttp_port = 9000\ndomains = ["a.test"]', Site(("a.test",), 9000)),
     ],
 )
-def test_the_port_of_a_site_depends_on_where_it_is(write: Write, server: str, site: Site) -> None:
+def test_site_port_defaults_to_8080_locally_and_80_on_a_server(write: Write, server: str, site: Site) -> None:
     assert load(write(f"{SHORT}[server]\n{server}\n")).config.server.site == site
 
 
-def test_tables_may_be_there_and_empty(write: Write) -> None:
+def test_config_tables_may_be_empty(write: Write) -> None:
     empty = "".join(f"[{name}]\n" for name in ("build", "server", "health", "verify", "keep"))
     assert load(write(SHORT + empty)).config == load(write(SHORT)).config
 
@@ -165,11 +165,11 @@ def test_tables_may_be_there_and_empty(write: Write) -> None:
         "multipass://bluegreen-demo",
     ],
 )
-def test_every_kind_of_target_is_understood(write: Write, target: str) -> None:
+def test_config_accepts_every_kind_of_target(write: Write, target: str) -> None:
     assert load(write(f'{SHORT}[server]\ntarget = "{target}"\n')).config.server.target == target
 
 
-def test_the_spec_is_what_travels(write: Write) -> None:
+def test_app_spec_holds_the_parts_of_the_config_that_the_server_needs(write: Write) -> None:
     config = load(write(WHOLE)).config
     spec = config.spec
     assert (spec.app, spec.site, spec.run) == (config.app, config.server.site, config.run)
@@ -179,7 +179,7 @@ def test_the_spec_is_what_travels(write: Write) -> None:
 @pytest.mark.parametrize(
     "given", ["teal.toml", ".", "../here", "{tmp}/here/teal.toml", "{tmp}/here", "{tmp}/here/", None]
 )
-def test_the_file_or_its_directory_can_be_named(
+def test_config_is_found_by_its_file_or_by_its_directory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: str | None
 ) -> None:
     here = tmp_path / "here"
@@ -190,13 +190,13 @@ def test_the_file_or_its_directory_can_be_named(
     assert (found.path, found.directory) == (here / "teal.toml", here)
 
 
-def test_a_file_of_another_name_can_be_named(tmp_path: Path) -> None:
+def test_config_file_may_have_another_name(tmp_path: Path) -> None:
     path = tmp_path / "staging.toml"
     path.write_text(SHORT)
     assert load(path) == ConfigFile(load(path).config, path)
 
 
-def test_several_mistakes_come_at_once_and_in_the_order_of_the_file(write: Write) -> None:
+def test_config_mistakes_come_all_at_once_in_the_order_of_the_file(write: Write) -> None:
     text = """app = "Shop"
 [run]
 comand = ["./app"]
@@ -251,12 +251,12 @@ watch_s = 1e9
         ('app = "x"\n[run]\ncommand = ["./app"]\nenv = { A = "x", "" = "y" }\n', 4),
     ],
 )
-def test_a_mistake_has_the_line_on_which_its_key_begins(write: Write, text: str, line: int) -> None:
+def test_config_mistake_carries_the_line_on_which_its_key_begins(write: Write, text: str, line: int) -> None:
     (found,) = mistakes(write(text))
     assert found.startswith(f"teal.toml:{line}: ")
 
 
-def test_many_mistakes_in_a_long_file_are_told_in_no_time(write: Write) -> None:
+def test_config_mistakes_take_time_in_proportion_to_the_length_of_the_file(write: Write) -> None:
     """In proportion to the length: a file of 150 lines may take as long as 12 of 25 lines."""
 
     def seconds(lines: int) -> float:
@@ -269,7 +269,7 @@ def test_many_mistakes_in_a_long_file_are_told_in_no_time(write: Write) -> None:
     assert seconds(150) < 12 * short + 0.5
 
 
-def test_the_environment_reaches_the_same_server_in_another_way(
+def test_teal_target_variable_replaces_the_target_and_nothing_else(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "teal.toml"
@@ -279,7 +279,7 @@ def test_the_environment_reaches_the_same_server_in_another_way(
     assert (config.server.target, config.spec) == ("ssh://teal@203.0.113.10", _without(path, monkeypatch).spec)
 
 
-def test_a_target_of_the_environment_is_checked_as_one_of_the_file(
+def test_teal_target_variable_is_checked_like_a_configured_target(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "teal.toml"
@@ -295,7 +295,7 @@ def _without(path: Path, monkeypatch: pytest.MonkeyPatch) -> Config:
 
 
 @pytest.mark.parametrize("target", ["root@203.0.113.10", "203.0.113.10", "root@example.com:2222"])
-def test_a_target_as_one_types_it_for_ssh_is_told_how_to_write_it(
+def test_target_as_typed_for_ssh_is_refused_with_the_url_to_write(
     tmp_path: Path, target: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "teal.toml").write_text(

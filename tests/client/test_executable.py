@@ -52,7 +52,7 @@ def here() -> str:
     return os.uname().machine
 
 
-def test_a_program_of_gcc(tmp_path: Path) -> None:
+def test_executable_of_gcc_names_its_machine_loader_and_glibc(tmp_path: Path) -> None:
     path = compiled(tmp_path)
     found = look(path)
     assert isinstance(found, Elf)
@@ -62,11 +62,11 @@ def test_a_program_of_gcc(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("option", ["-static", "-static-pie"])
-def test_a_static_program_of_gcc(tmp_path: Path, option: str) -> None:
+def test_static_executable_of_gcc_needs_no_loader_and_no_glibc(tmp_path: Path, option: str) -> None:
     assert look(compiled(tmp_path, option)) == Elf(here())
 
 
-def test_a_program_of_gcc_without_section_headers(tmp_path: Path) -> None:
+def test_executable_without_section_headers_is_read_the_same(tmp_path: Path) -> None:
     """They may be cut off: the kernel does not read them, and what is known of the program stays the same."""
     path = compiled(tmp_path, "-s")
     whole, data = look(path), bytearray(path.read_bytes())
@@ -76,7 +76,7 @@ def test_a_program_of_gcc_without_section_headers(tmp_path: Path) -> None:
     assert subprocess.run([tmp_path / "app"], capture_output=True, check=True).stdout == b"hello\n"
 
 
-def test_a_program_of_32_bits(tmp_path: Path) -> None:
+def test_executable_of_32_bits_names_i686_and_its_loader(tmp_path: Path) -> None:
     if here() != "x86_64":
         pytest.skip("only a PC has them")
     found = look(compiled(tmp_path, "-m32"))
@@ -84,11 +84,11 @@ def test_a_program_of_32_bits(tmp_path: Path) -> None:
     assert (found.machine, found.interpreter) == ("i686", "/lib/ld-linux.so.2")
 
 
-def test_an_object_file_is_not_linked(tmp_path: Path) -> None:
+def test_object_file_is_recognized_as_not_linked(tmp_path: Path) -> None:
     assert look(compiled(tmp_path, "-c")) == Other("is an object file (.o), which is not linked yet")
 
 
-def test_a_program_of_go_for_another_machine(tmp_path: Path) -> None:
+def test_executable_of_go_names_the_machine_it_was_built_for(tmp_path: Path) -> None:
     assert look(go_built(tmp_path, "arm64")) == Elf("aarch64")
 
 
@@ -128,7 +128,7 @@ def test_a_program_of_go_for_another_machine(tmp_path: Path) -> None:
     ],
     ids=str,
 )
-def test_a_program_says_what_it_was_built_for(tmp_path: Path, made: Made, expected: object) -> None:
+def test_elf_file_names_what_it_was_built_for(tmp_path: Path, made: Made, expected: object) -> None:
     assert look(put(tmp_path, made.made())) == expected
 
 
@@ -159,11 +159,11 @@ def test_a_program_says_what_it_was_built_for(tmp_path: Path, made: Made, expect
         (b"\x1f\x8b\x08", Other("is compressed (gzip)")),
     ],
 )  # fmt: skip
-def test_what_is_no_program_is_named_as_what_it_is(tmp_path: Path, data: bytes, expected: object) -> None:
+def test_file_that_is_no_elf_is_named_as_what_it_is(tmp_path: Path, data: bytes, expected: object) -> None:
     assert look(put(tmp_path, data)) == expected
 
 
-def test_a_program_that_was_cut_is_told_with_its_sizes(tmp_path: Path) -> None:
+def test_truncated_elf_file_is_reported_with_its_sizes(tmp_path: Path) -> None:
     whole = Made(loader=LOADER, versions=["GLIBC_2.34"]).made()
     says = ""
     for size in range(4, len(whole)):
@@ -175,7 +175,7 @@ def test_a_program_that_was_cut_is_told_with_its_sizes(tmp_path: Path) -> None:
     assert f"it is cut short, at {len(whole) - 1:,} of at least {len(whole):,} bytes" in says
 
 
-def test_chains_that_lead_back_into_themselves_end(tmp_path: Path) -> None:
+def test_elf_version_chain_ends_when_it_leads_back_into_itself(tmp_path: Path) -> None:
     """65,535 needs of 65,535 versions each, all the same one."""
     data = bytearray(Made(versions=["GLIBC_2.9"]).made())
     need = len(data) - 32
@@ -196,7 +196,7 @@ NARROW = Made(I386, 32, loader="/lib/ld-linux.so.2", versions=["GLIBC_2.1"]).mad
     st.none() | st.integers(4, len(WHOLE)),
 )
 @settings(max_examples=400, deadline=2000, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_flipped_and_cut_bytes_are_an_answer_in_time(
+def test_elf_file_with_flipped_and_cut_bytes_gets_an_answer_in_time(
     tmp_path: Path, whole: bytes, flips: dict[int, int], cut: int | None
 ) -> None:
     data = bytearray(whole)
@@ -211,11 +211,11 @@ def test_flipped_and_cut_bytes_are_an_answer_in_time(
 
 @given(st.binary(max_size=400), st.sampled_from([b"", b"\x7fELF", b"\x7fELF\x02\x01\x01", b"#!", b"#!/usr/bin/env "]))
 @settings(max_examples=300, deadline=2000, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_any_bytes_are_an_answer(tmp_path: Path, data: bytes, begin: bytes) -> None:
+def test_file_of_any_bytes_gets_an_answer(tmp_path: Path, data: bytes, begin: bytes) -> None:
     assert look(put(tmp_path, begin + data))
 
 
-def test_this_x86_64_constant_is_that_of_the_kernel() -> None:
+def test_elf_constant_of_x86_64_is_that_of_the_kernel() -> None:
     """The made files are like real ones: this Python's own header has the same machine."""
     if here() == "x86_64":
         assert int.from_bytes(Path("/proc/self/exe").read_bytes()[18:20], "little") == X86_64
@@ -245,7 +245,7 @@ def with_sections(*sections: tuple[bytes, int]) -> bytes:
         (b"", False),
     ],
 )
-def test_compressed_debug_sections_are_seen(tmp_path: Path, content: bytes, compressed: bool) -> None:
+def test_compressed_debug_sections_are_detected(tmp_path: Path, content: bytes, compressed: bool) -> None:
     path = tmp_path / "program"
     path.write_bytes(content)
     assert executable.debug_is_compressed(path) == compressed

@@ -82,12 +82,12 @@ def test_a_newer_glibc_is_refused_with_both_versions(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("libc", ["glibc 2.38", "glibc 2.41", "glibc 3.0", "glibc 2.38.9000", "", "musl"])
-def test_a_glibc_that_is_new_enough_or_not_known_is_not_refused(tmp_path: Path, libc: str) -> None:
+def test_glibc_is_accepted_when_it_is_new_enough_or_not_known(tmp_path: Path, libc: str) -> None:
     assert needs(tmp_path, "./app", there(libc=libc), app=NEWEST.made()) == Needs(LOADER)
 
 
 @pytest.mark.parametrize("loader", ["/nix/store/0123-glibc-2.40/lib/ld-linux-x86-64.so.2", "/opt/own/ld.so"])
-def test_a_loader_of_its_own_brings_its_own_glibc(tmp_path: Path, loader: str) -> None:
+def test_custom_loader_brings_its_own_glibc(tmp_path: Path, loader: str) -> None:
     made = Made(loader=loader, versions=["GLIBC_2.40"])
     assert needs(tmp_path, "./app", app=made.made()) == Needs(loader)
 
@@ -109,7 +109,9 @@ def test_a_loader_of_its_own_brings_its_own_glibc(tmp_path: Path, loader: str) -
         (b"#!/usr/bin/env\n", Needs("/usr/bin/env")),
     ],
 )
-def test_what_the_server_is_asked_for(tmp_path: Path, program: bytes, expected: Needs) -> None:
+def test_program_in_the_artifact_needs_its_loader_or_interpreter_on_the_server(
+    tmp_path: Path, program: bytes, expected: Needs
+) -> None:
     assert needs(tmp_path, "./app", app=program) == expected
     assert needs(tmp_path, "./bin/app", bin__app=program) == expected
     assert needs(tmp_path, "bin/app", bin__app=program) == expected
@@ -127,11 +129,13 @@ def test_what_the_server_is_asked_for(tmp_path: Path, program: bytes, expected: 
         ("elsewhere/app", Needs()),
     ],
 )
-def test_a_command_that_is_not_in_the_artifact(tmp_path: Path, command: str, expected: Needs) -> None:
+def test_command_outside_the_artifact_needs_its_program_when_that_can_be_named(
+    tmp_path: Path, command: str, expected: Needs
+) -> None:
     assert needs(tmp_path, command) == expected
 
 
-def test_an_interpreter_in_the_artifact_is_looked_at_in_its_place(tmp_path: Path) -> None:
+def test_interpreter_in_the_artifact_is_checked_in_place_of_the_script(tmp_path: Path) -> None:
     """The kernel finds it from the working directory, which is the release."""
     own = Made(loader=LOADER).made()
     assert needs(tmp_path, "./app", app=b"#!bin/run --flag\n", bin__run=own) == Needs(LOADER)
@@ -139,14 +143,14 @@ def test_an_interpreter_in_the_artifact_is_looked_at_in_its_place(tmp_path: Path
         needs(tmp_path, "./app", app=b"#!bin/run\n", bin__run=Made(AARCH64).made())
 
 
-def test_an_interpreter_that_is_not_in_the_artifact_is_named(tmp_path: Path) -> None:
+def test_interpreter_missing_from_the_artifact_is_named(tmp_path: Path) -> None:
     told = refused(tmp_path, b"#!python3\n")
     assert told.startswith("./app is started by python3, which is not in the artifact → ")
     assert "/usr/bin/python3" in told
     assert needs(tmp_path, "./app", app=b"#!../python3\n") == Needs()
 
 
-def test_interpreters_in_a_circle_end(tmp_path: Path) -> None:
+def test_interpreter_circle_ends(tmp_path: Path) -> None:
     assert needs(tmp_path, "./app", app=b"#!./app\n") == Needs()
 
 
@@ -168,12 +172,12 @@ def test_interpreters_in_a_circle_end(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_what_linux_does_not_start_is_refused(tmp_path: Path, program: bytes, says: str) -> None:
+def test_program_is_refused_when_linux_cannot_start_it(tmp_path: Path, program: bytes, says: str) -> None:
     assert refused(tmp_path, program).startswith(says)
     assert refused(tmp_path, program, command="./bin/app").startswith(says.replace("./app", "./bin/app", 1))
 
 
-def test_a_file_that_vanished_is_named(tmp_path: Path) -> None:
+def test_program_that_vanished_from_the_artifact_is_named(tmp_path: Path) -> None:
     (tmp_path / "app").write_bytes(b"#!/bin/sh\n")
     (tmp_path / "app").chmod(0o755)
     artifact = read(tmp_path / "app")
@@ -182,7 +186,7 @@ def test_a_file_that_vanished_is_named(tmp_path: Path) -> None:
         check(["./app"], artifact, there())
 
 
-def test_what_is_asked_passes_the_grammar_of_the_wire(tmp_path: Path) -> None:
+def test_requirements_pass_the_grammar_of_the_wire_and_bad_names_do_not(tmp_path: Path) -> None:
     for asked in (Needs(), Needs(LOADER), Needs("/usr/bin/env", "node"), Needs(finds="größe+x")):
         assert typed.decode(Needs, typed.encode(asked)) == asked
     for file in ("", "ld.so", "../ld.so", "/a\nb", "/a\0b", "/\ud800", "/" + "x" * 5000):

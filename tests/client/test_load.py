@@ -154,7 +154,7 @@ def tally_of(handler: type[Correct], requests: int = 20, clients: int = 4) -> Ta
 
 
 @pytest.mark.parametrize("handler", [Correct, Chunked])
-def test_a_correct_server_loses_nothing_and_every_client_keeps_its_connection(handler: type[Correct]) -> None:
+def test_load_finds_no_loss_on_a_correct_server_and_keeps_its_connections(handler: type[Correct]) -> None:
     with serving(handler) as server, loading(server, clients=5) as load:
         load.wait_for(200, 10)
         tally = load.stop()
@@ -163,14 +163,14 @@ def test_a_correct_server_loses_nothing_and_every_client_keeps_its_connection(ha
         assert server.connections == 5
 
 
-def test_half_of_the_requests_ask_for_the_color() -> None:
+def test_load_asks_for_the_color_in_half_of_its_requests() -> None:
     tally = tally_of(Correct, requests=100, clients=4)
     ((color, answers),) = tally.answered_by
     assert color == "blue"
     assert abs(answers - tally.requests / 2) <= 4
 
 
-def test_bodies_are_unique_and_of_many_lengths() -> None:
+def test_load_bodies_are_unique_and_of_many_lengths() -> None:
     bodies: list[bytes] = []
 
     class Collecting(Correct):
@@ -186,7 +186,7 @@ def test_bodies_are_unique_and_of_many_lengths() -> None:
     assert max(map(len, bodies)) <= 4096
 
 
-def test_the_asked_host_is_sent() -> None:
+def test_load_sends_the_given_host() -> None:
     hosts: set[str] = set()
 
     class Listening(Correct):
@@ -198,7 +198,7 @@ def test_the_asked_host_is_sent() -> None:
     assert hosts == {"demo.test"}
 
 
-def test_an_announced_close_is_no_failure() -> None:
+def test_announced_close_counts_as_no_failure() -> None:
     with serving(Announcing) as server, loading(server) as load:
         load.wait_for(40, 10)
         tally = load.stop()
@@ -206,7 +206,7 @@ def test_an_announced_close_is_no_failure() -> None:
         assert tally.closes == tally.requests == server.connections
 
 
-def test_a_connection_closed_in_silence_fails_the_next_request_and_only_that() -> None:
+def test_silent_close_of_a_connection_fails_only_the_next_request() -> None:
     with serving(Silent) as server, loading(server, clients=1) as load:
         load.wait_for(20, 10)
         tally = load.stop()
@@ -216,21 +216,21 @@ def test_a_connection_closed_in_silence_fails_the_next_request_and_only_that() -
 
 
 @pytest.mark.parametrize("handler", [WrongEcho, OldEcho])
-def test_a_wrong_echo_counts(handler: type[Correct]) -> None:
+def test_wrong_echo_counts_as_a_failure(handler: type[Correct]) -> None:
     tally = tally_of(handler)
     assert abs(tally.failed - tally.requests / 2) <= 4
     assert all("POST /echo: " in why and "others came back" in why for why in tally.failures)
 
 
 @pytest.mark.parametrize("handler", [NotJson, NoColor])
-def test_a_status_without_a_color_counts(handler: type[Correct]) -> None:
+def test_status_without_a_color_counts_as_a_failure(handler: type[Correct]) -> None:
     tally = tally_of(handler)
     assert abs(tally.failed - tally.requests / 2) <= 4
     assert all("GET /status: not a JSON object with a color" in failure for failure in tally.failures)
     assert tally.answered_by == ()
 
 
-def test_a_500_counts_and_its_connection_is_kept() -> None:
+def test_answer_500_counts_as_a_failure_and_keeps_its_connection() -> None:
     with serving(Sick) as server, loading(server) as load:
         load.wait_for(50, 10)
         tally = load.stop()
@@ -256,19 +256,19 @@ def test_a_500_counts_and_its_connection_is_kept() -> None:
         (b"HTTP/1.1 200 OK\r\nX: " + b"x" * 70_000, "does not end"),
     ],
 )
-def test_an_answer_that_is_not_whole_counts(sent: bytes, reason: str) -> None:
+def test_incomplete_or_malformed_answer_counts_as_a_failure(sent: bytes, reason: str) -> None:
     tally = tally_of(type("Cut", (Raw,), {"sent": sent}), requests=6, clients=1)
     assert tally.failed == tally.requests >= 6
     assert any(reason in failure for failure in tally.failures), tally.failures
 
 
-def test_only_the_first_failures_are_kept() -> None:
+def test_tally_keeps_only_the_first_20_failures() -> None:
     tally = tally_of(Sick, requests=60)
     assert len(tally.failures) == 20
     assert tally.failed >= 60
 
 
-def test_nobody_listening_counts() -> None:
+def test_refused_connection_counts_as_a_failure() -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         address = free.getsockname()
     load = Load(address, "demo.test", clients=2, per_second=1000)
@@ -311,7 +311,7 @@ def test_stop_lets_a_running_request_end() -> None:
     assert (tally.requests, tally.failed) == (1, 0)
 
 
-def test_an_answer_that_does_not_come_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_answer_after_the_deadline_counts_as_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(load_module, "DEADLINE_S", 0.05)
     with holding() as (server, _, _), loading(server, clients=1) as load:
         tally = load.wait_for(1, 10)
@@ -319,19 +319,19 @@ def test_an_answer_that_does_not_come_counts(monkeypatch: pytest.MonkeyPatch) ->
     assert "no whole answer in 0.05 s" in tally.failures[0]
 
 
-def test_waiting_ends_at_the_deadline() -> None:
+def test_load_stops_waiting_at_the_deadline() -> None:
     with holding() as (server, _, may_answer), loading(server) as load:
         assert load.wait_for(1, 0.01).requests == 0
         may_answer.set()
 
 
-def test_the_pace_is_never_above_the_asked_one() -> None:
+def test_load_pace_never_exceeds_the_requested_one() -> None:
     with serving(Correct) as server, loading(server, clients=3, per_second=200) as load:
         tally = load.wait_for(40, 10)
     assert 40 <= tally.requests <= tally.seconds * 200 + 1
 
 
-def test_a_slow_pace_does_not_hold_up_the_stop() -> None:
+def test_stop_is_not_held_up_by_a_slow_pace() -> None:
     with serving(Correct) as server, loading(server, clients=2, per_second=1) as load:
         load.wait_for(1, 10)
         tally = load.stop()
@@ -339,13 +339,13 @@ def test_a_slow_pace_does_not_hold_up_the_stop() -> None:
     assert tally.seconds < 1
 
 
-def test_the_tally_stands_still_after_the_stop() -> None:
+def test_tally_does_not_change_after_the_stop() -> None:
     with serving(Correct) as server, loading(server) as load:
         load.wait_for(10, 10)
         assert load.stop() == load.stop() == load.tally() == load.wait_for(10_000, 10)
 
 
-def test_stop_without_start_saw_nothing() -> None:
+def test_stop_without_a_start_returns_an_empty_tally() -> None:
     assert Load(("127.0.0.1", 1), "demo.test").stop() == Tally(0, 0, 0.0, ())
 
 
@@ -379,11 +379,11 @@ def test_load_goes_nowhere_but_to_loopback(host: str) -> None:
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.1.2.3", "::1"])
-def test_loopback_is_welcome(host: str) -> None:
+def test_load_accepts_a_loopback_address(host: str) -> None:
     Load((host, 80), "example.com")
 
 
 @pytest.mark.parametrize(("clients", "per_second"), [(0, 1), (1, 0), (-1, 1)])
-def test_no_load_is_refused(clients: int, per_second: int) -> None:
+def test_load_without_clients_or_without_a_pace_is_refused(clients: int, per_second: int) -> None:
     with pytest.raises(ValueError, match="no load"):
         Load(("127.0.0.1", 80), "demo.test", clients=clients, per_second=per_second)

@@ -57,7 +57,7 @@ def base(of: Artifact) -> Base:
     return Base("app", entry(of).sha256, entry(of).size)
 
 
-def test_what_was_made_ahead_is_not_made_again(tmp_path: Path, made: list[int]) -> None:
+def test_patch_made_ahead_is_not_made_again(tmp_path: Path, made: list[int]) -> None:
     old, new = program(tmp_path / "old", b"one"), program(tmp_path / "new", b"another")
     ahead, later = Patches(new, SLOW), Patches(new, SLOW)
     ahead.make_ahead([base(old)], lambda: False)
@@ -69,7 +69,7 @@ def test_what_was_made_ahead_is_not_made_again(tmp_path: Path, made: list[int]) 
     assert (ahead.made, later.made) == (False, True)
 
 
-def test_a_wrong_guess_is_not_used(tmp_path: Path, made: list[int]) -> None:
+def test_patch_made_ahead_for_another_base_is_not_used(tmp_path: Path, made: list[int]) -> None:
     old, other, new = (program(tmp_path / name, name.encode()) for name in ("old", "other", "new"))
     patches = Patches(new, SLOW)
     patches.make_ahead([base(other)], lambda: False)
@@ -80,7 +80,9 @@ def test_a_wrong_guess_is_not_used(tmp_path: Path, made: list[int]) -> None:
     assert isinstance(patches.find(entry(new), entry(new).size, [Base("app", "0" * 64, 9)], ALL), NoPatch)
 
 
-def test_one_for_a_whole_file_or_another_packing_is_not_used(tmp_path: Path, made: list[int]) -> None:
+def test_patch_made_ahead_is_not_used_for_the_rest_of_a_file_or_another_packing(
+    tmp_path: Path, made: list[int]
+) -> None:
     old, new = program(tmp_path / "old", b"one"), program(tmp_path / "new", b"another")
     patches = Patches(new, SLOW)
     patches.make_ahead([base(old)], lambda: False)
@@ -92,14 +94,14 @@ def test_one_for_a_whole_file_or_another_packing_is_not_used(tmp_path: Path, mad
     assert plainer.packing == "zlib"
 
 
-def test_nothing_is_made_ahead_when_there_is_something_better_to_do(tmp_path: Path, made: list[int]) -> None:
+def test_patch_is_not_made_ahead_when_that_is_enough_or_the_file_is_unchanged(tmp_path: Path, made: list[int]) -> None:
     old, new = program(tmp_path / "old", b"one"), program(tmp_path / "new", b"another")
     Patches(new, SLOW).make_ahead([base(old)], lambda: True)
     Patches(old, SLOW).make_ahead([base(old)], lambda: False)
     assert made == []
 
 
-def test_one_that_takes_longer_than_the_whole_is_given_up_as_soon_as_it_is_waited_for(tmp_path: Path) -> None:
+def test_patch_slower_than_the_whole_file_is_given_up_once_it_is_waited_for(tmp_path: Path) -> None:
     old, new = program(tmp_path / "old", b"one"), program(tmp_path / "new", b"another")
     size, fast = entry(new).size, Line(1e12, "measured")
     waited = iter([False, True])

@@ -108,19 +108,19 @@ nothing is deployed yet: teal deploy""",
 
 
 @pytest.mark.parametrize(("told", "picture"), PICTURES.values(), ids=list(PICTURES))
-def test_the_picture_of_every_state(told: StatusReport, picture: str) -> None:
+def test_status_picture_shows_every_state(told: StatusReport, picture: str) -> None:
     assert draw(told, paint=False) == picture
 
 
 @pytest.mark.parametrize("told", [told for told, _ in PICTURES.values()], ids=list(PICTURES))
-def test_paint_changes_no_letter(told: StatusReport) -> None:
+def test_status_picture_has_the_same_letters_with_colors(told: StatusReport) -> None:
     painted = draw(told, paint=True)
     assert painted.count("\033[38;2;0;119;194m") == painted.count("\033[38;2;0;118;108m") == 1
     bare = painted.replace("\033[38;2;0;119;194m", "").replace("\033[38;2;0;118;108m", "").replace("\033[0m", "")
     assert bare == draw(told, paint=False)
 
 
-def test_of_today_only_the_time_is_shown() -> None:
+def test_status_picture_shows_only_the_time_of_today() -> None:
     now = datetime.now().astimezone()
     told = report("blue", color(ONE, 8081, "running", now.isoformat(timespec="seconds")), EMPTY)
     assert f"since {now:%H:%M:%S}" in draw(told, paint=False)

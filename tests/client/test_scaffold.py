@@ -177,7 +177,7 @@ def known(table: Mapping[str, Any]) -> bool:
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_a_directory_is_understood(tmp_path: Path, name: str) -> None:
+def test_scaffold_detects_the_project_in_a_directory(tmp_path: Path, name: str) -> None:
     asked = CASES[name]
     directory = lay(tmp_path / DIRECTORY, asked.files)
     project = look(directory)
@@ -189,7 +189,7 @@ def test_a_directory_is_understood(tmp_path: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_what_is_written_says_the_same(tmp_path: Path, name: str) -> None:
+def test_scaffold_writes_a_teal_toml_that_matches_the_project(tmp_path: Path, name: str) -> None:
     project = look(lay(tmp_path / DIRECTORY, CASES[name].files))
     written = tomllib.loads(render(project))
     assert written["app"] == project.app
@@ -205,7 +205,7 @@ def test_what_is_written_says_the_same(tmp_path: Path, name: str) -> None:
     assert known(written)
 
 
-def test_odd_text_survives_being_written() -> None:
+def test_scaffold_writes_odd_text_that_toml_reads_back() -> None:
     project = Project(ODD, "", (ODD, "x" * 120), ((ODD, ODD), ("A_b-1", "")), ODD, (ODD,), ODD, ODD, True, (ODD,))
     written = tomllib.loads(render(project))
     assert written["app"] == written["health"]["path"] == written["verify"]["path"] == ODD
@@ -213,7 +213,7 @@ def test_odd_text_survives_being_written() -> None:
     assert tomllib.loads(render(replace(project, app="half \udcff"))) == {**written, "app": "half \ufffd"}
 
 
-def test_every_line_that_is_commented_out_is_a_known_key_with_a_value(tmp_path: Path) -> None:
+def test_scaffold_writes_every_known_key_with_a_value_also_in_its_comments(tmp_path: Path) -> None:
     text = render(look(tmp_path))
     section, keys = "", []
     for line in text.splitlines():
@@ -237,12 +237,12 @@ def test_every_line_that_is_commented_out_is_a_known_key_with_a_value(tmp_path: 
         ("a" * 30 + "-b", "a" * 30),
     ],
 )
-def test_any_name_is_made_to_fit(tmp_path: Path, directory: str, app: str) -> None:
+def test_app_name_is_derived_from_any_directory_name(tmp_path: Path, directory: str, app: str) -> None:
     assert look(lay(tmp_path / directory, {})).app == app
 
 
 @pytest.mark.parametrize("wanted", ["cmd/web", "./cmd/web/", "web"])
-def test_one_of_several_programs_can_be_picked(tmp_path: Path, wanted: str) -> None:
+def test_program_can_be_picked_when_there_are_several(tmp_path: Path, wanted: str) -> None:
     files = {"go.mod": MOD, "cmd/web/a.go": MAIN, "cmd/tool/a.go": MAIN + FLAGS, "lib/a.go": '"/ping"'}
     project = look(lay(tmp_path, files), wanted)
     assert project.build[-1] == "./cmd/web"
@@ -257,14 +257,14 @@ def test_an_unknown_program_is_refused_with_the_known_ones(tmp_path: Path) -> No
     assert refused.value.known[0] == "cmd/shop"
 
 
-def test_a_member_of_a_workspace_higher_up_builds_into_its_own_directory(tmp_path: Path) -> None:
+def test_workspace_member_builds_into_its_own_directory(tmp_path: Path) -> None:
     lay(tmp_path, {"Cargo.toml": GLOB, ".git/HEAD": "", "go.mod": MOD, "go/cmd/a.go": MAIN})
     web = look(lay(tmp_path / "crates/web", rust()))
     assert web.build[-2:] == ("--target-dir", "target")
     assert look(tmp_path / "go").build[-1] == "./cmd"
 
 
-def test_looking_is_bounded_and_never_stuck(tmp_path: Path) -> None:
+def test_project_detection_is_bounded_and_never_stuck(tmp_path: Path) -> None:
     lay(tmp_path, go() | {f"deep/{n}.go": FLAGS for n in range(500)} | {"big.go": "/" * 3_000_000})
     os.mkfifo(tmp_path / "pipe.go")
     (tmp_path / "loop").symlink_to(tmp_path)

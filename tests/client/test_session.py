@@ -57,7 +57,7 @@ NOISE = {
 
 
 @pytest.mark.parametrize("noise", NOISE.values(), ids=list(NOISE))
-def test_what_a_login_says_before_the_greeting_is_passed_over(noise: str, tmp_path: Path) -> None:
+def test_session_skips_login_output_before_the_greeting(noise: str, tmp_path: Path) -> None:
     with Session(shell(tmp_path, f"{noise} GO_ON")) as session:
         assert isinstance(session.there, Greeting)
         assert session.there.system == "linux"
@@ -77,7 +77,7 @@ SILENT = {
 
 
 @pytest.mark.parametrize(("script", "evidence"), SILENT.values(), ids=list(SILENT))
-def test_one_that_does_not_greet_is_told_soon_with_what_it_said(
+def test_session_reports_soon_what_a_server_said_instead_of_greeting(
     script: str, evidence: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(programs, "ENDS_WITHIN_S", NEVER_S)
@@ -102,7 +102,9 @@ WORDS = {
 
 
 @pytest.mark.parametrize(("script", "expected"), WORDS.items(), ids=lambda value: str(value)[:40])
-def test_a_word_before_the_end_has_a_meaning(script: str, expected: tuple[str, str], tmp_path: Path) -> None:
+def test_session_explains_the_word_of_a_server_side_that_did_not_start(
+    script: str, expected: tuple[str, str], tmp_path: Path
+) -> None:
     error = refused(shell(tmp_path, script))
     assert expected[0] in error.message
     assert expected[1] in error.hint
@@ -114,13 +116,13 @@ GREETED = "printf '\\nTEAL-HOST-1\\n\\0\\0\\0\\%o\\0\\0\\0\\0%s'; exec sleep 600
 
 @pytest.mark.parametrize("greeting", ['{"type":"greeting","protocol":2}', '{"type":"greeting","color":"teal"}'])
 @pytest.mark.row("B13")
-def test_another_teal_is_told_as_such(greeting: str, tmp_path: Path) -> None:
+def test_session_reports_a_server_side_of_another_teal(greeting: str, tmp_path: Path) -> None:
     error = refused(shell(tmp_path, GREETED % (len(greeting), greeting)))
     assert (error.message, error.hint) == ("the server side on the shop is of another Teal", "teal setup")
 
 
 @pytest.mark.parametrize("script", ["exec sleep 600", "cat > /dev/null", "trap '' TERM; while :; do sleep 1; done"])
-def test_one_that_says_nothing_is_left_at_the_deadline(
+def test_session_leaves_a_silent_server_at_the_deadline(
     script: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(programs, "ENDS_WITHIN_S", NEVER_S)
@@ -132,17 +134,17 @@ def test_one_that_says_nothing_is_left_at_the_deadline(
 
 
 @pytest.mark.parametrize("program", ["/no/such/python", "no-such-python-anywhere"])
-def test_a_program_that_is_not_there_is_named(tmp_path: Path, program: str) -> None:
+def test_session_names_a_program_that_is_missing(tmp_path: Path, program: str) -> None:
     error = refused(transport(tmp_path, program))
     assert error.message == f"cannot start {program}: No such file or directory"
 
 
-def test_a_program_that_may_not_run_is_named(tmp_path: Path) -> None:
+def test_session_reports_a_program_that_may_not_run(tmp_path: Path) -> None:
     (tmp_path / "python").write_text("")
     assert "Permission denied" in refused(transport(tmp_path, str(tmp_path / "python"))).message
 
 
-def test_a_failure_is_what_the_server_side_said(tmp_path: Path) -> None:
+def test_session_raises_the_failure_that_the_server_side_sent(tmp_path: Path) -> None:
     with Session(transport(tmp_path / "state", sys.executable, "-I", "-S")) as session:
         session.send(Block())
         with pytest.raises(HostFailed, match="'block' is not expected here") as failed:
@@ -150,14 +152,14 @@ def test_a_failure_is_what_the_server_side_said(tmp_path: Path) -> None:
     assert (failed.value.exit_code, failed.value.failure.code) == (3, "config")
 
 
-def test_the_end_of_the_pipe_is_told_apart(tmp_path: Path) -> None:
+def test_session_raises_pipe_ended_at_the_end_of_the_pipe(tmp_path: Path) -> None:
     with Session(transport(tmp_path / "state", sys.executable, "-I", "-S")) as session:
         asked(session)
         with pytest.raises(PipeEnded):
             session.receive()
 
 
-def test_a_side_that_refuses_has_its_last_words_heard(tmp_path: Path) -> None:
+def test_session_raises_the_refusal_of_the_server_side_and_not_a_broken_pipe(tmp_path: Path) -> None:
     """It answers the first message and goes; whoever goes on sending hears why, and not only that the pipe broke."""
     with Session(transport(tmp_path / "state", sys.executable, "-I", "-S")) as session:
         session.send(Block())
@@ -166,7 +168,7 @@ def test_a_side_that_refuses_has_its_last_words_heard(tmp_path: Path) -> None:
                 session.send(Block(), b"x" * 100_000)
 
 
-def test_every_byte_is_counted(tmp_path: Path) -> None:
+def test_session_counts_every_byte_sent(tmp_path: Path) -> None:
     with Session(transport(tmp_path / "state", sys.executable, "-I", "-S")) as session:
         before = session.bytes_sent
         assert 10_000 < before < 128 * 1024
@@ -176,7 +178,7 @@ def test_every_byte_is_counted(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("request_", [Logs("shop", follow=True), Rollback("shop", {}, "0" * 32)])  # type: ignore[arg-type]
-def test_leaving_it_ends_the_process(tmp_path: Path, request_: object) -> None:
+def test_server_side_process_ends_when_the_session_is_left(tmp_path: Path, request_: object) -> None:
     with Session(transport(tmp_path / "state", sys.executable, "-I", "-S")) as session:
         pid = session.there.pid
         session.send(request_)

@@ -54,7 +54,7 @@ REACHED = {
 
 
 @pytest.mark.parametrize(("target", "expected"), REACHED.items(), ids=list(REACHED))
-def test_ssh_is_told_what_the_target_says_and_nothing_else(
+def test_ssh_gets_the_user_port_and_host_of_the_target(
     argv: Path, target: str, expected: tuple[str | None, str | None, str]
 ) -> None:
     words = called(argv, target)
@@ -67,7 +67,7 @@ def test_ssh_is_told_what_the_target_says_and_nothing_else(
     assert shlex.split(command)[5:] == ["--server"]
 
 
-def test_ssh_is_asked_for_a_pipe_and_nothing_is_weakened(argv: Path) -> None:
+def test_ssh_options_ask_for_a_pipe_and_weaken_nothing(argv: Path) -> None:
     words = called(argv, "ssh://root@shop")
     assert {"-T", "-a", "-x"} <= set(words)
     set_here = {words[at + 1] for at, word in enumerate(words) if word == "-o"}
@@ -80,7 +80,7 @@ def test_ssh_is_asked_for_a_pipe_and_nothing_is_weakened(argv: Path) -> None:
 
 
 @pytest.mark.parametrize(("asks", "ci"), [(True, ""), (False, ""), (False, "true")])
-def test_nothing_waits_for_an_answer_that_nobody_can_give(
+def test_ssh_runs_in_batch_mode_when_nobody_can_be_asked(
     argv: Path, monkeypatch: pytest.MonkeyPatch, asks: bool, ci: str
 ) -> None:
     monkeypatch.setattr("teal.transports.ssh.somebody_can_be_asked", lambda: asks)
@@ -88,7 +88,7 @@ def test_nothing_waits_for_an_answer_that_nobody_can_give(
     assert choose("ssh://shop").own_session is not asks
 
 
-def test_in_ci_nobody_is_asked_even_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ci_variable_means_that_nobody_can_be_asked_even_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     ours, end = os.openpty()
     code = "from teal.transports.base import somebody_can_be_asked; print(somebody_can_be_asked())"
     for ci, expected in (("true", "False"), ("", "True"), ("false", "True")):
@@ -142,7 +142,7 @@ UNREACHABLE = [
 
 
 @pytest.mark.parametrize("target", UNREACHABLE)
-def test_no_name_becomes_an_option_or_a_command(argv: Path, world: World, target: str) -> None:
+def test_target_never_becomes_an_option_or_a_command(argv: Path, world: World, target: str) -> None:
     world.home.joinpath("app").write_text("")
     world.home.joinpath("teal.toml").write_text(f"{SHORT}[server]\ntarget = {json.dumps(target)}\n")
     for command in ("status", "ssh", "deploy"):
@@ -152,7 +152,7 @@ def test_no_name_becomes_an_option_or_a_command(argv: Path, world: World, target
 
 
 @pytest.mark.parametrize("target", ["ssh://-oProxyCommand=x", "ssh://[-oX]", "http://host", "ssh://a b@c d"])
-def test_what_got_past_the_configuration_is_still_no_option(argv: Path, target: str) -> None:
+def test_ssh_host_follows_a_double_dash_when_the_config_did_not_check_the_target(argv: Path, target: str) -> None:
     """Behind `--` it is a host; without a host there is nothing to call."""
     try:
         words = called(argv, target)
@@ -161,7 +161,7 @@ def test_what_got_past_the_configuration_is_still_no_option(argv: Path, target: 
     assert words[-3] == "--"
 
 
-def test_stage_0_needs_no_quoting_but_one(argv: Path) -> None:
+def test_stage_0_needs_no_quoting_beyond_single_quotes(argv: Path) -> None:
     """It passes whatever shell the user has there: fish knows a backslash within quotes, csh a `!`."""
     command = called(argv, "ssh://shop")[-1]
     stage0 = shlex.split(command)[4]
@@ -170,7 +170,7 @@ def test_stage_0_needs_no_quoting_but_one(argv: Path) -> None:
     assert len(stage0) < 2000
 
 
-def test_multipass_is_told_the_instance_and_the_words_of_the_command(argv: Path) -> None:
+def test_multipass_gets_the_instance_and_the_words_of_the_command(argv: Path) -> None:
     words = called(argv, "multipass://bluegreen-demo")
     assert words[:7] == ["exec", "bluegreen-demo", "--", "python3", "-I", "-S", "-c"]
     assert words[8:] == ["--server"]
@@ -191,7 +191,7 @@ def vm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Transport:
 
 
 @pytest.mark.parametrize("asked", [None, Status("shop"), Logs("shop", follow=True)], ids=str)
-def test_leaving_is_said_in_words_where_the_end_of_the_pipe_is_lost(vm: Transport, asked: object) -> None:
+def test_server_side_ends_by_itself_when_multipass_loses_the_end_of_the_pipe(vm: Transport, asked: object) -> None:
     began = time.monotonic()
     with Session(vm) as session:
         if asked is not None:
@@ -209,15 +209,15 @@ LOGINS = {
 
 
 @pytest.mark.parametrize(("asked", "argv_"), LOGINS.items(), ids=lambda value: str(value)[:40])
-def test_a_login_is_the_users_own(asked: tuple[str, tuple[str, ...]], argv_: list[str]) -> None:
+def test_login_runs_the_plain_command_of_ssh_or_multipass(asked: tuple[str, tuple[str, ...]], argv_: list[str]) -> None:
     assert transports.login(asked[0], asked[1], False) == argv_
 
 
-def test_a_command_on_a_terminal_gets_one() -> None:
+def test_login_command_gets_a_terminal_when_the_user_has_one() -> None:
     assert transports.login("ssh://shop", ("top",), True) == ["ssh", "-t", "--", "shop", "top"]
 
 
-def test_there_is_no_login_to_this_machine(world: World) -> None:
+def test_login_is_refused_for_this_machine(world: World) -> None:
     with pytest.raises(Usage):
         transports.login("local", (), False)
     world.home.joinpath("teal.toml").write_text(SHORT)
@@ -232,13 +232,13 @@ def test_teal_ssh_becomes_ssh_with_its_exit_code(argv: Path, world: World) -> No
     assert json.loads(argv.read_text())[1:] == ["-l", "me", "--", "shop", "ls -l 'two  words'"]
 
 
-def test_teal_ssh_without_ssh_says_so(world: World) -> None:
+def test_teal_ssh_without_ssh_says_what_to_install(world: World) -> None:
     world.home.joinpath("teal.toml").write_text(f'{SHORT}[server]\ntarget = "ssh://me@shop"\n')
     ended = world.teal("ssh", PATH="/nonexistent")
     assert (ended.code, "apt install openssh-client" in ended.err) == (4, True)
 
 
-def test_the_word_of_a_command_is_not_taken_for_that_of_ssh() -> None:
+def test_ssh_error_is_explained_for_exit_code_255_only() -> None:
     there = parsed("ssh://shop")
     assert explain(there, 1, ["Permission denied (publickey)."]) is None
     unknown = explain(there, 255, ["something new"])
@@ -246,5 +246,5 @@ def test_the_word_of_a_command_is_not_taken_for_that_of_ssh() -> None:
     assert (unknown.evidence, unknown.exit_code) == (("something new",), 4)
 
 
-def test_a_person_gets_more_time_than_a_machine() -> None:
+def test_answer_deadline_is_longer_for_a_person_than_for_a_machine() -> None:
     assert base.A_PERSON_ANSWERS_WITHIN_S > base.ANSWERS_WITHIN_S

@@ -27,7 +27,7 @@ STEPS = [
 ]
 
 
-def test_plain_lines_are_one_a_finished_step(capsys: pytest.CaptureFixture[str]) -> None:
+def test_plain_ui_prints_one_line_for_each_finished_step(capsys: pytest.CaptureFixture[str]) -> None:
     ui = Plain(Manner())
     for step in STEPS:
         ui.step(step)
@@ -48,7 +48,7 @@ def test_plain_lines_are_one_a_finished_step(capsys: pytest.CaptureFixture[str])
     ]
 
 
-def test_plain_lines_say_now_and_then_what_is_waited_for(
+def test_plain_ui_says_now_and_then_what_a_step_waits_for(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = [100.0]
@@ -65,7 +65,7 @@ def test_plain_lines_say_now_and_then_what_is_waited_for(
     assert capsys.readouterr().err == "upload   ... 1.5 MB of 12.0 MB (12 %), 1.0 MB/s, 10 s left\n"
 
 
-def test_quiet_says_warnings_only(capsys: pytest.CaptureFixture[str]) -> None:
+def test_quiet_ui_prints_warnings_only(capsys: pytest.CaptureFixture[str]) -> None:
     ui = Quiet()
     for step in STEPS:
         ui.step(step)
@@ -77,7 +77,7 @@ def test_quiet_says_warnings_only(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr() == ("", f"warning: {PLAIN_EVIL}\n")
 
 
-def test_json_lines_are_one_object_each_on_standard_output(capsys: pytest.CaptureFixture[str]) -> None:
+def test_json_ui_prints_one_object_a_line_on_standard_output(capsys: pytest.CaptureFixture[str]) -> None:
     ui = JsonLines()
     for step in STEPS[1:4]:
         ui.step(step)
@@ -99,7 +99,7 @@ def test_json_lines_are_one_object_each_on_standard_output(capsys: pytest.Captur
 
 @pytest.mark.parametrize("text", ["é€😀", "\u2028\u2029\x85", "\ud800", "\x00\x1b", "\\ud800", ""])
 @pytest.mark.parametrize("encoding", ["utf-8", "ascii", "latin-1"])
-def test_any_text_is_one_json_line_on_any_output(text: str, encoding: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_json_line_holds_any_text_in_any_encoding(text: str, encoding: str, monkeypatch: pytest.MonkeyPatch) -> None:
     raw = io.BytesIO()
     monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(raw, encoding=encoding))
     emit({"text": text})
@@ -107,7 +107,7 @@ def test_any_text_is_one_json_line_on_any_output(text: str, encoding: str, monke
     assert json.loads(line.decode(encoding)) == {"text": text}
 
 
-def test_progress_is_not_told_at_every_byte(
+def test_json_ui_limits_how_often_it_prints_progress(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = [100.0]
@@ -122,7 +122,7 @@ def test_progress_is_not_told_at_every_byte(
     assert len(told) <= 7
 
 
-def test_on_a_terminal_foreign_text_is_harmless_too(capsys: pytest.CaptureFixture[str]) -> None:
+def test_live_ui_makes_foreign_text_harmless(capsys: pytest.CaptureFixture[str]) -> None:
     ui = Live(Manner(terminal=True))
     for step in STEPS:
         ui.step(step)
@@ -156,7 +156,7 @@ def test_control_characters_are_shown_and_not_obeyed(text: str, safe: str) -> No
         (4_294_967_296, "4.3 GB"),
     ],
 )
-def test_sizes_are_for_people(count: int, text: str) -> None:
+def test_size_is_written_in_decimal_units(count: int, text: str) -> None:
     assert size(count) == text
 
 
@@ -171,7 +171,7 @@ def test_sizes_are_for_people(count: int, text: str) -> None:
         ({"FORCE_COLOR": "1", "NO_COLOR": ""}, False, True),
     ],
 )
-def test_colors_follow_the_conventions(
+def test_colors_follow_force_color_and_no_color(
     env: dict[str, str], flag: bool, colored: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("FORCE_COLOR", "NO_COLOR"):
@@ -192,5 +192,5 @@ def test_colors_follow_the_conventions(
         (Manner(quiet=True, terminal=True), Quiet),
     ],
 )
-def test_one_interface_is_chosen(wish: Manner, kind: type) -> None:
+def test_ui_is_chosen_by_the_flags_and_the_terminal(wish: Manner, kind: type) -> None:
     assert type(choose(wish)) is kind

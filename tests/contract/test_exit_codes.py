@@ -162,7 +162,7 @@ ENDINGS = [
 
 
 @pytest.mark.parametrize("ending", ENDINGS, ids=lambda ending: f"{ending.code} {ending.name}")
-def test_a_deploy_or_rollback_ends_with(app: App, ending: Ending) -> None:
+def test_exit_code_matches_the_outcome_of_a_command(app: App, ending: Ending) -> None:
     ended = ending.make(app)
     assert ended.code == ending.code, ended
     result = judged_lines(ended)[-1]
@@ -174,7 +174,7 @@ def test_a_deploy_or_rollback_ends_with(app: App, ending: Ending) -> None:
         assert ended.err == ""
 
 
-def test_after_an_unknown_outcome_the_next_deploy_works(app: App) -> None:
+def test_deploy_works_after_one_with_an_unknown_outcome(app: App) -> None:
     assert _server_side_killed(app).code == 9
     app.config()
     app.program(version="next")
@@ -184,7 +184,7 @@ def test_after_an_unknown_outcome_the_next_deploy_works(app: App) -> None:
 
 
 @pytest.mark.parametrize("command", ["status", "doctor"])
-def test_a_look_at_what_is_out_of_reach_ends_with_4(app: App, command: str) -> None:
+def test_exit_code_is_4_for_status_and_doctor_when_the_server_is_out_of_reach(app: App, command: str) -> None:
     app.config(server={"target": ELSEWHERE})
     ended = app.teal(command)
     assert (ended.code, ended.out) == (4, "")
@@ -208,7 +208,7 @@ USAGE = [
 
 
 @pytest.mark.parametrize("arguments", USAGE, ids=" ".join)
-def test_what_cannot_be_meant_ends_with_2(app: App, arguments: list[str]) -> None:
+def test_exit_code_is_2_when_the_command_line_makes_no_sense(app: App, arguments: list[str]) -> None:
     ended = app.teal(*arguments)
     assert (ended.code, ended.out) == (2, "")
     assert ended.err
@@ -219,18 +219,20 @@ LOOKING = [("status",), ("releases",), ("logs",), ("env", "list"), ("env", "set"
 
 @pytest.mark.parametrize("command", [*LOOKING, ("destroy", "-y")], ids=" ".join)
 @pytest.mark.parametrize(("code", "target"), [(3, "http://example.com"), (4, ELSEWHERE)])
-def test_the_other_commands_end_the_same_way(app: App, command: tuple[str, ...], code: int, target: str) -> None:
+def test_exit_code_of_other_commands_is_3_for_a_wrong_target_and_4_out_of_reach(
+    app: App, command: tuple[str, ...], code: int, target: str
+) -> None:
     app.config(server={"target": target})
     ended = app.teal(*command)
     assert (ended.code, ended.out) == (code, "")
 
 
-def test_destroying_what_is_not_there_ends_with_2(app: App) -> None:
+def test_exit_code_of_destroy_is_2_when_there_is_no_app(app: App) -> None:
     assert app.teal("destroy", "-y").code == 2
 
 
 @pytest.mark.parametrize("arguments", HELP, ids=" ".join)
-def test_help_ends_with_0_and_is_no_error(app: App, arguments: tuple[str, ...]) -> None:
+def test_exit_code_of_help_is_0_and_no_error_is_printed(app: App, arguments: tuple[str, ...]) -> None:
     ended = app.teal(*arguments)
     assert (ended.code, ended.err) == (0, "")
     assert ended.out

@@ -18,22 +18,22 @@ LOOKING = ("status", "releases", "logs")
 NAMES = ["demo", "deploy-event", "doctor", "env", "logs", "logs-line", "releases", "result", "setup", "status", "teal"]
 
 
-def test_there_is_a_schema_for_everything() -> None:
+def test_schemas_are_exactly_the_expected_ones() -> None:
     assert sorted(SCHEMAS) == NAMES
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_schema_is_one(name: str) -> None:
+def test_schema_is_a_valid_json_schema(name: str) -> None:
     Draft202012Validator.check_schema(SCHEMAS[name])
 
 
-def test_looking_at_an_app_that_never_was_deployed(app: App) -> None:
+def test_status_releases_and_logs_match_their_schemas_before_the_first_deploy(app: App) -> None:
     status, releases, logs = _looks(app)
     assert (status["live"], status["url"], status["colors"]["blue"]["state"]) == (None, None, "empty")
     assert (releases["releases"], logs["lines"]) == ([], [])
 
 
-def test_what_a_good_story_tells(app: App) -> None:
+def test_json_output_matches_its_schema_through_a_good_story(app: App) -> None:
     planned = _story(app, "deploy", "--dry-run")
     assert (planned["outcome"], planned["dry_run"], planned["release"][:5]) == ("unchanged", True, "0001-")
     assert _story(app, "deploy")["outcome"] == "live"
@@ -49,7 +49,7 @@ def test_what_a_good_story_tells(app: App) -> None:
     assert _story(app, "rollback")["color"] == "blue"
 
 
-def test_what_a_bad_story_tells(app: App) -> None:
+def test_json_output_matches_its_schema_when_releases_are_refused_and_rolled_back(app: App) -> None:
     app.program(version="bad", exits=1)
     assert _story(app, "deploy", code=6)["previous"] is None
     _looks(app)
@@ -63,7 +63,7 @@ def test_what_a_bad_story_tells(app: App) -> None:
     assert [row["outcome"] for row in releases["releases"]] == ["turned_back", "good", "refused"]
 
 
-def test_what_is_told_of_a_live_program_that_has_died(app: App) -> None:
+def test_json_output_matches_its_schema_when_the_live_program_has_died(app: App) -> None:
     app.deploy().ok()
     with pytest.raises(OSError, match="502") as lost:
         app.get("/exit")
@@ -73,7 +73,7 @@ def test_what_is_told_of_a_live_program_that_has_died(app: App) -> None:
     assert status["notes"]
 
 
-def test_what_is_told_of_an_environment(app: App) -> None:
+def test_env_list_matches_its_schema_and_marks_which_secrets_are_live(app: App) -> None:
     assert _env(app) == {"schema": 1, "app": "shop", "names": [], "pending": False}
     app.teal("env", "set", "TOKEN", stdin="first").ok()
     app.deploy().ok()
@@ -84,14 +84,14 @@ def test_what_is_told_of_an_environment(app: App) -> None:
 
 
 @pytest.mark.parametrize("command", ["deploy", "rollback"])
-def test_a_result_comes_also_when_teal_toml_has_mistakes(app: App, command: str) -> None:
+def test_result_is_printed_when_teal_toml_has_mistakes(app: App, command: str) -> None:
     (app.directory / "teal.toml").write_text('app = "Shop"\nrum = {}\n')
     result = _story(app, command, code=3)
     assert (result["app"], result["bytes_sent"]) == (None, 0)
     assert len(result["error"]["evidence"]) == 3
 
 
-def test_what_the_doctor_tells(app: App) -> None:
+def test_doctor_output_matches_its_schema_in_every_state(app: App) -> None:
     assert _doctor(app)["state"] == "ok"
     app.program(version="v1", bind="0.0.0.0")
     app.deploy().ok()
@@ -109,14 +109,14 @@ def test_what_the_doctor_tells(app: App) -> None:
 
 
 @pytest.mark.parametrize("command", [*LOOKING, "doctor"])
-def test_a_look_that_fails_prints_nothing_that_could_be_taken_for_an_answer(app: App, command: str) -> None:
+def test_failed_query_prints_nothing_on_standard_output(app: App, command: str) -> None:
     (app.directory / "teal.toml").write_text('app = "Shop"\n')
     failed = app.teal(command, "--json")
     assert (failed.code, failed.out) == (3, "")
     assert "teal.toml" in failed.err
 
 
-def test_each_line_that_is_followed(app: App) -> None:
+def test_followed_log_line_matches_its_schema(app: App) -> None:
     app.deploy().ok()
     with beside(app, "logs", "--follow", "--json") as following:
         following.wait_for(color="blue")
@@ -130,7 +130,7 @@ def test_each_line_that_is_followed(app: App) -> None:
         judged("logs-line", line)
 
 
-def test_what_the_demo_tells(world: World) -> None:
+def test_demo_output_matches_its_schema(world: World) -> None:
     with alone("free ports"):
         told = world.teal("demo", "--json")
     if told.code == BuildFailed.exit_code:
@@ -174,7 +174,7 @@ BAD: dict[str, Callable[[dict[str, Any]], object]] = {
 
 
 @pytest.mark.parametrize("change", BAD.values(), ids=list(BAD))
-def test_the_schema_would_notice(change: Callable[[dict[str, Any]], object]) -> None:
+def test_result_schema_rejects_each_wrong_change(change: Callable[[dict[str, Any]], object]) -> None:
     assert complaint("result", RESULT) is None
     changed = copy.deepcopy(RESULT)
     change(changed)

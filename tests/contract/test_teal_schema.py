@@ -83,7 +83,7 @@ KEYS = {key.place: key for key in _keys()}
 
 
 @pytest.mark.parametrize("place", list(TABLES))
-def test_a_table_has_the_same_keys_and_needs_the_same(place: str) -> None:
+def test_schema_table_has_the_same_keys_and_required_keys(place: str) -> None:
     kind, schema = TABLES[place]
     keys = [key for key in KEYS.values() if key.field in dataclasses.fields(kind)]
     assert list(schema["properties"]) == [field.name for field in dataclasses.fields(kind)] or place == "teal.toml"
@@ -93,7 +93,7 @@ def test_a_table_has_the_same_keys_and_needs_the_same(place: str) -> None:
 
 
 @pytest.mark.parametrize("place", list(KEYS))
-def test_a_key_has_the_same_kind_default_and_a_description(place: str) -> None:
+def test_schema_key_has_the_same_kind_and_default_and_a_description(place: str) -> None:
     key = KEYS[place]
     plain = _plain(key.hint)
     assert key.schema["type"] == ("object" if dataclasses.is_dataclass(plain) else KINDS[plain])
@@ -107,7 +107,7 @@ def test_a_key_has_the_same_kind_default_and_a_description(place: str) -> None:
 
 
 @pytest.mark.parametrize("place", [place for place, key in KEYS.items() if _plain(key.hint) in (int, float)])
-def test_a_number_has_the_same_limits(place: str) -> None:
+def test_schema_number_has_the_same_limits(place: str) -> None:
     key = KEYS[place]
     low, high = key.schema["minimum"], key.schema["maximum"]
     (check,) = _checks(key.hint)
@@ -115,13 +115,13 @@ def test_a_number_has_the_same_limits(place: str) -> None:
 
 
 @pytest.mark.parametrize("path", [REPO / "examples/go/teal.toml"], ids=lambda path: path.parent.name)
-def test_the_examples_are_right(path: Path) -> None:
+def test_example_teal_toml_is_valid(path: Path) -> None:
     value = tomllib.loads(path.read_text())
     assert complaint("teal", value) is None
     decode(Config, value)
 
 
-def test_what_init_writes_is_right(tmp_path: Path) -> None:
+def test_teal_init_writes_a_valid_teal_toml(tmp_path: Path) -> None:
     from world import World
 
     (tmp_path / "go.mod").write_text("module example.com/shop\n\ngo 1.26\n")
@@ -132,7 +132,7 @@ def test_what_init_writes_is_right(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("place", list(KEYS))
-def test_the_examples_in_the_schema_are_right(place: str) -> None:
+def test_schema_examples_are_valid(place: str) -> None:
     for example in KEYS[place].schema.get("examples", []):
         value = good_but(place, example)
         assert complaint("teal", value) is None

@@ -169,12 +169,12 @@ def _value(line: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("line", GOOD.strip().splitlines())
-def test_what_both_take(line: str) -> None:
+def test_schema_and_teal_accept_the_same_line(line: str) -> None:
     assert _both_take(_value(line))
 
 
 @pytest.mark.parametrize("line", BAD.strip().splitlines())
-def test_what_both_refuse(line: str) -> None:
+def test_schema_and_teal_refuse_the_same_line(line: str) -> None:
     assert not _both_take(_value(line))
 
 
@@ -191,7 +191,7 @@ NAMED = {"run.env": "APORTEL_a1 -", "build.env": "APORT_a1 -"}
 @pytest.mark.parametrize("place", list(TEXTS))
 @settings(deadline=None)
 @given(data=some.data())
-def test_both_judge_any_text_the_same(place: str, data: some.DataObject) -> None:
+def test_schema_and_teal_judge_any_text_the_same(place: str, data: some.DataObject) -> None:
     starts = some.sampled_from(["", "ssh://", "ssh://a:", "multipass://", "/", "/{port}", "tea"])
     text = data.draw(starts) + data.draw(some.text(TEXTS[place], max_size=40))
     _both_take(good_but(place, text))
@@ -200,7 +200,7 @@ def test_both_judge_any_text_the_same(place: str, data: some.DataObject) -> None
 @pytest.mark.parametrize("place", list(LISTS))
 @settings(deadline=None)
 @given(data=some.data())
-def test_both_judge_any_list_of_texts_the_same(place: str, data: some.DataObject) -> None:
+def test_schema_and_teal_judge_any_list_of_texts_the_same(place: str, data: some.DataObject) -> None:
     texts = data.draw(some.lists(some.text(LISTS[place], max_size=20), max_size=4))
     _both_take(good_but(place, texts))
 
@@ -208,6 +208,6 @@ def test_both_judge_any_list_of_texts_the_same(place: str, data: some.DataObject
 @pytest.mark.parametrize("place", list(NAMED))
 @settings(deadline=None)
 @given(data=some.data())
-def test_both_judge_any_name_the_same(place: str, data: some.DataObject) -> None:
+def test_schema_and_teal_judge_any_name_the_same(place: str, data: some.DataObject) -> None:
     names = some.one_of(some.sampled_from(["PORT", "TEAL_A", "A"]), some.text(NAMED[place], max_size=8))
     _both_take(good_but(place, {data.draw(names): "value"}))
