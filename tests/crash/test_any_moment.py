@@ -80,7 +80,7 @@ STEPS = [
 
 @pytest.mark.row("A5")
 @pytest.mark.parametrize(("at", "lives"), STEPS)
-def test_told_to_end_it_aborts_before_the_commit_and_finishes_after_it(tree: Scene, at: str, lives: bool) -> None:
+def test_deploy_told_to_end_aborts_before_the_commit_and_finishes_after_it(tree: Scene, at: str, lives: bool) -> None:
     new = tree.new_version()
     run = tree.deploy(at, "SIGTERM")
     assert run.was_ended

@@ -22,7 +22,7 @@ def state_of(pid: int) -> str:
     return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
 
 
-def test_a_process_whose_first_thread_has_ended_lives_until_its_last_one_has() -> None:
+def test_process_lives_until_its_last_thread_has_ended() -> None:
     (port,) = free_ports(1)
     with subprocess.Popen([sys.executable, "-c", PROGRAM, str(port)]) as process:
         try:

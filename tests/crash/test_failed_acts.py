@@ -73,7 +73,7 @@ def test_a_rollback_whose_acts_fail_leaves_old_or_new_and_says_which(two: Scene,
 
 
 @pytest.mark.timeout(900)
-def test_a_recovery_whose_acts_fail_is_recovered_from(two: Scene, counted: Counted) -> None:
+def test_recovery_whose_acts_fail_is_finished_by_the_next_command(two: Scene, counted: Counted) -> None:
     def failed(when: str) -> Run:
         new = two.new_version()
         assert two.deploy("turn link live+1").was_ended

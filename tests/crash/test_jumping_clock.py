@@ -13,7 +13,7 @@ from crash.scenes import QUICK, Scene
     [("+1h", "append journal+0"), ("-1h", "turn link live+0")],
     ids=["forward before the drain", "back before the watch"],
 )
-def test_a_deploy_in_which_the_clock_jumps_takes_its_time_and_is_live(two: Scene, jump: str, when: str) -> None:
+def test_deploy_keeps_its_deadlines_and_goes_live_when_the_clock_jumps(two: Scene, jump: str, when: str) -> None:
     two.app.config(**{**QUICK, "keep": {"watch_s": 0.6, "drain_s": 1, "releases": 2}})
     version, began = two.new_version(), time.monotonic()
     run = two.deploy(when, jump)

@@ -6,7 +6,9 @@ from crash.scenes import Counted, Run, Scene, at_each_act
 
 
 @pytest.mark.timeout(300)
-def test_a_value_is_set_or_is_as_it_was_and_nothing_of_it_lies_about(scene: Scene, counted: Counted) -> None:
+def test_secret_is_set_or_unchanged_and_leaves_nothing_behind_when_env_set_is_killed(
+    scene: Scene, counted: Counted
+) -> None:
     scene.app.teal("env", "set", "A", stdin="0").ok()
     live = [scene.deploy_new()]
     count = 0

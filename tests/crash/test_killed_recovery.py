@@ -43,7 +43,9 @@ AT = ["spawn program+0", "spawn program+1", "turn link live+0", "turn link live+
 
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("at", AT)
-def test_the_recovery_of_a_deploy_killed_at_any_act_is_recovered_from(two: Scene, at: str, counted: Counted) -> None:
+def test_recovery_of_a_deploy_killed_at_any_act_is_finished_by_the_next_command(
+    two: Scene, at: str, counted: Counted
+) -> None:
     def first() -> list[str]:
         old = two.app.get()["version"]
         new = two.new_version()
@@ -54,7 +56,7 @@ def test_the_recovery_of_a_deploy_killed_at_any_act_is_recovered_from(two: Scene
 
 
 @pytest.mark.timeout(900)
-def test_the_turning_back_by_a_recovery_killed_at_any_act_is_recovered_from(two: Scene, counted: Counted) -> None:
+def test_rollback_by_a_recovery_killed_at_any_act_is_finished_by_the_next_command(two: Scene, counted: Counted) -> None:
     def first() -> list[str]:
         new = two.new_version()
         assert two.deploy("turn link live+1").was_ended
@@ -66,7 +68,7 @@ def test_the_turning_back_by_a_recovery_killed_at_any_act_is_recovered_from(two:
     assert "turn link live" in names
 
 
-def test_one_that_was_switched_to_and_died_is_turned_back_by_the_next_command(two: Scene) -> None:
+def test_release_that_died_after_a_killed_switch_is_rolled_back_by_the_next_command(two: Scene) -> None:
     two.new_version()
     assert two.deploy("turn link live+1").was_ended
     two.check_serves("v3")
@@ -78,7 +80,7 @@ def test_one_that_was_switched_to_and_died_is_turned_back_by_the_next_command(tw
 
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize("at", ["turn link live+1", "turn link live+2", "turn link live+3"])
-def test_one_that_was_switched_to_but_never_proved_does_not_stay(two: Scene, at: str) -> None:
+def test_release_that_was_switched_to_but_never_verified_does_not_stay_live(two: Scene, at: str) -> None:
     two.new_version(root_500=True)  # healthy when asked itself, not as `verify` wants it through nginx
     assert two.deploy(at).was_ended
     assert two.rollback(NEVER).error is None
@@ -97,7 +99,7 @@ def test_a_release_half_removed_by_a_killed_pruning_can_be_deployed_again(two: S
     two.check_settled("v1")
 
 
-def test_a_refused_release_that_a_killed_rollback_made_live_is_good(two: Scene) -> None:
+def test_refused_release_made_live_by_a_killed_rollback_counts_as_good(two: Scene) -> None:
     two.new_version()
     assert two.deploy("spawn program+0").was_ended
     refused = two.releases()[0].release

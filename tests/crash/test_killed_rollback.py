@@ -30,7 +30,7 @@ def test_a_rollback_killed_at_any_act_leaves_one_release_serving_and_the_next_co
 
 
 @pytest.mark.parametrize("at", ["turn link live+1", "turn link live+2", "turn link live+4"])
-def test_a_release_that_a_killed_rollback_left_is_not_one_to_go_back_to(two: Scene, at: str) -> None:
+def test_release_left_by_a_killed_rollback_is_no_rollback_target(two: Scene, at: str) -> None:
     good = two.status().previous
     assert two.rollback(at).was_ended
     two.check_serves("v1")
@@ -39,7 +39,7 @@ def test_a_release_that_a_killed_rollback_left_is_not_one_to_go_back_to(two: Sce
 
 
 @pytest.mark.timeout(120)
-def test_a_rollback_killed_twice_is_there_at_the_third_time(two: Scene) -> None:
+def test_rollback_killed_twice_goes_live_at_the_third_time(two: Scene) -> None:
     for when in ("prepare link live+0", "turn link live+0"):
         assert two.rollback(when).was_ended
         two.check_serves("v2")

@@ -63,7 +63,7 @@ def check_nothing_changed(scene: Scene, before: StatusReport, releases: tuple[Re
 @pytest.mark.parametrize("count", range(len(MESSAGES)), ids=lambda count: f"after {count}")
 @pytest.mark.parametrize("cut", [hang_up, go_deaf], ids=lambda cut: cut.__name__)
 @pytest.mark.row("B5", "B6")
-def test_cut_before_the_commit_was_said_nothing_was_changed_and_nothing_is_left(
+def test_pipe_cut_before_the_commit_changes_nothing_and_leaves_nothing_behind(
     two: Scene, cut: Callable[[Session], None], count: int
 ) -> None:
     before, releases = two.status(), two.releases()
@@ -78,7 +78,9 @@ def test_cut_before_the_commit_was_said_nothing_was_changed_and_nothing_is_left(
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize("cut", [hang_up, go_deaf], ids=lambda cut: cut.__name__)
 @pytest.mark.row("B5", "B6")
-def test_cut_after_the_commit_the_server_side_finishes_alone(two: Scene, cut: Callable[[Session], None]) -> None:
+def test_server_side_finishes_alone_when_the_pipe_is_cut_after_the_commit(
+    two: Scene, cut: Callable[[Session], None]
+) -> None:
     new = two.new_version(padding=BIG)
     run = deploy_cut_after(two, len(MESSAGES), cut)
     assert isinstance(run.error, ContactLost)
@@ -86,7 +88,7 @@ def test_cut_after_the_commit_the_server_side_finishes_alone(two: Scene, cut: Ca
 
 
 @pytest.mark.timeout(120)
-def test_cut_after_the_commit_a_release_that_is_not_healthy_is_refused_all_the_same(two: Scene) -> None:
+def test_unhealthy_release_is_refused_when_the_pipe_is_cut_after_the_commit(two: Scene) -> None:
     two.new_version(padding=BIG, exits=1)
     run = deploy_cut_after(two, len(MESSAGES), hang_up)
     assert isinstance(run.error, ContactLost)
@@ -94,7 +96,7 @@ def test_cut_after_the_commit_a_release_that_is_not_healthy_is_refused_all_the_s
     assert two.releases()[0].outcome == "refused"
 
 
-def test_cut_within_a_message_nothing_was_changed(two: Scene) -> None:
+def test_pipe_cut_within_a_message_changes_nothing(two: Scene) -> None:
     before, releases = two.status(), two.releases()
     two.new_version(padding=BIG)
 

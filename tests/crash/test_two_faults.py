@@ -12,7 +12,7 @@ def damage_record(scene: Scene, version: int) -> None:
     next((scene.app.state / "records").glob(f"{version:04d}-*.json")).write_text("damaged")
 
 
-def test_what_is_live_with_a_damaged_record_is_turned_back_to(two: Scene) -> None:
+def test_live_release_with_a_damaged_record_is_rolled_back_to(two: Scene) -> None:
     damage_record(two, 2)
     two.app.config(**UNPROVED)
     two.new_version()
@@ -23,14 +23,14 @@ def test_what_is_live_with_a_damaged_record_is_turned_back_to(two: Scene) -> Non
     assert two.check_serves("v2") == "v2"
 
 
-def test_what_was_live_with_a_damaged_record_is_stopped_where_it_is_not_to_run_on(two: Scene) -> None:
+def test_previous_release_with_a_damaged_record_is_stopped_when_not_to_run_on(two: Scene) -> None:
     damage_record(two, 2)
     two.app.config(**{**QUICK, "keep": {**QUICK["keep"], "previous_running": False}})
     two.deploy_new()
     assert two.status().colors["green"].state == "stopped"
 
 
-def test_what_is_turned_back_to_is_served_where_it_was_though_the_new_one_had_another_port(two: Scene) -> None:
+def test_rollback_restores_the_http_port_when_the_new_release_had_another(two: Scene) -> None:
     moved = {"server": {"http_port": free_ports(1)[0]}, "keep": {**QUICK["keep"], "watch_s": 30}}
     two.app.config(**{**QUICK, **moved})
     two.new_version(health_sequence=[200, 200, 500])
@@ -38,7 +38,7 @@ def test_what_is_turned_back_to_is_served_where_it_was_though_the_new_one_had_an
     two.check_settled("v2")
 
 
-def test_what_nginx_does_not_ask_is_not_told_to_be_live_and_unchanged(two: Scene) -> None:
+def test_deploy_is_not_unchanged_when_nginx_asks_the_other_color(two: Scene) -> None:
     (two.app.state / "green/green").unlink()
     assert two.app.get()["version"] == "v1", "without its marker nginx asks the other color"
     assert two.app.deploy().ok().result["outcome"] == "live"
@@ -46,7 +46,7 @@ def test_what_nginx_does_not_ask_is_not_told_to_be_live_and_unchanged(two: Scene
 
 
 @pytest.mark.parametrize("at", ["turn link live+4", "turn link live+6"])  # its record, before and beside its name
-def test_what_is_live_though_that_could_not_be_recorded_is_good(two: Scene, at: str) -> None:
+def test_live_release_is_good_when_its_record_could_not_be_written(two: Scene, at: str) -> None:
     version = two.new_version()
     run = two.deploy(at, "ENOSPC")
     assert (run.was_ended, run.error) == (True, None)
@@ -54,14 +54,14 @@ def test_what_is_live_though_that_could_not_be_recorded_is_good(two: Scene, at: 
     two.check_settled(version)
 
 
-def test_what_was_started_and_not_written_down_is_stopped_when_its_deploy_fails(two: Scene) -> None:
+def test_candidate_is_stopped_when_its_start_could_not_be_written_down(two: Scene) -> None:
     two.new_version()
     run = two.deploy("write process.json+0", "ENOSPC")
     assert (run.was_ended, run.exit_code) == (True, 1)
     two.check_settled("v2")
 
 
-def test_what_is_turned_back_is_stopped_though_that_it_was_could_not_be_written_down(two: Scene) -> None:
+def test_rolled_back_release_is_stopped_when_the_journal_cannot_say_so(two: Scene) -> None:
     two.app.config(**UNPROVED)
     two.new_version()
     run = two.deploy("prepare link live+6", "ENOSPC")  # the line of the journal that says so
@@ -70,7 +70,7 @@ def test_what_is_turned_back_is_stopped_though_that_it_was_could_not_be_written_
 
 
 @pytest.mark.parametrize("at", ["turn link live+3", "turn link live+4"])
-def test_what_was_not_to_run_on_is_stopped_also_after_a_killed_deploy(scene: Scene, at: str) -> None:
+def test_previous_release_not_to_run_on_is_stopped_after_a_killed_deploy(scene: Scene, at: str) -> None:
     scene.app.config(**{**QUICK, "keep": {**QUICK["keep"], "previous_running": False}})
     scene.deploy_new()
     version = scene.new_version()
@@ -80,7 +80,7 @@ def test_what_was_not_to_run_on_is_stopped_also_after_a_killed_deploy(scene: Sce
     assert scene.status().colors["blue"].state == "stopped"
 
 
-def test_a_rollback_that_was_killed_before_its_switch_was_not_turned_back(two: Scene) -> None:
+def test_rollback_killed_before_its_switch_is_reported_as_refused(two: Scene) -> None:
     assert two.rollback(NEVER).error is None
     left = two.releases()[0].release
     assert two.rollback("append journal+1", to=left).was_ended
@@ -91,7 +91,7 @@ def test_a_rollback_that_was_killed_before_its_switch_was_not_turned_back(two: S
 
 
 @pytest.mark.parametrize("at", ["turn link live+4", "turn link live+5"])  # before the journal says it, and the record
-def test_a_turn_back_in_the_watch_that_was_killed_was_one(two: Scene, at: str) -> None:
+def test_rollback_in_the_watch_that_was_killed_is_reported_as_rolled_back(two: Scene, at: str) -> None:
     two.app.config(**{**QUICK, "keep": {**QUICK["keep"], "watch_s": 30}})
     two.new_version(health_sequence=[200, 200, 500])
     assert two.deploy(at).was_ended
@@ -112,14 +112,14 @@ def test_deploys_that_are_refused_again_and_again_do_not_fill_the_disk(two: Scen
     two.check_settled("v2")
 
 
-def test_what_a_hand_has_put_among_the_releases_stands_in_no_way(two: Scene) -> None:
+def test_foreign_entries_among_the_releases_do_not_hinder_a_deploy(two: Scene) -> None:
     live = two.status().colors["green"].release
     (two.app.state / "releases/current").symlink_to(str(live))
     (two.app.state / "releases/notes").write_text("mine")
     two.check_settled(two.deploy_new())
 
 
-def test_destroy_takes_links_of_a_hands_own_and_nothing_behind_them(two: Scene) -> None:
+def test_destroy_removes_foreign_links_and_nothing_behind_them(two: Scene) -> None:
     data, moved = two.app.world.root / "var/lib" / two.app.name, two.app.world.home / "moved"
     data.rename(moved)
     data.symlink_to(moved)

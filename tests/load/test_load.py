@@ -53,7 +53,7 @@ def loaded(world: World, tmp_path: Path) -> Loaded:
     return Loaded(app, place_of(app, port, certificate), tmp_path / "out")
 
 
-def test_nothing_is_lost_where_nothing_happens(loaded: Loaded) -> None:
+def test_load_loses_nothing_while_nothing_happens(loaded: Loaded) -> None:
     with loaded.load() as running:
         running.more(3)
     seen = loaded.seen()
@@ -78,7 +78,7 @@ def test_a_deploy_and_a_rollback_lose_nothing(loaded: Loaded, kinds: set[str]) -
     assert set(seen.by_color) == {"blue", "green"}
 
 
-def test_a_reload_is_seen(loaded: Loaded) -> None:
+def test_load_sees_the_loss_at_a_reload_of_nginx(loaded: Loaded) -> None:
     with loaded.load() as running:
         _reload(loaded.app)
         running.more()
@@ -87,7 +87,7 @@ def test_a_reload_is_seen(loaded: Loaded) -> None:
     assert seen.failed["kept, naive"] and seen.failed["HTTP/2 over TLS"], seen
 
 
-def test_a_stop_before_the_start_is_seen_by_every_kind(loaded: Loaded) -> None:
+def test_load_of_every_kind_sees_a_stop_before_the_start(loaded: Loaded) -> None:
     with loaded.load() as running:
         os.kill(loaded.app.status()["colors"]["blue"]["pid"], signal.SIGTERM)
         running.more()

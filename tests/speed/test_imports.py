@@ -40,5 +40,5 @@ def imported(code: str) -> set[str]:
     ],
     ids=["help", "status", "greeting", "server side"],
 )
-def test_it_is_not_imported(code: str, slow: set[str]) -> None:
+def test_import_of_slow_modules_is_avoided(code: str, slow: set[str]) -> None:
     assert not imported(code) & slow

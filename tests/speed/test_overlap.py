@@ -84,7 +84,7 @@ def test_a_server_that_cannot_be_reached_ends_the_build(app: App, monkeypatch: p
     assert time.monotonic() - began < 30
 
 
-def test_a_build_that_fails_first_shows_what_it_said(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_build_that_fails_first_shows_its_output(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
     opens_after(monkeypatch, "sleep 60")
     ui = Heard()
     with pytest.raises(BuildFailed):
@@ -92,7 +92,7 @@ def test_a_build_that_fails_first_shows_what_it_said(app: App, monkeypatch: pyte
     assert "broken" in ui.seen
 
 
-def test_what_the_server_refuses_ends_the_build(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_refusal_by_the_server_ends_the_build(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its word is waited for by nobody who gets none, and does not wait for the artifact."""
     app.config(server={"domains": ["shop.test"]})
     app.deploy().ok()
@@ -117,7 +117,7 @@ def test_a_server_side_that_goes_away_ends_the_build(app: App, monkeypatch: pyte
 
 
 @pytest.mark.parametrize("known", [None, "another", "this"])
-def test_a_build_for_a_machine_is_for_the_one_that_greets(
+def test_build_for_a_machine_is_for_the_server_that_greets(
     app: App, known: str | None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     opens_after(monkeypatch, "GO_ON")

@@ -69,7 +69,7 @@ def best(measure: Callable[[], float], times: int) -> float:
     return min(measure() for _ in range(times))
 
 
-def test_a_round_trip_takes_what_it_should(serve: Serve) -> None:
+def test_relay_delays_a_round_trip_as_configured(serve: Serve) -> None:
     with wire(Link("test", 60, 0), "127.0.0.1", serve(_echo)) as near:
         with socket.create_connection(("127.0.0.1", near.port)) as line:
             _round_trip(line)
@@ -93,7 +93,7 @@ def _round_trip(line: socket.socket) -> float:
     return time.monotonic() - began
 
 
-def test_the_rate_is_what_it_should_be_upward(serve: Serve) -> None:
+def test_relay_limits_the_upward_rate_as_configured(serve: Serve) -> None:
     with wire(Link("test", 0, 20), "127.0.0.1", serve(_swallow)) as near:
 
         def sent() -> float:
@@ -108,7 +108,7 @@ def test_the_rate_is_what_it_should_be_upward(serve: Serve) -> None:
         assert near.counted().up == 2 * _SIZE
 
 
-def test_the_rate_is_what_it_should_be_downward_also_for_two_at_once(serve: Serve) -> None:
+def test_relay_limits_the_downward_rate_as_configured_for_two_at_once(serve: Serve) -> None:
     with wire(Link("test", 10, 20), "127.0.0.1", serve(_pour)) as near:
 
         def came() -> float:

@@ -47,7 +47,7 @@ def test_a_deploy_waits_twice(app: App, turns: Callable[[], str]) -> None:
         assert turns() == "scscs"
 
 
-def test_a_rollback_and_a_look_wait_once(app: App, turns: Callable[[], str]) -> None:
+def test_rollback_and_status_wait_once(app: App, turns: Callable[[], str]) -> None:
     file = load(app.directory)
     for version in ("v1", "v2"):
         app.program(version=version)
