@@ -46,7 +46,7 @@ BREAKS: tuple[Break, ...] = (
                 "    beside.rename(link)\n",
             ),
         ),
-        "tests/power/test_power_loss.py::test_every_disk_that_a_cut_can_leave_is_recovered[rollback]",
+        "tests/power/test_power_loss.py::test_disk_is_recovered_after_a_power_cut_at_any_act[rollback]",
         r"after the answer, .*live is 'two'",
     ),
     Break(
@@ -59,7 +59,7 @@ BREAKS: tuple[Break, ...] = (
                 "    beside.unlink()\n    link.unlink(missing_ok=True)\n    link.symlink_to(target)\n",
             ),
         ),
-        "tests/power/test_power_loss.py::test_every_disk_that_a_cut_can_leave_is_recovered[rollback]",
+        "tests/power/test_power_loss.py::test_disk_is_recovered_after_a_power_cut_at_any_act[rollback]",
         r"after unlink .*/live, .*live is None",
     ),
     Break(
@@ -112,7 +112,7 @@ BREAKS: tuple[Break, ...] = (
                 "    beside.rename(path)\n",
             ),
         ),
-        "tests/power/test_power_loss.py::test_every_disk_that_a_cut_can_leave_is_recovered[rollback]",
+        "tests/power/test_power_loss.py::test_disk_is_recovered_after_a_power_cut_at_any_act[rollback]",
         r"after the answer, .*AssertionError: assert \(",
     ),
     Break(
@@ -155,21 +155,21 @@ BREAKS: tuple[Break, ...] = (
         "answer not stored",
         "how a command ended is not kept, so one that comes again cannot be told",
         (Edit("teal_host/outcome.py", "**brief, answer={**known, **how})", "**brief)"),),
-        "tests/power/test_outcome.py::test_one_that_went_live",
+        "tests/power/test_outcome.py::test_repeated_command_that_went_live_gets_its_result_and_changes_nothing",
         r"how it ended was not kept",
     ),
     Break(
         "done again",
         "a command that comes again with its id is done once more",
         (Edit("teal_host/outcome.py", "    if not app.journal.has(story):\n", "    if True:\n"),),
-        "tests/power/test_outcome.py::test_one_that_went_live",
+        "tests/power/test_outcome.py::test_repeated_command_that_went_live_gets_its_result_and_changes_nothing",
         r"Result\(outcome='unchanged', .* != Result\(outcome='live', ",
     ),
     Break(
         "no recovery",
         "a deploy does not clean up what was interrupted before it",
         (Edit("teal_host/deploy.py", "        recover.recover(app)\n", ""),),
-        "tests/power/test_outcome.py::test_one_that_was_interrupted_is_told_how_it_was_recovered",
+        "tests/power/test_outcome.py::test_repeated_deploy_that_was_interrupted_tells_how_it_was_recovered",
         r"assert 'config' == 'aborted'",
     ),
     Break(

@@ -47,7 +47,7 @@ def run(place: Path, *tests: str) -> Ran:
 
 
 @pytest.mark.parametrize("one", BREAKS, ids=lambda one: one.name)
-def test_a_break_is_seen(one: Break, tmp_path: Path) -> None:
+def test_break_turns_its_test_red(one: Break, tmp_path: Path) -> None:
     place = copied(tmp_path / "copy")
     for edit in one.edits:
         edit.apply(place / "src")
@@ -59,7 +59,7 @@ def test_a_break_is_seen(one: Break, tmp_path: Path) -> None:
     assert re.search(one.shows, ran.said), ran.said
 
 
-def test_in_a_copy_that_is_whole_they_pass(tmp_path: Path) -> None:
+def test_copy_without_a_break_passes_the_tests(tmp_path: Path) -> None:
     """One of them, or all: that they do in the project itself the other tests show, for they are among them."""
     ran = run(copied(tmp_path / "copy"), *CONTROL)
     assert ran.code == 0, ran.said
@@ -67,7 +67,7 @@ def test_in_a_copy_that_is_whole_they_pass(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("files", [("one", "one"), ("two",)], ids=["twice", "nowhere"])
-def test_a_break_that_does_not_fit_the_source_any_more_says_so(tmp_path: Path, files: tuple[str, ...]) -> None:
+def test_break_that_no_longer_fits_the_source_says_so(tmp_path: Path, files: tuple[str, ...]) -> None:
     (tmp_path / "module.py").write_text("\n".join(files))
     with pytest.raises(AssertionError, match=r"module\.py has (0|2) places with 'one', not one"):
         Edit("module.py", "one", "two").apply(tmp_path)

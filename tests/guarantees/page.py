@@ -75,7 +75,7 @@ def _broken(figures: Figures) -> str:
     ]
     lines += _table("what is broken", "the test that goes red", "seen")
     for one in BREAKS:
-        state = seen.get(f"tests/broken/test_broken.py::test_a_break_is_seen[{one.name}]", "not yet run")
+        state = seen.get(f"tests/broken/test_broken.py::test_break_turns_its_test_red[{one.name}]", "not yet run")
         lines.append(f"| {one.says} | {_link(one.test)} | {state} |")
     return "\n".join([*lines, ""])
 

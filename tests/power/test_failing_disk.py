@@ -97,7 +97,7 @@ def home(tmp_path: Path) -> Iterator[Path]:
 @pytest.mark.row("A13", "F1", "F2")
 @pytest.mark.parametrize("kind", FAULTS, ids=["full once", "full", "broken", "read-only"])
 @pytest.mark.parametrize("name", STORIES)
-def test_whichever_act_fails_one_release_serves(
+def test_disk_that_refuses_any_act_leaves_one_release_serving(
     home: Path, name: str, kind: tuple[bool, bool, int], counted: Callable[..., None]
 ) -> None:
     (once, late, code), (story, allowed, at_least) = kind, STORIES[name]

@@ -52,11 +52,13 @@ def _killed(command: Callable[[], object]) -> bool:
     return False
 
 
-def test_what_was_answered_survives(tmp_path: Path) -> None:
+def test_answered_deploy_survives_a_power_cut_after_a_killed_deploy(tmp_path: Path) -> None:
     assert list(lost_after(tmp_path)) == []
 
 
-def test_it_would_be_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_answered_deploy_is_lost_when_directories_are_not_synced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Proves the harness."""
     monkeypatch.setattr(files, "sync_dirs", lambda folders: None)
     assert next(lost_after(tmp_path))

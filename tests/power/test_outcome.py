@@ -39,7 +39,7 @@ def files(machine: Machine) -> dict[Path, Any]:
     return {path: path.lstat().st_mtime_ns for path in machine.root.rglob("*") if path.name != "lock"}
 
 
-def test_one_that_went_live(machine: Machine) -> None:
+def test_repeated_command_that_went_live_gets_its_result_and_changes_nothing(machine: Machine) -> None:
     first, second, back = deployed(machine, "v1", "a"), deployed(machine, "v2", "b"), rolled_back(machine, "c")
     before = files(machine)
     assert [deployed(machine, "v1", "a"), deployed(machine, "v2", "b")] == [first, second]
@@ -48,7 +48,7 @@ def test_one_that_went_live(machine: Machine) -> None:
     assert machine.live_version() == "v1"
 
 
-def test_one_that_had_nothing_to_do(machine: Machine) -> None:
+def test_repeated_deploy_stays_unchanged_after_another_deploy(machine: Machine) -> None:
     """Done anew after somebody else's deploy it would take that back."""
     deployed(machine, "v1", "a")
     unchanged = deployed(machine, "v1", "b")
@@ -64,7 +64,9 @@ def status_of(machine: Machine, story: str) -> object:
     return LastReport("deploy", ended["release"], "live", ended["at"], "")
 
 
-def test_one_that_was_refused(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_repeated_deploy_that_was_refused_fails_the_same_way_and_changes_nothing(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
     deployed(machine, "v1", "a")
     with monkeypatch.context() as patch:
         patch.setattr(machine.processes, "start", lambda *ignored: None)
@@ -86,7 +88,7 @@ def test_one_that_was_refused(machine: Machine, monkeypatch: pytest.MonkeyPatch)
     assert (last.command, last.release, last.outcome, last.says) == ("deploy", then.release, "unhealthy", then.message)
 
 
-def test_one_of_an_older_teal_whose_answer_was_not_kept(machine: Machine) -> None:
+def test_repeated_deploy_is_refused_when_an_older_teal_kept_no_answer(machine: Machine) -> None:
     deployed(machine, "v1", "a")
     journal = machine.app.paths.journal
     journal.write_text(
@@ -99,7 +101,7 @@ def test_one_of_an_older_teal_whose_answer_was_not_kept(machine: Machine) -> Non
     assert (last.outcome, last.says) == ("live", "")
 
 
-def test_one_that_was_interrupted_is_told_how_it_was_recovered(
+def test_repeated_deploy_that_was_interrupted_tells_how_it_was_recovered(
     machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     deployed(machine, "v1", "a")
@@ -118,7 +120,7 @@ def test_one_that_was_interrupted_is_told_how_it_was_recovered(
     assert machine.live_version() == "v1"
 
 
-def test_one_that_was_switched_to_is_not_judged_while_nginx_is_dead(
+def test_recovery_does_not_judge_a_switched_release_while_nginx_is_dead(
     machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nothing can be proved then; taken for unwell, it would be turned back."""

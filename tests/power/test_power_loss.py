@@ -104,7 +104,7 @@ def home(tmp_path: Path) -> Iterator[Path]:
     ],
 )
 @pytest.mark.row("A6", "A7", "A8")
-def test_every_disk_that_a_cut_can_leave_is_recovered(
+def test_disk_is_recovered_after_a_power_cut_at_any_act(
     before: list[str],
     story: Story,
     allowed: set[str | None],

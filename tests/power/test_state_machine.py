@@ -31,7 +31,7 @@ SEEN_WITHIN = settings(FIXED, max_examples=200, derandomize=True, phases=[Phase.
 
 @pytest.mark.row("A1", "A2", "A6")
 @pytest.mark.timeout(0 if LONG else 180)
-def test_whatever_happens_the_release_of_the_model_serves(counted: Callable[..., None]) -> None:
+def test_release_of_the_model_serves_after_any_history(counted: Callable[..., None]) -> None:
     COUNTED.clear()
     run_state_machine_as_test(History, settings=FIXED)
     counted(**{what.replace(" ", "_"): count for what, count in COUNTED.items()})
@@ -72,7 +72,7 @@ WRONG: dict[str, tuple[object, str, object]] = {
 
 
 @pytest.mark.parametrize("what", WRONG if LONG else ALWAYS)
-def test_a_teal_that_does_it_wrong_is_found(what: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_state_machine_finds_a_teal_that_does_wrong(what: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Proves the harness."""
     module, name, wrong = WRONG[what]
     monkeypatch.setattr(module, name, wrong)

@@ -30,12 +30,12 @@ def _parameters(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
 
 
 @pytest.mark.parametrize("module", MODULES.values(), ids=list(MODULES))
-def test_no_file_is_too_long(module: Module) -> None:
+def test_module_is_not_too_long(module: Module) -> None:
     assert module.text.count("\n") <= LONGEST_FILE
 
 
 @pytest.mark.parametrize("module", MODULES.values(), ids=list(MODULES))
-def test_no_function_is_too_long_or_wants_too_much(module: Module) -> None:
+def test_functions_are_not_too_long_and_take_few_parameters(module: Module) -> None:
     for function in module.functions:
         assert _size(function) <= LONGEST_FUNCTION, f"{function.name}: {_size(function)} lines"
         assert _parameters(function) <= MOST_PARAMETERS, f"{function.name}: {_parameters(function)} parameters"
@@ -85,13 +85,13 @@ def _on_files(call: ast.Call) -> bool:
     return isinstance(call.func, ast.Attribute) and call.func.attr == "replace"
 
 
-def test_what_travels_before_the_greeting_stays_small() -> None:
+def test_bootstrap_payload_stays_small() -> None:
     from teal.bootstrap import payload
 
     assert len(payload()) <= BOOTSTRAP_BYTES
 
 
-def test_nothing_is_named_by_a_word_that_says_nothing() -> None:
+def test_module_name_is_never_a_word_that_says_nothing() -> None:
     empty = {"utils", "util", "helpers", "helper", "common", "shared", "misc", "manager", "base_utils"}
     assert not {name.split(".")[-1] for name in MODULES} & empty
     assert not {path.name for path in Path(__file__).parents[1].iterdir()} & empty

@@ -15,7 +15,7 @@ NOT_ON_EACH = {
 }
 
 
-def test_every_test_on_a_server_runs_on_both() -> None:
+def test_server_tests_run_on_both_debians() -> None:
     argv = [sys.executable, "-m", "pytest", "tests/server", "--collect-only", "-q", "-p", "no:cacheprovider"]
     argv += ["-o", "addopts=--import-mode=importlib"]  # a name a line
     told = subprocess.run(argv, cwd=REPO, capture_output=True, text=True, timeout=120, check=False)

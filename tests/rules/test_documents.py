@@ -52,7 +52,7 @@ def test_every_key_is_documented(key: str) -> None:
     assert f"`{key}`" in (REFERENCE / "teal-toml.md").read_text()
 
 
-def test_no_key_is_documented_that_does_not_exist() -> None:
+def test_documented_keys_are_exactly_those_of_the_config() -> None:
     rows = re.findall(r"^\| `([a-z_.]+)`", (REFERENCE / "teal-toml.md").read_text(), re.MULTILINE)
     assert sorted(rows) == sorted(_keys(Config))
 
@@ -70,7 +70,7 @@ def test_paths_that_documents_name_exist(name: str) -> None:
         assert (REPO / path).exists(), f"{name} names {path}"
 
 
-def test_the_map_names_every_module_of_the_server_side() -> None:
+def test_architecture_names_every_module_of_the_server_side() -> None:
     text = (REPO / "ARCHITECTURE.md").read_text()
     for path in (REPO / "src/teal_host").rglob("*.py"):
         if path.name != "__init__.py":

@@ -22,15 +22,15 @@ def _marked() -> set[str]:
     return {name for text in texts for marks in MARK.findall(text) for name in re.findall(r'"(\w+)"', marks)}
 
 
-def test_each_row_that_must_hold_has_a_test() -> None:
+def test_matrix_row_that_must_hold_has_a_test() -> None:
     assert sorted({row.name for row in MATRIX if row.priority == "P0"} - _marked()) == []
 
 
-def test_each_mark_names_a_row() -> None:
+def test_row_mark_names_a_row_of_the_matrix() -> None:
     assert sorted(_marked() - ROWS) == []
 
 
-def test_a_row_is_either_declined_or_says_what_holds() -> None:
+def test_matrix_row_is_either_declined_or_says_what_holds() -> None:
     assert [row.name for row in MATRIX if bool(row.declined) == bool(row.holds)] == []
 
 
@@ -38,7 +38,7 @@ def test_promises_name_rows_that_exist() -> None:
     assert {name for _, _, rows in PROMISES for name in rows.split()} <= ROWS
 
 
-def test_the_page_is_what_the_figures_say() -> None:
+def test_guarantees_page_matches_the_figures() -> None:
     assert (REPO / "docs/guarantees.md").read_text() == page(load()), "run script/guarantees --write"
 
 
@@ -51,7 +51,7 @@ def test_long_runs_have_tests_or_a_bench() -> None:
     ("text", "says"),
     [("<testsuites/>", "is not of all tests"), ("no XML", "is no JUnit report"), (None, "No such file")],
 )
-def test_what_is_no_report_of_all_tests_is_refused_and_nothing_is_written(
+def test_report_is_refused_and_nothing_written_when_it_is_not_of_all_tests(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],

@@ -10,12 +10,12 @@ TOO_NEW = {"tomllib", "graphlib.pairwise", "itertools.batched"}
 
 
 @pytest.mark.parametrize("module", HOST.values(), ids=list(HOST))
-def test_it_parses_as_python_3_9(module: Module) -> None:
+def test_server_side_module_parses_as_python_3_9(module: Module) -> None:
     ast.parse(module.text, feature_version=(3, 9))
 
 
 @pytest.mark.parametrize("module", HOST.values(), ids=list(HOST))
-def test_it_has_no_annotation_that_3_9_cannot_read(module: Module) -> None:
+def test_server_side_module_has_no_annotation_that_python_3_9_cannot_read(module: Module) -> None:
     """`X | Y` between types is an error there when the annotation is read, which the decoder does."""
     assert not module.imports & TOO_NEW
     for node in ast.walk(module.tree):
@@ -25,7 +25,7 @@ def test_it_has_no_annotation_that_3_9_cannot_read(module: Module) -> None:
 
 
 @pytest.mark.parametrize("module", HOST.values(), ids=list(HOST))
-def test_dataclasses_ask_for_nothing_newer(module: Module) -> None:
+def test_dataclasses_use_only_arguments_of_python_3_9(module: Module) -> None:
     for node in ast.walk(module.tree):
         if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "dataclass":
             assert {keyword.arg for keyword in node.keywords} <= {"frozen", "order", "eq"}
