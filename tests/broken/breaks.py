@@ -135,7 +135,7 @@ BREAKS: tuple[Break, ...] = (
         "what has arrived is not compared with the hash that was announced",
         (Edit("teal_host/release.py", "    if seen.hexdigest() != entry.sha256:\n", "    if False:\n"),),
         "tests/host/test_hostile_artifacts.py::"
-        "test_a_trick_in_the_stream_is_refused_whole[a name of the one, bytes of the other]",
+        "test_hostile_upload_stream_is_refused_whole[a name of the one, bytes of the other]",
         r"assert 'arrived changed' in",
     ),
     Break(
@@ -176,7 +176,7 @@ BREAKS: tuple[Break, ...] = (
         "lock not held",
         "two commands change an app at the same time",
         (Edit("teal_host/lock.py", "        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)\n", ""),),
-        "tests/host/test_lock.py::test_the_second_comer_is_told_who_what_and_since_when",
+        "tests/host/test_lock.py::test_lock_tells_the_second_comer_who_holds_it_for_what_and_since_when",
         r"DID NOT RAISE.*Locked",
     ),
 )

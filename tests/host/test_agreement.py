@@ -46,13 +46,13 @@ def keep(host: HostPaths, *kept: Agreement) -> None:
         agreement.save(host.app(one.app), one)
 
 
-def test_what_is_saved_is_loaded(host: HostPaths) -> None:
+def test_agreement_is_loaded_as_saved(host: HostPaths) -> None:
     keep(host, agreed())
     assert agreement.load(host.app("shop")) == agreed()
     assert host.app("shop").agreed.stat().st_mode & 0o777 == 0o600
 
 
-def test_an_app_that_is_new_has_no_agreement(host: HostPaths) -> None:
+def test_new_app_has_no_agreement(host: HostPaths) -> None:
     assert agreement.load(host.app("shop")) is None
 
 
@@ -71,7 +71,7 @@ def test_an_app_that_is_new_has_no_agreement(host: HostPaths) -> None:
         (TOKEN, '\\" \\"; } server {'),
     ],
 )
-def test_one_that_is_damaged_or_newer_needs_a_human(host: HostPaths, before: str, after: str) -> None:
+def test_agreement_needs_a_human_when_damaged_or_of_a_newer_teal(host: HostPaths, before: str, after: str) -> None:
     keep(host, agreed())
     path = host.app("shop").agreed
     text = path.read_text()
@@ -83,7 +83,7 @@ def test_one_that_is_damaged_or_newer_needs_a_human(host: HostPaths, before: str
 
 @pytest.mark.parametrize("content", [b"", b"\0" * 100, b"[]", b"\xff", b"[" * 50_000])
 @pytest.mark.row("A15")
-def test_garbage_needs_a_human(host: HostPaths, content: bytes) -> None:
+def test_agreement_needs_a_human_when_its_file_is_garbage(host: HostPaths, content: bytes) -> None:
     keep(host, agreed())
     host.app("shop").agreed.write_bytes(content)
     with pytest.raises(NeedsHuman):
@@ -101,7 +101,7 @@ def test_garbage_needs_a_human(host: HostPaths, content: bytes) -> None:
         ((8081, 8082), (8082, 8083), "green", (8081, 8083)),
     ],
 )
-def test_only_the_color_that_is_started_moves(
+def test_agreement_moves_only_the_port_of_the_color_that_is_started(
     host: HostPaths, mine: tuple[int, int] | None, wanted: tuple[int, int] | None, moving: Color, ports: tuple[int, int]
 ) -> None:
     if mine:
@@ -114,9 +114,7 @@ def test_only_the_color_that_is_started_moves(
 @pytest.mark.parametrize(
     ("wanted", "moving"), [((8082, 8081), "blue"), ((8082, 8081), "green"), ((8082, 8083), "blue")]
 )
-def test_a_color_does_not_move_to_the_port_of_the_other(
-    host: HostPaths, wanted: tuple[int, int], moving: Color
-) -> None:
+def test_color_is_refused_the_port_of_the_other_color(host: HostPaths, wanted: tuple[int, int], moving: Color) -> None:
     keep(host, agreed())
     with pytest.raises(BadRequest, match="still in use by the other color"):
         agreement.propose(host, spec(ports=wanted), moving)
@@ -144,7 +142,7 @@ def test_a_port_of_the_live_color_never_moves(host: HostPaths, mine: Ports, want
         (None, Site(("a.test", "xotherx.test"), 28080), 'the domain "xotherx.test" is served for the app other'),
     ],
 )
-def test_what_belongs_to_another_app_is_refused_by_its_name(
+def test_port_or_domain_is_refused_naming_its_owner_when_taken(
     host: HostPaths, wanted: tuple[int, int] | None, site: Site | None, says: str
 ) -> None:
     keep(host, agreed("other"))
@@ -164,7 +162,7 @@ def test_what_belongs_to_another_app_is_refused_by_its_name(
         (Site(("a.test", "b.test"), 28080), Site(("c.test", "b.test"), 28080), False),
     ],
 )
-def test_a_name_on_a_port_belongs_to_one_app(host: HostPaths, theirs: Site, mine: Site, fits: bool) -> None:
+def test_domain_on_a_port_belongs_to_one_app(host: HostPaths, theirs: Site, mine: Site, fits: bool) -> None:
     keep(host, agreed("other", site=theirs))
     if fits:
         assert agreement.propose(host, spec(site=mine), "blue").site == mine
@@ -173,7 +171,7 @@ def test_a_name_on_a_port_belongs_to_one_app(host: HostPaths, theirs: Site, mine
         agreement.propose(host, spec(site=mine), "blue")
 
 
-def test_names_and_rules_are_agreed_and_change_together(host: HostPaths) -> None:
+def test_agreement_changes_domains_and_proxy_rules_together(host: HostPaths) -> None:
     keep(host, agreed())
     rules = ProxyRules(7, directives=("deny all;",))
     wanted = agreement.propose(host, replace(spec(site=Site(("b.test",), 28080)), proxy=rules), "blue")
@@ -183,7 +181,7 @@ def test_names_and_rules_are_agreed_and_change_together(host: HostPaths) -> None
     assert agreement.load(host.app("shop")) == wanted
 
 
-def test_an_app_is_not_in_its_own_way(host: HostPaths) -> None:
+def test_app_gets_its_own_ports_again(host: HostPaths) -> None:
     keep(host, agreed())
     assert agreement.propose(host, spec(ports=(8081, 8082)), "blue") == agreed()
 
@@ -234,7 +232,7 @@ def test_apps_that_are_new_at_the_same_moment_never_share_a_port(host: HostPaths
     assert {name: cast(Agreement, agreement.load(host.app(name))).ports for name in names} == given_ports
 
 
-def test_a_port_that_somebody_listens_on_is_not_given_out(host: HostPaths, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_port_is_not_given_out_when_a_program_listens_on_it(host: HostPaths, monkeypatch: pytest.MonkeyPatch) -> None:
     (first, *_) = free_ports(1)
     monkeypatch.setattr(agreement, "_FIRST_PORT", first)
     monkeypatch.setattr(agreement, "_LAST_PORT", 30_000)
@@ -244,7 +242,9 @@ def test_a_port_that_somebody_listens_on_is_not_given_out(host: HostPaths, monke
     assert ports.green == ports.blue + 1
 
 
-def test_the_port_of_a_site_is_not_given_out(host: HostPaths, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_port_is_not_given_out_when_it_is_the_http_port_of_a_site(
+    host: HostPaths, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (first,) = free_ports(1)
     monkeypatch.setattr(agreement, "_FIRST_PORT", first)
     monkeypatch.setattr(agreement, "_LAST_PORT", 30_000)
@@ -253,7 +253,7 @@ def test_the_port_of_a_site_is_not_given_out(host: HostPaths, monkeypatch: pytes
     assert {ports.blue, ports.green}.isdisjoint({first, first + 2})
 
 
-def test_where_no_port_is_free_it_is_said(host: HostPaths, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_proposal_is_refused_when_no_two_ports_are_free(host: HostPaths, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(agreement, "_FIRST_PORT", 8081)
     monkeypatch.setattr(agreement, "_LAST_PORT", 8083)
     keep(host, agreed("other", (8081, 8082)))
@@ -261,7 +261,7 @@ def test_where_no_port_is_free_it_is_said(host: HostPaths, monkeypatch: pytest.M
         agreement.propose(host, spec(), "blue")
 
 
-def test_the_neighbors_are_all_others_with_their_own_links(host: HostPaths) -> None:
+def test_neighbors_are_all_other_apps_with_their_own_live_links(host: HostPaths) -> None:
     keep(host, agreed("a", (1025, 1026)), agreed("b", (1027, 1028)), agreed("shop"))
     assert [(route.app, route.live) for route in agreement.neighbors(host, "shop")] == [
         ("a", host.app("a").live),
@@ -269,7 +269,7 @@ def test_the_neighbors_are_all_others_with_their_own_links(host: HostPaths) -> N
     ]
 
 
-def test_a_neighbor_that_cannot_be_read_is_not_passed_over(host: HostPaths) -> None:
+def test_proposal_needs_a_human_when_the_agreement_of_a_neighbor_is_unreadable(host: HostPaths) -> None:
     """Else its ports and names would be given to another app."""
     keep(host, agreed("other"))
     host.app("other").agreed.write_text("{")

@@ -76,12 +76,12 @@ def refused(serve: Serve, timeout_s: float = 20) -> NoAnswer:
         (HEAD + b"\r\n" + b"x" * MAX_ANSWER, 200, b"x" * MAX_ANSWER),
     ],
 )
-def test_a_whole_answer_is_read(sent: bytes, status: int, body: bytes) -> None:
+def test_probe_reads_a_whole_response(sent: bytes, status: int, body: bytes) -> None:
     answer = asked(saying(sent))
     assert (answer.status, answer.body) == (status, body)
 
 
-def test_a_redirect_is_an_answer_and_is_not_followed() -> None:
+def test_probe_does_not_follow_a_redirect() -> None:
     answer = asked(saying(b"HTTP/1.1 302 Found\r\nLocation: http://169.254.169.254/\r\nContent-Length: 0\r\n\r\n"))
     assert (answer.status, answer.headers["location"]) == (302, "http://169.254.169.254/")
 
@@ -107,7 +107,7 @@ def test_a_redirect_is_an_answer_and_is_not_followed() -> None:
         (HEAD + b"Content-Length: 9999999999\r\n\r\n" + b"x" * (MAX_ANSWER + 1), "does not end within 64 KiB"),
     ],
 )
-def test_what_is_no_whole_answer_is_named(sent: bytes, why: str) -> None:
+def test_probe_says_what_is_wrong_with_an_incomplete_or_malformed_response(sent: bytes, why: str) -> None:
     none = refused(saying(sent))
     assert why in str(none)
     assert not none.refused
@@ -156,7 +156,7 @@ def forever(piece: bytes, begin: bytes = b"", every_s: float = 0.0) -> Serve:
         "continue",
     ],
 )
-def test_whoever_keeps_us_waiting_is_left_at_the_deadline(serve: Serve) -> None:
+def test_probe_gives_up_at_its_deadline_when_the_response_stalls_or_drips(serve: Serve) -> None:
     began = time.monotonic()
     none = refused(serve, timeout_s=0.3)
     assert "no whole answer within 0.3 s" in str(none)
@@ -164,12 +164,12 @@ def test_whoever_keeps_us_waiting_is_left_at_the_deadline(serve: Serve) -> None:
 
 
 @pytest.mark.parametrize("begin", [HEAD + b"\r\n", HEAD + b"Transfer-Encoding: chunked\r\n\r\n"])
-def test_an_answer_without_end_is_left_at_its_limit(begin: bytes) -> None:
+def test_probe_gives_up_at_64_kib_when_the_response_never_ends(begin: bytes) -> None:
     chunk = b"10000\r\n" + b"x" * 65536 + b"\r\n" if b"chunked" in begin else b"x" * 65536
     assert "does not end within 64 KiB" in str(refused(forever(chunk, begin)))
 
 
-def test_nobody_there_is_told_apart() -> None:
+def test_probe_tells_a_refused_connection_from_other_failures() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         address = server.getsockname()[:2]
     with pytest.raises(NoAnswer, match="refused") as none:
@@ -177,7 +177,7 @@ def test_nobody_there_is_told_apart() -> None:
     assert none.value.refused
 
 
-def test_a_reset_is_a_broken_connection() -> None:
+def test_probe_reports_a_reset_as_a_broken_connection() -> None:
     def reset(connection: socket.socket) -> None:
         connection.sendall(HEAD)
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
@@ -185,7 +185,7 @@ def test_a_reset_is_a_broken_connection() -> None:
     assert "the connection broke" in str(refused(reset))
 
 
-def test_the_question_is_what_was_asked_and_no_variable_of_a_proxy_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_probe_sends_the_given_request_and_ignores_proxy_variables(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("http_proxy", "HTTP_PROXY", "all_proxy"):
         monkeypatch.setenv(name, "http://127.0.0.1:1")
     seen: list[bytes] = []
@@ -207,7 +207,7 @@ def test_the_question_is_what_was_asked_and_no_variable_of_a_proxy_is_read(monke
     assert lines[-2:] == ["", ""]
 
 
-def test_the_beginning_of_an_answer_can_be_shown() -> None:
+def test_probe_result_shows_a_printable_beginning_of_the_body() -> None:
     assert Answer(200, {}, b" \x1b[31mred\x00\xff\n" + b"x" * 300).beginning.startswith(" [31mred \ufffd xxx")
     assert len(Answer(200, {}, b"x" * 300).beginning) == 200
 
@@ -233,11 +233,13 @@ def test_the_beginning_of_an_answer_can_be_shown() -> None:
         (b'{"a": 1', {"a": 1}, "the answer is not JSON"),
     ],
 )
-def test_only_what_was_asked_for_is_compared(body: bytes, wanted: dict[str, Any] | None, says: str | None) -> None:
+def test_json_comparison_checks_only_the_expected_keys(
+    body: bytes, wanted: dict[str, Any] | None, says: str | None
+) -> None:
     assert json_differs(body, wanted) == says
 
 
-def test_a_long_difference_is_told_shortly() -> None:
+def test_json_difference_is_short_when_the_values_are_long() -> None:
     told = json_differs(json.dumps({"a": "x" * 60_000}).encode(), {"a": "y" * 60_000})
     assert told is not None
     assert len(told) < 300

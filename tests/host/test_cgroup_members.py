@@ -27,7 +27,7 @@ def coming_and_going(folder: Path) -> Iterator[None]:
         thread.join()
 
 
-def test_groups_that_vanish_while_they_are_listed_count_as_empty(tmp_path: Path) -> None:
+def test_cgroup_counts_as_empty_when_it_vanishes_while_being_listed(tmp_path: Path) -> None:
     (tmp_path / "cgroup.procs").write_text("7\n8\n")
     (tmp_path / "below").mkdir()
     (tmp_path / "below/cgroup.procs").write_text("9\n")
@@ -35,5 +35,5 @@ def test_groups_that_vanish_while_they_are_listed_count_as_empty(tmp_path: Path)
         assert all(_members(tmp_path) == {7, 8, 9} for _ in range(2000))
 
 
-def test_a_group_that_is_gone_has_nobody(tmp_path: Path) -> None:
+def test_cgroup_has_no_members_when_it_is_gone(tmp_path: Path) -> None:
     assert _members(tmp_path / "gone") == set()

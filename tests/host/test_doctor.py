@@ -44,14 +44,14 @@ def states(findings: Iterator[Finding]) -> list[tuple[str, str]]:
         (-86_400 * 400, "fault", "400 d ahead of"),
     ],
 )
-def test_clock(ahead_s: float, state: str, says: str) -> None:
+def test_clock_check_judges_how_far_the_clock_is_off(ahead_s: float, state: str, says: str) -> None:
     found = machine.clock(ahead_s)
     assert found.state == state
     assert says in found.says
     assert ("timedatectl" in found.hint) == (state != "ok")
 
 
-def test_python() -> None:
+def test_python_check_needs_3_9_or_newer() -> None:
     assert machine.python((3, 8), "3.8.10").state == "fault"
     assert machine.python((3, 9), "3.9.2").state == "ok"
 
@@ -68,7 +68,7 @@ def test_python() -> None:
         (Disk(100 * GB, 50 * GB, 0, 0), "ok", "free"),
     ],
 )
-def test_disk(disk: Disk, state: str, says: str) -> None:
+def test_disk_check_judges_free_bytes_and_inodes(disk: Disk, state: str, says: str) -> None:
     found = room.disk(Path("/var/lib/teal/shop"), disk, 16 * MB)
     assert (found.state, says in found.says) == (state, True), found
 
@@ -85,11 +85,11 @@ def test_disk(disk: Disk, state: str, says: str) -> None:
         (Memory(500 * MB, 100 * MB, 0, 200 * MB), "ok"),
     ],
 )
-def test_memory(memory: Memory, state: str) -> None:
+def test_memory_check_judges_available_memory_and_the_limit(memory: Memory, state: str) -> None:
     assert room.memory(memory).state == state
 
 
-def test_commands() -> None:
+def test_history_check_names_a_command_at_work_or_interrupted() -> None:
     assert history.history(None, None).state == "ok"
     at_work = history.history("ada@laptop is at work here: deploy", Unfinished("1", None, None, True))
     assert "ada@laptop" in at_work.says
@@ -97,7 +97,7 @@ def test_commands() -> None:
     assert (interrupted.state, "0007-3f2a9c1b7d4e" in interrupted.says) == ("warning", True)
 
 
-def test_who_holds_a_lock_is_seen_without_taking_it(tmp_path: Path) -> None:
+def test_lock_holder_is_named_without_taking_the_lock(tmp_path: Path) -> None:
     path = tmp_path / "lock"
     assert lock.at_work(path) is None
     with lock.held(path, "deploy", Origin("ada", "laptop"), 0):
@@ -115,11 +115,13 @@ def test_who_holds_a_lock_is_seen_without_taking_it(tmp_path: Path) -> None:
         (None, (0, 0o100775), "fault"),
     ],
 )
-def test_server_side(needed: str | None, owned: tuple[int, int] | None, state: str) -> None:
+def test_server_side_check_judges_version_owner_and_mode(
+    needed: str | None, owned: tuple[int, int] | None, state: str
+) -> None:
     assert agreed.server(needed, owned).state == state
 
 
-def test_folders_that_others_could_change() -> None:
+def test_folder_check_says_how_to_fix_a_folder_that_others_can_change() -> None:
     fine, odd = (Path("/var/lib/teal/shop"), 0, 0o40755), Path("/var/lib/teal/shop/blue")
     assert agreed.kept([fine]).state == "ok"
     assert agreed.kept([fine, (odd, 1000, 0o40755)]).hint == f"teal ssh -- chown root {odd}"
@@ -137,26 +139,26 @@ def test_folders_that_others_could_change() -> None:
         (Owned(None, 998), "--uid 998 teal-shop"),
     ],
 )
-def test_owner_of_the_data(owned: Owned, hint: str | None) -> None:
+def test_data_owner_check_says_how_to_fix_a_wrong_owner(owned: Owned, hint: str | None) -> None:
     found = owner.owner("teal-shop", Path("/var/lib/shop"), owned)
     assert (found is None) == (hint is None)
     assert found is None or found.hint.endswith(hint or "")
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "127.8.8.8", "::1", "::ffff:127.0.0.1"])
-def test_a_port_of_this_machine_alone(address: str) -> None:
+def test_exposure_check_is_silent_about_a_loopback_port(address: str) -> None:
     assert list(exposed.exposed("blue", [Socket(address, 8081, 1)], True)) == []
 
 
 @pytest.mark.parametrize("address", ["0.0.0.0", "::", "203.0.113.10", "::ffff:10.0.0.1", "2001:db8::1"])
-def test_a_port_that_is_open_to_others(address: str) -> None:
+def test_exposure_check_reports_a_port_that_is_open_to_others(address: str) -> None:
     sockets = [Socket("127.0.0.1", 8081, 1), Socket(address, 9000, 2)]
     (found,) = exposed.exposed("blue", sockets, True)
     assert (found.state, address in found.says, "9000" in found.says) == ("fault", True, True)
     assert [one.state for one in exposed.exposed("blue", sockets, False)] == ["warning"]
 
 
-def test_standby() -> None:
+def test_standby_check_judges_a_running_stopped_or_failed_color() -> None:
     assert colors.standby("green", ProcessState("running"), True).state == "ok"
     assert colors.standby("green", ProcessState("stopped"), True).state == "warning"
     assert colors.standby("green", ProcessState("stopped"), False).state == "ok"
@@ -165,7 +167,7 @@ def test_standby() -> None:
     assert (failed.evidence, "code 3" in failed.says) == (("systemd's",), True)
 
 
-def test_boot() -> None:
+def test_boot_check_wants_only_the_live_color_enabled() -> None:
     assert states(colors.boot("shop", "blue", ["blue"])) == [("boot", "ok")]
     assert states(colors.boot("shop", "blue", [])) == [("boot", "fault")]
     both = list(colors.boot("shop", "blue", ["blue", "green"]))
@@ -173,14 +175,14 @@ def test_boot() -> None:
     assert states(colors.boot("shop", "blue", ["green"])) == [("boot", "fault"), ("boot", "warning")]
 
 
-def test_restarts() -> None:
+def test_restart_check_says_how_often_and_why_the_program_ended() -> None:
     assert list(colors.restarts("blue", Words(0, "it exited with code 1", []))) == []
     (found,) = colors.restarts("blue", Words(3, words.end({"EXIT_CODE": "killed", "EXIT_STATUS": "9"}), []))
     assert "3 times; the last time it was ended by SIGKILL" in found.says
     assert words.end({"EXIT_CODE": "exited", "EXIT_STATUS": "3"}) == "it exited with code 3"
 
 
-def test_systemd() -> None:
+def test_systemd_check_judges_its_version_and_the_loaded_unit() -> None:
     assert systemd.version("252.39-1~deb12u2").state == "ok"
     assert systemd.version("v257").state == "ok"
     assert systemd.version("245.4-4ubuntu3").state == "fault"
@@ -206,11 +208,11 @@ V = "nginx version: nginx/1.22.1 (Debian)\n"
         (Seen(V, True, "/etc/nginx/x.conf:3: no", "enabled"), ["ok", "fault"]),
     ],
 )
-def test_nginx(seen: Seen, found: list[str]) -> None:
+def test_nginx_check_judges_version_state_and_configuration(seen: Seen, found: list[str]) -> None:
     assert [one.state for one in nginx.nginx(seen, OURS)] == found
 
 
-def test_whose_nginx_file_is_broken() -> None:
+def test_nginx_check_says_whose_file_is_broken() -> None:
     *_, foreign = nginx.nginx(Seen(V, True, "/etc/nginx/x.conf:3: no", "enabled"), OURS)
     assert (foreign.evidence, "not Teal's" in foreign.hint) == (("/etc/nginx/x.conf:3: no",), True)
     *_, mine = nginx.nginx(Seen(V, True, f"{OURS[0]}:3: no", "enabled"), OURS)
@@ -219,7 +221,7 @@ def test_whose_nginx_file_is_broken() -> None:
     assert stopped.hint == "mend its configuration (below), then teal ssh -- systemctl start nginx"
 
 
-def test_the_way_of_a_worker_to_the_marker() -> None:
+def test_nginx_worker_reaches_the_marker_unless_a_folder_blocks_the_way() -> None:
     worker = Worker(33, frozenset({33, 1001}))
     open_, ours, shut = Path("/var"), Path("/var/lib/ours"), Path("/var/lib/teal")
     assert route.blocked(worker, [Folder(open_, 0o755, 0, 0)]) is None
@@ -230,7 +232,7 @@ def test_the_way_of_a_worker_to_the_marker() -> None:
     assert route.blocked(Worker(0, frozenset()), [Folder(shut, 0, 0, 0)]) is None
 
 
-def test_who_answered() -> None:
+def test_route_check_judges_which_color_answered() -> None:
     assert route.answered("green", 8082, "127.0.0.1:8082").state == "ok"
     assert "127.0.0.1:8081" in route.answered("green", 8082, "127.0.0.1:8081").says
     assert "some other site" in route.answered("green", 8082, "").says
@@ -250,20 +252,20 @@ def test_who_answered() -> None:
         ("authorizedkeysfile /etc/ssh/keys/%u", "does not read"),
     ],
 )
-def test_sshd(text: str, says: str | None) -> None:
+def test_sshd_check_says_why_the_deploy_user_cannot_log_in(text: str, says: str | None) -> None:
     found = keys.sshd(text.splitlines())
     assert found.state == ("fault" if says else "ok")
     assert (says or "lets") in found.says
 
 
-def test_what_to_type_where_one_logs_in_with_sudo(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_hint_contains_sudo_when_the_user_logged_in_with_sudo(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("SUDO_USER", raising=False)
     assert there("systemctl start nginx") == "teal ssh -- systemctl start nginx"
     monkeypatch.setenv("SUDO_USER", "ada")
     assert there("systemctl start nginx") == "teal ssh -- sudo systemctl start nginx"
 
 
-def test_a_check_that_hangs_or_fails_is_a_finding_and_holds_up_nobody() -> None:
+def test_doctor_reports_a_hanging_or_failing_check_and_goes_on() -> None:
     never = threading.Event()
 
     def hangs(visit: Visit) -> Iterator[Finding]:
@@ -299,12 +301,14 @@ SERVER = ["203.0.113.10", "2001:db8::a", "10.0.0.5"]
         ({"8.8.4.4"}, ["10.0.0.5"], "ok", "only addresses of its own network"),
     ],
 )
-def test_domains(leads_to: set[str] | None, server: list[str], state: str, says: str) -> None:
+def test_domain_check_compares_dns_with_the_addresses_of_the_server(
+    leads_to: set[str] | None, server: list[str], state: str, says: str
+) -> None:
     found = domains.judge("example.com", leads_to, server)
     assert (found.state, says in found.says) == (state, True), found
 
 
-def test_names_are_really_looked_up() -> None:
+def test_domain_check_really_looks_names_up() -> None:
     (found,) = domains.look(["localhost"], ["127.0.0.1", "::1"])
     assert found.state == "ok"
     assert domains.look([], []) == []
@@ -314,7 +318,7 @@ FINDINGS = (ok("live", "well"), warning("disk", "full", "rm"), fault("unit", "\x
 REPORT = DoctorReport("shop", FINDINGS)
 
 
-def test_how_it_is_shown() -> None:
+def test_doctor_report_shows_marks_evidence_hints_and_totals() -> None:
     shown = list(lines(REPORT, False, False))
     assert shown == [
         "✓ live  well",

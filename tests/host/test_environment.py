@@ -50,7 +50,9 @@ def handed_over(folder: Path, argv: list[str], env: dict[str, str]) -> tuple[dic
 
 @given(st.dictionaries(NAMES, TEXTS, max_size=8), st.lists(TEXTS, max_size=4))
 @settings(max_examples=40)
-def test_what_passes_arrives_exactly(tmp_path: Path, env: dict[str, str], argv: list[str]) -> None:
+def test_environment_and_arguments_reach_a_program_byte_by_byte(
+    tmp_path: Path, env: dict[str, str], argv: list[str]
+) -> None:
     good = {k: v for k, v in env.items() if not grammar.env_name(k) and not grammar.env_value(v)}
     words = [argument for argument in argv if grammar.argument(argument) is None]
     found, arguments = handed_over(tmp_path, words, good)
@@ -65,14 +67,14 @@ def test_what_passes_arrives_exactly(tmp_path: Path, env: dict[str, str], argv: 
     ["x" * 32_768, "😀" * 8_192, "é" * 16_384, "\n" * 32_768, *ODD],
     ids=lambda value: f"{len(value)} of {value[:4]!a}",
 )
-def test_the_largest_and_the_oddest_values_arrive(value: str, tmp_path: Path) -> None:
+def test_environment_value_reaches_a_program_when_it_is_largest_or_odd(value: str, tmp_path: Path) -> None:
     assert grammar.env_value(value) is None
     found, _ = handed_over(tmp_path, [], {"A" * 128: value})
     assert found[b"A" * 128] == value.encode()
 
 
 @pytest.mark.parametrize("value", ["a\0b", "\ud800", "x" * 32_769, "😀" * 8_193], ids=["NUL", "half", "long", "wide"])
-def test_what_cannot_arrive_is_refused(value: str) -> None:
+def test_environment_value_is_refused_when_a_program_cannot_receive_it(value: str) -> None:
     with pytest.raises(Mistakes):
         decode(Run, {"command": ["./app"], "env": {"A": value}})
 
@@ -83,18 +85,18 @@ def most(**more: Any) -> Run:
     return decode(Run, {"command": ["./app"], "env": env, **more})
 
 
-def test_all_that_may_be_handed_over_together_can_be(tmp_path: Path) -> None:
+def test_environment_reaches_a_program_at_the_largest_allowed_total(tmp_path: Path) -> None:
     found, _ = handed_over(tmp_path, [], dict(most().env))
     assert len(found) >= 31
 
 
 @pytest.mark.parametrize("more", [{"command": ["./app", *["y" * 8_000] * 2]}, {"command": ["x" * 8_000] * 2}])
-def test_more_than_a_program_can_be_started_with_is_refused(more: dict[str, Any]) -> None:
+def test_run_is_refused_when_command_and_environment_are_together_too_large(more: dict[str, Any]) -> None:
     with pytest.raises(Mistakes, match="together more than 1,000,000 bytes"):
         most(**more)
 
 
-def test_a_program_gets_what_was_configured_and_what_teal_sets(app: App) -> None:
+def test_program_gets_the_configured_environment_and_what_teal_sets(app: App) -> None:
     odd = "".join(value for value in ODD if value.isascii() and "\x7f" not in value)  # what JSON and TOML write alike
     env = {"EMPTY": "", "ODD": odd, "UNICODE": "é€", "LARGE": "y" * 32_768, "PATH": "/usr/bin:/bin"}
     app.config(run={"env": env, "data": True})
@@ -108,7 +110,7 @@ def test_a_program_gets_what_was_configured_and_what_teal_sets(app: App) -> None
 
 
 @pytest.mark.parametrize("language", ["C", "POSIX", "C.UTF-8", "nonsense"])
-def test_it_arrives_in_any_language_of_the_machine(language: str, tmp_path: Path) -> None:
+def test_environment_reaches_a_program_under_any_locale(language: str, tmp_path: Path) -> None:
     spawned = (
         "import pathlib, sys; sys.path.insert(0, sys.argv[1]); from teal_host import run;"
         "env = {'A': 'é😀', 'B': '\\x80'}; folder = pathlib.Path(sys.argv[2]);"

@@ -41,7 +41,7 @@ def names(folder: Path) -> list[str]:
 
 
 @pytest.mark.parametrize("content", ["", "é\n", b"", b"\x00\xff", "x" * 100_000])
-def test_a_file_is_written_whole_and_nothing_lies_beside_it(tmp_path: Path, content: str | bytes) -> None:
+def test_file_is_written_whole_and_leaves_no_temporary_file(tmp_path: Path, content: str | bytes) -> None:
     path = tmp_path / "file"
     files.write(path, "before")
     files.write(path, content)
@@ -73,7 +73,7 @@ def modes_made(folder: Path) -> list[int]:
     return [mode(folder / name) for name in ("secret", "open", "a", "closed", "data", "program", "log")]
 
 
-def test_a_reader_sees_the_old_or_the_new_and_never_a_part(tmp_path: Path) -> None:
+def test_reader_sees_the_old_or_the_new_file_and_never_a_part(tmp_path: Path) -> None:
     path = tmp_path / "file"
     contents = {"a" * 100_000, "b" * 100_000}
     files.write(path, "a" * 100_000)
@@ -95,7 +95,7 @@ def test_a_reader_sees_the_old_or_the_new_and_never_a_part(tmp_path: Path) -> No
     assert seen <= contents
 
 
-def test_a_link_points_somewhere_at_every_moment(tmp_path: Path) -> None:
+def test_link_always_has_a_target_while_it_is_switched(tmp_path: Path) -> None:
     link = tmp_path / "live"
     files.turn_link(link, "blue")
     seen: set[str] = set()
@@ -131,7 +131,7 @@ CHANGES: dict[str, tuple[Callable[[Path], object], list[str]]] = {
 
 
 @pytest.mark.parametrize(("change", "told"), CHANGES.values(), ids=list(CHANGES))
-def test_every_act_is_announced_before_it_is_done(
+def test_change_is_announced_before_it_is_made(
     tmp_path: Path, acts: list[str], monkeypatch: pytest.MonkeyPatch, change: Callable[[Path], object], told: list[str]
 ) -> None:
     (tmp_path / "old").write_text("")
@@ -157,7 +157,7 @@ def test_every_act_is_announced_before_it_is_done(
 
 
 @pytest.mark.parametrize("left", ["file", "link"])
-def test_what_a_killed_writer_left_beside_is_no_obstacle(tmp_path: Path, left: str) -> None:
+def test_write_succeeds_when_a_killed_writer_left_a_temporary_file(tmp_path: Path, left: str) -> None:
     for name in ("file", "link"):
         (tmp_path / f".{name}.tmp").symlink_to("/nonsense") if name == "link" else (
             tmp_path / f".{name}.tmp"
@@ -170,7 +170,7 @@ def test_what_a_killed_writer_left_beside_is_no_obstacle(tmp_path: Path, left: s
         assert str((tmp_path / "link").readlink()) == "blue"
 
 
-def test_a_link_that_lies_in_wait_is_not_written_through(tmp_path: Path) -> None:
+def test_write_never_follows_a_planted_link(tmp_path: Path) -> None:
     victim = tmp_path / "victim"
     victim.write_text("precious")
     for name in (".file.tmp", "new", "log", "history", "lock"):
@@ -188,7 +188,7 @@ def test_a_link_that_lies_in_wait_is_not_written_through(tmp_path: Path) -> None
     assert victim.read_text() == "precious"
 
 
-def test_a_file_of_a_release_is_never_written_twice(tmp_path: Path) -> None:
+def test_release_file_is_never_written_twice(tmp_path: Path) -> None:
     with files.new_file(tmp_path / "program", True) as file:
         file.write(b"1")
     with pytest.raises(FileExistsError), files.new_file(tmp_path / "program", True) as file:
@@ -196,7 +196,7 @@ def test_a_file_of_a_release_is_never_written_twice(tmp_path: Path) -> None:
     assert (tmp_path / "program").read_bytes() == b"1"
 
 
-def test_what_is_sealed_is_read_only_and_can_still_be_removed(tmp_path: Path) -> None:
+def test_sealed_tree_is_read_only_and_can_still_be_removed(tmp_path: Path) -> None:
     tree = tmp_path / "release"
     files.make_dir(tree / "a/b")
     with files.new_file(tree / "a/b/file", False) as file:
@@ -207,7 +207,7 @@ def test_what_is_sealed_is_read_only_and_can_still_be_removed(tmp_path: Path) ->
     assert names(tmp_path) == []
 
 
-def test_removing_a_tree_follows_no_link(tmp_path: Path) -> None:
+def test_tree_removal_follows_no_link(tmp_path: Path) -> None:
     precious = tmp_path / "precious"
     precious.mkdir()
     (precious / "file").write_text("x")
@@ -222,31 +222,33 @@ def test_removing_a_tree_follows_no_link(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("remove", [files.remove, files.remove_tree, files.remove_if_empty])
-def test_what_is_gone_already_is_removed(tmp_path: Path, acts: list[str], remove: Callable[[Path], None]) -> None:
+def test_removal_does_nothing_when_the_path_is_already_gone(
+    tmp_path: Path, acts: list[str], remove: Callable[[Path], None]
+) -> None:
     remove(tmp_path / "nothing")
     assert acts == []
 
 
-def test_a_directory_with_something_in_it_stays(tmp_path: Path) -> None:
+def test_directory_stays_when_it_is_not_empty(tmp_path: Path) -> None:
     (tmp_path / "full").mkdir()
     (tmp_path / "full/file").write_text("")
     files.remove_if_empty(tmp_path / "full")
     assert names(tmp_path / "full") == ["file"]
 
 
-def test_a_link_to_nothing_is_removed(tmp_path: Path) -> None:
+def test_dangling_link_is_removed(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to("nowhere")
     files.remove(tmp_path / "link")
     assert names(tmp_path) == []
 
 
-def test_making_a_directory_again_changes_nothing(tmp_path: Path, acts: list[str]) -> None:
+def test_directory_is_left_unchanged_when_made_again(tmp_path: Path, acts: list[str]) -> None:
     files.make_dir(tmp_path / "a", 0o700)
     files.make_dir(tmp_path / "a", 0o755)
     assert (mode(tmp_path / "a"), acts) == (0o700, ["make directory a"])
 
 
-def test_the_note_of_a_holder_replaces_a_longer_one(tmp_path: Path) -> None:
+def test_lock_note_replaces_a_longer_note(tmp_path: Path) -> None:
     lock = files.open_lock(tmp_path / "lock")
     files.note_holder(lock, "x" * 100)
     files.note_holder(lock, "short")

@@ -37,19 +37,19 @@ def read(data: bytes) -> Frame | None:
 
 
 @given(HEADERS, st.binary(max_size=200))
-def test_what_is_written_is_read(header: dict[str, Any], body: bytes) -> None:
+def test_frame_is_read_as_written(header: dict[str, Any], body: bytes) -> None:
     assert read(pipe.frame(header, body)) == Frame(header, body)
 
 
 @given(st.lists(st.tuples(HEADERS, st.binary(max_size=50)), max_size=4))
-def test_frames_follow_each_other_and_then_nothing(sent: list[tuple[dict[str, Any], bytes]]) -> None:
+def test_frames_are_read_in_order_until_the_stream_ends(sent: list[tuple[dict[str, Any], bytes]]) -> None:
     stream = io.BytesIO(b"".join(pipe.frame(header, body) for header, body in sent))
     assert [read_frame(stream) for _ in sent] == [Frame(header, body) for header, body in sent]
     assert read_frame(stream) is None
 
 
 @given(HEADERS, st.binary(max_size=50))
-def test_a_stream_that_gives_one_byte_at_a_time_gives_the_same_frame(header: dict[str, Any], body: bytes) -> None:
+def test_frame_is_read_whole_when_the_stream_gives_one_byte_at_a_time(header: dict[str, Any], body: bytes) -> None:
     class Dripping(io.BytesIO):
         def read(self, size: int | None = -1) -> bytes:
             return super().read(min(1, size or 0))
@@ -58,23 +58,23 @@ def test_a_stream_that_gives_one_byte_at_a_time_gives_the_same_frame(header: dic
 
 
 @given(HEADERS, st.binary(max_size=50))
-def test_it_tells_how_many_bytes_it_wrote(header: dict[str, Any], body: bytes) -> None:
+def test_frame_writer_returns_how_many_bytes_were_written(header: dict[str, Any], body: bytes) -> None:
     stream = io.BytesIO()
     assert write_frame(stream, header, body) == len(stream.getvalue())
 
 
 @pytest.mark.parametrize("end", range(1, len(SAMPLE)))
-def test_a_frame_cut_at_any_byte_is_an_error(end: int) -> None:
+def test_frame_is_an_error_when_cut_at_any_byte(end: int) -> None:
     with pytest.raises(FrameError, match="the pipe ended"):
         read(SAMPLE[:end])
 
 
-def test_a_pipe_that_ends_between_two_frames_just_ends() -> None:
+def test_frame_reader_gives_none_when_the_pipe_ends_before_a_frame() -> None:
     assert read(b"") is None
 
 
 @given(st.binary(max_size=300))
-def test_any_bytes_are_a_frame_or_a_frame_error(data: bytes) -> None:
+def test_frame_reader_gives_a_frame_or_a_frame_error_for_any_bytes(data: bytes) -> None:
     try:
         found = read(data)
     except FrameError:
@@ -83,7 +83,7 @@ def test_any_bytes_are_a_frame_or_a_frame_error(data: bytes) -> None:
 
 
 @given(st.binary(max_size=300))
-def test_any_bytes_in_a_frame_are_an_object_or_a_frame_error(data: bytes) -> None:
+def test_object_parser_gives_an_object_or_a_frame_error_for_any_bytes(data: bytes) -> None:
     try:
         assert isinstance(parse_object(data), dict)
     except FrameError:
@@ -122,14 +122,14 @@ def test_any_bytes_in_a_frame_are_an_object_or_a_frame_error(data: bytes) -> Non
         (pipe.raw(b'{"\\\\":' + b"[" * 100 + b"]" * 100 + b"}"), "deeper than 24"),
     ],
 )
-def test_what_is_no_frame_is_refused_and_named(data: bytes, says: str) -> None:
+def test_frame_reader_refuses_a_malformed_frame_and_says_why(data: bytes, says: str) -> None:
     with pytest.raises(FrameError) as refused:
         read(data)
     assert says in str(refused.value)
     assert len(str(refused.value)) < 300
 
 
-def test_depth_is_counted_outside_of_texts_only() -> None:
+def test_nesting_depth_is_counted_outside_of_texts_only() -> None:
     text = '"[[[[\\"{{{{[[[[{{{{[[[[{{{{[[[[{{{{\\\\"'
     deep = b"[" * (MAX_DEPTH - 1) + text.encode() + b"]" * (MAX_DEPTH - 1)
     assert parse_object(b'{"a":' + deep + b"}")["a"]
@@ -138,7 +138,7 @@ def test_depth_is_counted_outside_of_texts_only() -> None:
 
 
 @pytest.mark.parametrize("unit", [b'"\\', b'"', b"\\", b'\\"', b"[]", b"{", b"a", b'"a"'])
-def test_looking_at_a_text_takes_time_in_proportion_to_its_length(unit: bytes) -> None:
+def test_object_parser_takes_time_in_proportion_to_the_length(unit: bytes) -> None:
     """Compared with itself, so that the speed of the machine does not matter: ten times as long, not a hundred."""
 
     def seconds(size: int) -> float:
@@ -153,7 +153,7 @@ def test_looking_at_a_text_takes_time_in_proportion_to_its_length(unit: bytes) -
 
 
 @pytest.mark.parametrize("size", [(MAX_HEADER, 0), (10, MAX_BODY + 1)])
-def test_what_would_be_refused_is_not_sent(size: tuple[int, int]) -> None:
+def test_frame_writer_sends_nothing_when_the_frame_is_too_large(size: tuple[int, int]) -> None:
     stream = io.BytesIO()
     with pytest.raises(FrameError, match="too large to send"):
         write_frame(stream, {"a": "x" * size[0]}, b"x" * size[1])
@@ -166,12 +166,12 @@ def test_the_largest_frame_passes() -> None:
 
 
 @pytest.mark.parametrize("name", [None, "", "Status", "status ", "block", "greeting", "failure", 7, [], {}, "x" * 9000])
-def test_a_verb_that_is_not_expected_is_refused(name: object) -> None:
+def test_message_is_refused_when_its_verb_is_unexpected(name: object) -> None:
     with pytest.raises(FrameError, match="is not expected here") as refused:
         from_frame(Frame({"type": name, "app": "shop"}), messages.REQUESTS)
     assert len(str(refused.value)) < 100
 
 
-def test_a_message_without_a_verb_is_refused() -> None:
+def test_message_is_refused_when_it_has_no_verb() -> None:
     with pytest.raises(FrameError, match="'None' is not expected here"):
         from_frame(Frame({}), messages.REQUESTS)

@@ -190,12 +190,12 @@ BAD: list[tuple[str, str, str]] = [
 
 
 @pytest.mark.parametrize(("check", "value"), GOOD)
-def test_what_is_allowed_passes(check: str, value: str) -> None:
+def test_grammar_allows_well_formed_names_and_values(check: str, value: str) -> None:
     assert CHECKS[check](value) is None
 
 
 @pytest.mark.parametrize(("check", "value", "says"), BAD)
-def test_what_is_not_allowed_is_refused_and_named(check: str, value: str, says: str) -> None:
+def test_grammar_refuses_malformed_names_and_values_and_says_why(check: str, value: str, says: str) -> None:
     complaint = CHECKS[check](value)
     assert complaint is not None
     assert says in complaint
@@ -203,14 +203,14 @@ def test_what_is_not_allowed_is_refused_and_named(check: str, value: str, says: 
 
 @pytest.mark.parametrize("check", CHECKS.values(), ids=list(CHECKS))
 @given(value=ANY)
-def test_no_text_breaks_a_check(check: Check, value: str) -> None:
+def test_grammar_check_answers_briefly_for_any_text(check: Check, value: str) -> None:
     complaint = check(value)
     assert complaint is None or len(complaint) < 1500
 
 
 @given(values.APPS | ANY)
 @example("a\n")
-def test_an_app_name_that_passes_is_one_plain_word(name: str) -> None:
+def test_app_name_is_one_plain_word_when_it_passes(name: str) -> None:
     if grammar.app_name(name) is None:
         assert re.fullmatch(r"[a-z][a-z0-9-]{0,30}", name, re.ASCII)
         assert not name.endswith("\n")
@@ -220,7 +220,7 @@ def test_an_app_name_that_passes_is_one_plain_word(name: str) -> None:
     st.lists(st.sampled_from(["a", "..", ".", "", "b c", "\n", "é", "/", "\0", "x" * 300]), max_size=6).map("/".join)
     | ANY
 )
-def test_a_file_path_that_passes_stays_below_its_directory(path: str) -> None:
+def test_file_path_stays_below_its_directory_when_it_passes(path: str) -> None:
     if grammar.file_path(path) is not None:
         return
     assert not PurePosixPath(path).is_absolute()
@@ -230,14 +230,14 @@ def test_a_file_path_that_passes_stays_below_its_directory(path: str) -> None:
 
 
 @given(values.URL_PATHS | ANY)
-def test_a_url_path_that_passes_is_one_word_of_a_request_line(path: str) -> None:
+def test_url_path_is_one_word_of_a_request_line_when_it_passes(path: str) -> None:
     if grammar.url_path(path) is None:
         assert re.fullmatch(r"/[!-~]*", path)
         assert not path.startswith("//")
 
 
 @given(st.text())
-def test_what_has_no_value_stays_as_it_is(text: str) -> None:
+def test_template_keeps_a_placeholder_without_a_value(text: str) -> None:
     assert grammar.fill(text, {}) == text
 
 
@@ -252,22 +252,22 @@ def test_what_has_no_value_stays_as_it_is(text: str) -> None:
         ("{nope} {PORT} {} {", "{nope} {PORT} {} {"),
     ],
 )
-def test_a_value_is_never_filled_again(template: str, filled: str) -> None:
+def test_template_never_fills_a_filled_value_again(template: str, filled: str) -> None:
     assert grammar.fill(template, {"port": "8081", "color": "blue", "host": "{port}"}) == filled
 
 
 @pytest.mark.parametrize(("value", "good"), [(0, False), (1, True), (65535, True), (65536, False), (-1, False)])
-def test_ports_end_where_tcp_does(value: int, good: bool) -> None:
+def test_port_is_limited_to_the_range_of_tcp(value: int, good: bool) -> None:
     assert (grammar.port(value) is None) == good
 
 
 @pytest.mark.parametrize(("value", "good"), [(80, False), (1023, False), (1024, True), (65535, True), (65536, False)])
-def test_an_app_gets_no_port_of_root(value: int, good: bool) -> None:
+def test_app_port_is_never_a_privileged_port(value: int, good: bool) -> None:
     assert (grammar.app_port(value) is None) == good
 
 
 @pytest.mark.parametrize(("value", "good"), [(99, False), (100, True), (200, True), (599, True), (600, False)])
-def test_statuses_are_those_of_http(value: int, good: bool) -> None:
+def test_status_code_is_limited_to_the_range_of_http(value: int, good: bool) -> None:
     assert (grammar.status_code(value) is None) == good
 
 
@@ -291,6 +291,6 @@ def test_statuses_are_those_of_http(value: int, good: bool) -> None:
         ("{colour}", "not known"),
     ],
 )
-def test_a_wanted_answer_holds_what_json_has(value: object, says: str | None) -> None:
+def test_json_value_is_limited_to_what_json_can_hold(value: object, says: str | None) -> None:
     complaint = grammar.json_value(value)
     assert complaint is None if says is None else says in (complaint or "")

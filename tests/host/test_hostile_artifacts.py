@@ -158,14 +158,12 @@ def refused(folder: Path, sent: bytes, says: str) -> set[str]:
 
 
 @pytest.mark.parametrize(("sent", "says"), IN_THE_MANIFEST.values(), ids=list(IN_THE_MANIFEST))
-def test_a_trick_in_the_manifest_is_refused_before_the_upload(
-    tmp_path: Path, sent: Callable[[], bytes], says: str
-) -> None:
+def test_hostile_manifest_is_refused_before_the_upload(tmp_path: Path, sent: Callable[[], bytes], says: str) -> None:
     assert refused(tmp_path, sent(), says) == BEFORE_THE_UPLOAD
 
 
 @pytest.mark.parametrize(("sent", "says"), IN_THE_STREAM.values(), ids=list(IN_THE_STREAM))
-def test_a_trick_in_the_stream_is_refused_whole(tmp_path: Path, sent: Callable[[], bytes], says: str) -> None:
+def test_hostile_upload_stream_is_refused_whole(tmp_path: Path, sent: Callable[[], bytes], says: str) -> None:
     assert refused(tmp_path, sent(), says) == IN_THE_UPLOAD
 
 
@@ -185,7 +183,7 @@ ODD = [
 ]
 
 
-def test_names_that_only_look_odd_are_files_of_that_name_in_the_release(tmp_path: Path) -> None:
+def test_odd_file_names_are_stored_literally_in_the_release(tmp_path: Path) -> None:
     """A backslash is a letter here, and so is a capital; what arrives has no mode but executable, and is read-only."""
     names = ["program", *ODD]
     heard = pipe.say(tmp_path / "state", whole(files(dict.fromkeys(names, BODY)), BODY * len(names)), memory=MEMORY)

@@ -32,19 +32,19 @@ def archive(tmp_path: Path) -> Path:
     return path
 
 
-def test_both_sides_know_it_by_one_digest(archive: Path) -> None:
+def test_archive_has_the_same_digest_on_both_sides(archive: Path) -> None:
     assert installed.digest(archive) == bootstrap.digest()
     assert installed.sources() == SOURCES
 
 
-def test_it_greets_and_serves(archive: Path, tmp_path: Path) -> None:
+def test_archive_greets_and_serves(archive: Path, tmp_path: Path) -> None:
     done = run(archive, "--root", str(tmp_path / "state"), sent=STATUS)
     assert (done.returncode, done.stderr) == (0, b"")
     assert done.stdout.startswith(SYNC)
     assert b'"type":"statusreport"' in done.stdout
 
 
-def test_the_same_sources_make_the_same_archive() -> None:
+def test_archive_is_the_same_for_the_same_sources() -> None:
     made = [zipfile.ZipFile(io.BytesIO(installed.archive(SOURCES))) for _ in range(2)]
     first, second = [[(e.filename, e.CRC, e.date_time, e.external_attr) for e in file.infolist()] for file in made]
     assert [entry for entry in first if not entry[0].endswith("c")] == [e for e in second if not e[0].endswith("c")]
@@ -63,25 +63,25 @@ def rewritten(archive: Path, ending: str, head: bytes) -> Path:
     return other
 
 
-def test_its_code_is_used_and_the_source_is_not_asked(archive: Path, tmp_path: Path) -> None:
+def test_archive_runs_its_compiled_code_and_ignores_its_sources(archive: Path, tmp_path: Path) -> None:
     done = run(rewritten(archive, ".py", b"1/0\n"), "--root", str(tmp_path / "state"), sent=STATUS)
     assert (done.returncode, b"statusreport" in done.stdout) == (0, True), done.stderr
 
 
-def test_code_of_another_python_is_passed_over(archive: Path, tmp_path: Path) -> None:
+def test_archive_runs_its_sources_when_compiled_by_another_python(archive: Path, tmp_path: Path) -> None:
     """As after an upgrade of the server's Python."""
     done = run(rewritten(archive, ".pyc", b"\1\2\r\n"), "--root", str(tmp_path / "state"), sent=STATUS)
     assert (done.returncode, b"statusreport" in done.stdout) == (0, True), done.stderr
 
 
-def test_from_the_archive_it_knows_its_own_sources(archive: Path) -> None:
+def test_server_side_knows_its_own_sources_when_run_from_the_archive(archive: Path) -> None:
     code = f"import sys; sys.path.insert(0, {str(archive)!r}); from teal_host import installed; "
     code += "from teal_host.wire.sources import digest; print(digest(installed.sources()))"
     done = subprocess.run([sys.executable, "-IS", "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == bootstrap.digest()
 
 
-def test_through_the_pipe_it_knows_its_own_sources() -> None:
+def test_server_side_knows_its_own_sources_when_run_through_the_pipe() -> None:
     asked = "import sys; sys.modules['teal_host.start'] = type(sys)('x'); "
     asked += "exec('def serve():\\n from teal_host import installed\\n from teal_host.wire.sources import digest\\n "
     asked += "sys.stderr.write(digest(installed.sources()))', vars(sys.modules['teal_host.start'])); "
@@ -94,14 +94,14 @@ def test_through_the_pipe_it_knows_its_own_sources() -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"short", b"#!/bin/sh\n" + b"x" * 100, None])
-def test_what_is_no_archive_has_no_digest(tmp_path: Path, content: bytes | None) -> None:
+def test_digest_is_none_when_the_archive_is_missing_or_malformed(tmp_path: Path, content: bytes | None) -> None:
     path = tmp_path / "teal-host"
     if content is not None:
         path.write_bytes(content)
     assert installed.digest(path) is None
 
 
-def test_launch_is_called_alone(tmp_path: Path) -> None:
+def test_archive_runs_launch_without_importing_main(tmp_path: Path) -> None:
     launch = "import sys\ndef main(argv):\n    print(argv, 'teal_host.main' in sys.modules)\n    return 3\n"
     path = tmp_path / "teal-host"
     path.write_bytes(installed.archive({**SOURCES, "teal_host.launch": launch}))
@@ -109,5 +109,5 @@ def test_launch_is_called_alone(tmp_path: Path) -> None:
     assert (done.returncode, done.stdout) == (3, b"['shop', 'blue'] False\n")
 
 
-def test_it_stands_where_stage_0_looks() -> None:
+def test_archive_is_installed_where_stage_0_looks() -> None:
     assert str(HostPaths(Path("/")).installed) == "/usr/local/lib/teal/teal-host"

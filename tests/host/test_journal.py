@@ -42,7 +42,7 @@ def hold(journal: Journal, *lines: dict[str, Any] | bytes) -> None:
     journal.path.write_bytes(b"".join(text + b"\n" for text in texts))
 
 
-def test_what_is_written_is_read_in_its_order(journal: Journal) -> None:
+def test_journal_lines_are_read_in_the_order_written(journal: Journal) -> None:
     journal.write("begin", "x" * 32, what="deploy", release="é\n\u2028", left=None)
     journal.write("end", "x" * 32, outcome="live")
     first, second = journal.lines()
@@ -59,14 +59,14 @@ def test_what_is_written_is_read_in_its_order(journal: Journal) -> None:
     assert first["at"] <= second["at"]
 
 
-def test_a_time_is_in_utc(journal: Journal) -> None:
+def test_journal_time_is_in_utc(journal: Journal) -> None:
     journal.write("switched", "a")
     at = datetime.datetime.fromisoformat(journal.lines()[-1]["at"])
     assert at.utcoffset() == datetime.timedelta(0)
     assert abs((datetime.datetime.now(datetime.UTC) - at).total_seconds()) < 60
 
 
-def test_a_journal_that_is_not_there_is_an_empty_one(journal: Journal) -> None:
+def test_journal_is_empty_when_its_file_is_missing(journal: Journal) -> None:
     assert (journal.lines(), journal.unfinished(), journal.since_switch()) == ([], None, inf)
 
 
@@ -90,13 +90,15 @@ def test_a_journal_that_is_not_there_is_an_empty_one(journal: Journal) -> None:
         ([{"act": "begin"}], Unfinished("None", None, None, False)),
     ],
 )
-def test_a_story_without_its_end_is_unfinished(journal: Journal, lines: list[Any], left: Unfinished | None) -> None:
+def test_story_is_unfinished_until_its_end_is_written(
+    journal: Journal, lines: list[Any], left: Unfinished | None
+) -> None:
     hold(journal, *lines)
     assert journal.unfinished() == left
 
 
 @pytest.mark.parametrize("garbage", GARBAGE, ids=lambda garbage: repr(garbage[:12]))
-def test_garbage_hides_nothing_around_it(journal: Journal, garbage: bytes) -> None:
+def test_journal_garbage_hides_no_line_around_it(journal: Journal, garbage: bytes) -> None:
     hold(journal, garbage, BEGIN, garbage, START, garbage)
     assert journal.lines() == [BEGIN, START]
     assert journal.unfinished() == Unfinished("a", "0001-aaaaaaaaaaaa", "blue", True)
@@ -105,14 +107,14 @@ def test_garbage_hides_nothing_around_it(journal: Journal, garbage: bytes) -> No
 @given(st.lists(st.sampled_from([BEGIN, START, TURN, TURNED, END]), max_size=5), st.binary(max_size=60))
 @example([BEGIN, END], b"\r\x85\x1c")
 @pytest.mark.row("A15")
-def test_any_bytes_at_the_end_hide_nothing_before_them(tmp_path: Path, lines: list[Any], tail: bytes) -> None:
+def test_journal_tail_of_any_bytes_hides_no_line_before_it(tmp_path: Path, lines: list[Any], tail: bytes) -> None:
     journal = Journal(tmp_path / "journal")
     hold(journal, *lines, b"\x01" + tail.replace(b"\n", b""))
     assert journal.lines() == lines
 
 
 @pytest.mark.parametrize("cut", range(len(json.dumps(START).encode())))
-def test_a_last_line_cut_anywhere_is_left_out_and_the_next_one_is_whole(journal: Journal, cut: int) -> None:
+def test_journal_skips_a_cut_last_line_and_writes_the_next_line_whole(journal: Journal, cut: int) -> None:
     hold(journal, BEGIN)
     with journal.path.open("ab") as file:
         file.write(json.dumps(START).encode()[:cut])
@@ -123,7 +125,7 @@ def test_a_last_line_cut_anywhere_is_left_out_and_the_next_one_is_whole(journal:
     assert journal.unfinished() is None
 
 
-def test_a_whole_last_line_without_its_break_counts(journal: Journal) -> None:
+def test_journal_counts_a_whole_last_line_without_its_line_break(journal: Journal) -> None:
     journal.path.write_bytes(json.dumps(BEGIN).encode())
     journal.write("end", "a")
     assert [line["act"] for line in journal.lines()] == ["begin", "end"]
@@ -154,14 +156,16 @@ def as_of_now(line: dict[str, Any]) -> dict[str, Any]:
         ([BEGIN, START, END], inf),
     ],
 )
-def test_the_last_switch_is_the_last_that_can_be_read(journal: Journal, lines: list[Any], passed: float) -> None:
+def test_time_since_the_switch_counts_from_the_last_readable_switch(
+    journal: Journal, lines: list[Any], passed: float
+) -> None:
     hold(journal, *map(as_of_now, lines))
     assert journal.since_switch() == pytest.approx(passed, abs=15)
 
 
 @pytest.mark.row("D20")
 @pytest.mark.parametrize("hours", [-1, 1])
-def test_a_clock_that_jumps_changes_no_time_that_has_passed(
+def test_time_since_the_switch_is_unchanged_when_the_clock_jumps(
     journal: Journal, monkeypatch: pytest.MonkeyPatch, hours: int
 ) -> None:
     at = (datetime.datetime.now(datetime.UTC) - datetime.timedelta(hours=hours)).isoformat()
@@ -171,7 +175,7 @@ def test_a_clock_that_jumps_changes_no_time_that_has_passed(
 
 
 @pytest.mark.row("G8")
-def test_a_link_in_its_place_is_not_followed(journal: Journal, tmp_path: Path) -> None:
+def test_journal_does_not_follow_a_link_in_its_place(journal: Journal, tmp_path: Path) -> None:
     journal.path.symlink_to(tmp_path / "elsewhere")
     with pytest.raises(OSError, match=r"symbolic links|Too many"):
         journal.write("begin", "a")

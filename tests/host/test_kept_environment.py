@@ -55,7 +55,7 @@ def release(paths: AppPaths, seq: int, secrets: str, stored: bool = True) -> Rec
 
 
 @pytest.mark.parametrize("value", ODD, ids=lambda value: ascii(value)[:20])
-def test_what_is_saved_is_loaded(paths: AppPaths, value: str) -> None:
+def test_secrets_are_loaded_as_saved(paths: AppPaths, value: str) -> None:
     wanted = kept(A=value, B="b")
     environment.save(paths, wanted)
     found = environment.load(paths)
@@ -63,7 +63,7 @@ def test_what_is_saved_is_loaded(paths: AppPaths, value: str) -> None:
     assert found.versions == {wanted.current: {"A": value, "B": "b"}}
 
 
-def test_its_file_is_its_owners_alone_from_the_first_moment(
+def test_secrets_file_belongs_to_its_owner_alone_from_the_first_moment(
     paths: AppPaths, open_umask: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     really, modes = os.open, {}
@@ -79,21 +79,21 @@ def test_its_file_is_its_owners_alone_from_the_first_moment(
     assert paths.secrets.stat().st_mode & 0o777 == 0o600
 
 
-def test_without_anything_in_it_there_is_no_file(paths: AppPaths) -> None:
+def test_secrets_file_is_removed_with_the_last_value(paths: AppPaths) -> None:
     environment.save(paths, kept(A="1"))
     environment.save(paths, environment.without(kept(A="1"), "A"))
     assert not paths.secrets.exists()
     assert environment.load(paths).values == {}
 
 
-def test_the_same_values_have_the_same_version_in_any_order() -> None:
+def test_secrets_version_is_the_same_for_the_same_values_in_any_order() -> None:
     assert kept(A="1", B="2").current == kept(B="2", A="1").current
     back = environment.with_value(environment.with_value(kept(A="1"), "A", "2", "now"), "A", "1", "now")
     assert back.current == kept(A="1").current
     assert len({kept(A="1").current, kept(A="2").current, kept(B="1").current, kept(A="1", B="").current}) == 4
 
 
-def test_no_version_and_no_word_can_be_computed_by_who_does_not_have_the_key() -> None:
+def test_secrets_version_and_environment_word_cannot_be_computed_without_the_key() -> None:
     one = kept(A="hunter2")
     other = environment.with_value(Kept(OTHER_KEY), "A", "hunter2", "now")
     assert one.current != other.current
@@ -101,14 +101,14 @@ def test_no_version_and_no_word_can_be_computed_by_who_does_not_have_the_key() -
     assert environment.word(one, {}) != record.env_version({"A": "hunter2"})
 
 
-def test_the_word_is_of_both_parts_together() -> None:
+def test_environment_word_depends_on_secrets_and_run_env_together() -> None:
     words = {environment.word(kept(A=a), {"B": b}) for a in ("1", "2") for b in ("1", "2")}
     assert len(words) == 4
     assert environment.word(Kept(KEY), {"B": "1"}) == record.env_version({"B": "1"})
     assert {len(word) for word in words} == {8}
 
 
-def test_a_release_finds_its_own_values_whatever_was_set_since(paths: AppPaths) -> None:
+def test_release_finds_its_own_secrets_when_values_changed_since(paths: AppPaths) -> None:
     first = kept(A="1")
     environment.save(paths, first)
     entry = release(paths, 1, first.current)
@@ -120,12 +120,12 @@ def test_a_release_finds_its_own_values_whatever_was_set_since(paths: AppPaths) 
     assert set(environment.load(paths).versions) == {first.current}
 
 
-def test_a_release_from_before_has_none(paths: AppPaths) -> None:
+def test_release_has_no_secrets_when_its_record_names_none(paths: AppPaths) -> None:
     environment.save(paths, kept(A="1"))
     assert environment.of(paths, release(paths, 1, "")) == {}
 
 
-def test_only_what_a_stored_release_or_the_next_deploy_needs_is_kept(paths: AppPaths) -> None:
+def test_secrets_keep_only_the_versions_of_stored_releases_and_the_next_deploy(paths: AppPaths) -> None:
     now = kept(A="0")
     for seq in range(1, 5):
         now = environment.with_value(now, "A", str(seq), "now")
@@ -137,7 +137,7 @@ def test_only_what_a_stored_release_or_the_next_deploy_needs_is_kept(paths: AppP
     assert {values["A"] for values in environment.load(paths).versions.values()} == {"4", "next"}
 
 
-def test_values_that_are_lost_are_said_to_be(paths: AppPaths) -> None:
+def test_release_needs_a_human_when_its_secrets_are_lost(paths: AppPaths) -> None:
     with pytest.raises(NeedsHuman, match="does not have the environment that 0001-"):
         environment.of(paths, release(paths, 1, kept(A="1").current))
 
@@ -155,7 +155,7 @@ DAMAGED: dict[str, Callable[[str], str]] = {
 
 
 @pytest.mark.parametrize("how", DAMAGED)
-def test_a_damaged_file_needs_a_human_and_is_left_as_it_is(paths: AppPaths, how: str) -> None:
+def test_damaged_secrets_need_a_human_and_are_left_unchanged(paths: AppPaths, how: str) -> None:
     environment.save(paths, kept(A=CANARY))
     changed = DAMAGED[how](paths.secrets.read_text())
     assert changed != paths.secrets.read_text() or not changed
@@ -169,14 +169,14 @@ def test_a_damaged_file_needs_a_human_and_is_left_as_it_is(paths: AppPaths, how:
     assert paths.secrets.read_text() == changed
 
 
-def test_a_name_has_one_place(paths: AppPaths) -> None:
+def test_env_name_is_refused_when_both_in_teal_toml_and_in_teal_env(paths: AppPaths) -> None:
     environment.save(paths, kept(A=CANARY, B="2"))
     environment.refuse(paths, spec(C="1"))
     with pytest.raises(BadRequest, match=r"A: both in \[run\] env of teal.toml and in teal env"):
         environment.refuse(paths, spec(A="1", C="1"))
 
 
-def test_together_they_are_no_more_than_a_program_can_be_started_with(paths: AppPaths) -> None:
+def test_env_is_refused_when_secrets_and_run_env_are_together_too_large(paths: AppPaths) -> None:
     large = {f"A{number}": "x" * 32_000 for number in range(16)}
     environment.save(paths, kept(**large))
     environment.refuse(paths, spec())
@@ -184,12 +184,12 @@ def test_together_they_are_no_more_than_a_program_can_be_started_with(paths: App
         environment.refuse(paths, spec(**{f"B{number}": "x" * 32_000 for number in range(16)}))
 
 
-def test_nothing_of_it_shows_when_it_is_printed() -> None:
+def test_secrets_hide_values_and_key_when_printed() -> None:
     assert CANARY not in repr(kept(A=CANARY))
     assert KEY not in repr(kept(A=CANARY))
 
 
-def test_a_record_of_an_older_teal_is_read(paths: AppPaths) -> None:
+def test_record_is_read_when_an_older_teal_wrote_no_secrets(paths: AppPaths) -> None:
     entry = release(paths, 1, "")
     old = {name: value for name, value in encode(entry).items() if name != "secrets"}
     (paths.records / f"{entry.release}.json").write_text(json.dumps(old))

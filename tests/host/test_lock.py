@@ -55,7 +55,7 @@ def refused(path: Path, wait_s: float = 0) -> Locked:
     return found.value
 
 
-def test_the_second_comer_is_told_who_what_and_since_when(path: Path) -> None:
+def test_lock_tells_the_second_comer_who_holds_it_for_what_and_since_when(path: Path) -> None:
     with holder(path) as process:
         told = refused(path).message
         since = datetime.fromisoformat(json.loads(path.read_text())["since"]).astimezone().strftime("%H:%M:%S %Z")
@@ -74,7 +74,7 @@ def test_a_lock_dies_with_its_holder(path: Path, number: signal.Signals) -> None
             assert json.loads(path.read_text())["who"] == "mé"
 
 
-def test_it_is_free_again_after_use_and_after_an_error(path: Path) -> None:
+def test_lock_is_free_again_after_use_and_after_an_error(path: Path) -> None:
     with pytest.raises(ZeroDivisionError), lock.held(path, "deploy", ME, 0):
         raise ZeroDivisionError
     for _ in range(2):
@@ -82,7 +82,7 @@ def test_it_is_free_again_after_use_and_after_an_error(path: Path) -> None:
             assert refused(path)
 
 
-def test_whoever_waits_gets_it_when_it_is_free(path: Path) -> None:
+def test_lock_goes_to_the_waiting_command_when_it_becomes_free(path: Path) -> None:
     got = threading.Event()
 
     def wait() -> None:
@@ -98,7 +98,7 @@ def test_whoever_waits_gets_it_when_it_is_free(path: Path) -> None:
         waiting.join()
 
 
-def test_whoever_waits_too_long_is_told_the_same(path: Path) -> None:
+def test_lock_names_its_holder_when_the_wait_is_over(path: Path) -> None:
     with holder(path):
         began = time.monotonic()
         assert "anna@laptop" in refused(path, wait_s=0.3).message
@@ -107,7 +107,7 @@ def test_whoever_waits_too_long_is_told_the_same(path: Path) -> None:
 
 @pytest.mark.row("F12")
 @pytest.mark.parametrize("hours", [-1, 1])
-def test_a_clock_that_jumps_neither_ends_the_waiting_nor_makes_it_longer(
+def test_lock_wait_keeps_its_length_when_the_clock_jumps(
     path: Path, monkeypatch: pytest.MonkeyPatch, hours: int
 ) -> None:
     """Nor does it make the lock of somebody who works old."""
@@ -118,7 +118,7 @@ def test_a_clock_that_jumps_neither_ends_the_waiting_nor_makes_it_longer(
         assert 0.4 <= time.monotonic() - began < 30
 
 
-def test_only_one_of_many_is_in_at_a_time(path: Path) -> None:
+def test_lock_admits_only_one_of_many_at_a_time(path: Path) -> None:
     inside: list[int] = []
     most: list[int] = []
 
@@ -137,7 +137,7 @@ def test_only_one_of_many_is_in_at_a_time(path: Path) -> None:
     assert most == [1] * 20
 
 
-def test_a_program_that_was_started_under_the_lock_does_not_hold_it(path: Path, tmp_path: Path) -> None:
+def test_lock_is_not_held_by_a_program_started_under_it(path: Path, tmp_path: Path) -> None:
     with lock.held(path, "deploy", ME, 0):
         program = run.spawn(
             Program([sys.executable, "-c", "import time; time.sleep(600)"], {}, tmp_path, tmp_path / "log")
@@ -150,7 +150,7 @@ def test_a_program_that_was_started_under_the_lock_does_not_hold_it(path: Path, 
         program.wait()
 
 
-def test_a_lock_file_that_was_removed_under_its_holder_is_another_lock(path: Path) -> None:
+def test_lock_file_made_after_a_removal_is_another_lock(path: Path) -> None:
     """As a destroy does; the next comer must not stand on the removed one."""
     with lock.held(path, "destroy", ME, 0):
         path.unlink()
@@ -158,7 +158,7 @@ def test_a_lock_file_that_was_removed_under_its_holder_is_another_lock(path: Pat
             assert refused(path)
 
 
-def test_a_waiting_one_survives_that_the_whole_directory_is_removed(path: Path) -> None:
+def test_lock_wait_survives_the_removal_of_the_whole_directory(path: Path) -> None:
     got = threading.Event()
 
     def wait() -> None:
@@ -176,13 +176,13 @@ def test_a_waiting_one_survives_that_the_whole_directory_is_removed(path: Path) 
 
 
 @pytest.mark.parametrize("note", ["", "garbage", "[]", "{}", '{"who": 1}', "\x00" * 50, '"text"'])
-def test_a_note_that_cannot_be_read_does_not_hide_that_it_is_held(path: Path, note: str) -> None:
+def test_lock_still_refuses_when_its_note_is_unreadable(path: Path, note: str) -> None:
     with lock.held(path, "deploy", ME, 0):
         path.write_text(note)
         assert refused(path).message == "another command is at work here"
 
 
-def test_the_note_of_an_earlier_holder_is_no_lock(path: Path) -> None:
+def test_lock_ignores_the_note_of_an_earlier_holder(path: Path) -> None:
     path.parent.mkdir()
     path.write_text('{"who": "ghost", "machine": "m", "what": "deploy", "since": "ever", "pid": 1}')
     with lock.held(path, "deploy", ME, 0):
@@ -190,7 +190,7 @@ def test_the_note_of_an_earlier_holder_is_no_lock(path: Path) -> None:
 
 
 @pytest.mark.row("G8")
-def test_a_link_in_its_place_is_not_followed(path: Path, tmp_path: Path) -> None:
+def test_lock_does_not_follow_a_link_in_its_place(path: Path, tmp_path: Path) -> None:
     path.parent.mkdir()
     path.symlink_to(tmp_path / "elsewhere")
     with pytest.raises(OSError), lock.held(path, "deploy", ME, 0):
@@ -198,7 +198,7 @@ def test_a_link_in_its_place_is_not_followed(path: Path, tmp_path: Path) -> None
     assert not (tmp_path / "elsewhere").exists()
 
 
-def test_no_descriptor_is_lost(path: Path) -> None:
+def test_lock_leaks_no_file_descriptor_when_refused(path: Path) -> None:
     def descriptors() -> int:
         return len(list(Path("/proc/self/fd").iterdir()))
 

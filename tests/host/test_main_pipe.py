@@ -165,7 +165,7 @@ CASES = [
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: str(case.name))
 @pytest.mark.row("B7", "B8")
-def test_it_is_refused_and_nothing_is_kept(case: Case, tmp_path: Path) -> None:
+def test_server_side_refuses_malformed_input_and_keeps_nothing(case: Case, tmp_path: Path) -> None:
     root = tmp_path / "state"
     heard = pipe.say(root, case.sent())
     assert [message["type"] for message in heard.messages].count("failure") == 1
@@ -187,7 +187,7 @@ CUTS: dict[str, Callable[[], bytes]] = {
 
 @pytest.mark.parametrize("cut", CUTS.values(), ids=list(CUTS))
 @pytest.mark.row("B6")
-def test_a_client_that_vanishes_leaves_nothing_and_nobody(cut: Callable[[], bytes], tmp_path: Path) -> None:
+def test_server_side_ends_and_keeps_nothing_when_the_client_vanishes(cut: Callable[[], bytes], tmp_path: Path) -> None:
     root = tmp_path / "state"
     errors = tmp_path / "stderr"
     with errors.open("wb") as err:
@@ -202,7 +202,7 @@ def test_a_client_that_vanishes_leaves_nothing_and_nobody(cut: Callable[[], byte
 
 
 @pytest.mark.parametrize("size", [1, 2, 7])
-def test_an_upload_in_tiny_blocks_is_whole(size: int, tmp_path: Path) -> None:
+def test_upload_is_whole_when_sent_in_tiny_blocks(size: int, tmp_path: Path) -> None:
     packed = zlib.compress(BODY)
     pieces = [packed[start : start + size] for start in range(0, len(packed), size)]
     tiny = b"".join(block(piece, last=False) for piece in pieces) + block(b"")
@@ -212,7 +212,7 @@ def test_an_upload_in_tiny_blocks_is_whole(size: int, tmp_path: Path) -> None:
 
 
 @pytest.mark.row("B8")
-def test_an_upload_that_is_not_read_to_its_end_is_no_upload(tmp_path: Path) -> None:
+def test_upload_is_refused_when_the_commit_comes_before_its_last_block(tmp_path: Path) -> None:
     """All bytes are there and right, and then the stream is not closed but the commit comes."""
     cut = block(zlib.compress(BODY), last=False)
     heard = pipe.say(tmp_path / "state", asked() + cut + COMMIT)
@@ -221,7 +221,7 @@ def test_an_upload_that_is_not_read_to_its_end_is_no_upload(tmp_path: Path) -> N
     assert pipe.left(tmp_path / "state") == READY
 
 
-def test_a_second_commit_is_not_heard(tmp_path: Path) -> None:
+def test_second_commit_is_ignored(tmp_path: Path) -> None:
     """The program ends at once, so that nothing stays behind."""
     heard = pipe.say(tmp_path / "state", sent(ONE, BODY) + COMMIT + COMMIT)
     assert [m["type"] for m in heard.messages if m["type"] in ("failure", "result")] == ["failure"]
@@ -229,7 +229,7 @@ def test_a_second_commit_is_not_heard(tmp_path: Path) -> None:
     assert heard.err == ""
 
 
-def test_an_app_that_was_sent_in_vain_can_be_sent_again(tmp_path: Path) -> None:
+def test_app_can_be_sent_again_after_refused_uploads(tmp_path: Path) -> None:
     for _ in range(2):
         assert pipe.say(tmp_path / "state", sent(ONE, b"other")).answer["code"] == "config"
     heard = pipe.say(tmp_path / "state", sent(ONE, BODY))

@@ -20,12 +20,12 @@ def refused(folder: Path, command: str, what: Needs, **env: str) -> str:
     return " ".join([found.value.message, *found.value.evidence, "→", found.value.hint])
 
 
-def test_what_is_here_is_not_refused(tmp_path: Path) -> None:
+def test_requirement_passes_when_the_server_has_it(tmp_path: Path) -> None:
     for what in (Needs(), Needs("/bin/sh"), Needs(finds="sh"), Needs("/usr/bin/env", "sh")):
         needs.refuse(AppPaths(tmp_path, "shop"), Run(("./app",)), what)
 
 
-def test_a_path_in_the_release_that_is_to_come_is_not_refused(tmp_path: Path) -> None:
+def test_requirement_passes_when_it_lies_in_the_release_to_come(tmp_path: Path) -> None:
     paths = AppPaths(tmp_path, "shop")
     needs.refuse(paths, Run(("./app",)), Needs(str(paths.color("green").release / "bin/node")))
     with pytest.raises(BadRequest):
@@ -49,11 +49,13 @@ def test_a_path_in_the_release_that_is_to_come_is_not_refused(tmp_path: Path) ->
         ("./app", Needs("/usr/bin/env", "php99"), './app is started by env with "php99", which is not on'),
     ],
 )  # fmt: skip
-def test_what_is_not_here_is_named_with_what_to_do(tmp_path: Path, command: str, what: Needs, says: str) -> None:
+def test_requirement_is_refused_with_a_hint_when_the_server_lacks_it(
+    tmp_path: Path, command: str, what: Needs, says: str
+) -> None:
     assert says in refused(tmp_path, command, what)
 
 
-def test_the_path_is_that_of_the_program(tmp_path: Path) -> None:
+def test_requirement_is_searched_for_in_the_path_of_the_program(tmp_path: Path) -> None:
     """[run] env may set another PATH; it is the one that counts, both ways."""
     assert f"looked for in {tmp_path} " in refused(tmp_path, "sh", Needs(finds="sh"), PATH=str(tmp_path))
     (tmp_path / "own").write_text("#!/bin/sh\n")
@@ -63,7 +65,7 @@ def test_the_path_is_that_of_the_program(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("dry_run", [False, True])
-def test_it_is_said_before_the_upload_and_leaves_nothing(tmp_path: Path, dry_run: bool) -> None:
+def test_requirement_is_refused_before_the_upload_and_leaves_nothing(tmp_path: Path, dry_run: bool) -> None:
     request = deploy(files({"app": b"x"}), spec=spec(free_ports(1)[0]), needs={"file": "/none"}, dry_run=dry_run)
     heard = pipe.say(tmp_path / "state", frame(request))
     assert [message["type"] for message in heard.messages] == ["failure"]
@@ -75,7 +77,7 @@ def test_it_is_said_before_the_upload_and_leaves_nothing(tmp_path: Path, dry_run
 @pytest.mark.parametrize(
     "asked", [{"file": "ld.so"}, {"finds": "../sh"}, {"finds": ""}, {"file": "/a\0b"}, {"run": "x"}]
 )
-def test_a_need_that_is_none_is_a_mistake(tmp_path: Path, asked: dict[str, str]) -> None:
+def test_requirement_is_a_mistake_when_malformed(tmp_path: Path, asked: dict[str, str]) -> None:
     heard = pipe.say(tmp_path / "state", frame(deploy(spec=spec(free_ports(1)[0]), needs=asked)))
     assert heard.answer["code"] == "config"
     assert f"needs.{next(iter(asked))}: " in heard.said

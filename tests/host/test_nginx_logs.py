@@ -11,7 +11,7 @@ READ = "include conf.d/*.conf;"
 
 
 @pytest.mark.parametrize("release", [12, 13])
-def test_what_debian_logs(release: int) -> None:
+def test_access_log_of_debian_is_inherited(release: int) -> None:
     assert inherited(parse(debian(release)), OURS) == ("/var/log/nginx/access.log",)
 
 
@@ -25,7 +25,7 @@ def test_what_debian_logs(release: int) -> None:
         ("access_log a.log buffer=1k;", ("a.log buffer=1k",)),
     ],
 )
-def test_what_can_be_said_again(text: str, said: tuple[str, ...]) -> None:
+def test_access_log_is_inherited_when_it_can_be_written_again(text: str, said: tuple[str, ...]) -> None:
     assert inherited(parse(dump({MAIN: f"http {{ {text} {READ} }}"})), OURS) == said
 
 
@@ -37,11 +37,11 @@ def test_what_can_be_said_again(text: str, said: tuple[str, ...]) -> None:
         "access_log a.log; access_log ~/x;",
     ],
 )
-def test_what_cannot_be_said_again(text: str) -> None:
+def test_access_log_is_not_inherited_when_it_cannot_be_written_again(text: str) -> None:
     assert inherited(parse(dump({MAIN: f"http {{ {text} {READ} }}"})), OURS) is None
 
 
-def test_a_format_must_be_known_where_the_file_is_read() -> None:
+def test_log_format_must_be_known_where_the_app_file_is_read() -> None:
     known, late = "log_format mine '$uri';", f"http {{ access_log a.log mine; {READ} log_format mine '$uri'; }}"
     assert inherited(parse(dump({MAIN: late})), OURS) is None
     text = f"http {{ access_log a.log mine; {READ} }}"

@@ -92,7 +92,7 @@ def test_a_hostile_domain_is_refused(domain: str) -> None:
 
 
 @given(values.APPS, values.PAIRS, values.SITES)
-def test_an_app_has_its_own_names_and_ports(app: str, ports: Ports, site: Site) -> None:
+def test_site_text_uses_the_names_and_ports_of_its_app_alone(app: str, ports: Ports, site: Site) -> None:
     told = read(route(site, app=app, ports=ports))
     upstreams = {group.words[1]: [one.words[1] for one in group.all("server")] for group in told.all("upstream")}
     assert upstreams == {
@@ -127,7 +127,7 @@ def test_the_marker_is_one_word_whatever_the_directory_is_called(live: Path) -> 
 
 
 @given(st.text(st.characters(), min_size=1, max_size=20).map(lambda name: Path("/", name)))
-def test_a_directory_is_refused_or_told_as_it_is(live: Path) -> None:
+def test_directory_is_refused_or_written_unchanged(live: Path) -> None:
     try:
         told = read(route(Site(), live))
     except BadRequest:
@@ -140,13 +140,13 @@ def test_a_directory_is_refused_or_told_as_it_is(live: Path) -> None:
     st.sampled_from(["80", "[::]:80", "127.0.0.1:8080", "203.0.113.9:80"]).map(lambda one: [one, "unix:/x"]),
     values.SITES,
 )
-def test_it_listens_where_it_is_told(listens: list[str], site: Site) -> None:
+def test_site_listens_on_the_given_addresses(listens: list[str], site: Site) -> None:
     told = parse(nginx_text.site_text(route(site), listens))
     default = () if site.domains else ("default_server",)
     assert [one.words[1:] for one in told.all("listen")] == [(listen, *default) for listen in listens]
 
 
-def test_the_rules_are_said() -> None:
+def test_proxy_rules_are_written_into_the_site() -> None:
     told = read(ruled(ProxyRules(0, 7, gzip=False, buffering=True)))
     said = {name: told.one(name) for name in ("client_max_body_size", "gzip", "proxy_buffering", "proxy_read_timeout")}
     assert said == {
@@ -162,7 +162,7 @@ def test_the_rules_are_said() -> None:
 
 
 @given(st.lists(st.sampled_from(DIRECTIVES) | st.text("ab{};#\"'\\\n $", max_size=12), max_size=4))
-def test_own_directives_come_last_and_end_nothing_but_themselves(directives: list[str]) -> None:
+def test_own_directives_come_last_and_end_no_block_but_their_own(directives: list[str]) -> None:
     if any(grammar.directive(one) for one in directives):
         return
     plain, told = read(ruled(ProxyRules())), read(ruled(ProxyRules(directives=tuple(directives))))
@@ -172,7 +172,7 @@ def test_own_directives_come_last_and_end_nothing_but_themselves(directives: lis
     assert len(after.block) == len(before.block) + len(directives)
 
 
-def test_a_refusal_names_the_directive_in_whose_lines_it_is() -> None:
+def test_refusal_names_the_directive_at_its_line() -> None:
     shown = ruled(ProxyRules(directives=("a;", "b {\n  c;\n}", "d '\n';")))
     text = nginx_text.site_text(shown, [LISTEN])
     lines = text.splitlines()
@@ -187,7 +187,7 @@ def test_a_refusal_names_the_directive_in_whose_lines_it_is() -> None:
 
 
 @pytest.mark.parametrize("char", REFUSED)
-def test_a_directory_that_nginx_cannot_be_told_is_refused(char: str) -> None:
+def test_directory_is_refused_when_an_nginx_file_cannot_hold_its_name(char: str) -> None:
     for text in (f"/a{char}b/live", f"/{char}", f"/a/{char}x"):
         with pytest.raises(BadRequest, match="cannot be written in an nginx file"):
             nginx_text.quoted(Path(text))
@@ -229,7 +229,7 @@ class TestNginxItself:
 
     @given(st.data())
     @settings(max_examples=25)
-    def test_it_accepts_every_site(self, tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
+    def test_nginx_accepts_every_site(self, tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
         home = tmp_path_factory.mktemp("nginx") / data.draw(st.sampled_from(ODD_FOLDERS))
         apps = data.draw(st.lists(values.APPS, min_size=1, max_size=3, unique=True))
         domains = data.draw(st.lists(values.DOMAINS, min_size=len(apps), max_size=8, unique=True))
@@ -238,7 +238,7 @@ class TestNginxItself:
         accepted(home, routes, f"127.0.0.1:{free_ports(1)[0]}")
 
     @pytest.mark.parametrize("folder", ODD_FOLDERS)
-    def test_it_accepts_any_directory_that_is_not_refused(self, folder: str, tmp_path: Path) -> None:
+    def test_nginx_accepts_any_directory_that_is_not_refused(self, folder: str, tmp_path: Path) -> None:
         home = tmp_path / folder
         accepted(home, [route(Site(), home / "live")], f"127.0.0.1:{free_ports(1)[0]}")
 
@@ -254,11 +254,11 @@ class TestNginxItself:
         ],
         ids=["a long label", "a long name", "200 long names", "2000 names", "odd names", "words of nginx"],
     )
-    def test_it_accepts_long_and_many_names(self, domains: tuple[str, ...], tmp_path: Path) -> None:
+    def test_nginx_accepts_long_and_many_domains(self, domains: tuple[str, ...], tmp_path: Path) -> None:
         assert not any(grammar.domain(name) for name in domains)
         accepted(tmp_path, [route(Site(domains), app="a" * 31)], f"127.0.0.1:{free_ports(1)[0]}")
 
-    def test_it_accepts_a_site_beside_others_as_a_distribution_sets_it_up(self, tmp_path: Path) -> None:
+    def test_nginx_accepts_a_site_under_the_defaults_of_a_distribution(self, tmp_path: Path) -> None:
         """Its tables have room for words up to about 46 characters unless the main file says more."""
         site = nginx_text.site_text(
             route(Site(("a" * 35 + ".test",)), app="a" * 31), ["127.0.0.1:18080", "[::1]:18080"]

@@ -48,29 +48,29 @@ def test_each_directive_knows_its_file_and_line() -> None:
     assert [(one.name, one.line) for one in tree.directives] == [("user", 1), ("http", 3)]
 
 
-def test_warnings_before_the_first_file_are_passed_over() -> None:
+def test_nginx_tree_skips_warnings_before_the_first_file() -> None:
     said = "nginx: [warn] conflicting server name\nnginx: the configuration file x syntax is ok\n"
     assert parse(said + dump({MAIN: "user x;"})).main == MAIN
 
 
-def test_a_line_that_looks_like_a_head_is_text_when_the_file_was_there() -> None:
+def test_line_like_a_file_head_is_text_when_the_file_was_already_printed() -> None:
     tree = parse(dump({MAIN: f"user x;\n# configuration file {MAIN}:\npid y;"}))
     assert (tree.files, nginx_sites.pid_file(tree)) == ((MAIN,), "y")
     assert [one.line for one in tree.directives] == [1, 3]
 
 
-def test_an_include_is_read_wherever_it_is_named_though_it_is_printed_once() -> None:
+def test_include_is_read_wherever_it_is_named_though_printed_once() -> None:
     server = "server { include snippets/names; include snippets/names; }"
     tree = http(f"{server} {server}", **{"snippets/names": "server_name a b;"})
     assert [site.names for site in nginx_sites.servers(tree)] == [("a", "b", "a", "b")] * 2
 
 
-def test_relative_names_are_of_the_main_directory_also_in_included_files() -> None:
+def test_relative_include_starts_at_the_main_directory_also_in_included_files() -> None:
     tree = http("include conf.d/*;", **{"conf.d/a": "include more/b;", "more/b": "server { listen 9; }"})
     assert nginx_sites.servers(tree)[0].file == "/etc/nginx/more/b"
 
 
-def test_a_pattern_takes_files_in_the_order_of_their_bytes_and_no_hidden_one() -> None:
+def test_include_pattern_takes_files_in_byte_order_and_skips_hidden_files() -> None:
     named = {
         f"d/{name}": f"server {{ server_name {number}.x; }}" for number, name in enumerate(["b", "B", "a", "é", ".c"])
     }
@@ -91,7 +91,7 @@ def test_a_pattern_takes_files_in_the_order_of_their_bytes_and_no_hidden_one() -
         ("/a/[!b]", "/a/b", False),
     ],
 )
-def test_patterns(pattern: str, path: str, expected: bool) -> None:
+def test_include_pattern_matches_paths_as_nginx_does(pattern: str, path: str, expected: bool) -> None:
     assert nginx_tree.matches(pattern, path) is expected
 
 
@@ -99,20 +99,20 @@ def test_patterns(pattern: str, path: str, expected: bool) -> None:
     ("text", "line"),
     [("a", 1), ("\n}", 2), ("a {\n", 1), ("a {\n b }", 2), (";", 1), ("a 'b", 1), ("a;\n\n'x'y;", 3), ("{ a; }", 1)],
 )
-def test_what_cannot_be_read_is_told_with_its_place(text: str, line: int) -> None:
+def test_nginx_tree_reports_unreadable_text_with_file_and_line(text: str, line: int) -> None:
     with pytest.raises(CannotRead) as caught:
         parse(dump({MAIN: text}))
     assert (caught.value.file, caught.value.line) == (MAIN, line)
 
 
-def test_nothing_is_no_configuration_and_a_circle_ends() -> None:
+def test_nginx_tree_is_unreadable_without_a_file_or_with_a_circle_of_includes() -> None:
     with pytest.raises(CannotRead):
         parse("nginx: command not found")
     with pytest.raises(CannotRead, match="include each other"):
         http("include a;", a="include a;")
 
 
-def test_odd_blocks_are_passed_by() -> None:
+def test_nginx_tree_reads_past_odd_blocks() -> None:
     tree = http("""
         map $uri $x { default 0; "~^/a{2,3}$" 1; "~*}x" "}"; '{' '#'; volatile; }
         map $host ${y} { hostnames; *.a.b 1; }
@@ -146,7 +146,9 @@ def test_odd_blocks_are_passed_by() -> None:
         ("", ("nginx gave no reason", None, None)),
     ],
 )
-def test_a_refusal_is_told_with_its_place(output: str, expected: tuple[str, str | None, int | None]) -> None:
+def test_nginx_refusal_is_parsed_into_reason_file_and_line(
+    output: str, expected: tuple[str, str | None, int | None]
+) -> None:
     assert nginx_tree.refusal(output) == expected
 
 
@@ -173,16 +175,16 @@ def test_a_refusal_is_told_with_its_place(output: str, expected: tuple[str, str 
         ("listen 443 ssl http2 reuseport;", [Listen("*", 443)]),
     ],
 )
-def test_listens(said: str, expected: list[Listen]) -> None:
+def test_listen_directive_is_parsed_into_addresses_and_ports(said: str, expected: list[Listen]) -> None:
     assert list(sites(f"server {{ {said} }}")[0].listens) == expected
 
 
-def test_names_are_words_quoted_or_not() -> None:
+def test_server_names_are_read_quoted_or_not() -> None:
     (site,) = sites("server { server_name a \"b\" '' _ '~^x{2}$'; server_name c; }")
     assert site.names == ("a", "b", "", "_", "~^x{2}$", "c")
 
 
-def test_the_default_sites_of_a_port_the_marked_ones_first() -> None:
+def test_default_sites_of_a_port_begin_with_the_marked_sites() -> None:
     all_of_them = sites("""
         server { server_name a; }
         server { listen 80; server_name _; }
@@ -196,7 +198,7 @@ def test_the_default_sites_of_a_port_the_marked_ones_first() -> None:
     assert [site.line for site in nginx_sites.default_sites(all_of_them, 81)] == [7]
 
 
-def test_who_serves_a_name_exactly() -> None:
+def test_serving_site_is_found_by_the_exact_name() -> None:
     all_of_them = sites("""
         server { server_name Example.com www.example.com; }
         server { server_name .example.org; }
@@ -226,13 +228,13 @@ def test_who_serves_a_name_exactly() -> None:
         ("server { listen [::]:80 ipv6only=off; }", "[::]:80", "[::]:80"),
     ],
 )
-def test_where_to_listen_beside_others(said: str, named: str, nameless: str) -> None:
+def test_listen_addresses_fit_beside_other_sites(said: str, named: str, nameless: str) -> None:
     assert nginx_sites.listens(sites(said), 80) == tuple(named.split())
     assert nginx_sites.listens(sites(said), 80, named=False) == tuple(nameless.split())
 
 
 @pytest.mark.skipif(NGINX is None, reason="there is no nginx on this machine")
-def test_nginx_itself_cannot_add_a_wildcard_to_an_exact_address_and_does_not_say_so(tmp_path: Path) -> None:
+def test_nginx_tests_a_wildcard_beside_an_exact_address_as_good_and_fails_to_reload_it(tmp_path: Path) -> None:
     """The reason for the rule above: the test of the configuration is content, the reload is not."""
     (port,) = free_ports(1)
     foreign = f"server {{ listen 127.0.0.1:{port}; }}"
@@ -294,11 +296,11 @@ def running(home: Path, text: str) -> Iterator[Callable[[str], str | None]]:
         ("", []),
     ],
 )
-def test_places(text: str, expected: list[str]) -> None:
+def test_include_points_are_found_in_the_http_block(text: str, expected: list[str]) -> None:
     assert places(http(text, a="include deep/*;")) == expected
 
 
-def test_a_place_that_comes_first_takes_unknown_names_from_a_site_that_is_the_default_only_by_order() -> None:
+def test_include_point_that_is_read_first_overtakes_an_unmarked_default_site() -> None:
     tree = parse(
         dump({MAIN: "http { include conf.d/*.conf; include sites-enabled/*; }", B: "server { server_name b; }"})
     )
@@ -309,7 +311,7 @@ def test_a_place_that_comes_first_takes_unknown_names_from_a_site_that_is_the_de
     assert nginx_sites.overtaken(http("include sites-enabled/*;", **{"sites-enabled/zoo": "server {}"}), early, 80)
 
 
-def test_a_marked_default_or_an_earlier_site_is_not_overtaken() -> None:
+def test_default_site_is_not_overtaken_when_marked_or_read_earlier() -> None:
     marked = parse(
         dump(
             {
@@ -327,7 +329,7 @@ def test_a_marked_default_or_an_earlier_site_is_not_overtaken() -> None:
 
 
 @pytest.mark.parametrize("release", [12, 13])
-def test_debian_as_it_comes(release: int) -> None:
+def test_nginx_tree_reads_the_configuration_of_debian(release: int) -> None:
     tree = parse(debian(release))
     assert (tree.main, nginx_sites.worker_user(tree), nginx_sites.pid_file(tree)) == (
         MAIN,
@@ -344,7 +346,7 @@ def test_debian_as_it_comes(release: int) -> None:
 
 @pytest.mark.skipif(NGINX is None, reason="there is no nginx on this machine")
 @pytest.mark.parametrize("layout", list(nginx_dumps.LAYOUTS))
-def test_what_nginx_prints_is_read_as_it_was_written(layout: str, tmp_path: Path) -> None:
+def test_nginx_tree_reads_what_nginx_prints_as_it_was_written(layout: str, tmp_path: Path) -> None:
     files, expected = nginx_dumps.LAYOUTS[layout]
     for name, text in files.items():
         path = tmp_path / name

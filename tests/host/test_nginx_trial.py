@@ -26,25 +26,25 @@ def tried(*files: str, main: str = MAIN, without: tuple[Path, ...] = ()) -> list
     return None if text is None else text.splitlines()
 
 
-def test_a_new_file_stands_where_nginx_would_read_it() -> None:
+def test_trial_reads_the_new_file_where_nginx_would_read_it() -> None:
     lines = tried("/etc/nginx/conf.d/a.conf", "/etc/nginx/conf.d/z.conf", str(DEFAULT))
     spelt = "include /etc/nginx/conf.d/a.conf; include /run/x/trial; include /etc/nginx/conf.d/z.conf;"
     assert lines == [*MAIN.splitlines()[:2], f"    include mime.types; {spelt}", *MAIN.splitlines()[3:]]
 
 
-def test_an_old_one_is_not_read_too() -> None:
+def test_trial_does_not_read_the_old_file_of_the_app() -> None:
     lines = tried(str(OURS))
     assert lines is not None
     assert lines[2] == "    include mime.types; include /run/x/trial;"
 
 
-def test_what_gives_way_is_not_read() -> None:
+def test_trial_does_not_read_a_site_that_gives_way() -> None:
     lines = tried(str(DEFAULT), "/etc/nginx/sites-enabled/other", without=(DEFAULT,))
     assert lines is not None
     assert lines[3] == "    include /etc/nginx/sites-enabled/other;"
 
 
-def test_an_include_that_is_not_understood_cannot_be_tried() -> None:
+def test_trial_is_impossible_when_an_include_is_not_understood() -> None:
     assert tried(main="http { include /etc/nginx/conf.d/*.conf; include /etc/nginx/conf.d/*.conf; }") is None
     assert tried(main="http { include\n/etc/nginx/conf.d/*.conf; }") is None
     nested = tree("/etc/nginx/more.conf", main="http { include more.conf; }")

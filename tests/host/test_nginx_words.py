@@ -60,11 +60,11 @@ def texts(text: str) -> list[str]:
         ),
     ],
 )
-def test_words(text: str, expected: list[str]) -> None:
+def test_words_are_split_as_nginx_splits_them(text: str, expected: list[str]) -> None:
     assert texts(text) == expected
 
 
-def test_a_quoted_sign_is_a_word() -> None:
+def test_sign_is_a_word_when_quoted() -> None:
     assert list(words('a ";" "}";')) == [Word("a", 1), Word(";", 1), Word("}", 1), Word(";", 1, True)]
 
 
@@ -77,7 +77,7 @@ def test_each_word_knows_its_line() -> None:
     ("text", "line"),
     [("a '", 1), ('\n"\\"', 2), ("a 'b'c;", 1), ("a 'b\n'c;", 2), ("a", 1), ("a b\\", 1), ("x_by_lua_block {\n {}", 1)],
 )
-def test_what_nginx_would_not_read_is_refused(text: str, line: int) -> None:
+def test_text_is_refused_when_nginx_would_not_read_it(text: str, line: int) -> None:
     with pytest.raises(NotWhole) as caught:
         list(words(text))
     assert caught.value.line == line
@@ -100,7 +100,7 @@ def test_what_nginx_would_not_read_is_refused(text: str, line: int) -> None:
         'if ($a ~ "^x{2}") { return 403; }',
     ],
 )
-def test_one_directive_is_whole(text: str) -> None:
+def test_directive_is_accepted_when_whole(text: str) -> None:
     assert whole_directive(text) is None
 
 
@@ -138,7 +138,7 @@ def test_one_directive_is_whole(text: str) -> None:
         "a \u00a0} server { b;} ;",
     ],
 )
-def test_what_is_not_one_whole_directive_is_refused(text: str) -> None:
+def test_text_is_refused_when_it_is_not_one_whole_directive(text: str) -> None:
     assert whole_directive(text)
 
 
@@ -151,12 +151,12 @@ class TestNginxItself:
     @example('"$"{}')
     @example("a\\\n\n b;")
     @settings(max_examples=300)
-    def test_it_finds_the_same_first_word(self, tmp_path_factory: pytest.TempPathFactory, text: str) -> None:
+    def test_nginx_finds_the_same_first_word(self, tmp_path_factory: pytest.TempPathFactory, text: str) -> None:
         self.compare(tmp_path_factory.getbasetemp() / "words.conf", text)
 
     @given(st.lists(st.sampled_from(PIECES), max_size=14).map("".join))
     @settings(max_examples=300)
-    def test_it_finds_the_same_second_word(self, tmp_path_factory: pytest.TempPathFactory, text: str) -> None:
+    def test_nginx_finds_the_same_second_word(self, tmp_path_factory: pytest.TempPathFactory, text: str) -> None:
         self.compare(tmp_path_factory.getbasetemp() / "words.conf", f"daemon {text}")
 
     def compare(self, path: Path, text: str) -> None:

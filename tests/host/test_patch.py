@@ -51,7 +51,7 @@ def edited(draw: st.DrawFn) -> tuple[bytes, bytes]:
 
 @QUICK
 @given(edited(), st.floats(0, 1))
-def test_it_gives_the_new_file_from_any_byte_on(tmp_path: Path, files: tuple[bytes, bytes], share: float) -> None:
+def test_patch_gives_the_new_file_from_any_byte_on(tmp_path: Path, files: tuple[bytes, bytes], share: float) -> None:
     old, new = files
     start = int(len(new) * share)
     raw = b"".join(delta.make(old, new, start))
@@ -60,7 +60,7 @@ def test_it_gives_the_new_file_from_any_byte_on(tmp_path: Path, files: tuple[byt
 
 @QUICK
 @given(st.binary(max_size=500).flatmap(lambda a: st.tuples(st.just(a), st.binary(min_size=len(a), max_size=len(a)))))
-def test_what_was_subtracted_is_added(pair: tuple[bytes, bytes]) -> None:
+def test_patch_adds_back_what_was_subtracted(pair: tuple[bytes, bytes]) -> None:
     old, new = pair
     difference = patch.subtract(new, old)
     assert difference == bytes((x - y) % 256 for x, y in zip(new, old, strict=True))
@@ -68,7 +68,7 @@ def test_what_was_subtracted_is_added(pair: tuple[bytes, bytes]) -> None:
 
 
 @pytest.mark.parametrize("size", [CHUNK - 1, CHUNK, CHUNK + 1, 2 * CHUNK + 5])
-def test_a_file_of_several_chunks(tmp_path: Path, size: int) -> None:
+def test_patch_spans_several_chunks(tmp_path: Path, size: int) -> None:
     old = random.Random(2).randbytes(size)
     new = old[:1000] + b"inserted" + old[1000:]
     raw = b"".join(delta.make(old, new))
@@ -77,25 +77,27 @@ def test_a_file_of_several_chunks(tmp_path: Path, size: int) -> None:
 
 
 @pytest.mark.parametrize(("old", "new"), [(b"", b"x" * 5000), (b"x" * 5000, b""), (b"", b""), (b"a", b"a" * 70_000)])
-def test_files_of_nothing(tmp_path: Path, old: bytes, new: bytes) -> None:
+def test_patch_handles_empty_and_repetitive_files(tmp_path: Path, old: bytes, new: bytes) -> None:
     assert applied(b"".join(delta.make(old, new)), old, len(new), tmp_path) == new
 
 
-def test_two_files_that_have_nothing_in_common_are_given_up_soon() -> None:
+def test_delta_gives_up_soon_when_two_files_have_nothing_in_common() -> None:
     began = time.process_time()
     with pytest.raises(delta.GivenUp):
         list(delta.make(random.Random(3).randbytes(4_000_000), random.Random(4).randbytes(4_000_000)))
     assert time.process_time() - began < 5
 
 
-def test_it_is_given_up_when_it_is_too_late() -> None:
+def test_delta_gives_up_when_it_takes_too_long() -> None:
     with pytest.raises(delta.GivenUp, match="too long"):
         list(delta.make(OLD, OLD + b"new", 0, lambda: True))
 
 
 @QUICK
 @given(st.data())
-def test_a_patch_with_flipped_bits_or_a_cut_gives_no_more_than_it_should(tmp_path: Path, data: st.DataObject) -> None:
+def test_patch_gives_the_announced_size_or_an_error_when_bits_flip_or_bytes_are_cut(
+    tmp_path: Path, data: st.DataObject
+) -> None:
     new = OLD[10_000:] + b"new" * 100 + OLD[:9_000]
     raw = bytearray(b"".join(delta.make(OLD, new)))
     for _ in range(data.draw(st.integers(1, 4))):
@@ -110,7 +112,7 @@ def test_a_patch_with_flipped_bits_or_a_cut_gives_no_more_than_it_should(tmp_pat
 
 @QUICK
 @given(st.binary(max_size=400), st.integers(0, 3 * CHUNK))
-def test_anything_is_a_patch_or_it_is_not(tmp_path: Path, raw: bytes, size: int) -> None:
+def test_patch_gives_the_announced_size_or_an_error_for_any_bytes(tmp_path: Path, raw: bytes, size: int) -> None:
     with contextlib.suppress(PatchError):
         assert len(applied(raw, OLD, size, tmp_path)) == size
 
@@ -138,12 +140,12 @@ LIES = {
 
 
 @pytest.mark.parametrize("raw", LIES.values(), ids=list(LIES))
-def test_a_lie_is_refused(tmp_path: Path, raw: bytes) -> None:
+def test_patch_is_refused_when_it_lies_about_its_bytes(tmp_path: Path, raw: bytes) -> None:
     with pytest.raises(PatchError):
         applied(raw, OLD, 1000, tmp_path)
 
 
-def test_it_does_not_go_on_for_ever_without_a_byte_made(tmp_path: Path) -> None:
+def test_patch_is_refused_soon_when_its_operations_make_no_byte(tmp_path: Path) -> None:
     """Two million operations that only go to and fro, in each of as many chunks as the file has."""
     lazy = chunk((op(SEEK, 2) + op(SEEK, 3)) * 1_000_000)
     base = tmp_path / "base"

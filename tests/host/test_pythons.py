@@ -67,14 +67,14 @@ def _found(version: tuple[int, int]) -> str:
     return found
 
 
-def test_it_greets_and_answers(good: str, tmp_path: Path) -> None:
+def test_server_side_greets_and_answers_on_every_python(good: str, tmp_path: Path) -> None:
     heard = pipe.say(tmp_path / "state", pipe.frame({"type": "status", "app": "shop"}), (good, "-I", "-S"))
     assert (heard.code, heard.err) == (0, "")
     assert f"python{'.'.join(heard.greeting['python'].split('.')[:2])}" == Path(good).name
     assert (heard.answer["type"], heard.answer["app"], heard.answer["live"]) == ("statusreport", "shop", None)
 
 
-def test_the_archive_that_it_makes_runs(good: str, tmp_path: Path) -> None:
+def test_server_side_makes_an_archive_that_runs_on_every_python(good: str, tmp_path: Path) -> None:
     """By its own compiled code: the sources in it are spoiled."""
     source = Path(teal_host.__file__).parents[1]
     made = tmp_path / "teal-host"
@@ -93,7 +93,7 @@ def test_the_archive_that_it_makes_runs(good: str, tmp_path: Path) -> None:
     assert b'"type":"statusreport"' in done.stdout
 
 
-def test_it_reads_everything_that_a_request_can_hold(good: str, tmp_path: Path) -> None:
+def test_server_side_reads_all_that_a_request_can_hold_on_every_python(good: str, tmp_path: Path) -> None:
     """Texts, numbers, lists, tables and what may be left out: the types are read in another way before 3.10."""
     run = {"command": ["./program"], "ports": {"blue": 28081, "green": 28082}, "env": {"A": "é"}, "data": True}
     health = {"path": "/x", "status": 204, "json": {"a": [1, None]}, "deadline_s": 1, "successes": 2}
@@ -105,7 +105,7 @@ def test_it_reads_everything_that_a_request_can_hold(good: str, tmp_path: Path) 
     assert (heard.answer["type"], heard.answer["outcome"]) == ("result", "planned")
 
 
-def test_it_names_mistakes_as_all_others_do(good: str, tmp_path: Path) -> None:
+def test_server_side_names_mistakes_alike_on_every_python(good: str, tmp_path: Path) -> None:
     asked = pipe.frame({"type": "logs", "app": "A", "color": "red", "lines": 1.5, "folow": True})
     heard = pipe.say(tmp_path / "state", asked, (good, "-I", "-S"))
     assert heard.answer["evidence"] == [
@@ -128,7 +128,7 @@ def on_the_oldest(oldest: str, app: App, monkeypatch: pytest.MonkeyPatch) -> App
     return app
 
 
-def test_the_whole_story_on_the_oldest(on_the_oldest: App) -> None:
+def test_deploy_rollback_and_destroy_work_on_the_oldest_python(on_the_oldest: App) -> None:
     app = on_the_oldest
     file = load(app.directory)
     first = deploy.deploy(file, Wish(), Quiet(), Account())
@@ -145,7 +145,7 @@ def test_the_whole_story_on_the_oldest(on_the_oldest: App) -> None:
     assert not app.world.root.exists()
 
 
-def test_an_environment_and_a_one_off_on_the_oldest(on_the_oldest: App) -> None:
+def test_secrets_and_exec_work_on_the_oldest_python(on_the_oldest: App) -> None:
     file = load(on_the_oldest.directory)
     env.set_value(file, "TOKEN", "é\n", 0, Quiet())
     deploy.deploy(file, Wish(), Quiet(), Account())
@@ -160,7 +160,7 @@ def test_an_environment_and_a_one_off_on_the_oldest(on_the_oldest: App) -> None:
     env.unset(file, "TOKEN", 0, Quiet())
 
 
-def test_one_that_is_too_old_is_told_so(too_old: str, tmp_path: Path) -> None:
+def test_session_is_refused_when_the_python_is_too_old(too_old: str, tmp_path: Path) -> None:
     there = Transport("the shop", (too_old, "-I", "-S"), ("--root", str(tmp_path / "state")), own_session=True)
     with pytest.raises(CannotReach) as refused:
         Session(there)

@@ -50,7 +50,7 @@ def store(paths: AppPaths, *seqs: int) -> None:
 
 
 @pytest.mark.parametrize("outcome", WORDS.values())
-def test_what_is_saved_is_loaded(paths: AppPaths, outcome: Outcome) -> None:
+def test_record_is_loaded_as_saved(paths: AppPaths, outcome: Outcome) -> None:
     record.save(paths, entry(7, outcome))
     assert record.load(paths) == [entry(7, outcome)]
     assert oct((paths.records / f"{name(7)}.json").stat().st_mode & 0o777) == "0o600"
@@ -62,7 +62,7 @@ def test_records_come_by_sequence_and_not_by_name(paths: AppPaths) -> None:
     assert [one.seq for one in record.load(paths)] == [2, 9_999, 10_000]
 
 
-def test_a_mark_changes_the_outcome_and_nothing_else(paths: AppPaths) -> None:
+def test_record_mark_changes_only_the_outcome(paths: AppPaths) -> None:
     record.save(paths, entry(1, "pending"))
     assert record.mark(paths, entry(1, "pending"), "turned_back") == entry(1, "turned_back")
     assert record.load(paths) == [entry(1, "turned_back")]
@@ -85,7 +85,7 @@ DAMAGED: dict[str, Callable[[str], str]] = {
 
 
 @pytest.mark.parametrize("how", DAMAGED)
-def test_a_damaged_record_is_left_out_and_the_others_stay(paths: AppPaths, how: str) -> None:
+def test_damaged_record_is_left_out_and_the_other_records_stay(paths: AppPaths, how: str) -> None:
     for seq in (1, 2, 3):
         record.save(paths, entry(seq))
     path = paths.records / f"{name(2)}.json"
@@ -115,7 +115,7 @@ def test_a_damaged_record_is_left_out_and_the_others_stay(paths: AppPaths, how: 
         ("", (), None, None),
     ],
 )
-def test_rollback_goes_to_the_last_good_one_before_by_sequence(
+def test_rollback_goes_to_the_last_good_release_before_the_live_release(
     paths: AppPaths, outcomes: str, stored: tuple[int, ...], live: int | None, goes_to: int | None
 ) -> None:
     store(paths, *stored)
@@ -123,7 +123,7 @@ def test_rollback_goes_to_the_last_good_one_before_by_sequence(
     assert (found.seq if found else None) == goes_to
 
 
-def test_what_is_newer_by_the_clock_is_not_newer(paths: AppPaths) -> None:
+def test_rollback_target_is_chosen_by_sequence_and_not_by_the_clock(paths: AppPaths) -> None:
     """The clock of a server may have been set back."""
     store(paths, 1, 2, 3)
     records = [replace(one, at=f"20{30 - one.seq}-01-01T00:00:00+00:00") for one in history("ggg")]
@@ -150,13 +150,13 @@ def test_a_sequence_is_never_used_again(
     assert record.next_seq(paths, [entry(seq) for seq in recorded]) == following
 
 
-def test_a_record_that_cannot_be_read_keeps_its_sequence(paths: AppPaths) -> None:
+def test_unreadable_record_keeps_its_sequence(paths: AppPaths) -> None:
     record.save(paths, entry(7))
     (paths.records / f"{name(7)}.json").write_text("{")
     assert record.next_seq(paths, record.load(paths)) == 8
 
 
-def test_an_upload_that_did_not_end_takes_no_sequence(paths: AppPaths) -> None:
+def test_unfinished_upload_takes_no_sequence(paths: AppPaths) -> None:
     store(paths, 1)
     (paths.releases / f".partial-{name(5)}").mkdir()
     (paths.releases / "7old-copy by hand").mkdir()
@@ -166,12 +166,14 @@ def test_an_upload_that_did_not_end_takes_no_sequence(paths: AppPaths) -> None:
 @given(
     st.dictionaries(st.text(max_size=5), st.text(max_size=5)), st.dictionaries(st.text(max_size=5), st.text(max_size=5))
 )
-def test_an_environment_has_its_own_name_whatever_its_order(one: dict[str, str], other: dict[str, str]) -> None:
+def test_environment_version_depends_on_the_values_and_not_on_their_order(
+    one: dict[str, str], other: dict[str, str]
+) -> None:
     assert record.env_version(one) == record.env_version(dict(reversed(one.items())))
     assert (record.env_version(one) == record.env_version(other)) == (one == other)
 
 
-def test_the_values_of_an_environment_cannot_be_read_from_its_name() -> None:
+def test_environment_version_reveals_no_value() -> None:
     assert "hunter2" not in record.env_version({"PASSWORD": "hunter2"})
     assert len(record.env_version({"A": "x" * 9000})) == 8
 
@@ -193,7 +195,7 @@ def test_the_values_of_an_environment_cannot_be_read_from_its_name() -> None:
         ("gggg", (2, 3, 4), 2, (4,), (2,)),
     ],
 )
-def test_so_many_good_ones_are_kept_and_what_a_color_holds(
+def test_prune_keeps_the_last_good_releases_and_what_a_color_holds(
     outcomes: str, stored: tuple[int, ...], keep: int, in_use: tuple[int, ...], gone: tuple[int, ...]
 ) -> None:
     assert plan(history(outcomes), names(*stored), keep, names(*in_use)) == Plan(tuple(sorted(names(*gone))), ())
@@ -207,7 +209,7 @@ def test_so_many_good_ones_are_kept_and_what_a_color_holds(
     st.sets(st.integers(1, 12), max_size=2),
 )
 @pytest.mark.row("A3")
-def test_nothing_that_runs_and_no_good_one_within_keep_is_ever_pruned(
+def test_prune_never_removes_a_running_release_or_a_good_release_within_keep(
     outcomes: str, stored: set[int], keep: int, in_use: set[int]
 ) -> None:
     records = history(outcomes)
@@ -219,7 +221,7 @@ def test_nothing_that_runs_and_no_good_one_within_keep_is_ever_pruned(
     assert len(names(*stored) - gone - names(*in_use)) <= keep
 
 
-def test_records_are_remembered_longer_than_files() -> None:
+def test_prune_keeps_records_longer_than_files() -> None:
     records = history("g" * 250)
     chosen = plan(records, names(*range(1, 251)), 2, names(3, 250))
     assert len(chosen.files) == 250 - 3

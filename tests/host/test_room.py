@@ -59,7 +59,7 @@ def manifest(size: int) -> Manifest:
     ],
     ids=["just enough", "too full", "the rest fits", "the rest does not", "too few inodes", "inodes are not counted"],
 )
-def test_what_does_not_fit_is_refused(
+def test_release_is_refused_when_the_disk_lacks_bytes_or_inodes(
     paths: AppPaths, monkeypatch: pytest.MonkeyPatch, found: Disk, there: int, says: str
 ) -> None:
     monkeypatch.setattr(os, "statvfs", lambda path: found)
@@ -74,7 +74,7 @@ def test_what_does_not_fit_is_refused(
 
 @pytest.mark.row("F1")
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
-def test_nothing_is_kept_of_an_upload_for_which_the_disk_has_become_too_full(paths: AppPaths, number: int) -> None:
+def test_upload_leaves_nothing_when_the_disk_becomes_full(paths: AppPaths, number: int) -> None:
     """What an upload that was cut has left is the beginning of the next one; here it would be in the way."""
     content = b"x" * MIB
     one = (Entry("program", "file", 2 * MIB, hashlib.sha256(content * 2).hexdigest(), True),)
@@ -96,7 +96,9 @@ def test_nothing_is_kept_of_an_upload_for_which_the_disk_has_become_too_full(pat
 @pytest.mark.parametrize(
     ("left", "says"), [(30_000_000, ""), (29_999_999, "blue holds 30 MB of memory, and only 29 MB")]
 )
-def test_memory_that_is_short_for_a_second_copy_is_told(monkeypatch: pytest.MonkeyPatch, left: int, says: str) -> None:
+def test_candidate_warns_when_memory_is_short_for_a_second_copy(
+    monkeypatch: pytest.MonkeyPatch, left: int, says: str
+) -> None:
     monkeypatch.setattr(proc, "resident", lambda pids: 10_000_000 * len(pids))
     monkeypatch.setattr(proc, "available_memory", lambda: left)
     monkeypatch.setattr(proc, "total_memory", lambda: 100_000_000)

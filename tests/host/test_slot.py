@@ -39,7 +39,7 @@ def lay(paths: AppPaths, live: str | None, blue: str | None, green: str | None) 
         ("green", {"blue": ONE, "green": None}, "blue", None),
     ],
 )
-def test_the_links_say_who_is_live(
+def test_slots_are_read_from_the_links(
     paths: AppPaths, live: Color | None, releases: dict[Color, str | None], idle: Color, live_release: str | None
 ) -> None:
     lay(paths, live, releases["blue"], releases["green"])
@@ -48,13 +48,13 @@ def test_the_links_say_who_is_live(
     assert (found.idle, found.live_release) == (idle, live_release)
 
 
-def test_an_app_that_is_not_there_has_nothing(tmp_path: Path) -> None:
+def test_slots_are_empty_when_the_app_does_not_exist(tmp_path: Path) -> None:
     assert slot.look(AppPaths(tmp_path, "shop")) == Slots(None, {"blue": None, "green": None})
 
 
 @pytest.mark.parametrize("target", ["red", "blue/green", "..", "/", "/etc", "blue2", "BLUE", "releases/x", "."])
 @pytest.mark.row("A15")
-def test_a_link_to_nonsense_needs_a_human_who_is_told_what_to_type(paths: AppPaths, target: str) -> None:
+def test_live_link_to_nonsense_needs_a_human_and_says_what_to_type(paths: AppPaths, target: str) -> None:
     lay(paths, target if target != "blue/green" else "green/other", ONE, TWO)
     with pytest.raises(NeedsHuman, match="which is no color") as refused:
         slot.look(paths)
@@ -62,13 +62,13 @@ def test_a_link_to_nonsense_needs_a_human_who_is_told_what_to_type(paths: AppPat
 
 
 @pytest.mark.parametrize("target", ["blue", "./blue", "{home}/blue"])
-def test_a_link_turned_by_hand_counts_however_it_is_written(paths: AppPaths, target: str) -> None:
+def test_live_link_made_by_hand_counts_however_it_is_written(paths: AppPaths, target: str) -> None:
     lay(paths, target.format(home=paths.home), ONE, TWO)
     assert slot.look(paths).live == "blue"
 
 
 @pytest.mark.parametrize("what", ["file", "directory"])
-def test_what_is_no_link_needs_a_human(paths: AppPaths, what: str) -> None:
+def test_live_link_needs_a_human_when_it_is_a_file_or_a_directory(paths: AppPaths, what: str) -> None:
     if what == "file":
         paths.live.write_text("blue")
     else:
@@ -77,20 +77,20 @@ def test_what_is_no_link_needs_a_human(paths: AppPaths, what: str) -> None:
         slot.look(paths)
 
 
-def test_a_link_in_circles_needs_a_human(paths: AppPaths) -> None:
+def test_live_link_needs_a_human_when_it_points_to_itself(paths: AppPaths) -> None:
     paths.live.symlink_to("live")
     with pytest.raises(NeedsHuman, match="no color"):
         slot.look(paths)
 
 
 @pytest.mark.parametrize("target", ["../releases/nonsense", "../../../etc", "/", "0001-aaaa", "../releases/"])
-def test_a_color_that_holds_nonsense_holds_nothing(paths: AppPaths, target: str) -> None:
+def test_color_holds_no_release_when_its_link_is_nonsense(paths: AppPaths, target: str) -> None:
     paths.color("blue").home.mkdir()
     paths.color("blue").release.symlink_to(target)
     assert slot.look(paths).releases["blue"] is None
 
 
-def test_a_color_whose_release_is_a_directory_holds_nothing(paths: AppPaths) -> None:
+def test_color_holds_no_release_when_a_directory_replaces_its_link(paths: AppPaths) -> None:
     paths.color("green").release.mkdir(parents=True)
     assert slot.look(paths).releases["green"] is None
 
@@ -106,20 +106,20 @@ def test_a_color_whose_release_is_a_directory_holds_nothing(paths: AppPaths) -> 
         (None, ONE, None, ONE, "blue"),
     ],
 )
-def test_a_release_is_found_on_its_color_and_on_the_live_one_first(
+def test_release_is_found_on_its_color_and_on_the_live_color_first(
     live: Color | None, blue: str | None, green: str | None, release: str, color: Color | None
 ) -> None:
     assert Slots(live, {"blue": blue, "green": green}).color_of(release) == color
 
 
-def test_each_color_has_the_marker_that_nginx_asks_for(paths: AppPaths) -> None:
+def test_color_has_the_marker_that_nginx_asks_for(paths: AppPaths) -> None:
     lay(paths, "green", ONE, TWO)
     assert (paths.live / "green").is_file()
     assert not (paths.live / "blue").exists()
     assert str(paths.color("green").release.readlink()) == f"../releases/{TWO}"
 
 
-def test_a_color_takes_the_next_release_in_one_turn(paths: AppPaths) -> None:
+def test_color_takes_the_next_release_and_leaves_no_temporary_file(paths: AppPaths) -> None:
     slot.put(paths, "blue", ONE)
     slot.put(paths, "blue", TWO)
     assert slot.look(paths).releases["blue"] == TWO

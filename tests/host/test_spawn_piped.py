@@ -40,7 +40,7 @@ def close(child: Piped) -> int:
     return code
 
 
-def test_it_starts_with_what_a_program_starts_with() -> None:
+def test_piped_command_starts_with_default_signals_and_no_extra_descriptor() -> None:
     """No signal is ignored, no descriptor is left open, no file of its own is open to others."""
     child = shell("umask; ls /proc/self/fd; grep SigIgn /proc/self/status; echo e > /dev/stderr")
     assert all_of(child.stdout).split() == [b"0077", b"0", b"1", b"2", b"3", b"SigIgn:", b"0" * 16]
@@ -49,14 +49,14 @@ def test_it_starts_with_what_a_program_starts_with() -> None:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may start a command as another user")
-def test_it_is_another_users_who_can_open_its_output_anew() -> None:
+def test_piped_command_of_another_user_can_reopen_its_output() -> None:
     child = shell("id -un; id -gn; echo e > /dev/stderr; cat /proc/1/environ", "nobody")
     assert all_of(child.stdout).split() == [b"nobody", b"nogroup"]
     assert all_of(child.stderr).splitlines()[0] == b"e"
     assert close(child) == 1
 
 
-def test_all_of_its_group_is_ended_and_that_can_be_asked_again() -> None:
+def test_piped_command_is_ended_with_its_whole_group_and_can_be_ended_again() -> None:
     child = shell("trap '' TERM; sleep 1000 & echo $!; wait; wait")
     pid = int(os.read(child.stdout, 100))
     began = time.monotonic()
@@ -124,7 +124,7 @@ def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
 
 
 @pytest.mark.parametrize("sent", WRONG.values(), ids=list(WRONG))
-def test_a_client_that_breaks_its_word_ends_the_command(live: App, sent: bytes) -> None:
+def test_exec_ends_the_command_when_the_client_breaks_the_protocol(live: App, sent: bytes) -> None:
     with Conversation(live, ["sleep", "1000"]) as talk:
         assert talk.hear().header == {"type": "more", "bytes": WINDOW}
         talk.say(sent)
@@ -134,7 +134,7 @@ def test_a_client_that_breaks_its_word_ends_the_command(live: App, sent: bytes) 
         assert heard.header == {"type": "exited", "code": 143, "says": ""}
 
 
-def test_the_end_of_the_pipe_is_not_needed(live: App) -> None:
+def test_exec_ends_without_seeing_the_end_of_the_pipe(live: App) -> None:
     """Some pipes lose it: this side goes when the command has ended."""
     with Conversation(live, ["true"]) as talk:
         talk.hear()
@@ -153,7 +153,7 @@ def test_the_end_of_the_pipe_is_not_needed(live: App) -> None:
     ],
     ids=["no text", "NUL", "long", "in parts", "a block"],
 )
-def test_a_value_that_is_none_is_refused_here_too(tmp_path: Path, sent: bytes, says: str) -> None:
+def test_secret_value_is_refused_by_the_server_side_when_malformed(tmp_path: Path, sent: bytes, says: str) -> None:
     asked = frame({"type": "envset", "app": "shop", "name": "A", "origin": {}})
     heard = pipe.say(tmp_path / "state", asked + sent)
     assert (heard.answer["type"], heard.answer["code"]) == ("failure", "config")

@@ -49,7 +49,9 @@ def _killed(status: int, code: str = KILLED) -> dict[str, str]:
         ({"Result": "resources", "ExecMainCode": "0", "ExecMainStatus": "0"}, "systemd says resources"),
     ],
 )
-def test_how_it_ended(told: dict[str, str], says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_systemd_state_says_how_the_program_ended(
+    told: dict[str, str], says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     lines = [f"{name}={value}" for name, value in {"ActiveState": "failed", "MainPID": "0", **told}.items()]
     monkeypatch.setattr(systemd, "run", lambda argv, deadline_s: Ran(0, "\n".join(lines)))
     state = Systemd().state(HostPaths(tmp_path).app("shop").color("blue"))

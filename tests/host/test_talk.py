@@ -24,7 +24,7 @@ def talking() -> Iterator[tuple[Talk, BinaryIO]]:
 
 
 @pytest.mark.row("B2")
-def test_a_silence_is_an_abort() -> None:
+def test_channel_aborts_when_the_client_is_silent() -> None:
     with talking() as (talk, _):
         began = time.monotonic()
         with pytest.raises(Aborted, match=r"said nothing for 0\.1 s"):
@@ -32,38 +32,38 @@ def test_a_silence_is_an_abort() -> None:
         assert time.monotonic() - began < 10
 
 
-def test_a_silence_within_a_message_is_an_abort() -> None:
+def test_channel_aborts_when_the_client_falls_silent_within_a_message() -> None:
     with talking() as (talk, client):
         client.write(frame({"type": "commit"})[:-3])
         with pytest.raises(Aborted, match="said nothing"):
             talk.receive(Commit, within_s=0.1)
 
 
-def test_a_first_request_may_wait_for_a_build_and_what_is_owed_may_not() -> None:
+def test_channel_waits_an_hour_for_the_first_request_and_two_minutes_for_an_owed_message() -> None:
     assert (FIRST_WITHIN_S, OWED_WITHIN_S) == (3600, 120)
 
 
-def test_enough_is_an_abort_where_something_is_owed() -> None:
+def test_channel_aborts_when_enough_comes_while_a_message_is_owed() -> None:
     with talking() as (talk, client):
         client.write(frame({"type": "enough"}))
         with pytest.raises(Aborted, match="went away"):
             talk.receive(Commit)
 
 
-def test_enough_is_heard_where_it_is_expected() -> None:
+def test_channel_receives_enough_when_expected() -> None:
     with talking() as (talk, client):
         client.write(frame({"type": "enough"}))
         assert talk.receive(Commit, Enough) == Enough()
 
 
-def test_enough_ends_the_listening() -> None:
+def test_channel_stops_listening_after_enough() -> None:
     with talking() as (talk, client):
         assert talk.listening()
         client.write(frame({"type": "enough"}))
         assert not talk.listening()
 
 
-def test_two_messages_that_came_at_once_are_two() -> None:
+def test_channel_separates_two_messages_that_came_at_once() -> None:
     with talking() as (talk, client):
         client.write(frame({"type": "commit"}) + frame({"type": "status", "app": "shop"}))
         assert talk.receive(Commit) == Commit()
@@ -72,7 +72,7 @@ def test_two_messages_that_came_at_once_are_two() -> None:
         assert talk.listening()
 
 
-def test_what_is_not_expected_is_told_as_before() -> None:
+def test_channel_refuses_an_unexpected_message() -> None:
     with talking() as (talk, client):
         client.write(frame({"type": "status", "app": "shop"}))
         with pytest.raises(BadRequest, match="'status' is not expected"):
@@ -80,7 +80,9 @@ def test_what_is_not_expected_is_told_as_before() -> None:
 
 
 @pytest.mark.row("B3", "B6")
-def test_after_the_commit_a_client_that_reads_no_more_holds_nothing_up(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_channel_is_not_held_up_after_the_commit_by_a_client_that_stops_reading(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """As one that was stopped, or whose line is a black hole: the pipe to it is full."""
     monkeypatch.setattr(talks, "READ_WITHIN_S", 0.1)
     theirs, ours = os.pipe()
@@ -92,7 +94,7 @@ def test_after_the_commit_a_client_that_reads_no_more_holds_nothing_up(monkeypat
         assert talk.alone
 
 
-def test_after_the_commit_a_client_that_reads_is_told_everything() -> None:
+def test_channel_keeps_a_client_that_reads_after_the_commit() -> None:
     with talking() as (talk, _):
         talk.committed = True
         talk.tell(Note("info", "x"))

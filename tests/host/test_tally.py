@@ -23,7 +23,9 @@ def answers(failed: int, asked: int) -> Answers:
     ],
     ids=str,
 )
-def test_clearly_worse(new: tuple[int, int], old: tuple[int, int]) -> None:
+def test_error_rate_is_clearly_worse_when_the_difference_is_certain_and_large(
+    new: tuple[int, int], old: tuple[int, int]
+) -> None:
     assert clearly_worse(answers(*new), answers(*old))
 
 
@@ -45,16 +47,18 @@ def test_clearly_worse(new: tuple[int, int], old: tuple[int, int]) -> None:
     ],
     ids=str,
 )
-def test_not_clearly_worse(new: tuple[int, int], old: tuple[int, int]) -> None:
+def test_error_rate_is_not_clearly_worse_when_the_difference_is_uncertain_or_small(
+    new: tuple[int, int], old: tuple[int, int]
+) -> None:
     assert not clearly_worse(answers(*new), answers(*old))
 
 
-def test_the_answers_are_told_with_their_statuses() -> None:
+def test_error_rate_names_the_failed_statuses() -> None:
     assert str(Answers(40, {502: 3, 500: 30})) == "33 of 40 failed (30 with 500, 3 with 502)"
     assert str(Answers(40, {})) == "0 of 40 failed"
 
 
-def test_the_log_is_counted_as_it_comes_in_pieces(tmp_path: Path) -> None:
+def test_access_log_is_counted_as_it_comes_in_pieces(tmp_path: Path) -> None:
     log = tmp_path / "log"
     tally = Tally(log)
     tally.read()  # there is none yet
@@ -67,7 +71,7 @@ def test_the_log_is_counted_as_it_comes_in_pieces(tmp_path: Path) -> None:
     assert tally.of(80) == Answers(0, {})
 
 
-def test_a_log_that_has_grown_is_emptied_and_counted_on(tmp_path: Path) -> None:
+def test_access_log_is_emptied_and_counted_on_when_it_has_grown(tmp_path: Path) -> None:
     log = tmp_path / "log"
     tally = Tally(log)
     with log.open("a") as file:  # as nginx has it open, for appending

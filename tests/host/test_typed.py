@@ -47,19 +47,19 @@ def found(kind: type[Any], raw: object) -> list[tuple[str, str]]:
 
 
 @pytest.mark.parametrize(("kind", "sample"), SAMPLES, ids=[kind.__name__ for kind, _ in SAMPLES])
-def test_the_samples_are_good(kind: type[Any], sample: Any) -> None:
+def test_decoder_accepts_the_samples(kind: type[Any], sample: Any) -> None:
     assert decode(kind, sample)
 
 
 @given(values.DEPLOYS)
 @settings(max_examples=60)
-def test_a_deploy_survives_its_way_through_json(request: Deploy) -> None:
+def test_deploy_request_survives_its_way_through_json(request: Deploy) -> None:
     assert decode(Deploy, json.loads(json.dumps(encode(request)))) == request
 
 
 @given(st.data())
 @settings(max_examples=400)
-def test_junk_is_a_value_or_mistakes(data: st.DataObject) -> None:
+def test_decoder_gives_a_value_or_mistakes_for_a_spoilt_sample(data: st.DataObject) -> None:
     kind, sample = data.draw(st.sampled_from(SAMPLES))
     raw = data.draw(values.spoilt(sample))
     try:
@@ -72,7 +72,7 @@ def test_junk_is_a_value_or_mistakes(data: st.DataObject) -> None:
 
 
 @given(values.JUNK)
-def test_junk_as_a_whole_is_mistakes(raw: object) -> None:
+def test_decoder_gives_mistakes_for_junk(raw: object) -> None:
     for kind, _ in SAMPLES:
         assert found(kind, raw)
 
@@ -127,45 +127,45 @@ class Outer:
         ({"inner": {"count": 1}, "table": [1]}, "table", "must be a table, not a list"),
     ],
 )
-def test_every_mistake_has_its_place_and_its_words(raw: object, place: str, says: str) -> None:
+def test_decoder_names_the_place_and_the_reason_of_a_mistake(raw: object, place: str, says: str) -> None:
     ((found_place, found_says),) = found(Outer, raw)
     assert found_place == place
     assert found_says.startswith(says)
     assert len(found_says) < 200
 
 
-def test_a_value_that_is_left_out_has_its_default() -> None:
+def test_decoder_takes_the_default_when_a_value_is_left_out() -> None:
     assert decode(Outer, {"inner": {"count": 1}}) == Outer(Inner(1))
 
 
-def test_a_whole_number_is_a_number_too() -> None:
+def test_decoder_takes_a_whole_number_as_a_number() -> None:
     share = decode(Outer, {"inner": {"count": 1}, "share": 3}).share
     assert (share, type(share)) == (3.0, float)
 
 
-def test_all_mistakes_come_at_once() -> None:
+def test_decoder_reports_all_mistakes_at_once() -> None:
     raw = {"inner": {"count": 0, "x": 1}, "items": [{"count": 1}, 5, {}], "color": "red", "other": 1}
     places = [place for place, _ in found(Outer, raw)]
     assert sorted(places) == ["color", "inner.count", "inner.x", "items[1]", "items[2].count", "other"]
 
 
-def test_the_place_begins_where_the_caller_says() -> None:
+def test_decoder_begins_a_place_where_the_caller_says() -> None:
     with pytest.raises(Mistakes, match=r"here\.inner\.count: is missing"):
         decode(Outer, {"inner": {}}, "here")
 
 
-def test_an_empty_message_needs_nothing() -> None:
+def test_decoder_reads_a_message_without_fields() -> None:
     assert decode(Commit, {}) == Commit()
 
 
 @pytest.mark.parametrize(
     ("word", "hint"), [("comand", '; did you mean "command"?'), ("x", ""), ("", ""), ("\ud800", "")]
 )
-def test_a_near_word_is_named(word: str, hint: str) -> None:
+def test_decoder_suggests_a_near_word(word: str, hint: str) -> None:
     assert near(word, ["command", "ports"]) == hint
 
 
-def test_near_words_are_looked_for_a_hundred_times_at_most() -> None:
+def test_decoder_looks_for_near_words_a_hundred_times_at_most() -> None:
     """Each look takes a while, and a message can have a million keys."""
     mistakes = found(messages.Status, {f"app{number}": 1 for number in range(2000)})
     assert len(mistakes) == 2001

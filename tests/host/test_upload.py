@@ -145,7 +145,7 @@ PACK: dict[str, Callable[[bytes], bytes]] = {
 
 
 @pytest.mark.parametrize("packing", list(PACK))
-def test_a_patch_makes_the_release(root: Path, packing: str) -> None:
+def test_patch_makes_the_release_in_each_packing(root: Path, packing: str) -> None:
     with Line(root, free_ports(1)[0]) as line:
         wanted = line.ask(NEW)
         assert packing in wanted["packings"]
@@ -156,7 +156,7 @@ def test_a_patch_makes_the_release(root: Path, packing: str) -> None:
 
 
 @pytest.mark.parametrize("packing", list(PACK))
-def test_whole_in_each_packing(root: Path, packing: str) -> None:
+def test_whole_file_makes_the_release_in_each_packing(root: Path, packing: str) -> None:
     with Line(root, free_ports(1)[0]) as line:
         line.ask(NEW)
         line.part(PACK[packing](NEW), packing)
@@ -164,7 +164,7 @@ def test_whole_in_each_packing(root: Path, packing: str) -> None:
     check(root, NEW)
 
 
-def test_what_is_here_is_not_asked_for(root: Path) -> None:
+def test_file_is_not_requested_when_a_stored_release_has_it(root: Path) -> None:
     with Line(root, free_ports(1)[0]) as line:
         assert line.ask(OLD)["missing"] == []
         deployed(line)
@@ -196,9 +196,7 @@ WRONG: dict[str, Callable[[Line], None]] = {
 
 @pytest.mark.parametrize("wrong", WRONG.values(), ids=list(WRONG))
 @pytest.mark.row("B7")
-def test_a_patch_that_is_wrong_is_asked_for_whole_in_the_same_conversation(
-    root: Path, wrong: Callable[[Line], None]
-) -> None:
+def test_wrong_patch_is_answered_with_a_request_for_the_whole_file(root: Path, wrong: Callable[[Line], None]) -> None:
     with Line(root, free_ports(1)[0]) as line:
         line.ask(NEW)
         wrong(line)
@@ -211,7 +209,7 @@ def test_a_patch_that_is_wrong_is_asked_for_whole_in_the_same_conversation(
 
 
 @pytest.mark.parametrize("wrong", [WRONG["flipped in the patch"], WRONG["a bomb of zeros"]])
-def test_and_what_is_wrong_again_is_refused(root: Path, wrong: Callable[[Line], None]) -> None:
+def test_upload_is_refused_when_the_second_round_is_wrong_too(root: Path, wrong: Callable[[Line], None]) -> None:
     """A second patch is not taken either: its base is not offered any more, and nothing is asked a third time."""
     with Line(root, free_ports(1)[0]) as line:
         line.ask(NEW)
@@ -226,7 +224,7 @@ def test_and_what_is_wrong_again_is_refused(root: Path, wrong: Callable[[Line], 
     assert begun(root) == []
 
 
-def test_a_patch_in_the_second_round_is_refused(root: Path) -> None:
+def test_patch_is_refused_in_the_second_round(root: Path) -> None:
     with Line(root, free_ports(1)[0]) as line:
         line.ask(NEW)
         line.part(b"", "bz2", OLD)
@@ -237,7 +235,7 @@ def test_a_patch_in_the_second_round_is_refused(root: Path) -> None:
     check(root, OLD)
 
 
-def test_a_base_that_is_damaged_is_noticed(root: Path) -> None:
+def test_damaged_base_is_noticed_and_the_whole_file_requested(root: Path) -> None:
     (kept,) = releases(root)
     kept.chmod(0o755)
     (kept / "program").chmod(0o755)
@@ -252,7 +250,7 @@ def test_a_base_that_is_damaged_is_noticed(root: Path) -> None:
     assert releases(root)[-1].joinpath("program").read_bytes() == NEW
 
 
-def test_a_copy_that_is_damaged_is_noticed(root: Path) -> None:
+def test_damaged_copy_is_noticed_and_the_whole_file_requested(root: Path) -> None:
     (kept,) = releases(root)
     kept.chmod(0o755)
     (kept / "program").chmod(0o755)
@@ -277,7 +275,7 @@ def cut(
         line.say({"type": "block", "last": False}, data[: int(len(data) * share)])
 
 
-def test_an_upload_that_was_cut_goes_on_where_it_was(root: Path) -> None:
+def test_interrupted_upload_resumes_where_it_stopped(root: Path) -> None:
     port = free_ports(1)[0]
     cut(root, port, 0.9)
     with Line(root, port) as line:
@@ -289,7 +287,7 @@ def test_an_upload_that_was_cut_goes_on_where_it_was(root: Path) -> None:
     assert begun(root) == []
 
 
-def test_it_goes_on_with_a_patch_too(root: Path) -> None:
+def test_patch_resumes_an_interrupted_upload(root: Path) -> None:
     port = free_ports(1)[0]
     cut(root, port, 0.5)
     with Line(root, port) as line:
@@ -299,7 +297,7 @@ def test_it_goes_on_with_a_patch_too(root: Path) -> None:
     check(root, NEW)
 
 
-def test_a_beginning_that_is_damaged_is_asked_for_again(root: Path) -> None:
+def test_interrupted_upload_is_requested_whole_when_its_beginning_is_damaged(root: Path) -> None:
     port = free_ports(1)[0]
     cut(root, port, 0.9)
     (partial,) = begun(root)
@@ -316,7 +314,7 @@ def test_a_beginning_that_is_damaged_is_asked_for_again(root: Path) -> None:
     check(root, NEW)
 
 
-def test_what_is_begun_is_one_and_for_a_day(root: Path) -> None:
+def test_interrupted_upload_is_kept_alone_and_for_a_day(root: Path) -> None:
     port = free_ports(1)[0]
     cut(root, port, 0.9)
     (first,) = begun(root)
@@ -329,12 +327,12 @@ def test_what_is_begun_is_one_and_for_a_day(root: Path) -> None:
     assert begun(root) == []
 
 
-def test_little_is_not_kept(root: Path) -> None:
+def test_interrupted_upload_is_not_kept_when_little_arrived(root: Path) -> None:
     cut(root, free_ports(1)[0], 0.1)
     assert begun(root) == []
 
 
-def test_a_beginning_is_nobody_elses_and_not_executable(root: Path) -> None:
+def test_interrupted_upload_is_private_and_not_executable(root: Path) -> None:
     cut(root, free_ports(1)[0], 0.9)
     (partial,) = begun(root)
     assert (partial / "program").stat().st_mode & 0o777 == 0o600
@@ -343,7 +341,7 @@ def test_a_beginning_is_nobody_elses_and_not_executable(root: Path) -> None:
 @pytest.mark.parametrize(
     "message", [{"count": 2}, {"count": 0}, {"count": 41_000}, {"packing": "gzip"}, {"base": "../x"}]
 )
-def test_a_part_that_nobody_asked_for_is_refused(root: Path, message: dict[str, Any]) -> None:
+def test_upload_part_is_refused_when_nobody_asked_for_it(root: Path, message: dict[str, Any]) -> None:
     with Line(root, free_ports(1)[0]) as line:
         line.ask(NEW)
         line.say({"type": "part", "count": 1, "packing": "zlib", **message})
@@ -351,7 +349,7 @@ def test_a_part_that_nobody_asked_for_is_refused(root: Path, message: dict[str, 
     check(root, OLD)
 
 
-def test_a_base_of_another_app_is_no_base(root: Path, tmp_path: Path) -> None:
+def test_base_is_not_offered_when_its_listed_path_leads_upward(root: Path, tmp_path: Path) -> None:
     """The list of what a release holds is the server's own; one that names a path upward is not believed."""
     secret = root / "secret"
     secret.write_bytes(OLD)
@@ -362,7 +360,7 @@ def test_a_base_of_another_app_is_no_base(root: Path, tmp_path: Path) -> None:
         assert (wanted["missing"], wanted["bases"]) == ([0], [])
 
 
-def test_two_hundred_megabytes_in_little_memory(tmp_path: Path) -> None:
+def test_upload_of_200_megabytes_takes_little_memory(tmp_path: Path) -> None:
     size, piece = 200_000_000, random.Random(8).randbytes(1_000_000)
     digest = hashlib.sha256(SMALL)
     for _ in range(size // len(piece)):

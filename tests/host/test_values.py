@@ -28,7 +28,7 @@ class Real:
 
 
 @pytest.mark.parametrize("kind", [Cheap, Real])
-def test_it_is_a_value(kind: type[Cheap]) -> None:
+def test_dataclass_is_a_value(kind: type[Cheap]) -> None:
     one = kind("a", tags=("x",))
     assert (one.name, one.size, one.tags) == ("a", 3, ("x",))
     assert one == kind("a", 3, ("x",)) and one != kind("b")
@@ -41,7 +41,7 @@ def test_it_is_a_value(kind: type[Cheap]) -> None:
 
 
 @pytest.mark.parametrize("kind", [Cheap, Real])
-def test_it_is_not_changed_and_not_made_of_anything_else(kind: type[Cheap]) -> None:
+def test_dataclass_refuses_changes_and_wrong_arguments(kind: type[Cheap]) -> None:
     one = kind("a")
     with pytest.raises(FrozenInstanceError):
         one.name = "b"  # type: ignore[misc]
@@ -59,7 +59,7 @@ def test_it_is_not_changed_and_not_made_of_anything_else(kind: type[Cheap]) -> N
             kind(*given, **named)  # type: ignore[arg-type]
 
 
-def test_no_two_share_what_a_factory_makes() -> None:
+def test_dataclass_instances_do_not_share_what_a_factory_makes() -> None:
     @values.dataclass(frozen=True)
     class Bag:
         inside: "dict[str, int]" = field(default_factory=dict)
