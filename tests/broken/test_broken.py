@@ -16,7 +16,11 @@ from world import REPO
 NEEDED = ("src", "tests", "bench", "examples", "schemas", "pyproject.toml")
 PLUGINS = ("-p", "xdist", "-p", "pytest_timeout")  # those that no test of the table needs take a second to import
 ALL = tuple(sorted({one.test for one in BREAKS}))
-CONTROL = ALL if os.environ.get("TEAL_BREAKS") else ("tests/local/test_story.py::test_blue_then_green_then_back",)
+CONTROL = (
+    ALL
+    if os.environ.get("TEAL_BREAKS")
+    else ("tests/local/test_story.py::test_deploys_go_live_on_blue_then_green_and_a_rollback_returns_to_blue",)
+)
 LONGEST_S = 100  # a test that hangs there says so, and ends what it has started
 
 

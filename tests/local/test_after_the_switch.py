@@ -16,7 +16,7 @@ WELL_FOR_A_WHILE = {"health_sequence": [200] * 5 + [500]}  # in the watch each h
 
 
 @pytest.mark.row("C12")
-def test_one_that_turns_sick_in_the_watch_is_turned_back_without_a_lost_request(app: App) -> None:
+def test_watch_rolls_back_without_a_lost_request_when_the_release_turns_sick(app: App) -> None:
     first = _first(app, keep={"watch_s": 60})
     app.program(version="v2", **WELL_FOR_A_WHILE)
     with load(app) as visitors:
@@ -29,7 +29,7 @@ def test_one_that_turns_sick_in_the_watch_is_turned_back_without_a_lost_request(
 
 
 @pytest.mark.row("E1", "E2")
-def test_one_that_a_visitor_ends_in_the_watch_is_turned_back_and_only_who_met_the_end_has_lost(
+def test_watch_rolls_back_a_crashed_release_and_loses_no_request_after_the_rollback(
     app: App, counted: Callable[..., None]
 ) -> None:
     first = _first(app, keep={"watch_s": 60})
@@ -54,7 +54,7 @@ def test_one_that_a_visitor_ends_in_the_watch_is_turned_back_and_only_who_met_th
 
 
 @pytest.mark.row("C15")
-def test_one_that_answers_wrongly_through_nginx_is_turned_back_without_a_lost_request(app: App) -> None:
+def test_verify_rolls_back_without_a_lost_request_when_nginx_delivers_a_wrong_answer(app: App) -> None:
     first = _first(app, verify={"json": {"version": "v1"}})
     app.program(version="v2")
     with load(app) as visitors:
@@ -65,7 +65,7 @@ def test_one_that_answers_wrongly_through_nginx_is_turned_back_without_a_lost_re
     assert 'but "version" is "v2", expected "v1"' in ended.result["error"]["message"]
 
 
-def test_the_one_before_is_not_said_to_serve_again_when_it_has_ended(app: App) -> None:
+def test_rollback_reports_that_the_previous_release_does_not_run_when_its_program_has_ended(app: App) -> None:
     """The link goes back to it all the same; a human must see to the rest."""
     first = _first(app, verify={"json": {"version": "v1"}})
     os.kill(app.get()["pid"], signal.SIGKILL)
@@ -78,7 +78,7 @@ def test_the_one_before_is_not_said_to_serve_again_when_it_has_ended(app: App) -
     assert app.deploy().ok().result["color"] == "green"
 
 
-def test_a_turned_back_one_is_followed_by_a_good_one(app: App) -> None:
+def test_deploy_goes_live_after_a_release_was_rolled_back(app: App) -> None:
     _first(app, keep={"watch_s": 60})
     app.program(version="v2", **WELL_UNTIL_LIVE)
     assert app.deploy().code == 7
@@ -89,7 +89,7 @@ def test_a_turned_back_one_is_followed_by_a_good_one(app: App) -> None:
     assert [row["outcome"] for row in _releases(app)] == ["good", "turned_back", "good"]
 
 
-def test_a_first_one_that_answers_wrongly_through_nginx_leaves_nothing_live(app: App) -> None:
+def test_verify_leaves_nothing_live_when_the_first_release_answers_wrongly_through_nginx(app: App) -> None:
     app.config(verify={"json": {"version": "another"}})
     ended = app.deploy()
     assert (ended.code, ended.result["outcome"]) == (7, "rolled_back")
@@ -103,7 +103,7 @@ def test_a_first_one_that_answers_wrongly_through_nginx_leaves_nothing_live(app:
     assert app.get()["version"] == "v2"
 
 
-def test_a_first_one_that_turns_sick_needs_a_human_because_nothing_is_before_it(app: App) -> None:
+def test_first_release_stays_live_and_needs_a_person_when_it_turns_sick(app: App) -> None:
     app.config(keep={"watch_s": 60})
     app.program(version="v1", **WELL_UNTIL_LIVE)
     ended = app.deploy()
@@ -117,7 +117,7 @@ def test_a_first_one_that_turns_sick_needs_a_human_because_nothing_is_before_it(
 
 
 @pytest.mark.row("E5")
-def test_one_that_turns_sick_stays_live_when_the_other_one_is_dead_and_cannot_be_started(app: App) -> None:
+def test_sick_release_stays_live_when_the_standby_is_dead_and_cannot_be_started(app: App) -> None:
     dead_for_good = app.directory / "dead"
     app.program(version="v1", exits_if=str(dead_for_good))
     app.deploy().ok()
@@ -140,7 +140,7 @@ def test_one_that_turns_sick_stays_live_when_the_other_one_is_dead_and_cannot_be
     assert app.status()["colors"]["blue"]["state"] == "stopped"
 
 
-def test_one_that_turns_sick_while_nginx_has_died_is_turned_back_and_served_again(app: App) -> None:
+def test_watch_rolls_back_a_sick_release_and_starts_nginx_again_when_nginx_has_died(app: App) -> None:
     first = _first(app, keep={"watch_s": 60})
     app.program(version="v2")
     with beside(app, "deploy", "--json") as deploying:
@@ -151,7 +151,7 @@ def test_one_that_turns_sick_while_nginx_has_died_is_turned_back_and_served_agai
     _turned_back(app, ended, first)
 
 
-def test_one_that_turns_sick_and_cannot_be_seen_to_be_turned_back_needs_a_human(app: App) -> None:
+def test_rollback_needs_a_person_when_nginx_cannot_confirm_it(app: App) -> None:
     _first(app, keep={"watch_s": 60})
     app.program(version="v2")
     with beside(app, "deploy", "--json") as deploying:
@@ -169,7 +169,7 @@ def test_one_that_turns_sick_and_cannot_be_seen_to_be_turned_back_needs_a_human(
     assert app.get()["version"] == "v3"
 
 
-def test_without_previous_running_the_old_color_is_stopped_and_a_rollback_starts_it_again(app: App) -> None:
+def test_previous_color_stops_without_previous_running_and_a_rollback_starts_it_again(app: App) -> None:
     _deployed(app, "v1", keep={"previous_running": False, "drain_s": 1})
     app.program(version="v2")
     with load(app) as visitors:
@@ -185,7 +185,7 @@ def test_without_previous_running_the_old_color_is_stopped_and_a_rollback_starts
 
 
 @pytest.mark.row("E12")
-def test_without_previous_running_a_job_in_the_background_runs_on_the_live_color_alone(
+def test_background_job_runs_on_the_live_color_alone_without_previous_running(
     app: App, counted: Callable[..., None]
 ) -> None:
     quick = {"keep": {"previous_running": False, "drain_s": 0.5}, "run": {"data": True}}
@@ -205,7 +205,7 @@ def _worked(app: App) -> list[str]:
     return (app.world.root / "var/lib/shop/worked").read_text().split()
 
 
-def test_rollback_goes_to_a_named_release_that_does_not_run_any_more(app: App) -> None:
+def test_rollback_goes_to_a_named_release_that_no_longer_runs(app: App) -> None:
     first, *_ = _deployed(app, "v1", "v2", "v3")
     back = app.teal("rollback", first, "--json").ok().result
     assert (back["outcome"], back["release"]) == ("live", first)
@@ -213,7 +213,7 @@ def test_rollback_goes_to_a_named_release_that_does_not_run_any_more(app: App) -
 
 
 @pytest.mark.row("E6")
-def test_each_rollback_goes_one_further_until_nothing_is_before(app: App) -> None:
+def test_rollback_goes_one_release_further_each_time_until_no_earlier_release_remains(app: App) -> None:
     first, second, _ = _deployed(app, "v1", "v2", "v3")
     assert app.status()["previous"] == second
     for release, previous in ((second, first), (first, None)):
@@ -226,7 +226,7 @@ def test_each_rollback_goes_one_further_until_nothing_is_before(app: App) -> Non
 
 
 @pytest.mark.parametrize("release", [(), ("0009-0123456789ab",), ("yesterday",)], ids=str)
-def test_rollback_to_nothing_says_so(app: App, release: tuple[str, ...]) -> None:
+def test_rollback_is_refused_when_no_such_release_exists(app: App, release: tuple[str, ...]) -> None:
     app.deploy().ok()
     nowhere = app.teal("rollback", *release, "--json")
     assert (nowhere.code, nowhere.result["outcome"]) == (2, "refused")
@@ -234,7 +234,7 @@ def test_rollback_to_nothing_says_so(app: App, release: tuple[str, ...]) -> None
 
 
 @pytest.mark.row("E6")
-def test_rollback_skips_what_was_refused_or_turned_back(app: App) -> None:
+def test_rollback_skips_releases_that_were_refused_or_rolled_back(app: App) -> None:
     first, *_ = _deployed(app, "v1")
     app.program(version="refused", exits=1)
     assert app.deploy().code == 6
@@ -249,7 +249,7 @@ def test_rollback_skips_what_was_refused_or_turned_back(app: App) -> None:
 
 
 @pytest.mark.row("F6")
-def test_so_many_good_releases_are_kept_and_bad_ones_do_not_use_them_up(app: App) -> None:
+def test_prune_keeps_the_configured_number_of_good_releases_and_does_not_count_bad_releases(app: App) -> None:
     app.config(keep={"releases": 3})
     _deployed(app, "v1", "v2", "v3")
     for number in range(2):
@@ -262,7 +262,7 @@ def test_so_many_good_releases_are_kept_and_bad_ones_do_not_use_them_up(app: App
     assert stored == {row["release"] for row in _releases(app) if row["stored"]}
 
 
-def test_data_is_the_same_for_every_release_and_survives_them_all(app: App) -> None:
+def test_data_is_shared_by_every_release_and_survives_deploys_and_a_rollback(app: App) -> None:
     app.config(run={"data": True})
     for version in ("v1", "v2", "v3"):
         app.program(version=version)

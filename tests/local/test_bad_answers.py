@@ -16,7 +16,7 @@ from world import App, wait_until
 
 
 @pytest.mark.row("C15")
-def test_one_that_fails_its_visitors_is_turned_back_though_it_finds_itself_well(app: App) -> None:
+def test_watch_rolls_back_when_visitors_get_errors_though_the_health_check_passes(app: App) -> None:
     first = _first(app)
     with load(app) as visitors, _in_the_watch(app) as deploying:
         more(visitors)
@@ -38,7 +38,7 @@ def test_one_that_fails_its_visitors_is_turned_back_though_it_finds_itself_well(
 
 
 @pytest.mark.row("B4")
-def test_it_is_turned_back_when_the_client_is_gone_too(app: App) -> None:
+def test_watch_rolls_back_a_failing_release_when_the_client_is_gone(app: App) -> None:
     _first(app)
     with load(app) as visitors, _in_the_watch(app) as deploying:
         deploying.process.kill()
@@ -50,7 +50,7 @@ def test_it_is_turned_back_when_the_client_is_gone_too(app: App) -> None:
     assert app.get()["version"] == "v1"
 
 
-def test_one_that_fails_no_more_than_the_one_before_stays(app: App) -> None:
+def test_failing_release_stays_live_when_it_fails_no_more_than_the_previous_release(app: App) -> None:
     app.config()
     app.program(version="v1")
     app.deploy().ok()
@@ -64,7 +64,7 @@ def test_one_that_fails_no_more_than_the_one_before_stays(app: App) -> None:
     assert app.status()["live"] == "green"
 
 
-def test_the_log_holds_no_secret_and_is_written_while_teal_watches_only(app: App) -> None:
+def test_watch_log_holds_no_secret_and_is_written_only_during_the_watch(app: App) -> None:
     _first(app)
     app.get("/?password=before")
     with _in_the_watch(app) as deploying:
@@ -78,7 +78,7 @@ def test_the_log_holds_no_secret_and_is_written_while_teal_watches_only(app: App
     assert not _log(app).exists()
 
 
-def test_when_teal_is_killed_nothing_is_logged_any_more_and_the_next_command_removes_the_mark(app: App) -> None:
+def test_watch_log_stops_when_the_server_side_is_killed_and_the_next_command_removes_the_mark(app: App) -> None:
     _first(app)
     with _in_the_watch(app) as deploying:
         os.kill(deploying.server_side(), signal.SIGKILL)

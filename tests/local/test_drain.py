@@ -48,7 +48,7 @@ class Stream:
 
 
 @pytest.mark.row("E9")
-def test_a_stream_lives_on_its_color_until_that_is_reused_and_then_it_is_told(app: App) -> None:
+def test_drain_keeps_a_stream_open_until_its_color_is_reused_and_then_reports_the_cut(app: App) -> None:
     _deployed(app, "v1", drain_s=6)
     stream = Stream(app)
     _deployed(app, "v2", drain_s=6)
@@ -69,7 +69,7 @@ def test_a_stream_lives_on_its_color_until_that_is_reused_and_then_it_is_told(ap
 
 
 @pytest.mark.row("D17", "E10")
-def test_a_slow_upload_that_nginx_still_holds_back_is_waited_for(app: App) -> None:
+def test_drain_waits_for_a_slow_upload_that_nginx_still_buffers(app: App) -> None:
     _deployed(app, "v1", drain_s=60)
     with _upload(app) as upload:
         _deployed(app, "v2", drain_s=60)
@@ -90,7 +90,7 @@ def test_a_slow_upload_that_nginx_still_holds_back_is_waited_for(app: App) -> No
 
 
 @pytest.mark.row("C9", "E9")
-def test_who_ignores_being_told_to_end_is_killed_with_all_its_children(app: App) -> None:
+def test_stop_kills_a_program_that_ignores_sigterm_with_all_its_children(app: App) -> None:
     app.program(version="v1", deaf=True, child=True)
     app.deploy().ok()
     color = HostPaths(app.world.root).app(app.name).color("blue")
@@ -102,7 +102,7 @@ def test_who_ignores_being_told_to_end_is_killed_with_all_its_children(app: App)
 
 
 @pytest.mark.row("E11")
-def test_one_that_takes_long_to_end_is_waited_for_and_that_is_said(app: App) -> None:
+def test_deploy_waits_for_a_program_that_ends_slowly_and_reports_the_wait(app: App) -> None:
     may_end = app.directory / "may end"
     app.program(version="v1", ends_when=str(may_end))
     first = app.deploy().ok().result["release"]

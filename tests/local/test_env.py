@@ -28,20 +28,20 @@ def seen(app: App, name: str) -> object:
     return app.get("/env").get(name)
 
 
-def test_it_can_be_set_before_the_first_deploy(app: App) -> None:
+def test_env_set_works_before_the_first_deploy(app: App) -> None:
     said = app.teal("env", "set", "TOKEN", stdin="one\n").ok()
     assert said.out == "TOKEN is set; it takes effect with the next: teal deploy\n"
     app.deploy().ok()
     assert seen(app, "TOKEN") == "one"
 
 
-def test_what_was_set_before_any_deploy_goes_with_the_app(app: App) -> None:
+def test_destroy_removes_a_secret_that_was_set_before_any_deploy(app: App) -> None:
     put(app, "TOKEN", "one")
     app.teal("destroy", "-y").ok()
     assert not list(app.world.root.rglob("*"))
 
 
-def test_another_environment_is_another_release_without_an_upload(app: App) -> None:
+def test_changed_secret_makes_a_new_release_without_an_upload(app: App) -> None:
     put(app, "A", "1")
     app.deploy().ok()
     put(app, "A", "2")
@@ -63,7 +63,7 @@ def test_another_environment_is_another_release_without_an_upload(app: App) -> N
 
 
 @pytest.mark.parametrize("still_runs", [True, False], ids=["runs", "stopped"])
-def test_a_rollback_brings_back_what_the_release_ran_with(app: App, still_runs: bool) -> None:
+def test_rollback_restores_the_secrets_that_the_release_ran_with(app: App, still_runs: bool) -> None:
     app.config(keep={"previous_running": still_runs})
     for version in ("1", "2"):
         put(app, "A", version)
@@ -76,7 +76,7 @@ def test_a_rollback_brings_back_what_the_release_ran_with(app: App, still_runs: 
     assert (app.get()["version"], seen(app, "A")) == ("2", "2")
 
 
-def test_a_release_that_is_pruned_takes_its_values_along(app: App) -> None:
+def test_prune_removes_the_secrets_of_a_pruned_release(app: App) -> None:
     app.config(keep={"releases": 2})
     for version in ("first", "second", "third"):
         put(app, "A", version)
@@ -86,7 +86,7 @@ def test_a_release_that_is_pruned_takes_its_values_along(app: App) -> None:
 
 
 @pytest.mark.parametrize("value", ["", ODD, "x" * 32_768, "\n"], ids=["empty", "odd", "large", "newline"])
-def test_a_value_arrives_as_it_was_given(app: App, value: str) -> None:
+def test_secret_arrives_unchanged_at_the_program(app: App, value: str) -> None:
     app.teal("env", "set", "A", stdin=f"{value}\n").ok()
     app.deploy().ok()
     assert seen(app, "A") == value
@@ -97,7 +97,7 @@ def test_a_value_arrives_as_it_was_given(app: App, value: str) -> None:
     [("a\0b", "NUL"), ("x" * 32_769, "longer than"), ("é" * 40_000, "longer than")],
     ids=["NUL", "long", "wide"],
 )
-def test_what_cannot_be_a_value_is_refused_without_repeating_it(app: App, value: str, says: str) -> None:
+def test_env_set_refuses_an_invalid_value_without_repeating_the_value(app: App, value: str, says: str) -> None:
     refused = app.teal("env", "set", "A", stdin=value)
     assert (refused.code, refused.out) == (2, "")
     assert re.search(rf"the value of A .*{says}", refused.err)
@@ -108,14 +108,16 @@ def test_what_cannot_be_a_value_is_refused_without_repeating_it(app: App, value:
     "words", [[f"A={CANARY}"], ["A", CANARY], [CANARY], ["A", f"--{CANARY}"], [f"--{CANARY}=A"]], ids=str
 )
 @pytest.mark.parametrize("command", ["set", "unset"])
-def test_a_value_as_an_argument_is_refused_and_not_repeated(app: App, command: str, words: list[str]) -> None:
+def test_env_refuses_a_value_as_an_argument_without_repeating_the_value(
+    app: App, command: str, words: list[str]
+) -> None:
     refused = app.teal("env", command, *words)
     assert refused.code == 2
     assert "→ teal env" in refused.err
     assert "S3CR3T" not in refused.out + refused.err
 
 
-def test_it_is_asked_for_on_a_terminal_and_not_shown(app: App) -> None:
+def test_env_set_asks_for_the_value_on_a_terminal_and_does_not_show_it(app: App) -> None:
     ours, theirs = pty.openpty()
     running = subprocess.Popen(
         app.world.argv("env", "set", "A"),
@@ -141,7 +143,7 @@ def test_it_is_asked_for_on_a_terminal_and_not_shown(app: App) -> None:
     assert seen(app, "A") == CANARY
 
 
-def test_a_name_has_one_place(app: App) -> None:
+def test_variable_is_refused_when_both_teal_toml_and_teal_env_set_it(app: App) -> None:
     app.config(run={"env": {"A": "1"}})
     refused = app.teal("env", "set", "A", stdin="2")
     assert refused.code == 3
@@ -161,7 +163,7 @@ def test_a_name_has_one_place(app: App) -> None:
     assert seen(app, "A") == "2"
 
 
-def test_it_waits_for_its_turn(app: App) -> None:
+def test_env_is_refused_while_a_deploy_holds_the_lock(app: App) -> None:
     put(app, "A", "1")
     gate = app.world.home / "gate"
     app.program(version="v2", waits_for=str(gate))
@@ -178,7 +180,7 @@ def test_it_waits_for_its_turn(app: App) -> None:
 
 
 @pytest.mark.row("A15")
-def test_a_damaged_file_stops_a_deploy_but_not_the_way_back(app: App) -> None:
+def test_damaged_secrets_file_stops_a_deploy_but_not_a_rollback(app: App) -> None:
     for version in ("1", "2"):
         put(app, "A", version)
         app.deploy().ok()
@@ -193,7 +195,7 @@ def test_a_damaged_file_stops_a_deploy_but_not_the_way_back(app: App) -> None:
     assert seen(app, "A") == "1"
 
 
-def test_nobody_sees_it(app: App) -> None:
+def test_secret_appears_in_no_argument_no_output_and_no_file_but_its_own(app: App) -> None:
     """A canary: not in any argument on either side, not in any output, not in any file but its own."""
     said = []
     app.config(run={"data": True}, build={"command": ["true"]})

@@ -64,7 +64,7 @@ def alive(pid: int) -> bool:
         return False
 
 
-def test_it_finds_what_the_app_finds_but_its_port(live: App) -> None:
+def test_exec_runs_with_the_directory_and_environment_of_the_app_but_not_its_port(live: App) -> None:
     done = run(live, sys.executable, "-c", "import json, os; print(json.dumps([os.getcwd(), dict(os.environ)]))")
     where, found = json.loads(done.stdout)
     of_the_app = {name: value for name, value in live.get("/env").items() if not name.startswith("TEAL_")}
@@ -74,12 +74,12 @@ def test_it_finds_what_the_app_finds_but_its_port(live: App) -> None:
     assert run(live, "./program", "--no").returncode == 1, "the release's own program, which wants a PORT"
 
 
-def test_each_stream_comes_as_it_is_on_its_own(live: App) -> None:
+def test_exec_passes_stdout_and_stderr_on_separately_and_unchanged(live: App) -> None:
     done = shell(live, r"printf '\000\377\n\033[31m'; printf 'r\000d' >&2; exit 7")
     assert (done.returncode, done.stdout, done.stderr) == (7, b"\x00\xff\n\x1b[31m", b"r\x00d")
 
 
-def test_input_goes_through_byte_by_byte(live: App) -> None:
+def test_exec_passes_stdin_on_byte_by_byte(live: App) -> None:
     data = os.urandom(8_000_000)
     done = run(live, "cat", stdin=data)
     assert (done.returncode, done.stdout == data, done.stderr) == (0, True, b"")
@@ -90,12 +90,12 @@ def test_input_goes_through_byte_by_byte(live: App) -> None:
     ["true", "head -c 5 > /dev/null", "exec <&-; sleep 0.2", "sleep 0.2"],
     ids=["ends", "some", "closes", "none"],
 )
-def test_input_that_nobody_wants_is_in_nobodys_way(live: App, text: str) -> None:
+def test_exec_ends_normally_when_the_command_does_not_read_its_input(live: App, text: str) -> None:
     done = shell(live, text, stdin=b"x" * 3_000_000)
     assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
 
 
-def test_output_comes_while_it_runs_and_input_is_heard(live: App) -> None:
+def test_exec_passes_input_and_output_on_while_the_command_runs(live: App) -> None:
     with started(live, "sh", "-c", "echo ready; read answer; echo got $answer") as running:
         assert running.stdin is not None and running.stdout is not None
         assert running.stdout.readline() == b"ready\n"
@@ -109,7 +109,7 @@ def test_output_comes_while_it_runs_and_input_is_heard(live: App) -> None:
     ("text", "code"),
     [("exit 0", 0), ("exit 200", 200), ("kill -TERM $$", 143), ("kill -INT $$", 130), ("kill -9 $$", 137)],
 )
-def test_the_exit_code_is_its_own(live: App, text: str, code: int) -> None:
+def test_exec_returns_the_exit_code_of_the_command(live: App, text: str, code: int) -> None:
     done = shell(live, text)
     assert (done.returncode, done.stderr) == (code, b"")
 
@@ -123,31 +123,31 @@ def test_the_exit_code_is_its_own(live: App, text: str, code: int) -> None:
         ("/etc/passwd", 126, "Permission denied"),
     ],
 )
-def test_what_cannot_be_started_says_so(live: App, name: str, code: int, says: str) -> None:
+def test_exec_names_a_command_that_cannot_be_started(live: App, name: str, code: int, says: str) -> None:
     done = run(live, name)
     assert (done.returncode, done.stdout) == (code, b"")
     assert done.stderr.decode().startswith(f"teal: {name} cannot be started: {says}")
 
 
-def test_words_are_passed_on_as_they_are(live: App) -> None:
+def test_exec_passes_arguments_on_unchanged(live: App) -> None:
     words = ["", "--json", "-C", "${port}", "{port} {x}", "a b", "é", "\n", "y" * 100_000]
     done = run(live, sys.executable, "-c", "import sys; print(ascii(sys.argv[1:]))", *words)
     assert done.stdout.decode() == f"{words!a}\n"
 
 
-def test_what_it_leaves_in_the_background_ends_with_it(live: App) -> None:
+def test_exec_ends_background_processes_when_the_command_ends(live: App) -> None:
     done = shell(live, "sleep 1000 & echo $!")
     assert done.returncode == 0
     assert not alive(int(done.stdout))
 
 
-def test_files_that_it_makes_are_the_apps_alone(live: App) -> None:
+def test_exec_makes_files_that_only_the_app_can_read(live: App) -> None:
     done = shell(live, 'umask; touch "$DATA_DIR/made"; stat -c %a "$DATA_DIR/made"')
     assert done.stdout.split() == [b"0077", b"600"]
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
-def test_it_is_ended_when_its_client_goes(live: App, number: signal.Signals) -> None:
+def test_exec_ends_the_command_when_the_client_is_killed_or_interrupted(live: App, number: signal.Signals) -> None:
     with started(live, "sh", "-c", "sleep 1000 & echo $$ $!; wait") as running:
         assert running.stdout is not None
         pids = [int(word) for word in running.stdout.readline().split()]
@@ -156,7 +156,7 @@ def test_it_is_ended_when_its_client_goes(live: App, number: signal.Signals) -> 
         wait_until(lambda: not any(map(alive, pids)))
 
 
-def test_it_is_ended_also_behind_input_that_it_does_not_take(live: App) -> None:
+def test_exec_ends_the_command_on_ctrl_c_when_the_command_does_not_take_its_input(live: App) -> None:
     with started(live, "sh", "-c", "echo $$; sleep 1000") as running:
         assert running.stdin is not None and running.stdout is not None
         pid = int(running.stdout.readline())
@@ -173,7 +173,7 @@ def test_it_is_ended_also_behind_input_that_it_does_not_take(live: App) -> None:
         wait_until(lambda: not alive(pid))
 
 
-def test_one_that_is_deaf_is_ended_all_the_same(live: App) -> None:
+def test_exec_ends_a_command_that_ignores_sigterm(live: App) -> None:
     with started(live, "sh", "-c", "trap '' TERM; echo $$; while :; do sleep 0.1; done") as running:
         assert running.stdout is not None
         pid = int(running.stdout.readline())
@@ -182,7 +182,7 @@ def test_one_that_is_deaf_is_ended_all_the_same(live: App) -> None:
         wait_until(lambda: not alive(pid), 20)
 
 
-def test_it_is_ended_when_nobody_reads_it_any_more(live: App) -> None:
+def test_exec_ends_the_command_when_its_output_is_no_longer_read(live: App) -> None:
     with started(live, "sh", "-c", "echo $$; exec yes") as running:
         assert running.stdout is not None
         pid = int(running.stdout.readline())
@@ -193,7 +193,7 @@ def test_it_is_ended_when_nobody_reads_it_any_more(live: App) -> None:
         running.stdout = None
 
 
-def test_a_slow_reader_slows_it_down_and_fills_nothing(live: App) -> None:
+def test_exec_slows_the_command_down_for_a_slow_reader_and_fills_no_memory(live: App) -> None:
     """A number is written before its block, so that at most one piece, which a pipe holds, comes before the first."""
     counts = (
         "import sys\nfor n in range(16000): print(n, file=sys.stderr, flush=1); sys.stdout.buffer.write(bytes(2**14))"
@@ -216,7 +216,7 @@ def resident(pid: int) -> int:
     return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
-def test_without_a_live_release_there_is_nobody_to_be(world: World) -> None:
+def test_exec_is_refused_without_a_live_release(world: World) -> None:
     app = world.app()
     refused = app.teal("exec", "--", "ls")
     assert refused.code == 2

@@ -58,7 +58,7 @@ def put(path: Path, misfit: Misfit) -> None:
 
 @pytest.mark.parametrize("misfit", MISFITS, ids=lambda misfit: str(misfit.name))
 @pytest.mark.row("B12")
-def test_it_is_refused_before_the_upload_and_leaves_nothing(app: App, misfit: Misfit) -> None:
+def test_incompatible_artifact_is_refused_before_the_upload_and_leaves_nothing(app: App, misfit: Misfit) -> None:
     put(app.directory / "dist", misfit)
     app.config(build={"artifact": "dist"}, run=misfit.run or {})
     for arguments in (("--dry-run",), ()):
@@ -72,7 +72,7 @@ def test_it_is_refused_before_the_upload_and_leaves_nothing(app: App, misfit: Mi
     assert not app.world.root.exists()
 
 
-def test_the_old_one_serves_on_and_the_next_one_works(app: App) -> None:
+def test_live_release_serves_on_after_an_incompatible_artifact_and_the_next_deploy_works(app: App) -> None:
     app.deploy().ok()
     before = app.status(), sorted(os.listdir(app.state / "releases"))
     for misfit in MISFITS[:2]:
@@ -93,7 +93,7 @@ COMMANDS: dict[str, Callable[[str], list[str]]] = {
 
 
 @pytest.mark.parametrize("command", COMMANDS.values(), ids=list(COMMANDS))
-def test_a_program_of_the_server_that_is_there_runs_the_release(app: App, command: Callable[[str], list[str]]) -> None:
+def test_command_runs_the_release_with_a_program_of_the_server(app: App, command: Callable[[str], list[str]]) -> None:
     app.config(run={"command": command("/usr/bin/python3" if os.path.exists("/usr/bin/python3") else "python3")})
     app.deploy().ok()
     assert app.get()["version"] == "v1"

@@ -9,7 +9,7 @@ from beside import stranger
 from world import App, World, wait_until
 
 
-def test_a_rollback_never_leads_to_what_was_gone_back_from(app: App) -> None:
+def test_rollback_never_leads_to_a_superseded_release(app: App) -> None:
     app.deploy().ok()
     app.program(version="v2")
     second = app.deploy().ok().result
@@ -24,7 +24,7 @@ def test_a_rollback_never_leads_to_what_was_gone_back_from(app: App) -> None:
     assert app.get()["version"] == "v2"
 
 
-def test_what_was_gone_back_from_can_be_gone_forward_to_by_its_number(app: App) -> None:
+def test_rollback_goes_forward_to_a_superseded_release_by_its_number(app: App) -> None:
     app.deploy().ok()
     app.program(version="v2")
     second = app.deploy().ok().result
@@ -50,7 +50,7 @@ def test_ports_of_a_refused_deploy_are_not_remembered(app: App) -> None:
     assert app.deploy().ok().result["color"] == "green"
 
 
-def test_a_taken_domain_is_told_before_the_upload_and_leaves_no_release(app: App, world: World) -> None:
+def test_taken_domain_is_refused_before_the_upload_and_leaves_no_release(app: App, world: World) -> None:
     app.config(server={"domains": ["one.localhost"]})
     app.deploy().ok()
     other = world.app("other")
@@ -61,7 +61,7 @@ def test_a_taken_domain_is_told_before_the_upload_and_leaves_no_release(app: App
     assert other.teal("releases", "--json").ok().result["releases"] == []
 
 
-def test_a_rollback_onto_a_taken_port_of_nginx_is_refused_before_anything_is_touched(app: App, world: World) -> None:
+def test_rollback_is_refused_and_stops_no_color_when_the_port_of_nginx_is_taken(app: App, world: World) -> None:
     app.deploy().ok()
     app.program(version="v2")
     app.deploy().ok()
@@ -75,14 +75,14 @@ def test_a_rollback_onto_a_taken_port_of_nginx_is_refused_before_anything_is_tou
     assert {color["state"] for color in app.status()["colors"].values()} == {"running"}
 
 
-def test_a_program_of_the_release_without_its_dot_is_told_how_to_write_it(app: App) -> None:
+def test_command_of_the_release_without_dot_slash_is_refused_with_the_right_spelling(app: App) -> None:
     app.config(run={"command": ["program"]})
     refused = app.deploy()
     assert refused.code == 3
     assert 'write "./program"' in refused.err
 
 
-def test_a_404_asks_whether_the_path_is_right(app: App) -> None:
+def test_health_check_asks_whether_the_path_is_right_when_the_program_answers_404(app: App) -> None:
     app.program(version="v1", health=404)
     app.config(health={"path": "/healthz", "deadline_s": 1})
     refused = app.deploy()
@@ -90,7 +90,7 @@ def test_a_404_asks_whether_the_path_is_right(app: App) -> None:
     assert "is [health] path the right one" in refused.err
 
 
-def test_what_a_build_said_is_said_once(app: App) -> None:
+def test_build_output_is_printed_once_when_the_build_fails(app: App) -> None:
     script = "import sys; print('main.go:3: undefined: x'); sys.exit(2)"
     app.config(build={"command": [sys.executable, "-c", script]})
     failed = app.teal("deploy")
@@ -100,7 +100,7 @@ def test_what_a_build_said_is_said_once(app: App) -> None:
     assert app.deploy().result["error"]["evidence"] == ["main.go:3: undefined: x"]
 
 
-def test_the_last_lines_are_those_of_both_colors(app: App) -> None:
+def test_logs_show_the_last_lines_of_both_colors(app: App) -> None:
     app.program(version="v1", says=["one", "two"])
     app.deploy().ok()
     app.program(version="v2", says=["three", "four"])
@@ -119,7 +119,7 @@ def test_the_last_lines_are_those_of_both_colors(app: App) -> None:
     assert last(1) == ["the standby works on"]
 
 
-def test_what_somebody_rolled_back_from_was_not_turned_back(app: App) -> None:
+def test_releases_mark_a_release_that_a_person_rolled_back_from(app: App) -> None:
     app.deploy().ok()
     app.program(version="v2")
     app.deploy().ok()
@@ -132,7 +132,7 @@ def test_what_somebody_rolled_back_from_was_not_turned_back(app: App) -> None:
     assert "was rolled back from; it is checked again" in forward.ok().err
 
 
-def test_status_tells_of_an_environment_that_waits_for_a_deploy(app: App) -> None:
+def test_status_notes_a_changed_secret_that_waits_for_a_deploy(app: App) -> None:
     app.deploy().ok()
     assert app.status()["notes"] == []
     app.teal("env", "set", "TOKEN", stdin="S3CR3T").ok()
@@ -143,7 +143,7 @@ def test_status_tells_of_an_environment_that_waits_for_a_deploy(app: App) -> Non
     assert app.status()["notes"] == []
 
 
-def test_how_often_it_was_asked_is_told_only_where_that_says_something(app: App) -> None:
+def test_unhealthy_message_counts_the_probes_only_when_the_program_keeps_running(app: App) -> None:
     app.program(version="v1", exits=3)
     refused = app.teal("deploy")
     assert (refused.code, "times" in refused.err) == (6, False)
@@ -153,7 +153,7 @@ def test_how_often_it_was_asked_is_told_only_where_that_says_something(app: App)
     assert (refused.code, "times and was never well" in refused.err) == (6, True)
 
 
-def test_init_says_what_not_to_commit_and_what_comes_first_on_a_server(world: World) -> None:
+def test_init_names_what_git_should_ignore_and_that_setup_comes_first_on_a_server(world: World) -> None:
     (world.home / "go.mod").write_text("module example.com/shop\n\ngo 1.22\n")
     (world.home / "main.go").write_text("package main\n\nfunc main() {}\n")
     said = world.teal("init").ok().err
@@ -163,7 +163,7 @@ def test_init_says_what_not_to_commit_and_what_comes_first_on_a_server(world: Wo
     assert ".gitignore" not in world.teal("init", "-y").ok().err
 
 
-def test_after_a_boot_of_the_machine_the_standby_is_no_news(app: App) -> None:
+def test_status_does_not_report_a_stopped_standby_after_a_boot_of_the_machine(app: App) -> None:
     """All programs ended with the machine; only what is live is missed."""
     for version in ("v1", "v2"):
         app.program(version=version)

@@ -65,7 +65,7 @@ ANSWERS = [
 
 
 @pytest.mark.parametrize("bad", [bad.case for bad in (*ENDS, *ANSWERS)])
-def test_a_bad_version_is_named_and_never_gets_a_request(app: App, bad: Bad) -> None:
+def test_bad_candidate_is_refused_with_its_fault_and_never_gets_a_request(app: App, bad: Bad) -> None:
     wait = SHORT_S if bad in ANSWERS else LONG_S
     _first(app)
     app.config(health={"deadline_s": wait, **bad.health})
@@ -76,7 +76,7 @@ def test_a_bad_version_is_named_and_never_gets_a_request(app: App, bad: Bad) -> 
 
 
 @mark.row("C16")
-def test_a_variable_that_is_missing_is_told_in_the_programs_own_words(app: App) -> None:
+def test_missing_variable_is_reported_in_the_words_of_the_program(app: App) -> None:
     """Teal has no list of what a program needs."""
     app.program(version="v1", needs="SMTP_HOST")
     refused = app.deploy()
@@ -87,7 +87,7 @@ def test_a_variable_that_is_missing_is_told_in_the_programs_own_words(app: App) 
 
 
 @mark.row("C6")
-def test_one_that_listens_to_everybody_goes_live_with_a_warning(app: App) -> None:
+def test_candidate_that_listens_on_all_addresses_goes_live_with_a_warning(app: App) -> None:
     app.program(version="v1", bind="0.0.0.0")
     (told,) = [line["text"] for line in app.deploy().ok().lines if line["type"] == "note"]
     assert told.startswith("blue listens on all addresses of this machine")
@@ -95,7 +95,7 @@ def test_one_that_listens_to_everybody_goes_live_with_a_warning(app: App) -> Non
 
 
 @mark.row("C7")
-def test_a_slow_start_and_a_warm_up_are_waited_for_until_the_deadline(app: App) -> None:
+def test_health_check_waits_for_a_slow_start_and_a_warm_up_until_the_deadline(app: App) -> None:
     app.program(version="v1", starts_after=2, health_sequence=[503] * 10 + [200])
     app.config(health={"deadline_s": 1})
     early = app.deploy()
@@ -133,7 +133,7 @@ UNSTARTABLE = [
 
 
 @pytest.mark.parametrize("bad", UNSTARTABLE, ids=lambda bad: bad.name)
-def test_what_cannot_be_executed_is_said_at_once(app: App, bad: Unstartable) -> None:
+def test_candidate_that_cannot_be_executed_is_refused_at_once(app: App, bad: Unstartable) -> None:
     _first(app)
     app.config(health={"deadline_s": LONG_S})
     bad.make(app.directory / "program")
@@ -142,7 +142,7 @@ def test_what_cannot_be_executed_is_said_at_once(app: App, bad: Unstartable) -> 
     assert bad.shows in "\n".join(refused.result["error"]["evidence"])
 
 
-def test_a_program_that_may_not_be_executed_is_refused_before_anything_is_sent(app: App) -> None:
+def test_artifact_that_is_not_executable_is_refused_before_the_upload(app: App) -> None:
     _first(app)
     app.program(version="v2")
     (app.directory / "program").chmod(0o644)
@@ -152,7 +152,7 @@ def test_a_program_that_may_not_be_executed_is_refused_before_anything_is_sent(a
     assert app.get()["version"] == "v1"
 
 
-def test_a_program_in_a_directory_that_may_not_be_executed_is_unhealthy(app: App) -> None:
+def test_candidate_is_unhealthy_when_the_program_in_its_directory_is_not_executable(app: App) -> None:
     _first(app)
     (app.directory / "dist/bin").mkdir(parents=True)
     shutil.copyfile(app.directory / "program", app.directory / "dist/bin/program")
@@ -162,7 +162,7 @@ def test_a_program_in_a_directory_that_may_not_be_executed_is_unhealthy(app: App
 
 
 @mark.row("C8")
-def test_a_stranger_on_the_port_is_named_before_the_start(app: App) -> None:
+def test_stranger_on_the_candidate_port_is_named_before_the_start(app: App) -> None:
     _first(app)
     app.program(version="v2")
     with stranger(app.ports[2]):
@@ -172,7 +172,7 @@ def test_a_stranger_on_the_port_is_named_before_the_start(app: App) -> None:
 
 @mark.row("C8")
 @pytest.mark.parametrize("address", ["127.0.0.1", "0.0.0.0"])
-def test_a_stranger_who_takes_the_port_and_answers_200_gets_no_traffic(app: App, address: str) -> None:
+def test_stranger_gets_no_traffic_when_it_takes_the_candidate_port_and_answers_200(app: App, address: str) -> None:
     _first(app)
     app.config(health={"deadline_s": LONG_S})
     app.program(version="v2", never_listens=True)
@@ -185,7 +185,7 @@ def test_a_stranger_who_takes_the_port_and_answers_200_gets_no_traffic(app: App,
     assert {color for color, _ in visitors.tally().answered_by} == {"blue"}
 
 
-def test_a_bad_version_beside_a_live_one_that_has_ended_is_not_told_that_it_serves(app: App) -> None:
+def test_refusal_reports_that_the_live_release_does_not_run_when_its_program_has_ended(app: App) -> None:
     _first(app)
     os.kill(app.status()["colors"]["blue"]["pid"], signal.SIGKILL)
     app.program(version="v2", exits=1)

@@ -7,7 +7,7 @@ from pocketbase import NEW, OLD, Notes
 from world import World
 
 
-def test_its_data_outlives_a_new_version_and_a_rollback(world: World) -> None:
+def test_pocketbase_keeps_its_data_over_a_new_version_and_a_rollback(world: World) -> None:
     app = world.app("notes")
 
     def there(arguments: Sequence[str]) -> None:

@@ -100,7 +100,7 @@ def raw(app: App, text: str) -> bytes:
 
 @pytest.mark.parametrize("kind", ["/sse", "/chunks", "/json-lines"])
 @pytest.mark.parametrize("accepts", ["identity", "gzip"])
-def test_a_streamed_answer_arrives_while_it_is_open(plain: App, kind: str, accepts: str) -> None:
+def test_streamed_answer_arrives_while_it_is_open(plain: App, kind: str, accepts: str) -> None:
     """The second half is said only after the first has arrived here."""
     with asked(plain, kind, accept_encoding=accepts) as answer:
         first = answer.read1(65536)
@@ -112,7 +112,7 @@ def test_a_streamed_answer_arrives_while_it_is_open(plain: App, kind: str, accep
         assert (answer.getheader("content-encoding") == "gzip") == ((kind, accepts) == ("/json-lines", "gzip"))
 
 
-def test_a_websocket_echoes(plain: App) -> None:
+def test_websocket_echoes_through_nginx(plain: App) -> None:
     with socket.create_connection(("127.0.0.1", plain.ports[0]), timeout=20) as line:
         line.sendall(
             b"GET /ws HTTP/1.1\r\nHost: x\r\nUpgrade: WebSocket\r\nConnection: keep-alive, Upgrade\r\n"
@@ -129,7 +129,7 @@ def test_a_websocket_echoes(plain: App) -> None:
         assert file.read() == b""
 
 
-def test_other_upgrades_are_not_passed_on(plain: App) -> None:
+def test_nginx_passes_no_upgrade_on_but_websocket(plain: App) -> None:
     with asked(plain, "/headers", connection="Upgrade, HTTP2-Settings", upgrade="h2c") as answer:
         names = dict(json.loads(answer.read()))
     assert not {"upgrade", "connection"} & set(names)
@@ -138,7 +138,7 @@ def test_other_upgrades_are_not_passed_on(plain: App) -> None:
 # --- what the program is told -----------------------------------------------------------------------------------------
 
 
-def test_what_a_client_says_of_itself_is_never_believed(plain: App, named: App) -> None:
+def test_nginx_replaces_the_forwarding_headers_that_a_client_sends(plain: App, named: App) -> None:
     for app, host in ((plain, "shop.test:8080"), (named, "Two.Example:8080")):
         with asked(app, "/headers", **{**SPOOFED, "Host": host}) as answer:
             told = json.loads(answer.read())
@@ -152,7 +152,7 @@ def test_what_a_client_says_of_itself_is_never_believed(plain: App, named: App) 
         ]
 
 
-def test_only_teal_learns_which_color_answered(plain: App) -> None:
+def test_answered_by_header_is_sent_only_to_a_probe_with_the_token(plain: App) -> None:
     token = json.loads((plain.world.root / "etc/teal/plain/app.json").read_text())["token"]
     for probe, expected in ((None, None), ("x", None), (token, f"127.0.0.1:{plain.ports[1]}")):
         with asked(plain, "/", **({"X-Teal-Probe": probe} if probe else {})) as answer:
@@ -162,13 +162,13 @@ def test_only_teal_learns_which_color_answered(plain: App) -> None:
 # --- bodies -----------------------------------------------------------------------------------------------------------
 
 
-def test_a_body_that_is_too_large_is_refused(named: App) -> None:
+def test_nginx_refuses_a_body_that_is_too_large(named: App) -> None:
     for size, status in ((1024 * 1024, 200), (1024 * 1024 + 1, 413)):
         with asked(named, "/", "POST", b"x" * size, host="one.example") as answer:
             assert answer.status == status
 
 
-def test_a_body_is_not_sent_when_the_client_waits_to_be_asked_and_it_is_too_large(named: App) -> None:
+def test_nginx_refuses_a_large_body_before_the_client_sends_it_with_expect_100_continue(named: App) -> None:
     head = "POST / HTTP/1.1\nHost: one.example\nConnection: close\nExpect: 100-continue\nContent-Length: {}\n\n"
     with socket.create_connection(("127.0.0.1", named.ports[0]), timeout=20) as line:
         line.sendall(head.format(9_000_000).replace("\n", "\r\n").encode())
@@ -178,7 +178,7 @@ def test_a_body_is_not_sent_when_the_client_waits_to_be_asked_and_it_is_too_larg
     assert b'"bytes": 5' in said
 
 
-def test_a_slow_upload_in_pieces_comes_whole(plain: App) -> None:
+def test_chunked_upload_arrives_whole_when_it_is_slow(plain: App) -> None:
     def pieces() -> Iterator[bytes]:
         for _ in range(5):
             time.sleep(0.05)
@@ -188,7 +188,7 @@ def test_a_slow_upload_in_pieces_comes_whole(plain: App) -> None:
         assert json.loads(answer.read())["bytes"] == 350_000
 
 
-def test_head_and_large_headers(plain: App) -> None:
+def test_nginx_answers_head_and_passes_large_headers_on(plain: App) -> None:
     with asked(plain, "/text?5000", "HEAD") as answer:
         assert (answer.status, answer.getheader("content-length"), answer.read()) == (200, "5000", b"")
     with asked(plain, "/big-header") as answer:
@@ -204,7 +204,9 @@ def test_head_and_large_headers(plain: App) -> None:
         ("/chunks", "gzip", False),
     ],
 )
-def test_gzip_where_it_helps(plain: App, path: str, accepts: str, zipped: bool) -> None:
+def test_gzip_compresses_only_large_text_for_a_client_that_accepts_gzip(
+    plain: App, path: str, accepts: str, zipped: bool
+) -> None:
     with asked(plain, path, accept_encoding=accepts, via="1.1 cdn") as answer:
         with asked(plain, "/next"):
             body = answer.read()
@@ -212,7 +214,7 @@ def test_gzip_where_it_helps(plain: App, path: str, accepts: str, zipped: bool) 
         assert (answer.getheader("vary") == "Accept-Encoding") == path.startswith("/text?5")
 
 
-def test_gzip_can_be_off(named: App) -> None:
+def test_gzip_stays_off_when_teal_toml_disables_it(named: App) -> None:
     with asked(named, "/text?5000", accept_encoding="gzip", host="one.example") as answer:
         assert (answer.getheader("content-encoding"), len(answer.read())) == (None, 5000)
 
@@ -229,7 +231,7 @@ def test_gzip_can_be_off(named: App) -> None:
         "GET http://first.example/ HTTP/1.1\nHost: evil.example\n",
     ],
 )
-def test_a_known_name_is_served(first_named: App, head: str) -> None:
+def test_known_domain_is_served_and_is_the_host_that_the_program_sees(first_named: App, head: str) -> None:
     assert raw(first_named, f"{head}Connection: close\n\n").startswith(b"HTTP/1.1 200 ")
     told = raw(first_named, head.replace("/ HTTP", "/headers HTTP") + "Connection: close\n\n")
     assert b"evil" not in told
@@ -248,11 +250,11 @@ def test_a_known_name_is_served(first_named: App, head: str) -> None:
         "POST / HTTP/1.1\nHost: firstexample\nContent-Length: 9\n",
     ],
 )
-def test_an_unknown_name_gets_no_answer_at_all(first_named: App, head: str) -> None:
+def test_unknown_domain_gets_no_answer_at_all(first_named: App, head: str) -> None:
     assert raw(first_named, f"{head}Connection: close\n\n") == b""
 
 
-def test_the_default_site_of_the_port_answers_for_other_names(plain: App, named: App) -> None:
+def test_default_site_of_the_port_answers_for_other_domains(plain: App, named: App) -> None:
     for host, app in (("what.ever", plain), ("one.example", named), ("TWO.example", named)):
         with asked(plain, "/", host=host) as answer:
             assert json.loads(answer.read())["release"] == app.status()["colors"]["blue"]["release"]
@@ -261,7 +263,7 @@ def test_the_default_site_of_the_port_answers_for_other_names(plain: App, named:
 # --- connections that the program closes ------------------------------------------------------------------------------
 
 
-def test_a_program_that_closes_idle_connections_loses_and_doubles_nothing(first_named: App) -> None:
+def test_nginx_loses_and_doubles_no_request_when_the_program_closes_idle_connections(first_named: App) -> None:
     """Each of many clients pauses about as long as the program keeps a connection, so that the two often coincide."""
     statuses: Counter[int] = Counter()
     clients = [threading.Thread(target=count, args=(first_named, number, statuses)) for number in range(6)]
@@ -296,7 +298,7 @@ def count(app: App, number: int, statuses: "Counter[int]") -> None:
 # --- the user's own directives ----------------------------------------------------------------------------------------
 
 
-def test_own_directives_are_in_effect_and_what_nginx_refuses_changes_nothing(shared: World) -> None:
+def test_directives_take_effect_and_a_directive_that_nginx_rejects_changes_nothing(shared: World) -> None:
     good = [
         'add_header X-Own "} server { a;b $host" always; # a } in a comment',
         "location = /own { return 200 'own {$teal_color}'; }",
@@ -335,14 +337,14 @@ def refused(app: App, good: list[str], bad: str, says: str) -> None:
 @pytest.mark.parametrize(
     "text", ["} server {", "a; } server { listen 81; b;", "deny all", "deny all; allow all;", "a '"]
 )
-def test_a_directive_that_is_not_one_is_refused_before_anything(shared: World, text: str) -> None:
+def test_malformed_directive_is_refused_with_its_key(shared: World, text: str) -> None:
     app = shared.app(f"bad-{abs(hash(text)) % 10**6}", proxy={"directives": [text]})
     ended = app.deploy()
     assert ended.code == 3
     assert "proxy.directives[0]" in ended.err
 
 
-def test_a_change_of_rules_alone_is_a_change(shared: World, plain: App) -> None:
+def test_deploy_goes_live_when_only_the_proxy_rules_have_changed(shared: World, plain: App) -> None:
     app = deployed(shared, "rules")
     assert app.deploy().ok().result["outcome"] == "unchanged"
     app.config(proxy={"max_body_mb": 0, "read_timeout_s": 5})

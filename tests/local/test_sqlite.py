@@ -139,7 +139,7 @@ def check_pairs(path: Path) -> None:
 
 @pytest.mark.row("J1")
 @pytest.mark.timeout(900)
-def test_both_colors_write_and_nothing_is_locked_lost_or_doubled(app: App, counted: Callable[..., None]) -> None:
+def test_sqlite_locks_loses_and_doubles_nothing_while_both_colors_write(app: App, counted: Callable[..., None]) -> None:
     """TEAL_TEST_SWITCHES=50 for a long run."""
     with writing(app) as writers:
         for number in range(SWITCHES):
@@ -156,7 +156,7 @@ def test_both_colors_write_and_nothing_is_locked_lost_or_doubled(app: App, count
 
 
 @pytest.mark.row("J5")
-def test_a_color_that_is_killed_while_it_writes_loses_nothing_that_it_answered(app: App) -> None:
+def test_sqlite_keeps_every_answered_write_when_the_live_color_is_killed(app: App) -> None:
     status = app.status()
     with writing(app) as writers:
         os.kill(status["colors"][status["live"]]["pid"], signal.SIGKILL)
@@ -170,7 +170,7 @@ def test_a_color_that_is_killed_while_it_writes_loses_nothing_that_it_answered(a
 
 
 @pytest.mark.row("J3")
-def test_a_migration_that_fails_at_the_start_is_refused_and_has_changed_nothing(app: App) -> None:
+def test_migration_that_fails_at_the_start_is_refused_and_changes_nothing(app: App) -> None:
     version, schema = app.get()["version"], schema_of(app)
     with writing(app) as writers:
         choose(app, migrates_badly=True)
@@ -186,7 +186,7 @@ def test_a_migration_that_fails_at_the_start_is_refused_and_has_changed_nothing(
 
 
 @pytest.mark.row("J2")
-def test_while_a_new_version_migrates_the_requests_of_the_old_one_wait(app: App) -> None:
+def test_migration_makes_the_requests_of_the_live_release_wait_and_loses_none(app: App) -> None:
     with writing(app) as writers:
         deployed(app, migrates_for=1.2)
         writers.more()
@@ -196,7 +196,7 @@ def test_while_a_new_version_migrates_the_requests_of_the_old_one_wait(app: App)
 
 
 @pytest.mark.row("J4")
-def test_a_column_that_was_added_before_the_deploy_is_no_matter_to_the_old_version_also_after_a_rollback(
+def test_added_column_does_not_disturb_the_previous_release_even_after_a_rollback(
     app: App,
 ) -> None:
     """Expand: the old version does not know the column; and no data goes back with the code."""
@@ -225,7 +225,7 @@ def schema_of(app: App) -> str:
 
 
 @pytest.mark.row("J6")
-def test_a_backup_while_both_write_and_a_switch_happens_is_whole_and_can_be_put_back(app: App, tmp_path: Path) -> None:
+def test_backup_during_a_switch_is_whole_and_can_be_restored(app: App, tmp_path: Path) -> None:
     copy = tmp_path / "copy.db"
     choose(app)
     with writing(app) as writers, beside(app, "deploy", "--json") as deploying:
@@ -275,7 +275,7 @@ def exec_(app: App, given: bytes, *command: str) -> bytes:
 
 
 @pytest.mark.row("J8")
-def test_a_store_that_lets_one_process_in_is_named_and_one_that_waits_for_it_takes_over(world: World) -> None:
+def test_exclusive_store_is_named_when_a_candidate_fails_and_goes_to_a_candidate_that_waits(world: World) -> None:
     """docs/data.md: it is well before it has the store, and the old one is stopped after the switch."""
     app = world.app("notes")
     app.config(**QUICK, keep={"previous_running": False, "drain_s": 1})

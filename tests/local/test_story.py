@@ -3,7 +3,7 @@
 from world import App, World, refuses
 
 
-def test_blue_then_green_then_back(app: App) -> None:
+def test_deploys_go_live_on_blue_then_green_and_a_rollback_returns_to_blue(app: App) -> None:
     first = app.deploy().ok().result
     assert (first["outcome"], first["color"], first["previous"]) == ("live", "blue", None)
     assert app.get()["version"] == "v1"
@@ -19,7 +19,7 @@ def test_blue_then_green_then_back(app: App) -> None:
     assert app.status()["live"] == "blue"
 
 
-def test_the_same_again_is_unchanged(app: App) -> None:
+def test_deploy_of_the_live_artifact_is_unchanged(app: App) -> None:
     first = app.deploy().ok().result
     pid = app.get()["pid"]
     again = app.deploy().ok().result

@@ -22,7 +22,7 @@ def two(world: World) -> Iterator[list[App]]:
 
 
 @pytest.mark.row("G5")
-def test_two_new_apps_deployed_at_the_same_moment_do_not_meet(two: list[App]) -> None:
+def test_new_apps_get_separate_ports_when_both_are_deployed_at_the_same_moment(two: list[App]) -> None:
     with beside(two[0], "deploy", "--json") as first, beside(two[1], "deploy", "--json") as second:
         results = [running.ended().ok().result for running in (first, second)]
     assert [result["url"] for result in results] == [f"http://{_host(app)}:{two[0].ports[0]}/" for app in two]
@@ -32,7 +32,7 @@ def test_two_new_apps_deployed_at_the_same_moment_do_not_meet(two: list[App]) ->
         assert app.get(host=_host(app))["release"] == result["release"]
 
 
-def test_the_ports_that_were_found_are_remembered(two: list[App]) -> None:
+def test_ports_stay_the_same_in_the_next_deploy(two: list[App]) -> None:
     app = two[0]
     app.deploy().ok()
     before = _ports(app)
@@ -41,7 +41,7 @@ def test_the_ports_that_were_found_are_remembered(two: list[App]) -> None:
     assert _ports(app) == before
 
 
-def test_destroying_one_costs_the_other_nothing(two: list[App]) -> None:
+def test_destroy_of_an_app_leaves_the_other_app_serving(two: list[App]) -> None:
     for app in two:
         app.deploy().ok()
     gone, stays = two
@@ -56,7 +56,7 @@ def test_destroying_one_costs_the_other_nothing(two: list[App]) -> None:
         stays.get(host=_host(gone))
 
 
-def test_a_deploy_of_one_starts_and_reloads_nothing_of_the_other(two: list[App]) -> None:
+def test_deploy_of_an_app_starts_and_reloads_nothing_of_the_other_app(two: list[App]) -> None:
     for app in two:
         app.deploy().ok()
     deployed, stays = two
@@ -73,7 +73,7 @@ def test_a_deploy_of_one_starts_and_reloads_nothing_of_the_other(two: list[App])
     assert after == files
 
 
-def test_a_second_default_site_on_one_port_is_refused_and_names_the_first(world: World) -> None:
+def test_second_default_site_on_a_port_is_refused_with_the_name_of_the_first_app(world: World) -> None:
     first, second = world.app("first"), world.app("second")
     first.deploy().ok()
     second.config(server={"http_port": first.ports[0]})
@@ -84,7 +84,7 @@ def test_a_second_default_site_on_one_port_is_refused_and_names_the_first(world:
     assert (first.get()["version"], second.status()["live"]) == ("v1", None)
 
 
-def test_a_name_of_another_app_is_refused_and_names_that_app(world: World) -> None:
+def test_domain_of_another_app_is_refused_with_the_name_of_that_app(world: World) -> None:
     first, second = world.app("first"), world.app("second")
     first.config(server={"domains": ["a.localhost", "b.localhost"]})
     first.deploy().ok()
@@ -94,7 +94,7 @@ def test_a_name_of_another_app_is_refused_and_names_that_app(world: World) -> No
     assert 'the domain "b.localhost" is served for the app first already' in refused.result["error"]["message"]
 
 
-def test_a_color_port_of_another_app_is_refused_and_names_that_app(world: World) -> None:
+def test_color_port_of_another_app_is_refused_with_the_name_of_that_app(world: World) -> None:
     first, second = world.app("first"), world.app("second")
     first.deploy().ok()
     second.config(run={"ports": {"blue": first.ports[2], "green": second.ports[2]}})
@@ -103,7 +103,7 @@ def test_a_color_port_of_another_app_is_refused_and_names_that_app(world: World)
     assert f"port {first.ports[2]} of blue belongs to the app first already" in refused.result["error"]["message"]
 
 
-def test_a_port_that_a_stranger_has_is_refused_and_names_the_stranger(app: App) -> None:
+def test_nginx_port_of_a_stranger_is_refused_with_the_name_of_the_stranger(app: App) -> None:
     with stranger(app.ports[0]):
         refused = app.deploy()
     assert (refused.code, refused.result["outcome"]) == (3, "refused")

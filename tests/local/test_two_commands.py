@@ -25,7 +25,7 @@ def deploying_v2(app: App, *arguments: str) -> Iterator[tuple[Beside, Callable[[
 
 
 @pytest.mark.row("G1", "G6")
-def test_a_second_one_is_refused_and_told_who_is_at_work_since_when_with_what(app: App) -> None:
+def test_lock_refuses_a_second_command_and_names_the_command_that_holds_it_and_since_when(app: App) -> None:
     app.deploy().ok()
     with deploying_v2(app) as (first, let_it_listen):
         for second in (("deploy",), ("rollback",)):
@@ -40,7 +40,7 @@ def test_a_second_one_is_refused_and_told_who_is_at_work_since_when_with_what(ap
     assert app.get()["version"] == "v2"
 
 
-def test_a_destroy_is_refused_while_a_deploy_is_at_work(app: App) -> None:
+def test_destroy_is_refused_while_a_deploy_holds_the_lock(app: App) -> None:
     app.deploy().ok()
     with deploying_v2(app) as (first, let_it_listen):
         assert app.teal("destroy", "-y").code == 8
@@ -50,7 +50,7 @@ def test_a_destroy_is_refused_while_a_deploy_is_at_work(app: App) -> None:
 
 
 @pytest.mark.row("G1")
-def test_one_that_waits_gets_its_turn(app: App) -> None:
+def test_deploy_with_wait_runs_when_the_first_deploy_has_ended(app: App) -> None:
     app.deploy().ok()
     with deploying_v2(app) as (first, let_it_listen):
         app.program(version="v3")
@@ -63,7 +63,7 @@ def test_one_that_waits_gets_its_turn(app: App) -> None:
     assert app.get()["version"] == "v3"
 
 
-def test_waiting_ends_when_its_time_is_over(app: App) -> None:
+def test_wait_for_the_lock_ends_when_its_time_is_over(app: App) -> None:
     app.deploy().ok()
     with deploying_v2(app) as (first, let_it_listen):
         assert app.deploy("--wait", "0.5").code == 8
@@ -72,7 +72,7 @@ def test_waiting_ends_when_its_time_is_over(app: App) -> None:
 
 
 @pytest.mark.row("G7")
-def test_looking_is_never_blocked(app: App) -> None:
+def test_queries_are_answered_while_a_deploy_holds_the_lock(app: App) -> None:
     app.deploy().ok()
     with deploying_v2(app) as (first, let_it_listen):
         status = app.status()
@@ -87,7 +87,7 @@ def test_looking_is_never_blocked(app: App) -> None:
 
 
 @pytest.mark.row("G2")
-def test_when_the_holder_of_the_lock_is_killed_the_next_one_works_at_once(app: App) -> None:
+def test_lock_is_free_at_once_when_the_server_side_that_holds_it_is_killed(app: App) -> None:
     app.deploy().ok()
     with deploying_v2(app) as (first, _):
         os.kill(first.server_side(), signal.SIGKILL)
@@ -101,7 +101,7 @@ def test_when_the_holder_of_the_lock_is_killed_the_next_one_works_at_once(app: A
     assert outcomes == ["good", "refused", "good"]
 
 
-def test_a_client_killed_while_it_builds_has_changed_nothing(app: App) -> None:
+def test_client_killed_during_the_build_changes_nothing(app: App) -> None:
     app.deploy().ok()
     before = _state(app)
     app.config(build={"command": ["sh", "-c", BUILDS_ON]})
@@ -112,7 +112,7 @@ def test_a_client_killed_while_it_builds_has_changed_nothing(app: App) -> None:
     _nothing_changed(app, before)
 
 
-def test_a_client_interrupted_while_it_builds_ends_the_build_and_has_changed_nothing(app: App) -> None:
+def test_client_interrupted_during_the_build_ends_the_build_and_changes_nothing(app: App) -> None:
     app.deploy().ok()
     before = _state(app)
     app.config(build={"command": ["sh", "-c", BUILDS_ON]})
@@ -126,7 +126,7 @@ def test_a_client_interrupted_while_it_builds_ends_the_build_and_has_changed_not
 
 
 @pytest.mark.row("B1")
-def test_a_client_killed_while_it_uploads_has_changed_nothing(app: App) -> None:
+def test_client_killed_during_the_upload_changes_nothing(app: App) -> None:
     app.deploy().ok()
     before = _state(app)
     _large(app)
@@ -137,7 +137,7 @@ def test_a_client_killed_while_it_uploads_has_changed_nothing(app: App) -> None:
     _nothing_changed(app, before)
 
 
-def test_a_client_interrupted_before_commit_says_that_nothing_was_changed(app: App) -> None:
+def test_client_interrupted_before_commit_says_that_nothing_was_changed(app: App) -> None:
     app.deploy().ok()
     before = _state(app)
     _large(app)
@@ -151,7 +151,7 @@ def test_a_client_interrupted_before_commit_says_that_nothing_was_changed(app: A
 
 
 @pytest.mark.row("G3", "G10")
-def test_when_the_client_is_killed_after_commit_the_server_side_finishes_alone(app: App) -> None:
+def test_server_side_finishes_alone_when_the_client_is_killed_after_commit(app: App) -> None:
     app.deploy().ok()
     with deploying_v2(app) as (running, let_it_listen):
         running.send(signal.SIGKILL)
@@ -165,7 +165,7 @@ def test_when_the_client_is_killed_after_commit_the_server_side_finishes_alone(a
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda number: number.name)
 @pytest.mark.row("G10")
-def test_a_client_interrupted_after_commit_goes_at_once_and_the_server_side_finishes_alone(
+def test_server_side_finishes_alone_when_the_client_is_interrupted_after_commit(
     app: App, number: signal.Signals
 ) -> None:
     app.deploy().ok()

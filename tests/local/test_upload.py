@@ -62,7 +62,7 @@ def built(app: App, says: str, handler: str = "") -> None:
 
 
 @pytest.mark.timeout(900)
-def test_of_a_go_program_that_was_built_again_only_the_change_travels(tmp_path: Path) -> None:
+def test_patch_sends_only_the_change_of_a_go_program_that_was_built_again(tmp_path: Path) -> None:
     with world(tmp_path) as place:
         place.line_is_slow()
         app = place.app(health={"path": "/"})
@@ -89,7 +89,7 @@ def tree(app: App, files: int) -> Path:
     return top
 
 
-def test_of_a_thousand_files_one_travels(tmp_path: Path) -> None:
+def test_upload_sends_only_the_changed_file_of_a_thousand(tmp_path: Path) -> None:
     with world(tmp_path) as place:
         app = place.app(build={"artifact": "tree"})
         top = tree(app, 1000)
@@ -114,7 +114,7 @@ def padded(app: App, version: str, change: bytes = b"") -> None:
         file.write(b"\n# " + (noise[:200_000] + change + noise[200_000:]).hex().encode() + b"\n")
 
 
-def test_a_client_without_its_cache_sends_the_whole(tmp_path: Path) -> None:
+def test_upload_sends_the_whole_program_when_the_client_has_lost_its_cache(tmp_path: Path) -> None:
     with world(tmp_path) as place:
         place.line_is_slow()
         app = place.app()
@@ -130,7 +130,7 @@ def test_a_client_without_its_cache_sends_the_whole(tmp_path: Path) -> None:
         assert app.get()["version"] == "v3"
 
 
-def test_a_base_that_the_server_has_lost_costs_a_round_and_nothing_else(tmp_path: Path) -> None:
+def test_upload_sends_a_file_once_more_whole_when_its_base_on_the_server_is_damaged(tmp_path: Path) -> None:
     with world(tmp_path) as place:
         place.line_is_slow()
         app = place.app()
@@ -148,7 +148,7 @@ def test_a_base_that_the_server_has_lost_costs_a_round_and_nothing_else(tmp_path
         assert app.get()["version"] == "v2"
 
 
-def test_a_wrong_guess_of_what_the_server_has_changes_nothing(tmp_path: Path) -> None:
+def test_patch_stays_small_when_the_client_guesses_wrong_what_the_server_has(tmp_path: Path) -> None:
     """Somebody else has deployed in between, from another machine."""
     with world(tmp_path) as place:
         place.line_is_slow()
@@ -170,7 +170,7 @@ def progress(done: Ended) -> list[dict[str, Any]]:
     return [line for line in done.lines if line["type"] == "progress"]
 
 
-def test_progress_ends_with_all_that_was_sent(tmp_path: Path) -> None:
+def test_progress_ends_with_the_total_of_the_upload(tmp_path: Path) -> None:
     with world(tmp_path) as place:
         place.line_is_slow()
         app = place.app()

@@ -15,7 +15,7 @@ STORY = [DEPLOY, ROLLBACK, DEPLOY, DEPLOY, ROLLBACK, DEPLOY, ROLLBACK, DEPLOY, R
 
 
 @pytest.mark.row("D1", "D2")
-def test_six_deploys_and_four_rollbacks_lose_nothing(app: App) -> None:
+def test_switches_lose_no_request_over_six_deploys_and_four_rollbacks(app: App) -> None:
     app.config(keep={"drain_s": 1})
     app.deploy().ok()
     live = app.status()["live"]
@@ -31,7 +31,7 @@ def test_six_deploys_and_four_rollbacks_lose_nothing(app: App) -> None:
     assert set(dict(seen.answered_by)) == {"blue", "green"}
 
 
-def test_the_same_clients_see_a_restart(app: App) -> None:
+def test_load_notices_when_the_live_program_is_stopped(app: App) -> None:
     """So the zero above is none of their blindness."""
     app.deploy().ok()
     with load(app, clients=CLIENTS, per_second=PER_SECOND) as visitors:
@@ -42,7 +42,7 @@ def test_the_same_clients_see_a_restart(app: App) -> None:
     assert visitors.tally().failed > 0
 
 
-def test_the_same_clients_see_a_reload_of_nginx(app: App) -> None:
+def test_load_notices_a_reload_of_nginx(app: App) -> None:
     """What the switch would cost with a reload, on an nginx that does not wait for its clients."""
     app.deploy().ok()
     conf = app.world.root / "etc/nginx/nginx.conf"

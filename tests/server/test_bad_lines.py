@@ -54,7 +54,7 @@ def dropping(shop: Shop, one_in: int) -> Iterator[None]:
 
 
 @pytest.mark.row("B9")
-def test_over_a_slow_line_that_loses_packets_it_takes_its_time_and_says_how_far_it_is(shop: Shop) -> None:
+def test_upload_reports_its_progress_over_a_slow_line_that_loses_packets(shop: Shop) -> None:
     """80 kbit/s, a third of a second there and back, and one packet in fifty lost."""
     shop.serving()
     version = shop.new_large_version(8_000)
@@ -105,7 +105,7 @@ class Relay:
 
 @pytest.mark.row("B5")
 @pytest.mark.parametrize(("step", "code", "outcome"), [("upload", 4, "refused"), ("health", 9, "unknown")])
-def test_a_line_that_is_reset_is_as_one_that_is_cut(shop: Shop, step: str, code: int, outcome: str) -> None:
+def test_reset_line_ends_a_deploy_as_a_cut_line_does(shop: Shop, step: str, code: int, outcome: str) -> None:
     old, relay = shop.serving(), Relay(shop.server.address)
     new = shop.new_large_version(LARGE) if step == "upload" else shop.new_version(starts_after=0.3)
     with by_way_of(shop, relay.port), beside(shop.app, "deploy", "--json") as running:
@@ -126,7 +126,9 @@ STEP = 1 if os.environ.get("TEAL_EVERY_ACT") else 8
 
 @pytest.mark.row("B5")
 @pytest.mark.timeout(900)
-def test_a_line_that_is_reset_at_any_message_is_told_as_it_ended(shop: Shop, counted: Callable[..., None]) -> None:
+def test_deploy_reports_how_it_ended_when_the_line_is_reset_at_any_message(
+    shop: Shop, counted: Callable[..., None]
+) -> None:
     codes = (reset_after(shop, seen) for seen in itertools.count(0, STEP))
     ends = Counter(itertools.takewhile(lambda code: code is not None, codes))
     counted(resets=ends.total())

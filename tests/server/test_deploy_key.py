@@ -61,7 +61,7 @@ def new_id() -> str:
 # --- what the key is for ------------------------------------------------------------------------------------------
 
 
-def test_it_deploys_rolls_back_and_looks_from_where_nobody_is(there: Keyed) -> None:
+def test_deploy_key_deploys_rolls_back_and_queries_from_ci_and_all_is_audited(there: Keyed) -> None:
     ci, app = there.ci(), there.one
     was = app.status()["live"]
 
@@ -155,7 +155,7 @@ def asked(there: Keyed) -> Asked:
 
 
 @pytest.mark.parametrize("name", list(COMMANDS))
-def test_whatever_is_asked_for_is_refused_in_plain_words(asked: Asked, name: str) -> None:
+def test_deploy_key_is_refused_every_other_ssh_request_in_plain_words(asked: Asked, name: str) -> None:
     done = asked[name]
     assert b"uid=" not in done.stdout + done.stderr
     assert b"root:" not in done.stdout + done.stderr
@@ -170,7 +170,7 @@ def test_whatever_is_asked_for_is_refused_in_plain_words(asked: Asked, name: str
     assert done.stderr.decode().splitlines()[-1:] == in_words
 
 
-def test_nothing_of_what_the_client_says_reaches_an_environment(there: Keyed) -> None:
+def test_deploy_key_brings_no_variable_agent_or_terminal_into_an_environment(there: Keyed) -> None:
     """Neither a terminal, nor the agent, nor X11, nor a variable, in any process on the server."""
     tricks = [f"{name}=thief" for name in ("LD_PRELOAD", "PYTHONPATH", "BASH_ENV", "ENV", "PATH", "SUDO_ASKPASS")]
     options = ["-A", "-X", "-o", f"SetEnv={' '.join(tricks)}"]
@@ -194,7 +194,7 @@ def test_nothing_of_what_the_client_says_reaches_an_environment(there: Keyed) ->
 
 
 @pytest.mark.parametrize("how", [["scp", "-O"], ["scp", "-s"], ["sftp"]], ids=" ".join)
-def test_no_file_goes_either_way(there: Keyed, tmp_path: Path, how: list[str]) -> None:
+def test_deploy_key_copies_no_file_in_either_direction(there: Keyed, tmp_path: Path, how: list[str]) -> None:
     (tmp_path / "x").write_text("x")
     host = f"teal@{there.server.name}"
     config = ["-F", str(there.config())]
@@ -209,7 +209,7 @@ def test_no_file_goes_either_way(there: Keyed, tmp_path: Path, how: list[str]) -
     assert not (tmp_path / "got").exists()
 
 
-def test_the_home_of_the_key_has_no_rc_that_is_run(there: Keyed) -> None:
+def test_deploy_key_runs_no_ssh_rc_file(there: Keyed) -> None:
     """Even if somebody could write one."""
     rc = there.server.root / "var/lib/teal/.ssh/rc"
     rc.write_text("touch /tmp/pwned\n")
@@ -223,7 +223,7 @@ def test_the_home_of_the_key_has_no_rc_that_is_run(there: Keyed) -> None:
 # --- forwarding ---------------------------------------------------------------------------------------------------
 
 
-def test_nothing_is_reached_through_it(there: Keyed, tmp_path: Path) -> None:
+def test_deploy_key_reaches_nothing_through_local_forwards(there: Keyed, tmp_path: Path) -> None:
     """-L to a port, to another app, to systemd's own bus; -D; all from one connection, which is let in."""
     port, other, socks = free_ports(3)
     bus = tmp_path / "bus"
@@ -264,21 +264,21 @@ REFUSED_FORWARDS = {
 
 
 @pytest.mark.parametrize("name", list(REFUSED_FORWARDS))
-def test_a_forward_is_refused(there: Keyed, name: str) -> None:
+def test_deploy_key_is_refused_other_forwards(there: Keyed, name: str) -> None:
     with there.unchanged():
         done = there.ssh(*REFUSED_FORWARDS[name], stdin=b"GET / HTTP/1.0\r\n\r\n")
     assert (done.returncode, done.stdout) == (255, b"")
     assert there.server.run("ip", "-o", "link", "show", "type", "tun").stdout == ""
 
 
-def test_a_jump_through_it_leads_nowhere(there: Keyed) -> None:
+def test_deploy_key_is_refused_as_a_jump_host(there: Keyed) -> None:
     jump = f"ssh -F {there.config()} -l teal -W %h:%p {there.server.name}"
     argv = ["ssh", "-F", str(there.server.ssh_config), "-o", f"ProxyCommand={jump}", there.server.name, "id"]
     done = subprocess.run(argv, capture_output=True, stdin=subprocess.DEVNULL, timeout=60, check=False)
     assert (done.returncode, done.stdout) == (255, b"")
 
 
-def test_a_connection_that_asks_for_nothing_does_nothing_and_is_in_the_log(there: Keyed) -> None:
+def test_deploy_key_connection_without_a_request_does_nothing_and_is_in_the_log(there: Keyed) -> None:
     before = len(there.audit())
     with subprocess.Popen(there.ssh_argv("-N"), stdin=subprocess.DEVNULL) as ssh:
         mark = there.server.run("journalctl", "--show-cursor", "-n", "0").stdout.split(":", 1)[1].strip()
@@ -437,14 +437,14 @@ def said(there: Keyed) -> Said:
 
 
 @pytest.mark.parametrize("name", list(REFUSED))
-def test_whatever_is_said_is_refused(said: Said, name: str) -> None:
+def test_deploy_key_is_refused_hostile_messages(said: Said, name: str) -> None:
     _, code, words = REFUSED[name]
     told = said[name]
     assert (told["type"], told["code"]) == ("failure", code)
     assert words in told["message"] + told["hint"]
 
 
-def test_ports_that_were_not_agreed(there: Keyed) -> None:
+def test_deploy_key_is_refused_ports_that_were_not_agreed(there: Keyed) -> None:
     spec = there.spec()
     told = there.says(frame(deploy(replace(spec, run=replace(spec.run, ports=Ports(8083, 8084))), b"x", new_id())))
     assert (told[-1]["code"], "[run] ports" in told[-1]["message"]) == ("config", True)
@@ -460,7 +460,7 @@ def whole_deploy(there: Keyed) -> tuple[Deploy, bytes]:
     )
 
 
-def test_what_was_recorded_and_is_played_back_does_nothing(there: Keyed) -> None:
+def test_deploy_key_replay_of_a_recorded_request_does_nothing(there: Keyed) -> None:
     request, recorded = whole_deploy(there)
     first = there.says(recorded)[-1]
     assert first["outcome"] == "live"
@@ -477,7 +477,7 @@ def test_what_was_recorded_and_is_played_back_does_nothing(there: Keyed) -> None
     assert there.audit()[-1]["release"]  # to deploy an older artifact anew is what the key is for, and it is told
 
 
-def test_who_goes_away_in_the_middle_has_changed_nothing(there: Keyed) -> None:
+def test_deploy_key_changes_nothing_when_the_client_leaves_in_the_middle(there: Keyed) -> None:
     request, _ = whole_deploy(there)
     for sent in (frame(request), frame(request) + frame(Part(1, "zlib")) + frame(Block(), b"not zlib")):
         with there.unchanged():
@@ -492,7 +492,7 @@ def rule(there: Keyed, app: str = "one") -> list[str]:
     return line.split("NOPASSWD: ")[1].split()
 
 
-def test_sudo_lets_teal_do_exactly_these_things(there: Keyed) -> None:
+def test_sudo_allows_the_user_teal_exactly_the_command_of_each_app(there: Keyed) -> None:
     told = there.as_teal("sudo", "-n", "-l").stdout
     commands = [line.split("NOPASSWD: ")[1] for line in told.splitlines() if "NOPASSWD" in line]
     assert sorted(commands) == sorted(" ".join(rule(there, app)) for app in ("one", "two"))
@@ -524,7 +524,7 @@ SUDO: dict[str, Callable[[list[str]], list[str]]] = {
 
 
 @pytest.mark.parametrize("name", list(SUDO))
-def test_sudo_refuses_everything_else(there: Keyed, name: str) -> None:
+def test_sudo_refuses_the_user_teal_every_other_command(there: Keyed, name: str) -> None:
     with there.unchanged():
         done = there.as_teal("sudo", "-n", *SUDO[name](rule(there)))
     assert done.returncode != 0
@@ -532,7 +532,7 @@ def test_sudo_refuses_everything_else(there: Keyed, name: str) -> None:
     assert "uid=" not in done.stdout
 
 
-def test_no_variable_gets_code_into_it(there: Keyed) -> None:
+def test_server_side_runs_no_code_that_a_variable_names(there: Keyed) -> None:
     """sudo drops them, and Python would not ask for them."""
     evil = there.server.root / "srv/evil"
     evil.mkdir()
@@ -569,7 +569,7 @@ NOT_READ = (
 )
 
 
-def test_teal_writes_and_reads_nothing_of_anybody(there: Keyed) -> None:
+def test_user_teal_writes_and_reads_no_file_of_others(there: Keyed) -> None:
     program = "import os, sys\nfor path in sys.argv[2:]:\n"
     program += " try: os.open(path, eval(sys.argv[1])); print(path)\n except OSError: pass"
     with there.unchanged():
@@ -581,7 +581,7 @@ def test_teal_writes_and_reads_nothing_of_anybody(there: Keyed) -> None:
     assert [oct(path.stat().st_mode)[-3:] for path in starts] == ["600"] * len(starts) != []
 
 
-def test_whatever_leads_to_what_runs_as_root_belongs_to_root(there: Keyed) -> None:
+def test_paths_of_programs_that_run_as_root_belong_to_root(there: Keyed) -> None:
     for path in (TEAL_HOST, "/var/lib/teal/.ssh/authorized_keys", "/etc/sudoers.d/teal-one", "/var/lib/teal/one/blue"):
         for part in (Path(path), *Path(path).parents):
             found = (there.server.root / str(part).lstrip("/")).stat()
@@ -610,7 +610,7 @@ HOSTILE_KEYS = {
 
 
 @pytest.mark.parametrize("name", list(HOSTILE_KEYS))
-def test_what_is_not_just_a_key_is_refused(there: Keyed, tmp_path: Path, name: str) -> None:
+def test_setup_refuses_a_key_file_that_is_not_just_a_public_key(there: Keyed, tmp_path: Path, name: str) -> None:
     """By the client, and by the server side, which trusts no client."""
     make_key(tmp_path / "key", "plain")
     kind, packed, comment = (tmp_path / "key.pub").read_text().split()
@@ -623,7 +623,7 @@ def test_what_is_not_just_a_key_is_refused(there: Keyed, tmp_path: Path, name: s
     assert public_key(text)
 
 
-def test_a_key_is_bound_to_one_app(there: Keyed) -> None:
+def test_deploy_key_of_an_app_is_refused_for_another_app(there: Keyed) -> None:
     with there.unchanged():
         refused = there.two.teal("setup", "--deploy-key", f"{there.key('one')}.pub")
     assert refused.code == 3
@@ -631,13 +631,13 @@ def test_a_key_is_bound_to_one_app(there: Keyed) -> None:
     assert "ssh-keygen" in refused.err
 
 
-def test_setup_of_an_app_with_a_key_again_changes_nothing(there: Keyed) -> None:
+def test_setup_changes_nothing_when_repeated_for_an_app_with_a_deploy_key(there: Keyed) -> None:
     with there.unchanged():
         assert "nothing to do" in there.one.teal("setup").ok().out
         assert "nothing to do" in there.two.teal("setup", "--deploy-key", f"{there.key('two')}.pub").ok().out
 
 
-def test_a_hand_that_took_a_key_out_is_noticed(there: Keyed) -> None:
+def test_setup_notices_a_deploy_key_that_was_removed_by_hand(there: Keyed) -> None:
     path = there.server.root / "var/lib/teal/.ssh/authorized_keys"
     before = path.read_text()
     path.write_text("".join(line for line in before.splitlines(True) if "--app one" not in line))
@@ -649,7 +649,7 @@ def test_a_hand_that_took_a_key_out_is_noticed(there: Keyed) -> None:
     assert path.read_text() == before
 
 
-def test_a_second_key_comes_and_goes(there: Keyed) -> None:
+def test_second_deploy_key_is_added_and_removed(there: Keyed) -> None:
     make_key(there.key("second"), "the second of one")
     before = there.files()
     there.one.teal("setup", "--deploy-key", f"{there.key('second')}.pub").ok()
@@ -672,7 +672,7 @@ def test_a_second_key_comes_and_goes(there: Keyed) -> None:
     assert (unknown.code, "nothing to remove" in unknown.err) == (3, True)
 
 
-def test_with_the_last_key_everything_made_for_keys_goes_also_while_somebody_is_in(there: Keyed) -> None:
+def test_last_deploy_key_takes_everything_made_for_keys_along_even_while_it_is_in_use(there: Keyed) -> None:
     before = there.files()
     for app in (there.two, there.one):
         with there.open(key=app.name):
@@ -690,7 +690,7 @@ def test_with_the_last_key_everything_made_for_keys_goes_also_while_somebody_is_
     assert {path for path in changed if not path.startswith(volatile)} <= {*mine}
 
 
-def test_an_app_is_destroyed_while_its_key_is_in_use(there: Keyed) -> None:
+def test_destroy_removes_an_app_while_its_deploy_key_is_in_use(there: Keyed) -> None:
     with there.open(key="two"):
         there.two.teal("destroy", "-y").ok()
     assert there.ssh(key="two").returncode == 255

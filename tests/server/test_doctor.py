@@ -65,7 +65,7 @@ def patient(one: Patient) -> Iterator[Patient]:
     assert one.wrong(code=0) == {}
 
 
-def test_looking_changes_nothing_and_says_that_all_is_well(patient: Patient) -> None:
+def test_doctor_changes_nothing_and_reports_that_nothing_is_wrong(patient: Patient) -> None:
     assert patient.wrong(code=0) == {}
     before = patient.server.files()
     said = patient.app.teal("doctor").ok().out
@@ -75,7 +75,7 @@ def test_looking_changes_nothing_and_says_that_all_is_well(patient: Patient) -> 
     assert patient.app.teal("doctor", "-q").ok().out == ""
 
 
-def test_a_server_that_was_not_set_up(one: Patient) -> None:
+def test_doctor_points_to_setup_when_the_app_was_not_set_up(one: Patient) -> None:
     stranger = one.app.world.app("stranger")
     told = stranger.teal("doctor", "--json")
     assert told.code == 10
@@ -83,7 +83,7 @@ def test_a_server_that_was_not_set_up(one: Patient) -> None:
     assert fault["hint"] == "teal setup"
 
 
-def test_an_nginx_that_was_stopped(patient: Patient) -> None:
+def test_doctor_finds_a_stopped_nginx(patient: Patient) -> None:
     patient.run("systemctl", "stop", "nginx")
     found = patient.wrong()["nginx"]
     assert (found["state"], found["hint"]) == ("fault", "teal ssh -- systemctl start nginx")
@@ -91,7 +91,7 @@ def test_an_nginx_that_was_stopped(patient: Patient) -> None:
 
 
 @pytest.mark.row("D7")
-def test_a_site_of_somebody_else_that_is_broken(patient: Patient) -> None:
+def test_doctor_finds_a_broken_site_of_somebody_else(patient: Patient) -> None:
     patient.append("/etc/nginx/conf.d/other.conf", "# a site\nserver { lissen 8000; }")
     patient.run("systemctl", "stop", "nginx")
     found = patient.wrong()
@@ -103,7 +103,7 @@ def test_a_site_of_somebody_else_that_is_broken(patient: Patient) -> None:
 
 
 @pytest.mark.row("D15")
-def test_a_hand_in_the_unit(patient: Patient) -> None:
+def test_doctor_finds_a_unit_that_was_edited_by_hand(patient: Patient) -> None:
     patient.append(UNIT, "Environment=DEBUG=1")
     found = patient.wrong()["unit"]
     assert "edited by hand" in found["says"]
@@ -112,7 +112,7 @@ def test_a_hand_in_the_unit(patient: Patient) -> None:
 
 
 @pytest.mark.row("D14")
-def test_a_hand_in_the_nginx_file(patient: Patient) -> None:
+def test_doctor_finds_an_nginx_file_that_was_edited_by_hand(patient: Patient) -> None:
     """A deploy and a rollback leave it alone."""
     patient.append(NGINX_FILE, "# by hand")
     patient.app.program(version="beside a hand")
@@ -125,7 +125,7 @@ def test_a_hand_in_the_nginx_file(patient: Patient) -> None:
     patient.type(found["hint"], "-y")
 
 
-def test_a_hand_that_broke_the_nginx_file(patient: Patient) -> None:
+def test_doctor_finds_an_nginx_file_that_was_broken_by_hand(patient: Patient) -> None:
     patient.append(NGINX_FILE, "servr { }")
     found = patient.wrong()["nginx -t"]
     assert found["evidence"][0].startswith(f"{NGINX_FILE}:")
@@ -133,7 +133,7 @@ def test_a_hand_that_broke_the_nginx_file(patient: Patient) -> None:
 
 
 @pytest.mark.row("G8")
-def test_a_server_side_and_a_folder_that_others_could_change(patient: Patient) -> None:
+def test_doctor_finds_a_server_side_and_a_folder_that_other_users_could_change(patient: Patient) -> None:
     patient.run("chmod", "777", "/usr/local/lib/teal/teal-host", "/var/lib/teal/shop")
     found = patient.wrong()
     for what in ("server side", "folders"):
@@ -142,7 +142,7 @@ def test_a_server_side_and_a_folder_that_others_could_change(patient: Patient) -
 
 
 @pytest.mark.row("H5")
-def test_a_marker_that_nginx_cannot_reach(patient: Patient) -> None:
+def test_doctor_finds_a_marker_that_nginx_cannot_reach(patient: Patient) -> None:
     """nginx says nothing then, and asks blue."""
     patient.run("chmod", "700", "/var/lib/teal/shop/green")
     assert patient.app.get()["color"] == "blue"
@@ -152,7 +152,7 @@ def test_a_marker_that_nginx_cannot_reach(patient: Patient) -> None:
     assert patient.app.get()["color"] == "green"
 
 
-def test_a_live_color_that_would_not_come_back(patient: Patient) -> None:
+def test_doctor_finds_a_live_color_that_would_not_start_at_boot(patient: Patient) -> None:
     patient.run("systemctl", "disable", "teal-shop@green.service")
     patient.run("systemctl", "enable", "teal-shop@blue.service")
     found = patient.wrong()["boot"]
@@ -163,13 +163,13 @@ def test_a_live_color_that_would_not_come_back(patient: Patient) -> None:
     patient.type(found["hint"])
 
 
-def test_data_that_was_given_to_somebody_else(patient: Patient) -> None:
+def test_doctor_finds_data_that_belongs_to_another_user(patient: Patient) -> None:
     patient.run("chown", "-R", "root:root", "/var/lib/shop")
     found = patient.wrong()["user"]
     patient.type(found["hint"])
 
 
-def test_a_user_that_was_removed(patient: Patient) -> None:
+def test_doctor_finds_a_user_that_was_removed(patient: Patient) -> None:
     """Its programs run on, and systemd would not start them again."""
     before = patient.server.run("stat", "-c", "%u %U", "/var/lib/shop").stdout
     patient.run("userdel", "-f", "teal-shop")
@@ -179,7 +179,7 @@ def test_a_user_that_was_removed(patient: Patient) -> None:
     patient.type("teal setup", "-y")
 
 
-def test_deploy_keys_that_sudo_or_sshd_does_not_let_in(one: Patient) -> None:
+def test_doctor_finds_deploy_keys_that_sudo_or_sshd_does_not_let_in(one: Patient) -> None:
     make_key(one.app.directory / "ci", "ci")
     one.app.teal("setup", "--deploy-key", "ci.pub").ok()
     one.append("/etc/ssh/sshd_config.d/strict.conf", "AllowUsers root")
@@ -194,7 +194,7 @@ def test_deploy_keys_that_sudo_or_sshd_does_not_let_in(one: Patient) -> None:
     assert one.wrong(code=0) == {}
 
 
-def test_a_program_that_crashes_and_is_restarted(one: Patient) -> None:
+def test_doctor_warns_of_a_program_that_crashed_and_was_restarted(one: Patient) -> None:
     pid = one.app.get()["pid"]
     with pytest.raises(OSError, match="502"):
         one.app.get("/exit")
@@ -205,7 +205,7 @@ def test_a_program_that_crashes_and_is_restarted(one: Patient) -> None:
     assert "exited with code 3" in found["says"]
 
 
-def test_a_program_that_listens_to_everybody(one: Patient) -> None:
+def test_doctor_finds_a_program_that_listens_on_all_addresses(one: Patient) -> None:
     one.app.program(version="v3", bind="0.0.0.0")
     live = one.app.deploy().ok().result
     found = one.wrong()["ports"]
@@ -217,7 +217,7 @@ def test_a_program_that_listens_to_everybody(one: Patient) -> None:
     assert one.wrong(code=0) == {}
 
 
-def test_a_live_color_that_was_stopped(one: Patient) -> None:
+def test_doctor_finds_a_live_color_that_was_stopped(one: Patient) -> None:
     live = one.app.status()["live"]
     one.run("systemctl", "stop", f"teal-shop@{live}.service")
     found = one.wrong()["live"]

@@ -32,7 +32,7 @@ def app(server: Server, tmp_path_factory: pytest.TempPathFactory) -> App:
     return app
 
 
-def test_a_command_is_the_apps(server: Server, app: App) -> None:
+def test_exec_runs_as_the_user_of_the_app_in_its_release(server: Server, app: App) -> None:
     done = app.teal(
         "exec", "--", "sh", "-c", 'id -un; pwd; umask; echo "$HOME $USER $MODE $TOKEN ${PORT-no port}"; exit 7'
     )
@@ -44,7 +44,7 @@ def test_a_command_is_the_apps(server: Server, app: App) -> None:
     assert found.split(" ", 2)[1:] == [user, f"fast {CANARY}-2 no port"]
 
 
-def test_it_uses_the_data_and_reaches_nothing_of_teals(app: App) -> None:
+def test_exec_writes_the_data_of_the_app_and_reaches_no_file_of_teal(app: App) -> None:
     made = app.teal(
         "exec", "--", "sh", "-c", 'echo kept > "$DATA_DIR/kept"; stat -c %a "$DATA_DIR/kept"; echo e > /dev/stderr'
     )
@@ -56,13 +56,13 @@ def test_it_uses_the_data_and_reaches_nothing_of_teals(app: App) -> None:
     assert app.teal("exec", "--", "sh", "-c", "touch ./x; touch /var/lib/teal/shop/live/x").code == 1
 
 
-def test_it_is_ended_when_its_client_is_killed(server: Server, app: App) -> None:
+def test_exec_ends_the_command_when_the_client_is_killed(server: Server, app: App) -> None:
     with pytest.raises(subprocess.TimeoutExpired):
         app.teal("exec", "--", "sleep", "4242", deadline_s=4)
     wait_until(lambda: "4242" not in server.ssh("ps", "-eo", "args").stdout)
 
 
-def test_nobody_sees_a_secret(server: Server, app: App) -> None:
+def test_secret_is_in_files_of_root_alone_and_in_no_output_of_the_system(server: Server, app: App) -> None:
     where = ("/etc", "/var", "/run", "/usr/local", "/tmp", "/root")
     files = server.run("grep", "-rl", "--devices=skip", CANARY, *where).stdout.split()
     assert {path.rsplit("/", 1)[1] for path in files} <= {"secrets", "start.json", "start"}
@@ -81,7 +81,7 @@ def test_nobody_sees_a_secret(server: Server, app: App) -> None:
         assert CANARY not in said
 
 
-def test_a_rollback_brings_its_value_back(app: App) -> None:
+def test_rollback_restores_the_secret_of_the_release(app: App) -> None:
     app.teal("rollback").ok()
     assert app.get("/env")["TOKEN"] == f"{CANARY}-1"
     assert app.teal("exec", "--", "printenv", "TOKEN").ok().out == f"{CANARY}-1\n"
@@ -90,7 +90,7 @@ def test_a_rollback_brings_its_value_back(app: App) -> None:
 # --- what a deploy is told while it builds, and what both colors wrote ------------------------------------------------
 
 
-def test_what_is_not_as_agreed_ends_the_build_and_is_named_with_both_values(app: App) -> None:
+def test_agreement_mismatch_ends_the_build_and_is_named_with_both_values(app: App) -> None:
     never_ends = {"command": ["sleep", "600"]}
     text = (app.directory / "teal.toml").read_text()
     app.config(build=never_ends, server={"domains": ["shop.test"]}, proxy={"max_body_mb": 7})
@@ -108,7 +108,7 @@ def test_what_is_not_as_agreed_ends_the_build_and_is_named_with_both_values(app:
     assert (forgotten.code, "not set up for other" in forgotten.err, "teal setup" in forgotten.err) == (3, True, True)
 
 
-def test_the_last_lines_of_both_colors_are_merged_by_their_times(app: App) -> None:
+def test_logs_merge_the_last_lines_of_both_colors_by_time(app: App) -> None:
     for version in ("older", "newer"):
         app.program(version=version)
         app.deploy().ok()

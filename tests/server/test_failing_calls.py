@@ -118,7 +118,7 @@ def check_each(shop: Shop, calls: Sequence[str], how: str, round_: Callable[[Poi
 @TIMEOUT
 @pytest.mark.parametrize("how", HOW)
 @pytest.mark.parametrize("story", [failing_deploy, failing_rollback], ids=["deploy", "rollback"])
-def test_the_nth_call_fails_and_old_or_new_serves(
+def test_old_or_new_release_serves_when_the_nth_file_call_fails(
     shop: Shop, story: Callable[[Shop, Point], Round], how: str, counted: Callable[..., None]
 ) -> None:
     reached = check_each(shop, CALLS if EVERY else [SOME[how]], how, lambda point: story(shop, point))
@@ -129,7 +129,7 @@ def test_the_nth_call_fails_and_old_or_new_serves(
 @pytest.mark.row("A1", "F2", "A13")
 @TIMEOUT
 @pytest.mark.parametrize(("what", "how"), EACH, ids=[f"recovery {what}-{how}" for what, how in EACH])
-def test_the_nth_call_of_a_recovery_fails_and_the_next_command_recovers(
+def test_recovery_is_completed_by_the_next_command_when_its_nth_file_call_fails(
     shop: Shop, what: str, how: str, counted: Callable[..., None]
 ) -> None:
     interrupted = INTERRUPTED[what]

@@ -75,7 +75,7 @@ def told(answer: "http.client.HTTPResponse") -> dict[str, Any]:
     return value
 
 
-def test_from_nothing_to_https_as_the_documents_tell(
+def test_https_works_with_the_directives_of_the_documentation(
     server: Server, documented: list[list[str]], tmp_path: Path
 ) -> None:
     app = at_server(tmp_path / "home", server).app("shop")

@@ -105,7 +105,7 @@ drain_s = 0
     return made
 
 
-def test_a_deploy_through_ssh(shop: Shop) -> None:
+def test_deploys_and_a_rollback_work_through_ssh(shop: Shop) -> None:
     first = shop.run("deploy", "--json")
     assert (first["outcome"], first["color"]) == ("live", "blue")
     shop.program(version="v2")
@@ -114,7 +114,7 @@ def test_a_deploy_through_ssh(shop: Shop) -> None:
     assert shop.live() == "blue"
 
 
-def test_a_line_that_is_cut_after_commit_ends_well_over_there(shop: Shop) -> None:
+def test_server_side_finishes_the_deploy_when_the_line_is_cut_after_commit(shop: Shop) -> None:
     cut_after_commit(shop)
 
 
@@ -132,7 +132,7 @@ def cut_after_commit(shop: Shop) -> None:
 
 @pytest.mark.parametrize("debian", [13], ids=["debian13"], indirect=True)
 @pytest.mark.parametrize("shop", ["ada"], indirect=True)
-def test_sudo_rs_is_a_sudo(shop: Shop) -> None:
+def test_sudo_rs_works_in_place_of_sudo(shop: Shop) -> None:
     """As Ubuntu has it since 25.10: another program with the same name, and fewer options. Debian 12 has none."""
     server = shop.there.server
     run(server, "apt-get", "install", "-y", "sudo-rs")
@@ -152,7 +152,7 @@ def test_sudo_rs_is_a_sudo(shop: Shop) -> None:
 
 
 @pytest.mark.row("G10")
-def test_ctrl_c_after_commit_ends_well_over_there(shop: Shop) -> None:
+def test_server_side_finishes_the_deploy_when_ctrl_c_comes_after_commit(shop: Shop) -> None:
     """The terminal tells ssh too, and ssh ends; the server side does not need it any more."""
     shop.program(version="v1", starts_after=2)
     terminal = shop.on_a_terminal("deploy", "--json")
@@ -176,7 +176,7 @@ def unknown(shop: Shop) -> Shop:
 
 
 @AS_ROOT
-def test_the_question_for_a_host_key_reaches_the_person_and_its_answer_ssh(unknown: Shop) -> None:
+def test_host_key_question_reaches_the_person_and_the_answer_reaches_ssh(unknown: Shop) -> None:
     terminal = unknown.on_a_terminal("status", "--json")
     terminal.wait_for(r"continue connecting")
     (ssh,) = children(terminal.process.pid)
@@ -187,7 +187,7 @@ def test_the_question_for_a_host_key_reaches_the_person_and_its_answer_ssh(unkno
 
 
 @AS_ROOT
-def test_a_person_who_does_not_trust_the_key_has_sent_nothing(unknown: Shop) -> None:
+def test_rejected_host_key_stops_before_anything_is_sent(unknown: Shop) -> None:
     terminal = unknown.on_a_terminal("status")
     terminal.wait_for(r"continue connecting")
     terminal.type("no\n")
@@ -196,7 +196,7 @@ def test_a_person_who_does_not_trust_the_key_has_sent_nothing(unknown: Shop) -> 
 
 
 @AS_ROOT
-def test_ctrl_c_at_a_question_ends_both(unknown: Shop) -> None:
+def test_ctrl_c_at_the_host_key_question_ends_teal_and_ssh(unknown: Shop) -> None:
     terminal = unknown.on_a_terminal("status")
     terminal.wait_for(r"continue connecting")
     (ssh,) = children(terminal.process.pid)
@@ -206,7 +206,7 @@ def test_ctrl_c_at_a_question_ends_both(unknown: Shop) -> None:
 
 
 @AS_ROOT
-def test_in_ci_nothing_is_asked(unknown: Shop) -> None:
+def test_unknown_host_key_asks_no_question_in_ci(unknown: Shop) -> None:
     terminal = Terminal([*TEAL, "status"], str(unknown.directory), {**unknown.env, "CI": "true"})
     assert terminal.ended() == 4
     assert "continue connecting" not in terminal.seen
@@ -225,7 +225,7 @@ def test_teal_ssh_runs_a_command_on_a_terminal_of_its_own(shop: Shop) -> None:
 
 
 @AS_ROOT
-def test_teal_ssh_is_a_login(shop: Shop) -> None:
+def test_teal_ssh_opens_a_login_shell(shop: Shop) -> None:
     terminal = shop.on_a_terminal("ssh")
     terminal.wait_for(r"# ")
     terminal.type("exit 5\n")
@@ -250,7 +250,7 @@ def vm(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> Shop:
 
 
 @AS_ROOT
-def test_a_deploy_through_multipass(vm: Shop) -> None:
+def test_deploys_work_through_multipass(vm: Shop) -> None:
     assert vm.run("deploy", "--json")["outcome"] == "live"
     vm.program(version="v2")
     assert vm.run("deploy", "--json")["color"] == "green"
@@ -258,7 +258,7 @@ def test_a_deploy_through_multipass(vm: Shop) -> None:
 
 
 @AS_ROOT
-def test_logs_that_are_followed_end_in_words(vm: Shop) -> None:
+def test_followed_logs_end_the_server_side_when_the_client_is_interrupted(vm: Shop) -> None:
     """The end of our pipe is never seen over there, so the client says that it has enough."""
     vm.run("deploy", "--json")
     terminal = vm.on_a_terminal("logs", "-f")
@@ -282,7 +282,7 @@ WORDS = {
 
 @AS_ROOT
 @pytest.mark.parametrize(("found", "said"), WORDS.items(), ids=str)
-def test_every_way_in_which_multipass_refuses_has_a_word(
+def test_multipass_failure_is_explained_in_words(
     vm: Shop, monkeypatch: pytest.MonkeyPatch, found: tuple[str, str | None], said: tuple[str, str]
 ) -> None:
     name, state = found
@@ -296,7 +296,7 @@ def test_every_way_in_which_multipass_refuses_has_a_word(
 
 
 @AS_ROOT
-def test_without_multipass_it_is_named(vm: Shop) -> None:
+def test_missing_multipass_is_named(vm: Shop) -> None:
     (vm.there.programs / "multipass").unlink()
     terminal = vm.on_a_terminal("status")
     assert terminal.ended() == 4

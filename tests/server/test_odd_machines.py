@@ -34,7 +34,7 @@ def small_disk(shop: Shop, options: str) -> Iterator[None]:
 
 
 @pytest.mark.row("F1", "F3")
-def test_an_artifact_for_which_there_is_no_room_is_refused_before_it_is_sent(shop: Shop) -> None:
+def test_artifact_without_room_on_the_disk_is_refused_before_the_upload(shop: Shop) -> None:
     version = shop.serving()
     shop.new_large_version(LARGE)
     with small_disk(shop, "size=80m"):
@@ -48,7 +48,7 @@ def test_an_artifact_for_which_there_is_no_room_is_refused_before_it_is_sent(sho
 
 
 @pytest.mark.row("F1")
-def test_a_disk_that_gets_full_during_the_upload_ends_it_and_nothing_of_it_stays(shop: Shop) -> None:
+def test_full_disk_during_the_upload_refuses_the_deploy_and_leaves_nothing_of_the_upload(shop: Shop) -> None:
     version = shop.serving()
     shop.new_large_version(LARGE)
     with small_disk(shop, "size=130m"), beside(shop.app, "deploy", "--json") as running:
@@ -66,7 +66,7 @@ def test_a_disk_that_gets_full_during_the_upload_ends_it_and_nothing_of_it_stays
 
 
 @pytest.mark.row("F4")
-def test_nothing_of_it_needs_room_in_tmp_or_run(shop: Shop) -> None:
+def test_setup_deploy_and_rollback_need_no_room_in_tmp_or_run(shop: Shop) -> None:
     version = shop.serving()
     for place in ("/tmp", "/var/tmp"):
         sh(shop, f"mount -t tmpfs -o size=4k tmpfs {place}; cat /dev/zero > {place}/filler || true")
@@ -93,7 +93,7 @@ def mounted(shop: Shop, place: str, how: str) -> Iterator[None]:
 
 
 @pytest.mark.row("A14")
-def test_a_disk_that_has_become_read_only_is_named_and_the_old_one_serves(shop: Shop) -> None:
+def test_read_only_disk_is_named_and_the_live_release_serves_on(shop: Shop) -> None:
     version = shop.deployed()
     shop.new_version()
     with mounted(shop, HOME, "ro"):
@@ -106,7 +106,7 @@ def test_a_disk_that_has_become_read_only_is_named_and_the_old_one_serves(shop: 
 
 
 @pytest.mark.row("F15")
-def test_a_disk_from_which_nothing_may_be_executed_is_named(shop: Shop) -> None:
+def test_noexec_disk_is_named_when_the_candidate_cannot_be_started(shop: Shop) -> None:
     version = shop.serving()
     shop.new_version()
     with mounted(shop, RELEASES, "noexec"):
@@ -142,7 +142,7 @@ def without_ipv6(shop: Shop) -> Iterator[None]:
 
 
 @pytest.mark.row("F13", "H8")
-def test_language_zone_and_names_of_the_machine_change_nothing_nor_does_it_need_ipv6(shop: Shop) -> None:
+def test_locale_time_zone_hosts_file_and_missing_ipv6_of_the_machine_change_nothing(shop: Shop) -> None:
     """All that asks the machine's own programs. The zone is as POSIX writes it, which needs no table."""
     before = shop.serving()
     odd = 'export LANG=de_DE.UTF-8 LC_ALL=tr_TR.UTF-8 LANGUAGE=de TZ="<+0545>-5:45"\n'

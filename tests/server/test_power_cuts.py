@@ -233,7 +233,7 @@ def kept_when_it_fails(machine: Machine, cut: Cut, name: str) -> Iterator[None]:
 # --- the tests ------------------------------------------------------------------------------------------------------
 
 
-def test_what_was_told_to_be_set_up_is_there_after_a_power_cut(machine: Machine) -> None:
+def test_setup_survives_a_power_cut(machine: Machine) -> None:
     machine.server.cut_power()  # the last thing that was done may have been the setup
     machine.server.start()
     assert machine.server.settled() == "running"
@@ -245,7 +245,9 @@ def test_what_was_told_to_be_set_up_is_there_after_a_power_cut(machine: Machine)
 
 @pytest.mark.row("A6", "A7", "A10")
 @pytest.mark.timeout(60 + 30 * CUTS)
-def test_power_is_cut_at_any_moment_and_old_or_new_serves(machine: Machine, counted: Callable[..., None]) -> None:
+def test_old_or_new_release_serves_after_a_power_cut_at_any_moment(
+    machine: Machine, counted: Callable[..., None]
+) -> None:
     """One in each part of the usual length, so that any number of them is spread over all of it."""
     found = Counter[tuple[str, str, str]]()
     for number in range(1, CUTS + 1):
@@ -274,7 +276,7 @@ def table(found: "Counter[tuple[str, str, str]]") -> str:
     return "\n".join(["", *(f"{count:5} {', '.join(row)}" for row, count in sorted(found.items()))])
 
 
-def test_a_server_side_that_does_not_sync_is_found_out(machine: Machine) -> None:
+def test_power_cut_check_detects_a_server_side_that_does_not_sync(machine: Machine) -> None:
     """Else the test above would show nothing."""
     with machine.logged_in():
         old = machine.deployed()

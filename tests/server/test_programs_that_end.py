@@ -31,7 +31,7 @@ def shop_site() -> Site:
 
 
 @pytest.mark.row("C18", "E13")
-def test_the_live_one_is_spared_when_memory_is_short_and_the_standby_goes_first(shop: Shop) -> None:
+def test_oom_score_spares_the_live_color_and_offers_the_standby_first(shop: Shop) -> None:
     shop.deployed()
     shop.deployed()
     assert (shop.oom_score(shop.live), shop.oom_score(shop.standby)) == (0, 500)
@@ -43,7 +43,7 @@ def test_the_live_one_is_spared_when_memory_is_short_and_the_standby_goes_first(
 
 
 @pytest.mark.row("E13")
-def test_when_memory_runs_out_the_standby_goes_though_the_live_one_has_more(shop: Shop, little: Little) -> None:
+def test_standby_is_killed_when_memory_runs_out_though_the_live_program_has_more(shop: Shop, little: Little) -> None:
     shop.deployed()
     version = shop.deployed()
     live, standby = shop.pid(shop.live), shop.pid(shop.standby)
@@ -56,7 +56,7 @@ def test_when_memory_runs_out_the_standby_goes_though_the_live_one_has_more(shop
 
 
 @pytest.mark.row("C18")
-def test_one_that_uses_up_the_memory_in_the_watch_goes_before_the_standby(shop: Shop, little: Little) -> None:
+def test_watched_release_is_killed_before_the_standby_when_it_uses_up_the_memory(shop: Shop, little: Little) -> None:
     version = shop.serving()
     standby = shop.pid(shop.live)
     shop.config(keep={"watch_s": LONG_S})
@@ -72,7 +72,7 @@ def test_one_that_uses_up_the_memory_in_the_watch_goes_before_the_standby(shop: 
 
 
 @pytest.mark.row("C17")
-def test_one_that_is_ended_for_want_of_memory_is_told_so(shop: Shop) -> None:
+def test_candidate_killed_for_want_of_memory_is_refused_with_that_reason(shop: Shop) -> None:
     version = shop.serving()
     shop.config(health={"deadline_s": LONG_S})
     shop.new_version(never_listens=True)
@@ -87,7 +87,7 @@ def test_one_that_is_ended_for_want_of_memory_is_told_so(shop: Shop) -> None:
 
 
 @pytest.mark.row("C19")
-def test_a_sandbox_that_cannot_be_made_is_told_in_the_words_of_systemd(shop: Shop) -> None:
+def test_sandbox_that_cannot_be_made_is_reported_in_the_words_of_systemd(shop: Shop) -> None:
     version = shop.serving()
     shop.new_version()
     with shop.drop_in("ReadWritePaths=/srv/gone"):  # as [sandbox] writable, of which somebody removed one
@@ -101,7 +101,7 @@ def test_a_sandbox_that_cannot_be_made_is_told_in_the_words_of_systemd(shop: Sho
 
 
 @pytest.mark.row("C20")
-def test_data_that_it_may_not_write_is_told_in_its_own_words(shop: Shop) -> None:
+def test_unwritable_data_is_reported_in_the_words_of_the_program(shop: Shop) -> None:
     version = shop.serving()
     kept = "/var/lib/shop/kept"  # as after a backup that root has put back
     run(shop.server, "sh", "-c", f"echo old >{kept}; chmod 600 {kept}; chown root {kept}")
@@ -115,7 +115,7 @@ def test_data_that_it_may_not_write_is_told_in_its_own_words(shop: Shop) -> None
 
 
 @pytest.mark.row("E15")
-def test_rollbacks_and_a_crash_of_the_standby_lose_nothing(shop: Shop) -> None:
+def test_rollbacks_and_a_crash_of_the_standby_lose_no_request(shop: Shop) -> None:
     old, new = shop.deployed(), shop.deployed()
     with visitors(shop.server, [shop_site()], each=4) as seen:
         shop.app.teal("rollback").ok()
@@ -132,7 +132,7 @@ def test_rollbacks_and_a_crash_of_the_standby_lose_nothing(shop: Shop) -> None:
     assert new != old
 
 
-def test_the_same_visitors_see_a_restart_and_a_reload(shop: Shop) -> None:
+def test_visitors_notice_a_restart_of_the_app_and_a_reload_of_nginx(shop: Shop) -> None:
     """So the zero above, and that of the three apps, is none of their blindness."""
     shop.serving()
     for argv in (("restart", f"teal-shop@{shop.live}"), ("reload", "nginx")):
@@ -144,7 +144,7 @@ def test_the_same_visitors_see_a_restart_and_a_reload(shop: Shop) -> None:
 
 
 @pytest.mark.row("E4")
-def test_the_live_one_is_back_about_a_second_after_it_was_killed(shop: Shop) -> None:
+def test_live_program_is_back_about_a_second_after_it_was_killed(shop: Shop) -> None:
     version = shop.deployed()
     pid, color = shop.pid(shop.live), shop.live
     began = time.monotonic()
@@ -156,7 +156,7 @@ def test_the_live_one_is_back_about_a_second_after_it_was_killed(shop: Shop) -> 
 
 
 @pytest.mark.row("C1")
-def test_a_candidate_that_crashes_at_its_start_is_refused_at_once_with_its_exit_code(shop: Shop) -> None:
+def test_candidate_that_crashes_at_its_start_is_refused_at_once_with_its_exit_code(shop: Shop) -> None:
     version = shop.serving()
     shop.config(health={"deadline_s": LONG_S})
     shop.new_version(exits=41)
@@ -180,7 +180,7 @@ WAYS_TO_END = {
 
 
 @pytest.mark.row("C2", "C4")
-def test_more_bad_ones_than_systemd_starts_in_a_minute_keep_no_good_one_away(shop: Shop) -> None:
+def test_good_release_goes_live_after_more_bad_candidates_than_systemd_starts_in_a_minute(shop: Shop) -> None:
     version = shop.serving()
     for says, behaviour in WAYS_TO_END.items():
         shop.new_version(**behaviour)
@@ -192,7 +192,7 @@ def test_more_bad_ones_than_systemd_starts_in_a_minute_keep_no_good_one_away(sho
 
 
 @pytest.mark.row("C3")
-def test_a_candidate_that_answers_well_and_then_crashes_is_refused_at_once(shop: Shop) -> None:
+def test_candidate_that_answers_well_and_then_crashes_is_refused_at_once(shop: Shop) -> None:
     version = shop.serving()
     shop.config(health={"successes": 100, "deadline_s": LONG_S})
     shop.new_version(exits_after=0.5)
@@ -207,7 +207,7 @@ def test_a_candidate_that_answers_well_and_then_crashes_is_refused_at_once(shop:
 
 @pytest.mark.row("C3", "C18")
 @pytest.mark.parametrize(("step", "code", "outcome"), [("health", 6, "unhealthy"), ("watch", 7, "rolled_back")])
-def test_one_that_was_started_again_between_two_looks_is_found_out(
+def test_restart_between_two_probes_is_detected_by_the_health_check_and_the_watch(
     shop: Shop, step: str, code: int, outcome: str
 ) -> None:
     """The server side stands still meanwhile, as on a busy machine, and finds a program that runs and answers well."""
@@ -231,7 +231,7 @@ def test_one_that_was_started_again_between_two_looks_is_found_out(
 
 
 @pytest.mark.row("E1", "E2")
-def test_one_that_crashes_in_the_watch_is_turned_back_onto_the_standby(shop: Shop) -> None:
+def test_watch_rolls_back_onto_the_standby_when_the_release_crashes(shop: Shop) -> None:
     version = shop.serving()
     before = shop.pid(shop.live)
     shop.config(health={"successes": 3}, keep={"watch_s": LONG_S})
@@ -246,7 +246,7 @@ def test_one_that_crashes_in_the_watch_is_turned_back_onto_the_standby(shop: Sho
 
 
 @pytest.mark.row("E5")
-def test_one_that_crashes_in_the_watch_is_turned_back_onto_a_standby_that_had_ended_as_well(shop: Shop) -> None:
+def test_watch_rolls_back_onto_a_stopped_standby_when_the_release_crashes(shop: Shop) -> None:
     version = shop.serving()
     shop.config(health={"successes": 3}, keep={"watch_s": LONG_S})
     shop.new_version()
@@ -261,7 +261,7 @@ def test_one_that_crashes_in_the_watch_is_turned_back_onto_a_standby_that_had_en
 
 
 @pytest.mark.row("E15")
-def test_a_standby_that_crashes_again_and_again_is_told_and_left_to_the_next_rollback(shop: Shop) -> None:
+def test_crash_looping_standby_is_reported_and_started_again_by_the_next_rollback(shop: Shop) -> None:
     gone = shop.server.root / "var/lib/shop/gone"  # without what it needs
     before = shop.deployed(exits_if="/var/lib/shop/gone")
     version = shop.deployed()
@@ -286,7 +286,7 @@ def test_a_standby_that_crashes_again_and_again_is_told_and_left_to_the_next_rol
 
 
 @pytest.mark.row("D12")
-def test_who_reloads_nginx_again_and_again_is_in_nobodys_way(shop: Shop) -> None:
+def test_deploy_and_rollback_work_while_nginx_is_reloaded_again_and_again(shop: Shop) -> None:
     """As certbot, logrotate or an admin does. What such a reload loses is nginx's; where the link points is Teal's."""
     old = shop.serving()
     master = run(shop.server, "cat", "/run/nginx.pid").strip()
@@ -304,7 +304,7 @@ def test_who_reloads_nginx_again_and_again_is_in_nobodys_way(shop: Shop) -> None
 
 
 @pytest.mark.row("A9")
-def test_after_a_reboot_the_live_one_is_up_before_anything_is_typed(shop: Shop) -> None:
+def test_live_color_is_up_after_a_reboot_before_anything_is_typed(shop: Shop) -> None:
     version = shop.deployed()
     shop.deployed()
     shop.app.teal("rollback").ok()
@@ -324,7 +324,7 @@ def _ended_for_good(shop: Shop, color: str) -> None:
     assert run(shop.server, "systemctl", "list-jobs", "--no-legend").strip() == ""
 
 
-def test_one_that_fails_its_visitors_is_turned_back_and_nginx_logs_as_before(shop: Shop) -> None:
+def test_watch_rolls_back_when_visitors_get_errors_and_nginx_logs_as_before(shop: Shop) -> None:
     old = shop.deployed()
     shop.config(keep={"watch_s": LONG_S})
     shop.new_version(starts_after=0.5)
@@ -342,7 +342,7 @@ def test_one_that_fails_its_visitors_is_turned_back_and_nginx_logs_as_before(sho
 
 
 @pytest.mark.row("C9")
-def test_who_ignores_being_told_to_end_is_killed_with_all_its_children(shop: Shop) -> None:
+def test_stop_kills_a_program_that_ignores_sigterm_with_all_its_children(shop: Shop) -> None:
     shop.deployed(deaf=True, child=True)
     color, group = shop.live, shop.shown(shop.live, "ControlGroup")
     before = run(shop.server, "cat", f"/sys/fs/cgroup{group}/cgroup.procs").split()

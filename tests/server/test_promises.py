@@ -47,7 +47,7 @@ def deploying(shop: Shop, watch_s: float = 0) -> Iterator[tuple[str, Beside, Cal
 
 
 @pytest.mark.row("B1")
-def test_the_line_is_cut_before_the_commit_and_nothing_has_changed(shop: Shop) -> None:
+def test_line_cut_before_the_commit_changes_nothing(shop: Shop) -> None:
     version = shop.serving()
     before, releases = shop.app.status(), stored(shop)
     shop.new_version()
@@ -66,7 +66,7 @@ def test_the_line_is_cut_before_the_commit_and_nothing_has_changed(shop: Shop) -
 
 
 @pytest.mark.row("G3")
-def test_the_line_is_cut_after_the_commit_and_the_deploy_ends_by_itself(shop: Shop) -> None:
+def test_deploy_finishes_by_itself_when_the_line_is_cut_after_the_commit(shop: Shop) -> None:
     shop.serving()
     with deploying(shop) as (version, running, let_it_listen):
         os.kill(running.server_side(), signal.SIGKILL)
@@ -82,7 +82,7 @@ def test_the_line_is_cut_after_the_commit_and_the_deploy_ends_by_itself(shop: Sh
     assert last_line(shop) == ("end", "live", shop.release(shop.live))
 
 
-def test_the_line_is_cut_after_the_commit_and_a_bad_one_is_refused_all_the_same(shop: Shop) -> None:
+def test_bad_candidate_is_refused_when_the_line_is_cut_after_the_commit(shop: Shop) -> None:
     version = shop.serving()
     shop.config(health={"deadline_s": 3})
     shop.new_version(health=500)
@@ -109,7 +109,7 @@ Patient.read = hasty
 
 
 @pytest.mark.row("B2")
-def test_the_line_falls_silent_in_the_upload_and_both_sides_end_by_themselves(shop: Shop) -> None:
+def test_client_and_server_side_end_by_themselves_when_the_line_falls_silent_in_the_upload(shop: Shop) -> None:
     version = shop.serving()
     before, releases = shop.app.status(), stored(shop)
     shop.new_version()
@@ -131,7 +131,7 @@ def test_the_line_falls_silent_in_the_upload_and_both_sides_end_by_themselves(sh
 
 
 @pytest.mark.row("B3", "B4")
-def test_the_line_falls_silent_after_the_commit_and_the_deploy_is_watched_and_ends_by_itself(shop: Shop) -> None:
+def test_deploy_is_watched_and_finishes_by_itself_when_the_line_falls_silent_after_the_commit(shop: Shop) -> None:
     shop.serving()
     with own_line(shop.app.world, shop.server, *NOTICED_SOON) as line, deploying(shop, watch_s=1) as (new, running, go):
         line.falls_silent()
@@ -144,7 +144,7 @@ def test_the_line_falls_silent_after_the_commit_and_the_deploy_is_watched_and_en
 
 
 @pytest.mark.row("B4")
-def test_the_line_falls_silent_in_the_watch_and_a_sick_one_is_turned_back(shop: Shop) -> None:
+def test_watch_rolls_back_a_sick_release_while_the_line_is_silent(shop: Shop) -> None:
     """Nobody hears of it meanwhile; who still listens when the line is back is told."""
     old = shop.serving()
     with own_line(shop.app.world, shop.server) as line, watching(shop) as (_, running):
@@ -161,7 +161,7 @@ def test_the_line_falls_silent_in_the_watch_and_a_sick_one_is_turned_back(shop: 
 
 
 @pytest.mark.row("G1", "G6")
-def test_a_second_one_is_told_who_is_at_work_and_one_that_waits_gets_its_turn(shop: Shop) -> None:
+def test_lock_refuses_a_second_command_with_its_holder_and_lets_a_waiting_command_in(shop: Shop) -> None:
     shop.serving()
     with deploying(shop) as (_, first, let_it_listen):
         for command in ("deploy", "rollback"):
@@ -195,7 +195,7 @@ switch.turn = turned
 
 
 @pytest.mark.row("H5")
-def test_a_marker_that_nginx_cannot_reach_is_found_out_and_the_link_goes_back(shop: Shop) -> None:
+def test_verify_returns_the_link_when_nginx_cannot_reach_the_marker(shop: Shop) -> None:
     """nginx says nothing then, and asks blue: only a question through it tells."""
     old, green = shop.serving(), shop.server.root / "var/lib/teal/shop/green"
     while shop.live != "blue" or not green.is_dir():
@@ -216,7 +216,7 @@ def test_a_marker_that_nginx_cannot_reach_is_found_out_and_the_link_goes_back(sh
 
 
 @pytest.mark.row("D5", "D6")
-def test_nginx_dies_in_the_switch_and_the_link_goes_back_and_nothing_is_said_to_serve(shop: Shop) -> None:
+def test_switch_returns_the_link_and_reports_that_no_site_is_served_when_nginx_dies(shop: Shop) -> None:
     old, color = shop.serving(), shop.live
     shop.new_version()
     try:
@@ -248,7 +248,7 @@ BEFORE = MOMENTS.index("turn link live+1")  # the switch
 
 @pytest.mark.parametrize("when", MOMENTS)
 @pytest.mark.row("A1", "G2")
-def test_killed_at_an_act_one_release_serves_and_the_next_command_recovers(shop: Shop, when: str) -> None:
+def test_recovery_follows_a_kill_at_each_act_and_a_release_serves_meanwhile(shop: Shop, when: str) -> None:
     old = shop.serving()
     new = shop.new_version()
     switched = MOMENTS.index(when) >= BEFORE
@@ -262,7 +262,7 @@ def test_killed_at_an_act_one_release_serves_and_the_next_command_recovers(shop:
         shop.check_settled(shop.deployed())
 
 
-def test_killed_in_the_watch_it_stays_when_it_is_well(shop: Shop) -> None:
+def test_recovery_keeps_a_healthy_release_after_a_kill_in_the_watch(shop: Shop) -> None:
     old, new = shop.serving(), killed_in_the_watch(shop)
     shop.check_serves(new)
     assert any("a command is at work" in note for note in shop.app.status()["notes"])
@@ -270,7 +270,7 @@ def test_killed_in_the_watch_it_stays_when_it_is_well(shop: Shop) -> None:
     shop.check_settled(old)
 
 
-def test_killed_in_the_watch_it_is_turned_back_when_it_is_not_well(shop: Shop) -> None:
+def test_recovery_rolls_back_a_sick_release_after_a_kill_in_the_watch(shop: Shop) -> None:
     old, new = shop.serving(), killed_in_the_watch(shop)
     shop.app.get("/sicken")
     shop.check_serves(new)
@@ -283,7 +283,7 @@ def test_killed_in_the_watch_it_is_turned_back_when_it_is_not_well(shop: Shop) -
 
 
 @pytest.mark.row("A9")
-def test_killed_before_the_switch_and_then_the_machine_is_rebooted(shop: Shop) -> None:
+def test_live_release_serves_after_a_kill_before_the_switch_and_a_reboot(shop: Shop) -> None:
     """The color that was enabled first comes up beside the live one, and gets no request."""
     old = shop.serving()
     shop.new_version()
@@ -294,7 +294,7 @@ def test_killed_before_the_switch_and_then_the_machine_is_rebooted(shop: Shop) -
 
 
 @pytest.mark.row("A9")
-def test_rebooted_in_the_upload_nothing_has_changed(shop: Shop) -> None:
+def test_reboot_in_the_upload_changes_nothing(shop: Shop) -> None:
     old, releases = shop.serving(), stored(shop)
     shop.new_version()
     large(shop.app.directory)
@@ -310,7 +310,7 @@ def test_rebooted_in_the_upload_nothing_has_changed(shop: Shop) -> None:
 
 
 @pytest.mark.row("A9")
-def test_rebooted_before_the_switch_the_old_one_serves_and_the_machine_cleans_up(shop: Shop) -> None:
+def test_reboot_before_the_switch_keeps_the_live_release_and_recovery_cleans_up(shop: Shop) -> None:
     old = shop.serving()
     with deploying(shop) as (_, running, _):
         shop.server.reboot()
@@ -326,7 +326,7 @@ def test_rebooted_before_the_switch_the_old_one_serves_and_the_machine_cleans_up
 
 
 @pytest.mark.row("A9")
-def test_rebooted_in_the_watch_the_new_one_serves_and_the_machine_cleans_up(shop: Shop) -> None:
+def test_reboot_in_the_watch_keeps_the_new_release_and_recovery_cleans_up(shop: Shop) -> None:
     """The watch ends with the machine, and takes its end for no fault of the program."""
     old = shop.serving()
     with watching(shop) as (new, running):
@@ -413,7 +413,7 @@ def last_line(shop: Shop) -> tuple[str, str, str]:
 
 
 @pytest.mark.row("A10")
-def test_the_power_fails_in_the_watch_and_it_stays_when_it_is_well_and_nobody_has_to_type_anything(shop: Shop) -> None:
+def test_power_failure_in_the_watch_keeps_a_healthy_release_before_anything_is_typed(shop: Shop) -> None:
     shop.serving()
     with watching(shop) as (new, running):
         shop.server.power_off_hard()
@@ -426,7 +426,7 @@ def test_the_power_fails_in_the_watch_and_it_stays_when_it_is_well_and_nobody_ha
 
 
 @pytest.mark.row("A10")
-def test_the_power_fails_in_the_watch_and_it_is_turned_back_when_it_is_not_well_any_more(shop: Shop) -> None:
+def test_power_failure_in_the_watch_rolls_back_a_release_that_has_turned_sick(shop: Shop) -> None:
     """The one before it did not come up with the machine: it is started again, and asked, first."""
     old, sick = shop.serving(), shop.server.root / "srv/sick"
     sick.unlink(missing_ok=True)

@@ -56,7 +56,7 @@ def test_pocketbase_keeps_its_data_over_versions_a_rollback_and_a_reboot(there: 
     app.teal("destroy", "-y").ok()
 
 
-def test_a_static_program_in_c(there: Server, world: World) -> None:
+def test_static_c_program_deploys_and_rolls_back(there: Server, world: World) -> None:
     app = tiny_app(world, "tiny", ["tiny.test"])
     app.teal("setup").ok()
     first = app.deploy().ok().result
@@ -70,7 +70,7 @@ def test_a_static_program_in_c(there: Server, world: World) -> None:
     app.teal("destroy", "-y").ok()
 
 
-def test_the_example_in_go_is_built_for_the_server(there: Server, world: World) -> None:
+def test_go_example_is_built_for_the_server(there: Server, world: World) -> None:
     """With {goarch}, which the server is asked."""
     go = shutil.which("go") or shutil.which("go", path=str(REPO / ".venv/bin"))
     if go is None:

@@ -124,7 +124,7 @@ INVISIBLE = ("/proc/", "/run/credentials/", "/etc/teal/one/secrets", "/etc/teal/
 LISTS = ("/root", "/home", f"{OTHER}/releases", DATA, "/var/lib/teal/.ssh", "/run/credentials/teal-two@green.service")
 
 
-def test_nothing_is_written_and_nothing_of_others_is_read(inside: Inside) -> None:
+def test_sandbox_denies_reading_and_writing_files_of_others(inside: Inside) -> None:
     before = inside.files()
     names = {
         "own": inside.tells()["env"]["RELEASE"],
@@ -209,7 +209,7 @@ PROGRAMS: dict[str, list[str]] = {
 }
 
 
-def test_nothing_is_done_to_others_or_to_the_machine(inside: Inside) -> None:
+def test_sandbox_denies_calls_and_programs_that_affect_others_or_the_machine(inside: Inside) -> None:
     before = inside.files()
     neighbor = inside.tells("two")["pid"]
     tries = {name: code.replace("{pid}", str(neighbor)) for name, code in CALLS.items()}
@@ -224,7 +224,7 @@ def test_nothing_is_done_to_others_or_to_the_machine(inside: Inside) -> None:
     assert changed == ["/var/lib/one/s"]  # an ordinary file of its own
 
 
-def test_of_the_log_it_reads_at_most_its_own(inside: Inside) -> None:
+def test_sandbox_hides_the_log_of_others(inside: Inside) -> None:
     inside.server.run("sh", "-c", "echo of-two | systemd-cat -t two")
     told = inside.tries({"log": PROGRAM.format(argv=["sh", "-c", "journalctl --no-pager || true"])})
     assert "of-two" not in told["log"]
@@ -249,7 +249,7 @@ GRANTED = {
 }
 
 
-def test_what_a_program_needs_it_has(inside: Inside) -> None:
+def test_sandbox_grants_what_a_program_needs(inside: Inside) -> None:
     told = inside.tries(GRANTED)
     assert {name: how for name, how in told.items() if "Error" in str(how)} == {}
     assert (told["another connection"], told["processes"]) == ("SSH-", "42\n")
@@ -270,7 +270,7 @@ AGREED = {
 }
 
 
-def test_what_was_agreed_is_given_and_no_more(inside: Inside) -> None:
+def test_sandbox_grants_exactly_what_was_agreed(inside: Inside) -> None:
     told = inside.tries(AGREED, "two")
     assert {name: how for name, how in told.items() if "Error" in str(how)} == {}
     assert (told["open_files"], int(told["no other capability"], 16), told["no other place"]) == (1024, 1 << 10, False)
@@ -278,7 +278,7 @@ def test_what_was_agreed_is_given_and_no_more(inside: Inside) -> None:
     assert set(shown.split()) == {"MemoryMax=268435456", "TasksMax=64"}
 
 
-def test_a_command_that_changes_the_app_is_not_blocked_by_it(inside: Inside) -> None:
+def test_app_cannot_open_the_lock_and_so_blocks_no_rollback(inside: Inside) -> None:
     """Whoever can open a lock can hold it."""
     hold = "import fcntl; f = open('/var/lib/teal/{app}/lock'); fcntl.flock(f, fcntl.LOCK_EX | fcntl.LOCK_NB); h = [f]"
     told = inside.tries({app: hold.replace("{app}", app) for app in ("one", "two")})
@@ -299,7 +299,7 @@ UNITS = {
 }
 
 
-def test_systemd_finds_the_unit_tight_and_without_fault(server: Server) -> None:
+def test_unit_passes_the_verification_and_security_analysis_of_systemd(server: Server) -> None:
     """Of each Debian."""
     for name, sandbox in UNITS.items():
         app = f"shop-{name}"

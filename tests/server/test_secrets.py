@@ -151,7 +151,7 @@ def set_in_env(app: App) -> Iterator[tuple[str, Ended]]:
     yield "env list", app.teal("env", "list", "--json").ok()
 
 
-def test_it_reaches_the_program_and_the_watch_could_have_seen_it(story: Story) -> None:
+def test_secret_reaches_the_program_and_the_watch_would_see_a_leak(story: Story) -> None:
     assert story.app.get("/env")["TOKEN"] == VALUE
     if "env set" in story.ended:
         assert story.app.get("/env")["KEPT"].rstrip() == VALUE
@@ -166,15 +166,15 @@ def test_it_reaches_the_program_and_the_watch_could_have_seen_it(story: Story) -
     assert {line.split()[1] for line in seen.open_files} == {"/var/lib/teal/leak"}
 
 
-def test_no_argument_on_either_side_ever_has_it(story: Story) -> None:
+def test_secret_is_never_in_an_argument_on_either_side(story: Story) -> None:
     assert story.seen.argv == set()
 
 
-def test_no_file_that_another_could_read_has_it_at_any_time(story: Story) -> None:
+def test_secret_is_never_in_a_file_that_another_user_can_read(story: Story) -> None:
     assert story.seen.open_files == set()
 
 
-def test_no_command_says_it(story: Story) -> None:
+def test_secret_is_in_no_output_of_teal(story: Story) -> None:
     """Also not when it is refused, and shows its evidence."""
     assert (story.ended["refused"].code, story.ended["unhealthy"].code) == (6, 6)
     told = {name: (ended.out + ended.err).encode() for name, ended in story.ended.items()}
@@ -193,13 +193,13 @@ ASKED = {
 
 
 @pytest.mark.parametrize("name", list(ASKED))
-def test_the_system_does_not_tell_it(story: Story, name: str) -> None:
+def test_secret_is_in_no_output_of_the_system(story: Story, name: str) -> None:
     told = story.server.run("sh", "-c", f"{shlex.join(ASKED[name])} | tr -cd '[:print:]\\n'").stdout
     assert len(told) > 20
     assert not holds(told.encode())
 
 
-def test_on_the_disk_only_files_of_root_have_it(story: Story) -> None:
+def test_secret_is_on_the_disk_only_in_files_of_root(story: Story) -> None:
     """All that there is, but for the programs of the distribution."""
     folders = tuple(path.name for path in story.server.root.iterdir() if path.is_dir() and path.name not in NO_FILES)
     found = dict(holders(story.server, (*folders, "usr/local")))

@@ -25,7 +25,7 @@ def app(world: World) -> App:
     return app
 
 
-def test_from_bare_to_live_and_back_to_bare(server: Server, app: App) -> None:
+def test_bare_server_goes_live_with_setup_and_deploy_and_is_bare_again_after_destroy(server: Server, app: App) -> None:
     server.ssh("apt-get", "install", "-y", "--no-install-recommends", "nginx", deadline_s=300)
     before = server.files(ignoring=OTHERS)
     server.ssh("apt-get", "purge", "-y", "--auto-remove", "nginx", "nginx-common", deadline_s=300)

@@ -15,7 +15,7 @@ SWITCHES = {12: 20, 13: 6}
 
 
 @pytest.mark.row("D1", "D2")
-def test_no_switch_loses_or_doubles_a_request(tmp_path: Path, debian: int, counted: Callable[..., None]) -> None:
+def test_switches_lose_and_double_no_request(tmp_path: Path, debian: int, counted: Callable[..., None]) -> None:
     if reason := backend.why_not():
         pytest.skip(reason)
     happened = switching(Wanted(SWITCHES[debian], debian=debian), tmp_path, print)

@@ -33,7 +33,7 @@ QUICK = {"keep": {"drain_s": 1, "releases": 3}}  # a drain far longer than any a
 @pytest.mark.row("D1", "D2", "F6", "G5")
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize(("debian", "deploys"), [(12, DEPLOYS), (13, FEWER)], ids=["debian12", "debian13"])
-def test_many_deploys_and_nobody_notices(
+def test_deploys_of_three_apps_lose_no_request_of_any_site(
     tmp_path: Path, debian: int, deploys: int, counted: Callable[..., None]
 ) -> None:
     with servers.server(debian, tmp_path, packages=["nginx", "sudo"]) as server, one_login(server) as config:
