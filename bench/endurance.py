@@ -22,12 +22,12 @@ from bench.link import REPO
 
 sys.path.insert(0, str(REPO / "tests"))
 
-import servers
+import harness
 from bench.load import backend
 from bench.load.running import Seen
-from servers.reach import run
-from switching import Scene, Wanted, under_load
-from world import wait_until
+from harness.reach import run
+from harness.switching import Scene, Wanted, under_load
+from harness.world import wait_until
 
 _WARM = 84  # acts before the first look: old releases are pruned, and the cache of what was sent is full
 _LOOKS = 5  # at each end, of which the median counts
@@ -195,7 +195,7 @@ def main() -> int:
     parser.add_argument("--debian", type=int, choices=(12, 13), default=12)
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
     asked = parser.parse_args()
-    if reason := servers.why_not() or backend.why_not():
+    if reason := harness.why_not() or backend.why_not():
         print(reason, file=sys.stderr)
         return 1
     wanted = Wanted(0, per_second=asked.per_second, debian=asked.debian)

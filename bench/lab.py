@@ -18,8 +18,8 @@ from bench.program import Program
 
 sys.path.insert(0, str(REPO / "tests"))
 
-import servers
-from servers import Server
+import harness
+from harness import Server
 
 PACKAGES = ("nginx", "sudo", "rsync", "zstd")
 _LOOK_EVERY_S = 0.02
@@ -182,9 +182,9 @@ def _ask(address: tuple[str, int]) -> bytes:
 @contextmanager
 def lab(work: Path, debian: int = 12) -> Iterator[Lab]:
     """Ends the program, in a line, where no server can be booted."""
-    if reason := servers.why_not():
+    if reason := harness.why_not():
         raise SystemExit(reason)
-    with servers.server(debian, work / "server", packages=PACKAGES) as booted:
+    with harness.server(debian, work / "server", packages=PACKAGES) as booted:
         yield Lab(booted, work, Program(work))
 
 

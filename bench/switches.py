@@ -13,9 +13,9 @@ from bench.link import REPO
 
 sys.path.insert(0, str(REPO / "tests"))
 
-import servers
+import harness
 from bench.load import backend
-from switching import Happened, Wanted, switching
+from harness.switching import Happened, Wanted, switching
 
 
 def report(happened: Happened) -> str:
@@ -43,7 +43,7 @@ def main() -> int:
     parser.add_argument("--debian", type=int, choices=(12, 13), default=12)
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
     asked = parser.parse_args()
-    if reason := servers.why_not() or backend.why_not():
+    if reason := harness.why_not() or backend.why_not():
         print(reason, file=sys.stderr)
         return 1
     wanted = Wanted(asked.switches, asked.requests, asked.per_second, asked.processes, asked.debian)

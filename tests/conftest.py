@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from xdist.scheduler.loadscope import LoadScopeScheduling  # type: ignore[import-untyped]
 
-import world as worlds
+from harness import world as worlds
 
 # A shell starts a job in the background with these ignored, and what is ignored is inherited by what tests start.
 signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -10,7 +10,7 @@ from typing import Protocol
 from bench.lab import Failed
 from bench.load import backend
 from bench.load.place import Place
-from servers import Server
+from harness import Server
 
 COLORS = ("blue", "green")
 HOME = Path("/srv/switch")  # on the server

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from bench.proxies.ground import CERTIFICATE, COLORS, KEY, Ground
-from loaded import loaded_app
-from world import App, at_server
+from harness.loaded import loaded_app
+from harness.world import App, at_server
 
 
 class Teal:

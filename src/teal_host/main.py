@@ -7,16 +7,16 @@ import traceback
 from pathlib import Path
 from typing import Any, BinaryIO, Callable, Dict, List, Optional
 
-from teal_host import deploy, recover, rollback, status
-from teal_host.app import App, Host
-from teal_host.errors import Aborted, BadRequest, HostError, NotAllowed, as_host_error
-from teal_host.paths import HostPaths
-from teal_host.permit import Permit
-from teal_host.proxies.own_nginx import OwnNginx
+from teal_host.ground.errors import Aborted, BadRequest, HostError, NotAllowed, as_host_error
+from teal_host.ground.paths import HostPaths
+from teal_host.pipe.channel import FIRST_WITHIN_S, Channel
+from teal_host.proxies.local_nginx import LocalNginx
 from teal_host.proxies.system_nginx import SystemNginx
+from teal_host.state.app import App, Host
+from teal_host.state.key_policy import KeyPolicy
+from teal_host.stories import deploy, recover, rollback, status
 from teal_host.supervisors.process import PlainProcesses
 from teal_host.supervisors.systemd import Systemd
-from teal_host.talk import FIRST_WITHIN_S, Talk
 from teal_host.wire import messages
 from teal_host.wire.messages import Failure
 from teal_host.wire.values import dataclass
@@ -26,25 +26,25 @@ _OPTIONS = ("--server", "--root", "--nginx", "--app", "--key")
 
 def main(argv: List[str], incoming: BinaryIO, outgoing: BinaryIO) -> int:
     """Serve one request of one client."""
-    talk = Talk(incoming, outgoing)
-    _outlive_the_client(talk)
+    channel = Channel(incoming, outgoing)
+    _outlive_the_client(channel)
     given = _arguments(argv)
     request = None
     try:
-        request = talk.receive(*messages.REQUESTS, within_s=FIRST_WITHIN_S)
-        host = _host(given, talk)
+        request = channel.receive(*messages.REQUESTS, within_s=FIRST_WITHIN_S)
+        host = _host(given, channel)
         _permitted(given, host, request)
         if isinstance(request, messages.Intended):
             _foresee(host, request)
-            request = talk.receive(messages.Deploy, within_s=FIRST_WITHIN_S)
+            request = channel.receive(messages.Deploy, within_s=FIRST_WITHIN_S)
             _permitted(given, host, request)
-        answer = _serve(host, request, talk)
+        answer = _serve(host, request, channel)
     except HostError as error:
         answer = error.failure()
     except Exception as error:  # noqa: BLE001 - the boundary: a user never sees a traceback
         answer = _unexpected(error)
-    _note(given, talk, request, answer)
-    return _answer(talk, answer)
+    _note(given, channel, request, answer)
+    return _answer(channel, answer)
 
 
 def _permitted(given: "Given", host: Host, request: Any) -> None:
@@ -57,7 +57,7 @@ def _foresee(host: Host, request: messages.Intended) -> None:
     app = host.app(request.spec.app)
     if host.needs_setup:
         _refuse_without_setup(app)
-    deploy.foresee(app, request.spec)
+    deploy.check_before_build(app, request.spec)
 
 
 def at_boot(name: str) -> int:
@@ -78,12 +78,12 @@ def _say(message: Any) -> None:
         sys.stderr.write(f"teal: {message.text}\n")
 
 
-def _note(given: "Given", talk: Talk, request: Any, answer: Any) -> None:
+def _note(given: "Given", channel: Channel, request: Any, answer: Any) -> None:
     try:
         if given.permit:
             given.permit.note(HostPaths(given.root), request, answer)
     except OSError as error:  # such as a full disk; what was done is done
-        talk.tell(messages.Note("warning", f"the server could not write its audit: {error.strerror}"))
+        channel.tell(messages.Note("warning", f"the server could not write its audit: {error.strerror}"))
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ class Given:
     root: Path
     nginx: Optional[str]
     server: bool
-    permit: Optional[Permit]
+    permit: Optional[KeyPolicy]
 
 
 def _arguments(argv: List[str]) -> Given:
@@ -107,37 +107,38 @@ def _arguments(argv: List[str]) -> Given:
         given[word] = "" if word == "--server" else next(words, "")
     if ("--server" in given) == bool(given.get("--root")) or bool(given.get("--key")) != bool(given.get("--app")):
         raise SystemExit("teal-host: either --server or --root PATH; and --key only with --app")
-    permit = Permit(given["--app"], given["--key"]) if "--key" in given else None
+    permit = KeyPolicy(given["--app"], given["--key"]) if "--key" in given else None
     return Given(Path(given.get("--root", "/")), given.get("--nginx"), "--server" in given, permit)
 
 
-def _serve(host: Host, request: Any, talk: Talk) -> Any:
+def _serve(host: Host, request: Any, channel: Channel) -> Any:
     if host.needs_setup and not isinstance(request, (messages.Setup, messages.Doctor, messages.Destroy)):
         _refuse_without_setup(host.app(request.spec.app if isinstance(request, messages.Deploy) else request.app))
     if isinstance(request, messages.Deploy):
-        return deploy.deploy(host.app(request.spec.app), request, talk)
+        return deploy.deploy(host.app(request.spec.app), request, channel)
     app = host.app(request.spec.app if hasattr(request, "spec") else request.app)
     if isinstance(request, messages.Status):
         return status.status(app)
     if isinstance(request, messages.Rollback):
-        return rollback.rollback(app, request, talk)
-    return _seldom(app, request, talk)
+        return rollback.rollback(app, request, channel)
+    return _seldom(app, request, channel)
 
 
-def _seldom(app: App, request: Any, talk: Talk) -> Any:
+def _seldom(app: App, request: Any, channel: Channel) -> Any:
     """With all that they need, for which no other command should wait."""
-    from teal_host import destroy, doctor, env, logs, one_off, setup
+    from teal_host.stories import destroy, doctor, logs, secrets, setup
+    from teal_host.stories.exec import run_command
 
     stories: Dict[Any, Callable[[], Any]] = {
-        messages.Setup: lambda: setup.setup(app, request, talk),
+        messages.Setup: lambda: setup.setup(app, request, channel),
         messages.Doctor: lambda: doctor.doctor(app, request),
-        messages.Releases: lambda: status.releases(app),
-        messages.Logs: lambda: logs.logs(app, request, talk.listening),
-        messages.EnvSet: lambda: env.set_value(app, request, talk),
-        messages.EnvUnset: lambda: env.unset(app, request, talk),
-        messages.EnvList: lambda: env.names(app),
-        messages.Exec: lambda: one_off.one_off(app, request, talk),
-        messages.Destroy: lambda: _alone(talk, lambda: destroy.destroy(app, request)),
+        messages.Releases: lambda: status.list_releases(app),
+        messages.Logs: lambda: logs.logs(app, request, channel.listening),
+        messages.EnvSet: lambda: secrets.set_secret(app, request, channel),
+        messages.EnvUnset: lambda: secrets.unset_secret(app, request, channel),
+        messages.EnvList: lambda: secrets.list_secrets(app),
+        messages.Exec: lambda: run_command(app, request, channel),
+        messages.Destroy: lambda: _alone(channel, lambda: destroy.destroy(app, request)),
     }
     return stories[type(request)]()
 
@@ -148,33 +149,33 @@ def _refuse_without_setup(app: App) -> None:
         raise BadRequest(f"this server is not set up for {app.name}", hint="teal setup")
 
 
-def _alone(talk: Talk, story: Callable[[], Any]) -> Any:
+def _alone(channel: Channel, story: Callable[[], Any]) -> Any:
     """A story that nobody needs to listen to: it is finished in any case."""
-    talk.committed = True
+    channel.committed = True
     return story()
 
 
-def _host(given: Given, talk: Talk) -> Host:
+def _host(given: Given, channel: Channel) -> Host:
     """The one place that chooses the seams."""
     if not sys.platform.startswith("linux"):
         raise NotAllowed(f"this machine runs {sys.platform}; apps run on Linux only")
     paths = HostPaths(given.root)
     if not given.server:
-        return Host(paths, PlainProcesses(), OwnNginx(paths.nginx, given.nginx), talk.tell)
+        return Host(paths, PlainProcesses(), LocalNginx(paths.nginx, given.nginx), channel.tell)
     if os.geteuid() != 0:
         raise NotAllowed("on a server this needs root", hint="log in as root, or as a user with sudo")
     if not Path("/run/systemd/system").is_dir():
         raise NotAllowed("this server does not run systemd, which keeps the programs")
-    return Host(paths, Systemd(), SystemNginx(paths), talk.tell, needs_setup=True)
+    return Host(paths, Systemd(), SystemNginx(paths), channel.tell, needs_setup=True)
 
 
-def _outlive_the_client(talk: Talk) -> None:
+def _outlive_the_client(channel: Channel) -> None:
     """A lost terminal or pipe must not end a story half-way; being told to end is obeyed only before the commit."""
     for number in (signal.SIGHUP, signal.SIGPIPE, signal.SIGINT):
         signal.signal(number, lambda number, frame: None)  # not SIG_IGN, which every program started here would inherit
 
     def told_to_end(number: int, frame: Optional[object]) -> None:
-        if not talk.committed:
+        if not channel.committed:
             raise Aborted("the server side was told to end")
 
     signal.signal(signal.SIGTERM, told_to_end)
@@ -188,6 +189,6 @@ def _unexpected(error: Exception) -> Failure:
     return Failure("unexpected", text, (f"at {where.name} in {Path(where.filename).name}:{where.lineno}",))
 
 
-def _answer(talk: Talk, answer: Any) -> int:
-    talk.tell(answer)
+def _answer(channel: Channel, answer: Any) -> int:
+    channel.tell(answer)
     return 1 if isinstance(answer, Failure) else 0

@@ -15,7 +15,7 @@ def start() -> int:
     `recover` is run once after a boot.
     """
     if sys.argv[1:2] == ["launch"]:
-        launch = importlib.import_module("teal_host.launch")
+        launch = importlib.import_module("teal_host.supervisors.launch")
         return int(launch.main(sys.argv[2:]) or 0)
     if sys.argv[1:2] == ["recover"]:
         return int(importlib.import_module("teal_host.main").at_boot(sys.argv[2]))
@@ -29,7 +29,7 @@ def serve() -> int:
     try:  # Debian's python3-minimal has a part of the standard library only, in 12 not even json
         if PathFinder.find_spec(_NOT_IN_HALF) is None:
             raise ModuleNotFoundError(name=_NOT_IN_HALF)
-        from teal_host.greet import greet
+        from teal_host.pipe.greet import greet
     except ImportError as error:
         outgoing.write(f"\nTEAL-HOST-INCOMPLETE {error.name}\n".encode())
         outgoing.flush()

@@ -1,6 +1,6 @@
 """The program that tests deploy: a small HTTP server that can misbehave in every way that a health check must name.
 
-BEHAVIOUR is written in front of this text by tests/world.py, so that every version is another artifact.
+BEHAVIOUR is written in front of this text by tests/harness/world.py, so that every version is another artifact.
 """
 
 import json

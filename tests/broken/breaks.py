@@ -41,7 +41,7 @@ BREAKS: tuple[Break, ...] = (
         "the turn of the link is not made durable: the fsync of its directory is missing",
         (
             Edit(
-                "teal_host/files.py",
+                "teal_host/ground/files.py",
                 "    beside.rename(link)\n    sync_dir(link.parent)\n",
                 "    beside.rename(link)\n",
             ),
@@ -54,7 +54,7 @@ BREAKS: tuple[Break, ...] = (
         "the live link is removed and made anew instead of being replaced in one rename",
         (
             Edit(
-                "teal_host/files.py",
+                "teal_host/ground/files.py",
                 "    beside.rename(link)\n",
                 "    beside.unlink()\n    link.unlink(missing_ok=True)\n    link.symlink_to(target)\n",
             ),
@@ -67,15 +67,15 @@ BREAKS: tuple[Break, ...] = (
         "the color stands in nginx's own file, by an include, and nginx is reloaded at each switch",
         (
             Edit(
-                "teal_host/proxies/nginx_text.py", "if (-f ${marker}) { set $$teal_color green; }", "include ${marker};"
+                "teal_host/proxies/nginx/site.py", "if (-f ${marker}) { set $$teal_color green; }", "include ${marker};"
             ),
-            Edit("teal_host/proxies/nginx_text.py", 'quoted(route.live / "green")', "f'\"{route.live}/[g]reen\"'"),
+            Edit("teal_host/proxies/nginx/site.py", 'quoted(route.live / "green")', "f'\"{route.live}/[g]reen\"'"),
             Edit(
-                "teal_host/slot.py",
+                "teal_host/state/slots.py",
                 'files.write(place.marker, "")',
                 'files.write(place.marker, "set $teal_color green;")',
             ),
-            Edit("teal_host/switch.py", TURN, f"{TURN}\n    app.host.proxy._reload()"),
+            Edit("teal_host/steps/switch.py", TURN, f"{TURN}\n    app.host.proxy._reload()"),
         ),
         "tests/load/test_load.py::test_a_deploy_and_a_rollback_lose_nothing[quick]",
         r"Verdict\(requests=\d+, lost=[1-9]",
@@ -85,20 +85,20 @@ BREAKS: tuple[Break, ...] = (
         "the old color is stopped right after the switch, with the work that it still has",
         (
             Edit(
-                "teal_host/bring_live.py",
+                "teal_host/steps/cutover.py",
                 '            app.journal.write("switched", turn.story, to=chosen.color)\n',
                 '            app.journal.write("switched", turn.story, to=chosen.color)\n'
                 "            if turn.before:\n"
                 "                app.host.supervisor.stop(turn.before.place, STOP_GRACE_S)\n",
             ),
         ),
-        "tests/local/test_drain.py::test_drain_keeps_a_stream_open_until_its_color_is_reused_and_then_reports_the_cut",
+        "tests/local/test_drain.py::test_a_stream_lives_on_its_color_until_that_is_reused_and_then_it_is_told",
         r"AssertionError: the switch cuts nothing",
     ),
     Break(
         "exit code 0 on turn back",
         "a deploy that was turned back ends with exit code 0",
-        (Edit("teal/errors.py", '"turned_back": (7, "rolled_back")', '"turned_back": (0, "rolled_back")'),),
+        (Edit("teal/ground/errors.py", '"turned_back": (7, "rolled_back")', '"turned_back": (0, "rolled_back")'),),
         "tests/contract/test_exit_codes.py::test_exit_code_matches_the_outcome_of_a_command[7 sick in the watch]",
         r"AssertionError: Ended\(code=0,(.|\n)*assert 0 == 7",
     ),
@@ -107,7 +107,7 @@ BREAKS: tuple[Break, ...] = (
         "a file that was replaced is not made durable: the fsync of its directory is missing",
         (
             Edit(
-                "teal_host/files.py",
+                "teal_host/ground/files.py",
                 "    beside.rename(path)\n    sync_dir(path.parent)\n",
                 "    beside.rename(path)\n",
             ),
@@ -118,22 +118,22 @@ BREAKS: tuple[Break, ...] = (
     Break(
         "link not turned",
         "the live link stays where it is once there is one",
-        (Edit("teal_host/switch.py", TURN, f"if not app.paths.live.is_symlink():\n        {TURN}"),),
-        "tests/local/test_story.py::test_deploys_go_live_on_blue_then_green_and_a_rollback_returns_to_blue",
+        (Edit("teal_host/steps/switch.py", TURN, f"if not app.paths.live.is_symlink():\n        {TURN}"),),
+        "tests/local/test_story.py::test_blue_then_green_then_back",
         r"exit 7(.|\n)*nginx asked 127\.0\.0\.1:\d+, not green",
     ),
     Break(
         "no proof through nginx",
         "after the switch nobody asks through nginx whether it shows the new color, and as it should",
-        (Edit("teal_host/switch.py", "        if wrong is None:\n", "        if True:\n"),),
+        (Edit("teal_host/steps/switch.py", "        if wrong is None:\n", "        if True:\n"),),
         "tests/local/test_after_the_switch.py::"
-        "test_verify_rolls_back_without_a_lost_request_when_nginx_delivers_a_wrong_answer",
+        "test_one_that_answers_wrongly_through_nginx_is_turned_back_without_a_lost_request",
         r"\(0, 'live', 'green'\) == \(7, 'rolled_back', 'green'\)",
     ),
     Break(
         "upload not hashed",
         "what has arrived is not compared with the hash that was announced",
-        (Edit("teal_host/release.py", "    if seen.hexdigest() != entry.sha256:\n", "    if False:\n"),),
+        (Edit("teal_host/steps/release.py", "    if seen.hexdigest() != entry.sha256:\n", "    if False:\n"),),
         "tests/host/test_hostile_artifacts.py::"
         "test_hostile_upload_stream_is_refused_whole[a name of the one, bytes of the other]",
         r"assert 'arrived changed' in",
@@ -143,39 +143,39 @@ BREAKS: tuple[Break, ...] = (
         "a healthy answer counts from whoever listens on the port",
         (
             Edit(
-                "teal_host/health.py",
+                "teal_host/steps/health.py",
                 "foreign = [socket for socket in listening if socket.inode not in ours]",
                 "foreign: List[proc.Socket] = []",
             ),
         ),
-        "tests/local/test_health.py::test_stranger_gets_no_traffic_when_it_takes_the_candidate_port_and_answers_200[127.0.0.1]",
+        "tests/local/test_health.py::test_a_stranger_who_takes_the_port_and_answers_200_gets_no_traffic[127.0.0.1]",
         r"assert 0 == 6",
     ),
     Break(
         "answer not stored",
         "how a command ended is not kept, so one that comes again cannot be told",
-        (Edit("teal_host/outcome.py", "**brief, answer={**known, **how})", "**brief)"),),
+        (Edit("teal_host/steps/idempotency.py", "**brief, answer={**known, **how})", "**brief)"),),
         "tests/power/test_outcome.py::test_repeated_command_that_went_live_gets_its_result_and_changes_nothing",
         r"how it ended was not kept",
     ),
     Break(
         "done again",
         "a command that comes again with its id is done once more",
-        (Edit("teal_host/outcome.py", "    if not app.journal.has(story):\n", "    if True:\n"),),
+        (Edit("teal_host/steps/idempotency.py", "    if not app.journal.has(story):\n", "    if True:\n"),),
         "tests/power/test_outcome.py::test_repeated_command_that_went_live_gets_its_result_and_changes_nothing",
         r"Result\(outcome='unchanged', .* != Result\(outcome='live', ",
     ),
     Break(
         "no recovery",
         "a deploy does not clean up what was interrupted before it",
-        (Edit("teal_host/deploy.py", "        recover.recover(app)\n", ""),),
+        (Edit("teal_host/stories/deploy.py", "        recover.recover(app)\n", ""),),
         "tests/power/test_outcome.py::test_repeated_deploy_that_was_interrupted_tells_how_it_was_recovered",
         r"assert 'config' == 'aborted'",
     ),
     Break(
         "lock not held",
         "two commands change an app at the same time",
-        (Edit("teal_host/lock.py", "        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)\n", ""),),
+        (Edit("teal_host/ground/lock.py", "        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)\n", ""),),
         "tests/host/test_lock.py::test_lock_tells_the_second_comer_who_holds_it_for_what_and_since_when",
         r"DID NOT RAISE.*Locked",
     ),

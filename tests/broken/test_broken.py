@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from broken.breaks import BREAKS, Break, Edit
-from world import REPO
+from harness.world import REPO
 
 NEEDED = ("src", "tests", "bench", "examples", "schemas", "pyproject.toml")
 PLUGINS = ("-p", "xdist", "-p", "pytest_timeout")  # those that no test of the table needs take a second to import

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from teal.artifact import Artifact, find, read
+from teal.building.artifact import Artifact, find, read
 from teal.config.model import Build, Config
 from teal.config.read import ConfigFile
-from teal.errors import ConfigError
+from teal.ground.errors import ConfigError
 from teal_host.wire.app import Run
 from teal_host.wire.manifest import Entry
 

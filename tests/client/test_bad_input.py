@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from client.mistakes import APP, FILES, RUN
+from harness.world import World
 from teal.cli import main
-from world import World
 
 GOOD = f'{APP}[build]\nartifact = "program"\n[server]\nhttp_port = 28080\n{RUN}'
 MANY_DIGITS = "9" * 5000

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from teal.build import build, fill, placeholders
+from harness.world import wait_until
+from teal.building.build import build, fill, placeholders
+from teal.building.known_machines import Machine
 from teal.config.model import Build, Config
 from teal.config.read import ConfigFile
-from teal.errors import BuildFailed
-from teal.machines import Machine
+from teal.ground.errors import BuildFailed
 from teal_host.wire.app import Run
-from world import wait_until
 
 THERE = Machine("x86_64", "linux")
 ARM = Machine("aarch64", "linux")

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from teal import artifact as artifacts
-from teal import cache
-from teal.cache import Sent
+from teal.building import artifact as artifacts
+from teal.sending import cache
+from teal.sending.cache import Sent
 
 
 @pytest.fixture(autouse=True)

@@ -10,7 +10,7 @@ import pytest
 
 from teal.config.model import Build, Config, Server
 from teal.config.read import ConfigFile, load
-from teal.errors import ConfigError
+from teal.ground.errors import ConfigError
 from teal_host.wire.app import Health, Keep, Ports, ProxyRules, Run, Sandbox, Site, Verify
 
 SHORT = 'app = "shop"\n[run]\ncommand = ["./app"]\n'

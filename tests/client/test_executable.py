@@ -12,8 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from client.elf import AARCH64, ARM, I386, LOADER, MIPS, MUSL, PPC64, RISCV, S390, X86_64, Made
-from teal import executable
-from teal.executable import Elf, Other, Script, look
+from teal.building import executable
+from teal.building.executable import Elf, Other, Script, inspect
 
 C = '#include <stdio.h>\nint main(void) { puts("hello"); return 0; }\n'
 GO = 'package main\n\nfunc main() { println("hello") }\n'
@@ -54,7 +54,7 @@ def here() -> str:
 
 def test_executable_of_gcc_names_its_machine_loader_and_glibc(tmp_path: Path) -> None:
     path = compiled(tmp_path)
-    found = look(path)
+    found = inspect(path)
     assert isinstance(found, Elf)
     assert found.machine == here()
     assert Path(found.interpreter).exists()
@@ -63,33 +63,33 @@ def test_executable_of_gcc_names_its_machine_loader_and_glibc(tmp_path: Path) ->
 
 @pytest.mark.parametrize("option", ["-static", "-static-pie"])
 def test_static_executable_of_gcc_needs_no_loader_and_no_glibc(tmp_path: Path, option: str) -> None:
-    assert look(compiled(tmp_path, option)) == Elf(here())
+    assert inspect(compiled(tmp_path, option)) == Elf(here())
 
 
 def test_executable_without_section_headers_is_read_the_same(tmp_path: Path) -> None:
     """They may be cut off: the kernel does not read them, and what is known of the program stays the same."""
     path = compiled(tmp_path, "-s")
-    whole, data = look(path), bytearray(path.read_bytes())
+    whole, data = inspect(path), bytearray(path.read_bytes())
     shoff = int.from_bytes(data[40:48], "little")
     data[40:48], data[60:64] = bytes(8), bytes(4)
-    assert look(put(tmp_path, bytes(data[:shoff]))) == whole
+    assert inspect(put(tmp_path, bytes(data[:shoff]))) == whole
     assert subprocess.run([tmp_path / "app"], capture_output=True, check=True).stdout == b"hello\n"
 
 
 def test_executable_of_32_bits_names_i686_and_its_loader(tmp_path: Path) -> None:
     if here() != "x86_64":
         pytest.skip("only a PC has them")
-    found = look(compiled(tmp_path, "-m32"))
+    found = inspect(compiled(tmp_path, "-m32"))
     assert isinstance(found, Elf)
     assert (found.machine, found.interpreter) == ("i686", "/lib/ld-linux.so.2")
 
 
 def test_object_file_is_recognized_as_not_linked(tmp_path: Path) -> None:
-    assert look(compiled(tmp_path, "-c")) == Other("is an object file (.o), which is not linked yet")
+    assert inspect(compiled(tmp_path, "-c")) == Other("is an object file (.o), which is not linked yet")
 
 
 def test_executable_of_go_names_the_machine_it_was_built_for(tmp_path: Path) -> None:
-    assert look(go_built(tmp_path, "arm64")) == Elf("aarch64")
+    assert inspect(go_built(tmp_path, "arm64")) == Elf("aarch64")
 
 
 @pytest.mark.parametrize(
@@ -129,7 +129,7 @@ def test_executable_of_go_names_the_machine_it_was_built_for(tmp_path: Path) -> 
     ids=str,
 )
 def test_elf_file_names_what_it_was_built_for(tmp_path: Path, made: Made, expected: object) -> None:
-    assert look(put(tmp_path, made.made())) == expected
+    assert inspect(put(tmp_path, made.made())) == expected
 
 
 @pytest.mark.parametrize(
@@ -160,14 +160,14 @@ def test_elf_file_names_what_it_was_built_for(tmp_path: Path, made: Made, expect
     ],
 )  # fmt: skip
 def test_file_that_is_no_elf_is_named_as_what_it_is(tmp_path: Path, data: bytes, expected: object) -> None:
-    assert look(put(tmp_path, data)) == expected
+    assert inspect(put(tmp_path, data)) == expected
 
 
 def test_truncated_elf_file_is_reported_with_its_sizes(tmp_path: Path) -> None:
     whole = Made(loader=LOADER, versions=["GLIBC_2.34"]).made()
     says = ""
     for size in range(4, len(whole)):
-        found = look(put(tmp_path, whole[:size]))
+        found = inspect(put(tmp_path, whole[:size]))
         assert isinstance(found, Other), size
         says = found.says
         assert says.startswith("is a broken Linux program: ")
@@ -182,7 +182,7 @@ def test_elf_version_chain_ends_when_it_leads_back_into_itself(tmp_path: Path) -
     data[need + 2 : need + 4] = b"\xff\xff"
     data[need + 12 : need + 16] = bytes([1, 0, 0, 0])
     began = time.monotonic()
-    look(put(tmp_path, bytes(data) + bytes(1_000_000)))
+    inspect(put(tmp_path, bytes(data) + bytes(1_000_000)))
     assert time.monotonic() - began < 5
 
 
@@ -202,7 +202,7 @@ def test_elf_file_with_flipped_and_cut_bytes_gets_an_answer_in_time(
     data = bytearray(whole)
     for place, byte in flips.items():
         data[place] = byte
-    found = look(put(tmp_path, bytes(data[:cut])))
+    found = inspect(put(tmp_path, bytes(data[:cut])))
     text = repr(found)
     assert len(text) < 5000
     if isinstance(found, Other):
@@ -212,7 +212,7 @@ def test_elf_file_with_flipped_and_cut_bytes_gets_an_answer_in_time(
 @given(st.binary(max_size=400), st.sampled_from([b"", b"\x7fELF", b"\x7fELF\x02\x01\x01", b"#!", b"#!/usr/bin/env "]))
 @settings(max_examples=300, deadline=2000, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_file_of_any_bytes_gets_an_answer(tmp_path: Path, data: bytes, begin: bytes) -> None:
-    assert look(put(tmp_path, begin + data))
+    assert inspect(put(tmp_path, begin + data))
 
 
 def test_elf_constant_of_x86_64_is_that_of_the_kernel() -> None:

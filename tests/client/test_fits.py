@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from client.elf import AARCH64, ARM, I386, LOADER, MUSL, Made
-from teal.artifact import read
-from teal.errors import ConfigError
-from teal.fits import check
+from teal.building.artifact import read
+from teal.building.compatibility import check
+from teal.ground.errors import ConfigError
 from teal_host.wire import messages, typed
 from teal_host.wire.manifest import Needs
 from teal_host.wire.messages import Greeting

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from teal import artifact as artifacts
-from teal import cache, delta
-from teal.artifact import Artifact
-from teal.cache import Sent
-from teal.choice import Line
-from teal.patches import NoPatch, Patch, Patches
+from teal.building import artifact as artifacts
+from teal.building.artifact import Artifact
+from teal.sending import cache, delta
+from teal.sending.cache import Sent
+from teal.sending.patches import NoPatch, Patch, Patches
+from teal.sending.strategy import Line
 from teal_host.wire.manifest import Entry
 from teal_host.wire.uploads import Base, Packing
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from teal.scaffold import Choice, Project, UnknownProgramError, choice, look, programs, render
+from teal.scaffold import Choice, Project, UnknownProgramError, choice, detect, programs, render
 
 DIRECTORY = "My.Project"
 MAIN = "package main\n\nfunc main() {\n"
@@ -180,7 +180,7 @@ def known(table: Mapping[str, Any]) -> bool:
 def test_scaffold_detects_the_project_in_a_directory(tmp_path: Path, name: str) -> None:
     asked = CASES[name]
     directory = lay(tmp_path / DIRECTORY, asked.files)
-    project = look(directory)
+    project = detect(directory)
     words = {key: argv(value) for key, value in asked.expected.items() if key in {"build", "command"}}
     assert {key: getattr(project, key) for key in asked.expected} == {**asked.expected, **words}
     assert programs(directory) == asked.programs
@@ -190,7 +190,7 @@ def test_scaffold_detects_the_project_in_a_directory(tmp_path: Path, name: str) 
 
 @pytest.mark.parametrize("name", CASES)
 def test_scaffold_writes_a_teal_toml_that_matches_the_project(tmp_path: Path, name: str) -> None:
-    project = look(lay(tmp_path / DIRECTORY, CASES[name].files))
+    project = detect(lay(tmp_path / DIRECTORY, CASES[name].files))
     written = tomllib.loads(render(project))
     assert written["app"] == project.app
     assert tuple(written["build"].get("command", ())) == project.build
@@ -214,7 +214,7 @@ def test_scaffold_writes_odd_text_that_toml_reads_back() -> None:
 
 
 def test_scaffold_writes_every_known_key_with_a_value_also_in_its_comments(tmp_path: Path) -> None:
-    text = render(look(tmp_path))
+    text = render(detect(tmp_path))
     section, keys = "", []
     for line in text.splitlines():
         section = line.strip("[]") if line.startswith("[") else section
@@ -238,13 +238,13 @@ def test_scaffold_writes_every_known_key_with_a_value_also_in_its_comments(tmp_p
     ],
 )
 def test_app_name_is_derived_from_any_directory_name(tmp_path: Path, directory: str, app: str) -> None:
-    assert look(lay(tmp_path / directory, {})).app == app
+    assert detect(lay(tmp_path / directory, {})).app == app
 
 
 @pytest.mark.parametrize("wanted", ["cmd/web", "./cmd/web/", "web"])
 def test_program_can_be_picked_when_there_are_several(tmp_path: Path, wanted: str) -> None:
     files = {"go.mod": MOD, "cmd/web/a.go": MAIN, "cmd/tool/a.go": MAIN + FLAGS, "lib/a.go": '"/ping"'}
-    project = look(lay(tmp_path, files), wanted)
+    project = detect(lay(tmp_path, files), wanted)
     assert project.build[-1] == "./cmd/web"
     assert project.command == ("./app",), "the flags are the other program's"
     assert project.health_path == "/ping"
@@ -253,15 +253,15 @@ def test_program_can_be_picked_when_there_are_several(tmp_path: Path, wanted: st
 
 def test_an_unknown_program_is_refused_with_the_known_ones(tmp_path: Path) -> None:
     with pytest.raises(UnknownProgramError, match=r"cmd/shop, cmd/web") as refused:
-        look(lay(tmp_path, MANY), "nope")
+        detect(lay(tmp_path, MANY), "nope")
     assert refused.value.known[0] == "cmd/shop"
 
 
 def test_workspace_member_builds_into_its_own_directory(tmp_path: Path) -> None:
     lay(tmp_path, {"Cargo.toml": GLOB, ".git/HEAD": "", "go.mod": MOD, "go/cmd/a.go": MAIN})
-    web = look(lay(tmp_path / "crates/web", rust()))
+    web = detect(lay(tmp_path / "crates/web", rust()))
     assert web.build[-2:] == ("--target-dir", "target")
-    assert look(tmp_path / "go").build[-1] == "./cmd"
+    assert detect(tmp_path / "go").build[-1] == "./cmd"
 
 
 def test_project_detection_is_bounded_and_never_stuck(tmp_path: Path) -> None:
@@ -270,6 +270,6 @@ def test_project_detection_is_bounded_and_never_stuck(tmp_path: Path) -> None:
     (tmp_path / "loop").symlink_to(tmp_path)
     (tmp_path / "gone.go").symlink_to("nowhere.go")
     (tmp_path / "bytes.go").write_bytes(b"\xff\xfe\x00")
-    project = look(tmp_path)
+    project = detect(tmp_path)
     assert project.build[-1] == "."
     assert "look: only the first 400 files and 2 MB were read" in project.notes

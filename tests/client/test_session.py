@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from teal import programs
-from teal.errors import CannotReach, HostFailed
-from teal.session import PipeEnded, Session
+from teal.ground import run
+from teal.ground.errors import CannotReach, HostFailed
+from teal.pipe.session import PipeEnded, Session
 from teal.transports import Transport
 from teal_host.wire.messages import Greeting, Logs, Rollback, Status
 from teal_host.wire.reports import StatusReport
@@ -80,7 +80,7 @@ SILENT = {
 def test_session_reports_soon_what_a_server_said_instead_of_greeting(
     script: str, evidence: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(programs, "ENDS_WITHIN_S", NEVER_S)
+    monkeypatch.setattr(run, "ENDS_WITHIN_S", NEVER_S)
     began = time.monotonic()
     error = refused(shell(tmp_path, script))
     assert time.monotonic() - began < PATIENCE_S
@@ -125,7 +125,7 @@ def test_session_reports_a_server_side_of_another_teal(greeting: str, tmp_path: 
 def test_session_leaves_a_silent_server_at_the_deadline(
     script: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(programs, "ENDS_WITHIN_S", NEVER_S)
+    monkeypatch.setattr(run, "ENDS_WITHIN_S", NEVER_S)
     began = time.monotonic()
     error = refused(replace(shell(tmp_path, script), greets_within_s=0.5))
     assert time.monotonic() - began < PATIENCE_S

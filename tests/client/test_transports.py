@@ -11,14 +11,15 @@ from pathlib import Path
 
 import pytest
 
-from teal import programs, transports
-from teal.errors import CannotReach, Usage
-from teal.session import Session
+from harness.world import REPO, World
+from teal import transports
+from teal.ground import run
+from teal.ground.errors import CannotReach, Usage
+from teal.pipe.session import Session
 from teal.transports import Transport, base, choose
 from teal.transports.ssh import destination as parsed
 from teal.transports.ssh import explain
 from teal_host.wire.messages import Logs, Status
-from world import REPO, World
 
 SHORT = 'app = "shop"\n[run]\ncommand = ["./app"]\n[build]\nartifact = "app"\n'
 DUMP = "#!{python}\nimport json, os, sys\nopen(os.environ['DUMP'], 'w').write(json.dumps(sys.argv))\nsys.exit(255)\n"
@@ -197,7 +198,7 @@ def test_server_side_ends_by_itself_when_multipass_loses_the_end_of_the_pipe(vm:
         if asked is not None:
             session.send(asked)
     assert not Path(f"/proc/{session.there.pid}").exists()
-    assert time.monotonic() - began < programs.ENDS_WITHIN_S  # it ended by itself, and was not ended
+    assert time.monotonic() - began < run.ENDS_WITHIN_S  # it ended by itself, and was not ended
 
 
 LOGINS = {

@@ -8,7 +8,7 @@ from jsonschema import Draft202012Validator, FormatChecker
 from jsonschema.exceptions import best_match
 from referencing import Registry, Resource
 
-from world import Ended
+from harness.world import Ended
 
 FOLDER = Path(__file__).parents[2] / "schemas"
 SCHEMAS: dict[str, dict[str, Any]] = {

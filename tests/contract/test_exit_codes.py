@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import pytest
 
-from beside import BUILDS_ON, beside
 from contract.judge import judged_lines
-from world import App, Ended
+from harness.beside import BUILDS_ON, beside
+from harness.world import App, Ended
 
 ELSEWHERE = "ssh://nobody@127.0.0.1:1"
 HELP = [("--help",), ("--version",), ("deploy", "-h"), ("completion", "bash")]

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from beside import alone, beside
 from contract.judge import SCHEMAS, complaint, judged, judged_lines
-from teal.errors import BuildFailed
-from world import App, Ended, World
+from harness.beside import alone, beside
+from harness.world import App, Ended, World
+from teal.ground.errors import BuildFailed
 
 LOOKING = ("status", "releases", "logs")
 NAMES = ["demo", "deploy-event", "doctor", "env", "logs", "logs-line", "releases", "result", "setup", "status", "teal"]

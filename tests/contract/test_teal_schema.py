@@ -122,7 +122,7 @@ def test_example_teal_toml_is_valid(path: Path) -> None:
 
 
 def test_teal_init_writes_a_valid_teal_toml(tmp_path: Path) -> None:
-    from world import World
+    from harness.world import World
 
     (tmp_path / "go.mod").write_text("module example.com/shop\n\ngo 1.26\n")
     (tmp_path / "main.go").write_text("package main\n\nfunc main() {}\n")

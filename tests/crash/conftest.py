@@ -3,7 +3,7 @@
 import pytest
 
 from crash.scenes import QUICK, Scene
-from world import World
+from harness.world import World
 
 
 @pytest.fixture

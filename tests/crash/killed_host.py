@@ -157,12 +157,12 @@ class InOrder:
 
 
 def attach(witness: Witness) -> None:
-    """Replace teal_host.files.witness as soon as that module is there; it comes through the pipe, later."""
+    """Replace teal_host.ground.files.witness as soon as that module is there; it comes through the pipe, later."""
     real = builtins.__import__
 
     def importing(name: str, *rest: Any, **named: Any) -> Any:
         module = real(name, *rest, **named)
-        files: Any = sys.modules.get("teal_host.files")
+        files: Any = sys.modules.get("teal_host.ground.files")
         if hasattr(files, "witness"):
             files.witness = witness
             builtins.__import__ = real

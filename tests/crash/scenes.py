@@ -13,21 +13,23 @@ from typing import Any
 import pytest
 
 from crash.killed_host import ENDED
-from teal import deploy, env, look, programs
+from harness.world import App, refuses, wait_until
 from teal.config.read import load
-from teal.ended import Account
-from teal.errors import TealError
+from teal.ground import run
+from teal.ground.errors import TealError
+from teal.stories import deploy, queries, secrets
+from teal.stories.result_json import Account
 from teal.transports import Transport, choose
 from teal.ui.plain import Quiet
-from teal_host import proc, status
-from teal_host.app import App as HostApp
-from teal_host.app import Host
-from teal_host.paths import HostPaths
-from teal_host.proxies.own_nginx import OwnNginx
+from teal_host.ground import processes
+from teal_host.ground.paths import HostPaths
+from teal_host.proxies.local_nginx import LocalNginx
+from teal_host.state.app import App as HostApp
+from teal_host.state.app import Host
+from teal_host.stories import status
 from teal_host.supervisors.process import PlainProcesses
 from teal_host.wire.messages import Result
 from teal_host.wire.reports import ReleaseRow, StatusReport
-from world import App, refuses, wait_until
 
 HOST = Path(__file__).parent / "killed_host.py"
 NEVER = "never"
@@ -97,7 +99,7 @@ class Scene:
 
     def deploy(self, when: str, number: str = "SIGKILL") -> Run:
         file, account = load(self.app.directory), Account()
-        return self._run(when, number, lambda: deploy.deploy(file, deploy.Wish(), Quiet(), account))
+        return self._run(when, number, lambda: deploy.deploy(file, deploy.DeployOptions(), Quiet(), account))
 
     def rollback(self, when: str, number: str = "SIGKILL", to: str | None = None) -> Run:
         file, account = load(self.app.directory), Account()
@@ -109,7 +111,7 @@ class Scene:
 
     def env_set(self, when: str, name: str, value: str) -> Run:
         file = load(self.app.directory)
-        return self._run(when, "SIGKILL", lambda: env.set_value(file, name, value, 0, Quiet()))
+        return self._run(when, "SIGKILL", lambda: secrets.set_secret(file, name, value, 0, Quiet()))
 
     def _run(self, when: str, number: str, story: Callable[[], object]) -> Run:
         """The client's own story, with one word of the transport's argv changed."""
@@ -123,7 +125,7 @@ class Scene:
         result, error = None, None
         with pytest.MonkeyPatch.context() as patch, server_sides_end(patch):
             patch.setattr(deploy, "choose", harnessed)
-            patch.setattr(env, "choose", harnessed)
+            patch.setattr(secrets, "choose", harnessed)
             try:
                 told = story()
                 result = told if isinstance(told, Result) else None
@@ -136,15 +138,15 @@ class Scene:
 
     def status(self) -> StatusReport:
         """As `teal status` is told it, through the pipe."""
-        return look.status(load(self.app.directory))
+        return queries.status(load(self.app.directory))
 
     def releases(self) -> tuple[ReleaseRow, ...]:
-        return look.releases(load(self.app.directory)).releases
+        return queries.releases(load(self.app.directory)).releases
 
     def _on_the_host(self) -> HostApp:
         """For looking without a pipe, which is quicker."""
         paths = HostPaths(self.app.world.root)
-        proxy = OwnNginx(paths.nginx, None)
+        proxy = LocalNginx(paths.nginx, None)
         return Host(paths, PlainProcesses(), proxy, lambda message: None).app(self.app.name)
 
     def check_serves(self, *versions: str) -> str:
@@ -161,7 +163,7 @@ class Scene:
         assert (live.release, live.state, live.pid) == (answer["release"], "running", answer["pid"])
         for color in told.colors.values():
             assert (color.state == "running") == (color.pid is not None)
-            assert color.pid is None or proc.life(color.pid)
+            assert color.pid is None or processes.life(color.pid)
 
     def check_settled(self, *versions: str) -> None:
         """After a command that was not disturbed: this serves, and nothing is left of what was interrupted."""
@@ -171,7 +173,7 @@ class Scene:
         assert told.notes == ()
         assert app.journal.unfinished() is None
         self._check_processes(told)
-        self._check_releases(told, status.releases(app).releases)
+        self._check_releases(told, status.list_releases(app).releases)
         assert self.leftovers() == []
 
     def _check_processes(self, told: StatusReport) -> None:
@@ -214,13 +216,13 @@ class Scene:
 def server_sides_end(patch: pytest.MonkeyPatch) -> Iterator[None]:
     """At the end of the block, wait for what was started in it: a client may leave the other side to finish alone."""
     started: list[subprocess.Popen[bytes]] = []
-    open_pipe = programs.open_pipe
+    open_pipe = run.open_pipe
 
     def remembered(argv: Sequence[str], own_session: bool, errors: int | None = None) -> "subprocess.Popen[bytes]":
         started.append(open_pipe(argv, own_session, errors))
         return started[-1]
 
-    patch.setattr(programs, "open_pipe", remembered)
+    patch.setattr(run, "open_pipe", remembered)
     yield
     for program in started:
         program.wait(60)

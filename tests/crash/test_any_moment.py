@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from crash.scenes import NEVER, QUICK, Counted, Run, Scene
-from teal.errors import CannotReach, ContactLost, HostFailed
+from teal.ground.errors import CannotReach, ContactLost, HostFailed
 
 ROUNDS, SEED = 25, 20_240_229
 ASKED_TO_END = ["SIGTERM", "SIGHUP"] * 5

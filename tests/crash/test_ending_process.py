@@ -6,8 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from teal_host import proc
-from world import free_ports, wait_until
+from harness.world import free_ports, wait_until
+from teal_host.ground import processes, sockets
 
 END_THIS_THREAD = {"x86_64": 60, "aarch64": 93}[platform.machine()]  # the number of the call exit(2)
 PROGRAM = f"""
@@ -27,10 +27,10 @@ def test_process_lives_until_its_last_thread_has_ended() -> None:
     with subprocess.Popen([sys.executable, "-c", PROGRAM, str(port)]) as process:
         try:
             wait_until(lambda: state_of(process.pid) == "Z")
-            assert proc.listeners(port)
-            assert proc.life(process.pid)
+            assert sockets.listeners(port)
+            assert processes.life(process.pid)
             process.send_signal(signal.SIGKILL)
-            wait_until(lambda: proc.life(process.pid) is None)
-            assert not proc.listeners(port)
+            wait_until(lambda: processes.life(process.pid) is None)
+            assert not sockets.listeners(port)
         finally:
             process.kill()

@@ -10,7 +10,7 @@ from collections.abc import Callable
 import pytest
 
 from crash.scenes import NEVER, Counted, Run, Scene
-from teal.errors import HostFailed
+from teal.ground.errors import HostFailed
 
 FULL, BROKEN = "ENOSPC+", "EIO"
 DISK_SAYS = ("No space left on device", "Input/output error")

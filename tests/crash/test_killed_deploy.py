@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import pytest
 
 from crash.scenes import NEVER, Counted, Run, Scene, at_each_act
-from teal.errors import CannotReach, ContactLost, HostFailed
+from teal.ground.errors import CannotReach, ContactLost, HostFailed
 
 
 @dataclass(frozen=True)

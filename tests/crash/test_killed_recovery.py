@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from crash.scenes import NEVER, Counted, Run, Scene, at_each_act
-from teal_host.journal import Journal
+from teal_host.ground.journal import Journal
 
 
 def recovered(scene: Scene) -> int:

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from beside import beside
 from crash.scenes import QUICK, Scene
-from teal_host import proc
-from world import wait_until
+from harness.beside import beside
+from harness.world import wait_until
+from teal_host.ground import processes
 
 BODY = b"x" * 100_000  # more than nginx keeps in memory
 
@@ -18,7 +18,7 @@ BODY = b"x" * 100_000  # more than nginx keeps in memory
 def nginx_buffers_an_upload(scene: Scene) -> bool:
     """It has read the head of a request, has chosen its color, and keeps the body in a file without a name."""
     home = scene.app.world.root / "etc/nginx"
-    workers = proc.session(int((home / "nginx.pid").read_text()))
+    workers = processes.session(int((home / "nginx.pid").read_text()))
     held = [str(entry.readlink()) for pid in workers for entry in Path(f"/proc/{pid}/fd").iterdir()]
     return any(name.startswith(str(home / "temp/body")) for name in held)
 

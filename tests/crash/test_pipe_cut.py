@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from crash.scenes import NEVER, Run, Scene
-from teal.errors import CannotReach, ContactLost
-from teal.session import Session
+from teal.ground.errors import CannotReach, ContactLost
+from teal.pipe.session import Session
 from teal_host.wire.reports import ReleaseRow, StatusReport
 
 MESSAGES = ["Deploy", "Part", "Block", "Block", "Block", "Commit"]  # what a client sends

@@ -3,7 +3,7 @@
 import pytest
 
 from crash.scenes import NEVER, QUICK, Scene
-from world import free_ports
+from harness.world import free_ports
 
 UNPROVED = {**QUICK, "verify": {"json": {"version": "another"}}}
 

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from teal import bootstrap
+from teal.pipe import bootstrap
 from teal.transports.local import find_nginx
-from teal_host.greet import SYNC
+from teal_host.pipe.greet import SYNC
 from teal_host.wire.frames import read_frame, write_frame
 from teal_host.wire.manifest import Entry
 from teal_host.wire.typed import encode

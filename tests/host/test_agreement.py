@@ -10,19 +10,20 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from harness.world import free_ports
 from host import values
-from teal_host import agreement, deploy
-from teal_host.agreement import Agreement
-from teal_host.app import App, Host
-from teal_host.deploy import Scene
-from teal_host.errors import BadRequest, NeedsHuman
-from teal_host.paths import HostPaths
-from teal_host.slot import Slots
+from teal_host.ground.errors import BadRequest, NeedsHuman
+from teal_host.ground.paths import HostPaths
+from teal_host.state import agreement
+from teal_host.state.agreement import Agreement
+from teal_host.state.app import App, Host
+from teal_host.state.slots import Slots
+from teal_host.steps.scene import Scene
+from teal_host.stories import deploy
 from teal_host.wire.app import AppSpec, Health, Keep, Ports, ProxyRules, Run, Site, Verify
 from teal_host.wire.manifest import Entry, Manifest, Origin, digest_of
 from teal_host.wire.messages import Deploy
 from teal_host.wire.reports import Color
-from world import free_ports
 
 TOKEN = "0" * 32
 

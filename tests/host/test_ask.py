@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from teal_host.ask import MAX_ANSWER, Answer, NoAnswer, Question, ask, json_differs
+from teal_host.ground.http_probe import MAX_ANSWER, NoAnswer, ProbeRequest, ProbeResponse, http_get, json_differs
 
 Serve = Callable[[socket.socket], None]
 HEAD = b"HTTP/1.1 200 OK\r\n"
@@ -51,9 +51,9 @@ def saying(answer: bytes) -> Serve:
     return lambda connection: connection.sendall(answer)
 
 
-def asked(serve: Serve, timeout_s: float = 20, **more: Any) -> Answer:
+def asked(serve: Serve, timeout_s: float = 20, **more: Any) -> ProbeResponse:
     with serving(serve) as address:
-        return ask(Question(address, more.pop("path", "/healthz"), "shop.test", timeout_s=timeout_s, **more))
+        return http_get(ProbeRequest(address, more.pop("path", "/healthz"), "shop.test", timeout_s=timeout_s, **more))
 
 
 def refused(serve: Serve, timeout_s: float = 20) -> NoAnswer:
@@ -173,7 +173,7 @@ def test_probe_tells_a_refused_connection_from_other_failures() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         address = server.getsockname()[:2]
     with pytest.raises(NoAnswer, match="refused") as none:
-        ask(Question(address, "/", "shop.test", timeout_s=20))
+        http_get(ProbeRequest(address, "/", "shop.test", timeout_s=20))
     assert none.value.refused
 
 
@@ -199,7 +199,7 @@ def test_probe_sends_the_given_request_and_ignores_proxy_variables(monkeypatch: 
 
         thread = threading.Thread(target=run)
         thread.start()
-        ask(Question(server.getsockname()[:2], "/a?b=c", "shop.test", (("X-Teal-Probe", "t"),), 20))
+        http_get(ProbeRequest(server.getsockname()[:2], "/a?b=c", "shop.test", (("X-Teal-Probe", "t"),), 20))
         thread.join()
     lines = seen[0].decode().split("\r\n")
     assert lines[0] == "GET /a?b=c HTTP/1.1"
@@ -208,8 +208,8 @@ def test_probe_sends_the_given_request_and_ignores_proxy_variables(monkeypatch: 
 
 
 def test_probe_result_shows_a_printable_beginning_of_the_body() -> None:
-    assert Answer(200, {}, b" \x1b[31mred\x00\xff\n" + b"x" * 300).beginning.startswith(" [31mred \ufffd xxx")
-    assert len(Answer(200, {}, b"x" * 300).beginning) == 200
+    assert ProbeResponse(200, {}, b" \x1b[31mred\x00\xff\n" + b"x" * 300).beginning.startswith(" [31mred \ufffd xxx")
+    assert len(ProbeResponse(200, {}, b"x" * 300).beginning) == 200
 
 
 @pytest.mark.parametrize(

@@ -7,9 +7,8 @@ from typing import cast
 
 import pytest
 
-from teal import domains
 from teal.cli.doctor import lines, worst
-from teal_host import doctor, lock
+from teal.ground import dns
 from teal_host.checks import agreed, colors, exposed, history, keys, machine, nginx, owner, room, route, systemd, words
 from teal_host.checks.base import Visit, fault, ok, there, warning
 from teal_host.checks.nginx import Seen
@@ -17,11 +16,13 @@ from teal_host.checks.owner import Owned
 from teal_host.checks.room import Disk, Memory
 from teal_host.checks.route import Folder, Worker
 from teal_host.checks.words import Words
-from teal_host.doctor import Check
-from teal_host.errors import NeedsHuman
-from teal_host.journal import Unfinished
-from teal_host.proc import Socket
-from teal_host.supervisors.base import ProcessState
+from teal_host.ground import lock
+from teal_host.ground.errors import NeedsHuman
+from teal_host.ground.journal import Unfinished
+from teal_host.ground.sockets import Socket
+from teal_host.state.seams import ProcessState
+from teal_host.stories import doctor
+from teal_host.stories.doctor import Check
 from teal_host.wire.manifest import Origin
 from teal_host.wire.reports import DoctorReport, Finding
 
@@ -304,14 +305,14 @@ SERVER = ["203.0.113.10", "2001:db8::a", "10.0.0.5"]
 def test_domain_check_compares_dns_with_the_addresses_of_the_server(
     leads_to: set[str] | None, server: list[str], state: str, says: str
 ) -> None:
-    found = domains.judge("example.com", leads_to, server)
+    found = dns.judge("example.com", leads_to, server)
     assert (found.state, says in found.says) == (state, True), found
 
 
 def test_domain_check_really_looks_names_up() -> None:
-    (found,) = domains.look(["localhost"], ["127.0.0.1", "::1"])
+    (found,) = dns.check_domains(["localhost"], ["127.0.0.1", "::1"])
     assert found.state == "ok"
-    assert domains.look([], []) == []
+    assert dns.check_domains([], []) == []
 
 
 FINDINGS = (ok("live", "well"), warning("disk", "full", "rm"), fault("unit", "\x1b[2J", "x", ["-a"]))

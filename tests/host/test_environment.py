@@ -11,12 +11,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from teal_host import run
-from teal_host.run import Program
+from harness.world import REPO, App
+from teal_host.ground import run
+from teal_host.ground.run import Program
 from teal_host.wire import grammar
 from teal_host.wire.app import Run
 from teal_host.wire.typed import Mistakes, decode
-from world import REPO, App
 
 DUMP = "import os, sys; sys.stdout.write(ascii((dict(os.environb), [os.fsencode(one) for one in sys.argv[1:]])))"
 ODD = [
@@ -112,7 +112,7 @@ def test_program_gets_the_configured_environment_and_what_teal_sets(app: App) ->
 @pytest.mark.parametrize("language", ["C", "POSIX", "C.UTF-8", "nonsense"])
 def test_environment_reaches_a_program_under_any_locale(language: str, tmp_path: Path) -> None:
     spawned = (
-        "import pathlib, sys; sys.path.insert(0, sys.argv[1]); from teal_host import run;"
+        "import pathlib, sys; sys.path.insert(0, sys.argv[1]); from teal_host.ground import run;"
         "env = {'A': 'é😀', 'B': '\\x80'}; folder = pathlib.Path(sys.argv[2]);"
         "sys.exit(run.spawn(run.Program(sys.argv[3:], env, folder, folder / 'log')).wait(30))"
     )

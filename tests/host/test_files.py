@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from teal_host import files
+from teal_host.ground import files
 
 
 @pytest.fixture

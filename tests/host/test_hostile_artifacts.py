@@ -13,12 +13,12 @@ from typing import Any
 
 import pytest
 
+from harness.world import free_ports
 from host import pipe
 from host.pipe import deploy, files, frame, spec
-from teal.errors import HostFailed
+from teal.ground.errors import HostFailed
 from teal_host.wire import messages
 from teal_host.wire.frames import Frame
-from world import free_ports
 
 BODY = b"#!/bin/sh\nexit 0\n"
 GOOD = files({"program": BODY})

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from host.pipe import frame
-from teal import bootstrap
-from teal_host import installed
-from teal_host.greet import SYNC
-from teal_host.paths import HostPaths
+from teal.pipe import bootstrap
+from teal_host.ground import archive as host_archive
+from teal_host.ground.paths import HostPaths
+from teal_host.pipe.greet import SYNC
 
 SOURCES = bootstrap.sources()
 STATUS = frame({"type": "status", "app": "shop"})
@@ -28,13 +28,13 @@ def run(
 @pytest.fixture
 def archive(tmp_path: Path) -> Path:
     path = tmp_path / "teal-host"
-    path.write_bytes(installed.archive(SOURCES))
+    path.write_bytes(host_archive.pack(SOURCES))
     return path
 
 
 def test_archive_has_the_same_digest_on_both_sides(archive: Path) -> None:
-    assert installed.digest(archive) == bootstrap.digest()
-    assert installed.sources() == SOURCES
+    assert host_archive.digest(archive) == bootstrap.digest()
+    assert host_archive.sources() == SOURCES
 
 
 def test_archive_greets_and_serves(archive: Path, tmp_path: Path) -> None:
@@ -45,7 +45,7 @@ def test_archive_greets_and_serves(archive: Path, tmp_path: Path) -> None:
 
 
 def test_archive_is_the_same_for_the_same_sources() -> None:
-    made = [zipfile.ZipFile(io.BytesIO(installed.archive(SOURCES))) for _ in range(2)]
+    made = [zipfile.ZipFile(io.BytesIO(host_archive.pack(SOURCES))) for _ in range(2)]
     first, second = [[(e.filename, e.CRC, e.date_time, e.external_attr) for e in file.infolist()] for file in made]
     assert [entry for entry in first if not entry[0].endswith("c")] == [e for e in second if not e[0].endswith("c")]
     assert sum(name.endswith(".pyc") for name, *_ in first) == len(SOURCES)
@@ -75,16 +75,18 @@ def test_archive_runs_its_sources_when_compiled_by_another_python(archive: Path,
 
 
 def test_server_side_knows_its_own_sources_when_run_from_the_archive(archive: Path) -> None:
-    code = f"import sys; sys.path.insert(0, {str(archive)!r}); from teal_host import installed; "
-    code += "from teal_host.wire.sources import digest; print(digest(installed.sources()))"
+    code = f"import sys; sys.path.insert(0, {str(archive)!r}); from teal_host.ground import archive; "
+    code += "from teal_host.wire.sources import digest; print(digest(archive.sources()))"
     done = subprocess.run([sys.executable, "-IS", "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == bootstrap.digest()
 
 
 def test_server_side_knows_its_own_sources_when_run_through_the_pipe() -> None:
     asked = "import sys; sys.modules['teal_host.start'] = type(sys)('x'); "
-    asked += "exec('def serve():\\n from teal_host import installed\\n from teal_host.wire.sources import digest\\n "
-    asked += "sys.stderr.write(digest(installed.sources()))', vars(sys.modules['teal_host.start'])); "
+    asked += (
+        "exec('def serve():\\n from teal_host.ground import archive\\n from teal_host.wire.sources import digest\\n "
+    )
+    asked += "sys.stderr.write(digest(archive.sources()))', vars(sys.modules['teal_host.start'])); "
     asked += "sys.modules['teal_host.start'].sys = sys; "
     stage0 = asked + bootstrap.stage0(server=False)
     done = subprocess.run(
@@ -98,13 +100,13 @@ def test_digest_is_none_when_the_archive_is_missing_or_malformed(tmp_path: Path,
     path = tmp_path / "teal-host"
     if content is not None:
         path.write_bytes(content)
-    assert installed.digest(path) is None
+    assert host_archive.digest(path) is None
 
 
 def test_archive_runs_launch_without_importing_main(tmp_path: Path) -> None:
     launch = "import sys\ndef main(argv):\n    print(argv, 'teal_host.main' in sys.modules)\n    return 3\n"
     path = tmp_path / "teal-host"
-    path.write_bytes(installed.archive({**SOURCES, "teal_host.launch": launch}))
+    path.write_bytes(host_archive.pack({**SOURCES, "teal_host.supervisors.launch": launch}))
     done = run(path, "launch", "shop", "blue")
     assert (done.returncode, done.stdout) == (3, b"['shop', 'blue'] False\n")
 

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from teal_host import journal as journals
-from teal_host.journal import Journal, Unfinished
+from teal_host.ground import journal as journals
+from teal_host.ground.journal import Journal, Unfinished
 
 BEGIN = {"act": "begin", "id": "a", "release": "0001-aaaaaaaaaaaa", "left": None}
 START = {"act": "start", "id": "a", "release": "0001-aaaaaaaaaaaa", "color": "blue"}

@@ -13,17 +13,17 @@ from pathlib import Path
 
 import pytest
 
-from teal_host import files, lock, run
-from teal_host.errors import Locked
-from teal_host.run import Program
+from harness.world import REPO
+from teal_host.ground import files, lock, run
+from teal_host.ground.errors import Locked
+from teal_host.ground.run import Program
 from teal_host.wire.manifest import Origin
-from world import REPO
 
 ME = Origin("mé", "here")
 HOLD = """
 import sys, time, pathlib
 sys.path.insert(0, sys.argv[1])
-from teal_host import lock
+from teal_host.ground import lock
 from teal_host.wire.manifest import Origin
 with lock.held(pathlib.Path(sys.argv[2]), "deploy", Origin("anna", "laptop"), 0):
     print("held", flush=True)

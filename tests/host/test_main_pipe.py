@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
+from harness.world import free_ports
 from host import pipe
 from host.pipe import deploy, files, frame, lengths, manifest, raw, spec
-from world import free_ports
 
 BODY = b"#!/bin/sh\n"
 ONE = files({"program": BODY})

@@ -4,32 +4,34 @@ from pathlib import Path
 
 import pytest
 
+from harness.world import free_ports
 from host import pipe
 from host.pipe import deploy, files, frame, spec
-from teal_host import needs
-from teal_host.errors import BadRequest
-from teal_host.paths import AppPaths
+from teal_host.ground.errors import BadRequest
+from teal_host.ground.paths import AppPaths
+from teal_host.steps import requirements
 from teal_host.wire.app import Run
 from teal_host.wire.manifest import Needs
-from world import free_ports
 
 
 def refused(folder: Path, command: str, what: Needs, **env: str) -> str:
     with pytest.raises(BadRequest) as found:
-        needs.refuse(AppPaths(folder, "shop"), Run((command,), env=env), what)
+        requirements.check(AppPaths(folder, "shop"), Run((command,), env=env), what)
     return " ".join([found.value.message, *found.value.evidence, "→", found.value.hint])
 
 
 def test_requirement_passes_when_the_server_has_it(tmp_path: Path) -> None:
     for what in (Needs(), Needs("/bin/sh"), Needs(finds="sh"), Needs("/usr/bin/env", "sh")):
-        needs.refuse(AppPaths(tmp_path, "shop"), Run(("./app",)), what)
+        requirements.check(AppPaths(tmp_path, "shop"), Run(("./app",)), what)
 
 
 def test_requirement_passes_when_it_lies_in_the_release_to_come(tmp_path: Path) -> None:
     paths = AppPaths(tmp_path, "shop")
-    needs.refuse(paths, Run(("./app",)), Needs(str(paths.color("green").release / "bin/node")))
+    requirements.check(paths, Run(("./app",)), Needs(str(paths.color("green").release / "bin/node")))
     with pytest.raises(BadRequest):
-        needs.refuse(paths, Run(("./app",)), Needs(str(AppPaths(tmp_path, "other").color("green").release / "node")))
+        requirements.check(
+            paths, Run(("./app",)), Needs(str(AppPaths(tmp_path, "other").color("green").release / "node"))
+        )
 
 
 @pytest.mark.parametrize(
@@ -61,7 +63,7 @@ def test_requirement_is_searched_for_in_the_path_of_the_program(tmp_path: Path) 
     (tmp_path / "own").write_text("#!/bin/sh\n")
     assert "own" in refused(tmp_path, "own", Needs(finds="own"), PATH=str(tmp_path))
     (tmp_path / "own").chmod(0o755)
-    needs.refuse(AppPaths(tmp_path, "shop"), Run(("own",), env={"PATH": str(tmp_path)}), Needs(finds="own"))
+    requirements.check(AppPaths(tmp_path, "shop"), Run(("own",), env={"PATH": str(tmp_path)}), Needs(finds="own"))
 
 
 @pytest.mark.parametrize("dry_run", [False, True])

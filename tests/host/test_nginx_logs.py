@@ -3,8 +3,8 @@
 import pytest
 
 from host.nginx_dumps import debian, dump
-from teal_host.proxies.nginx_logs import inherited
-from teal_host.proxies.nginx_tree import parse
+from teal_host.proxies.nginx.log import inherited
+from teal_host.proxies.nginx.tree import parse
 
 MAIN, OURS = "/etc/nginx/nginx.conf", "/etc/nginx/conf.d/teal-shop.conf"
 READ = "include conf.d/*.conf;"

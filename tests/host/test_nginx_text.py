@@ -9,16 +9,16 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from harness.world import free_ports
 from host import values
 from host.nginx_syntax import Directive, parse
 from teal.transports.local import find_nginx
-from teal_host.errors import BadRequest
-from teal_host.proxies import nginx_text
-from teal_host.proxies.base import Route
-from teal_host.proxies.nginx_text import Main
+from teal_host.ground.errors import BadRequest
+from teal_host.proxies.nginx import site as nginx_site
+from teal_host.proxies.nginx.site import MainFile
+from teal_host.state.route import Route
 from teal_host.wire import grammar
 from teal_host.wire.app import Ports, ProxyRules, Site
-from world import free_ports
 
 TOKEN = "0123456789abcdef" * 2
 LIVE = Path("/var/lib/teal/shop/live")
@@ -68,7 +68,7 @@ def known(told: Directive) -> set[str]:
 
 
 def read(shown: Route) -> Directive:
-    return parse(nginx_text.site_text(shown, [LISTEN]))
+    return parse(nginx_site.site_text(shown, [LISTEN]))
 
 
 @given(st.lists(values.DOMAINS, max_size=4, unique=True) | DOMAINS.map(lambda name: [name]))
@@ -115,9 +115,9 @@ def test_site_text_uses_the_names_and_ports_of_its_app_alone(app: str, ports: Po
 
 @given(values.SITES, values.SITES)
 def test_the_generation_tells_two_routes_apart(one: Site, other: Site) -> None:
-    same = nginx_text.generation(route(one)) == nginx_text.generation(route(other))
-    assert same == (nginx_text.site_text(route(one), [LISTEN]) == nginx_text.site_text(route(other), [LISTEN]))
-    assert list(read(route(one)).all("return"))[-1].words[1:] == ("200", nginx_text.generation(route(one)))
+    same = nginx_site.generation(route(one)) == nginx_site.generation(route(other))
+    assert same == (nginx_site.site_text(route(one), [LISTEN]) == nginx_site.site_text(route(other), [LISTEN]))
+    assert list(read(route(one)).all("return"))[-1].words[1:] == ("200", nginx_site.generation(route(one)))
 
 
 @given(FOLDERS.map(lambda parts: Path("/", *parts)))
@@ -141,7 +141,7 @@ def test_directory_is_refused_or_written_unchanged(live: Path) -> None:
     values.SITES,
 )
 def test_site_listens_on_the_given_addresses(listens: list[str], site: Site) -> None:
-    told = parse(nginx_text.site_text(route(site), listens))
+    told = parse(nginx_site.site_text(route(site), listens))
     default = () if site.domains else ("default_server",)
     assert [one.words[1:] for one in told.all("listen")] == [(listen, *default) for listen in listens]
 
@@ -174,32 +174,37 @@ def test_own_directives_come_last_and_end_no_block_but_their_own(directives: lis
 
 def test_refusal_names_the_directive_at_its_line() -> None:
     shown = ruled(ProxyRules(directives=("a;", "b {\n  c;\n}", "d '\n';")))
-    text = nginx_text.site_text(shown, [LISTEN])
+    text = nginx_site.site_text(shown, [LISTEN])
     lines = text.splitlines()
     begin = lines.index("    a;") + 1
-    found = [nginx_text.directive_at(shown, text, line) for line in range(begin - 1, begin + 7)]
+    found = [nginx_site.directive_at(shown, text, line) for line in range(begin - 1, begin + 7)]
     assert found == [None, "a;", *["b {\n  c;\n}"] * 3, *["d '\n';"] * 2, None]
-    error = nginx_text.refused_directive(shown, text, Path("/x y"), f"nginx: [emerg] no c in /x y:{begin + 2}\n")
+    error = nginx_site.explain_refused_directive(
+        shown, text, Path("/x y"), f"nginx: [emerg] no c in /x y:{begin + 2}\n"
+    )
     assert error is not None
     assert str(error) == "nginx refuses 'b {\\n  c;\\n}': no c"
     for elsewhere in ("/other:91", f"/x y:{begin - 9}", ""):
-        assert nginx_text.refused_directive(shown, text, Path("/x y"), f"nginx: [emerg] no c in {elsewhere}") is None
+        assert (
+            nginx_site.explain_refused_directive(shown, text, Path("/x y"), f"nginx: [emerg] no c in {elsewhere}")
+            is None
+        )
 
 
 @pytest.mark.parametrize("char", REFUSED)
 def test_directory_is_refused_when_an_nginx_file_cannot_hold_its_name(char: str) -> None:
     for text in (f"/a{char}b/live", f"/{char}", f"/a/{char}x"):
         with pytest.raises(BadRequest, match="cannot be written in an nginx file"):
-            nginx_text.quoted(Path(text))
+            nginx_site.quoted(Path(text))
         with pytest.raises(BadRequest):
-            nginx_text.site_text(route(Site(), Path(text)), [LISTEN])
+            nginx_site.site_text(route(Site(), Path(text)), [LISTEN])
         with pytest.raises(BadRequest):
-            nginx_text.main_text(Main(Path(text), False, True), [])
+            nginx_site.main_text(MainFile(Path(text), False, True), [])
 
 
 @given(st.lists(st.integers(1, 65535).map(lambda port: f"127.0.0.1:{port}"), max_size=3, unique=True), st.booleans())
 def test_the_main_file_answers_nothing_to_unknown_names(listens: list[str], as_root: bool) -> None:
-    told = parse(nginx_text.main_text(Main(Path("/x y"), as_root, False), listens))
+    told = parse(nginx_site.main_text(MainFile(Path("/x y"), as_root, False), listens))
     assert [server.one("listen") for server in told.all("server")] == [(listen, "default_server") for listen in listens]
     assert all(server.one("return") == ("444",) for server in told.all("server"))
     assert [user.words for user in told.all("user")] == ([("user", "root")] if as_root else [])
@@ -213,10 +218,10 @@ def accepted(home: Path, routes: list[Route], listen: str) -> None:
     sites.mkdir(parents=True, exist_ok=True)
     (home / "temp").mkdir(exist_ok=True)
     for one in routes:
-        (sites / f"teal-{one.app}.conf").write_text(nginx_text.site_text(one, [listen]))
+        (sites / f"teal-{one.app}.conf").write_text(nginx_site.site_text(one, [listen]))
     named = all(one.site.domains for one in routes)
-    main = Main(home, os.geteuid() == 0, False)
-    (home / "nginx.conf").write_text(nginx_text.main_text(main, [listen] if named else []))
+    main = MainFile(home, os.geteuid() == 0, False)
+    (home / "nginx.conf").write_text(nginx_site.main_text(main, [listen] if named else []))
     argv = [str(NGINX), "-t", "-p", f"{home}/", "-c", str(home / "nginx.conf"), "-e", str(home / "error.log")]
     done = subprocess.run(argv, capture_output=True, timeout=30, check=False)
     assert done.returncode == 0, done.stderr.decode(errors="replace")
@@ -260,7 +265,7 @@ class TestNginxItself:
 
     def test_nginx_accepts_a_site_under_the_defaults_of_a_distribution(self, tmp_path: Path) -> None:
         """Its tables have room for words up to about 46 characters unless the main file says more."""
-        site = nginx_text.site_text(
+        site = nginx_site.site_text(
             route(Site(("a" * 35 + ".test",)), app="a" * 31), ["127.0.0.1:18080", "[::1]:18080"]
         )
         (tmp_path / "site").write_text(site)

@@ -10,13 +10,14 @@ from pathlib import Path
 
 import pytest
 
+from harness.world import free_ports, wait_until
 from host import nginx_dumps
 from host.nginx_dumps import debian, dump
 from teal.transports.local import find_nginx
-from teal_host.proxies import nginx_sites, nginx_tree
-from teal_host.proxies.nginx_sites import Listen, Server
-from teal_host.proxies.nginx_tree import CannotRead, Tree, parse
-from world import free_ports, wait_until
+from teal_host.proxies.nginx import sites as nginx_sites
+from teal_host.proxies.nginx import tree as nginx_tree
+from teal_host.proxies.nginx.sites import Listen, Server
+from teal_host.proxies.nginx.tree import CannotRead, Tree, parse
 
 NGINX = find_nginx()
 MAIN = "/etc/nginx/nginx.conf"
@@ -32,7 +33,7 @@ def sites(text: str) -> tuple[Server, ...]:
 
 
 def places(tree: Tree) -> list[str]:
-    return [place.path for place in nginx_sites.places(tree, "teal-shop")]
+    return [place.path for place in nginx_sites.include_points(tree, "teal-shop")]
 
 
 # --- reading ----------------------------------------------------------------------------------------------------------
@@ -304,10 +305,12 @@ def test_include_point_that_is_read_first_overtakes_an_unmarked_default_site() -
     tree = parse(
         dump({MAIN: "http { include conf.d/*.conf; include sites-enabled/*; }", B: "server { server_name b; }"})
     )
-    first, second = nginx_sites.places(tree, "teal-shop")
+    first, second = nginx_sites.include_points(tree, "teal-shop")
     assert [site.file for site in nginx_sites.overtaken(tree, first, 80)] == [B]
     assert nginx_sites.overtaken(tree, second, 80) == nginx_sites.overtaken(tree, first, 81) == ()
-    (early,) = nginx_sites.places(http("include sites-enabled/*;", **{"sites-enabled/zoo": "server {}"}), "teal-shop")
+    (early,) = nginx_sites.include_points(
+        http("include sites-enabled/*;", **{"sites-enabled/zoo": "server {}"}), "teal-shop"
+    )
     assert nginx_sites.overtaken(http("include sites-enabled/*;", **{"sites-enabled/zoo": "server {}"}), early, 80)
 
 
@@ -322,7 +325,7 @@ def test_default_site_is_not_overtaken_when_marked_or_read_earlier() -> None:
     )
     early = parse(dump({MAIN: "http { server { listen 80; } include conf.d/*.conf; server { listen 80; } }"}))
     for tree in (marked, early):
-        assert nginx_sites.overtaken(tree, nginx_sites.places(tree, "teal-shop")[0], 80) == ()
+        assert nginx_sites.overtaken(tree, nginx_sites.include_points(tree, "teal-shop")[0], 80) == ()
 
 
 # --- whole machines ---------------------------------------------------------------------------------------------------

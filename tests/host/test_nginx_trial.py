@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from teal_host.proxies.nginx_tree import Tree, parse
-from teal_host.proxies.nginx_trial import trial_text
+from teal_host.proxies.nginx.tree import Tree, parse
+from teal_host.proxies.nginx.trial import trial_text
 
 MAIN = """\
 user www-data;

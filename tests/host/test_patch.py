@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from teal import delta
+from teal.sending import delta
 from teal_host.wire import patch
 from teal_host.wire.patch import ADD, CHUNK, LENGTHS, NEW, SAME, SEEK, PatchError, number
 

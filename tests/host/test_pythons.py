@@ -10,18 +10,21 @@ from pathlib import Path
 import pytest
 
 import teal_host
+from harness.world import App
 from host import pipe
-from teal import bootstrap, deploy, env, look, one_off
 from teal.config.read import load
-from teal.deploy import Wish
-from teal.ended import Account
-from teal.errors import CannotReach
-from teal.session import Session
+from teal.ground.errors import CannotReach
+from teal.pipe import bootstrap
+from teal.pipe.session import Session
+from teal.stories import deploy, queries, secrets
+from teal.stories import exec as exec_story
+from teal.stories.deploy import DeployOptions
+from teal.stories.exec import run_command
+from teal.stories.result_json import Account
 from teal.transports import Transport
 from teal.transports.local import local
 from teal.ui.plain import Quiet
-from teal_host import installed
-from world import App
+from teal_host.ground import archive
 
 GOOD = [(3, minor) for minor in range(9, 15)]
 TOO_OLD = [(3, 6), (3, 7), (3, 8)]
@@ -78,10 +81,10 @@ def test_server_side_makes_an_archive_that_runs_on_every_python(good: str, tmp_p
     """By its own compiled code: the sources in it are spoiled."""
     source = Path(teal_host.__file__).parents[1]
     made = tmp_path / "teal-host"
-    code = f"import sys; sys.path.insert(0, {str(source)!r}); from teal_host import installed; "
-    code += f"open({str(made)!r}, 'wb').write(installed.archive(installed.sources()))"
+    code = f"import sys; sys.path.insert(0, {str(source)!r}); from teal_host.ground import archive; "
+    code += f"open({str(made)!r}, 'wb').write(archive.pack(archive.sources()))"
     subprocess.run([good, "-ISB", "-c", code], check=True)
-    assert installed.digest(made) == bootstrap.digest()
+    assert archive.digest(made) == bootstrap.digest()
     spoiled = tmp_path / "spoiled"
     with zipfile.ZipFile(made) as old, zipfile.ZipFile(spoiled, "w") as new:
         for name in old.namelist():
@@ -123,7 +126,7 @@ def on_the_oldest(oldest: str, app: App, monkeypatch: pytest.MonkeyPatch) -> App
     there = local()
     older = Transport(there.name, (oldest, "-I", "-S"), there.arguments, there.own_session)
     monkeypatch.setattr(deploy, "choose", lambda target: older)
-    for module in (look, env, one_off):
+    for module in (queries, secrets, exec_story):
         monkeypatch.setattr(module, "choose", lambda target: older)
     return app
 
@@ -131,33 +134,33 @@ def on_the_oldest(oldest: str, app: App, monkeypatch: pytest.MonkeyPatch) -> App
 def test_deploy_rollback_and_destroy_work_on_the_oldest_python(on_the_oldest: App) -> None:
     app = on_the_oldest
     file = load(app.directory)
-    first = deploy.deploy(file, Wish(), Quiet(), Account())
+    first = deploy.deploy(file, DeployOptions(), Quiet(), Account())
     app.program(version="v2")
-    second = deploy.deploy(file, Wish(), Quiet(), Account())
+    second = deploy.deploy(file, DeployOptions(), Quiet(), Account())
     assert (first.outcome, second.outcome, second.previous) == ("live", "live", first.release)
     assert app.get()["version"] == "v2"
     back = deploy.rollback(file, None, 0, Quiet(), Account())
     assert (back.release, back.color) == (first.release, "blue")
     assert app.get()["version"] == "v1"
-    assert look.status(file).colors["green"].state == "running"
-    assert [row.outcome for row in look.releases(file).releases] == ["turned_back", "good"]
+    assert queries.status(file).colors["green"].state == "running"
+    assert [row.outcome for row in queries.releases(file).releases] == ["turned_back", "good"]
     deploy.destroy(file, 0, Quiet())
     assert not app.world.root.exists()
 
 
 def test_secrets_and_exec_work_on_the_oldest_python(on_the_oldest: App) -> None:
     file = load(on_the_oldest.directory)
-    env.set_value(file, "TOKEN", "é\n", 0, Quiet())
-    deploy.deploy(file, Wish(), Quiet(), Account())
+    secrets.set_secret(file, "TOKEN", "é\n", 0, Quiet())
+    deploy.deploy(file, DeployOptions(), Quiet(), Account())
     said: dict[str, bytes] = {"stdout": b"", "stderr": b""}
 
     def write(stream: str, data: bytes) -> None:
         said[stream] += data
 
-    ended = one_off.one_off(file, ("sh", "-c", 'printf %s "$TOKEN"; echo x > /dev/stderr; exit 7'), None, write)
+    ended = run_command(file, ("sh", "-c", 'printf %s "$TOKEN"; echo x > /dev/stderr; exit 7'), None, write)
     assert (ended.code, said) == (7, {"stdout": "é\n".encode(), "stderr": b"x\n"})
-    assert [row.name for row in look.env(file).names] == ["TOKEN"]
-    env.unset(file, "TOKEN", 0, Quiet())
+    assert [row.name for row in queries.env(file).names] == ["TOKEN"]
+    secrets.unset_secret(file, "TOKEN", 0, Quiet())
 
 
 def test_session_is_refused_when_the_python_is_too_old(too_old: str, tmp_path: Path) -> None:

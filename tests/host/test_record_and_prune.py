@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from teal_host import record
-from teal_host.paths import AppPaths
-from teal_host.prune import Plan, plan
-from teal_host.record import Outcome, Record
+from teal_host.ground.paths import AppPaths
+from teal_host.state import releases
+from teal_host.state.releases import Outcome, Record
+from teal_host.steps.prune import PrunePlan, plan
 from teal_host.wire.app import AppSpec, Health, Keep, Run, Site, Verify
 from teal_host.wire.manifest import Origin
 from teal_host.wire.typed import encode
@@ -51,21 +51,21 @@ def store(paths: AppPaths, *seqs: int) -> None:
 
 @pytest.mark.parametrize("outcome", WORDS.values())
 def test_record_is_loaded_as_saved(paths: AppPaths, outcome: Outcome) -> None:
-    record.save(paths, entry(7, outcome))
-    assert record.load(paths) == [entry(7, outcome)]
+    releases.save(paths, entry(7, outcome))
+    assert releases.load(paths) == [entry(7, outcome)]
     assert oct((paths.records / f"{name(7)}.json").stat().st_mode & 0o777) == "0o600"
 
 
 def test_records_come_by_sequence_and_not_by_name(paths: AppPaths) -> None:
     for seq in (10_000, 9_999, 2):
-        record.save(paths, entry(seq))
-    assert [one.seq for one in record.load(paths)] == [2, 9_999, 10_000]
+        releases.save(paths, entry(seq))
+    assert [one.seq for one in releases.load(paths)] == [2, 9_999, 10_000]
 
 
 def test_record_mark_changes_only_the_outcome(paths: AppPaths) -> None:
-    record.save(paths, entry(1, "pending"))
-    assert record.mark(paths, entry(1, "pending"), "turned_back") == entry(1, "turned_back")
-    assert record.load(paths) == [entry(1, "turned_back")]
+    releases.save(paths, entry(1, "pending"))
+    assert releases.mark(paths, entry(1, "pending"), "turned_back") == entry(1, "turned_back")
+    assert releases.load(paths) == [entry(1, "turned_back")]
 
 
 DAMAGED: dict[str, Callable[[str], str]] = {
@@ -87,12 +87,12 @@ DAMAGED: dict[str, Callable[[str], str]] = {
 @pytest.mark.parametrize("how", DAMAGED)
 def test_damaged_record_is_left_out_and_the_other_records_stay(paths: AppPaths, how: str) -> None:
     for seq in (1, 2, 3):
-        record.save(paths, entry(seq))
+        releases.save(paths, entry(seq))
     path = paths.records / f"{name(2)}.json"
     changed = DAMAGED[how](path.read_text())
     assert changed != path.read_text()
     path.write_bytes(changed.encode(errors="surrogateescape"))
-    assert record.load(paths) == [entry(1), entry(3)]
+    assert releases.load(paths) == [entry(1), entry(3)]
 
 
 @pytest.mark.parametrize(
@@ -119,7 +119,7 @@ def test_rollback_goes_to_the_last_good_release_before_the_live_release(
     paths: AppPaths, outcomes: str, stored: tuple[int, ...], live: int | None, goes_to: int | None
 ) -> None:
     store(paths, *stored)
-    found = record.good_before(history(outcomes), name(live) if live else None, paths)
+    found = releases.previous_good(history(outcomes), name(live) if live else None, paths)
     assert (found.seq if found else None) == goes_to
 
 
@@ -127,7 +127,7 @@ def test_rollback_target_is_chosen_by_sequence_and_not_by_the_clock(paths: AppPa
     """The clock of a server may have been set back."""
     store(paths, 1, 2, 3)
     records = [replace(one, at=f"20{30 - one.seq}-01-01T00:00:00+00:00") for one in history("ggg")]
-    found = record.good_before(records, name(3), paths)
+    found = releases.previous_good(records, name(3), paths)
     assert found is not None
     assert found.seq == 2
 
@@ -147,20 +147,20 @@ def test_a_sequence_is_never_used_again(
     paths: AppPaths, recorded: tuple[int, ...], stored: tuple[int, ...], following: int
 ) -> None:
     store(paths, *stored)
-    assert record.next_seq(paths, [entry(seq) for seq in recorded]) == following
+    assert releases.next_seq(paths, [entry(seq) for seq in recorded]) == following
 
 
 def test_unreadable_record_keeps_its_sequence(paths: AppPaths) -> None:
-    record.save(paths, entry(7))
+    releases.save(paths, entry(7))
     (paths.records / f"{name(7)}.json").write_text("{")
-    assert record.next_seq(paths, record.load(paths)) == 8
+    assert releases.next_seq(paths, releases.load(paths)) == 8
 
 
 def test_unfinished_upload_takes_no_sequence(paths: AppPaths) -> None:
     store(paths, 1)
     (paths.releases / f".partial-{name(5)}").mkdir()
     (paths.releases / "7old-copy by hand").mkdir()
-    assert record.next_seq(paths, []) == 2
+    assert releases.next_seq(paths, []) == 2
 
 
 @given(
@@ -169,13 +169,13 @@ def test_unfinished_upload_takes_no_sequence(paths: AppPaths) -> None:
 def test_environment_version_depends_on_the_values_and_not_on_their_order(
     one: dict[str, str], other: dict[str, str]
 ) -> None:
-    assert record.env_version(one) == record.env_version(dict(reversed(one.items())))
-    assert (record.env_version(one) == record.env_version(other)) == (one == other)
+    assert releases.env_version(one) == releases.env_version(dict(reversed(one.items())))
+    assert (releases.env_version(one) == releases.env_version(other)) == (one == other)
 
 
 def test_environment_version_reveals_no_value() -> None:
-    assert "hunter2" not in record.env_version({"PASSWORD": "hunter2"})
-    assert len(record.env_version({"A": "x" * 9000})) == 8
+    assert "hunter2" not in releases.env_version({"PASSWORD": "hunter2"})
+    assert len(releases.env_version({"A": "x" * 9000})) == 8
 
 
 @pytest.mark.parametrize(
@@ -198,7 +198,7 @@ def test_environment_version_reveals_no_value() -> None:
 def test_prune_keeps_the_last_good_releases_and_what_a_color_holds(
     outcomes: str, stored: tuple[int, ...], keep: int, in_use: tuple[int, ...], gone: tuple[int, ...]
 ) -> None:
-    assert plan(history(outcomes), names(*stored), keep, names(*in_use)) == Plan(tuple(sorted(names(*gone))), ())
+    assert plan(history(outcomes), names(*stored), keep, names(*in_use)) == PrunePlan(tuple(sorted(names(*gone))), ())
 
 
 @pytest.mark.row("F6")
@@ -229,5 +229,5 @@ def test_prune_keeps_records_longer_than_files() -> None:
 
 
 def test_a_record_is_plain_json(paths: AppPaths) -> None:
-    record.save(paths, entry(1))
+    releases.save(paths, entry(1))
     assert json.loads((paths.records / f"{name(1)}.json").read_text()) == json.loads(json.dumps(encode(entry(1))))

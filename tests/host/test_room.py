@@ -11,9 +11,10 @@ from typing import Any
 
 import pytest
 
-from teal_host import candidate, proc, release
-from teal_host.errors import BadRequest
-from teal_host.paths import AppPaths, HostPaths
+from teal_host.ground import processes
+from teal_host.ground.errors import BadRequest
+from teal_host.ground.paths import AppPaths, HostPaths
+from teal_host.steps import candidate, release
 from teal_host.wire.manifest import Entry, Manifest, digest_of
 
 MIB = 1024 * 1024
@@ -65,7 +66,7 @@ def test_release_is_refused_when_the_disk_lacks_bytes_or_inodes(
     monkeypatch.setattr(os, "statvfs", lambda path: found)
     told = ""
     try:
-        release.refuse_if_no_room(paths, manifest(10 * MIB), there)
+        release.check_free_space(paths, manifest(10 * MIB), there)
     except BadRequest as refused:
         assert refused.hint
         told = refused.message
@@ -99,9 +100,9 @@ def test_upload_leaves_nothing_when_the_disk_becomes_full(paths: AppPaths, numbe
 def test_candidate_warns_when_memory_is_short_for_a_second_copy(
     monkeypatch: pytest.MonkeyPatch, left: int, says: str
 ) -> None:
-    monkeypatch.setattr(proc, "resident", lambda pids: 10_000_000 * len(pids))
-    monkeypatch.setattr(proc, "available_memory", lambda: left)
-    monkeypatch.setattr(proc, "total_memory", lambda: 100_000_000)
+    monkeypatch.setattr(processes, "resident", lambda pids: 10_000_000 * len(pids))
+    monkeypatch.setattr(processes, "available_memory", lambda: left)
+    monkeypatch.setattr(processes, "total_memory", lambda: 100_000_000)
     told: list[str] = []
     supervisor = SimpleNamespace(pids=lambda place: {1, 2, 3})
     app: Any = SimpleNamespace(host=SimpleNamespace(supervisor=supervisor, needs_setup=True), warn=told.append)

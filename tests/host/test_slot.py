@@ -4,10 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from teal_host import slot
-from teal_host.errors import NeedsHuman
-from teal_host.paths import AppPaths
-from teal_host.slot import Slots
+from teal_host.ground.errors import NeedsHuman
+from teal_host.ground.paths import AppPaths
+from teal_host.state.slots import Slots, assign_release, read_slots
 from teal_host.wire.reports import Color
 
 ONE, TWO = "0001-aaaaaaaaaaaa", "0002-bbbbbbbbbbbb"
@@ -23,7 +22,7 @@ def paths(tmp_path: Path) -> AppPaths:
 def lay(paths: AppPaths, live: str | None, blue: str | None, green: str | None) -> None:
     for color, release in (("blue", blue), ("green", green)):
         if release is not None:
-            slot.put(paths, "blue" if color == "blue" else "green", release)
+            assign_release(paths, "blue" if color == "blue" else "green", release)
     if live is not None:
         paths.live.symlink_to(live)
 
@@ -43,13 +42,13 @@ def test_slots_are_read_from_the_links(
     paths: AppPaths, live: Color | None, releases: dict[Color, str | None], idle: Color, live_release: str | None
 ) -> None:
     lay(paths, live, releases["blue"], releases["green"])
-    found = slot.look(paths)
+    found = read_slots(paths)
     assert found == Slots(live, releases)
     assert (found.idle, found.live_release) == (idle, live_release)
 
 
 def test_slots_are_empty_when_the_app_does_not_exist(tmp_path: Path) -> None:
-    assert slot.look(AppPaths(tmp_path, "shop")) == Slots(None, {"blue": None, "green": None})
+    assert read_slots(AppPaths(tmp_path, "shop")) == Slots(None, {"blue": None, "green": None})
 
 
 @pytest.mark.parametrize("target", ["red", "blue/green", "..", "/", "/etc", "blue2", "BLUE", "releases/x", "."])
@@ -57,14 +56,14 @@ def test_slots_are_empty_when_the_app_does_not_exist(tmp_path: Path) -> None:
 def test_live_link_to_nonsense_needs_a_human_and_says_what_to_type(paths: AppPaths, target: str) -> None:
     lay(paths, target if target != "blue/green" else "green/other", ONE, TWO)
     with pytest.raises(NeedsHuman, match="which is no color") as refused:
-        slot.look(paths)
+        read_slots(paths)
     assert f"ln -sfn blue {paths.live}" in refused.value.hint
 
 
 @pytest.mark.parametrize("target", ["blue", "./blue", "{home}/blue"])
 def test_live_link_made_by_hand_counts_however_it_is_written(paths: AppPaths, target: str) -> None:
     lay(paths, target.format(home=paths.home), ONE, TWO)
-    assert slot.look(paths).live == "blue"
+    assert read_slots(paths).live == "blue"
 
 
 @pytest.mark.parametrize("what", ["file", "directory"])
@@ -74,25 +73,25 @@ def test_live_link_needs_a_human_when_it_is_a_file_or_a_directory(paths: AppPath
     else:
         paths.live.mkdir()
     with pytest.raises(NeedsHuman, match="is not a link"):
-        slot.look(paths)
+        read_slots(paths)
 
 
 def test_live_link_needs_a_human_when_it_points_to_itself(paths: AppPaths) -> None:
     paths.live.symlink_to("live")
     with pytest.raises(NeedsHuman, match="no color"):
-        slot.look(paths)
+        read_slots(paths)
 
 
 @pytest.mark.parametrize("target", ["../releases/nonsense", "../../../etc", "/", "0001-aaaa", "../releases/"])
 def test_color_holds_no_release_when_its_link_is_nonsense(paths: AppPaths, target: str) -> None:
     paths.color("blue").home.mkdir()
     paths.color("blue").release.symlink_to(target)
-    assert slot.look(paths).releases["blue"] is None
+    assert read_slots(paths).releases["blue"] is None
 
 
 def test_color_holds_no_release_when_a_directory_replaces_its_link(paths: AppPaths) -> None:
     paths.color("green").release.mkdir(parents=True)
-    assert slot.look(paths).releases["green"] is None
+    assert read_slots(paths).releases["green"] is None
 
 
 @pytest.mark.parametrize(
@@ -120,7 +119,7 @@ def test_color_has_the_marker_that_nginx_asks_for(paths: AppPaths) -> None:
 
 
 def test_color_takes_the_next_release_and_leaves_no_temporary_file(paths: AppPaths) -> None:
-    slot.put(paths, "blue", ONE)
-    slot.put(paths, "blue", TWO)
-    assert slot.look(paths).releases["blue"] == TWO
+    assign_release(paths, "blue", ONE)
+    assign_release(paths, "blue", TWO)
+    assert read_slots(paths).releases["blue"] == TWO
     assert sorted(path.name for path in paths.color("blue").home.iterdir()) == ["blue", "release"]

@@ -11,15 +11,15 @@ from typing import Any
 
 import pytest
 
-import world as worlds
+from harness import world as worlds
+from harness.world import App, wait_until
 from host import pipe
 from host.pipe import frame
-from teal_host import run
-from teal_host.greet import SYNC
-from teal_host.run import Command, Piped
+from teal_host.ground import run
+from teal_host.ground.run import Command, Piped
+from teal_host.pipe.greet import SYNC
 from teal_host.wire.frames import Frame, read_frame
 from teal_host.wire.messages import WINDOW
-from world import App, wait_until
 
 PATH = {"PATH": "/usr/bin:/bin"}
 
@@ -125,21 +125,21 @@ def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
 
 @pytest.mark.parametrize("sent", WRONG.values(), ids=list(WRONG))
 def test_exec_ends_the_command_when_the_client_breaks_the_protocol(live: App, sent: bytes) -> None:
-    with Conversation(live, ["sleep", "1000"]) as talk:
-        assert talk.hear().header == {"type": "more", "bytes": WINDOW}
-        talk.say(sent)
-        heard = talk.hear()
+    with Conversation(live, ["sleep", "1000"]) as channel:
+        assert channel.hear().header == {"type": "more", "bytes": WINDOW}
+        channel.say(sent)
+        heard = channel.hear()
         while heard.header["type"] == "more":  # of what fits into the command's own pipe
-            heard = talk.hear()
+            heard = channel.hear()
         assert heard.header == {"type": "exited", "code": 143, "says": ""}
 
 
 def test_exec_ends_without_seeing_the_end_of_the_pipe(live: App) -> None:
     """Some pipes lose it: this side goes when the command has ended."""
-    with Conversation(live, ["true"]) as talk:
-        talk.hear()
-        assert talk.hear().header["type"] == "exited"
-        assert talk.process.wait(30) == 0
+    with Conversation(live, ["true"]) as channel:
+        channel.hear()
+        assert channel.hear().header["type"] == "exited"
+        assert channel.process.wait(30) == 0
 
 
 @pytest.mark.parametrize(

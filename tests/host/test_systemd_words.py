@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from teal_host.paths import HostPaths
-from teal_host.run import Ran
+from teal_host.ground.paths import HostPaths
+from teal_host.ground.run import Ran
 from teal_host.supervisors import systemd
 from teal_host.supervisors.systemd import Systemd
 

@@ -9,34 +9,34 @@ from typing import BinaryIO
 import pytest
 
 from host.pipe import frame
-from teal_host import talk as talks
-from teal_host.errors import Aborted, BadRequest
-from teal_host.talk import FIRST_WITHIN_S, OWED_WITHIN_S, Talk
+from teal_host.ground.errors import Aborted, BadRequest
+from teal_host.pipe import channel as talks
+from teal_host.pipe.channel import FIRST_WITHIN_S, OWED_WITHIN_S, Channel
 from teal_host.wire.messages import Commit, Enough, Note, Status
 
 
 @contextmanager
-def talking() -> Iterator[tuple[Talk, BinaryIO]]:
+def talking() -> Iterator[tuple[Channel, BinaryIO]]:
     """A conversation, and the client's end of the pipe."""
     ours, theirs = os.pipe()
     with open(ours, "rb") as incoming, open(theirs, "wb", buffering=0) as client, open(os.devnull, "wb") as nowhere:
-        yield Talk(incoming, nowhere), client
+        yield Channel(incoming, nowhere), client
 
 
 @pytest.mark.row("B2")
 def test_channel_aborts_when_the_client_is_silent() -> None:
-    with talking() as (talk, _):
+    with talking() as (channel, _):
         began = time.monotonic()
         with pytest.raises(Aborted, match=r"said nothing for 0\.1 s"):
-            talk.receive(Commit, within_s=0.1)
+            channel.receive(Commit, within_s=0.1)
         assert time.monotonic() - began < 10
 
 
 def test_channel_aborts_when_the_client_falls_silent_within_a_message() -> None:
-    with talking() as (talk, client):
+    with talking() as (channel, client):
         client.write(frame({"type": "commit"})[:-3])
         with pytest.raises(Aborted, match="said nothing"):
-            talk.receive(Commit, within_s=0.1)
+            channel.receive(Commit, within_s=0.1)
 
 
 def test_channel_waits_an_hour_for_the_first_request_and_two_minutes_for_an_owed_message() -> None:
@@ -44,39 +44,39 @@ def test_channel_waits_an_hour_for_the_first_request_and_two_minutes_for_an_owed
 
 
 def test_channel_aborts_when_enough_comes_while_a_message_is_owed() -> None:
-    with talking() as (talk, client):
+    with talking() as (channel, client):
         client.write(frame({"type": "enough"}))
         with pytest.raises(Aborted, match="went away"):
-            talk.receive(Commit)
+            channel.receive(Commit)
 
 
 def test_channel_receives_enough_when_expected() -> None:
-    with talking() as (talk, client):
+    with talking() as (channel, client):
         client.write(frame({"type": "enough"}))
-        assert talk.receive(Commit, Enough) == Enough()
+        assert channel.receive(Commit, Enough) == Enough()
 
 
 def test_channel_stops_listening_after_enough() -> None:
-    with talking() as (talk, client):
-        assert talk.listening()
+    with talking() as (channel, client):
+        assert channel.listening()
         client.write(frame({"type": "enough"}))
-        assert not talk.listening()
+        assert not channel.listening()
 
 
 def test_channel_separates_two_messages_that_came_at_once() -> None:
-    with talking() as (talk, client):
+    with talking() as (channel, client):
         client.write(frame({"type": "commit"}) + frame({"type": "status", "app": "shop"}))
-        assert talk.receive(Commit) == Commit()
-        assert not talk.listening()
-        assert talk.receive(Status) == Status("shop")
-        assert talk.listening()
+        assert channel.receive(Commit) == Commit()
+        assert not channel.listening()
+        assert channel.receive(Status) == Status("shop")
+        assert channel.listening()
 
 
 def test_channel_refuses_an_unexpected_message() -> None:
-    with talking() as (talk, client):
+    with talking() as (channel, client):
         client.write(frame({"type": "status", "app": "shop"}))
         with pytest.raises(BadRequest, match="'status' is not expected"):
-            talk.receive(Commit)
+            channel.receive(Commit)
 
 
 @pytest.mark.row("B3", "B6")
@@ -87,15 +87,15 @@ def test_channel_is_not_held_up_after_the_commit_by_a_client_that_stops_reading(
     monkeypatch.setattr(talks, "READ_WITHIN_S", 0.1)
     theirs, ours = os.pipe()
     with open(theirs, "rb") as client, open(ours, "wb") as outgoing:
-        talk = Talk(client, outgoing)
-        talk.committed = True
+        channel = Channel(client, outgoing)
+        channel.committed = True
         for _ in range(2_000):
-            talk.tell(Note("info", "x" * 100))
-        assert talk.alone
+            channel.tell(Note("info", "x" * 100))
+        assert channel.alone
 
 
 def test_channel_keeps_a_client_that_reads_after_the_commit() -> None:
-    with talking() as (talk, _):
-        talk.committed = True
-        talk.tell(Note("info", "x"))
-        assert not talk.alone
+    with talking() as (channel, _):
+        channel.committed = True
+        channel.tell(Note("info", "x"))
+        assert not channel.alone

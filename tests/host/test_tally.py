@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from teal_host.tally import Answers, Tally, clearly_worse
+from teal_host.steps.error_rate import AnswerCounts, AnswerLog, clearly_worse
 
 
-def answers(failed: int, asked: int) -> Answers:
-    return Answers(asked, {500: failed} if failed else {})
+def answers(failed: int, asked: int) -> AnswerCounts:
+    return AnswerCounts(asked, {500: failed} if failed else {})
 
 
 @pytest.mark.parametrize(
@@ -54,26 +54,26 @@ def test_error_rate_is_not_clearly_worse_when_the_difference_is_uncertain_or_sma
 
 
 def test_error_rate_names_the_failed_statuses() -> None:
-    assert str(Answers(40, {502: 3, 500: 30})) == "33 of 40 failed (30 with 500, 3 with 502)"
-    assert str(Answers(40, {})) == "0 of 40 failed"
+    assert str(AnswerCounts(40, {502: 3, 500: 30})) == "33 of 40 failed (30 with 500, 3 with 502)"
+    assert str(AnswerCounts(40, {})) == "0 of 40 failed"
 
 
 def test_access_log_is_counted_as_it_comes_in_pieces(tmp_path: Path) -> None:
     log = tmp_path / "log"
-    tally = Tally(log)
+    tally = AnswerLog(log)
     tally.read()  # there is none yet
     for text in ("127.0.0.1:8081 200\n127.0.0.1:80", "82 500\n- 444\nnoise\n", "127.0.0.1:8082, 127.0.0.1:8082 502\n"):
         with log.open("a") as file:
             file.write(text)
         tally.read()
-    assert tally.of(8081) == Answers(1, {})
-    assert tally.of(8082) == Answers(2, {500: 1, 502: 1})
-    assert tally.of(80) == Answers(0, {})
+    assert tally.of(8081) == AnswerCounts(1, {})
+    assert tally.of(8082) == AnswerCounts(2, {500: 1, 502: 1})
+    assert tally.of(80) == AnswerCounts(0, {})
 
 
 def test_access_log_is_emptied_and_counted_on_when_it_has_grown(tmp_path: Path) -> None:
     log = tmp_path / "log"
-    tally = Tally(log)
+    tally = AnswerLog(log)
     with log.open("a") as file:  # as nginx has it open, for appending
         for _ in range(2):
             file.write("127.0.0.1:8082 500\n" * 60_000)
@@ -82,4 +82,4 @@ def test_access_log_is_emptied_and_counted_on_when_it_has_grown(tmp_path: Path) 
             assert log.stat().st_size == 0
         file.write("127.0.0.1:8082 200\n")
     tally.read()
-    assert tally.of(8082) == Answers(120_001, {500: 120_000})
+    assert tally.of(8082) == AnswerCounts(120_001, {500: 120_000})

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from host import pipe, values
 from teal.config.model import Config
-from teal_host.agreement import Agreement
-from teal_host.record import Record
+from teal_host.state.agreement import Agreement
+from teal_host.state.releases import Record
 from teal_host.wire import messages
 from teal_host.wire.app import AppSpec, Ports, Site
 from teal_host.wire.grammar import between

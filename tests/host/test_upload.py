@@ -17,12 +17,12 @@ from typing import Any, BinaryIO, cast
 
 import pytest
 
+from harness.world import free_ports
 from host import pipe
 from host.pipe import deploy, files, spec
-from teal import delta
-from teal_host.greet import SYNC
+from teal.sending import delta
+from teal_host.pipe.greet import SYNC
 from teal_host.wire.frames import read_frame, write_frame
-from world import free_ports
 
 START = b"#!/bin/sh\nexit 0\n"
 OLD = START + random.Random(5).randbytes(300_000)

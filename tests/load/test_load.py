@@ -13,9 +13,9 @@ from bench.load.kinds import BUSY, LONG
 from bench.load.place import Place
 from bench.load.running import Load, Seen, load
 
-from beside import children
-from loaded import loaded_app, place_of
-from world import App, World, free_ports, wait_until
+from harness.beside import children
+from harness.loaded import loaded_app, place_of
+from harness.world import App, World, free_ports, wait_until
 
 QUICK = {kind.name for kind, _ in BUSY}
 KINDS = QUICK | {kind.name for kind in LONG}

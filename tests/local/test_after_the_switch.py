@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from beside import beside, children, load, more, stranger
-from world import App, Ended, refuses, status_of, wait_until
+from harness.beside import beside, children, load, more, stranger
+from harness.world import App, Ended, refuses, status_of, wait_until
 
 WELL_UNTIL_LIVE = {"health_sequence": [200, 200, 500]}  # two are asked before the switch, see World.config
 WELL_FOR_A_WHILE = {"health_sequence": [200] * 5 + [500]}  # in the watch each half a second

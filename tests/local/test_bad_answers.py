@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from beside import Beside, beside, load, more
-from world import App, wait_until
+from harness.beside import Beside, beside, load, more
+from harness.world import App, wait_until
 
 
 @pytest.mark.row("C15")

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from beside import beside
-from teal_host import proc
-from teal_host.paths import HostPaths
+from harness.beside import beside
+from harness.world import App, wait_until
+from teal_host.ground import sockets
+from teal_host.ground.paths import HostPaths
 from teal_host.supervisors.process import PlainProcesses
-from world import App, wait_until
 
 WAITS = "waiting for the last work of blue"
 
@@ -73,7 +73,7 @@ def test_drain_waits_for_a_slow_upload_that_nginx_still_buffers(app: App) -> Non
     _deployed(app, "v1", drain_s=60)
     with _upload(app) as upload:
         _deployed(app, "v2", drain_s=60)
-        wait_until(lambda: proc.connections(app.ports[1]) == 0)  # so nothing of it is to be seen at the color
+        wait_until(lambda: sockets.connections(app.ports[1]) == 0)  # so nothing of it is to be seen at the color
         app.program(version="v3")
         with beside(app, "deploy", "--json") as deploying:
             deploying.wait_for(type="step", name="start", detail=WAITS)

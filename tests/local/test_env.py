@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from beside import beside
-from world import App, wait_until
+from harness.beside import beside
+from harness.world import App, wait_until
 
 CANARY = "S3CR3T-cañary-5c7e"
 ODD = "line one\nline two\n\ttab ' \" \\ $HOME `id` é€😀 = \x01"

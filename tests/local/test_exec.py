@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-import world as worlds
-from beside import children
-from world import App, World, wait_until
+from harness import world as worlds
+from harness.beside import children
+from harness.world import App, World, wait_until
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ import pytest
 
 from client.elf import AARCH64, LOADER, X86_64, Made
 from contract.judge import judged_lines
-from world import App
+from harness.world import App
 
 PADDING = os.urandom(1_000_000)  # an upload of it could not be overlooked
 HERE, ELSEWHERE = (X86_64, AARCH64) if os.uname().machine == "x86_64" else (AARCH64, X86_64)

@@ -5,8 +5,8 @@ import os
 import signal
 import sys
 
-from beside import stranger
-from world import App, World, wait_until
+from harness.beside import stranger
+from harness.world import App, World, wait_until
 
 
 def test_rollback_never_leads_to_a_superseded_release(app: App) -> None:

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 from pytest import mark
 
-from beside import beside, load, more, stranger
-from world import App, Ended
+from harness.beside import beside, load, more, stranger
+from harness.world import App, Ended
 
 LONG_S, SHORT_S = 60, 2  # deadlines: one that must not be waited for, and one that must
 

@@ -7,7 +7,6 @@ import sys
 from pathlib import Path
 
 import pytest
-
 from beside import alone
 from world import World, refuses, straight, wait_until
 

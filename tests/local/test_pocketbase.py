@@ -3,8 +3,8 @@
 import subprocess
 from collections.abc import Sequence
 
-from pocketbase import NEW, OLD, Notes
-from world import World
+from harness.pocketbase import NEW, OLD, Notes
+from harness.world import World
 
 
 def test_pocketbase_keeps_its_data_over_a_new_version_and_a_rollback(world: World) -> None:

@@ -17,8 +17,8 @@ from typing import Any
 
 import pytest
 
-import world as worlds
-from world import App, World, free_ports
+from harness import world as worlds
+from harness.world import App, World, free_ports
 
 MANNERS = Path(__file__).parents[1] / "apps/manners.py"
 SPOOFED = {

@@ -17,9 +17,9 @@ from typing import Any
 
 import pytest
 
-import world as worlds
-from beside import beside
-from world import REPO, App, World, wait_until
+from harness import world as worlds
+from harness.beside import beside
+from harness.world import REPO, App, World, wait_until
 
 NOTES = Path(__file__).parents[1] / "apps/notes.py"
 SWITCHES = int(os.environ.get("TEAL_TEST_SWITCHES", "8"))

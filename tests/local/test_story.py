@@ -1,6 +1,6 @@
 """The main job on this machine, as its user sees it."""
 
-from world import App, World, refuses
+from harness.world import App, World, refuses
 
 
 def test_deploys_go_live_on_blue_then_green_and_a_rollback_returns_to_blue(app: App) -> None:

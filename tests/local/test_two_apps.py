@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from beside import alone, beside, load, more, stranger
-from world import App, World
+from harness.beside import alone, beside, load, more, stranger
+from harness.world import App, World
 
 
 @pytest.fixture

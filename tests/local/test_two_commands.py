@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from beside import BUILDS_ON, Beside, beside
-from world import App, wait_until
+from harness.beside import BUILDS_ON, Beside, beside
+from harness.world import App, wait_until
 
 
 @contextmanager

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from teal.bootstrap import payload
-from world import App, Ended, world
+from harness.world import App, Ended, world
+from teal.pipe.bootstrap import payload
 
 MAIN = """package main
 

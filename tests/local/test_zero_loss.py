@@ -5,9 +5,9 @@ import signal
 
 import pytest
 
-from beside import children, load, more
+from harness.beside import children, load, more
+from harness.world import App, wait_until
 from teal.demo.load import Load
-from world import App, wait_until
 
 CLIENTS, PER_SECOND = 8, 300
 DEPLOY, ROLLBACK = "deploy", "rollback"

@@ -16,8 +16,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from power.disk import Cut
 from power.host import APPS, COLORS, Fuse, Killed, LastingHost, Picture
 from power.model import Model, Told
-from teal_host.errors import HostError
-from teal_host.status import releases, status
+from teal_host.ground.errors import HostError
+from teal_host.stories.status import list_releases, status
 from teal_host.wire.messages import Result
 
 MEMORY = Path("/dev/shm")
@@ -168,7 +168,7 @@ class History(RuleBasedStateMachine):
 
     def _told_truly(self, name: str) -> None:
         model, picture, app = self.models[name], self.host.picture(name), self.host.app(name)
-        told, rows = status(app), releases(app).releases
+        told, rows = status(app), list_releases(app).releases
         back = model.back()
         _same("status", (told.live, told.previous), (picture.live, back.release if back else None))
         _same("status, colors", {color: report.release for color, report in told.colors.items()}, picture.holds)

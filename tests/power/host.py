@@ -18,18 +18,22 @@ import pytest
 from power.disk import Cut, Disk, lay_out, wipe
 from power.recorder import Recorder
 from power.stories import FakeNginx, Upload, content, manifest
-from teal_host import agreement, destroy, files, health, proc, record, recover, rollback, slot, switch, watch
-from teal_host import deploy as deploys
-from teal_host.app import App, Host
-from teal_host.candidate import Candidate
-from teal_host.errors import CannotRun
-from teal_host.health import Finding
-from teal_host.paths import ColorPaths, HostPaths
+from teal_host.ground import files, processes
+from teal_host.ground.errors import CannotRun
+from teal_host.ground.paths import ColorPaths, HostPaths
+from teal_host.ground.run import Program
+from teal_host.pipe.channel import Channel
 from teal_host.preparations import undo
-from teal_host.run import Program
-from teal_host.supervisors.base import ProcessState
+from teal_host.state import agreement, releases
+from teal_host.state.app import App, Host
+from teal_host.state.seams import ProcessState
+from teal_host.state.slots import all_colors, read_slots
+from teal_host.steps import health, switch, watch
+from teal_host.steps.candidate import Candidate
+from teal_host.steps.health import ProbeResult
+from teal_host.stories import deploy as deploys
+from teal_host.stories import destroy, recover, rollback
 from teal_host.supervisors.log_file import LogFileTail
-from teal_host.talk import Talk
 from teal_host.wire import typed
 from teal_host.wire.app import AppSpec
 from teal_host.wire.manifest import Origin
@@ -200,11 +204,13 @@ class LastingHost:
     def deploy(self, name: str, version: str, story: str, fuse: Fuse) -> Result:
         request = Deploy(self.spec(name), manifest(version), Origin(), story)
         with self._at_work(fuse):
-            return deploys.deploy(self.app(name), request, cast(Talk, Client(content(version))))
+            return deploys.deploy(self.app(name), request, cast(Channel, Client(content(version))))
 
     def rollback(self, name: str, release: str | None, story: str, fuse: Fuse) -> Result:
         with self._at_work(fuse):
-            return rollback.rollback(self.app(name), Rollback(name, Origin(), story, release), cast(Talk, Client(b"")))
+            return rollback.rollback(
+                self.app(name), Rollback(name, Origin(), story, release), cast(Channel, Client(b""))
+            )
 
     def destroy(self, name: str, fuse: Fuse) -> None:
         with self._at_work(fuse):
@@ -246,7 +252,7 @@ class LastingHost:
             agreed = agreement.load(app.paths)
             if agreed:
                 self.nginx.routes[name] = agreed.route(app.paths)
-            for color in slot.colors():
+            for color in all_colors():
                 place = app.paths.color(color)
                 if _at_boot(place).is_symlink() and place.start.exists():
                     release = json.loads(place.start.read_text())["release"]
@@ -304,7 +310,7 @@ class LastingHost:
     def close(self) -> None:
         wipe(self.disk.root)
         shutil.rmtree(self._home)
-        record._READ.clear()
+        releases._READ.clear()
 
     # how it is played
 
@@ -321,21 +327,21 @@ class LastingHost:
         plays += [(health, "look", self._look), (health, "look_at_new", self._look_at_new)]
         plays += [(switch, "prove", self._prove)]
         plays += [(health, "refuse_taken_port", _nothing), (health, "let_it_listen", _nothing)]
-        plays += [(proc, "connections", lambda port: 0), (proc, "listeners", lambda port=None: [])]
+        plays += [(processes, "connections", lambda port: 0), (processes, "listeners", lambda port=None: [])]
         plays += [(undo, name, _nothing) for name in ("undo", "undo_user", "undo_server_side", "has_foreign_data")]
         with pytest.MonkeyPatch.context() as patch:
             for module, name, played in plays:
                 patch.setattr(module, name, played)
             yield
 
-    def _look(self, app: App, chosen: Candidate, timeout_s: float) -> Finding:
+    def _look(self, app: App, chosen: Candidate, timeout_s: float) -> ProbeResult:
         if self.programs.running.get((app.name, chosen.color)) != chosen.release:
-            return Finding(False, "does not run", hopeless=True)
+            return ProbeResult(False, "does not run", hopeless=True)
         sick = self.version(app.name, chosen.release).startswith("sick")
-        return Finding(not sick, "answers 500" if sick else "answers 200")
+        return ProbeResult(not sick, "answers 500" if sick else "answers 200")
 
-    def _look_at_new(self, app: App, chosen: Candidate, timeout_s: float) -> Finding:
-        if self.dies and slot.look(app.paths).live == chosen.color:
+    def _look_at_new(self, app: App, chosen: Candidate, timeout_s: float) -> ProbeResult:
+        if self.dies and read_slots(app.paths).live == chosen.color:
             self.programs.running.pop((app.name, chosen.color), None)
         return self._look(app, chosen, timeout_s)
 
@@ -343,7 +349,7 @@ class LastingHost:
         runs = self.programs.running.get((app.name, chosen.color)) == chosen.release
         shown = self.nginx.serves(agreed.route(app.paths)) and self.nginx_asks(app.name) == chosen.color
         if not runs or not shown or self.version(app.name, chosen.release).startswith("lies"):
-            raise switch.NotProved("through nginx it does not answer as it should")
+            raise switch.NotVerified("through nginx it does not answer as it should")
         return "proved"
 
 

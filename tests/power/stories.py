@@ -14,17 +14,20 @@ from typing import cast
 
 import pytest
 
-from teal_host import agreement, health, rollback, slot, status, switch
-from teal_host.app import App, Host
-from teal_host.candidate import Candidate
-from teal_host.deploy import deploy
-from teal_host.health import Finding
-from teal_host.paths import ColorPaths, HostPaths
-from teal_host.proxies.base import Route
-from teal_host.run import Program
-from teal_host.supervisors.base import ProcessState
+from teal_host.ground.paths import ColorPaths, HostPaths
+from teal_host.ground.run import Program
+from teal_host.pipe.channel import Channel
+from teal_host.state import agreement
+from teal_host.state.app import App, Host
+from teal_host.state.route import Route
+from teal_host.state.seams import ProcessState
+from teal_host.state.slots import read_slots
+from teal_host.steps import health, switch
+from teal_host.steps.candidate import Candidate
+from teal_host.steps.health import ProbeResult
+from teal_host.stories import rollback, status
+from teal_host.stories.deploy import deploy
 from teal_host.supervisors.log_file import LogFileTail
-from teal_host.talk import Talk
 from teal_host.wire import typed
 from teal_host.wire.app import AppSpec, Site
 from teal_host.wire.manifest import Manifest, Origin
@@ -142,10 +145,10 @@ class Machine:
 
     def deploy(self, version: str) -> Result:
         request = Deploy(typed.decode(AppSpec, SPEC), manifest(version), Origin(), uuid.uuid4().hex)
-        return deploy(self.app, request, cast(Talk, Upload(content(version))))
+        return deploy(self.app, request, cast(Channel, Upload(content(version))))
 
     def rollback(self) -> Result:
-        return rollback.rollback(self.app, Rollback(APP, Origin(), uuid.uuid4().hex), cast(Talk, Upload(b"")))
+        return rollback.rollback(self.app, Rollback(APP, Origin(), uuid.uuid4().hex), cast(Channel, Upload(b"")))
 
     def status(self) -> StatusReport:
         return status.status(self.app)
@@ -153,7 +156,7 @@ class Machine:
     def live_version(self) -> str | None:
         """What the links lead to: the bytes of the program that nginx's marker names."""
         paths = self.app.paths
-        live = slot.look(paths).live
+        live = read_slots(paths).live
         if live is None:
             return None
         assert (paths.live / live).is_file(), "the marker that nginx asks is not there"
@@ -163,22 +166,22 @@ class Machine:
     def played(self) -> Iterator[None]:
         """Health and proof as the fakes have them."""
 
-        def look(app: App, candidate: Candidate, timeout_s: float) -> Finding:
+        def look(app: App, candidate: Candidate, timeout_s: float) -> ProbeResult:
             runs = self.processes.running.get(candidate.color) == candidate.release
-            return Finding(runs, "runs" if runs else "does not run", hopeless=not runs)
+            return ProbeResult(runs, "runs" if runs else "does not run", hopeless=not runs)
 
         def prove(app: App, candidate: Candidate, agreed: agreement.Agreement) -> str:
-            if not self.nginx.serves(agreed.route(app.paths)) or slot.look(app.paths).live != candidate.color:
-                raise switch.NotProved("nginx does not show it")
+            if not self.nginx.serves(agreed.route(app.paths)) or read_slots(app.paths).live != candidate.color:
+                raise switch.NotVerified("nginx does not show it")
             return "proved"
 
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(health, "look", look)
-            patch.setattr(health, "look_at_new", look)
+            patch.setattr(health, "probe", look)
+            patch.setattr(health, "probe_candidate", look)
             patch.setattr(health, "_BETWEEN_S", 0)
-            patch.setattr(health, "refuse_taken_port", lambda candidate: None)
-            patch.setattr(health, "let_it_listen", lambda *known: None)  # nothing of the fakes listens
-            patch.setattr(switch, "prove", prove)
+            patch.setattr(health, "check_port_is_free", lambda candidate: None)
+            patch.setattr(health, "wait_until_listening", lambda *known: None)  # nothing of the fakes listens
+            patch.setattr(switch, "verify", prove)
             yield
 
 

@@ -16,9 +16,10 @@ from pathlib import Path
 import pytest
 
 from power.stories import Machine
-from teal_host import files, slot
-from teal_host.errors import HostError
-from teal_host.status import releases
+from teal_host.ground import files
+from teal_host.ground.errors import HostError
+from teal_host.state.slots import read_slots
+from teal_host.stories.status import list_releases
 
 Story = Callable[[Machine], object]
 
@@ -146,14 +147,16 @@ def _kill_after_the_switch(machine: Machine) -> None:
 
 
 def _check(machine: Machine, allowed: set[str], where: str) -> None:
-    live = slot.look(machine.app.paths).live
+    live = read_slots(machine.app.paths).live
     assert machine.live_version() in allowed, where
     assert live is not None, where
-    assert machine.processes.running.get(live) == slot.look(machine.app.paths).live_release, f"{where}: it does not run"
+    assert machine.processes.running.get(live) == read_slots(machine.app.paths).live_release, (
+        f"{where}: it does not run"
+    )
     assert machine.status().live == live, where
     assert machine.deploy("next").outcome == "live", where
     assert machine.live_version() == "next", where
-    assert all(row.outcome != "pending" for row in releases(machine.app).releases), where
+    assert all(row.outcome != "pending" for row in list_releases(machine.app).releases), where
     assert [path for path in machine.root.rglob(".*") if path.name != ".lock"] == [], where
     machine.rollback()
     assert machine.live_version() in allowed, where

@@ -12,7 +12,7 @@ import pytest
 
 from power.disk import Cut
 from power.host import Fuse, Killed, LastingHost
-from teal_host import files
+from teal_host.ground import files
 
 NOTHING_LATE = Cut((0.0,), 0.0)
 MEMORY = Path("/dev/shm")

@@ -7,11 +7,11 @@ from typing import Any, cast
 import pytest
 
 from power.stories import APP, SPEC, Machine, Upload, content, manifest
-from teal_host import files as durable_files
-from teal_host import recover, rollback
-from teal_host.deploy import deploy
-from teal_host.errors import HostError, NeedsHuman
-from teal_host.talk import Talk
+from teal_host.ground import files as durable_files
+from teal_host.ground.errors import HostError, NeedsHuman
+from teal_host.pipe.channel import Channel
+from teal_host.stories import recover, rollback
+from teal_host.stories.deploy import deploy
 from teal_host.wire import typed
 from teal_host.wire.app import AppSpec
 from teal_host.wire.manifest import Origin
@@ -28,11 +28,11 @@ def machine(tmp_path: Path) -> Iterator[Machine]:
 
 def deployed(machine: Machine, version: str, story: str) -> Result:
     request = Deploy(typed.decode(AppSpec, SPEC), manifest(version), Origin(), story)
-    return deploy(machine.app, request, cast(Talk, Upload(content(version))))
+    return deploy(machine.app, request, cast(Channel, Upload(content(version))))
 
 
 def rolled_back(machine: Machine, story: str) -> Result:
-    return rollback.rollback(machine.app, Rollback(APP, Origin(), story), cast(Talk, Upload(b"")))
+    return rollback.rollback(machine.app, Rollback(APP, Origin(), story), cast(Channel, Upload(b"")))
 
 
 def files(machine: Machine) -> dict[Path, Any]:

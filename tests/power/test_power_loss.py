@@ -14,7 +14,7 @@ import pytest
 from power.disk import Cut, Disk, cuts, lay_out, wipe
 from power.recorder import Recorder
 from power.stories import Machine
-from teal_host.status import releases
+from teal_host.stories.status import list_releases
 from teal_host.wire.messages import Result
 
 Story = Callable[[Machine], Result]
@@ -76,13 +76,13 @@ class Play:
             assert woken.deploy("next").outcome == "live"
         assert woken.live_version() == "next"
         assert [path for path in root.rglob(".*") if path.name != ".lock"] == []
-        assert all(row.outcome != "pending" for row in releases(woken.app).releases)
+        assert all(row.outcome != "pending" for row in list_releases(woken.app).releases)
 
 
 def seen(machine: Machine) -> object:
     """What a user is told, but of processes."""
     told = machine.status()
-    return told.live, told.previous, told.last, releases(machine.app).releases
+    return told.live, told.previous, told.last, list_releases(machine.app).releases
 
 
 @pytest.fixture

@@ -13,9 +13,12 @@ from hypothesis.stateful import run_state_machine_as_test
 
 from power.history import COUNTED, History
 from power.host import Programs
-from teal_host import deploy, files, outcome, prune, record, recover
-from teal_host.paths import AppPaths
-from teal_host.record import Record
+from teal_host.ground import files
+from teal_host.ground.paths import AppPaths
+from teal_host.state import releases
+from teal_host.state.releases import Record
+from teal_host.steps import idempotency, prune
+from teal_host.stories import deploy, recover
 
 LONG = int(os.environ.get("TEAL_EXAMPLES", "0"))
 FIXED = settings(
@@ -51,7 +54,7 @@ def newest_other(records: list[Record], live: str | None, paths: AppPaths) -> Re
     return max(stored, key=lambda entry: entry.at, default=None)
 
 
-def keep_one(records: list[Record], stored: set[str], keep: int, in_use: set[str]) -> prune.Plan:
+def keep_one(records: list[Record], stored: set[str], keep: int, in_use: set[str]) -> prune.PrunePlan:
     return PLAN(records, stored, 1, set())
 
 
@@ -61,12 +64,12 @@ ALWAYS += ["nobody cleans up", "a command that comes again is done again", "what
 WRONG: dict[str, tuple[object, str, object]] = {
     "the link is removed and made again": (files, "turn_link", unlink_and_link_again),
     "no directory is synced": (files, "sync_dir", lambda path: None),
-    "a rollback leads to the newest": (record, "good_before", newest_other),
-    "what is gone back from is not remembered": (record, "leave", lambda *ignored: None),
+    "a rollback leads to the newest": (releases, "good_before", newest_other),
+    "what is gone back from is not remembered": (releases, "leave", lambda *ignored: None),
     "the release before is pruned": (prune, "plan", keep_one),
     "nobody watches": (deploy, "watch_over", lambda *ignored: None),
     "nobody cleans up": (recover, "recover", lambda app: None),
-    "a command that comes again is done again": (outcome, "repeated", lambda app, story: None),
+    "a command that comes again is done again": (idempotency, "repeated", lambda app, story: None),
     "what is live does not come back at boot": (Programs, "enable", lambda *ignored: None),
 }
 

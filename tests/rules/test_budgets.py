@@ -50,8 +50,8 @@ def test_most_functions_are_short() -> None:
 @pytest.mark.parametrize("module", MODULES.values(), ids=list(MODULES))
 def test_only_one_module_on_each_side_starts_programs(module: Module) -> None:
     starters = {
-        "teal_host.run",
-        "teal.programs",
+        "teal_host.ground.run",
+        "teal.ground.run",
         "teal_host.supervisors.process",
     }  # the last for a type alone
     if module.name not in starters:
@@ -63,10 +63,10 @@ def test_only_one_module_on_each_side_starts_programs(module: Module) -> None:
 @pytest.mark.parametrize("module", HOST.values(), ids=list(HOST))
 def test_only_files_writes_on_the_server_side(module: Module) -> None:
     """`release` removes what it could not finish: there is nothing to make durable about that."""
-    if module.name == "teal_host.files":
+    if module.name == "teal_host.ground.files":
         return
     called = {call.func.attr for call in _calls(module) if isinstance(call.func, ast.Attribute) and not _on_files(call)}
-    assert not called & WRITES_FILES - ({"rmtree"} if module.name == "teal_host.release" else set())
+    assert not called & WRITES_FILES - ({"rmtree"} if module.name == "teal_host.steps.release" else set())
     for call in _calls(module):
         if isinstance(call.func, ast.Attribute) and call.func.attr == "open":
             modes = [arg.value for arg in call.args if isinstance(arg, ast.Constant)]
@@ -86,7 +86,7 @@ def _on_files(call: ast.Call) -> bool:
 
 
 def test_bootstrap_payload_stays_small() -> None:
-    from teal.bootstrap import payload
+    from teal.pipe.bootstrap import payload
 
     assert len(payload()) <= BOOTSTRAP_BYTES
 

@@ -1,172 +1,110 @@
-"""Who may import whom. A new module must be given its floor here, or this fails."""
+"""Who may import whom. The folders are the floors, so this table is the tree. A new folder must get its floor here."""
 
 import sys
+from collections.abc import Iterator
 
 import pytest
 
 from rules.source import CLIENT, HOST, MODULES
 
-# The server side, from the ground up; a module imports only from floors below its own, or from its own where allowed.
-FLOORS: list[set[str]] = [
-    {"wire.values"},
-    {"wire.typed", "wire.frames", "wire.nginx_words", "wire.sources"},
-    {"wire.grammar", "wire.patch"},
-    {"wire.app", "wire.manifest"},
-    {"wire.reports", "wire.uploads"},
-    {"wire.messages"},
-    {"errors", "paths"},
-    {"files", "proc", "ask", "installed"},
-    {"run", "journal", "launch", "greet", "unpack"},
-    {"footprint"},
-    {"supervisors.base", "proxies.base", "proxies.nginx_tree", "lock", "talk", "act"},
-    {"supervisors.log_file", "supervisors.unit_text", "proxies.nginx_sites", "proxies.nginx_logs"},
-    {
-        "supervisors.process",
-        "supervisors.systemd",
-        "proxies.nginx_text",
-        "record",
-        "agreement",
-        "proxies.nginx_program",
-    },
-    {"proxies.own_nginx", "proxies.system_nginx", "proxies.nginx_trial", "app", "slot", "environment", "pump", "stock"},
-    {"release", "candidate", "needs", "outcome", "preparations.base", "permit"},
-    {
-        "preparations.packages",
-        "preparations.account",
-        "preparations.server_side",
-        "preparations.unit",
-        "preparations.route",
-    },
-    {"preparations.deploy_key"},
-    {"preparations.undo"},
-    {"health", "switch", "drain", "prune", "status", "logs", "env", "one_off", "upload", "tally"},
-    {"checks.base"},
-    {"checks.words", "checks.machine", "checks.room", "checks.history", "checks.agreed", "checks.owner"},
-    {"checks.exposed", "checks.own", "checks.route", "checks.keys"},
-    {"checks.colors", "checks.systemd", "checks.nginx"},
-    {"doctor"},
-    {"watch"},
-    {"bring_live"},
-    {"recover", "destroy"},
-    {"deploy"},
-    {"rollback", "setup"},
-    {"main"},
-    {"start"},
+# From the ground up. A module imports from its own folder and from lower rows; folders of one row are strangers.
+SERVER_SIDE: list[tuple[str, ...]] = [
+    ("wire",),  # what both sides say
+    ("ground",),  # files, programs, processes, paths, errors
+    ("pipe",),  # the channel to the client
+    ("state",),  # what there is, as values; the seams
+    ("supervisors", "proxies"),  # systemd or plain processes; nginx
+    ("steps",),
+    ("preparations",),
+    ("checks",),
+    ("stories",),
+    ("",),  # start, main
 ]
-PACKAGES = {"", "wire", "supervisors", "proxies", "preparations", "checks"}
+CLIENT_SIDE: list[tuple[str, ...]] = [
+    ("ground",),
+    ("config", "ui", "transports", "scaffold"),
+    ("pipe",),
+    ("building",),
+    ("sending",),
+    ("stories",),
+    ("demo",),
+    ("cli",),
+    ("",),
+]
+TRAVELS = ("teal.pipe.stage0", "teal.pipe.stage1")  # they run on the server
+MOST_MODULES = 16
+SIBLINGS = {"teal.scaffold.languages", "teal.cli"}  # one kind each: a language, a command
 
-# The client: each group may import the groups named with it, and the wire.
-CLIENT_MAY: dict[str, set[str]] = {
-    "cli": {
-        "look",
-        "env",
-        "one_off",
-        "login",
-        "setup",
-        "deploy",
-        "ended",
-        "errors",
-        "config",
-        "ui",
-        "scaffold",
-        "demo",
-        "files",
-    },
-    "demo": {"look", "deploy", "ended", "errors", "config", "ui", "files"},
-    "env": {"origin", "session", "transports", "errors", "config", "ui"},
-    "one_off": {"origin", "session", "transports", "errors", "config"},
-    "look": {"domains", "session", "transports", "errors", "config"},
-    "domains": set(),
-    "setup": {"origin", "session", "transports", "config", "errors", "ui"},
-    "deploy": {
-        "connecting",
-        "machines",
-        "build",
-        "artifact",
-        "fits",
-        "upload",
-        "origin",
-        "session",
-        "transports",
-        "ended",
-        "errors",
-        "config",
-        "ui",
-    },
-    "upload": {"cache", "choice", "patches", "executable", "packing", "artifact", "session", "errors", "ui"},
-    "patches": {"cache", "choice", "delta", "packing", "artifact"},
-    "cache": {"files", "errors"},
-    "choice": set(),
-    "delta": set(),
-    "packing": set(),
-    "fits": {"executable", "artifact", "build", "machines", "errors"},
-    "executable": set(),
-    "ended": {"errors"},
-    "login": {"programs", "transports", "config", "errors"},
-    "session": {"bootstrap", "greeting", "echo", "programs", "transports", "errors"},
-    "greeting": {"transports", "errors"},
-    "connecting": {"session", "errors", "ui"},
-    "machines": {"files", "errors"},
-    "build": {"machines", "programs", "config", "errors"},
-    "artifact": {"config", "errors"},
-    "origin": {"programs"},
-    "config": {"errors"},
-    "ui": set(),
-    "scaffold": set(),
-    "transports": {"errors"},
-    "programs": set(),
-    "files": {"errors"},
-    "errors": set(),
-    "bootstrap": set(),
-    "echo": set(),
-    "stage0": set(),
-    "stage1": set(),
-}
+
+def _folder(name: str) -> str:
+    """The first folder of a module below its side; none for those at its root."""
+    parts = name.split(".")
+    return parts[1] if len(parts) > 2 or name in _PACKAGES else ""
+
+
+_PACKAGES = {name.rpartition(".")[0] for name in MODULES}
 
 
 def _floor(name: str) -> int:
-    short = name.removeprefix("teal_host").removeprefix(".")
-    for number, names in enumerate(FLOORS):
-        if short in names:
+    rows = SERVER_SIDE if name.split(".", maxsplit=1)[0] == "teal_host" else CLIENT_SIDE
+    for number, folders in enumerate(rows):
+        if _folder(name) in folders:
             return number
-    raise AssertionError(f"{name} has no floor in tests/rules/test_layers.py")
+    raise AssertionError(f"{name} lies in a folder that has no floor in tests/rules/test_layers.py")
 
 
-def _modules_of_the_host() -> list[str]:
-    return [name for name in HOST if name.removeprefix("teal_host").removeprefix(".") not in PACKAGES]
+def _of_its_side(name: str) -> Iterator[str]:
+    side = name.split(".", maxsplit=1)[0]
+    tops = {side, "teal"}  # the version stands in teal itself
+    return (
+        other
+        for other in MODULES[name].imports
+        if other in MODULES and other.split(".")[0] == side and other not in tops
+    )
 
 
-@pytest.mark.parametrize("name", _modules_of_the_host())
-def test_the_server_side_imports_only_from_below(name: str) -> None:
-    for imported in HOST[name].imports:
-        if imported in HOST and imported.removeprefix("teal_host").removeprefix(".") not in PACKAGES:
+@pytest.mark.parametrize("name", [*HOST, *CLIENT])
+def test_module_imports_only_downward(name: str) -> None:
+    for imported in _of_its_side(name):
+        if _folder(imported) != _folder(name):
             assert _floor(imported) < _floor(name), f"{name} imports {imported}, which is not below it"
 
 
+@pytest.mark.parametrize("name", list(MODULES))
+def test_imports_form_no_circle(name: str) -> None:
+    below, waiting = set(), list(_of_its_side(name))
+    while waiting:
+        imported = waiting.pop()
+        assert imported != name, f"{name} imports itself in a circle"
+        if imported not in below and imported not in _PACKAGES:
+            below.add(imported)
+            waiting += _of_its_side(imported)
+
+
 @pytest.mark.parametrize("name", list(HOST))
-def test_the_server_side_has_the_standard_library_only(name: str) -> None:
+def test_server_side_imports_the_standard_library_only(name: str) -> None:
     for imported in HOST[name].imports:
         top = imported.split(".")[0]
         assert top == "teal_host" or top in sys.stdlib_module_names, f"{name} imports {imported}"
 
 
 @pytest.mark.parametrize("name", list(CLIENT))
-def test_the_client_imports_one_way_and_only_the_wire_of_the_server_side(name: str) -> None:
-    group = _group(name)
+def test_client_imports_only_the_wire_of_the_server_side(name: str) -> None:
     for imported in CLIENT[name].imports:
         if imported.startswith("teal_host"):
-            travels = name in ("teal.stage0", "teal.stage1")  # it runs over there
-            allowed = imported.startswith("teal_host.wire") or imported == "teal_host" or travels
+            allowed = imported.startswith("teal_host.wire") or imported == "teal_host" or name in TRAVELS
             assert allowed, f"{name} imports {imported}, which is not the wire"
-        elif imported.startswith("teal.") and _group(imported) != group:
-            assert _group(imported) in CLIENT_MAY[group], f"{name} imports {imported}"
 
 
-def _group(name: str) -> str:
-    parts = name.split(".")
-    return parts[1] if len(parts) > 1 and parts[1] != "__main__" else "cli"
+def test_folder_holds_at_most_sixteen_modules() -> None:
+    for package in _PACKAGES - SIBLINGS:
+        inside = [name for name in MODULES if name.rpartition(".")[0] == package and name not in _PACKAGES]
+        assert len(inside) <= MOST_MODULES, f"{package} has {len(inside)} modules"
 
 
-def test_floors_name_only_modules_that_exist() -> None:
-    named = {f"teal_host.{short}" for floor in FLOORS for short in floor}
-    assert named <= set(MODULES)
+def test_every_floor_has_its_folder() -> None:
+    for side, rows in (("teal_host", SERVER_SIDE), ("teal", CLIENT_SIDE)):
+        named = {folder for row in rows for folder in row}
+        assert named - {""} == {
+            name.split(".")[1] for name in _PACKAGES if name.count(".") and name.split(".")[0] == side
+        }

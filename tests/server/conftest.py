@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
-import servers
+import harness
 from server.shop import Shop, open_shop
 
 
 @pytest.fixture(scope="session", autouse=True)
 def can_boot() -> None:
-    if reason := servers.why_not():
+    if reason := harness.why_not():
         pytest.skip(reason)
 
 
@@ -22,9 +22,9 @@ def debian(request: pytest.FixtureRequest) -> int:
 
 
 @pytest.fixture
-def server(debian: int, tmp_path: Path) -> Iterator[servers.Server]:
+def server(debian: int, tmp_path: Path) -> Iterator[harness.Server]:
     """A bare one of each Debian, just booted."""
-    with servers.server(debian, tmp_path) as booted:
+    with harness.server(debian, tmp_path) as booted:
         yield booted
 
 

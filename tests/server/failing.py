@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 
 from crash.scenes import server_sides_end
+from harness.reach import run
 from server.shop import Shop, open_shop
-from servers.reach import run
-from teal import deploy
 from teal.config.read import load
-from teal.ended import Account
-from teal.errors import TealError
+from teal.ground.errors import TealError
+from teal.stories import deploy
+from teal.stories.result_json import Account
 from teal.transports import Transport, choose
 from teal.ui.plain import Quiet
 
@@ -105,7 +105,7 @@ def _lines(trace: Path) -> tuple[str, ...]:
 
 
 def a_deploy(shop: Shop) -> Callable[[], object]:
-    return lambda: deploy.deploy(load(shop.app.directory), deploy.Wish(), Quiet(), Account())
+    return lambda: deploy.deploy(load(shop.app.directory), deploy.DeployOptions(), Quiet(), Account())
 
 
 def a_rollback(shop: Shop) -> Callable[[], object]:

@@ -72,8 +72,8 @@ class Killer:
 
 
 def serve(incoming: int, killer: Killer) -> None:
-    from teal_host import files as writes
     from teal_host import main as host
+    from teal_host.ground import files as writes
 
     writes.witness = killer
     with os.fdopen(incoming, "rb") as pipe, open(os.devnull, "wb") as nowhere:

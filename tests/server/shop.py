@@ -9,10 +9,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import servers
-from servers import Server
-from servers.reach import one_login, run
-from world import App, at_server, wait_until
+import harness
+from harness import Server
+from harness.reach import one_login, run
+from harness.world import App, at_server, wait_until
 
 QUICK: dict[str, Any] = {"run": {"data": True}, "health": {"successes": 1}}
 
@@ -156,7 +156,7 @@ class Shop:
 
 @contextmanager
 def open_shop(debian: int, folder: Path) -> Iterator[Shop]:
-    with servers.server(debian, folder, packages=["nginx", "sudo"]) as server, one_login(server) as config:
+    with harness.server(debian, folder, packages=["nginx", "sudo"]) as server, one_login(server) as config:
         app = at_server(folder / "home", server, config).app("shop")
         shop = Shop(server, app)
         shop.config()

@@ -14,10 +14,10 @@ from contextlib import contextmanager
 import pytest
 from bench.link import Link, wire
 
-from beside import beside
+from harness.beside import beside
+from harness.reach import program, run
+from harness.world import wait_until
 from server.shop import Shop
-from servers.reach import program, run
-from world import wait_until
 
 LARGE = 48_000_000
 

@@ -19,9 +19,10 @@ from typing import Any
 
 import pytest
 
-import servers
-from servers.keyed import ORIGIN, Keyed, answers, at_once, deploy, frame, keyed, raw
-from servers.machine import make_key
+import harness
+from harness.keyed import ORIGIN, Keyed, answers, at_once, deploy, frame, keyed, raw
+from harness.machine import make_key
+from harness.world import free_ports, wait_until
 from teal_host.wire.app import AppSpec, Ports, ProxyRules, Sandbox, Site
 from teal_host.wire.frames import MAX_BODY, MAX_HEADER
 from teal_host.wire.grammar import public_key
@@ -42,7 +43,6 @@ from teal_host.wire.messages import (
     Status,
 )
 from teal_host.wire.uploads import Block, Part
-from world import free_ports, wait_until
 
 TEAL_HOST = "/usr/local/lib/teal/teal-host"
 SHELL = b"id; touch /tmp/pwned; cat /etc/shadow\n"  # typed into whatever reads it
@@ -50,7 +50,7 @@ SHELL = b"id; touch /tmp/pwned; cat /etc/shadow\n"  # typed into whatever reads 
 
 @pytest.fixture(scope="module")
 def there(debian: int, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Keyed]:
-    with servers.server(debian, tmp_path_factory.mktemp("keyed"), packages=["nginx", "sudo"]) as server:
+    with harness.server(debian, tmp_path_factory.mktemp("keyed"), packages=["nginx", "sudo"]) as server:
         yield keyed(server)
 
 

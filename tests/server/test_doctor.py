@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-import servers
+import harness
 from contract.judge import judged
-from servers import Server
-from servers.machine import make_key
-from world import App, at_server, wait_until
+from harness import Server
+from harness.machine import make_key
+from harness.world import App, at_server, wait_until
 
 NGINX_FILE = "/etc/nginx/conf.d/teal-shop.conf"
 UNIT = "/etc/systemd/system/teal-shop@.service"
@@ -48,7 +48,7 @@ class Patient:
 @pytest.fixture(scope="module")
 def one(debian: int, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Patient]:
     home = tmp_path_factory.mktemp("doctor")
-    with servers.server(debian, home / "server", packages=["nginx", "sudo"]) as server:
+    with harness.server(debian, home / "server", packages=["nginx", "sudo"]) as server:
         app = at_server(home / "home", server).app("shop")
         app.config(keep={"watch_s": 0, "drain_s": 0})
         app.teal("setup").ok()

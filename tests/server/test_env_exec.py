@@ -5,16 +5,16 @@ from collections.abc import Iterator
 
 import pytest
 
-import servers
-from servers import Server
-from world import App, at_server, wait_until
+import harness
+from harness import Server
+from harness.world import App, at_server, wait_until
 
 CANARY = "S3CR3T-5c7e"
 
 
 @pytest.fixture(scope="module")
 def server(debian: int, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with servers.server(debian, tmp_path_factory.mktemp("server"), packages=["nginx", "sudo"]) as booted:
+    with harness.server(debian, tmp_path_factory.mktemp("server"), packages=["nginx", "sudo"]) as booted:
         yield booted
 
 

@@ -27,7 +27,7 @@ from server.failing import (
     with_failing,
 )
 from server.shop import Shop
-from teal.errors import CannotReach, ContactLost, HostFailed, TealError
+from teal.ground.errors import CannotReach, ContactLost, HostFailed, TealError
 
 HOW = {"killed": KILLED, "full": FULL, "broken": BROKEN}
 SOME = {"killed": "rename", "full": "symlink", "broken": "fsync"}  # in CI

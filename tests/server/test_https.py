@@ -17,9 +17,9 @@ from typing import Any
 
 import pytest
 
-import servers
-from servers import Server
-from world import REPO, App, at_server
+import harness
+from harness import Server
+from harness.world import REPO, App, at_server
 
 NAME = "example.com"
 CHALLENGE = "/.well-known/acme-challenge/k3y-0f_the-CA"
@@ -27,7 +27,7 @@ CHALLENGE = "/.well-known/acme-challenge/k3y-0f_the-CA"
 
 @pytest.fixture(scope="module")
 def server(debian: int, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with servers.server(debian, tmp_path_factory.mktemp("server"), packages=["nginx", "sudo"]) as booted:
+    with harness.server(debian, tmp_path_factory.mktemp("server"), packages=["nginx", "sudo"]) as booted:
         yield booted
 
 

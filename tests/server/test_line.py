@@ -13,13 +13,13 @@ from typing import Any
 
 import pytest
 
-import servers
-from beside import children
-from servers import Server, plain_teal
-from servers.reach import Reach, reach, run
-from servers.terminal import Terminal
-from teal.errors import CannotReach
-from world import PROGRAM, REPO, wait_until
+import harness
+from harness import Server, plain_teal
+from harness.beside import children
+from harness.reach import Reach, reach, run
+from harness.terminal import Terminal
+from harness.world import PROGRAM, REPO, wait_until
+from teal.ground.errors import CannotReach
 
 TEAL = [sys.executable, plain_teal.__file__]
 COUNT = iter(range(1000))
@@ -75,7 +75,7 @@ class Shop:
 @pytest.fixture(scope="module")
 def server(debian: int, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     directory = tmp_path_factory.mktemp("line")
-    with servers.server(debian, directory, packages=["nginx", "sudo"]) as booted:
+    with harness.server(debian, directory, packages=["nginx", "sudo"]) as booted:
         Reach(booted, directory).user("ada", "ALL=(root) NOPASSWD: ALL")
         yield booted
 

@@ -7,9 +7,9 @@ from contextlib import contextmanager
 
 import pytest
 
-from beside import beside
+from harness.beside import beside
+from harness.reach import run
 from server.shop import Shop
-from servers.reach import run
 
 HOME = "/var/lib/teal/shop"
 RELEASES = f"{HOME}/releases"

@@ -17,19 +17,20 @@ from pathlib import Path
 
 import pytest
 
-import servers
-from beside import Beside, beside
+import harness
 from crash.scenes import server_sides_end
+from harness import Server
+from harness.beside import Beside, beside
+from harness.reach import one_login
+from harness.world import Ended, at_server, wait_until
 from server.shop import Shop
-from servers import Server
-from servers.reach import one_login
-from teal import artifact, deploy
+from teal.building import artifact
 from teal.config.read import load
-from teal.ended import Account
+from teal.stories import deploy
+from teal.stories.result_json import Account
 from teal.transports import Transport, choose
 from teal.ui.plain import Quiet
 from teal_host.wire.messages import Result
-from world import Ended, at_server, wait_until
 
 CUTS, SEED = int(os.environ.get("TEAL_POWER_CUTS", "3")), 20_261_124
 EACH_ROLLBACK, EACH_TWICE = 4, 5  # of so many: one is of a rollback, not of a deploy; one is cut again as it comes up
@@ -117,10 +118,10 @@ def seconds(ended: Ended) -> float:
 
 @pytest.fixture(scope="module")
 def machine(debian: int, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
-    if reason := servers.why_no_disk():
+    if reason := harness.why_no_disk():
         pytest.skip(reason)
     folder = tmp_path_factory.mktemp("cuts")
-    with servers.server(debian, folder, packages=["nginx", "sudo"], own_disk=True) as server:
+    with harness.server(debian, folder, packages=["nginx", "sudo"], own_disk=True) as server:
         made = Machine(server, folder)
         with made.logged_in():
             made.shop.app.teal("setup").ok()
@@ -300,4 +301,4 @@ def deploy_unsynced(shop: Shop) -> Result:
     with pytest.MonkeyPatch.context() as patch, server_sides_end(patch):
         patch.setenv("PATH", shop.app.world.env["PATH"])
         patch.setattr(deploy, "choose", harnessed)
-        return deploy.deploy(load(shop.app.directory), deploy.Wish(), Quiet(), Account())
+        return deploy.deploy(load(shop.app.directory), deploy.DeployOptions(), Quiet(), Account())

@@ -6,12 +6,12 @@ from contextlib import AbstractContextManager
 
 import pytest
 
-from beside import beside
+from harness import Server, memory
+from harness.beside import beside
+from harness.reach import run
+from harness.visitors import Site, visitors
+from harness.world import status_of, wait_until
 from server.shop import Shop
-from servers import Server, memory
-from servers.reach import run
-from visitors import Site, visitors
-from world import status_of, wait_until
 
 LONG_S = 60  # a deadline or a watch that must not be waited for
 

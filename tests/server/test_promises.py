@@ -14,19 +14,19 @@ from typing import Any
 
 import pytest
 
-from beside import Beside, beside
 from crash.killed_host import ENDED
 from crash.scenes import HOST, server_sides_end
+from harness.beside import Beside, beside
+from harness.line import own_line
+from harness.reach import run
+from harness.world import wait_until
 from server.shop import Shop
-from servers.line import own_line
-from servers.reach import run
-from teal import deploy
 from teal.config.read import load
-from teal.ended import Account
-from teal.errors import ContactLost, HostFailed, TealError
+from teal.ground.errors import ContactLost, HostFailed, TealError
+from teal.stories import deploy
+from teal.stories.result_json import Account
 from teal.transports import Transport, choose
 from teal.ui.plain import Quiet
-from world import wait_until
 
 GATES = itertools.count(1)
 BENT = Path(__file__).parent / "bent_host.py"
@@ -99,7 +99,7 @@ def test_bad_candidate_is_refused_when_the_line_is_cut_after_the_commit(shop: Sh
 
 NOTICED_SOON = ("-o", "ServerAliveInterval=1", "-o", "ServerAliveCountMax=1")  # by ssh, instead of after a minute
 IN_A_HURRY = """
-from teal_host.talk import _Patient as Patient
+from teal_host.channel import _Patient as Patient
 read = Patient.read
 def hasty(self, size):
     self.patience_s = min(self.patience_s, 2)
@@ -183,7 +183,7 @@ def test_lock_refuses_a_second_command_with_its_holder_and_lets_a_waiting_comman
 
 # --- nginx does not do what the link says ---------------------------------------------------------------------------
 
-SOON = "from teal_host import switch; switch._PROVED_WITHIN_S = 0.3\n"  # five seconds are long for a test
+SOON = "from teal_host.steps import switch; switch._PROVED_WITHIN_S = 0.3\n"  # five seconds are long for a test
 NGINX_DIES = """
 import subprocess
 turn = switch.turn
@@ -366,7 +366,7 @@ def sent_into(shop: Shop, *harness: str) -> TealError | None:
         patch.setenv("PATH", shop.app.world.env["PATH"])
         patch.setattr(deploy, "choose", harnessed)
         try:
-            deploy.deploy(load(shop.app.directory), deploy.Wish(), Quiet(), Account())
+            deploy.deploy(load(shop.app.directory), deploy.DeployOptions(), Quiet(), Account())
         except TealError as error:
             return error
     return None

@@ -6,17 +6,17 @@ from pathlib import Path
 
 import pytest
 
-import servers
-from pocketbase import NEW, OLD, Notes
-from servers import Server
-from servers.reach import run
-from tiny import tiny_app, write_tiny
-from world import REPO, App, World, at_server, wait_until
+import harness
+from harness import Server
+from harness.pocketbase import NEW, OLD, Notes
+from harness.reach import run
+from harness.tiny import tiny_app, write_tiny
+from harness.world import REPO, App, World, at_server, wait_until
 
 
 @pytest.fixture(scope="module")
 def there(debian: int, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with servers.server(debian, tmp_path_factory.mktemp("real"), packages=["nginx", "sudo"]) as server:
+    with harness.server(debian, tmp_path_factory.mktemp("real"), packages=["nginx", "sudo"]) as server:
         yield server
 
 

@@ -9,14 +9,14 @@ from typing import Any
 
 import pytest
 
-import servers
-from servers import Server
-from servers.listing import listing
-from servers.machine import make_key
-from teal_host.paths import AppPaths
+import harness
+from harness import Server
+from harness.listing import listing
+from harness.machine import make_key
+from harness.world import App, at_server
+from teal_host.ground.paths import AppPaths
 from teal_host.supervisors.unit_text import Unit, unit_text
 from teal_host.wire.app import Sandbox
-from world import App, at_server
 
 PROBER = Path(__file__).parents[1] / "apps/prober.py"
 TO_THE_LETTER = (
@@ -63,7 +63,7 @@ class Inside:
 @pytest.fixture(scope="module")
 def inside(debian: int, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Inside]:
     work = tmp_path_factory.mktemp("inside")
-    with servers.server(debian, work, packages=["nginx", "sudo"]) as server:
+    with harness.server(debian, work, packages=["nginx", "sudo"]) as server:
         admin = at_server(work / "admin", server)
         made = Inside(server, admin.app("one"), admin.app("two"))
         make_key(work / "two.key", "ci")

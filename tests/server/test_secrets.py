@@ -17,11 +17,11 @@ from pathlib import Path
 
 import pytest
 
-import servers
-from servers import Server
-from servers.keyed import Keyed
-from servers.machine import make_key
-from world import App, Ended, at_server, wait_until
+import harness
+from harness import Server
+from harness.keyed import Keyed
+from harness.machine import make_key
+from harness.world import App, Ended, at_server, wait_until
 
 WORD = f"canary{secrets.token_hex(12)}"
 VALUE = f'{WORD} "%i" $HOME/+\n{WORD}'
@@ -111,7 +111,7 @@ class Story:
 def story(debian: int, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
     """Deployed, refused, deployed with a key, looked at and rolled back."""
     work = tmp_path_factory.mktemp("secrets")
-    with servers.server(debian, work, packages=["nginx", "sudo"]) as server:
+    with harness.server(debian, work, packages=["nginx", "sudo"]) as server:
         admin = at_server(work / "admin", server)
         app = admin.app("one")
         app.config(run={"env": {"TOKEN": VALUE}, "data": True})

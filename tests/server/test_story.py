@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from servers import Server
-from world import App, World, at_server, wait_until
+from harness import Server
+from harness.world import App, World, at_server, wait_until
 
 # What packages and the account tools change by themselves; the packages themselves stay.
 OF_PACKAGES = ("/var/lib/apt", "/var/lib/dpkg")

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from bench.load import backend
 
-from switching import Wanted, switching
+from harness.switching import Wanted, switching
 
 SWITCHES = {12: 20, 13: 6}
 

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-import servers
-from servers import Server
-from servers.reach import one_login, run
-from tiny import tiny, tiny_app, write_tiny
-from visitors import app_site, static_site, visitors
-from world import App, World, at_server
+import harness
+from harness import Server
+from harness.reach import one_login, run
+from harness.tiny import tiny, tiny_app, write_tiny
+from harness.visitors import app_site, static_site, visitors
+from harness.world import App, World, at_server
 
 DEPLOYS = int(os.environ.get("TEAL_TEST_DEPLOYS", "60"))
 FEWER = max(3, DEPLOYS // 8)  # on the second Debian
@@ -36,7 +36,7 @@ QUICK = {"keep": {"drain_s": 1, "releases": 3}}  # a drain far longer than any a
 def test_deploys_of_three_apps_lose_no_request_of_any_site(
     tmp_path: Path, debian: int, deploys: int, counted: Callable[..., None]
 ) -> None:
-    with servers.server(debian, tmp_path, packages=["nginx", "sudo"]) as server, one_login(server) as config:
+    with harness.server(debian, tmp_path, packages=["nginx", "sudo"]) as server, one_login(server) as config:
         apps = three_apps(at_server(tmp_path / "home", server, config), server)
         nginx = workers(server)
         sites = [*(app_site(HOSTS[app.name], app.name) for app in apps), static_site("foreign.test", "/page", PAGE)]

@@ -6,11 +6,19 @@ import sys
 
 import pytest
 
-from world import REPO
+from harness.world import REPO
 
 SLOW = {"rich", "http.client", "ssl", "email", "elftools", "urllib.request", "asyncio", "tomllib", "http.server"}
-OF_A_HELP = {*SLOW, "dataclasses", "teal.config", "teal.session", "teal.deploy", "teal_host.wire.messages", "json"}
-OF_A_GREETING = {"http.client", "ssl", "argparse", "subprocess", "teal_host.deploy", "teal_host.wire.messages"}
+OF_A_HELP = {
+    *SLOW,
+    "dataclasses",
+    "teal.config",
+    "teal.pipe.session",
+    "teal.stories.deploy",
+    "teal_host.wire.messages",
+    "json",
+}
+OF_A_GREETING = {"http.client", "ssl", "argparse", "subprocess", "teal_host.stories.deploy", "teal_host.wire.messages"}
 
 HELP = """
 import sys
@@ -35,7 +43,7 @@ def imported(code: str) -> set[str]:
     [
         (HELP, OF_A_HELP),
         ("import teal.cli.status", SLOW - {"tomllib"}),
-        ("import teal_host.greet", OF_A_GREETING),
+        ("import teal_host.pipe.greet", OF_A_GREETING),
         ("import teal_host.main", SLOW),
     ],
     ids=["help", "status", "greeting", "server side"],

@@ -8,17 +8,17 @@ from pathlib import Path
 
 import pytest
 
-from teal import deploy as stories
-from teal import machines
+from harness.world import App, World
+from teal.building import known_machines
+from teal.building.known_machines import Machine
 from teal.config import load
-from teal.deploy import Wish, deploy
-from teal.ended import Account
-from teal.errors import BuildFailed, CannotReach, HostFailed
-from teal.machines import Machine
+from teal.ground.errors import BuildFailed, CannotReach, HostFailed
+from teal.stories import deploy as stories
+from teal.stories.deploy import DeployOptions, deploy
+from teal.stories.result_json import Account
 from teal.transports import Transport, choose
 from teal.ui.plain import Quiet
 from teal_host.wire.messages import Step
-from world import App, World
 
 SLOW_S = 1.0
 
@@ -61,7 +61,7 @@ def made(app: App, command: list[str], ui: Heard) -> Account:
     text = (app.directory / "teal.toml").read_text()
     (app.directory / "teal.toml").write_text(text.replace("[build]\n", f"[build]\ncommand = {json.dumps(command)}\n"))
     account = Account()
-    deploy(load(app.directory), Wish(), ui, account)
+    deploy(load(app.directory), DeployOptions(), ui, account)
     return account
 
 
@@ -123,9 +123,9 @@ def test_build_for_a_machine_is_for_the_server_that_greets(
     opens_after(monkeypatch, "GO_ON")
     here = Machine(__import__("os").uname().machine, "linux")
     if known:
-        machines.remember("local", here if known == "this" else Machine("riscv64", "linux"))
+        known_machines.remember("local", here if known == "this" else Machine("riscv64", "linux"))
     log = tmp_path / "log"
     made(app, python(f"open({str(log)!r}, 'a').write('{{arch}} ')"), Heard())
     built = log.read_text().split()
     assert built == (["riscv64", here.machine] if known == "another" else [here.machine])
-    assert machines.recall("local") == here
+    assert known_machines.recall("local") == here

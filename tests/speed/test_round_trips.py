@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from teal import deploy as stories
-from teal import look
+from harness.world import App, World
 from teal.config import load
-from teal.deploy import Wish, deploy, rollback
-from teal.ended import Account
+from teal.stories import deploy as stories
+from teal.stories import queries
+from teal.stories.deploy import DeployOptions, deploy, rollback
+from teal.stories.result_json import Account
 from teal.transports import Transport, choose
 from teal.ui.plain import Quiet
-from world import App, World
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ def turns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], str]:
         return replace(choose(target), python=python)
 
     monkeypatch.setattr(stories, "choose", tapped)
-    monkeypatch.setattr(look, "choose", tapped)
+    monkeypatch.setattr(queries, "choose", tapped)
     return lambda: file.read_text().removeprefix("sc")  # it asks for the server side and gets it
 
 
@@ -43,7 +43,7 @@ def test_a_deploy_waits_twice(app: App, turns: Callable[[], str]) -> None:
     file = load(app.directory)
     for version in ("v1", "v2"):
         app.program(version=version)
-        deploy(file, Wish(), Quiet(), Account())
+        deploy(file, DeployOptions(), Quiet(), Account())
         assert turns() == "scscs"
 
 
@@ -51,8 +51,8 @@ def test_rollback_and_status_wait_once(app: App, turns: Callable[[], str]) -> No
     file = load(app.directory)
     for version in ("v1", "v2"):
         app.program(version=version)
-        deploy(file, Wish(), Quiet(), Account())
+        deploy(file, DeployOptions(), Quiet(), Account())
     rollback(file, None, 0.0, Quiet(), Account())
     assert turns() == "scs"
-    look.status(file)
+    queries.status(file)
     assert turns() == "scs"

@@ -10,7 +10,7 @@ import click
 
 from teal import __version__
 from teal.cli.options import everywhere
-from teal.errors import TealError
+from teal.ground.errors import TealError
 
 COMMANDS = {
     "init": "look at this directory and write a teal.toml",

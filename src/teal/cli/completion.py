@@ -3,7 +3,7 @@
 import click
 from click.shell_completion import get_completion_class
 
-from teal.errors import Usage
+from teal.ground.errors import Usage
 
 
 @click.command("completion")

@@ -6,8 +6,8 @@ import click
 
 from teal.cli.options import Common, common
 from teal.demo.story import Narrator, Told, run
-from teal.ended import as_json
-from teal.errors import TealError
+from teal.ground.errors import TealError
+from teal.stories.result_json import as_json
 from teal.ui import choose
 from teal.ui.base import Manner
 from teal.ui.jsonlines import emit

@@ -5,10 +5,10 @@ from typing import Any
 
 import click
 
-from teal.cli.ending import tell_ending
 from teal.cli.options import Common, common, wait_option
-from teal.deploy import Wish, deploy
-from teal.ended import Account
+from teal.cli.result import show_result
+from teal.stories.deploy import DeployOptions, deploy
+from teal.stories.result_json import Account
 from teal.ui import choose
 
 
@@ -34,5 +34,5 @@ def command(common: Common, artifact: Path | None, dry_run: bool, wait: float) -
     """
     ui = choose(common.manner)
     account = Account()
-    with tell_ending(common.manner, ui, account) as ending:
-        ending.result = deploy(common.load(), Wish(artifact, wait, dry_run), ui, account)
+    with show_result(common.manner, ui, account) as ending:
+        ending.result = deploy(common.load(), DeployOptions(artifact, wait, dry_run), ui, account)

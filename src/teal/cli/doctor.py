@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import click
 
-from teal import look
 from teal.cli.options import Common, common
+from teal.stories import queries
 from teal.ui.base import shown
 from teal.ui.jsonlines import emit
 from teal_host.wire.reports import DoctorReport, Finding
@@ -25,7 +25,7 @@ def command(common: Common) -> int:
 
     Exit codes: 0 nothing is at fault (there may be warnings) · 10 something is · 4 cannot reach the server
     """
-    report = look.doctor(common.load())
+    report = queries.doctor(common.load())
     state = worst(report)
     if common.manner.json:
         emit({"schema": 1, "app": report.app, "state": state, "findings": [encode(one) for one in report.findings]})

@@ -7,10 +7,10 @@ from datetime import datetime
 
 import click
 
-from teal import look
 from teal.cli.options import Common, common, wait_option
-from teal.env import refuse_declared, set_value, unset
-from teal.errors import Usage
+from teal.ground.errors import Usage
+from teal.stories import queries
+from teal.stories.secrets import check_not_declared, set_secret, unset_secret
 from teal.ui import Ui, choose
 from teal.ui.jsonlines import emit
 from teal_host.wire.grammar import env_name, env_value
@@ -42,10 +42,10 @@ def set_(common: Common, words: tuple[str, ...], wait: float) -> None:
     """
     file = common.load()
     name = _name(words, hint="teal env set NAME asks for it, or takes it from standard input")
-    refuse_declared(file, name)
+    check_not_declared(file, name)
     value = _value(name)
     with _told(common) as ui:
-        said = set_value(file, name, value, wait, ui)
+        said = set_secret(file, name, value, wait, ui)
     _say(common, said)
 
 
@@ -58,7 +58,7 @@ def unset_(common: Common, words: tuple[str, ...], wait: float) -> None:
     file = common.load()
     name = _name(words, hint="teal env unset NAME")
     with _told(common) as ui:
-        said = unset(file, name, wait, ui)
+        said = unset_secret(file, name, wait, ui)
     _say(common, said)
 
 
@@ -66,7 +66,7 @@ def unset_(common: Common, words: tuple[str, ...], wait: float) -> None:
 @common(json=True)
 def list_(common: Common) -> None:
     """List the names that are set, and since when; never a value."""
-    report = look.env(common.load())
+    report = queries.env(common.load())
     if common.manner.json:
         emit({"schema": 1, **encode(report)})
     else:

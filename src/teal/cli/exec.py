@@ -6,8 +6,8 @@ import select
 import click
 
 from teal.cli.options import Common, common
-from teal.errors import Usage
-from teal.one_off import one_off
+from teal.ground.errors import Usage
+from teal.stories.exec import run_command
 from teal.ui.base import shown
 from teal_host.wire.grammar import word
 
@@ -25,7 +25,7 @@ def command(common: Common, words: tuple[str, ...]) -> int:
     """
     file = common.load()
     _refuse(words)
-    ended = one_off(file, words, _stdin(), _write)
+    ended = run_command(file, words, _stdin(), _write)
     if ended.says:
         click.echo(f"teal: {shown(ended.says)}", err=True)
     return ended.code

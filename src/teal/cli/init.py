@@ -5,11 +5,11 @@ from pathlib import Path
 
 import click
 
-from teal import files
 from teal.cli.options import Common, common, confirm
 from teal.config.read import NAME
-from teal.errors import Usage
-from teal.scaffold import UnknownProgramError, choice, look, render
+from teal.ground import files
+from teal.ground.errors import Usage
+from teal.scaffold import UnknownProgramError, choice, detect, render
 
 
 @click.command("init")
@@ -23,7 +23,7 @@ def command(common: Common, program: str | None, yes: bool) -> None:
     if path.exists():
         confirm(f"There is a {path} already. Overwrite it?", yes)
     try:
-        project = look(directory, program or _chosen(directory))
+        project = detect(directory, program or _chosen(directory))
     except UnknownProgramError as error:
         raise Usage(f'there is no program "{error.program}" here', [f"there are: {', '.join(error.known)}"]) from None
     files.write(path, render(project))

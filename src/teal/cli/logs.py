@@ -4,8 +4,8 @@ from typing import Any
 
 import click
 
-from teal import look
 from teal.cli.options import Common, common
+from teal.stories import queries
 from teal.ui.base import shown
 from teal.ui.jsonlines import emit
 from teal_host.wire.messages import LogLine, Logs
@@ -33,7 +33,7 @@ def command(common: Common, follow: bool, color: Any, lines: int) -> None:
             lines_told.append(encode(line))
 
     try:
-        look.logs(file, Logs(file.config.app, color, lines, follow), tell)
+        queries.logs(file, Logs(file.config.app, color, lines, follow), tell)
     except KeyboardInterrupt:
         if not follow:
             raise

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from teal.errors import Interrupted, Usage
+from teal.ground.errors import Interrupted, Usage
 from teal.ui.base import Manner, manner
 
 if TYPE_CHECKING:

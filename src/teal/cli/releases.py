@@ -4,8 +4,8 @@ from datetime import datetime
 
 import click
 
-from teal import look
 from teal.cli.options import Common, common
+from teal.stories import queries
 from teal.ui.base import shown, size
 from teal.ui.jsonlines import emit
 from teal_host.wire.reports import ReleaseRow
@@ -18,7 +18,7 @@ _HEAD = ("", "release", "outcome", "sealed", "size", "commit", "env", "by", "")
 @common(json=True)
 def command(common: Common) -> None:
     """List every release that is known, newest first: where it comes from and how its deploy ended."""
-    report = look.releases(common.load())
+    report = queries.releases(common.load())
     if common.manner.json:
         emit({"schema": 1, **encode(report)})
     elif not report.releases:

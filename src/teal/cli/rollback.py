@@ -2,11 +2,11 @@
 
 import click
 
-from teal.cli.ending import tell_ending
 from teal.cli.options import Common, common, wait_option
-from teal.deploy import rollback
-from teal.ended import Account
-from teal.errors import Usage
+from teal.cli.result import show_result
+from teal.ground.errors import Usage
+from teal.stories.deploy import rollback
+from teal.stories.result_json import Account
 from teal.ui import choose
 from teal_host.wire.grammar import release_reference
 
@@ -22,7 +22,7 @@ def command(common: Common, release: str | None, wait: float) -> None:
     """
     ui = choose(common.manner)
     account = Account()
-    with tell_ending(common.manner, ui, account) as ending:
+    with show_result(common.manner, ui, account) as ending:
         complaint = release_reference(release) if release is not None else None
         if complaint:
             raise Usage(complaint, hint="see: teal releases")

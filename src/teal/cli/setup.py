@@ -6,9 +6,9 @@ from pathlib import Path
 import click
 
 from teal.cli.options import Common, common, confirm, wait_option
-from teal.ended import as_json
-from teal.errors import TealError
-from teal.setup import Wish, setup
+from teal.ground.errors import TealError
+from teal.stories.result_json import as_json
+from teal.stories.setup import SetupOptions, setup
 from teal.ui import choose
 from teal.ui.base import Ui, shown
 from teal.ui.jsonlines import emit
@@ -36,7 +36,7 @@ def command(
     try:
         file = common.load()
         told.app = file.config.app
-        wish = Wish(deploy_key, remove_key, dry_run, wait)
+        wish = SetupOptions(deploy_key, remove_key, dry_run, wait)
         told.plan = setup(file, wish, ui, lambda plan: _may(common, told, plan, yes))
     except TealError as error:
         ui.close()

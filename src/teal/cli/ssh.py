@@ -2,8 +2,8 @@
 
 import click
 
-from teal import login
 from teal.cli.options import Common, common
+from teal.stories.ssh import open_shell
 
 
 @click.command("ssh", options_metavar="[OPTIONS]")
@@ -11,4 +11,4 @@ from teal.cli.options import Common, common
 @click.argument("cmd", nargs=-1, metavar="[-- CMD...]", type=click.UNPROCESSED)
 def command(common: Common, cmd: tuple[str, ...]) -> None:
     """Log in to the server, or run a command there, with your own terminal."""
-    login.login(common.load(), cmd)
+    open_shell(common.load(), cmd)

@@ -4,8 +4,8 @@ from typing import Any
 
 import click
 
-from teal import look
 from teal.cli.options import Common, common
+from teal.stories import queries
 from teal.ui.jsonlines import emit
 from teal.ui.picture import draw
 from teal_host.wire.reports import StatusReport
@@ -16,7 +16,7 @@ from teal_host.wire.typed import encode
 @common(json=True)
 def command(common: Common) -> None:
     """Show which color serves, which stands by, and where `teal rollback` would go."""
-    report = look.status(common.load())
+    report = queries.status(common.load())
     if common.manner.json:
         emit(as_json(report))
     else:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from teal.config.model import Config, reachable
-from teal.errors import ConfigError
+from teal.ground.errors import ConfigError
 from teal_host.wire.typed import Mistake, Mistakes, decode
 from teal_host.wire.values import dataclass
 

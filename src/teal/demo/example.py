@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-from teal import files
 from teal.config.read import ConfigFile, load
-from teal.errors import BuildFailed
+from teal.ground import files
+from teal.ground.errors import BuildFailed
 
 _PACKED = Path(__file__).parent / "example"  # in an installed Teal
 _IN_REPO = Path(__file__).parents[3] / "examples/go"  # in a checkout

@@ -8,13 +8,13 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from teal import look
 from teal.config.read import ConfigFile
 from teal.demo.example import Example, prepare
 from teal.demo.load import Load, Tally
-from teal.deploy import Wish, deploy, destroy, rollback
-from teal.ended import Account
-from teal.errors import HostFailed, TealError
+from teal.ground.errors import HostFailed, TealError
+from teal.stories import queries
+from teal.stories.deploy import DeployOptions, deploy, destroy, rollback
+from teal.stories.result_json import Account
 from teal.ui.base import Ui
 from teal_host.wire.messages import Note
 from teal_host.wire.reports import StatusReport
@@ -71,21 +71,21 @@ def _acts(example: Example, narrator: Narrator, told: Told) -> None:
         file = example.version("v2")
         rollback(file, None, 0, narrator.ui, Account())
         told.rollbacks += 1
-        narrator.show(look.status(file))
+        narrator.show(queries.status(file))
         load.wait_for(AT_LEAST, _ENOUGH_WITHIN_S)
     finally:
         told.tally = load.stop()
 
 
 def _deploy(file: ConfigFile, narrator: Narrator, told: Told) -> None:
-    deploy(file, Wish(), narrator.ui, Account())
+    deploy(file, DeployOptions(), narrator.ui, Account())
     told.deploys += 1
-    narrator.show(look.status(file))
+    narrator.show(queries.status(file))
 
 
 def _refused(file: ConfigFile, narrator: Narrator, told: Told) -> None:
     try:
-        deploy(file, Wish(), narrator.ui, Account())
+        deploy(file, DeployOptions(), narrator.ui, Account())
     except HostFailed as error:
         if error.exit_code != 6:
             raise

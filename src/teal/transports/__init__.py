@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from teal.errors import Usage
+from teal.ground.errors import Usage
 from teal.transports import multipass as vm
 from teal.transports import ssh as remote
 from teal.transports.base import Transport

@@ -5,7 +5,7 @@ import os
 import shlex
 from collections.abc import Callable, Sequence
 
-from teal.errors import CannotReach
+from teal.ground.errors import CannotReach
 from teal_host.wire.values import dataclass
 
 ANSWERS_WITHIN_S = 60.0

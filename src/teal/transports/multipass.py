@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from teal.errors import CannotReach
+from teal.ground.errors import CannotReach
 from teal.transports.base import Transport, somebody_can_be_asked
 
 _WORDS = (

@@ -7,7 +7,7 @@ import re
 import shlex
 from collections.abc import Sequence
 
-from teal.errors import CannotReach
+from teal.ground.errors import CannotReach
 from teal.transports.base import (
     A_PERSON_ANSWERS_WITHIN_S,
     ANSWERS_WITHIN_S,

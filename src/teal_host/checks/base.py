@@ -4,14 +4,14 @@ import os
 from dataclasses import dataclass
 from typing import Iterable, Iterator, List, Optional, Sequence, Set
 
-from teal_host.act import Act
-from teal_host.agreement import Agreement
-from teal_host.app import App
-from teal_host.errors import HostError
-from teal_host.footprint import Footprint
+from teal_host.ground.errors import HostError
 from teal_host.preparations.base import Intent
-from teal_host.record import Record
-from teal_host.slot import Slots
+from teal_host.preparations.change import SetupChange
+from teal_host.state.agreement import Agreement
+from teal_host.state.app import App
+from teal_host.state.footprint import Footprint
+from teal_host.state.releases import Record
+from teal_host.state.slots import Slots
 from teal_host.wire.app import AppSpec
 from teal_host.wire.reports import Color, Finding
 
@@ -65,7 +65,7 @@ def there(command: str) -> str:
     return f"teal ssh -- {'sudo ' if 'SUDO_USER' in os.environ else ''}{command}"
 
 
-def drift(what: str, acts: Iterable[Act], fine: str) -> Iterator[Finding]:
+def drift(what: str, acts: Iterable[SetupChange], fine: str) -> Iterator[Finding]:
     """What setup would do now, as findings; `fine` when that is nothing."""
     needed = [act for act in acts if not act.is_note]
     for act in needed:

@@ -2,17 +2,17 @@
 
 from typing import Iterator, List
 
-from teal_host import health
-from teal_host.candidate import Candidate
 from teal_host.checks.base import Visit, fault, ok, there, warning
 from teal_host.checks.words import Words, words
-from teal_host.supervisors.base import ProcessState
+from teal_host.state.seams import ProcessState
+from teal_host.steps import health
+from teal_host.steps.candidate import Candidate
 from teal_host.wire.reports import Color, Finding
 
 _ANSWER_WITHIN_S = 3.0
 
 
-def look(visit: Visit) -> Iterator[Finding]:
+def check(visit: Visit) -> Iterator[Finding]:
     live = visit.slots.live
     if live is None:
         yield ok("live", "nothing is deployed yet: teal deploy")
@@ -33,7 +33,7 @@ def _live(visit: Visit, color: Color) -> Finding:
     if entry is None:
         return fault("live", f"what was deployed as {said} is not known any more", "teal deploy")
     candidate = Candidate(entry, color, visit.agreed.ports.of(color), visit.app.paths)
-    found = health.look(visit.app, candidate, _ANSWER_WITHIN_S)
+    found = health.probe(visit.app, candidate, _ANSWER_WITHIN_S)
     if found.well:
         return ok("live", f"{color} runs {entry.release}: {found.says}")
     evidence = _systemd_says(visit, color)

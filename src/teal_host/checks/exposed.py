@@ -2,19 +2,20 @@
 
 from typing import Iterator, Sequence
 
-from teal_host import proc, slot
 from teal_host.checks.base import Visit, fault, ok, warning
-from teal_host.proc import Socket
+from teal_host.ground import sockets
+from teal_host.ground.sockets import Socket
+from teal_host.state.slots import all_colors
 from teal_host.wire.reports import Color, Finding
 
 _HINT = "let it listen on HOST (127.0.0.1) only, in its code or in [run] command, then teal deploy"
 
 
-def look(visit: Visit) -> Iterator[Finding]:
+def check(visit: Visit) -> Iterator[Finding]:
     open_ones = []
-    for color in slot.colors():
-        ours = proc.sockets_of(visit.pids(color))
-        mine = [socket for socket in proc.listeners() if socket.inode in ours]
+    for color in all_colors():
+        ours = sockets.sockets_of(visit.pids(color))
+        mine = [socket for socket in sockets.listeners() if socket.inode in ours]
         open_ones += list(exposed(color, mine, visit.app.host.needs_setup))
     yield from open_ones or [ok("ports", "the colors listen on this machine only")]
 

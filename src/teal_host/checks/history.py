@@ -2,13 +2,13 @@
 
 from typing import Iterator, Optional
 
-from teal_host import lock
 from teal_host.checks.base import Visit, ok, warning
-from teal_host.journal import Unfinished
+from teal_host.ground import lock
+from teal_host.ground.journal import Unfinished
 from teal_host.wire.reports import Finding
 
 
-def look(visit: Visit) -> Iterator[Finding]:
+def check(visit: Visit) -> Iterator[Finding]:
     yield history(lock.at_work(visit.app.paths.lock), visit.app.journal.unfinished())
 
 

@@ -5,14 +5,14 @@ from fnmatch import fnmatchcase
 from typing import Dict, Iterator, List, Optional
 
 from teal_host.checks.base import PROGRAM_S, Visit, drift, fault, ok, there, warning
+from teal_host.ground.run import run
 from teal_host.preparations import deploy_key
-from teal_host.run import run
 from teal_host.wire.reports import Finding
 
 _SYSTEM_PATH = "/usr/sbin:/usr/bin:/sbin:/bin:/usr/local/sbin"
 
 
-def look(visit: Visit) -> Iterator[Finding]:
+def check(visit: Visit) -> Iterator[Finding]:
     count = len(visit.footprint.keys)
     if not count:
         return

@@ -11,7 +11,7 @@ _OFF_S, _FAR_OFF_S = 30.0, 300.0
 _OLDEST = (3, 9)
 
 
-def look(visit: Visit) -> Iterator[Finding]:
+def check(visit: Visit) -> Iterator[Finding]:
     return on_any(visit.ahead_s)
 
 

@@ -4,12 +4,12 @@ import re
 from dataclasses import dataclass
 from typing import Collection, Iterator, Optional
 
-from teal_host import footprint
 from teal_host.checks.base import PROGRAM_S, Visit, fault, ok, there, warning
 from teal_host.checks.words import properties
-from teal_host.proxies import nginx_program
-from teal_host.proxies.own_nginx import OLDEST
-from teal_host.run import run
+from teal_host.ground.run import run
+from teal_host.proxies.local_nginx import OLDEST
+from teal_host.proxies.nginx import program as nginx_program
+from teal_host.state import footprint
 from teal_host.wire.reports import Finding
 
 
@@ -23,7 +23,7 @@ class Seen:
     at_boot: str
 
 
-def look(visit: Visit) -> Iterator[Finding]:
+def check(visit: Visit) -> Iterator[Finding]:
     found = nginx_program.find()
     if found is None:
         yield fault("nginx", "there is no nginx on this server any more", "teal setup")

@@ -3,11 +3,11 @@
 from typing import Iterator
 
 from teal_host.checks.base import Visit, fault, ok, refused
-from teal_host.errors import HostError
+from teal_host.ground.errors import HostError
 from teal_host.wire.reports import Finding
 
 
-def look(visit: Visit) -> Iterator[Finding]:
+def check(visit: Visit) -> Iterator[Finding]:
     proxy = visit.app.host.proxy
     try:
         proxy.refuse(visit.agreed.site)

@@ -17,7 +17,7 @@ class Owned:
     data: Optional[int]
 
 
-def look(visit: Visit) -> Iterator[Finding]:
+def check(visit: Visit) -> Iterator[Finding]:
     user, path = visit.intent.user, visit.app.paths.data
     found = account.find(user)
     owned = Owned(found.pw_uid if found else None, path.stat().st_uid if path.is_dir() else None)

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Iterator, Optional
 
-from teal_host import proc
 from teal_host.checks.base import Visit, fault, ok, there, warning
+from teal_host.ground import processes
 from teal_host.wire.reports import Finding
 
 _LEAST_BYTES = 50_000_000  # for records, logs and what else grows
@@ -36,7 +36,7 @@ class Memory:
     limit: Optional[int] = None
 
 
-def look(visit: Visit) -> Iterator[Finding]:
+def check(visit: Visit) -> Iterator[Finding]:
     newest = visit.records[-1].bytes if visit.records else 0
     seen = set()
     for path in (visit.app.paths.home, visit.app.paths.data):
@@ -87,8 +87,8 @@ def _memory(visit: Visit) -> Memory:
     live, idle = visit.slots.live, visit.slots.idle
     assert live, "asked of a live app"
     limit = visit.agreed.sandbox.memory_mb
-    held = [proc.resident(visit.pids(color)) for color in (live, idle)]
-    return Memory(proc.available_memory(), held[0], held[1], limit * 1024 * 1024 if limit else None)
+    held = [processes.resident(visit.pids(color)) for color in (live, idle)]
+    return Memory(processes.available_memory(), held[0], held[1], limit * 1024 * 1024 if limit else None)
 
 
 def _size(count: int) -> str:

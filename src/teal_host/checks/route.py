@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import FrozenSet, Iterator, Optional, Sequence
 
-from teal_host import proc, slot
-from teal_host.ask import NoAnswer, Question, ask
 from teal_host.checks.base import Visit, drift, fault, ok, there
-from teal_host.paths import AppPaths
+from teal_host.ground import processes
+from teal_host.ground.http_probe import NoAnswer, ProbeRequest, http_get
+from teal_host.ground.paths import AppPaths
 from teal_host.preparations import route
-from teal_host.proxies import nginx_program
-from teal_host.proxies.base import ANSWERED_HEADER, PROBE_HEADER
+from teal_host.proxies.nginx import program as nginx_program
+from teal_host.state.route import ANSWERED_HEADER, PROBE_HEADER
+from teal_host.state.slots import all_colors
 from teal_host.wire.reports import Color, Finding
 
 _ANSWER_WITHIN_S = 4.0
@@ -35,7 +36,7 @@ class Folder:
     group: int
 
 
-def look_at_file(visit: Visit) -> Iterator[Finding]:
+def check_file(visit: Visit) -> Iterator[Finding]:
     """Where nginx does not run, or refuses what is there, that is another check's to say."""
     program = nginx_program.find()
     if program and program.master and program.refuses() is None:
@@ -43,7 +44,7 @@ def look_at_file(visit: Visit) -> Iterator[Finding]:
         yield from drift("nginx file", route.acts(visit.intent), f"{where}, as setup wrote it, in effect")
 
 
-def look_at_answer(visit: Visit) -> Iterator[Finding]:
+def check_answer(visit: Visit) -> Iterator[Finding]:
     worker = _worker() if visit.app.host.needs_setup else None
     closed = blocked(worker, list(_way(visit.app.paths))) if worker else None
     if closed:
@@ -85,7 +86,7 @@ def _lets_through(folder: Folder, worker: Worker) -> bool:
 
 def _way(paths: AppPaths) -> Iterator[Folder]:
     """Every directory to the markers. One with an access list of its own is left to the probe."""
-    homes = [paths.color(color).home for color in slot.colors()]
+    homes = [paths.color(color).home for color in all_colors()]
     for path in [*reversed(paths.home.parents), paths.home, *(home for home in homes if home.is_dir())]:
         if "system.posix_acl_access" not in os.listxattr(path):
             found = path.stat()
@@ -95,8 +96,8 @@ def _way(paths: AppPaths) -> Iterator[Folder]:
 def _worker() -> Optional[Worker]:
     """One of the running master's; all are alike."""
     program = nginx_program.find()
-    for pid in proc.titled(_WORKER):
-        told = proc.status(pid)
+    for pid in processes.titled(_WORKER):
+        told = processes.status(pid)
         if program and told.get("PPid") == str(program.master):
             numbers = [told["Gid"].split()[1], *told.get("Groups", "").split()]
             return Worker(int(told["Uid"].split()[1]), frozenset(map(int, numbers)))
@@ -109,7 +110,7 @@ def _asked(visit: Visit) -> str:
     path = (entry.spec if entry else visit.spec).health.path.split("{")[0]
     probe = ((PROBE_HEADER, visit.agreed.token),)
     try:
-        answer = ask(Question(proxy.address(site), path, site.host, probe, _ANSWER_WITHIN_S))
+        answer = http_get(ProbeRequest(proxy.address(site), path, site.host, probe, _ANSWER_WITHIN_S))
     except NoAnswer as none:
         return f"nobody ({none})"
     return answer.headers.get(ANSWERED_HEADER.lower(), "")

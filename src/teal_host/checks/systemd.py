@@ -11,7 +11,7 @@ _OLDEST = 247  # LoadCredential=, ProtectProc=
 _OF_A_UNIT = ("NeedDaemonReload", "DropInPaths", "LoadState")
 
 
-def look(visit: Visit) -> Iterator[Finding]:
+def check(visit: Visit) -> Iterator[Finding]:
     yield version(properties("", ["Version"]).get("Version", ""))
     unit = visit.app.paths.color(visit.slots.live or "blue").unit
     yield from loaded(unit, properties(unit, _OF_A_UNIT))

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Dict, Iterator, List, Sequence
 
 from teal_host.checks.base import PROGRAM_S
-from teal_host.run import run
+from teal_host.ground.run import run
 from teal_host.supervisors.base import ended_by
 
 _PROCESS_EXITED = "98e322203f7a4ed290d09fe03c09fe15"  # sd-messages(3), SD_MESSAGE_UNIT_PROCESS_EXIT

@@ -8,13 +8,14 @@ from functools import partial
 from pathlib import Path
 from typing import Iterator, Optional
 
-from teal_host import files, footprint, proc
-from teal_host.act import Act
-from teal_host.errors import BadRequest, CannotRun
-from teal_host.footprint import Footprint
-from teal_host.paths import AppPaths
+from teal_host.ground import files, processes
+from teal_host.ground.errors import BadRequest, CannotRun
+from teal_host.ground.paths import AppPaths
+from teal_host.ground.run import run, send_signal
 from teal_host.preparations.base import Intent
-from teal_host.run import run, send_signal
+from teal_host.preparations.change import SetupChange
+from teal_host.state import footprint
+from teal_host.state.footprint import Footprint
 
 _PROGRAM_S = 30.0
 _LOOK_EVERY_S = 0.02
@@ -22,12 +23,12 @@ _ROOT = 0
 _OF_SERVICES = ("nginx", "sudo", "private")  # /var/lib has, or will have, a directory of this name that is not an app's
 
 
-def acts(intent: Intent) -> Iterator[Act]:
+def acts(intent: Intent) -> Iterator[SetupChange]:
     user, paths = intent.user, intent.app.paths
     _refuse_foreign_data(intent)
     _refuse_missing_folders(intent)
     if find(user) is None:
-        yield Act(f"make the system user {user}", partial(add_user, user, paths.data, "/usr/sbin/nologin"))
+        yield SetupChange(f"make the system user {user}", partial(add_user, user, paths.data, "/usr/sbin/nologin"))
     yield from directory(intent, Folder(paths.releases, 0o750, user, read_only=True))
     yield from directory(intent, Folder(paths.data, 0o700, user))
 
@@ -67,11 +68,11 @@ def is_foreign(data: Path, told: Footprint, user: str) -> bool:
 
 def _end_all(uid: int) -> None:
     deadline = time.monotonic() + _PROGRAM_S
-    while pids := proc.of_user(uid):
+    while pids := processes.of_user(uid):
         for pid in pids:
             send_signal(pid, signal.SIGKILL)
         if time.monotonic() > deadline:
-            raise CannotRun(f"processes of the user {uid} do not end", [proc.name_of(pid) for pid in pids])
+            raise CannotRun(f"processes of the user {uid} do not end", [processes.name_of(pid) for pid in pids])
         time.sleep(_LOOK_EVERY_S)
 
 
@@ -120,8 +121,8 @@ class Folder:
         files.own(self.path, _ROOT if self.read_only else found.pw_uid, found.pw_gid, self.mode)
 
 
-def directory(intent: Intent, folder: Folder) -> Iterator[Act]:
+def directory(intent: Intent, folder: Folder) -> Iterator[SetupChange]:
     if folder.is_so:
         return
     whose = f"for {folder.user} to read" if folder.read_only else f"for {folder.user}"
-    yield Act(f"make the directory {folder.path} {whose}", partial(folder.make, intent.app.paths))
+    yield SetupChange(f"make the directory {folder.path} {whose}", partial(folder.make, intent.app.paths))

@@ -2,9 +2,9 @@
 
 from typing import Optional
 
-from teal_host.agreement import Agreement
-from teal_host.app import App
-from teal_host.footprint import Footprint
+from teal_host.state.agreement import Agreement
+from teal_host.state.app import App
+from teal_host.state.footprint import Footprint
 from teal_host.wire.values import dataclass
 
 

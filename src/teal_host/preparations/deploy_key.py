@@ -12,46 +12,49 @@ from functools import partial
 from pathlib import Path
 from typing import Dict, Iterator, List, Sequence, Tuple
 
-from teal_host import files, footprint
-from teal_host.act import Act, Wanted, write
-from teal_host.errors import BadRequest, CannotRun
-from teal_host.footprint import Footprint
-from teal_host.paths import AppPaths, HostPaths
-from teal_host.permit import fingerprint
+from teal_host.ground import files
+from teal_host.ground.errors import BadRequest, CannotRun
+from teal_host.ground.paths import AppPaths, HostPaths
+from teal_host.ground.run import run
 from teal_host.preparations import account
 from teal_host.preparations.base import Intent
-from teal_host.run import run
+from teal_host.preparations.change import DesiredFile, SetupChange, write
+from teal_host.state import footprint
+from teal_host.state.footprint import Footprint
+from teal_host.state.key_policy import fingerprint
 from teal_host.wire.sources import CALLS
 
 USER = "teal"  # no app can have it: the grammar keeps this name
 _VISUDO_S = 20.0
 
 
-def acts(intent: Intent) -> Iterator[Act]:
+def acts(intent: Intent) -> Iterator[SetupChange]:
     """Raises BadRequest for a key that cannot be let in, or is not."""
     host, name = intent.app.host.paths, intent.app.name
     keys = _wanted(intent)
     if keys != intent.footprint.keys:  # first, so that destroy finds what is made for it
         save = partial(_remember, intent.app.paths, keys)
-        yield from (Act(says, save) for says in _changes(intent.footprint.keys, keys, name))
+        yield from (SetupChange(says, save) for says in _changes(intent.footprint.keys, keys, name))
     if keys and account.find(USER) is None:
-        yield Act(
+        yield SetupChange(
             f"make the system user {USER}, for deploy keys", partial(account.add_user, USER, home(host), "/bin/sh")
         )
     if keys:
         yield from _let_in(intent, keys)
     elif os.path.lexists(sudo_rule(host, name)):
-        yield Act(f"remove {sudo_rule(host, name)} and what else was made for its keys", partial(withdraw, host, name))
+        yield SetupChange(
+            f"remove {sudo_rule(host, name)} and what else was made for its keys", partial(withdraw, host, name)
+        )
 
 
-def _let_in(intent: Intent, keys: Sequence[str]) -> Iterator[Act]:
+def _let_in(intent: Intent, keys: Sequence[str]) -> Iterator[SetupChange]:
     host, name = intent.app.host.paths, intent.app.name
     readable = account.Folder(authorized(host).parent, 0o750, USER, read_only=True)  # sshd reads it as this user
     yield from account.directory(intent, readable)
-    rule = Wanted(intent.app.paths, sudo_rule(host, name), sudo_text(host, name, keys), 0o440)
+    rule = DesiredFile(intent.app.paths, sudo_rule(host, name), sudo_text(host, name, keys), 0o440)
     yield from write(rule, lambda: _checked(rule))
     others = _of_others(host, name)
-    wanted = Wanted(intent.app.paths, authorized(host), authorized_text(host, {**others, name: keys}))
+    wanted = DesiredFile(intent.app.paths, authorized(host), authorized_text(host, {**others, name: keys}))
     before = authorized_text(host, {**others, name: intent.footprint.keys})
     yield from write(wanted, before=before)
 
@@ -153,7 +156,7 @@ def _of_others(host: HostPaths, app: str) -> "Dict[str, Sequence[str]]":
     return {name: told.keys for name, told in others}
 
 
-def _checked(rule: Wanted) -> None:
+def _checked(rule: DesiredFile) -> None:
     """A rule that sudo cannot read would lock everybody out of sudo, so sudo looks at it first."""
     rule.write()
     looked = run(["visudo", "-cf", str(rule.path)], _VISUDO_S)

@@ -4,10 +4,10 @@ import shutil
 from functools import partial
 from typing import Iterator, List
 
-from teal_host.act import Act
-from teal_host.errors import BadRequest, CannotRun
+from teal_host.ground.errors import BadRequest, CannotRun
+from teal_host.ground.run import run
 from teal_host.preparations.base import Intent
-from teal_host.run import run
+from teal_host.preparations.change import SetupChange
 
 _APT = (
     *("env", "DEBIAN_FRONTEND=noninteractive", "NEEDRESTART_SUSPEND=1", "apt-get", "-q"),
@@ -25,7 +25,7 @@ _INSTALL_S = 600.0
 _SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
-def acts(intent: Intent) -> Iterator[Act]:
+def acts(intent: Intent) -> Iterator[SetupChange]:
     needed = {"nginx": "nginx", **({"sudo": "sudo"} if intent.key or intent.footprint.keys else {})}
     missing = [package for program, package in needed.items() if not found(program)]
     if not missing:
@@ -33,7 +33,7 @@ def acts(intent: Intent) -> Iterator[Act]:
     if not found("apt-get"):
         names = " and ".join(missing)
         raise BadRequest(f"this server has no {names}, and no apt-get to install it", hint=f"install {names}")
-    yield Act(f"{INSTALL}{', '.join(missing)} (apt-get install)", partial(_install, missing))
+    yield SetupChange(f"{INSTALL}{', '.join(missing)} (apt-get install)", partial(_install, missing))
 
 
 def found(program: str) -> bool:

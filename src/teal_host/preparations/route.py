@@ -7,33 +7,40 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Dict, Iterator, List, Optional, Sequence, Tuple
 
-from teal_host import act, files, footprint, proc
-from teal_host.act import Act, Wanted, note
-from teal_host.errors import BadRequest, HostError
-from teal_host.footprint import GaveWay
+from teal_host.ground import files, sockets
+from teal_host.ground.errors import BadRequest, HostError
+from teal_host.ground.run import run
+from teal_host.preparations import change as setup_change
 from teal_host.preparations.base import Intent
-from teal_host.proxies import nginx_logs, nginx_program, nginx_sites, nginx_text, nginx_trial, system_nginx
-from teal_host.proxies.base import Route
-from teal_host.proxies.nginx_program import NginxProgram
-from teal_host.proxies.nginx_sites import Place, Server
-from teal_host.proxies.nginx_text import Log
-from teal_host.proxies.nginx_tree import Tree
+from teal_host.preparations.change import DesiredFile, SetupChange, note
+from teal_host.proxies import system_nginx
+from teal_host.proxies.nginx import log as nginx_log
+from teal_host.proxies.nginx import program as nginx_program
+from teal_host.proxies.nginx import site as nginx_site
+from teal_host.proxies.nginx import sites as nginx_sites
+from teal_host.proxies.nginx import trial as nginx_trial
+from teal_host.proxies.nginx.program import NginxProgram
+from teal_host.proxies.nginx.site import SiteLog
+from teal_host.proxies.nginx.sites import IncludePoint, Server
+from teal_host.proxies.nginx.tree import Tree
 from teal_host.proxies.system_nginx import HERE, SystemNginx
-from teal_host.run import run
+from teal_host.state import footprint
+from teal_host.state.footprint import GaveWay
+from teal_host.state.route import Route
 from teal_host.wire.values import dataclass
 
 _DEBIAN = "/etc/nginx/conf.d"  # where a file of ours is read once apt has installed nginx
 _DPKG_S = 30.0
 
 
-def acts(intent: Intent) -> Iterator[Act]:
+def acts(intent: Intent) -> Iterator[SetupChange]:
     """Raises BadRequest naming the file and line of whatever stands in the way."""
     program = nginx_program.find()
     _refuse_taken_port(intent.agreed.site.http_port, program)
     if program is None:
         also = "" if intent.agreed.site.domains else "; its welcome page gives way"
         file = f"{_DEBIAN}/teal-{intent.app.name}.conf"
-        yield Act(f"write {file} and reload nginx{also}", lambda: establish(intent, chosen(intent)))
+        yield SetupChange(f"write {file} and reload nginx{also}", lambda: establish(intent, chosen(intent)))
         return
     refused = _refused_file_of_ours(intent, program)
     if refused:
@@ -43,10 +50,10 @@ def acts(intent: Intent) -> Iterator[Act]:
     yield from _notes(choice)
     does = "reload nginx" if program.master else "start nginx"
     also = f"; {does}{_as_to_welcome_pages(choice)}"
-    written = list(act.write(choice.wanted, lambda: establish(intent, choice), also))
+    written = list(setup_change.write(choice.wanted, lambda: establish(intent, choice), also))
     yield from (_without_token(one, intent.agreed.route(intent.app.paths)) for one in written)
     if not written and not SystemNginx(intent.app.host.paths).serves(intent.agreed.route(intent.app.paths)):
-        yield Act(f"{does}, which does not serve the app as agreed", lambda: establish(intent, choice))
+        yield SetupChange(f"{does}, which does not serve the app as agreed", lambda: establish(intent, choice))
 
 
 @dataclass(frozen=True)
@@ -55,15 +62,15 @@ class Choice:
     it takes.
     """
 
-    wanted: Wanted
+    wanted: DesiredFile
     gives_way: Optional[GaveWay]
     comes_back: Optional[GaveWay]
     overtaken: Tuple[Server, ...]
 
 
-def _without_token(change: Act, route: Route) -> Act:
+def _without_token(change: SetupChange, route: Route) -> SetupChange:
     """Who knows it can pass for the probe, so no output shows it; of a new app the next look makes another."""
-    words = {route.token: "(token)", nginx_text.generation(route): "(generation)"}
+    words = {route.token: "(token)", nginx_site.generation(route): "(generation)"}
     diff, text = (tuple(_spoken(line, words) for line in lines) for lines in (change.diff, change.text))
     return replace(change, diff=diff, text=text)
 
@@ -74,7 +81,7 @@ def _spoken(line: str, words: Dict[str, str]) -> str:
     return line
 
 
-def _notes(choice: Choice) -> Iterator[Act]:
+def _notes(choice: Choice) -> Iterator[SetupChange]:
     """Who gets no more requests for names that no site has: nginx gives those to whichever site it reads first."""
     for site in choice.overtaken if not choice.wanted.is_so else ():
         yield note(
@@ -94,25 +101,25 @@ def chosen(intent: Intent) -> Choice:
     _refuse_served_names(foreign, domains or ("localhost",), port)
     comes_back = intent.footprint.gave_way if domains and system_nginx.restored(intent.footprint) else None
     listens = _listens(foreign, port, bool(domains))
-    text = nginx_text.site_text(intent.agreed.route(intent.app.paths), listens, _log(intent, tree, place))
+    text = nginx_site.site_text(intent.agreed.route(intent.app.paths), listens, _log(intent, tree, place))
     overtaken = nginx_sites.overtaken(tree, place, port) if domains else ()
-    choice = Choice(Wanted(intent.app.paths, Path(place.path), text), gives_way, comes_back, overtaken)
+    choice = Choice(DesiredFile(intent.app.paths, Path(place.path), text), gives_way, comes_back, overtaken)
     if not choice.wanted.is_so:
         _try(intent, choice, program, tree)
     return choice
 
 
-def _log(intent: Intent, tree: Tree, place: Place) -> Optional[Log]:
+def _log(intent: Intent, tree: Tree, place: IncludePoint) -> Optional[SiteLog]:
     """Where this nginx's own logs are; None where what it logs already could not go on as it is."""
-    others = nginx_logs.inherited(tree, place.path)
+    others = nginx_log.inherited(tree, place.path)
     path = intent.app.host.proxy.log_of(intent.app.name)
-    return Log(path, others) if others is not None and path.parent.is_dir() else None
+    return SiteLog(path, others) if others is not None and path.parent.is_dir() else None
 
 
 def _listens(foreign: Sequence[Server], port: int, named: bool) -> List[str]:
     """Also where the probe asks. Raises BadRequest where every address is somebody's: no default site can be there."""
     found = nginx_sites.listens(foreign, port, named)
-    usable = [listen for listen in found if proc.has_ipv6() or "[" not in listen]
+    usable = [listen for listen in found if sockets.has_ipv6() or "[" not in listen]
     takes_both = any(listen.takes_ipv4 for site in foreign for listen in site.on(port))
     if not (takes_both or any("[" not in listen for listen in usable)):
         holder = next(site for site in foreign if site.on(port))
@@ -130,7 +137,7 @@ def _try(intent: Intent, choice: Choice, program: NginxProgram, tree: Tree) -> N
     text = choice.wanted.text.replace(f'access_log "{log}" ', 'access_log "/dev/null" ')  # nginx -t makes a log's file
     said = nginx_trial.refusal(program, tree, path, text, without)
     if said:
-        named = nginx_text.refused_directive(intent.agreed.route(intent.app.paths), text, path, said)
+        named = nginx_site.explain_refused_directive(intent.agreed.route(intent.app.paths), text, path, said)
         hint = "look at [proxy] directives in teal.toml" if intent.agreed.proxy.directives else ""
         raise named or BadRequest("nginx would refuse the site of this app", [nginx_program.where(said)], hint)
 
@@ -158,21 +165,24 @@ def _changes(intent: Intent, choice: Choice) -> Dict[Path, Optional[str]]:
     return changes
 
 
-def _refused_file_of_ours(intent: Intent, program: NginxProgram) -> Optional[Act]:
+def _refused_file_of_ours(intent: Intent, program: NginxProgram) -> Optional[SetupChange]:
     """A hand has made our own file one that nginx refuses, so nothing can be asked of the whole before it is gone."""
     ours = intent.footprint.nginx
     refused = program.refuses() if ours else None
     if ours is None or refused is None or not refused.startswith(f"{ours}:"):
         return None
     says = f"write {ours} anew, which nginx refuses"
-    now = act.text_of(Path(ours)) or ""
-    return Act(
-        says, lambda: _anew(intent, Path(ours)), (refused,), not intent.footprint.wrote(Path(ours), act.digest(now))
+    now = files.text_of(Path(ours)) or ""
+    return SetupChange(
+        says,
+        lambda: _anew(intent, Path(ours)),
+        (refused,),
+        not intent.footprint.wrote(Path(ours), setup_change.digest(now)),
     )
 
 
 def _anew(intent: Intent, ours: Path) -> None:
-    now = act.text_of(ours) or ""
+    now = files.text_of(ours) or ""
     files.remove(ours)
     try:
         establish(intent, chosen(intent))
@@ -188,9 +198,9 @@ def _foreign(intent: Intent, tree: Tree) -> List[Server]:
     return [site for site in nginx_sites.servers(tree) if site.file not in ours]
 
 
-def _place(intent: Intent, tree: Tree) -> Place:
+def _place(intent: Intent, tree: Tree) -> IncludePoint:
     """Where it is already, or the best place there is; one before which no silent default comes is better."""
-    places = nginx_sites.places(tree, f"teal-{intent.app.name}")
+    places = nginx_sites.include_points(tree, f"teal-{intent.app.name}")
     if not places:
         hint = f"add to its http block: include {Path(tree.main).parent}/conf.d/*.conf;"
         raise BadRequest(f"{tree.main} reads no directory in which a site of its own could be put", hint=hint)
@@ -209,7 +219,7 @@ def _refuse_served_names(foreign: Sequence[Server], domains: Sequence[str], port
             )
 
 
-def _welcome_page(foreign: Sequence[Server], port: int, place: Place) -> Optional[GaveWay]:
+def _welcome_page(foreign: Sequence[Server], port: int, place: IncludePoint) -> Optional[GaveWay]:
     """The one default site that may give way. Any other is the admin's: raises BadRequest, naming both files."""
     found = None
     for site in nginx_sites.default_sites(foreign, port):
@@ -243,7 +253,7 @@ def _as_to_welcome_pages(choice: Choice) -> str:
 
 
 def _refuse_taken_port(port: int, program: Optional[NginxProgram]) -> None:
-    for socket in proc.listeners(port):
+    for socket in sockets.listeners(port):
         if program is None or not program.holds(socket.inode):
-            holder = proc.describe_holder(socket.inode)
+            holder = sockets.describe_holder(socket.inode)
             raise BadRequest(f"port {port} is taken by {holder}", hint="choose another: [server] http_port = 8080")

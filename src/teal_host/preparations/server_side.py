@@ -4,21 +4,21 @@ import stat
 from functools import partial
 from typing import Iterator
 
-from teal_host import files, installed
-from teal_host.act import Act
-from teal_host.paths import HostPaths
+from teal_host.ground import archive, files
+from teal_host.ground.paths import HostPaths
 from teal_host.preparations.base import Intent
+from teal_host.preparations.change import SetupChange
 from teal_host.wire.sources import digest
 
 
-def acts(intent: Intent) -> Iterator[Act]:
+def acts(intent: Intent) -> Iterator[SetupChange]:
     host = intent.app.host.paths
-    mine = digest(installed.sources())
-    there = installed.digest(host.installed)
+    mine = digest(archive.sources())
+    there = archive.digest(host.installed)
     if there == mine and _is_for_root_alone(host):
         return
     says = "install" if there is None else "replace"
-    yield Act(f"{says} the server side, {host.installed} (sources {mine[:12]})", partial(_install, host))
+    yield SetupChange(f"{says} the server side, {host.installed} (sources {mine[:12]})", partial(_install, host))
 
 
 def _is_for_root_alone(host: HostPaths) -> bool:
@@ -28,4 +28,4 @@ def _is_for_root_alone(host: HostPaths) -> bool:
 
 def _install(host: HostPaths) -> None:
     files.make_dir(host.installed.parent)
-    files.write(host.installed, installed.archive(installed.sources()), mode=0o755)
+    files.write(host.installed, archive.pack(archive.sources()), mode=0o755)

@@ -4,11 +4,12 @@ import os
 from pathlib import Path
 from typing import Iterator
 
-from teal_host import files, footprint
-from teal_host.app import App
-from teal_host.footprint import Footprint
-from teal_host.paths import HostPaths
+from teal_host.ground import files
+from teal_host.ground.paths import HostPaths
 from teal_host.preparations import account, deploy_key, unit
+from teal_host.state import footprint
+from teal_host.state.app import App
+from teal_host.state.footprint import Footprint
 
 
 def undo(app: App) -> None:

@@ -8,14 +8,16 @@ import time
 from pathlib import Path
 from typing import Dict, Optional, Sequence, Tuple
 
-from teal_host import act, files, footprint, proc
-from teal_host.ask import NoAnswer, Question, ask
-from teal_host.errors import BadRequest, CannotRun, NeedsHuman
-from teal_host.footprint import Footprint
-from teal_host.paths import HostPaths
-from teal_host.proxies import nginx_program, nginx_text
-from teal_host.proxies.base import Route
-from teal_host.proxies.nginx_program import NginxProgram
+from teal_host.ground import files, sockets
+from teal_host.ground.errors import BadRequest, CannotRun, NeedsHuman
+from teal_host.ground.http_probe import NoAnswer, ProbeRequest, http_get
+from teal_host.ground.paths import HostPaths
+from teal_host.proxies.nginx import program as nginx_program
+from teal_host.proxies.nginx import site as nginx_site
+from teal_host.proxies.nginx.program import NginxProgram
+from teal_host.state import footprint
+from teal_host.state.footprint import Footprint
+from teal_host.state.route import Route
 from teal_host.wire.app import Site
 
 HERE = "127.0.0.1"
@@ -58,12 +60,12 @@ class SystemNginx:
 
     def _instead(self, route: Route) -> Optional[str]:
         """What nginx says where it should say that it serves exactly this route; None when it does."""
-        question = Question(self.address(route.site), f"/.teal-{route.token}", route.site.host, timeout_s=2)
+        question = ProbeRequest(self.address(route.site), f"/.teal-{route.token}", route.site.host, timeout_s=2)
         try:
-            answer = ask(question)
+            answer = http_get(question)
         except NoAnswer as none:
             return str(none)
-        if answer.status == 200 and answer.body.decode(errors="replace") == nginx_text.generation(route):
+        if answer.status == 200 and answer.body.decode(errors="replace") == nginx_site.generation(route):
             return None
         return f"it answers {answer.status} where Teal asks whether it does"
 
@@ -79,7 +81,7 @@ class SystemNginx:
         return LOGS / f"teal-{app}.watched"
 
     def quiet(self, site: Site) -> bool:
-        return proc.connections(site.http_port) == 0
+        return sockets.connections(site.http_port) == 0
 
     # --- for setup and destroy ------------------------------------------------------------------------------------
 
@@ -144,7 +146,7 @@ def running() -> NginxProgram:
 
 
 def _as_is(path: Path) -> Optional[str]:
-    return f"{LINK_TO}{path.readlink()}" if path.is_symlink() else act.text_of(path)
+    return f"{LINK_TO}{path.readlink()}" if path.is_symlink() else files.text_of(path)
 
 
 def _make_all(changes: "Dict[Path, Optional[str]]") -> None:
@@ -169,4 +171,4 @@ def _hint(refused: str, changes: "Dict[Path, Optional[str]]") -> str:
 
 
 def _name_of_this_machine() -> str:
-    return next(iter(proc.addresses()), None) or socket.gethostname()
+    return next(iter(sockets.addresses()), None) or socket.gethostname()

@@ -4,8 +4,8 @@ import os
 from pathlib import Path
 from typing import Iterator, List
 
-from teal_host.paths import ColorPaths
-from teal_host.supervisors.base import Written
+from teal_host.ground.paths import ColorPaths
+from teal_host.state.seams import OutputLine
 
 _TAIL_BYTES = 4 * 1024 * 1024  # how far back the last lines are looked for
 _LINE_BYTES = 16 * 1024  # a longer line is told in pieces
@@ -23,7 +23,7 @@ class LogFileTail:
         self._rest = b""
         self._written_at = 0.0
 
-    def last(self, lines: int) -> List[Written]:
+    def last(self, lines: int) -> List[OutputLine]:
         self._release = self._color.held or ""
         path = self._path
         if not self._release or not path.exists():
@@ -35,7 +35,7 @@ class LogFileTail:
             text = file.read(_TAIL_BYTES)
         return [piece for line in text.splitlines()[-lines:] for piece in self._pieces(line)] if lines else []
 
-    def more(self) -> List[Written]:
+    def more(self) -> List[OutputLine]:
         release = self._color.held or ""
         if release != self._release:
             self._release, self._at, self._rest = release, 0, b""
@@ -49,9 +49,11 @@ class LogFileTail:
         *whole, self._rest = (self._rest + text).split(b"\n")
         return [piece for line in whole for piece in self._pieces(line)]
 
-    def _pieces(self, line: bytes) -> Iterator[Written]:
+    def _pieces(self, line: bytes) -> Iterator[OutputLine]:
         for start in range(0, max(1, len(line)), _LINE_BYTES):
-            yield Written(self._release, line[start : start + _LINE_BYTES].decode(errors="replace"), self._written_at)
+            yield OutputLine(
+                self._release, line[start : start + _LINE_BYTES].decode(errors="replace"), self._written_at
+            )
 
     @property
     def _path(self) -> Path:

@@ -16,12 +16,13 @@ from dataclasses import asdict
 from functools import partial
 from typing import Callable, Dict, Optional, Sequence, Set
 
-from teal_host import files, proc, run
-from teal_host.errors import CannotRun
-from teal_host.paths import ColorPaths
-from teal_host.proc import Life
-from teal_host.run import Program
-from teal_host.supervisors.base import ProcessState, ended_by
+from teal_host.ground import files, processes, run
+from teal_host.ground.errors import CannotRun
+from teal_host.ground.paths import ColorPaths
+from teal_host.ground.processes import Life
+from teal_host.ground.run import Program
+from teal_host.state.seams import ProcessState
+from teal_host.supervisors.base import ended_by
 from teal_host.supervisors.log_file import LogFileTail
 
 _LOOK_EVERY_S = 0.02
@@ -48,9 +49,9 @@ class PlainProcesses:
 
     def stop(self, color: ColorPaths, grace_s: float) -> None:
         main = _written(color)
-        if main and proc.life(main.pid) == main:
+        if main and processes.life(main.pid) == main:
             self._signal(color, main.pid, signal.SIGTERM)
-            self._wait(lambda: proc.life(main.pid) == main, grace_s)
+            self._wait(lambda: processes.life(main.pid) == main, grace_s)
         self._end_strays(color)
         files.remove(color.process)
 
@@ -60,14 +61,14 @@ class PlainProcesses:
             return ProcessState("stopped")
         self._reap()
         since = _since(color)
-        if proc.life(main.pid) == main:
+        if processes.life(main.pid) == main:
             return ProcessState("running", main.pid, since)
-        if main.boot != proc.boot_id():  # it ended with the machine, as all did, which is no fault of its own
+        if main.boot != processes.boot_id():  # it ended with the machine, as all did, which is no fault of its own
             return ProcessState("stopped")
         return ProcessState("failed", None, since, self._end_of(main.pid))
 
     def pids(self, color: ColorPaths) -> Set[int]:
-        return proc.with_env(_assignment(color))
+        return processes.with_env(_assignment(color))
 
     def tail(self, color: ColorPaths) -> LogFileTail:
         return LogFileTail(color)
@@ -121,7 +122,7 @@ class PlainProcesses:
 
 
 def _any_lives(pids: Set[int]) -> bool:
-    return any(proc.life(pid) for pid in pids)
+    return any(processes.life(pid) for pid in pids)
 
 
 def _end(code: int) -> str:
@@ -139,7 +140,7 @@ def _assignment(color: ColorPaths) -> str:
 
 def _write_down(color: ColorPaths, pid: int) -> None:
     now = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
-    alive = proc.life(pid) or Life(pid, -1, proc.boot_id())  # it may have ended already
+    alive = processes.life(pid) or Life(pid, -1, processes.boot_id())  # it may have ended already
     files.write(color.process, json.dumps({"format": 1, "since": now, **asdict(alive)}))
 
 

@@ -12,12 +12,13 @@ import time
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Sequence, Set, Tuple
 
-from teal_host import files, proc
-from teal_host.errors import CannotRun
-from teal_host.paths import AppPaths, ColorPaths
-from teal_host.proc import Life
-from teal_host.run import Program, run
-from teal_host.supervisors.base import ProcessState, Written, ended_by
+from teal_host.ground import files, processes
+from teal_host.ground.errors import CannotRun
+from teal_host.ground.paths import AppPaths, ColorPaths
+from teal_host.ground.processes import Life
+from teal_host.ground.run import Program, run
+from teal_host.state.seams import OutputLine, ProcessState
+from teal_host.supervisors.base import ended_by
 from teal_host.wire.grammar import release_name
 
 _PROPERTIES = "ActiveState,MainPID,Result,ExecMainCode,ExecMainStatus,ExecMainStartTimestampMonotonic,ControlGroup"
@@ -73,10 +74,10 @@ class Systemd:
     def state(self, color: ColorPaths) -> ProcessState:
         """The main process that systemd has named is its main process as long as it lives."""
         life, running = self._running.get(color.unit, (None, None))
-        if running and life and proc.life(life.pid) == life:
+        if running and life and processes.life(life.pid) == life:
             return running
         found = self._asked(color)
-        alive = proc.life(found.pid) if found.pid else None
+        alive = processes.life(found.pid) if found.pid else None
         if alive:
             self._running[color.unit] = (alive, found)
         return found
@@ -146,15 +147,15 @@ class _JournalTail:
         self._color = color
         self._after = ["--since", f"@{time.time():.6f}"]
 
-    def last(self, lines: int) -> List[Written]:
+    def last(self, lines: int) -> List[OutputLine]:
         run(["journalctl", "--sync"], _CTL_S)  # what a program wrote just before it ended
         found = self._read(["--lines", str(max(lines, 1))])
         return found[-lines:] if lines else []
 
-    def more(self) -> List[Written]:
+    def more(self) -> List[OutputLine]:
         return self._read(self._after)
 
-    def _read(self, where: List[str]) -> List[Written]:
+    def _read(self, where: List[str]) -> List[OutputLine]:
         its_output = [f"_SYSTEMD_UNIT={self._color.unit}", "_TRANSPORT=stdout"]
         form = ["--output", "json", "--output-fields", "MESSAGE,SYSLOG_IDENTIFIER", "--all", "--no-pager", "--quiet"]
         found = []
@@ -165,13 +166,13 @@ class _JournalTail:
                 found.append(self._written(entry))
         return found
 
-    def _written(self, entry: Dict[str, Any]) -> Written:
+    def _written(self, entry: Dict[str, Any]) -> OutputLine:
         """What is not said under a release's name was said on the way to it."""
         name, message = str(entry.get("SYSLOG_IDENTIFIER")), entry["MESSAGE"]
         if isinstance(message, list):  # not UTF-8: journalctl gives the bytes as numbers
             message = bytes(message).decode(errors="replace")
         at = int(entry["__REALTIME_TIMESTAMP"]) / 1e6
-        return Written(name if release_name(name) is None else self._color.held or "", str(message), at)
+        return OutputLine(name if release_name(name) is None else self._color.held or "", str(message), at)
 
 
 def _members(group: Path) -> Set[int]:

@@ -8,8 +8,8 @@ gives it 1.5 of 10, where an ordinary unit with a user of its own has 9.5.
 from pathlib import Path
 from string import Template
 
-from teal_host.launch import CREDENTIAL
-from teal_host.paths import AppPaths
+from teal_host.ground.paths import AppPaths
+from teal_host.supervisors.launch import CREDENTIAL
 from teal_host.wire.app import Sandbox
 from teal_host.wire.values import dataclass
 

@@ -1,0 +1,1 @@
+"""From the project to an artifact that fits the server."""

@@ -1,0 +1,269 @@
+"""What a program file is: a Linux program, a script, or something that no Linux starts, and then what.
+
+Of an ELF file only that is read which the kernel and the loader read. The section headers are left alone: a program
+runs without them, and a broken table of them would be walked without end.
+"""
+
+import contextlib
+import errno
+import re
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+if TYPE_CHECKING:
+    from elftools.elf.elffile import ELFFile
+
+_KERNEL_LOOKS_AT = 256  # bytes, in which a script must name its interpreter (binfmt_script)
+_LONGEST_PATH = 4096
+_MOST_SEGMENTS = 1024  # the kernel takes 64 KiB of them
+_MOST_DYNAMIC = 64 * 1024  # bytes; a real table has some hundred
+_MOST_VERSIONS = 10_000
+_MOST_SECTIONS = 1000
+_MOST_NAMES = 256 * 1024
+_SHF_COMPRESSED = 0x800
+_WEAK = 2  # VER_FLG_WEAK: the loader only warns
+_WITHOUT_NUMBER = {b"GLIBC_ABI_DT_RELR": (2, 36)}
+
+_MACHINES = {
+    "EM_X86_64": "x86_64",
+    "EM_386": "i686",
+    "EM_AARCH64": "aarch64",
+    "EM_ARM": "arm",
+    "EM_RISCV": "riscv",
+    "EM_PPC64": "ppc64",
+    "EM_S390": "s390",
+    "EM_LOONGARCH": "loongarch",
+    "EM_MIPS": "mips",
+}
+_BY_BITS = {("x86_64", 32): "x32", ("riscv", 64): "riscv64", ("s390", 64): "s390x", ("loongarch", 64): "loongarch64"}
+_OTHER_SYSTEMS = {
+    "ELFOSABI_FREEBSD": "FreeBSD",
+    "ELFOSABI_NETBSD": "NetBSD",
+    "ELFOSABI_OPENBSD": "OpenBSD",
+    "ELFOSABI_SOLARIS": "Solaris",
+}
+_NOT_STARTED = {"ET_REL": "an object file (.o), which is not linked yet", "ET_CORE": "a core dump"}
+_BEGINNINGS = (
+    (rb"MZ", "is a Windows program"),
+    (rb"\xcf\xfa\xed\xfe|\xce\xfa\xed\xfe", "is a macOS program"),
+    (rb"\xca\xfe\xba\xbe\0\0\0[\x01-\x1f]", "is a macOS program"),  # for so many machines
+    (rb"\xca\xfe\xba\xbe", "is a Java class"),
+    (rb"PK\x03\x04", "is an archive (zip or jar)"),
+    (rb"\x1f\x8b", "is compressed (gzip)"),
+    (rb"\(\xb5/\xfd", "is compressed (zstd)"),
+    (rb"\xfd7zXZ", "is compressed (xz)"),
+    (rb"!<arch>\n", "is a library (.a) or a package (.deb)"),
+    (rb"\0asm", "is WebAssembly"),
+    (rb"\xef\xbb\xbf#!", 'has a byte order mark before its "#!"'),
+)
+
+
+@dataclass(frozen=True)
+class Elf:
+    """`interpreter` is the loader, empty for a static program; `glibc` the newest version that it cannot do without."""
+
+    machine: str
+    interpreter: str = ""
+    glibc: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Script:
+    """`argument` is the rest of its first line: the kernel hands it over as one."""
+
+    interpreter: str
+    argument: str = ""
+
+
+@dataclass(frozen=True)
+class Other:
+    """What Linux does not start. `says` goes on after its name."""
+
+    says: str
+
+
+class _Broken(Exception):
+    """An ELF file that is not as it should be, and how."""
+
+
+def debug_is_compressed(path: Path) -> bool:
+    """Are there sections for a debugger that are compressed? One change in them changes all that follows."""
+    with contextlib.suppress(OSError, ValueError, OverflowError, struct.error, IndexError), path.open("rb") as file:
+        head = file.read(64)
+        if head[:6] != b"\x7fELF\x02\x01":  # 64 bits, little-endian: all others are rare
+            return False
+        table, size, count, names = *struct.unpack_from("<Q", head, 40), *struct.unpack_from("<HHH", head, 58)
+        file.seek(table)
+        rows = file.read(size * min(count, _MOST_SECTIONS))
+        sections = [struct.unpack_from("<IIQQQQ", rows, at) for at in range(0, len(rows), size or len(rows))]
+        file.seek(sections[names][4])
+        words = file.read(min(sections[names][5], _MOST_NAMES))
+        return any(_is_compressed(words[name:], flags) for name, _, flags, *_ in sections)
+    return False
+
+
+def _is_compressed(name: bytes, flags: int) -> bool:
+    return name.startswith(b".zdebug_") or (name.startswith(b".debug_") and bool(flags & _SHF_COMPRESSED))
+
+
+def inspect(path: Path) -> Elf | Script | Other:
+    """Raises OSError."""
+    with path.open("rb") as file:
+        head = file.read(_KERNEL_LOOKS_AT)
+        if head.startswith(b"\x7fELF"):
+            return _elf(file)
+    return _script(head) if head.startswith(b"#!") else Other(_named(head))
+
+
+def _named(head: bytes) -> str:
+    if not head:
+        return "is empty"
+    for beginning, says in _BEGINNINGS:
+        if re.match(beginning, head):
+            return says
+    is_text = not re.search(rb"[\0-\x08\x0e-\x1a\x1c-\x1f\x7f]", head)
+    return 'is text without a "#!" line' if is_text else "is neither a Linux program nor a script"
+
+
+def _script(head: bytes) -> Script | Other:
+    line, ended, _ = head[2:].partition(b"\n")
+    words = line.strip(b" \t").split(b"\0")[0]
+    if words.endswith(b"\r"):
+        return Other("has lines that end as on Windows, and Linux looks for such an interpreter")
+    interpreter, _, argument = words.replace(b"\t", b" ").partition(b" ")
+    if not interpreter:
+        return Other('names no interpreter after its "#!"')
+    if not ended and not argument and len(head) == _KERNEL_LOOKS_AT:
+        return Other(f'has a "#!" line that is longer than the {_KERNEL_LOOKS_AT} bytes that Linux reads')
+    name = _printable(interpreter)
+    return (
+        Script(name, argument.strip().decode(errors="replace")) if name else Other("names no path as its interpreter")
+    )
+
+
+def _elf(file: BinaryIO) -> Elf | Other:
+    from elftools.common.exceptions import ELFError
+    from elftools.elf.elffile import ELFFile
+
+    try:
+        elf = ELFFile(file)
+        elf.header.e_shoff = 0
+        return _started(elf)
+    except _Broken as error:
+        return Other(f"is a broken Linux program: {error}")
+    except (ELFError, ValueError, OverflowError, LookupError, OSError) as error:
+        if isinstance(error, OSError) and error.errno != errno.EINVAL:  # that is a place before or beyond all files
+            raise
+        return Other(f"is a broken Linux program: {str(error)[:80] or 'its headers cannot be read'}")
+
+
+def _started(elf: "ELFFile") -> Elf | Other:
+    ident = elf.header.e_ident
+    if ident.EI_OSABI in _OTHER_SYSTEMS:
+        return Other(f"is built for {_OTHER_SYSTEMS[ident.EI_OSABI]}")
+    if elf["e_type"] in _NOT_STARTED:
+        return Other(f"is {_NOT_STARTED[elf['e_type']]}")
+    segments = _segments(elf)
+    interpreter = next((_interpreter(elf, one) for one in segments if one["p_type"] == "PT_INTERP"), "")
+    versions = [_version(name) for one in segments if one["p_type"] == "PT_DYNAMIC" for name in _needed(elf, one)]
+    return Elf(_machine(elf), interpreter, max(versions, default=()))
+
+
+def _machine(elf: "ELFFile") -> str:
+    """As the kernel names it (`uname -m`), as far as the file says; of an ARM it does not say which."""
+    name = _MACHINES.get(elf["e_machine"], "")
+    if not name:
+        return f"a machine that Teal does not know ({str(elf['e_machine']).removeprefix('EM_')})"
+    name = _BY_BITS.get((name, elf.elfclass), name)
+    if name in ("ppc64", "mips") and elf.little_endian:
+        return {"ppc64": "ppc64le", "mips": "mipsel"}[name]
+    return name if elf.little_endian or name in ("ppc64", "mips", "s390", "s390x") else f"{name} (big-endian)"
+
+
+def _segments(elf: "ELFFile") -> list[Any]:
+    """The program headers, if a kernel would take them, and all that they load is there."""
+    if elf["e_type"] not in ("ET_EXEC", "ET_DYN"):
+        raise _Broken(f"it is of no known type ({str(elf['e_type'])[:20]})")
+    if not 1 <= elf["e_phnum"] <= _MOST_SEGMENTS or elf["e_phentsize"] != elf.structs.Elf_Phdr.sizeof():
+        raise _Broken("its program headers are not there")
+    segments = list(elf.iter_segments())
+    end = max((one["p_offset"] + one["p_filesz"] for one in segments if one["p_type"] == "PT_LOAD"), default=0)
+    if not end:
+        raise _Broken("nothing in it is loaded")
+    if end > elf.stream_len:
+        raise _Broken(f"it is cut short, at {elf.stream_len:,} of at least {end:,} bytes")
+    return segments
+
+
+def _interpreter(elf: "ELFFile", segment: Any) -> str:
+    path = _bytes(elf, segment["p_offset"], min(segment["p_filesz"], _LONGEST_PATH + 1))
+    name = _printable(path[:-1])
+    if not name or path[-1] != 0:
+        raise _Broken("the name of its loader cannot be read")
+    return name
+
+
+def _needed(elf: "ELFFile", segment: Any) -> Iterator[bytes]:
+    """The names of the versions that the loader will insist on, from the dynamic table (DT_VERNEED)."""
+    table = _dynamic(elf, segment)
+    names, entry = (_place(elf, table.get(tag)) for tag in ("DT_STRTAB", "DT_VERNEED"))
+    if names is None or entry is None:
+        return
+    left = _MOST_VERSIONS  # a chain that leads back into itself has no end
+    while left > 0:
+        need = _parsed(elf, elf.structs.Elf_Verneed, entry)
+        version = entry + need.vn_aux
+        for _ in range(min(need.vn_cnt, left)):
+            wanted = _parsed(elf, elf.structs.Elf_Vernaux, version)
+            if not wanted.vna_flags & _WEAK:
+                yield _bytes(elf, names + wanted.vna_name, 64).split(b"\0")[0]
+            version += wanted.vna_next
+        left -= max(1, need.vn_cnt)
+        entry += need.vn_next
+        if not need.vn_next:
+            return
+
+
+def _dynamic(elf: "ELFFile", segment: Any) -> dict[Any, int]:
+    """The dynamic table: tag → value."""
+    size = elf.structs.Elf_Dyn.sizeof()
+    place, length = segment["p_offset"], min(segment["p_filesz"], _MOST_DYNAMIC)
+    entries = (_parsed(elf, elf.structs.Elf_Dyn, place + at) for at in range(0, length - size + 1, size))
+    table: dict[Any, int] = {}
+    for entry in entries:
+        if entry.d_tag == "DT_NULL":
+            break
+        table.setdefault(entry.d_tag, entry.d_val)
+    return table
+
+
+def _place(elf: "ELFFile", address: int | None) -> int | None:
+    """Where in the file that is which is loaded at the address."""
+    return None if address is None else next(elf.address_offsets(address), None)
+
+
+def _parsed(elf: "ELFFile", kind: Any, offset: int) -> Any:
+    from elftools.common.utils import struct_parse
+
+    return struct_parse(kind, elf.stream, offset)
+
+
+def _bytes(elf: "ELFFile", offset: int, size: int) -> bytes:
+    """As many as there are."""
+    elf.stream.seek(offset)
+    return elf.stream.read(size)
+
+
+def _version(name: bytes) -> tuple[int, ...]:
+    """`GLIBC_2.34` as numbers; nothing for what is no version of glibc."""
+    found = re.fullmatch(rb"GLIBC_(\d{1,4})\.(\d{1,4})(?:\.\d{1,4})?", name)
+    return (int(found[1]), int(found[2])) if found else _WITHOUT_NUMBER.get(name, ())
+
+
+def _printable(path: bytes) -> str:
+    """The path as text; nothing when it is none that could be shown."""
+    text = path.decode(errors="replace")
+    return text if text.isprintable() and "\ufffd" not in text else ""

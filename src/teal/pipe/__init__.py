@@ -1,0 +1,1 @@
+"""The pipe to the server side: open it, greet, talk."""

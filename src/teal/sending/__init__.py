@@ -1,0 +1,1 @@
+"""What is sent of an artifact, how, and what is remembered for the next time."""

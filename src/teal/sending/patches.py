@@ -1,0 +1,112 @@
+"""Patches of an artifact's files to what the server has, made ahead of its word where what it has can be guessed.
+
+The guess is what was sent last to the same app. Its patches are made while the connection is still being opened, which
+takes longer than making one; a wrong guess costs that time and nothing else, because the server names what it has.
+"""
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from mmap import ACCESS_READ, mmap
+from pathlib import Path
+
+from teal.building.artifact import Artifact
+from teal.sending import cache, compression, delta, strategy
+from teal.sending.compression import Packer
+from teal.sending.strategy import Line, Way
+from teal_host.wire.manifest import Entry
+from teal_host.wire.uploads import Base, Packing
+
+_USUAL: tuple[Packing, ...] = ("plain", "zlib", "bz2", "lzma")  # what a whole Python can unpack
+
+
+@dataclass(frozen=True)
+class Patch:
+    base: Base
+    packing: Packing
+    packed: list[bytes]
+
+    @property
+    def bytes(self) -> int:
+        return sum(len(piece) for piece in self.packed)
+
+
+@dataclass(frozen=True)
+class NoPatch:
+    """Why the file had better go whole. `tried`: one was made, or begun."""
+
+    why: str
+    tried: bool = True
+
+
+@dataclass(frozen=True)
+class _Making:
+    packing: Packing
+    too_late: Callable[[], bool]
+
+
+class Patches:
+    def __init__(self, artifact: Artifact, line: Line) -> None:
+        self._artifact, self._line = artifact, line
+        self._ahead: dict[tuple[str, str, Packing], Patch | NoPatch] = {}  # by file, base and packing
+        self.made = False  # was there one since the server's word?
+
+    def make_ahead(self, guesses: Iterable[Base], enough: Callable[[], bool]) -> None:
+        """To what the server probably has, until there is something better to do."""
+        bases = {base.path: base for base in guesses}
+        for entry in self._artifact.manifest.entries:
+            base = bases.get(entry.path)
+            if base is None or entry.kind != "file" or entry.sha256 == base.sha256 or not is_worth_it(entry):
+                continue
+            if enough():
+                return
+            kind = strategy.patch(entry.size, self._line, _USUAL).packing
+            too_late = self._too_late(strategy.whole(entry.size, self._line, _USUAL), enough)
+            self._ahead[entry.sha256, base.sha256, kind] = self._make(entry, 0, [base], _Making(kind, too_late))
+
+    def find(self, entry: Entry, rest: int, bases: Sequence[Base], packings: Sequence[Packing]) -> Patch | NoPatch:
+        """Of the last `rest` bytes of the file."""
+        kind, whole = strategy.patch(rest, self._line, packings).packing, strategy.whole(rest, self._line, packings)
+        ready = [self._ahead.get((entry.sha256, base.sha256, kind)) for base in bases if rest == entry.size]
+        found = next((one for one in ready if one is not None), None)
+        if found is None and strategy.patch(rest, self._line, packings).seconds >= whole.seconds:
+            return NoPatch("sooner there than a patch", tried=False)
+        if found is None:
+            self.made = True
+            found = self._make(entry, entry.size - rest, bases, _Making(kind, self._too_late(whole)))
+        if isinstance(found, Patch) and found.bytes / self._line.bytes_s >= whole.seconds:
+            return NoPatch(f"a patch has {found.bytes:,} bytes")
+        return found
+
+    def _too_late(self, whole: Way, waited_for: Callable[[], bool] = lambda: True) -> Callable[[], bool]:
+        """When the file could be there whole, had it been sent so, and something waits for the patch."""
+        end = time.monotonic() + whole.seconds
+        return lambda: time.monotonic() > end and waited_for()
+
+    def _make(self, entry: Entry, start: int, bases: Sequence[Base], making: _Making) -> Patch | NoPatch:
+        old = next(((base, path) for base in bases if (path := cache.find(base.sha256, base.size))), None)
+        if old is None:
+            return NoPatch("what the server has of it is not in the cache here", tried=False)
+        try:
+            packed = _packed(old[1], self._artifact.root / entry.path, start, making)
+        except delta.GivenUp as error:
+            return NoPatch(str(error))
+        return Patch(old[0], making.packing, packed)
+
+
+def is_worth_it(entry: Entry) -> bool:
+    return cache.WORTH <= entry.size <= cache.MOST_FILE
+
+
+def _packed(old: Path, new: Path, start: int, making: _Making) -> list[bytes]:
+    """The patch. The new file is read whole: it may change under a map of it."""
+    made = compression.packer(making.packing, hard=True)
+    with old.open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as before:
+        return list(pack(made, delta.make(before, new.read_bytes(), start, making.too_late)))
+
+
+def pack(made: Packer, pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """Piece by piece, and the end."""
+    for piece in pieces:
+        yield made.compress(piece)
+    yield made.flush()

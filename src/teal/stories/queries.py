@@ -1,0 +1,63 @@
+"""Look at an app: one question, one answer. Nothing is built, nothing is changed."""
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from teal.config.read import ConfigFile
+from teal.ground import dns
+from teal.ground.errors import CannotReach
+from teal.pipe.session import PipeEnded, Session
+from teal.transports import choose
+from teal_host.wire import messages
+from teal_host.wire.messages import Doctor, EnvList, LogLine, Logs, Releases, Status
+from teal_host.wire.reports import DoctorReport, EnvReport, ReleasesReport, StatusReport
+
+
+def status(file: ConfigFile) -> StatusReport:
+    answer = _ask(file, Status(file.config.app))
+    assert isinstance(answer, StatusReport)
+    return answer
+
+
+def releases(file: ConfigFile) -> ReleasesReport:
+    answer = _ask(file, Releases(file.config.app))
+    assert isinstance(answer, ReleasesReport)
+    return answer
+
+
+def env(file: ConfigFile) -> EnvReport:
+    answer = _ask(file, EnvList(file.config.app))
+    assert isinstance(answer, EnvReport)
+    return answer
+
+
+def logs(file: ConfigFile, request: Logs, tell: Callable[[LogLine], None]) -> None:
+    """Each line is told as it comes; with `follow` until the user has enough."""
+    _ask(file, request, tell)
+
+
+def doctor(file: ConfigFile) -> DoctorReport:
+    """What the server side found, and what can be seen only from here: where the domains lead."""
+    answer = _ask(file, lambda: Doctor(file.config.spec, time.time()))
+    assert isinstance(answer, DoctorReport)
+    if file.config.server.target == "local":
+        return answer
+    seen_from_here = dns.check_domains(file.config.server.domains, answer.addresses)
+    return replace(answer, findings=(*answer.findings, *seen_from_here))
+
+
+def _ask(file: ConfigFile, request: Any, tell: Callable[[LogLine], None] = lambda line: None) -> Any:
+    """`request`, or what makes it once the pipe is open."""
+    with Session(choose(file.config.server.target)) as session:
+        try:
+            session.send(request() if callable(request) else request)
+            for message in session.events():
+                if isinstance(message, LogLine):
+                    tell(message)
+                elif isinstance(message, messages.ANSWERS):
+                    return message
+        except PipeEnded:
+            pass
+    raise CannotReach("contact lost before the answer came", hint="try again")

@@ -1,0 +1,121 @@
+"""The append-only history of one app, a JSON object a line. It is intent: where it and the link differ, the link wins.
+
+A story begins with `begin` and ends with `end`; one without its `end` was interrupted, and `recover` sees to it.
+"""
+
+import contextlib
+import datetime
+import json
+import time
+from pathlib import Path
+from typing import Any, Dict, List, Optional, Tuple
+
+from teal_host.ground import files
+from teal_host.wire.values import dataclass
+
+
+@dataclass(frozen=True)
+class Journal:
+    path: Path
+
+    def write(self, act: str, story: str, **facts: Any) -> None:
+        """Add what is about to happen, or how it ended; on the disk when this returns."""
+        line = {"at": now(), "up": up_s(), "act": act, "id": story, **facts}
+        files.append_line(self.path, json.dumps(line, ensure_ascii=False), mode=0o600)
+
+    def lines(self) -> List[Dict[str, Any]]:
+        """All that can be read; a line that a crash cut is left out."""
+        found = []
+        with contextlib.suppress(FileNotFoundError):
+            for line in self.path.read_bytes().splitlines():
+                with contextlib.suppress(ValueError, RecursionError):
+                    entry = json.loads(line)
+                    found += [entry] if isinstance(entry, dict) else []
+        return found
+
+    def has(self, story: str) -> bool:
+        """Was a story of this id begun, or found to have nothing to do?"""
+        return any(line.get("act") in ("begin", "unchanged") and line.get("id") == story for line in self.lines())
+
+    def ending(self, story: str) -> Optional[Dict[str, Any]]:
+        """The line with which a story of this id ended."""
+        ended = ("end", "unchanged")
+        ends = (line for line in reversed(self.lines()) if line.get("act") in ended and line.get("id") == story)
+        return next(ends, None)
+
+    def last_story(self) -> "Optional[Tuple[Dict[str, Any], Dict[str, Any]]]":
+        """The first and the last line of the last story that came to its end."""
+        lines = self.lines()
+        end = next((line for line in reversed(lines) if line.get("act") == "end"), None)
+        begins = (line for line in lines if end and line.get("act") == "begin" and line.get("id") == end.get("id"))
+        begin = next(begins, None)
+        return (begin, end) if begin and end else None
+
+    def unfinished(self) -> Optional["Unfinished"]:
+        """The last story, if it did not come to its end."""
+        story: List[Dict[str, Any]] = []
+        for line in self.lines():
+            if line.get("act") == "begin":
+                story = [line]
+            elif line.get("act") == "end":
+                story = []
+            elif story:
+                story.append(line)
+        return _unfinished(story) if story else None
+
+    def since_switch(self) -> float:
+        """Seconds since traffic was last turned. A turn that was interrupted has only said that it begins.
+
+        By the time that the machine is up, which no set clock changes. Of an earlier boot nothing is left to wait for.
+        """
+        for line in reversed(self.lines()):
+            if line.get("act") in ("switching", "switched", "turned_back"):
+                with contextlib.suppress(KeyError, ValueError, TypeError):
+                    return _since(line)
+        return float("inf")
+
+
+@dataclass(frozen=True)
+class Unfinished:
+    """A story that was interrupted: which, of which release, on which color, and whether that color was started.
+
+    `switched`: its release was live, maybe only until traffic was turned back.
+    """
+
+    id: str
+    release: Optional[str]
+    color: Optional[str]
+    started: bool
+    is_rollback: bool = False
+    switched: bool = False
+
+
+def up_s() -> float:
+    """How long this machine is up, also while it slept."""
+    return round(time.clock_gettime(time.CLOCK_BOOTTIME), 3)
+
+
+def _since(line: Dict[str, Any]) -> float:
+    if "up" in line:
+        passed = up_s() - line["up"]
+        return float(passed) if passed >= 0 else float("inf")
+    at = datetime.datetime.fromisoformat(line["at"])  # written by a Teal that only looked at the clock
+    return max(0.0, (datetime.datetime.now(datetime.timezone.utc) - at).total_seconds())
+
+
+def now() -> str:
+    return datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="milliseconds")
+
+
+def _unfinished(story: List[Dict[str, Any]]) -> Unfinished:
+    facts: Dict[str, Any] = {}
+    for line in story:
+        facts.update(line)
+    return Unfinished(
+        str(facts.get("id")),
+        facts.get("release"),
+        facts.get("color"),
+        any(x.get("act") == "start" for x in story),
+        facts.get("what") == "rollback",
+        any(x.get("act") in ("switched", "turned_back") for x in story),
+    )

@@ -1,0 +1,174 @@
+"""The only place that starts programs: by argv, with a deadline, never through a shell."""
+
+import contextlib
+import errno
+import os
+import pwd
+import re
+import select
+import signal
+import subprocess
+import threading
+from pathlib import Path
+from typing import Dict, List, Optional, Sequence, Tuple
+
+from teal_host.ground import files
+from teal_host.ground.errors import CannotRun
+from teal_host.wire.values import dataclass
+
+_PASSED_ON = ("PATH", "HOME", "LANG", "TZ", "USER", "LOGNAME")
+
+
+@dataclass(frozen=True)
+class Ran:
+    code: int
+    output: str
+
+    @property
+    def lines(self) -> List[str]:
+        return self.output.splitlines()
+
+
+def run(argv: Sequence[str], deadline_s: float) -> Ran:
+    """Run to the end; output and errors together, in the C locale. Raises CannotRun when it cannot or is too slow."""
+    files.witness(f"run {Path(argv[0]).name} {' '.join(argv[1:2])}")
+    try:
+        done = subprocess.run(
+            list(argv),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            timeout=deadline_s,
+            env={**os.environ, "LC_ALL": "C"},
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise CannotRun(f"{argv[0]} did not end within {deadline_s:g} s") from None
+    except OSError as error:
+        raise CannotRun(f"cannot run {argv[0]}: {error.strerror}") from None
+    return Ran(done.returncode, done.stdout.decode(errors="replace"))
+
+
+@dataclass(frozen=True)
+class Program:
+    """A program to be started and left running: what, with which environment, where, and where its output goes."""
+
+    argv: Sequence[str]
+    env: Dict[str, str]
+    cwd: Path
+    log: Path
+
+
+def passed_on() -> Dict[str, str]:
+    """What a program of one's own finds of the environment of its user."""
+    return {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
+
+
+def spawn(program: Program) -> "subprocess.Popen[bytes]":
+    """Start it in a session of its own, so that it outlives this side. Raises OSError when it cannot be executed."""
+    output = files.open_log(program.log)
+    files.witness(f"spawn {Path(program.argv[0]).name}")
+    try:
+        return subprocess.Popen(
+            list(program.argv),
+            cwd=program.cwd,
+            env=program.env,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        )
+    finally:
+        os.close(output)
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command whose input and output are ours. `user`: whose it is; None: whoever runs this."""
+
+    argv: Sequence[str]
+    env: Dict[str, str]
+    cwd: Path
+    user: Optional[str] = None
+
+
+class Piped:
+    """A command that runs, and our ends of its pipes. In a session of its own, so that its whole group can be ended."""
+
+    def __init__(self, child: "subprocess.Popen[bytes]", ends: Tuple[int, int, int]) -> None:
+        self._child = child
+        self._ending = threading.RLock()
+        self.stdin, self.stdout, self.stderr = ends
+        self.pidfd = os.pidfd_open(child.pid)  # readable when it has ended
+        os.set_blocking(self.stdin, False)
+
+    def close_stdin(self) -> None:
+        """Its input is over."""
+        os.close(self.stdin)
+
+    def end(self, grace_s: float) -> int:
+        """Ask it to end, wait, then end it with all of its group; any thread may. Gives its exit code."""
+        with self._ending:
+            if self._child.returncode is None:  # until it is waited for, its group's number is nobody else's
+                if not self._ended(0):
+                    _signal_group(self._child.pid, signal.SIGTERM)
+                    self._ended(grace_s)
+                _signal_group(self._child.pid, signal.SIGKILL)
+            return self._child.wait()
+
+    def _ended(self, within_s: float) -> bool:
+        return bool(select.select([self.pidfd], [], [], within_s)[0])
+
+
+def spawn_piped(command: Command) -> Piped:
+    """Start it with pipes that its user may open anew (`/dev/stderr`). Raises OSError when it cannot be executed."""
+    files.witness(f"spawn {Path(command.argv[0]).name}")
+    owner = pwd.getpwnam(command.user) if command.user else None
+    (stdin, feeds), (tells, stdout), (warns, stderr) = (os.pipe() for _ in range(3))
+    try:
+        for end in (stdin, stdout, stderr) if owner else ():
+            os.fchown(end, owner.pw_uid if owner else -1, -1)
+        child = subprocess.Popen(
+            list(command.argv),
+            cwd=command.cwd,
+            env=command.env,
+            stdin=stdin,
+            stdout=stdout,
+            stderr=stderr,
+            start_new_session=True,
+            user=owner.pw_uid if owner else None,
+            group=owner.pw_gid if owner else None,
+            extra_groups=os.getgrouplist(owner.pw_name, owner.pw_gid) if owner else None,
+            umask=0o077,
+        )
+    finally:
+        for end in (stdin, stdout, stderr):
+            os.close(end)
+    return Piped(child, (feeds, tells, warns))
+
+
+def why(error: OSError, name: str, cwd: Path) -> str:
+    """The kernel says `No such file` also of a file that is there, when the interpreter or loader it names is not."""
+    path = cwd / name
+    if error.errno != errno.ENOENT or "/" not in name or not path.is_file():
+        return str(error.strerror)
+    with path.open("rb") as file:
+        head = file.read(16 * 1024)
+    found = re.match(rb"#![ \t]*(\S+)", head) or re.search(rb"(/[\w./-]*/ld[\w.-]*)\0", head)
+    return f"its interpreter {found[1].decode(errors='replace') if found else ''} is not there"
+
+
+def _signal_group(leader: int, number: signal.Signals) -> None:
+    files.witness(f"signal {number.name}")
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(leader, number)
+
+
+def send_signal(pid: int, number: signal.Signals, descriptor: Optional[int] = None) -> None:
+    """Signal a process; through a pidfd it cannot be another one that took over the number. It may be gone."""
+    files.witness(f"signal {number.name}")
+    with contextlib.suppress(ProcessLookupError):
+        if descriptor is not None:
+            signal.pidfd_send_signal(descriptor, number)
+        else:
+            os.kill(pid, number)

@@ -1,0 +1,1 @@
+"""This side of the pipe: the greeting, the messages, the blocks of an upload."""

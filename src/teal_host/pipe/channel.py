@@ -1,0 +1,107 @@
+"""This side of the conversation: what comes in is typed and expected, what goes out may find nobody listening.
+
+Until the client has said commit, its going away is an abort. Afterwards nobody needs to listen: the work is finished.
+"""
+
+import os
+import select
+import time
+from typing import Any, BinaryIO, Iterator, Tuple, Type
+
+from teal_host.ground.errors import Aborted, BadRequest
+from teal_host.wire.frames import FrameError, read_frame, write_frame
+from teal_host.wire.messages import Commit, Enough, from_frame, to_header
+from teal_host.wire.typed import Mistakes
+from teal_host.wire.uploads import Block, Taken
+
+FIRST_WITHIN_S = 3600.0  # the client builds between our greeting and its request
+OWED_WITHIN_S = 120.0  # others wait for the lock meanwhile
+READ_WITHIN_S = 5.0  # what is told after the commit
+TAKEN_EVERY_S = 0.2  # the client is told how much of an upload has arrived
+_PIECE = 256 * 1024  # bytes of one read
+_EVIDENCE_LINES, _EVIDENCE_CHARS = 50, 300  # of what is wrong with a message; it may be wrong in a million places
+
+
+class Channel:
+    def __init__(self, incoming: BinaryIO, outgoing: BinaryIO) -> None:
+        self._incoming = _Patient(incoming.fileno())
+        self._outgoing = outgoing
+        self.committed = False
+        self.alone = False
+        self._taken, self._told_at = 0, time.monotonic()
+
+    def tell(self, message: Any, body: bytes = b"") -> None:
+        """Send a message upward, if anybody reads. Whether one who went away had said commit, `receive` finds out.
+
+        After the commit a client that was stopped, or lost without a word, is not waited for either.
+        """
+        if self.committed and not self.alone:
+            self.alone = not select.select([], [self._outgoing], [], READ_WITHIN_S)[1]
+        if self.alone:
+            return
+        try:
+            write_frame(self._outgoing, to_header(message), body)
+        except OSError:
+            self.alone = True
+
+    def receive(self, *expected: Type[Any], within_s: float = OWED_WITHIN_S) -> Any:
+        """The next message. Raises Aborted at the end of the pipe, when the client has enough, and after a silence;
+        BadRequest for anything that is not expected."""
+        return self._next(expected, within_s)[0]
+
+    def receive_with_body(self, *expected: Type[Any], within_s: float = OWED_WITHIN_S) -> Tuple[Any, bytes]:
+        """The next message and the bytes that came with it. Raises as `receive`."""
+        return self._next(expected, within_s)
+
+    def blocks(self) -> Iterator[bytes]:
+        """The bytes of one part as they were sent. Raises BadRequest, Aborted."""
+        last = False
+        while not last:
+            block, packed = self._next((Block,))
+            last = block.last
+            self._taken += len(packed)
+            if time.monotonic() - self._told_at > TAKEN_EVERY_S:
+                self._told_at = time.monotonic()
+                self.tell(Taken(self._taken))
+            yield packed
+
+    def await_commit(self, within_s: float = OWED_WITHIN_S) -> None:
+        self.receive(Commit, within_s=within_s)
+        self.committed = True
+
+    def listening(self) -> bool:
+        """Is the client still there? It has nothing more to say, so anything readable is the end of the pipe."""
+        return not self.alone and not select.select([self._incoming], [], [], 0)[0]
+
+    def _next(self, expected: Tuple[Type[Any], ...], within_s: float = OWED_WITHIN_S) -> Tuple[Any, bytes]:
+        self._incoming.patience_s = within_s
+        try:
+            frame = read_frame(self._incoming)
+            message = None if frame is None else from_frame(frame, (*expected, Enough))
+            if frame is None or (isinstance(message, Enough) and Enough not in expected):
+                raise Aborted("the client went away")
+            return message, frame.body
+        except FrameError as error:
+            raise BadRequest(f"what came through the pipe is not a message: {error}") from None
+        except Mistakes as error:
+            told = [f"{place[:100]}: {says[:_EVIDENCE_CHARS]}" for place, says in error.found[:_EVIDENCE_LINES]]
+            raise BadRequest("the message has mistakes", told) from None
+
+
+class _Patient:
+    """Reads from a descriptor, without a buffer: what is not asked for stays in the pipe, where `select` sees it.
+
+    The end of a pipe may never be seen (multipass loses it), so every wait has an end of its own.
+    """
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self.patience_s = OWED_WITHIN_S
+
+    def fileno(self) -> int:
+        return self._descriptor
+
+    def read(self, size: int) -> bytes:
+        if not select.select([self._descriptor], [], [], self.patience_s)[0]:
+            raise Aborted(f"the client said nothing for {self.patience_s:g} s")
+        return os.read(self._descriptor, min(size, _PIECE))

@@ -1,0 +1,227 @@
+"""One nginx of the user's own for all local apps: without root, on loopback, outliving the command that started it."""
+
+import contextlib
+import os
+import re
+import resource
+import signal
+import time
+from functools import cached_property
+from pathlib import Path
+from typing import Callable, List, Optional, Sequence, Set, Tuple
+
+from teal_host.ground import files, processes, sockets
+from teal_host.ground.errors import BadRequest, CannotRun
+from teal_host.ground.http_probe import NoAnswer, ProbeRequest, http_get
+from teal_host.ground.run import run, send_signal
+from teal_host.proxies.nginx import site as nginx_site
+from teal_host.proxies.nginx.site import MainFile, SiteLog
+from teal_host.state.route import Route
+from teal_host.wire.app import Site
+
+OLDEST = (1, 18)
+_IN_EFFECT_S = 10.0
+_LOOK_EVERY_S = 0.02
+_HERE = "127.0.0.1"
+
+
+class LocalNginx:
+    """A Proxy. `program` is the nginx to run, as the client found it; None when there is none."""
+
+    def __init__(self, home: Path, program: Optional[str]) -> None:
+        self._home = home
+        self._program = program
+        self._sites = home / "sites"
+        self._conf = home / "nginx.conf"
+
+    # --- the seam -----------------------------------------------------------------------------------------------
+
+    def refuse(self, site: Site) -> None:
+        self._require()
+        nginx_site.quoted(self._home)
+        ours = self._pids()
+        held = sockets.sockets_of(ours)
+        for socket in sockets.listeners(site.http_port):
+            if socket.inode not in held and socket.address in (_HERE, "0.0.0.0", "::"):  # noqa: S104
+                raise BadRequest(
+                    f"port {site.http_port} is taken by {sockets.describe_holder(socket.inode)}",
+                    hint="choose another: [server] http_port = 8090",
+                )
+
+    def put(self, route: Route, others: Sequence[Route]) -> bool:
+        text = nginx_site.site_text(route, [self._listen(route.site)], SiteLog(self.log_of(route.app)))
+        path = self._site(route.app)
+        if _text(path) == text and self.serves(route):
+            return False
+        before = _text(path)
+        self._make_home()
+        files.write(path, text)
+        self._write_main([*others, route])
+        try:
+            self._load(route)
+        except CannotRun as error:
+            self._put_back(path, before, others)
+            said = "\n".join(error.evidence)
+            raise nginx_site.explain_refused_directive(route, text, path, said) or error from None
+        return True
+
+    def take(self, app: str, others: Sequence[Route]) -> None:
+        files.remove(self._site(app))
+        if not any(self._sites.glob("teal-*.conf")):
+            self._end()
+        elif self._master():
+            self._write_main(others)
+            self._reload()
+        if self._home.is_dir():
+            files.remove(self.log_of(app))
+
+    def serves(self, route: Route) -> bool:
+        wanted = nginx_site.generation(route)
+        with contextlib.suppress(NoAnswer):
+            path = f"/.teal-{route.token}"
+            answer = http_get(ProbeRequest(self.address(route.site), path, route.site.host, timeout_s=2))
+            return answer.status == 200 and answer.body.decode(errors="replace") == wanted
+        return False
+
+    def address(self, site: Site) -> Tuple[str, int]:
+        return (_HERE, site.http_port)
+
+    def url(self, site: Site) -> str:
+        port = "" if site.http_port == 80 else f":{site.http_port}"
+        return f"http://{site.domains[0] if site.domains else _HERE}{port}/"
+
+    def log_of(self, app: str) -> Path:
+        return self._home / f"teal-{app}.watched"
+
+    def quiet(self, site: Site) -> bool:
+        return sockets.connections(site.http_port) == 0
+
+    # --- below it -----------------------------------------------------------------------------------------------
+
+    def _load(self, route: Route) -> None:
+        self._check()
+        if self._master():
+            self._reload()
+        else:
+            self._start()
+        self._wait_for(lambda: self.serves(route), f"nginx does not serve {route.app}")
+
+    def _put_back(self, path: Path, before: Optional[str], others: Sequence[Route]) -> None:
+        """As it was. The others' routes were fine before, so nothing is checked again."""
+        if before is None:
+            files.remove(path)
+        else:
+            files.write(path, before)
+        self._write_main(others)
+        if not any(self._sites.glob("teal-*.conf")):
+            self._end()
+        elif self._master():
+            self._reload()
+
+    def _write_main(self, routes: Sequence[Route]) -> None:
+        served = [route for route in routes if self._site(route.app).exists()]
+        listens = {self._listen(route.site) for route in served}
+        defaults = {self._listen(route.site) for route in served if not route.site.domains}
+        main = MainFile(self._home, os.geteuid() == 0, self._version >= (1, 27, 4), _files_allowed())
+        text = nginx_site.main_text(main, sorted(listens - defaults))
+        if _text(self._conf) != text:
+            files.write(self._conf, text)
+
+    def _make_home(self) -> None:
+        files.make_dir(self._home, 0o700)
+        for path in (self._sites, self._home / "temp"):
+            files.make_dir(path)
+
+    def _check(self) -> None:
+        checked = run([*self._argv(), "-t"], deadline_s=20)
+        if checked.code:
+            raise CannotRun("nginx refuses the configuration", _telling(checked.lines))
+
+    def _start(self) -> None:
+        started = run(self._argv(), deadline_s=20)
+        if started.code:
+            raise CannotRun("nginx does not start", _telling(started.lines))
+
+    def _reload(self) -> None:
+        master = self._master()
+        if master:
+            send_signal(master, signal.SIGHUP)
+
+    def _end(self) -> None:
+        """No app is left: end nginx and remove what it wrote. It lets requests end (QUIT), then it must go."""
+        for number in (signal.SIGQUIT, signal.SIGTERM, signal.SIGKILL):
+            pids = self._pids()
+            for pid in pids if number == signal.SIGKILL else [self._master() or 0]:
+                if pid:
+                    send_signal(pid, number)
+            with contextlib.suppress(CannotRun):
+                self._wait_for(lambda: not self._pids(), "nginx does not end", 5.0)
+                break
+        files.remove_tree(self._home)
+
+    def _wait_for(self, there: Callable[[], bool], complaint: str, seconds: float = _IN_EFFECT_S) -> None:
+        deadline = time.monotonic() + seconds
+        while not there():
+            if time.monotonic() > deadline:
+                log = _text(self._home / "error.log") or ""
+                raise CannotRun(complaint, log.splitlines()[-5:])
+            time.sleep(_LOOK_EVERY_S)
+
+    def _argv(self) -> List[str]:
+        log = ["-e", str(self._home / "error.log")] if self._version >= (1, 19, 5) else []
+        return [self._found(), "-p", f"{self._home}/", "-c", str(self._conf), *log]
+
+    def _found(self) -> str:
+        if self._program is None:
+            raise BadRequest(
+                "there is no nginx on this machine",
+                hint="install it (apt install nginx), or: pip install 'teal-deploy[local]'",
+            )
+        return self._program
+
+    @cached_property
+    def _version(self) -> Tuple[int, ...]:
+        said = run([self._found(), "-v"], deadline_s=10).output
+        found = re.search(r"nginx/(\d+)\.(\d+)\.(\d+)", said)
+        return tuple(int(part) for part in found.groups()) if found else (0,)
+
+    def _require(self) -> None:
+        """Tell early, not at the switch, that there is no nginx or that it is too old."""
+        if self._version < OLDEST:
+            raise BadRequest(f"{self._program} is not nginx 1.18 or newer", hint="apt install nginx")
+
+    def _master(self) -> Optional[int]:
+        with contextlib.suppress(OSError, ValueError):
+            pid = int((self._home / "nginx.pid").read_text())
+            if str(self._conf) in " ".join(processes.command_line(pid)) and processes.life(pid):
+                return pid
+        return None
+
+    def _pids(self) -> Set[int]:
+        """The master and its workers, which are of its session."""
+        master = self._master()
+        return set() if master is None else {master, *processes.session(master)}
+
+    def _site(self, app: str) -> Path:
+        return self._sites / f"teal-{app}.conf"
+
+    def _listen(self, site: Site) -> str:
+        return f"{_HERE}:{site.http_port}"
+
+
+def _files_allowed() -> int:
+    """An ordinary user may raise the limit only up to the hard one, and nginx warns of more connections than files."""
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    return MainFile.files if hard == resource.RLIM_INFINITY else min(MainFile.files, hard)
+
+
+def _text(path: Path) -> Optional[str]:
+    with contextlib.suppress(FileNotFoundError):
+        return path.read_text()
+    return None
+
+
+def _telling(lines: Sequence[str]) -> List[str]:
+    """nginx's own words, without the lines that only say that it read a file."""
+    grave = [line[line.index("[") :] for line in lines if "[emerg]" in line or "[alert]" in line]
+    return list(dict.fromkeys(grave))[:5] or list(lines[-5:])

@@ -1,0 +1,186 @@
+"""What an app and this host have agreed: its names and ports. Kept apart from releases, because it outlives them."""
+
+import hashlib
+import json
+import secrets
+from dataclasses import field, replace
+from typing import Annotated, Any, Iterator, List, Optional, Tuple
+
+from teal_host.ground import files, sockets
+from teal_host.ground.errors import BadRequest, NeedsHuman
+from teal_host.ground.paths import AppPaths, HostPaths
+from teal_host.state.route import Route
+from teal_host.wire import typed
+from teal_host.wire.app import AppSpec, Ports, ProxyRules, Sandbox, Site
+from teal_host.wire.frames import FrameError, parse_object
+from teal_host.wire.grammar import AppName, Token, between
+from teal_host.wire.reports import Color
+from teal_host.wire.values import dataclass
+
+FORMAT = 1
+_SHOWN_CHARS = 300  # of a value that is not as agreed
+_FIRST_PORT, _LAST_PORT = 8081, 9999
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """`token` is a word that only Teal and this app's nginx file know, for the probe after a switch.
+
+    `user`: whom the program runs as; None locally, where it is who deploys.
+    """
+
+    app: AppName
+    site: Site
+    ports: Ports
+    token: Token
+    proxy: ProxyRules = field(default_factory=ProxyRules)
+    sandbox: Sandbox = field(default_factory=Sandbox)
+    user: Optional[str] = None
+    format: Annotated[int, between(FORMAT, FORMAT)] = FORMAT
+
+    def route(self, paths: AppPaths) -> Route:
+        return Route(self.app, self.site, self.ports, paths.live, self.token, self.proxy)
+
+
+def load(paths: AppPaths) -> Optional[Agreement]:
+    """What was agreed, or None for an app that is new here. Raises NeedsHuman when it cannot be read."""
+    try:
+        return typed.decode(Agreement, parse_object(paths.agreed.read_bytes()))
+    except FileNotFoundError:
+        return None
+    except (OSError, FrameError, typed.Mistakes) as error:
+        raise NeedsHuman(
+            f"{paths.agreed} is damaged or of a newer Teal",
+            [str(error)],
+            "restore it, or remove it and deploy again",
+        ) from None
+
+
+def save(paths: AppPaths, agreed: Agreement) -> None:
+    files.make_dir(paths.agreed.parent)
+    files.write(paths.agreed, json.dumps(typed.encode(agreed), indent=1), mode=0o600)
+
+
+def propose(host: HostPaths, spec: AppSpec, moving: Optional[Color]) -> Agreement:
+    """What this deploy wants, if it fits beside the others. Raises BadRequest, naming the app in the way.
+
+    Only the color that is about to be started may move to another port; the other one is where it is. None: both may.
+    """
+    mine = load(host.app(spec.app))
+    others = list(_others(host, spec.app))
+    _refuse_taken_names(spec, others)
+    ports = _ports(spec, mine, others, moving)
+    token, user = (mine.token, mine.user) if mine else (secrets.token_hex(16), None)
+    return Agreement(spec.app, spec.site, ports, token, spec.proxy, spec.sandbox, user)
+
+
+def of_setup(host: HostPaths, spec: AppSpec, color: Color) -> Agreement:
+    """On a server: what setup agreed, for a deploy to `color` that wants just that. Raises BadRequest for another.
+
+    A deploy never changes it, so a key that may only deploy cannot change a name, a directive or the sandbox.
+    """
+    mine = load(host.app(spec.app))
+    if mine is None:
+        raise BadRequest(f"this server is not set up for {spec.app}", hint="teal setup")
+    changed = list(_changed(spec, mine, color))
+    if changed:
+        names = ", ".join(name for name, _, _ in changed)
+        told = [f"{name}: agreed {_shown(was)}, in teal.toml {_shown(now)}" for name, was, now in changed]
+        says = f"teal.toml is not as agreed with this server: {names}"
+        raise BadRequest(says, told, "teal setup (it shows what changes), then teal deploy")
+    return mine
+
+
+def _changed(spec: AppSpec, mine: Agreement, color: Color) -> Iterator[Tuple[str, Any, Any]]:
+    """Each key of teal.toml that is not as agreed, with both values."""
+    sections = {"server": (mine.site, spec.site), "proxy": (mine.proxy, spec.proxy)}
+    for section, (was, now) in {**sections, "sandbox": (mine.sandbox, spec.sandbox)}.items():
+        agreed, wanted = typed.encode(was), typed.encode(now)
+        yield from ((f"[{section}] {key}", agreed[key], wanted[key]) for key in agreed if agreed[key] != wanted[key])
+    was_port, port = mine.ports.of(color), spec.run.ports.of(color) if spec.run.ports else None
+    if port and port != was_port:
+        yield f"[run] ports.{color}", was_port, port
+
+
+def _shown(value: Any) -> str:
+    """As in teal.toml, but not more of it than a line."""
+    text = "none" if value in (None, []) else json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= _SHOWN_CHARS else f"{text[:_SHOWN_CHARS]}…"
+
+
+def with_route_of(agreed: Agreement, other: Agreement) -> Agreement:
+    """The same with the names and rules of another: what changes only with the route."""
+    return replace(agreed, site=other.site, proxy=other.proxy)
+
+
+def user_name(app: str) -> str:
+    """The system user of an app's own. Linux allows 32 characters."""
+    plain = f"teal-{app}"
+    return plain if len(plain) <= 32 else f"teal-{app[:18]}-{hashlib.sha256(app.encode()).hexdigest()[:8]}"
+
+
+def neighbors(host: HostPaths, app: str) -> List[Route]:
+    """The routes of all other apps."""
+    return [other.route(host.app(other.app)) for other in _others(host, app)]
+
+
+def _others(host: HostPaths, app: str) -> Iterator[Agreement]:
+    for paths in host.apps():
+        agreed = load(paths) if paths.app != app else None
+        if agreed:
+            yield agreed
+
+
+def _refuse_taken_names(spec: AppSpec, others: List[Agreement]) -> None:
+    site = spec.site
+    for other in others:
+        if other.site.http_port != site.http_port:
+            continue
+        shared = sorted(set(site.domains) & set(other.site.domains))
+        if shared:
+            raise BadRequest(
+                f'the domain "{shared[0]}" is served for the app {other.app} already',
+                hint="choose another in [server] domains, or destroy that app first",
+            )
+        if not site.domains and not other.site.domains:
+            raise BadRequest(
+                f"the default site of port {site.http_port} is the app {other.app} already",
+                hint=f'name this one: [server] domains = ["{spec.app}.localhost"] (or another http_port)',
+            )
+
+
+def _ports(spec: AppSpec, mine: Optional[Agreement], others: List[Agreement], moving: Optional[Color]) -> Ports:
+    claimed = {other.ports.of(color): other.app for other in others for color in ("blue", "green")}
+    if spec.site.http_port in claimed:
+        raise BadRequest(f"http_port {spec.site.http_port} is a color's port of the app {claimed[spec.site.http_port]}")
+    claimed.update((other.site.http_port, other.app) for other in others)
+    wanted = spec.run.ports or (mine.ports if mine else _free_pair(claimed, others, spec))
+    ports = _moved(wanted, mine, moving)
+    for color in ("blue", "green"):
+        if ports.of(color) == spec.site.http_port:
+            raise BadRequest(f"port {ports.of(color)} is both {color} and http_port")
+        if ports.of(color) in claimed:
+            raise BadRequest(
+                f"port {ports.of(color)} of {color} belongs to the app {claimed[ports.of(color)]} already",
+                hint="choose others in [run] ports, or leave them out",
+            )
+    return ports
+
+
+def _moved(wanted: Ports, mine: Optional[Agreement], moving: Optional[Color]) -> Ports:
+    if mine is None or moving is None:
+        return wanted
+    blue = wanted.blue if moving == "blue" else mine.ports.blue
+    green = wanted.green if moving == "green" else mine.ports.green
+    if blue == green:
+        raise BadRequest(f"port {blue} is still in use by the other color", hint="move one color at a time")
+    return Ports(blue, green)
+
+
+def _free_pair(claimed: "dict[int, str]", others: List[Agreement], spec: AppSpec) -> Ports:
+    busy = {socket.port for socket in sockets.listeners()} | set(claimed) | {spec.site.http_port}
+    busy |= {other.site.http_port for other in others}
+    for blue in range(_FIRST_PORT, _LAST_PORT, 2):
+        if blue not in busy and blue + 1 not in busy:
+            return Ports(blue, blue + 1)
+    raise BadRequest("no two free ports between 8081 and 9999", hint="name some in [run] ports")

@@ -1,0 +1,81 @@
+"""What setup has put on this server for an app: so a hand's change is noticed, and destroy takes back just that."""
+
+import json
+from dataclasses import field, replace
+from pathlib import Path
+from typing import Annotated, Dict, Iterator, Optional, Tuple
+
+from teal_host.ground import files
+from teal_host.ground.errors import NeedsHuman
+from teal_host.ground.paths import AppPaths, HostPaths
+from teal_host.wire import typed
+from teal_host.wire.frames import FrameError, parse_object
+from teal_host.wire.grammar import PublicKey, between
+from teal_host.wire.values import dataclass
+
+FORMAT = 1
+_REMEMBERED = 10  # digests a file: what is there, and what a setup that was killed or refused did not reach
+
+
+@dataclass(frozen=True)
+class GaveWay:
+    """A distribution's welcome page that this app's default site took the place of: a link, and where it pointed."""
+
+    link: str
+    target: str
+
+
+@dataclass(frozen=True)
+class Footprint:
+    """`files`: every file that setup wrote, with the digests that it may have; `nginx`: which of them is the route.
+
+    `made`: directories that were not there before. `keys`: the deploy keys, as they were given.
+    """
+
+    files: Dict[str, Tuple[str, ...]] = field(default_factory=dict)
+    nginx: Optional[str] = None
+    gave_way: Optional[GaveWay] = None
+    keys: Tuple[PublicKey, ...] = ()
+    made: Tuple[str, ...] = ()
+    format: Annotated[int, between(FORMAT, FORMAT)] = FORMAT
+
+    def wrote(self, path: Path, digest: str) -> bool:
+        return digest in self.files.get(str(path), ())
+
+    def with_file(self, path: Path, digest: str) -> "Footprint":
+        told = (*self.files.get(str(path), ()), digest)[-_REMEMBERED:]
+        return replace(self, files={**self.files, str(path): told})
+
+
+def load(paths: AppPaths) -> Footprint:
+    """Raises NeedsHuman when it cannot be read."""
+    try:
+        return typed.decode(Footprint, parse_object(paths.footprint.read_bytes()))
+    except FileNotFoundError:
+        return Footprint()
+    except (OSError, FrameError, typed.Mistakes) as error:
+        raise NeedsHuman(f"{paths.footprint} is damaged or of a newer Teal", [str(error)], "restore it") from None
+
+
+def save(paths: AppPaths, footprint: Footprint) -> None:
+    files.make_dir(paths.footprint.parent)
+    files.write(paths.footprint, json.dumps(typed.encode(footprint), indent=1), mode=0o600)
+
+
+def remember(paths: AppPaths, path: Path, digest: str) -> None:
+    """This file will be written; said before it is done."""
+    save(paths, load(paths).with_file(path, digest))
+
+
+def remember_made(paths: AppPaths, folder: Path) -> None:
+    """This directory will be made, where there is none; said before it is done."""
+    told = load(paths)
+    if str(folder) not in told.made:
+        save(paths, replace(told, made=(*told.made, str(folder))))
+
+
+def others(host: HostPaths, app: str) -> Iterator[Tuple[str, Footprint]]:
+    """Those of all other apps, by name."""
+    for found in sorted((host.root / "etc/teal").glob("*/footprint.json")):
+        if found.parent.name != app:
+            yield found.parent.name, load(host.app(found.parent.name))

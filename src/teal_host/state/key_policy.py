@@ -1,0 +1,82 @@
+"""What somebody with a deploy key may do, and the line that each try leaves.
+
+sshd and sudo have fixed the app and the key in this side's arguments, so what the client says of itself counts nothing.
+"""
+
+import base64
+import hashlib
+import json
+import re
+from typing import Any, Optional
+
+from teal_host.ground import files
+from teal_host.ground.errors import NotAllowed
+from teal_host.ground.journal import now
+from teal_host.ground.paths import HostPaths
+from teal_host.state import footprint
+from teal_host.wire.messages import Deploy, Failure, Intended, Logs, Releases, Result, Rollback, Status
+from teal_host.wire.values import dataclass
+
+_CHANGE = (Deploy, Rollback)
+_ALLOWED = (Intended, Deploy, Rollback, Status, Releases, Logs)
+
+
+@dataclass(frozen=True)
+class KeyPolicy:
+    """`key` is the SHA-256 of the public key, in hex."""
+
+    app: str
+    key: str
+
+    def check(self, host: HostPaths, request: Any) -> None:
+        """Raises NotAllowed."""
+        app = request.spec.app if isinstance(request, (Intended, Deploy)) else getattr(request, "app", None)
+        if not isinstance(request, _ALLOWED):
+            says = f"a deploy key may not do this: {_typed(request)}"
+            raise NotAllowed(says, hint="log in as the server's admin for that")
+        if app != self.app:
+            raise NotAllowed(f"this key may deploy {self.app}, not {app}")
+        if self.fingerprint not in map(fingerprint, footprint.load(host.app(self.app)).keys):
+            raise NotAllowed(f"this key may deploy {self.app} no more")  # while its connection stood open
+        if isinstance(request, _CHANGE):
+            self.note(host, request, None)  # that it was begun, should this side be killed
+
+    def note(self, host: HostPaths, request: Optional[Any], answer: Any) -> None:
+        """A line in the app's audit: when, with which key, what was wanted, how it ended. Never what was sent."""
+        paths = host.app(self.app)
+        if not paths.home.is_dir():
+            return
+        what = _typed(request) if request is not None else "nothing that could be understood"
+        origin = getattr(request, "origin", None)
+        says = {"who": f"{origin.who}@{origin.machine}", "commit": origin.commit} if origin else {}
+        release = getattr(answer, "release", None)
+        about = {**says, "release": release} if release else says
+        line = {"at": now(), "key": self.fingerprint, "did": what, "ended": _ended(answer), **about}
+        files.append_line(paths.audit, json.dumps(line), mode=0o600)
+
+    @property
+    def fingerprint(self) -> str:
+        """As OpenSSH shows it."""
+        return _shown(bytes.fromhex(self.key))
+
+
+def fingerprint(key: str) -> str:
+    """Of a public key, as OpenSSH shows it."""
+    return _shown(hashlib.sha256(base64.b64decode(key.split()[1])).digest())
+
+
+def _typed(request: Any) -> str:
+    """What a person types for it, such as `env set`."""
+    return "deploy" if isinstance(request, Intended) else re.sub("(?<=.)(?=[A-Z])", " ", type(request).__name__).lower()
+
+
+def _shown(digest: bytes) -> str:
+    return f"SHA256:{base64.b64encode(digest).decode().rstrip('=')}"
+
+
+def _ended(answer: Any) -> str:
+    if answer is None:
+        return "not yet"
+    if isinstance(answer, Failure):
+        return f"{answer.code}: {answer.message[:300]}"
+    return answer.outcome if isinstance(answer, Result) else "answered"

@@ -1,0 +1,140 @@
+"""The part of an app's environment that is not in teal.toml: what `teal env` keeps here, and who may never see.
+
+One file has the values that the next deploy takes and those that stored releases ran with, each set under its version.
+So a rollback finds its own, and nothing is kept that no release needs.
+"""
+
+import hashlib
+import hmac
+import json
+import secrets
+from dataclasses import field, replace
+from typing import Annotated, Any, Dict, Iterator, Mapping, Set
+
+from teal_host.ground import files
+from teal_host.ground.errors import BadRequest, NeedsHuman
+from teal_host.ground.paths import AppPaths
+from teal_host.state import releases
+from teal_host.state.releases import Record
+from teal_host.wire import typed
+from teal_host.wire.app import MOST_HANDED_OVER, AppSpec
+from teal_host.wire.frames import FrameError, parse_object
+from teal_host.wire.grammar import EnvName, EnvValue, EnvVersion, Token, between
+from teal_host.wire.typed import Mistake
+from teal_host.wire.values import dataclass
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class StoredSecrets:
+    """`current` is the version that the next deploy takes; empty: nothing is set. `since`: when each name was, in UTC.
+
+    `key` goes into every version, so that nobody who sees one can try out values.
+    """
+
+    key: Token = field(repr=False)
+    current: EnvVersion = ""
+    since: Dict[EnvName, str] = field(default_factory=dict)
+    versions: Dict[EnvVersion, Dict[EnvName, EnvValue]] = field(default_factory=dict, repr=False)
+    format: Annotated[int, between(FORMAT, FORMAT)] = FORMAT
+
+    def mistakes(self) -> Iterator[Mistake]:
+        if set(self.since) != set(self.values) or (self.current and self.current not in self.versions):
+            yield Mistake("current", "is not whole")
+
+    @property
+    def values(self) -> Dict[str, str]:
+        return self.versions.get(self.current, {})
+
+
+def load(paths: AppPaths) -> StoredSecrets:
+    """What is kept. Raises NeedsHuman when it cannot be read, without a word of what is in it."""
+    try:
+        return typed.decode(StoredSecrets, parse_object(paths.secrets.read_bytes()))
+    except FileNotFoundError:
+        return StoredSecrets(secrets.token_hex(16))
+    except (FrameError, typed.Mistakes):
+        hint = "restore it; or remove it, set each name again with teal env set, and deploy"
+        raise NeedsHuman(f"{paths.secrets} is damaged or of a newer Teal", hint=hint) from None
+
+
+def save(paths: AppPaths, kept: StoredSecrets) -> None:
+    """Write it without the versions that nobody needs; without any, there is no file."""
+    needed = _needed(paths) | {kept.current}
+    slim = replace(kept, versions={name: kept.versions[name] for name in kept.versions if name in needed})
+    if not slim.versions:
+        files.remove(paths.secrets)
+        return
+    files.make_dir(paths.secrets.parent)
+    files.write(paths.secrets, json.dumps(typed.encode(slim), ensure_ascii=False, indent=1), mode=0o600)
+
+
+def prune(paths: AppPaths) -> None:
+    """Values go with the last release that ran with them."""
+    if paths.secrets.exists():
+        kept = load(paths)
+        if set(kept.versions) - _needed(paths) - {kept.current}:
+            save(paths, kept)
+
+
+def with_value(kept: StoredSecrets, name: str, value: str, now: str) -> StoredSecrets:
+    return _turned_to(kept, {**kept.values, name: value}, {**kept.since, name: now})
+
+
+def without(kept: StoredSecrets, name: str) -> StoredSecrets:
+    values = {key: value for key, value in kept.values.items() if key != name}
+    return _turned_to(kept, values, {key: since for key, since in kept.since.items() if key != name})
+
+
+def values_of(paths: AppPaths, entry: Record) -> Dict[str, str]:
+    """The values that the release runs with, also after a rollback to it. Raises NeedsHuman when they are lost."""
+    if not entry.secrets:
+        return {}
+    found = load(paths).versions.get(entry.secrets)
+    if found is None:
+        text = f"{paths.secrets} does not have the environment that {entry.release} ran with any more"
+        raise NeedsHuman(text, hint="restore it, or set each name again with teal env set, and deploy")
+    return found
+
+
+def environment_version(kept: StoredSecrets, declared: Mapping[str, str]) -> str:
+    """A short name for the whole environment, from which no value of `teal env` can be guessed."""
+    if not kept.current:
+        return releases.env_version(dict(declared))
+    return _keyed(kept.key, {"teal.toml": dict(declared), "teal env": kept.values})[:8]
+
+
+def check(paths: AppPaths, spec: AppSpec) -> None:
+    """Raises BadRequest for a name that is declared twice, and for more than a program can be started with."""
+    kept = load(paths)
+    twice = sorted(set(kept.values) & set(spec.run.env))
+    if twice:
+        raise BadRequest(
+            f"{', '.join(twice)}: both in [run] env of teal.toml and in teal env; one place for one name",
+            hint=f"take it out of teal.toml, or: teal env unset {twice[0]}",
+        )
+    check_size(kept, spec.run.handed_over)
+
+
+def check_size(kept: StoredSecrets, more: int = 0) -> None:
+    size = more + sum(len(text.encode()) for text in (*kept.values, *kept.values.values()))
+    if size > MOST_HANDED_OVER:
+        text = f"command, [run] env and teal env are together {size:,} bytes; at most {MOST_HANDED_OVER:,} can be"
+        raise BadRequest(text, hint="keep large values in files, and their paths in the environment")
+
+
+def _turned_to(kept: StoredSecrets, values: Dict[str, str], since: Dict[str, str]) -> StoredSecrets:
+    """The same values have the same version, so setting one back is no change to deploy."""
+    version = _keyed(kept.key, values)[:16] if values else ""
+    versions = {**kept.versions, version: values} if values else kept.versions
+    return replace(kept, current=version, since=since, versions=versions)
+
+
+def _keyed(key: str, value: Any) -> str:
+    return hmac.new(key.encode(), json.dumps(value, sort_keys=True).encode(), hashlib.sha256).hexdigest()
+
+
+def _needed(paths: AppPaths) -> Set[str]:
+    """The versions of releases that could be started again."""
+    return {entry.secrets for entry in releases.load(paths) if paths.release(entry.release).is_dir()} - {""}

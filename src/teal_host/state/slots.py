@@ -1,0 +1,71 @@
+"""The two colors of an app: which is live is read from the link, each time; nothing says it a second time."""
+
+from typing import Dict, Optional, cast
+
+from teal_host.ground import files
+from teal_host.ground.errors import NeedsHuman
+from teal_host.ground.paths import AppPaths
+from teal_host.wire.grammar import COLORS, release_name
+from teal_host.wire.reports import Color
+from teal_host.wire.values import dataclass
+
+
+@dataclass(frozen=True)
+class Slots:
+    """What the links say."""
+
+    live: Optional[Color]
+    releases: Dict[Color, Optional[str]]
+
+    @property
+    def idle(self) -> Color:
+        """Where the next release is started. A first one goes to blue, which nginx takes without a marker."""
+        return "green" if self.live == "blue" else "blue"
+
+    @property
+    def live_release(self) -> Optional[str]:
+        return self.releases[self.live] if self.live else None
+
+    def color_of(self, release: str) -> Optional[Color]:
+        """The color that holds this release; the live one first."""
+        order = (self.live, self.idle) if self.live else (self.idle,)
+        return next((color for color in order if color and self.releases[color] == release), None)
+
+
+def read_slots(paths: AppPaths) -> Slots:
+    """Raises NeedsHuman when the live link was turned by hand to something that is no color."""
+    releases = {color: _release(paths, color) for color in all_colors()}
+    return Slots(_live(paths), releases)
+
+
+def assign_release(paths: AppPaths, color: Color, release: str) -> None:
+    """Make this release the one that the color runs next."""
+    place = paths.color(color)
+    files.make_dir(place.home)
+    if not place.marker.exists():
+        files.write(place.marker, "")
+    files.turn_link(place.release, f"../releases/{release}")
+
+
+def all_colors() -> "tuple[Color, Color]":
+    return cast("tuple[Color, Color]", COLORS)
+
+
+def _live(paths: AppPaths) -> Optional[Color]:
+    if not paths.live.is_symlink():
+        if paths.live.exists():
+            raise NeedsHuman(f"{paths.live} is not a link", hint="move it away, then deploy again")
+        return None
+    target = paths.live.readlink().name
+    if target not in COLORS:
+        raise NeedsHuman(
+            f"{paths.live} points to {str(paths.live.readlink())!r}, which is no color",
+            hint=f"point it back: ln -sfn blue {paths.live} (or green: whichever runs)",
+        )
+    return cast(Color, target)
+
+
+def _release(paths: AppPaths, color: Color) -> Optional[str]:
+    link = paths.color(color).release
+    name = link.readlink().name if link.is_symlink() else ""
+    return name if name and release_name(name) is None else None

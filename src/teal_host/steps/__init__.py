@@ -1,0 +1,1 @@
+"""The steps that the stories are made of."""

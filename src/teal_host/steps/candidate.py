@@ -1,0 +1,92 @@
+"""A release on a color: what is started, asked, switched to and watched."""
+
+from typing import Any, Dict
+
+from teal_host.ground import files, processes
+from teal_host.ground.paths import AppPaths, ColorPaths
+from teal_host.ground.run import Program
+from teal_host.state import secrets
+from teal_host.state.app import App
+from teal_host.state.releases import Record
+from teal_host.wire.app import AppSpec
+from teal_host.wire.grammar import fill
+from teal_host.wire.reports import Color
+from teal_host.wire.values import dataclass
+
+HERE = "127.0.0.1"
+_MB = 1_000_000
+
+
+@dataclass(frozen=True)
+class Candidate:
+    record: Record
+    color: Color
+    port: int
+    paths: AppPaths
+
+    @property
+    def spec(self) -> AppSpec:
+        return self.record.spec
+
+    @property
+    def release(self) -> str:
+        return self.record.release
+
+    @property
+    def place(self) -> ColorPaths:
+        return self.paths.color(self.color)
+
+    def filled(self, template: Any) -> Any:
+        """The value with {port} and its kin replaced, in every text inside it."""
+        if isinstance(template, str):
+            return fill(template, self._values())
+        if isinstance(template, dict):
+            return {self.filled(key): self.filled(value) for key, value in template.items()}
+        return [self.filled(value) for value in template] if isinstance(template, (list, tuple)) else template
+
+    def _values(self) -> Dict[str, str]:
+        return {
+            "port": str(self.port),
+            "color": self.color,
+            "release": self.release,
+            "data_dir": str(self.paths.data),
+            "host": HERE,
+        }
+
+
+def start(app: App, candidate: Candidate) -> None:
+    """Start the release as its color's process. Raises CannotRun when it cannot be executed."""
+    if candidate.spec.run.data:
+        files.make_dir(candidate.paths.data, 0o700)
+    app.host.supervisor.start(candidate.place, _program(candidate))
+
+
+def warn_if_memory_is_short(app: App, live: Candidate) -> None:
+    """Before a second copy of the program is started: what one takes, the live one says."""
+    left = processes.available_memory()
+    if left >= processes.total_memory() // 2:  # so it cannot hold more, and systemd need not be asked
+        return
+    held = processes.resident(app.host.supervisor.pids(live.place))
+    if left < held:
+        ends = "; should they run out, it is the new one that is ended (see: teal doctor)"
+        app.warn(
+            f"{live.color} holds {held // _MB:,} MB of memory, and only {left // _MB:,} MB are left for a second copy"
+            f"{ends if app.host.needs_setup else ''}"
+        )
+
+
+def environment_of(candidate: Candidate) -> Dict[str, str]:
+    """All that Teal gives the program: teal.toml's environment, that of `teal env`, and Teal's own names last.
+
+    Raises NeedsHuman when the values that the release ran with are not there any more.
+    """
+    secret = secrets.values_of(candidate.paths, candidate.record)
+    own = {"PORT": str(candidate.port), "HOST": HERE, "COLOR": candidate.color, "RELEASE": candidate.release}
+    data = {"DATA_DIR": str(candidate.paths.data)} if candidate.spec.run.data else {}
+    return {**candidate.spec.run.env, **secret, **own, **data}
+
+
+def _program(candidate: Candidate) -> Program:
+    folder = candidate.paths.release(candidate.release)
+    argv = [candidate.filled(argument) for argument in candidate.spec.run.command]
+    return Program(argv, environment_of(candidate), folder, candidate.place.log(candidate.release))

@@ -1,0 +1,246 @@
+"""From a sealed release to traffic: what deploy and rollback share. Nothing that serves is touched until the switch."""
+
+import contextlib
+from typing import Iterator, Optional
+
+from teal_host.ground.errors import Aborted, CannotRun, HostError, NeedsHuman, TurnedBack, Unhealthy, as_host_error
+from teal_host.ground.paths import ColorPaths
+from teal_host.state import releases
+from teal_host.state.agreement import Agreement
+from teal_host.state.app import App, Running
+from teal_host.state.slots import assign_release
+from teal_host.steps import candidate as program
+from teal_host.steps import drain, health, switch, watch
+from teal_host.steps.candidate import Candidate
+from teal_host.steps.error_rate import AnswerLog
+from teal_host.steps.health import ProbeResult
+from teal_host.steps.watch import Watched
+from teal_host.supervisors.base import STOP_GRACE_S
+from teal_host.wire.reports import Color
+from teal_host.wire.values import dataclass
+
+
+@dataclass(frozen=True)
+class Cutover:
+    """One turn of traffic: to which candidate, from which color, and what was agreed before and is from now on.
+
+    `left`: what the link points to. `before`: what is known of it; None also where its record is damaged.
+    `fresh`: the candidate is started by this story, so it is this story's to stop when it fails.
+    """
+
+    candidate: Candidate
+    left: Optional[Color]
+    before: Optional[Candidate]
+    was_agreed: Optional[Agreement]
+    agreed: Agreement
+    story: str
+    fresh: bool
+
+    @property
+    def place_left(self) -> Optional[ColorPaths]:
+        return self.candidate.paths.color(self.left) if self.left else None
+
+
+def start_and_check(app: App, turn: Cutover) -> None:
+    """Start the release on the idle color and ask it. Raises Unhealthy; then its process is gone again."""
+    chosen = turn.candidate
+    program.environment_of(chosen)  # what is lost is said before anything is stopped
+    with app.step("start") as step:
+        drain.wait(app, chosen.color, turn.was_agreed or turn.agreed, chosen.spec.keep.drain_s, step)
+        app.journal.write("start", turn.story, release=chosen.release, color=chosen.color)
+        _end(app, chosen.place, step)
+        health.check_port_is_free(chosen)
+        if turn.before:
+            program.warn_if_memory_is_short(app, turn.before)
+        assign_release(app.paths, chosen.color, chosen.release)
+        step.detail = f"{chosen.color} on port {chosen.port}"
+        try:
+            with _stopped_if_it_fails(app, chosen):
+                program.start(app, chosen)
+        except CannotRun as error:
+            text = f"{chosen.release} on {chosen.color} is not healthy: {error.message}"
+            raise Unhealthy(text, error.evidence, error.hint) from None
+    with _stopped_if_it_fails(app, chosen), app.step("health") as step:
+        health.wait_until_healthy(app, chosen, step)
+
+
+@contextlib.contextmanager
+def _stopped_if_it_fails(app: App, chosen: Candidate) -> Iterator[None]:
+    """Nor does systemd try it again and again, and it may run though that could not be written down."""
+    try:
+        yield
+    except (HostError, OSError):
+        with best_effort(app):
+            app.host.supervisor.stop(chosen.place, STOP_GRACE_S)
+        raise
+
+
+def switch_traffic(app: App, turn: Cutover) -> None:
+    """Switch, and prove it through nginx. Raises TurnedBack when that fails; traffic is then where it was.
+
+    Raises NeedsHuman where nobody is served all the same, because nginx or what is live does not run.
+    """
+    chosen = turn.candidate
+    try:
+        with app.step("switch") as step:
+            switch.open_route(app, turn.agreed)
+            app.host.supervisor.enable(chosen.place)  # first: what the link points to must come back at boot
+            app.journal.write("switching", turn.story, to=chosen.color, left=turn.left)
+            switch.point_live_to(app, chosen.color)
+            step.detail = switch.verify(app, chosen, turn.agreed)
+            app.journal.write("switched", turn.story, to=chosen.color)
+            switch.settle(app)
+    except (HostError, OSError) as problem:
+        error = as_host_error(problem)
+        _undo(app, turn, error)
+        _refuse_to_say_that_it_serves(app, turn, error)
+        raise TurnedBack(_turned_back(turn, error), error.evidence, error.hint) from None
+
+
+def _refuse_to_say_that_it_serves(app: App, turn: Cutover, error: HostError) -> None:
+    """The link is where it was, and nothing is served all the same. Raises NeedsHuman."""
+    why = _not_served(app, turn)
+    if why:
+        link = f"the link points to {turn.left}, as before" if turn.left else "nothing is live, as before"
+        says = dict.fromkeys((error.message, why.message, link))  # that nginx does not run may be the error itself
+        raise NeedsHuman("; ".join(says), error.evidence, why.hint)
+
+
+def _not_served(app: App, turn: Cutover) -> Optional[HostError]:
+    """Why nobody is served as before the switch, if that is so."""
+    left, agreed = turn.place_left, turn.was_agreed
+    try:
+        app.host.proxy.refuse(turn.agreed.site)
+        if left and app.host.supervisor.state(left).state != "running":
+            return NeedsHuman(f"{left.held} on {left.color} does not run", hint=f"teal logs --color {left.color}")
+        if left and agreed and not app.host.proxy.serves(agreed.route(app.paths)):
+            return NeedsHuman(f"nginx does not serve {app.name} as agreed", hint="teal doctor")
+    except HostError as problem:
+        return problem
+    return None
+
+
+def _undo(app: App, turn: Cutover, error: HostError) -> None:
+    """As it was. Raises NeedsHuman when the link cannot be turned back, as on a disk that is full."""
+    try:
+        switch.restore(app, turn.left, turn.was_agreed)
+    except (HostError, OSError) as problem:
+        text = f"{error.message}; turning back failed as well: {as_host_error(problem).message}"
+        raise NeedsHuman(text, error.evidence, "teal status") from None
+    with best_effort(app):
+        app.journal.write("turned_back", turn.story, to=turn.left)
+    with best_effort(app):
+        if turn.fresh:
+            app.host.supervisor.stop(turn.candidate.place, STOP_GRACE_S)
+
+
+def watch_and_roll_back(app: App, turn: Cutover, tally: AnswerLog) -> None:
+    """Watch the live color; when it turns bad, turn back once, onto a standby that is well.
+
+    Raises TurnedBack, or NeedsHuman when there is no such standby.
+    """
+    try:
+        with app.step("watch") as step:
+            watch.stay_well(app, Watched(turn.candidate, turn.before, tally), step)
+    except Unhealthy as error:
+        _turn_back(app, turn, error)
+
+
+def keep_or_stop_previous(app: App, turn: Cutover) -> None:
+    """The previous release goes on running for an instant rollback, unless the app cannot afford two."""
+    left = turn.place_left
+    if left is None or turn.candidate.spec.keep.previous_running:
+        return
+    with app.step("drain") as step:
+        drain.wait(app, left.color, turn.agreed, turn.candidate.spec.keep.drain_s, step)
+        _end(app, left, step)
+        step.detail = f"{left.color} is stopped"
+
+
+def _end(app: App, there: ColorPaths, step: Running) -> None:
+    """What runs on this color. It may take its time, so that it is waited for is said."""
+    if app.host.supervisor.state(there).state == "running":
+        step.say(f"waiting for {there.held} on {there.color} to end")
+    app.host.supervisor.stop(there, STOP_GRACE_S)
+    step.detail = ""
+
+
+@contextlib.contextmanager
+def best_effort(app: App) -> Iterator[None]:
+    """What is only written down or tidied up does not change how a story ends. `recover` does what is left of it."""
+    try:
+        yield
+    except Aborted:
+        raise
+    except (HostError, OSError) as problem:
+        app.warn(f"{as_host_error(problem).message}; what is left to be done, the next command does")
+
+
+def stands_by(app: App, standby: Candidate) -> ProbeResult:
+    """Is it well? A good one that has ended, as the first to go when memory ran out, is started again, once."""
+    try:
+        health.wait_until_listening(app, standby)
+        found = health.probe(app, standby, 5.0)
+        runs = app.host.supervisor.state(standby.place).state == "running"
+        if found.well or runs or standby.record.outcome != "good":
+            return found
+        return _started_again(app, standby, found)
+    except Aborted:
+        raise
+    except (HostError, OSError) as problem:
+        return ProbeResult(False, as_host_error(problem).message)
+
+
+def _started_again(app: App, standby: Candidate, found: ProbeResult) -> ProbeResult:
+    try:
+        with app.step("start") as step:
+            step.detail = f"{standby.release} on {standby.color} again"
+            app.host.supervisor.stop(standby.place, STOP_GRACE_S)  # else systemd may just be starting it as well
+            program.start(app, standby)
+            health.wait_until_healthy(app, standby, step)
+    except Aborted:
+        raise
+    except HostError as error:
+        app.host.supervisor.stop(standby.place, STOP_GRACE_S)
+        return ProbeResult(False, f"{found.says}; and when it was started again: {error.message}")
+    return ProbeResult(True, "")
+
+
+def _turn_back(app: App, turn: Cutover, error: HostError) -> None:
+    standby = turn.before
+    if standby is None:
+        why = "there is no release before it to turn back to"
+        if turn.place_left:
+            why = f"it stays live, because the record of {turn.place_left.held} on {turn.left} cannot be read"
+        raise NeedsHuman(f"{error.message}; {why}", error.evidence, error.hint)
+    finding = stands_by(app, standby)
+    if not finding.well:
+        text = f"{error.message}; it stays live, because {standby.color} is not well either: {finding.says}"
+        raise NeedsHuman(text, error.evidence, error.hint)
+    try:
+        app.host.supervisor.enable(standby.place)
+        switch.point_live_to(app, standby.color)
+    except (HostError, OSError) as problem:
+        text = f"{error.message}; it cannot be turned back: {as_host_error(problem).message}"
+        raise NeedsHuman(text, error.evidence, error.hint) from None
+    with best_effort(app):
+        switch.settle(app)
+        app.journal.write("turned_back", turn.story, to=standby.color)
+        releases.mark(app.paths, turn.candidate.record, "turned_back")
+    agreed = turn.was_agreed or turn.agreed  # the release before is served under the names that it had
+    try:
+        switch.open_route(app, agreed)  # what was unwell may have been nginx too
+        switch.verify(app, standby, agreed)
+    except (HostError, OSError) as problem:
+        unproved = as_host_error(problem)
+        text = f"{error.message}; turned back to {standby.release} on {standby.color}, but: {unproved.message}"
+        raise NeedsHuman(text, [*unproved.evidence, *error.evidence], "teal status") from None
+    with best_effort(app):
+        app.host.supervisor.stop(turn.candidate.place, STOP_GRACE_S)
+    raise TurnedBack(_turned_back(turn, error), error.evidence, error.hint)
+
+
+def _turned_back(turn: Cutover, error: HostError) -> str:
+    left = turn.place_left
+    here = f"{left.held} on {left.color} serves again" if left else "nothing is live, as before"
+    return f"{error.message}; turned back: {here}"

@@ -1,0 +1,57 @@
+"""Is there on this machine what the program says that it needs? Asked before the upload, not found out at the start."""
+
+import os
+import re
+import shutil
+from pathlib import Path
+
+from teal_host.ground.errors import BadRequest
+from teal_host.ground.paths import AppPaths
+from teal_host.wire.app import Run
+from teal_host.wire.manifest import Needs
+
+_LOADER = re.compile(r"ld(?:32|64)?[-.][\w.-]*")
+_STATICALLY = "link it statically (CGO_ENABLED=0 for Go, -static for C, crt-static for Rust)"
+_PACKAGES = {"ld-musl": "musl", "ld-linux.so.2": "libc6-i386"}  # on Debian and Ubuntu
+
+
+def check(paths: AppPaths, run: Run, needs: Needs) -> None:
+    """Raises BadRequest for what is not here."""
+    if needs.file and not _is_here(paths, needs.file):
+        raise _no_file(run.command[0], needs.file)
+    where = search_path(run)
+    if needs.finds and not shutil.which(needs.finds, path=where):
+        raise BadRequest(
+            f'{_who(run.command[0], needs.finds)} "{needs.finds}", which is not on the server\'s PATH',
+            [f"looked for in {where[:1000]}"],
+            f"install {needs.finds} there; a program of the release is written ./{needs.finds}",
+        )
+
+
+def search_path(run: Run) -> str:
+    """The PATH that the program will have."""
+    return run.env.get("PATH") or os.environ.get("PATH") or os.defpath
+
+
+def _is_here(paths: AppPaths, file: str) -> bool:
+    """What lies below Teal's own directory of the app may be of the release that is still to come."""
+    path = Path(file)
+    return paths.home in path.parents or (path.is_file() and os.access(path, os.X_OK))
+
+
+def _no_file(program: str, file: str) -> BadRequest:
+    name = Path(file).name
+    lacks = "which may not be executed there" if Path(file).exists() else "which is not on the server"
+    if file == program:
+        return BadRequest(f'run.command starts "{file}", {lacks}', hint=f"install {name} there")
+    if not _LOADER.fullmatch(name):
+        message = f"{program} is a script for {file}, {lacks}"
+        return BadRequest(message, hint="install it there, or name another one in the script's first line")
+    kind = "musl's loader" if name.startswith("ld-musl") else "the loader"
+    package = next((package for begins, package in _PACKAGES.items() if name.startswith(begins)), "")
+    install = f", or there: apt install {package}" if package else ""
+    return BadRequest(f"{program} needs {kind} {file}, {lacks}", hint=_STATICALLY + install)
+
+
+def _who(program: str, finds: str) -> str:
+    return "run.command starts" if program == finds else f"{program} is started by env with"

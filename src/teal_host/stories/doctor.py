@@ -1,0 +1,97 @@
+"""The story of the doctor: look at everything side by side, bounded in time. Changes nothing, takes no lock."""
+
+import threading
+import time
+from typing import Callable, Iterator, List, NamedTuple, Sequence, Tuple
+
+from teal_host.checks import agreed, colors, exposed, history, keys, machine, nginx, own, owner, room, route, systemd
+from teal_host.checks.base import Visit, fault, ok, refused
+from teal_host.ground import sockets
+from teal_host.ground.errors import HostError, as_host_error
+from teal_host.state import agreement, footprint, releases
+from teal_host.state.app import App
+from teal_host.state.slots import read_slots
+from teal_host.wire.messages import Doctor
+from teal_host.wire.reports import DoctorReport, Finding
+
+_ALL_WITHIN_S = 10.0
+
+
+class Check(NamedTuple):
+    what: str
+    look: Callable[[Visit], Iterator[Finding]]
+
+
+_FIRST = (Check("live", colors.check), Check("route", route.check_answer))
+_LAST = (
+    Check("ports", exposed.check),
+    Check("commands", history.check),
+    Check("disk and memory", room.check),
+    Check("machine", machine.check),
+)
+_OF_A_SERVER = (
+    *_FIRST,
+    Check("nginx", nginx.check),
+    Check("nginx file", route.check_file),
+    Check("setup", agreed.check),
+    Check("systemd", systemd.check),
+    Check("user", owner.check),
+    Check("deploy keys", keys.check),
+    *_LAST,
+)
+_OF_A_LOCAL_APP = (*_FIRST, Check("nginx", own.check), *_LAST)
+
+
+def doctor(app: App, request: Doctor) -> DoctorReport:
+    """What is wrong, and what to type."""
+    ahead_s = request.now - time.time()
+    try:
+        agreed_on = agreement.load(app.paths)
+        if agreed_on is None:
+            return _report(app, [_not_there(app), *machine.on_any(ahead_s)])
+        slots, records, put = read_slots(app.paths), releases.load(app.paths), footprint.load(app.paths)
+        visit = Visit(app, request.spec, ahead_s, agreed_on, slots, records, put)
+    except HostError as error:
+        return _report(app, [refused("state", error), *machine.on_any(ahead_s)])
+    checks = _OF_A_SERVER if app.host.needs_setup else _OF_A_LOCAL_APP
+    return _report(app, side_by_side(visit, checks, _ALL_WITHIN_S))
+
+
+def side_by_side(visit: Visit, checks: Sequence[Check], within_s: float) -> List[Finding]:
+    """The findings of all, in the order of the checks. One that hangs is a finding itself."""
+    looks = [(check, _start(check, visit)) for check in checks]
+    deadline = time.monotonic() + within_s
+    found: List[Finding] = []
+    for check, (thread, told) in looks:
+        thread.join(max(0.0, deadline - time.monotonic()))
+        late = fault(check.what, f"it could not be looked at within {within_s:g} s", "teal doctor again")
+        found += [late] if thread.is_alive() else told
+    return found
+
+
+def _start(check: Check, visit: Visit) -> Tuple[threading.Thread, List[Finding]]:
+    """In a thread that nobody needs to wait for: what a check asks may hang, such as a name server or a disk."""
+    told: List[Finding] = []
+    thread = threading.Thread(target=lambda: told.extend(_looked(check, visit)), daemon=True)
+    thread.start()
+    return thread, told
+
+
+def _looked(check: Check, visit: Visit) -> List[Finding]:
+    found: List[Finding] = []
+    try:
+        for finding in check.look(visit):
+            found.append(finding)
+    except Exception as error:  # noqa: BLE001 - one check that fails takes no other with it
+        found.append(refused(check.what, as_host_error(error)))
+    return found
+
+
+def _not_there(app: App) -> Finding:
+    if app.host.needs_setup:
+        return fault("setup", f"this server is not set up for {app.name}", "teal setup")
+    return ok("setup", "nothing is deployed here yet: teal deploy")
+
+
+def _report(app: App, findings: List[Finding]) -> DoctorReport:
+    return DoctorReport(app.name, tuple(findings), (*sockets.addresses(), *sockets.addresses_v6()))

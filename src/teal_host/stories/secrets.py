@@ -1,0 +1,91 @@
+"""The stories of `teal env`: set, unset and list. What is set takes effect with the next deploy, and only then."""
+
+from typing import Optional
+
+from teal_host.ground import lock
+from teal_host.ground.errors import BadRequest, NotThere
+from teal_host.ground.journal import now
+from teal_host.pipe.channel import Channel
+from teal_host.state import agreement, releases, secrets
+from teal_host.state.app import App
+from teal_host.state.releases import Record
+from teal_host.state.secrets import StoredSecrets
+from teal_host.state.slots import read_slots
+from teal_host.wire.grammar import env_value
+from teal_host.wire.messages import Done, EnvSet, EnvUnset, Input
+from teal_host.wire.reports import EnvReport, EnvRow
+
+_NEXT = "takes effect with the next: teal deploy"
+
+
+def set_secret(app: App, request: EnvSet, channel: Channel) -> Done:
+    """Raises BadRequest for a value that cannot be one, without repeating it."""
+    value = _value(request.name, channel)
+    _refuse_without_setup(app)
+    with lock.held(app.paths.lock, f"env set {request.name}", request.origin, request.wait_s):
+        kept = secrets.load(app.paths)
+        if kept.values.get(request.name) == value:
+            return Done(f"{request.name} has this value already; nothing was changed")
+        channel.committed = True
+        _warn_of_the_other_place(app, request.name)
+        changed = secrets.with_value(kept, request.name, value, now())
+        secrets.check_size(changed)
+        secrets.save(app.paths, changed)
+    return Done(f"{request.name} is set{'' if value else ', to nothing'}; it {_NEXT}")
+
+
+def unset_secret(app: App, request: EnvUnset, channel: Channel) -> Done:
+    """Raises NotThere, with the names that there are."""
+    _refuse_unknown(secrets.load(app.paths), request.name)
+    with lock.held(app.paths.lock, f"env unset {request.name}", request.origin, request.wait_s):
+        kept = secrets.load(app.paths)
+        _refuse_unknown(kept, request.name)
+        channel.committed = True
+        secrets.save(app.paths, secrets.without(kept, request.name))
+    return Done(f"{request.name} is not set any more; that {_NEXT}")
+
+
+def list_secrets(app: App) -> EnvReport:
+    """Every name and since when it has its value; never the value."""
+    kept, live = secrets.load(app.paths), _live(app)
+    running = kept.versions.get(live.secrets, {}) if live else {}
+    rows = [
+        EnvRow(name, kept.since[name], name in running and running[name] == value)
+        for name, value in sorted(kept.values.items())
+    ]
+    return EnvReport(app.name, tuple(rows), pending=kept.current != (live.secrets if live else ""))
+
+
+def _refuse_without_setup(app: App) -> None:
+    """On a server nothing is kept for an app that nobody has agreed on; locally the first deploy agrees on it."""
+    if app.host.needs_setup and agreement.load(app.paths) is None:
+        raise BadRequest(f"this server is not set up for {app.name}", hint="teal setup")
+
+
+def _value(name: str, channel: Channel) -> str:
+    message, body = channel.receive_with_body(Input)
+    try:
+        value = body.decode()
+    except UnicodeDecodeError:
+        raise BadRequest(f"the value of {name} must be valid Unicode") from None
+    complaint = env_value(value) if message.last else "is longer than 32,768 bytes"
+    if complaint:
+        raise BadRequest(f"the value of {name} {complaint}")
+    return value
+
+
+def _refuse_unknown(kept: StoredSecrets, name: str) -> None:
+    if name not in kept.values:
+        there = ", ".join(sorted(kept.values)) or "nothing is set"
+        raise NotThere(f"{name} is not set", [f"there are: {there}" if kept.values else there], "see: teal env list")
+
+
+def _warn_of_the_other_place(app: App, name: str) -> None:
+    """Not refused: a name that moves from teal.toml to `teal env` has to be set before the deploy that moves it."""
+    live = _live(app)
+    if live and name in live.spec.run.env:
+        app.warn(f"the live release has {name} in [run] env; the next deploy is refused if teal.toml still has it")
+
+
+def _live(app: App) -> Optional[Record]:
+    return releases.find(releases.load(app.paths), read_slots(app.paths).live_release)

@@ -1,0 +1,136 @@
+"""What runs beside a test: a command of `teal` with its events as they come, and strangers on a port."""
+
+import fcntl
+import json
+import signal
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import IO, Any
+
+from harness.world import App, Ended, wait_until
+from teal.demo.load import Load
+
+BUILDS_ON = "echo building; while kill -0 $PPID; do sleep 0.05; done"  # a build that ends with the one who wants it
+
+
+class Beside:
+    """A command that runs while the test goes on."""
+
+    def __init__(self, app: App, *arguments: str) -> None:
+        self.process = app.world.start(*arguments, cwd=app.directory)
+        self._out: list[str] = []
+        self._err: list[str] = []
+        self._readers = [
+            threading.Thread(target=_read, args=(pipe, lines), daemon=True)
+            for pipe, lines in ((self.process.stdout, self._out), (self.process.stderr, self._err))
+        ]
+        for reader in self._readers:
+            reader.start()
+
+    @property
+    def events(self) -> list[dict[str, Any]]:
+        """The JSON lines that have come so far."""
+        return [json.loads(line) for line in list(self._out)]
+
+    def wait_for(self, deadline_s: float = 30, **members: Any) -> None:
+        """Wait for an event that has all of these members."""
+        wait_until(lambda: any(members.items() <= event.items() for event in self.events), deadline_s)
+
+    def server_side(self) -> int:
+        """The process at the other end of the pipe."""
+        (pid,) = children(self.process.pid)
+        return pid
+
+    def send(self, number: signal.Signals) -> None:
+        self.process.send_signal(number)
+
+    def ended(self, deadline_s: float = 60) -> Ended:
+        """How it ended, with all of its standard output. The server side may live on, and it holds standard error."""
+        code = self.process.wait(deadline_s)
+        self._readers[0].join(deadline_s)
+        return Ended(code, "".join(self._out), "".join(self._err))
+
+
+def children(parent: int) -> set[int]:
+    """The processes that this one started."""
+    return {int(path.name) for path in Path("/proc").glob("[0-9]*") if _parent(path) == parent}
+
+
+@contextmanager
+def beside(app: App, *arguments: str) -> Iterator[Beside]:
+    """Run it beside the block; it is ended with it."""
+    running = Beside(app, *arguments)
+    try:
+        yield running
+    finally:
+        running.process.kill()
+        running.process.wait()
+
+
+@contextmanager
+def alone(what: str) -> Iterator[None]:
+    """No other test of this machine is at the same thing meanwhile: what Teal chooses by itself is the same for all."""
+    with (Path(tempfile.gettempdir()) / f"teal-tests-{what}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+@contextmanager
+def stranger(port: int, address: str = "127.0.0.1") -> Iterator[None]:
+    """A program of somebody else on this port, which finds itself well."""
+    server = ThreadingHTTPServer((address, port), _Stranger)
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+    thread.start()
+    try:
+        yield
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+@contextmanager
+def load(app: App, host: str = "localhost", clients: int = 4, per_second: int = 100) -> Iterator[Load]:
+    """Visitors who ask all the time, from before the block until its end."""
+    visitors = Load(("127.0.0.1", app.ports[0]), host, clients=clients, per_second=per_second)
+    visitors.start()
+    try:
+        more(visitors, 10)
+        yield visitors
+    finally:
+        visitors.stop()
+
+
+def more(visitors: Load, count: int = 20) -> None:
+    """Wait until so many more have been answered."""
+    wanted = visitors.tally().requests + count
+    assert visitors.wait_for(wanted, 30).requests >= wanted
+
+
+class _Stranger(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        body = b'{"message": "ok", "color": "green"}'
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *ignored: Any) -> None:
+        return
+
+
+def _read(pipe: IO[str], lines: list[str]) -> None:
+    with pipe:
+        for line in pipe:
+            lines.append(line)
+
+
+def _parent(path: Path) -> int | None:
+    try:
+        return int((path / "stat").read_text().rpartition(")")[2].split()[1])
+    except OSError:
+        return None

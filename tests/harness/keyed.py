@@ -1,0 +1,205 @@
+"""Two apps on one booted server, each with a deploy key: as their CI has it, and as a thief of the key would use it."""
+
+import hashlib
+import io
+import json
+import struct
+import subprocess
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from harness.listing import listing
+from harness.machine import ENV, Server, make_key
+from harness.world import App, World, at_server, wait_until
+from teal.config import load
+from teal_host.wire import messages
+from teal_host.wire.app import AppSpec
+from teal_host.wire.frames import read_frame, write_frame
+from teal_host.wire.manifest import Entry, Manifest, Origin, digest_of
+from teal_host.wire.sources import CALLS
+
+NEVER_WRITTEN = ("/usr/bin", "/usr/lib", "/usr/sbin", "/usr/share", "/var/lib/dpkg")  # compared once, at the end
+SYNC = b"\nTEAL-HOST-1\n"
+Answer = dict[str, Any]
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Keyed:
+    """`one` and `two`: the apps, as their admin has them. The keys are files of the same names."""
+
+    server: Server
+    admin: World
+    one: App
+    two: App
+
+    def key(self, name: str = "one") -> Path:
+        return self.server.directory / f"{name}.key"
+
+    def config(self, name: str = "one") -> Path:
+        """Of an ssh that has this key and no other."""
+        path = self.server.directory / f"{name}.ssh_config"
+        text = self.server.ssh_config.read_text().replace(self._own, self._of(name))
+        if not path.exists() or path.read_text() != text:  # attempts beside each other read it
+            beside = path.with_name(f"{name}.{threading.get_ident()}")
+            beside.write_text(text)
+            beside.rename(path)
+        return path
+
+    @property
+    def _own(self) -> str:
+        return f'IdentityFile "{self.server.directory / "key"}"'
+
+    def _of(self, name: str) -> str:
+        return f'IdentityFile "{self.key(name)}"'
+
+    def ssh_argv(self, *arguments: str, key: str = "one") -> list[str]:
+        """Options, and behind `--` the command."""
+        given = list(arguments)
+        words = given.index("--") if "--" in given else len(given)
+        options, command = given[:words], given[words:]
+        return ["ssh", "-F", str(self.config(key)), "-l", "teal", *options, self.server.name, *command]
+
+    def ssh(
+        self, *arguments: str, key: str = "one", stdin: bytes = b"", **env: str
+    ) -> "subprocess.CompletedProcess[bytes]":
+        argv = ["env", *(f"{name}={value}" for name, value in env.items()), *self.ssh_argv(*arguments, key=key)]
+        return subprocess.run(argv, input=stdin, capture_output=True, timeout=60, check=False)
+
+    def says(self, *sent: bytes, key: str = "one") -> list[Answer]:
+        """Everything that the server side answers to these bytes, after its greeting."""
+        heard = self.ssh("-S", str(self._line(key)), "--", CALLS, key=key, stdin=b"".join(sent)).stdout
+        assert heard.startswith(SYNC), heard[:200]
+        return list(answers(heard[len(SYNC) :]))[1:]
+
+    @contextmanager
+    def line(self, key: str = "one") -> Iterator[None]:
+        """One connection for all that is said meanwhile; sshd starts what the key is bound to each time."""
+        silent = subprocess.DEVNULL
+        argv = self.ssh_argv("-M", "-N", "-S", str(self._line(key)), key=key)
+        with subprocess.Popen(argv, stdin=silent, stderr=silent) as ssh:
+            try:
+                wait_until(self._line(key).exists)
+                yield
+            finally:
+                ssh.terminate()
+
+    def _line(self, key: str) -> Path:
+        return self.server.directory / f"{key}.line"
+
+    @contextmanager
+    def open(self, *options: str, key: str = "one") -> Iterator["subprocess.Popen[bytes]"]:
+        """A connection that has been greeted and says nothing yet."""
+        pipe = subprocess.PIPE
+        with subprocess.Popen(
+            self.ssh_argv(*options, "--", CALLS, key=key), stdin=pipe, stdout=pipe, stderr=pipe
+        ) as ssh:
+            try:
+                assert ssh.stdout
+                assert ssh.stdout.read(len(SYNC)) == SYNC
+                read_frame(ssh.stdout)
+                yield ssh
+            finally:
+                ssh.kill()
+
+    def as_teal(self, *argv: str, says: str = "") -> "subprocess.CompletedProcess[str]":
+        """As the user of deploy keys, if somebody had found a way to a shell."""
+        inside = ["nsenter", f"--target={self.server.leader()}", "--all", "--", *ENV, "runuser", "-u", "teal", "--"]
+        return subprocess.run(
+            [*inside, *argv],
+            input=says,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=60,
+            check=False,
+        )
+
+    def spec(self, app: str = "one") -> AppSpec:
+        return load({"one": self.one, "two": self.two}[app].directory).config.spec
+
+    def audit(self, app: str = "one") -> list[dict[str, Any]]:
+        path = self.server.root / f"var/lib/teal/{app}/audit"
+        return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+    def fingerprint(self, name: str = "one") -> str:
+        told = subprocess.run(
+            ["ssh-keygen", "-lf", f"{self.key(name)}.pub"], capture_output=True, text=True, check=True
+        )
+        return told.stdout.split()[1]
+
+    def files(self) -> dict[str, str]:
+        """All that a thief could want to change; the audit, and who held a lock last, are meant to change."""
+        mine = [f"/var/lib/teal/{path}" for path in ("one/audit", "one/lock", "two/lock", ".lock")]
+        return listing(self.server.root, (*NEVER_WRITTEN, *mine))
+
+    def in_tmp(self) -> set[str]:
+        return {path.name for folder in ("tmp", "var/tmp") for path in (self.server.root / folder).iterdir()}
+
+    @contextmanager
+    def unchanged(self) -> Iterator[None]:
+        before, leftovers = self.files(), self.in_tmp()
+        yield
+        after = self.files()
+        assert [path for path in before | after if before.get(path) != after.get(path)] == []
+        assert self.in_tmp() == leftovers
+
+    def ci(self, name: str = "one") -> World:
+        """Where nobody is: the key alone, no terminal, no home of a person."""
+        return at_server(self.server.directory / f"ci-{name}", self.server, self.config(name), user="teal")
+
+
+def keyed(server: Server) -> Keyed:
+    """Both apps deployed once by their admin."""
+    admin = at_server(server.directory / "admin", server)
+    one, two = (_app(admin, name) for name in ("one", "two"))
+    made = Keyed(server, admin, one, two)
+    for app in (one, two):
+        make_key(made.key(app.name), f"ci of {app.name}")
+        app.teal("setup", "--deploy-key", f"{made.key(app.name)}.pub").ok()
+        app.deploy().ok()
+    return made
+
+
+def _app(admin: World, name: str) -> App:
+    app = admin.app(name)
+    app.config(server={"domains": [f"{name}.test"]}, run={"data": True, "env": {"SECRET": f"of-{name}"}})
+    return app
+
+
+def at_once(attempts: "Mapping[str, Callable[[], T]]") -> "dict[str, T]":
+    """All of them, a few beside each other."""
+    with ThreadPoolExecutor(4) as pool:
+        begun = {name: pool.submit(attempt) for name, attempt in attempts.items()}
+        return {name: attempt.result() for name, attempt in begun.items()}
+
+
+def answers(heard: bytes) -> Iterator[Answer]:
+    stream = io.BytesIO(heard)
+    while (frame := read_frame(stream)) is not None:
+        yield frame.header
+
+
+def frame(message: Any, body: bytes = b"") -> bytes:
+    """A message, or whatever else a header can be."""
+    made = io.BytesIO()
+    write_frame(made, message if isinstance(message, dict) else messages.to_header(message), body)
+    return made.getvalue()
+
+
+def raw(header: bytes, body: bytes = b"", lengths: "tuple[int, int] | None" = None) -> bytes:
+    return struct.pack(">II", *(lengths or (len(header), len(body)))) + header + body
+
+
+ORIGIN = Origin("thief", "elsewhere")
+
+
+def deploy(spec: AppSpec, content: bytes, identity: str) -> messages.Deploy:
+    """Of one file."""
+    entry = Entry("program", "file", len(content), hashlib.sha256(content).hexdigest(), executable=True)
+    return messages.Deploy(spec, Manifest(digest_of((entry,)), (entry,)), ORIGIN, identity, wait_s=30)

@@ -1,0 +1,217 @@
+"""Where one server stands: its number, and by that its address, cgroup, network namespace and files."""
+
+import contextlib
+import fcntl
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness import disk
+from harness.calls import call
+
+PLACES = Path("/run/teal-servers")  # a file for each number: locked while a server stands there, and naming its files
+MOST = 250
+
+
+@dataclass(frozen=True)
+class Place:
+    number: int
+    directory: Path
+
+    @property
+    def address(self) -> str:
+        return f"10.77.{self.number}.2"
+
+    @property
+    def name(self) -> str:
+        """Of the server, for people and for `ssh`."""
+        return self.directory.name
+
+    @property
+    def id(self) -> str:
+        """Of the cgroup, the network namespace and the host's end of the cable."""
+        return f"teal-{self.number}"
+
+    @property
+    def root(self) -> Path:
+        """What the server sees as `/`: the overlay of `changes` above the image."""
+        return self.directory / "root"
+
+    @property
+    def disk(self) -> Path:
+        """Where what it writes is: a directory, or what lies in `disk_file`."""
+        return self.directory / "disk"
+
+    @property
+    def disk_file(self) -> Path:
+        return self.directory / "disk.ext4"
+
+    @property
+    def cut_disk(self) -> Path:
+        """The disk as the last power cut has left it."""
+        return self.directory / "after-cut.ext4"
+
+    @property
+    def changes(self) -> Path:
+        return self.disk / "changes"
+
+    @property
+    def scratch(self) -> Path:
+        """The overlay's own."""
+        return self.disk / "scratch"
+
+    @property
+    def cgroup(self) -> Path:
+        return cgroup2() / self.id
+
+    @property
+    def namespace(self) -> Path:
+        return Path("/run/netns") / self.id
+
+    def make(self, image: Path, own_disk: bool = False) -> None:
+        self.remove()  # what a test that was killed while making it may have left
+        for directory in (self.root, self.disk):
+            directory.mkdir(parents=True)
+        if own_disk:
+            disk.make(self.disk_file)
+            disk.mount(self.disk_file, self.disk)
+        self.lay(image)
+        with locked("network"):  # two first `ip netns add` at once disturb each other
+            call("ip", "netns", "add", self.id)
+        call("ip", "link", "add", self.id, "type", "veth", "peer", "name", "host0", "netns", self.id)
+        call("ip", "addr", "add", f"10.77.{self.number}.1/30", "dev", self.id)
+        call("ip", "link", "set", self.id, "up")
+        call("ip", "-n", self.id, "addr", "add", f"{self.address}/30", "dev", "host0")
+        for interface in ("lo", "host0"):
+            call("ip", "-n", self.id, "link", "set", interface, "up")
+
+    def image(self) -> Path:
+        """On which its root is laid now."""
+        _, _, layers = mounts()[self.root].partition("lowerdir=")
+        return Path(layers.partition(",")[0])
+
+    def lay(self, image: Path) -> None:
+        for directory in (self.changes, self.scratch):
+            directory.mkdir(exist_ok=True)
+        layers = f"lowerdir={image},upperdir={self.changes},workdir={self.scratch}"
+        call("mount", "-t", "overlay", "overlay", "-o", layers, str(self.root))
+
+    def copy(self) -> None:
+        """All that is seen through the overlay, without it from now on."""
+        whole = self.disk / "whole"
+        call("cp", "-a", str(self.root), str(whole))
+        call("umount", str(self.root))
+        call("mount", "--bind", str(whole), str(self.root))
+
+    def cut(self) -> None:
+        """In one instant nothing runs any more, so nobody sees the disk fail; then it has what was synced."""
+        top = os.open(self.disk, os.O_RDONLY)
+        try:
+            (self.cgroup / "cgroup.kill").write_text("1")
+            disk.fail(top)
+        finally:
+            os.close(top)
+
+    def change_disk(self, image: Path) -> None:
+        """A copy of the disk that was cut takes its place, because another server may still hold that one mounted."""
+        self.unmount()
+        self.disk_file.rename(self.cut_disk)
+        disk.copy(self.cut_disk, self.disk_file)
+        disk.mount(self.disk_file, self.disk)
+        self.lay(image)
+
+    def unmount(self) -> None:
+        for mounted in (self.root, self.disk):
+            if mounted in mounts():
+                call("umount", "--lazy", str(mounted))
+
+    def kill(self) -> None:
+        """Everything that runs there, at once, as when the power fails."""
+        with contextlib.suppress(FileNotFoundError):
+            (self.cgroup / "cgroup.kill").write_text("1")
+            deadline = time.monotonic() + 30
+            while "populated 1" in (self.cgroup / "cgroup.events").read_text():
+                assert time.monotonic() < deadline, f"{self.cgroup} does not get empty"
+                time.sleep(0.01)
+            for directory, _, _ in os.walk(self.cgroup, topdown=False):
+                Path(directory).rmdir()
+
+    def remove(self) -> None:
+        """All of it, and whatever is left of it."""
+        self.kill()
+        if Path("/sys/class/net", self.id).exists():
+            call("ip", "link", "delete", self.id)
+        if self.namespace.exists():
+            call("ip", "netns", "delete", self.id)
+        self.unmount()
+        with contextlib.suppress(FileNotFoundError):
+            self.root.rmdir()
+        shutil.rmtree(self.disk, ignore_errors=True)
+        for file in (self.disk_file, self.cut_disk, self.directory / ".#root.lck"):
+            file.unlink(missing_ok=True)
+
+
+def claim(work: Path, debian: int) -> tuple[Place, int]:
+    """The first free place, and the descriptor whose lock keeps it."""
+    sweep()
+    for number in range(MOST):
+        lock = hold(number)
+        if lock is None:
+            continue
+        if call("ip", "-4", "route", "show", "root", f"10.77.{number}.0/24"):  # somebody else's network
+            os.close(lock)
+            continue
+        place = Place(number, work.resolve() / f"debian{debian}-{number}")
+        os.pwrite(lock, str(place.directory).encode(), 0)
+        return place, lock
+    raise RuntimeError(f"{MOST} test servers already")
+
+
+def sweep() -> None:
+    """Remove what the dead left."""
+    PLACES.mkdir(mode=0o700, exist_ok=True)
+    for file in PLACES.glob("[0-9]*"):
+        lock = hold(int(file.name))
+        if lock is not None:
+            os.close(lock)
+
+
+def hold(number: int) -> int | None:
+    """The lock of a place, which is empty then; None while a server stands there."""
+    file = PLACES / str(number)
+    lock = os.open(file, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(lock)
+        return None
+    if directory := file.read_text():
+        Place(number, Path(directory)).remove()
+        os.truncate(lock, 0)
+    return lock
+
+
+@contextmanager
+def locked(name: str) -> Iterator[None]:
+    with (PLACES / name).open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def cgroup2() -> Path:
+    """Where the one tree of control groups is mounted."""
+    for line in Path("/proc/self/mounts").read_text().splitlines():
+        _, where, kind, *_ = line.split()
+        if kind == "cgroup2":
+            return Path(where)
+    raise FileNotFoundError("no cgroup2 is mounted")
+
+
+def mounts() -> dict[Path, str]:
+    """What is mounted, with its options. Looked up here, because what has failed cannot be asked itself."""
+    rows = (line.split() for line in Path("/proc/self/mounts").read_text().splitlines())
+    return {Path(where): options for _, where, _, options, *_ in rows}

@@ -1,0 +1,109 @@
+"""A booted server as the user's own `ssh` and `multipass` reach it, for tests of the way there."""
+
+import os
+import shutil
+import stat
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+
+from harness.machine import Server
+from harness.world import wait_until
+from teal.pipe.session import Session
+from teal.transports import Transport, choose
+from teal_host.wire.messages import Status
+from teal_host.wire.reports import StatusReport
+
+PLAIN = ("--root", "/srv/teal", "--nginx", "/usr/sbin/nginx")  # a server side of plain processes, which needs no setup
+HOST_SOURCE = Path(__file__).parents[2] / "src/teal_host"
+INSTALL = """
+import pathlib, sys
+sys.path.insert(0, "/root/src")
+from teal_host.ground import archive
+path = pathlib.Path("/usr/local/lib/teal/teal-host")
+path.parent.mkdir(parents=True, exist_ok=True)
+path.write_bytes(archive.archive(archive.sources()))
+path.chmod(0o755)
+"""
+
+
+@dataclass(frozen=True)
+class Reach:
+    server: Server
+    programs: Path  # a directory on PATH
+
+    def config(self, *lines: str) -> Path:
+        """The server's ssh configuration with these lines first, which therefore hold."""
+        own = self.programs / "ssh_config"
+        own.write_text("\n".join(["Host *", *(f"    {line}" for line in lines), self.server.ssh_config.read_text()]))
+        return own
+
+    def use(self, config: Path) -> None:
+        """`ssh` is the real one, with this configuration as the user's own."""
+        program(self.programs / "ssh", f"#!/bin/sh\nexec {shutil.which('ssh', path='/usr/bin')} -F '{config}' \"$@\"\n")
+
+    def at(self, user: str = "root", target: str = "") -> Transport:
+        """What the client would choose, but for what the server side is told."""
+        chosen = choose(target or f"ssh://{user}@{self.server.name}")
+        return replace(chosen, arguments=PLAIN, greets_within_s=30)
+
+    def ask(self, there: Transport) -> tuple[StatusReport, int]:
+        """One question; and the bytes that it took."""
+        with Session(there) as session:
+            session.send(Status("shop"))
+            (answer,) = session.events()
+            assert isinstance(answer, StatusReport)
+            return answer, session.bytes_sent
+
+    def user(self, name: str, sudoers: str = "") -> None:
+        """One who logs in with the same key."""
+        run(self.server, "useradd", "--create-home", "--shell", "/bin/bash", name)
+        run(self.server, "cp", "-r", "/root/.ssh", f"/home/{name}/.ssh")
+        run(self.server, "chown", "-R", f"{name}:", f"/home/{name}/.ssh")
+        if sudoers:
+            (self.server.root / "etc/sudoers.d" / name).write_text(f"{name} {sudoers}\n")
+
+    def install(self) -> Path:
+        """What setup does, by the server's own Python."""
+        shutil.copytree(HOST_SOURCE, self.server.root / "root/src/teal_host", dirs_exist_ok=True)
+        run(self.server, "/usr/bin/python3", "-c", INSTALL)
+        return self.server.root / "usr/local/lib/teal/teal-host"
+
+
+def run(server: Server, *argv: str) -> str:
+    done = server.run(*argv)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def program(path: Path, text: str) -> None:
+    path.write_text(text)
+    path.chmod(path.stat().st_mode | stat.S_IXUSR)
+
+
+def reach(server: Server, tmp_path: Path, patch: pytest.MonkeyPatch) -> Reach:
+    made = Reach(server, tmp_path / "bin")
+    made.programs.mkdir()
+    made.use(server.ssh_config)
+    patch.setenv("PATH", f"{made.programs}:{os.environ['PATH']}")
+    return made
+
+
+@contextmanager
+def one_login(server: Server) -> Iterator[Path]:
+    """A configuration by which all commands share one connection (ssh_config(5), ControlPath): logins take time."""
+    with tempfile.TemporaryDirectory(prefix="teal-") as short:
+        config = Path(short, "config")
+        config.write_text(f"Host *\n    ControlPath {short}/master\n\n{server.ssh_config.read_text()}")
+        master = subprocess.Popen(["ssh", "-F", config, "-M", "-N", server.name], stdin=subprocess.DEVNULL)
+        try:
+            wait_until(Path(short, "master").exists)
+            yield config
+        finally:
+            master.terminate()
+            master.wait()

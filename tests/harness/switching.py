@@ -1,0 +1,109 @@
+"""Deploys and rollbacks in turn on a booted server under every kind of client: CI's short run, and the long one."""
+
+import itertools
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bench.load import backend
+from bench.load.running import Load, Seen
+
+import harness
+from harness import Server
+from harness.loaded import loaded_app, place_of
+from harness.reach import one_login, run
+from harness.world import App, at_server
+
+TLS_PORT = 443
+ACTS = ("deploy", "rollback")
+Told = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """At least so many switches, and at least so many requests."""
+
+    switches: int
+    requests: int = 0
+    per_second: float = 150
+    processes: int = 1
+    debian: int = 12
+
+
+@dataclass(frozen=True)
+class Happened:
+    """`colors`: which one served after each switch. `reloaded`: whether nginx has other processes than before."""
+
+    colors: list[str]
+    reloaded: bool
+    seconds: float
+    seen: Seen
+
+    @property
+    def turned(self) -> bool:
+        return all(before != after for before, after in itertools.pairwise(self.colors))
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A booted server with one app, which is under the load."""
+
+    server: Server
+    app: App
+    load: Load
+
+    def seen(self) -> Seen:
+        """Each kind of client has asked some more, and all end what they began."""
+        self.load.more()
+        self.load.end()
+        return self.load.seen(self.server.root / "var/lib/load")
+
+
+@contextmanager
+def under_load(wanted: Wanted, work: Path, **config: Any) -> Iterator[Scene]:
+    certificate, key = backend.certificate(work)
+    with harness.server(wanted.debian, work / "server", packages=["nginx", "sudo"]) as server, one_login(server) as ssh:
+        for file in (certificate, key):
+            shutil.copy(file, server.root / "etc/nginx")
+        tls = (TLS_PORT, "/etc/nginx/load.crt", "/etc/nginx/load.key")
+        app = loaded_app(at_server(work / "home", server, ssh), tls, **config)
+        app.teal("setup").ok()
+        app.deploy().ok()
+        place = place_of(app, TLS_PORT, certificate)
+        load = Load(place, work / "out", wanted.per_second, processes=wanted.processes)
+        try:
+            load.more()
+            yield Scene(server, app, load)
+        finally:
+            load.end()
+
+
+def switching(wanted: Wanted, work: Path, told: Told) -> Happened:
+    with under_load(wanted, work) as scene:
+        workers = run(scene.server, "pgrep", "nginx")
+        began = time.monotonic()
+        colors = _switches(scene, wanted, told)
+        seen = scene.seen()
+        seconds = time.monotonic() - began
+        return Happened(colors, run(scene.server, "pgrep", "nginx") != workers, seconds, seen)
+
+
+def _switches(scene: Scene, wanted: Wanted, told: Told) -> list[str]:
+    colors: list[str] = []
+    load = scene.load
+    while len(colors) < wanted.switches or load.asked.total() < wanted.requests:
+        colors.append(_switch(scene.app, len(colors)))
+        told(f"{len(colors)} switches, {load.asked.total():,} requests, {load.failed} failed")
+    return colors
+
+
+def _switch(app: App, number: int) -> str:
+    """A deploy is of another version each time, a rollback of one that still runs."""
+    backend.write(app.directory / "program", f"version {number}")
+    done = app.teal(ACTS[number % 2], "--json").ok().result
+    assert done["outcome"] == "live", done
+    return str(done["color"])

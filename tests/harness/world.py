@@ -1,0 +1,288 @@
+"""A world of its own for one test: a state root, apps in it, the real `teal`, a real nginx. Nothing of it stays."""
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+PROGRAM = Path(__file__).parents[1] / "apps/program.py"
+REPO = Path(__file__).parents[2]
+GO_CACHE = (
+    Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "go-build"
+)  # one, or each test compiles all
+_straight = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a command ended."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def result(self) -> dict[str, Any]:
+        """The last JSON line."""
+        value = json.loads(self.out.strip().splitlines()[-1])
+        assert isinstance(value, dict)
+        return value
+
+    @property
+    def lines(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.out.splitlines()]
+
+    def ok(self) -> "Ended":
+        assert self.code == 0, f"exit {self.code}\n{self.out}\n{self.err}"
+        return self
+
+
+@dataclass
+class World:
+    """`target` and `address`: where its apps live; `interpreter` runs their program there; `path` comes before PATH."""
+
+    home: Path
+    apps: "list[App]" = field(default_factory=list)
+    target: str = "local"
+    address: str = "127.0.0.1"
+    interpreter: str = sys.executable
+    path: str = ""
+
+    @property
+    def root(self) -> Path:
+        return self.home / "state/teal"
+
+    @property
+    def env(self) -> dict[str, str]:
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(("TEAL_", "XDG_"))}
+        path = f"{self.path}:{os.environ['PATH']}" if self.path else os.environ["PATH"]
+        homes = {"XDG_STATE_HOME": str(self.home / "state"), "XDG_CACHE_HOME": str(self.home / "cache")}
+        homes["GOCACHE"] = os.environ.get("GOCACHE") or str(GO_CACHE)
+        return {**kept, **homes, "PYTHONPATH": str(REPO / "src"), "PATH": path}
+
+    def line_is_slow(self) -> None:
+        """So the client believes, of this machine too."""
+        known = self.home / "cache/teal/speeds.json"
+        known.parent.mkdir(parents=True, exist_ok=True)
+        known.write_text(json.dumps({"local": 125_000}))
+
+    def argv(self, *arguments: str) -> list[str]:
+        return [sys.executable, "-m", "teal", *arguments]
+
+    def teal(
+        self, *arguments: str, cwd: Path | None = None, deadline_s: float = 120, stdin: str = "", **env: str
+    ) -> Ended:
+        done = subprocess.run(
+            self.argv(*arguments),
+            cwd=cwd or self.home,
+            env={**self.env, **env},
+            input=stdin,
+            capture_output=True,
+            text=True,
+            timeout=deadline_s,
+            check=False,
+        )
+        assert "Traceback" not in done.stdout + done.stderr, done.stderr
+        return Ended(done.returncode, done.stdout, done.stderr)
+
+    def start(self, *arguments: str, cwd: Path) -> "subprocess.Popen[str]":
+        """A command that runs beside the test; the caller waits for it."""
+        return subprocess.Popen(
+            self.argv(*arguments),
+            cwd=cwd,
+            env=self.env,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def app(self, name: str = "shop", **config: Any) -> "App":
+        app = App(self, name, self.home / name, free_ports(3) if self.target == "local" else (80, 0, 0))
+        app.directory.mkdir(parents=True)
+        app.config(**config)
+        app.program(version="v1")
+        self.apps.append(app)
+        return app
+
+    def processes(self) -> list[int]:
+        """Everything alive that belongs to this world: apps by their mark, nginx by its configuration."""
+        return [pid for pid in _all_pids() if _belongs(pid, str(self.root))]
+
+    def end(self) -> None:
+        for app in self.apps:
+            self.teal("destroy", "-y", "--wait", "20", cwd=app.directory)
+        for pid in self.processes():
+            os.kill(pid, signal.SIGKILL)
+
+
+@dataclass
+class App:
+    """One app of the world. `ports` are http_port, blue and green."""
+
+    world: World
+    name: str
+    directory: Path
+    ports: tuple[int, ...]
+
+    def config(self, **changes: Any) -> None:
+        """Write teal.toml: quick settings, and the changes given as section=dict(...)."""
+        sections: dict[str, dict[str, Any]] = {
+            "build": {"artifact": "program"},
+            "server": {"target": self.world.target, "http_port": self.ports[0]},
+            "run": {"command": ["./program"], "ports": self._colors},
+            "health": {"json": {"message": "ok"}, "deadline_s": 10, "successes": 2},
+            "verify": {"path": "/", "json": {"color": "{color}"}},
+            "keep": {"watch_s": 0, "drain_s": 0},
+        }
+        for section, values in changes.items():
+            sections[section] = {**sections.get(section, {}), **values}
+        for section, values in sections.items():
+            sections[section] = {key: value for key, value in values.items() if value is not None}
+        body = [f'app = "{self.name}"', *(f"[{name}]\n{_pairs(values)}" for name, values in sections.items())]
+        (self.directory / "teal.toml").write_text("\n".join(body) + "\n")
+
+    @property
+    def _colors(self) -> dict[str, int] | None:
+        """On a server of its own the app takes whatever pair is free."""
+        return {"blue": self.ports[1], "green": self.ports[2]} if self.ports[1] else None
+
+    def program(self, **behaviour: Any) -> None:
+        """The next version of the program; see tests/apps/program.py for what it can do wrong."""
+        text = f"#!{self.world.interpreter}\nBEHAVIOUR = {behaviour!r}\n{PROGRAM.read_text()}"
+        path = self.directory / "program"
+        path.write_text(text)
+        path.chmod(0o755)
+
+    def teal(self, *arguments: str, **more: Any) -> Ended:
+        return self.world.teal(*arguments, cwd=self.directory, **more)
+
+    def deploy(self, *arguments: str, **more: Any) -> Ended:
+        return self.teal("deploy", "--json", *arguments, **more)
+
+    def status(self) -> dict[str, Any]:
+        return self.teal("status", "--json").ok().result
+
+    def get(self, path: str = "/", host: str | None = None) -> Any:
+        """What nginx answers, as JSON."""
+        return json.loads(self.get_raw(path, host))
+
+    def get_raw(self, path: str = "/", host: str | None = None) -> bytes:
+        url = f"http://{self.world.address}:{self.ports[0]}{path}"
+        with straight(url, headers={"Host": host} if host else {}) as answer:
+            body = answer.read()
+            assert isinstance(body, bytes)
+            return body
+
+    @property
+    def state(self) -> Path:
+        return self.world.root / "var/lib/teal" / self.name
+
+
+def at_server(home: Path, server: Any, config: Path | None = None, user: str = "") -> World:
+    """A world whose apps live on a booted server, reached by the real ssh with the server's own configuration."""
+    programs = home / "bin"
+    programs.mkdir(parents=True, exist_ok=True)
+    wrapper = programs / "ssh"
+    wrapper.write_text(
+        f"#!/bin/sh\nexec {shutil.which('ssh', path='/usr/bin')} -F '{config or server.ssh_config}' \"$@\"\n"
+    )
+    wrapper.chmod(0o755)
+    target = f"ssh://{user}@{server.name}" if user else f"ssh://{server.name}"
+    return World(home, [], target, server.address, "/usr/bin/python3", str(programs))
+
+
+def straight(url: str, body: bytes | None = None, headers: dict[str, str] | None = None) -> Any:
+    """The answer, past whatever proxy this machine uses."""
+    return _straight.open(urllib.request.Request(url, body, headers or {}), timeout=30)
+
+
+def free_ports(count: int) -> tuple[int, ...]:
+    """Ports that nobody listens on now, outside the range that the kernel gives to connections.
+
+    Each pytest worker has a range of its own, so that two never choose the same.
+    """
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    found: list[int] = []
+    while len(found) < count:
+        candidate = 10_000 + worker * 2_000 + _next() % 2_000
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", candidate)) != 0:
+                found.append(candidate)
+    return tuple(found)
+
+
+_COUNT = [os.getpid() * 7]
+
+
+def _next() -> int:
+    _COUNT[0] += 1
+    return _COUNT[0]
+
+
+def wait_until(there: Callable[[], bool], deadline_s: float = 15) -> None:
+    """Wait for a condition, not for luck."""
+    deadline = time.monotonic() + deadline_s
+    while not there():
+        assert time.monotonic() < deadline, "it did not become true in time"
+        time.sleep(0.02)
+
+
+@contextmanager
+def world(home: Path) -> Iterator[World]:
+    made = World(home)
+    try:
+        yield made
+    finally:
+        made.end()
+
+
+def refuses(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) != 0
+
+
+def status_of(url: str) -> int:
+    try:
+        with straight(url) as answer:
+            return int(answer.status)
+    except urllib.error.HTTPError as error:
+        error.close()
+        return error.code
+
+
+def _pairs(values: dict[str, Any]) -> str:
+    return "\n".join(f"{key} = {_value(value)}" for key, value in values.items())
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, dict):
+        return "{ " + ", ".join(f"{json.dumps(key)} = {_value(item)}" for key, item in value.items()) + " }"
+    if isinstance(value, list):
+        return "[" + ", ".join(_value(item) for item in value) + "]"
+    return json.dumps(value)
+
+
+def _all_pids() -> list[int]:
+    return [int(name) for name in os.listdir("/proc") if name.isdigit()]
+
+
+def _belongs(pid: int, root: str) -> bool:
+    try:
+        env = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+        if any(item.startswith(f"TEAL_SLOT={root}".encode()) for item in env):
+            return True
+        return root in Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace") and pid != os.getpid()
+    except OSError:
+        return False
