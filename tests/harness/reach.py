@@ -27,7 +27,7 @@ sys.path.insert(0, "/root/src")
 from teal_host.ground import archive
 path = pathlib.Path("/usr/local/lib/teal/teal-host")
 path.parent.mkdir(parents=True, exist_ok=True)
-path.write_bytes(archive.archive(archive.sources()))
+path.write_bytes(archive.pack(archive.sources()))
 path.chmod(0o755)
 """
 

@@ -7,8 +7,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from beside import alone
-from world import World, refuses, straight, wait_until
+
+from harness.beside import alone
+from harness.world import World, refuses, straight, wait_until
 
 HTTP_PORT = 8080  # where init lets nginx listen, and what it chooses the colors' ports from
 URL = f"http://127.0.0.1:{HTTP_PORT}"
