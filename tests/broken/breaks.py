@@ -92,7 +92,7 @@ BREAKS: tuple[Break, ...] = (
                 "                app.host.supervisor.stop(turn.before.place, STOP_GRACE_S)\n",
             ),
         ),
-        "tests/local/test_drain.py::test_a_stream_lives_on_its_color_until_that_is_reused_and_then_it_is_told",
+        "tests/local/test_drain.py::test_drain_keeps_a_stream_open_until_its_color_is_reused_and_then_reports_the_cut",
         r"AssertionError: the switch cuts nothing",
     ),
     Break(
@@ -119,7 +119,7 @@ BREAKS: tuple[Break, ...] = (
         "link not turned",
         "the live link stays where it is once there is one",
         (Edit("teal_host/steps/switch.py", TURN, f"if not app.paths.live.is_symlink():\n        {TURN}"),),
-        "tests/local/test_story.py::test_blue_then_green_then_back",
+        "tests/local/test_story.py::test_deploys_go_live_on_blue_then_green_and_a_rollback_returns_to_blue",
         r"exit 7(.|\n)*nginx asked 127\.0\.0\.1:\d+, not green",
     ),
     Break(
@@ -127,7 +127,7 @@ BREAKS: tuple[Break, ...] = (
         "after the switch nobody asks through nginx whether it shows the new color, and as it should",
         (Edit("teal_host/steps/switch.py", "        if wrong is None:\n", "        if True:\n"),),
         "tests/local/test_after_the_switch.py::"
-        "test_one_that_answers_wrongly_through_nginx_is_turned_back_without_a_lost_request",
+        "test_verify_rolls_back_without_a_lost_request_when_nginx_delivers_a_wrong_answer",
         r"\(0, 'live', 'green'\) == \(7, 'rolled_back', 'green'\)",
     ),
     Break(
@@ -148,7 +148,7 @@ BREAKS: tuple[Break, ...] = (
                 "foreign: List[proc.Socket] = []",
             ),
         ),
-        "tests/local/test_health.py::test_a_stranger_who_takes_the_port_and_answers_200_gets_no_traffic[127.0.0.1]",
+        "tests/local/test_health.py::test_stranger_gets_no_traffic_when_it_takes_the_candidate_port_and_answers_200[127.0.0.1]",
         r"assert 0 == 6",
     ),
     Break(

@@ -23,7 +23,7 @@ def out(done: subprocess.CompletedProcess[str]) -> str:
     return done.stdout.strip()
 
 
-def test_both_debians_stand_side_by_side(tmp_path: Path) -> None:
+def test_servers_of_both_debians_run_side_by_side(tmp_path: Path) -> None:
     with harness.server(12, tmp_path) as bookworm, harness.server(13, tmp_path) as trixie:
         for server in (bookworm, trixie):
             assert out(server.ssh("cat", "/etc/debian_version")).startswith(f"{server.debian}.")
@@ -32,24 +32,24 @@ def test_both_debians_stand_side_by_side(tmp_path: Path) -> None:
         assert out(bookworm.ssh("cat", "/etc/machine-id")) != out(trixie.ssh("cat", "/etc/machine-id"))
 
 
-def test_the_system_comes_up_whole(server: Server) -> None:
+def test_server_boots_without_a_failed_unit(server: Server) -> None:
     failed = out(server.ssh("systemctl", "list-units", "--failed", "--plain", "--no-legend"))
     assert (server.settled(), failed) == ("running", "")
 
 
-def test_ssh_takes_words_as_they_are(server: Server) -> None:
+def test_ssh_passes_arguments_and_streams_on_unchanged(server: Server) -> None:
     done = server.ssh("sh", "-c", 'cat; echo "$1"; echo no >&2; exit 3', "sh", "two  words; $HOME", stdin="read\n")
     assert (done.returncode, done.stdout, done.stderr) == (3, "read\ntwo  words; $HOME\n", "no\n")
 
 
-def test_ssh_knows_the_server_by_its_key(server: Server) -> None:
+def test_ssh_refuses_a_server_with_another_host_key(server: Server) -> None:
     known = server.directory / "known_hosts"
     other = (server.directory / "key.pub").read_text()
     known.write_text(f"{server.address} {other}")
     assert "Host key verification failed" in server.ssh("true").stderr
 
 
-def test_apt_installs_from_the_mirror_and_nothing_else_is_reached(server: Server) -> None:
+def test_server_reaches_the_apt_mirror_and_nothing_else(server: Server) -> None:
     out(server.ssh("apt-get", "install", "-y", "nginx", deadline_s=300))
     straight = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # whatever proxy this host uses
     with straight.open(f"http://{server.address}/", timeout=10) as answer:
@@ -60,7 +60,7 @@ def test_apt_installs_from_the_mirror_and_nothing_else_is_reached(server: Server
     assert "unreachable" in server.ssh("python3", "-c", direct).stderr
 
 
-def test_a_reboot_comes_back(server: Server) -> None:
+def test_reboot_keeps_the_disk_and_clears_run(server: Server) -> None:
     before = out(server.ssh("cat", "/proc/sys/kernel/random/boot_id"))
     server.ssh("touch", "/root/kept", "/run/gone")
     server.reboot()
@@ -69,13 +69,13 @@ def test_a_reboot_comes_back(server: Server) -> None:
     assert server.ssh("ls", "/run/gone").returncode != 0
 
 
-def test_a_reboot_that_the_server_asks_for_comes_back(server: Server) -> None:
+def test_server_comes_back_after_a_reboot_that_it_asked_for(server: Server) -> None:
     leader = server.leader()
     server.ssh("systemctl", "reboot")
     wait_until(lambda: server.leader() not in (None, leader) and server.ssh("true").returncode == 0)
 
 
-def test_power_fails_and_comes_back(server: Server) -> None:
+def test_server_starts_again_after_a_hard_power_off(server: Server) -> None:
     server.ssh("touch", "/root/kept")
     server.power_off_hard()
     assert server.leader() is None
@@ -84,7 +84,7 @@ def test_power_fails_and_comes_back(server: Server) -> None:
     assert out(server.ssh("ls", "/root")) == "kept"
 
 
-def test_a_power_cut_leaves_what_was_synced(debian: int, tmp_path: Path) -> None:
+def test_power_cut_leaves_only_what_was_synced(debian: int, tmp_path: Path) -> None:
     if reason := harness.why_no_disk():
         pytest.skip(reason)
     with harness.server(debian, tmp_path, own_disk=True) as server:
@@ -99,7 +99,7 @@ def test_a_power_cut_leaves_what_was_synced(debian: int, tmp_path: Path) -> None
             server.cut_power()
 
 
-def test_files_change_only_when_somebody_changes_them(server: Server) -> None:
+def test_file_listing_changes_only_when_somebody_changes_a_file(server: Server) -> None:
     before = server.files()
     server.reboot()
     server.settled()
@@ -112,7 +112,7 @@ def test_files_change_only_when_somebody_changes_them(server: Server) -> None:
 
 
 @pytest.mark.parametrize("keeper_too", [False, True])
-def test_a_killed_test_leaves_nothing(tmp_path: Path, keeper_too: bool) -> None:
+def test_killed_test_leaves_nothing_behind(tmp_path: Path, keeper_too: bool) -> None:
     """Its keeper sees to that at once; without it, the next server that is booted does."""
     code = "import harness, sys, pathlib as p; "
     code += "s = harness.boot(12, p.Path(sys.argv[1]), own_disk=not harness.why_no_disk()); "

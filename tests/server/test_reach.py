@@ -52,7 +52,7 @@ def refused(there: Transport) -> CannotReach:
 
 
 @pytest.mark.parametrize("user", ["root", "ada"])
-def test_what_is_not_installed_is_sent_and_what_is_installed_is_not(there: Reach, user: str) -> None:
+def test_server_side_is_sent_only_when_it_is_not_installed(there: Reach, user: str) -> None:
     shutil.rmtree(there.server.root / "usr/local/lib/teal", ignore_errors=True)
     with Session(there.at(user)) as session:
         assert run(there.server, "stat", "-c", "%u", f"/proc/{session.there.pid}").strip() == "0"
@@ -93,7 +93,7 @@ def a_directory(path: Path) -> None:
 )
 @pytest.mark.parametrize("user", ["root", "ada"])
 @pytest.mark.row("B13")
-def test_what_is_installed_and_not_to_be_trusted_is_not_run(there: Reach, spoil: object, user: str) -> None:
+def test_installed_server_side_is_not_run_when_it_cannot_be_trusted(there: Reach, spoil: object, user: str) -> None:
     shutil.rmtree(there.server.root / "usr/local/lib/teal", ignore_errors=True)
     path = there.install()
     assert callable(spoil)
@@ -102,7 +102,7 @@ def test_what_is_installed_and_not_to_be_trusted_is_not_run(there: Reach, spoil:
     shutil.rmtree(path.parent)
 
 
-def test_the_archive_that_is_sent_is_the_archive_that_is_installed(there: Reach) -> None:
+def test_archive_that_is_sent_equals_the_archive_that_is_installed(there: Reach) -> None:
     """One Python, one table of sources, one archive: also from the archive itself, and through the pipe."""
     path = there.install()
     again = "import sys; from teal_host.ground import archive; from pathlib import Path; p = Path('/root/again')"
@@ -124,7 +124,7 @@ def names(archive: Path) -> list[tuple[str, int]]:
         return [(entry.filename, entry.CRC) for entry in file.infolist() if not entry.filename.endswith(".pyc")]
 
 
-def test_a_key_that_is_bound_to_the_server_side_greets_at_once(there: Reach) -> None:
+def test_key_bound_to_the_server_side_greets_at_once(there: Reach) -> None:
     there.install()
     key = (there.server.directory / "key.pub").read_text()
     home = there.server.root / "home/bob/.ssh/authorized_keys"
@@ -143,13 +143,13 @@ def test_a_key_that_is_bound_to_the_server_side_greets_at_once(there: Reach) -> 
 # --- sudo ---------------------------------------------------------------------------------------------------------
 
 
-def test_one_whom_sudo_asks_for_a_password_is_told_what_to_write(there: Reach) -> None:
+def test_user_whom_sudo_asks_for_a_password_gets_the_sudoers_line_to_write(there: Reach) -> None:
     error = refused(there.at("bob"))
     assert error.message == f"bob may not use sudo without a password on {there.server.name}"
     assert "bob ALL=(root) NOPASSWD: ALL" in error.hint
 
 
-def test_without_sudo_it_is_named(there: Reach) -> None:
+def test_missing_sudo_is_named(there: Reach) -> None:
     sudo = there.server.root / "usr/bin/sudo"
     sudo.rename(sudo.with_name("sudo.away"))
     try:
@@ -163,7 +163,7 @@ def test_without_sudo_it_is_named(there: Reach) -> None:
 
 
 @pytest.mark.row("B15")
-def test_an_unknown_host_key_stops_before_anything_is_sent(there: Reach) -> None:
+def test_unknown_host_key_stops_before_anything_is_sent(there: Reach) -> None:
     there.use(there.config("UserKnownHostsFile /dev/null"))
     error = refused(there.at())
     assert error.message == f"the host key of {there.server.name} is not known; nothing was sent"
@@ -171,7 +171,7 @@ def test_an_unknown_host_key_stops_before_anything_is_sent(there: Reach) -> None
 
 
 @pytest.mark.row("B15")
-def test_a_changed_host_key_stops_before_anything_is_sent(there: Reach) -> None:
+def test_changed_host_key_stops_before_anything_is_sent(there: Reach) -> None:
     known = there.programs / "known_hosts"
     known.write_text(f"{there.server.address} {(there.server.directory / 'key.pub').read_text()}")
     there.use(there.config(f"UserKnownHostsFile {known}"))
@@ -180,7 +180,7 @@ def test_a_changed_host_key_stops_before_anything_is_sent(there: Reach) -> None:
     assert "ssh-keygen -R" in error.hint
 
 
-def test_a_key_that_is_not_let_in(there: Reach) -> None:
+def test_ssh_key_that_is_not_let_in_is_reported(there: Reach) -> None:
     there.use(there.config("IdentityFile /nonexistent"))
     key = there.server.directory / "key"
     (there.server.root / "root/.ssh/authorized_keys").rename(there.server.root / "root/.ssh/away")
@@ -191,30 +191,30 @@ def test_a_key_that_is_not_let_in(there: Reach) -> None:
     assert key.exists()
 
 
-def test_a_name_that_nobody_knows(there: Reach) -> None:
+def test_unknown_host_name_is_reported(there: Reach) -> None:
     error = refused(there.at(target="ssh://root@no-such-host.invalid"))
     assert error.message == "there is no host called no-such-host.invalid"
 
 
-def test_a_port_on_which_nobody_listens(there: Reach) -> None:
+def test_closed_port_is_reported_as_a_refused_connection(there: Reach) -> None:
     error = refused(there.at(target=f"ssh://root@{there.server.address}:1"))
     assert error.message.startswith(f"{there.server.address} refuses the connection")
 
 
-def test_one_that_never_answers(there: Reach) -> None:
+def test_silent_server_is_reported_as_not_answering(there: Reach) -> None:
     there.use(there.config("ConnectTimeout 1"))
     with socket.create_server(("127.0.0.1", 0)) as silent:
         error = refused(there.at(target=f"ssh://root@127.0.0.1:{silent.getsockname()[1]}"))
     assert error.message == "127.0.0.1 does not answer"
 
 
-def test_without_ssh_it_is_named(there: Reach, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_ssh_client_is_named(there: Reach, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nonexistent")
     error = refused(there.at())
     assert (error.message, error.hint) == ("cannot start ssh: No such file or directory", "apt install openssh-client")
 
 
-def test_an_address_of_ipv6_with_its_zone(there: Reach) -> None:
+def test_ipv6_address_with_a_zone_is_reached(there: Reach) -> None:
     link_local = run(there.server, "ip", "-6", "-o", "addr", "show", "dev", "host0", "scope", "link")
     address = link_local.split()[3].split("/")[0]
     known = there.programs / "known_hosts"
@@ -226,7 +226,7 @@ def test_an_address_of_ipv6_with_its_zone(there: Reach) -> None:
     assert answer.app == "shop"
 
 
-def test_a_jump_host_of_the_users_configuration(there: Reach) -> None:
+def test_jump_host_of_the_ssh_configuration_is_used(there: Reach) -> None:
     """The server is its own jump host: its loopback is not ours."""
     config = there.config()
     inner = [
@@ -241,7 +241,7 @@ def test_a_jump_host_of_the_users_configuration(there: Reach) -> None:
     assert answer.app == "shop"
 
 
-def test_a_master_of_the_users_configuration_is_used_and_stays(there: Reach) -> None:
+def test_control_master_of_the_ssh_configuration_is_used_and_stays_open(there: Reach) -> None:
     master = there.programs / "master"
     there.use(there.config("ControlMaster auto", "ControlPersist 60", f"ControlPath {master}-%r"))
     try:
@@ -260,7 +260,7 @@ def test_a_master_of_the_users_configuration_is_used_and_stays(there: Reach) -> 
 # --- no Python, or half of one ------------------------------------------------------------------------------------
 
 
-def test_noise_of_login_scripts_is_passed_over(there: Reach) -> None:
+def test_login_script_output_is_skipped(there: Reach) -> None:
     bashrc = there.server.root / "home/ada/.bashrc"
     before = bashrc.read_text()
     bashrc.write_text("echo Welcome; printf 'no line break'; echo to the errors >&2\n" + before)
@@ -271,7 +271,7 @@ def test_noise_of_login_scripts_is_passed_over(there: Reach) -> None:
 
 
 @pytest.mark.row("B11")
-def test_a_server_without_python(there: Reach) -> None:
+def test_missing_python_is_named(there: Reach) -> None:
     python = there.server.root / "usr/bin/python3"
     python.rename(python.with_name("python3.away"))
     try:
@@ -283,7 +283,7 @@ def test_a_server_without_python(there: Reach) -> None:
 
 
 @pytest.mark.row("B11")
-def test_a_server_with_half_of_python(debian: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_incomplete_python_is_named(debian: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with harness.server(debian, tmp_path) as server:
         there = reach(server, tmp_path, monkeypatch)
         (rest,) = run(server, "sh", "-c", "dpkg-query -W -f '${Package}\\n' 'libpython3.*-stdlib'").split()

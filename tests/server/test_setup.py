@@ -134,7 +134,7 @@ print(answer.status, answer.read().decode(errors="replace"))
 """
 
 
-def test_the_plan_is_what_is_done_and_done_once(shared: Server, app: App) -> None:
+def test_setup_does_exactly_what_its_plan_says_and_does_it_once(shared: Server, app: App) -> None:
     before = shared.files(ignoring=OTHERS)
     would = says(app, "--dry-run")
     assert differing(before, shared.files(ignoring=OTHERS)) == []
@@ -146,7 +146,7 @@ def test_the_plan_is_what_is_done_and_done_once(shared: Server, app: App) -> Non
     assert says(app) == []
 
 
-def test_what_is_written_anew_is_shown_before_and_the_word_of_the_probe_never(shared: Server, app: App) -> None:
+def test_plan_shows_the_text_of_new_files_and_never_the_token_of_the_probe(shared: Server, app: App) -> None:
     shown = app.teal("setup", "--dry-run", "-v").ok().err
     plan = told(app.teal("setup", "--dry-run", "--json").ok())["changes"]
     assert not any("      " in line for line in app.teal("setup", "--dry-run").ok().err.splitlines())
@@ -165,7 +165,7 @@ def test_what_is_written_anew_is_shown_before_and_the_word_of_the_probe_never(sh
     assert not re.search("[0-9a-f]{32}", shown + json.dumps(plan))
 
 
-def test_nginx_is_reloaded_once_by_setup_and_by_nothing_else(shared: Server, app: App) -> None:
+def test_setup_reloads_nginx_once_and_no_other_command_reloads_it(shared: Server, app: App) -> None:
     master, workers = nginx(shared)
     app.teal("setup").ok()
     journal = shared.run("journalctl", "--no-pager", "-u", "nginx", "-o", "cat")
@@ -180,7 +180,7 @@ def test_nginx_is_reloaded_once_by_setup_and_by_nothing_else(shared: Server, app
 
 
 class TestForeignSites:
-    def test_a_site_with_names_of_its_own_is_as_it_was(self, shared: Server, app: App, put: Any) -> None:
+    def test_foreign_site_with_its_own_domain_stays_as_it_was(self, shared: Server, app: App, put: Any) -> None:
         put("/etc/nginx/sites-enabled/static", site("static.example", "80"))
         reload(shared)
         app.teal("setup").ok()
@@ -189,7 +189,7 @@ class TestForeignSites:
         assert get(shared, "whatever.example").startswith("200")
         assert get(shared, "static.example").startswith("200 static.example")
 
-    def test_a_default_site_is_the_admins(self, shared: Server, app: App, put: Any) -> None:
+    def test_foreign_default_site_is_kept_and_setup_asks_for_domains(self, shared: Server, app: App, put: Any) -> None:
         put("/etc/nginx/conf.d/mine.conf", site("_", "8090 default_server"))
         app.config(server={"http_port": 8090})
         reload(shared)
@@ -205,7 +205,7 @@ class TestForeignSites:
         assert get(shared, "shop.example", 8090).startswith("200 {")
         assert get(shared, "other.example", 8090).startswith("200 _")
 
-    def test_the_welcome_page_gives_way_and_comes_back(self, shared: Server, app: App) -> None:
+    def test_welcome_page_gives_way_and_comes_back(self, shared: Server, app: App) -> None:
         link = shared.root / "etc/nginx/sites-enabled/default"
         assert "default gives way" in " ".join(says(app, "--dry-run"))
         assert link.is_symlink()
@@ -222,12 +222,12 @@ class TestForeignSites:
         assert link.is_symlink()
         assert "Welcome to nginx" in get(shared, "other.example")
 
-    def test_with_domains_it_stays(self, shared: Server, app: App) -> None:
+    def test_welcome_page_stays_when_the_app_has_domains(self, shared: Server, app: App) -> None:
         app.config(server={"domains": ["shop.example"]})
         app.teal("setup").ok()
         assert "Welcome to nginx" in get(shared, "other.example")
 
-    def test_one_that_a_hand_has_changed_is_the_admins(self, shared: Server, app: App) -> None:
+    def test_welcome_page_that_was_edited_by_hand_is_kept_and_setup_is_refused(self, shared: Server, app: App) -> None:
         page = shared.root / "etc/nginx/sites-available/default"
         text = page.read_text()
         page.write_text(text + "#")
@@ -237,17 +237,19 @@ class TestForeignSites:
             page.write_text(text)
 
     @pytest.mark.row("D11")
-    def test_a_name_that_somebody_serves(self, app: App, shared: Server, put: Any) -> None:
+    def test_domain_that_a_foreign_site_serves_is_refused(self, app: App, shared: Server, put: Any) -> None:
         put("/etc/nginx/sites-enabled/static", "\n\n" + site("static.example", "80"))
         app.config(server={"domains": ["shop.example", "static.example"]})
         message = refusal(app)["message"]
         assert message == "static.example is served on port 80 by /etc/nginx/sites-enabled/static:3 already"
 
-    def test_nginx_orgs_own_page_that_answers_to_localhost(self, app: App, shared: Server, put: Any) -> None:
+    def test_default_page_of_nginx_org_is_named_in_the_refusal(self, app: App, shared: Server, put: Any) -> None:
         put("/etc/nginx/conf.d/default.conf", site("localhost", "80"))
         assert "/etc/nginx/conf.d/default.conf:1" in refusal(app)["message"]
 
-    def test_sites_on_exact_addresses_alone(self, shared: Server, app: App, put: Any) -> None:
+    def test_site_joins_foreign_sites_on_exact_addresses_only_with_domains(
+        self, shared: Server, app: App, put: Any
+    ) -> None:
         """A wildcard could not be bound beside them, so a site with names joins them, and one without is refused."""
         put("/etc/nginx/conf.d/exact.conf", site("static.example", f"{shared.address}:8066"))
         reload(shared)
@@ -260,7 +262,7 @@ class TestForeignSites:
         assert get(shared, "shop.example", 8066, shared.address).startswith("200 {")
         assert get(shared, "static.example", 8066, shared.address).startswith("200 static")
 
-    def test_two_apps_want_the_same(self, world: World, app: App) -> None:
+    def test_second_app_is_refused_the_default_site_and_the_domain_of_the_first(self, world: World, app: App) -> None:
         app.teal("setup").ok()
         other = world.app("blog")
         assert "default site of port 80 is the app shop" in refusal(other)["message"]
@@ -281,7 +283,7 @@ def site(name: str, listen: str) -> str:
     return f"server {{ listen {listen}; server_name {name}; return 200 {name}; }}\n"
 
 
-def test_killed_at_any_act(shared: Server, world: World) -> None:
+def test_setup_killed_at_any_act_is_completed_by_the_next_setup(shared: Server, world: World) -> None:
     """The next setup completes it, and destroy takes back a half one; nginx never has what it would refuse."""
     place = shared.root / "root/killed"
     shutil.copytree(REPO / "src/teal_host", place / "teal_host")
@@ -315,7 +317,9 @@ def make_public_key(folder: Path) -> str:
 
 
 class TestLayouts:
-    def test_another_main_file_user_and_port(self, shared: Server, world: World, put: Any) -> None:
+    def test_setup_follows_another_main_file_user_and_port_of_nginx(
+        self, shared: Server, world: World, put: Any
+    ) -> None:
         """nginx is asked, not assumed: where it reads, as whom its workers look."""
         put("/opt/x/sites/static", site("static.example", "8070"))
         put("/opt/x/nginx.conf", MAIN.format(user="games", more="include sites/*;"))
@@ -332,7 +336,7 @@ class TestLayouts:
             assert '"v2"' in get(shared, "whatever.example", 8070)
             app.teal("destroy", "-y").ok()
 
-    def test_one_big_file(self, shared: Server, world: World, put: Any) -> None:
+    def test_setup_refuses_a_main_file_that_includes_no_directory(self, shared: Server, world: World, put: Any) -> None:
         put("/opt/x/nginx.conf", MAIN.format(user="www-data", more=site("static.example", "8070")))
         put("/etc/systemd/system/nginx.service.d/x.conf", UNIT)
         with restarted(shared):
@@ -340,7 +344,7 @@ class TestLayouts:
         assert "/opt/x/nginx.conf reads no directory" in error["message"]
         assert error["hint"] == "add to its http block: include /opt/x/conf.d/*.conf;"
 
-    def test_a_directory_that_is_read_but_not_there(self, shared: Server, world: World, put: Any) -> None:
+    def test_setup_makes_an_included_directory_that_is_missing(self, shared: Server, world: World, put: Any) -> None:
         put("/opt/x/nginx.conf", MAIN.format(user="www-data", more="include conf.d/*.conf;"))
         put("/etc/systemd/system/nginx.service.d/x.conf", UNIT)
         with restarted(shared):
@@ -350,7 +354,7 @@ class TestLayouts:
             app.teal("destroy", "-y").ok()
 
     @pytest.mark.row("D5")
-    def test_nginx_does_not_run(self, shared: Server, app: App) -> None:
+    def test_setup_starts_a_stopped_nginx_and_a_deploy_without_nginx_is_refused(self, shared: Server, app: App) -> None:
         shared.run("systemctl", "stop", "nginx")
         try:
             assert "teal-shop.conf; start nginx" in " ".join(says(app, "--dry-run"))
@@ -370,7 +374,7 @@ class TestLayouts:
             shared.run("systemctl", "start", "nginx")
 
     @pytest.mark.parametrize("stopped", [True, False])
-    def test_a_port_of_another_program(self, shared: Server, app: App, stopped: bool) -> None:
+    def test_setup_refuses_a_port_of_another_program(self, shared: Server, app: App, stopped: bool) -> None:
         port = 80 if stopped else 8085
         app.config(server={"http_port": port})
         if stopped:
@@ -385,7 +389,7 @@ class TestLayouts:
             shared.run("systemctl", "stop", "other")
             shared.run("systemctl", "start", "nginx")
 
-    def test_an_nginx_of_a_users_own_is_not_the_machines(self, shared: Server, app: App, put: Any) -> None:
+    def test_setup_ignores_an_nginx_that_a_user_started(self, shared: Server, app: App, put: Any) -> None:
         main = MAIN.format(user="www-data", more=site("static.example", "8070"))
         put("/opt/x/nginx.conf", main.replace("/run/nginx.pid", "/run/own.pid"))
         shared.run(
@@ -436,7 +440,9 @@ class TestBrokenForeignConfiguration:
     )
 
     @pytest.mark.row("D7", "D8")
-    def test_setup_refuses_and_deploys_go_on(self, shared: Server, app: App, put: Any) -> None:
+    def test_setup_refuses_a_broken_foreign_configuration_and_deploys_go_on(
+        self, shared: Server, app: App, put: Any
+    ) -> None:
         app.teal("setup").ok()
         app.deploy().ok()
         before, serving = shared.files(ignoring=OTHERS), nginx(shared)
@@ -456,7 +462,7 @@ class TestBrokenForeignConfiguration:
         broken.unlink()
 
     @pytest.mark.row("D9")
-    def test_a_directive_that_nginx_refuses_changes_nothing(self, shared: Server, app: App) -> None:
+    def test_directive_that_nginx_rejects_changes_nothing(self, shared: Server, app: App) -> None:
         app.teal("setup").ok()
         app.deploy().ok()
         before = shared.files(ignoring=OTHERS)
@@ -472,7 +478,7 @@ class TestBrokenForeignConfiguration:
         app.deploy().ok()
 
     @pytest.mark.row("D9")
-    def test_what_nginx_does_not_come_to_serve_is_not_agreed_on(self, shared: Server, app: App) -> None:
+    def test_setup_does_not_agree_on_a_site_that_nginx_does_not_serve(self, shared: Server, app: App) -> None:
         """A redirect of everything catches Teal's own question, too."""
         app.teal("setup").ok()
         live = app.deploy().ok().result["release"]
@@ -494,7 +500,7 @@ class TestHandEdits:
 
     @pytest.mark.parametrize("name", FILES)
     @pytest.mark.row("D14", "D15")
-    def test_an_edit_is_shown_and_not_overwritten_silently(self, shared: Server, app: App, name: str) -> None:
+    def test_hand_edit_is_shown_and_not_overwritten_silently(self, shared: Server, app: App, name: str) -> None:
         make_public_key(app.directory)
         app.teal("setup", "--deploy-key", "deploy_key.pub").ok()
         path = shared.root / name
@@ -518,7 +524,7 @@ class TestHandEdits:
         assert not change["edited"]
         assert says(app) == []
 
-    def test_an_edit_that_nginx_refuses(self, shared: Server, app: App) -> None:
+    def test_hand_edit_that_nginx_rejects_is_overwritten_only_with_yes(self, shared: Server, app: App) -> None:
         app.teal("setup").ok()
         path = shared.root / self.FILES[1]
         as_it_should_be = path.read_text()
@@ -528,12 +534,12 @@ class TestHandEdits:
         app.teal("setup", "--yes").ok()
         assert path.read_text() == as_it_should_be
 
-    def test_a_file_that_was_there_before_setup(self, app: App, put: Any) -> None:
+    def test_file_from_before_setup_is_overwritten_only_with_yes(self, app: App, put: Any) -> None:
         put(self.FILES[0], "[Unit]\n")
         assert app.teal("setup").code == 2
         app.teal("setup", "--yes").ok()
 
-    def test_what_teal_toml_changes_is_no_hands_edit(self, app: App) -> None:
+    def test_change_of_teal_toml_is_not_taken_for_a_hand_edit(self, app: App) -> None:
         app.teal("setup").ok()
         app.config(sandbox={"memory_mb": 64}, proxy={"max_body_mb": 1})
         changes = app.teal("setup", "--json").ok().result["changes"]
@@ -549,7 +555,7 @@ class TestTealTomlChanged:
         ("[server]", {"server": {"domains": ["shop.example"]}}),
     )
 
-    def test_a_deploy_says_setup_and_after_it_works(self, shared: Server, app: App) -> None:
+    def test_deploy_asks_for_setup_after_a_change_of_teal_toml_and_then_works(self, shared: Server, app: App) -> None:
         app.teal("setup").ok()
         app.deploy().ok()
         for number, (section, change) in enumerate(self.CHANGES):
@@ -566,7 +572,7 @@ class TestTealTomlChanged:
             app.deploy().ok()
             assert f'"v{number}"' in get(shared, name, port)
 
-    def test_ports_move_with_two_deploys(self, shared: Server, app: App) -> None:
+    def test_ports_move_over_two_deploys_without_a_stop_of_the_live_color(self, shared: Server, app: App) -> None:
         """The color that serves is not stopped for it."""
         app.config(run={"ports": {"blue": 8081, "green": 8082}})
         app.teal("setup").ok()
@@ -594,7 +600,7 @@ class TestTealTomlChanged:
         assert ports == {"blue": 8101, "green": 8102}
         assert app.teal("setup").ok().out == "shop is set up already; nothing to do\n"
 
-    def test_the_teal_toml_of_another_project(self, app: App) -> None:
+    def test_setup_asks_for_yes_when_teal_toml_belongs_to_another_project(self, app: App) -> None:
         """It has the same name, and would take the place of what is live."""
         app.config(server={"domains": ["a.example", "www.a.example"]})
         app.teal("setup").ok()
@@ -610,25 +616,27 @@ class TestTealTomlChanged:
 
 class TestNames:
     @pytest.mark.parametrize("name", ["nginx", "dpkg", "systemd", "private"])
-    def test_of_services_are_refused(self, shared: Server, world: World, name: str) -> None:
+    def test_app_name_of_a_service_is_refused(self, shared: Server, world: World, name: str) -> None:
         before = shared.files(ignoring=OTHERS)
         app = world.app(name)
         assert "another name" in refusal(app)["hint"]
         assert differing(before, shared.files(ignoring=OTHERS)) == []
 
     @pytest.mark.parametrize("name", ["root", "deploy-the-very-long-name-of-31"])
-    def test_that_only_look_so_are_fine(self, world: World, name: str) -> None:
+    def test_app_name_that_only_resembles_a_reserved_name_is_accepted(self, world: World, name: str) -> None:
         app = world.app(name)
         app.teal("setup").ok()
         app.deploy().ok()
 
-    def test_data_of_somebody_else(self, shared: Server, app: App, put: Any) -> None:
+    def test_data_of_somebody_else_is_refused_and_kept(self, shared: Server, app: App, put: Any) -> None:
         put("/var/lib/shop/precious", "mine")
         assert "/var/lib/shop is on this server already" in refusal(app)["message"]
         assert app.teal("destroy", "-y").code == 2
         assert (shared.root / "var/lib/shop/precious").read_text() == "mine"
 
-    def test_a_writable_folder_that_is_not_there(self, shared: Server, app: App, put: Any) -> None:
+    def test_missing_writable_folder_is_refused_with_the_command_that_makes_it(
+        self, shared: Server, app: App, put: Any
+    ) -> None:
         app.config(sandbox={"writable": ["/srv/uploads"]})
         error = refusal(app)
         assert "no directory /srv/uploads" in error["message"]
@@ -638,7 +646,7 @@ class TestNames:
 
 
 class TestDestroy:
-    def test_what_a_hand_has_removed_already(self, shared: Server, app: App) -> None:
+    def test_destroy_works_when_files_were_removed_by_hand(self, shared: Server, app: App) -> None:
         app.teal("setup").ok()
         app.deploy().ok()
         for name in TestHandEdits.FILES[:2]:
@@ -652,7 +660,9 @@ class TestDestroy:
 class TestApt:
     """On a bare server of its own, because packages stay."""
 
-    def test_no_network_then_a_lock_and_no_lists(self, tmp_path: Path, debian: int) -> None:
+    def test_setup_names_a_missing_network_and_waits_for_the_lock_of_another_apt(
+        self, tmp_path: Path, debian: int
+    ) -> None:
         with harness.server(debian, tmp_path / "bare") as bare:
             app = at_server(tmp_path / "home", bare).app("shop")
             bare.run("sh", "-c", "rm -rf /var/lib/apt/lists/*")
@@ -694,7 +704,9 @@ def ada(shared: Server) -> Iterator[None]:
 
 
 class TestSudo:
-    def test_a_user_with_sudo_does_all(self, shared: Server, ada: None, tmp_path: Path, put: Any) -> None:
+    def test_user_with_sudo_sets_up_deploys_and_destroys(
+        self, shared: Server, ada: None, tmp_path: Path, put: Any
+    ) -> None:
         put("/etc/sudoers.d/ada", "ada ALL=(ALL) NOPASSWD: ALL\n")
         before = shared.files(ignoring=OTHERS)
         app = at_server(tmp_path / "home", shared, user="ada").app("shop")
@@ -704,7 +716,7 @@ class TestSudo:
         app.teal("destroy", "-y").ok()
         assert differing(before, shared.files(ignoring=OTHERS)) == []
 
-    def test_one_without_is_told(self, shared: Server, ada: None, tmp_path: Path) -> None:
+    def test_user_without_sudo_is_refused_and_changes_nothing(self, shared: Server, ada: None, tmp_path: Path) -> None:
         before = shared.files(ignoring=OTHERS)
         app = at_server(tmp_path / "home", shared, user="ada").app("shop")
         ended = app.teal("setup")
