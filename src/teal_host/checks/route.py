@@ -94,13 +94,13 @@ def _way(paths: AppPaths) -> Iterator[Folder]:
 
 
 def _worker() -> Optional[Worker]:
-    """One of the running master's; all are alike."""
+    """One of the running master's; all are alike. The title tells it apart from the master's other children alone."""
     program = nginx_program.find()
-    for pid in processes.titled(_WORKER):
-        told = processes.status(pid)
-        if program and told.get("PPid") == str(program.master):
-            numbers = [told["Gid"].split()[1], *told.get("Groups", "").split()]
-            return Worker(int(told["Uid"].split()[1]), frozenset(map(int, numbers)))
+    for pid in processes.children(program.master.pid) if program and program.master else ():
+        properties = processes.status(pid)
+        if processes.command_line(pid).startswith(_WORKER) and "Gid" in properties:
+            numbers = [properties["Gid"].split()[1], *properties.get("Groups", "").split()]
+            return Worker(int(properties["Uid"].split()[1]), frozenset(map(int, numbers)))
     return None
 
 

@@ -10,6 +10,7 @@ from teal_host.ground.run import run
 from teal_host.supervisors.base import ended_by
 
 _PROCESS_EXITED = "98e322203f7a4ed290d09fe03c09fe15"  # sd-messages(3), SD_MESSAGE_UNIT_PROCESS_EXIT
+_OF_SYSTEMD = "_PID=1"  # anybody may write UNIT= and MESSAGE_ID=; the fields with _ are journald's own
 _LINES = 6
 
 
@@ -31,8 +32,8 @@ def properties(unit: str, names: Sequence[str]) -> Dict[str, str]:
 def words(unit: str) -> Words:
     run(["journalctl", "--sync"], PROGRAM_S)  # what was said just now
     count = properties(unit, ["NRestarts"]).get("NRestarts", "0")
-    exits = list(_entries([f"MESSAGE_ID={_PROCESS_EXITED}", f"UNIT={unit}"], 1))
-    lines = [str(entry.get("MESSAGE", "")) for entry in _entries([f"UNIT={unit}", "_PID=1"], _LINES)]
+    exits = list(_entries([f"MESSAGE_ID={_PROCESS_EXITED}", f"UNIT={unit}", _OF_SYSTEMD], 1))
+    lines = [str(entry.get("MESSAGE", "")) for entry in _entries([f"UNIT={unit}", _OF_SYSTEMD], _LINES)]
     return Words(int(count) if count.isdigit() else 0, end(exits[-1]) if exits else "", lines)
 
 

@@ -1,13 +1,19 @@
-"""What the kernel says of processes, read from /proc. Reads only."""
+"""What the kernel says of processes, read from /proc. Reads only.
+
+A title (`command_line`), an environment and a name are what a process says of itself: any user can give a process of
+uid 0 any title, with a setuid program. They may choose among processes that the kernel has vouched for, no more.
+"""
 
 import contextlib
 import os
 from pathlib import Path
-from typing import Dict, Iterator, List, Optional, Set
+from typing import Dict, Iterator, List, Optional, Set, Tuple
 
 from teal_host.wire.values import dataclass
 
 _PROC = Path("/proc")
+_MOST_OF_A_TITLE = 64 * 1024
+_MOST_OF_AN_ENVIRONMENT = 8 * 1024 * 1024  # Linux starts no program with more; one may say later that it has more
 
 
 @dataclass(frozen=True)
@@ -35,14 +41,12 @@ def boot_id() -> str:
 
 
 def with_env(assignment: str) -> Set[int]:
-    """All living processes that were started with NAME=value in their environment, children included."""
-    wanted = assignment.encode()
-    found = set()
-    for pid in pids():
-        with contextlib.suppress(OSError):
-            if wanted in (_PROC / str(pid) / "environ").read_bytes().split(b"\0"):
-                found.add(pid)
-    return {pid for pid in found if life(pid)}
+    """All living processes of this user alone that were started with NAME=value in their environment, and children."""
+    wanted, user = assignment.encode(), os.geteuid()
+    marked = {
+        pid for pid in _owned_by(user) if wanted in _beginning(pid, "environ", _MOST_OF_AN_ENVIRONMENT).split(b"\0")
+    }
+    return {pid for pid in marked if uids(pid) == (user,) * 4 and life(pid)}
 
 
 def session(leader: int) -> Set[int]:
@@ -51,50 +55,74 @@ def session(leader: int) -> Set[int]:
 
 
 def name_of(pid: int) -> str:
-    """What a person calls the process: its executable, else its own word for itself."""
+    """What a person calls the process: its executable, else its own word for itself. Only for a person to read."""
     with contextlib.suppress(OSError):
         return (_PROC / str(pid) / "exe").readlink().name
     with contextlib.suppress(OSError):
-        return (_PROC / str(pid) / "comm").read_text().strip()
+        return (_PROC / str(pid) / "comm").read_text(errors="replace").strip()
     return "unknown"
 
 
-def command_line(pid: int) -> List[str]:
-    with contextlib.suppress(OSError):
-        return (_PROC / str(pid) / "cmdline").read_bytes().decode(errors="replace").split("\0")
-    return []
+def command_line(pid: int) -> str:
+    """The title, which a process can change to anything, with spaces between the arguments."""
+    return _beginning(pid, "cmdline", _MOST_OF_A_TITLE).decode(errors="replace").replace("\0", " ")
 
 
 def of_user(user: int) -> Set[int]:
-    """All living processes of a user, by its number."""
-    return {pid for pid in pids() if _owner(pid) == user and life(pid)}
+    """All living processes of a user, by its number: the real one, whatever they have become since."""
+    return {pid for pid in pids() if uids(pid)[:1] == (user,) and life(pid)}
 
 
-def titled(beginning: str) -> List[int]:
-    """All living processes of this machine whose command line begins so, the oldest number first."""
-    return [pid for pid in sorted(pids()) if " ".join(command_line(pid)).startswith(beginning) and life(pid)]
+def of_root() -> List[int]:
+    """All processes that are root's in all four ways, the lowest number first."""
+    return [pid for pid in sorted(_owned_by(0)) if uids(pid) == (0, 0, 0, 0)]
 
 
-def is_of_this_machine(pid: int) -> bool:
-    """Root's own, and in no container: it sees the same processes and the same network."""
+def children(parent: int) -> List[int]:
+    """All living processes that this one has started, the lowest number first."""
+    return [pid for pid in sorted(pids()) if status(pid).get("PPid") == str(parent) and life(pid)]
+
+
+def uids(pid: int) -> Tuple[int, ...]:
+    """The real, effective, saved and file-system user; empty when the process is gone."""
+    with contextlib.suppress(OSError, IndexError):
+        text = (_PROC / str(pid) / "status").read_text(errors="replace")
+        return tuple(int(number) for number in text.split("\nUid:", 1)[1].split("\n", 1)[0].split())
+    return ()
+
+
+def executable(pid: int) -> str:
+    """The file that the process runs, by the kernel's word; after an upgrade the one of that name is another."""
     with contextlib.suppress(OSError):
-        spaces = (((_PROC / who / "ns" / kind).readlink() for kind in ("pid", "net")) for who in (str(pid), "self"))
-        one, other = (list(space) for space in spaces)
-        return (_PROC / str(pid)).stat().st_uid == 0 and one == other
+        return os.readlink(_PROC / str(pid) / "exe").removesuffix(" (deleted)")  # noqa: PTH115
+    return ""
+
+
+def shares(pid: int, *kinds: str) -> bool:
+    """Is the process in the same namespaces of these kinds as this one?"""
+    with contextlib.suppress(OSError):
+        spaces = ([(_PROC / who / "ns" / kind).readlink() for kind in kinds] for who in (str(pid), "self"))
+        return next(spaces) == next(spaces)
     return False
 
 
-def cgroup(pid: int) -> str:
-    """Which unit of systemd keeps it: the path of its control group, one a line."""
+def control_groups(pid: int) -> Set[str]:
+    """The paths of the control groups in which systemd keeps the process, of both versions of cgroups."""
     with contextlib.suppress(OSError):
-        return (_PROC / str(pid) / "cgroup").read_text()
-    return ""
+        return systemd_groups((_PROC / str(pid) / "cgroup").read_text(errors="replace"))
+    return set()
+
+
+def systemd_groups(text: str) -> Set[str]:
+    """Of /proc/PID/cgroup, with lines `number:controllers:path`. A path may hold a form feed, but no line feed."""
+    rows = (line.split(":", 2) for line in text.split("\n"))
+    return {row[2] for row in rows if len(row) == 3 and row[1] in ("", "name=systemd")}
 
 
 def status(pid: int) -> Dict[str, str]:
     """What the kernel says of a process, by name; empty when it is gone."""
     with contextlib.suppress(OSError):
-        lines = (_PROC / str(pid) / "status").read_text(errors="replace").splitlines()
+        lines = (_PROC / str(pid) / "status").read_text(errors="replace").split("\n")  # a name may hold a form feed
         return {name: value.strip() for name, _, value in (line.partition(":") for line in lines)}
     return {}
 
@@ -139,15 +167,22 @@ def pids() -> Iterator[int]:
     return (int(name) for name in os.listdir(_PROC) if name.isdigit())  # noqa: PTH208
 
 
+def _owned_by(user: int) -> Iterator[int]:
+    """Quicker than `uids`, which must have the last word: what is not to be dumped counts as root's here."""
+    for pid in pids():
+        with contextlib.suppress(OSError):
+            if os.stat(f"{_PROC}/{pid}").st_uid == user:  # noqa: PTH116
+                yield pid
+
+
 def _session_of(pid: int) -> Optional[int]:
     with contextlib.suppress(OSError):
         return os.getsid(pid)
     return None
 
 
-def _owner(pid: int) -> Optional[int]:
-    """The real one. The owner of the directory would be root for a process that has changed its user."""
-    with contextlib.suppress(OSError, ValueError, IndexError):
-        status = (_PROC / str(pid) / "status").read_text(errors="replace")
-        return int(status.split("\nUid:", 1)[1].split(None, 1)[0])
-    return None
+def _beginning(pid: int, name: str, most: int) -> bytes:
+    """Of a file that the process itself can make as long as it likes."""
+    with contextlib.suppress(OSError), (_PROC / str(pid) / name).open("rb") as file:
+        return file.read(most)
+    return b""

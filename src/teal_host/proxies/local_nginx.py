@@ -193,9 +193,13 @@ class LocalNginx:
     def _master(self) -> Optional[int]:
         with contextlib.suppress(OSError, ValueError):
             pid = int((self._home / "nginx.pid").read_text())
-            if str(self._conf) in " ".join(processes.command_line(pid)) and processes.life(pid):
+            if self._is_of_this_user(pid) and str(self._conf) in processes.command_line(pid) and processes.life(pid):
                 return pid
         return None
+
+    def _is_of_this_user(self, pid: int) -> bool:
+        """A title alone proves nothing: after a reboot the number in the file may be another user's process."""
+        return processes.uids(pid) == (os.geteuid(),) * 4
 
     def _pids(self) -> Set[int]:
         """The master and its workers, which are of its session."""

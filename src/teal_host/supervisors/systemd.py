@@ -131,10 +131,13 @@ class Systemd:
 
 
 def _why_not(color: ColorPaths, since: float) -> List[str]:
-    """systemd's own words, as errors, on the way to a program that it could not start."""
+    """systemd's own words, as errors, on the way to a program that it could not start.
+
+    Before it changes the user: from then on the app could have written them.
+    """
     run(["journalctl", "--sync"], _CTL_S)
     form = ["--output", "cat", "--no-pager", "--quiet", "--since", f"@{since:.6f}"]
-    told = run(["journalctl", *form, f"UNIT={color.unit}", "PRIORITY=3"], _CTL_S)
+    told = run(["journalctl", *form, f"UNIT={color.unit}", "PRIORITY=3", "_UID=0"], _CTL_S)
     return [f"systemd says: {line}" for line in told.lines[:2]]
 
 

@@ -1,22 +1,32 @@
 """The machine's nginx as a program: which one runs, what it reads, whether it would take a change, and the reload.
 
-It is asked, never assumed: the running master says with which program and which configuration it was started.
+It is asked, never assumed. What a process says of itself is not enough: any local user can give a process of uid 0 the
+title of nginx's master. `is_machines` decides which process is believed.
 """
 
+import contextlib
+import os
+import posixpath
 import re
 import shutil
 import signal
-from typing import Optional, Tuple
+from dataclasses import replace
+from typing import FrozenSet, Iterator, List, Optional, Tuple
 
-from teal_host.ground import processes, sockets
+from teal_host.ground import ownership, processes, sockets
 from teal_host.ground.errors import BadRequest, CannotRun
+from teal_host.ground.processes import Life
 from teal_host.ground.run import run, send_signal
 from teal_host.proxies.nginx.tree import CannotRead, Tree, parse, refusal
 from teal_host.wire.values import dataclass
 
 _SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _MASTER = "nginx: master process "
-_CHECK_S, _START_S = 30.0, 60.0
+_NAMES = ("nginx", "nginx-debug")  # the latter is nginx.org's
+_UNIT = "nginx.service"
+_UNIT_GROUP = f"/system.slice/{_UNIT}"
+_SYSTEM_GROUPS = "/system.slice/"
+_CHECK_S, _START_S, _ASK_S = 30.0, 60.0, 8.0
 
 
 @dataclass(frozen=True)
@@ -24,7 +34,7 @@ class NginxProgram:
     """`argv` is how to ask it; `master` is the process that runs, if one does."""
 
     argv: Tuple[str, ...]
-    master: Optional[int]
+    master: Optional[Life]
 
     def tree(self) -> Tree:
         """All that it reads. Raises BadRequest with the file and line when it would refuse its own configuration."""
@@ -44,46 +54,130 @@ class NginxProgram:
 
     def holds(self, inode: int) -> bool:
         """Is this socket one of its own?"""
-        return self.master is not None and inode in sockets.sockets_of({self.master})
+        return self.master is not None and inode in sockets.sockets_of({self.master.pid})
 
     def reload(self) -> None:
         """Make it read its files again, if it runs."""
         if self.master:
-            send_signal(self.master, signal.SIGHUP)
+            _signal(self.master, signal.SIGHUP)
 
     def start(self) -> None:
         """Raises CannotRun when it does not start."""
-        started = run(["systemctl", "start", "nginx.service"], _START_S)
+        started = run(["systemctl", "start", _UNIT], _START_S)
         if started.code:
             raise CannotRun("nginx does not start", started.lines[-3:], "systemctl status nginx")
 
 
+@dataclass(frozen=True)
+class Claim:
+    """A process that calls itself nginx's master, and what the kernel, the file system and systemd say of it.
+
+    `shares`: it sees the same processes and network as Teal; `shares_files`: the same files. `groups`: its
+    control groups. `options` are -c and -p of its title. `roots_program`, `roots_files`: only root can write its
+    program, and what the options name. `is_main`: systemd calls it the main process of nginx.service.
+    """
+
+    life: Life
+    uids: Tuple[int, ...]
+    shares: bool
+    shares_files: bool
+    groups: FrozenSet[str]
+    executable: str
+    options: Tuple[str, ...]
+    roots_program: bool
+    roots_files: bool
+    is_main: bool = False
+
+
 def find() -> Optional[NginxProgram]:
     """The one that runs, or the one that is installed."""
-    here = [pid for pid in processes.titled(_MASTER) if processes.is_of_this_machine(pid)]
-    if here:
-        master = min(here, key=_rank)
-        return NginxProgram(_asked_like(master), master)
+    masters = [claim for claim in _claims() if is_machines(claim)]
+    if masters:
+        master = min(masters, key=_rank)
+        return NginxProgram((master.executable, *master.options), master.life)
     program = shutil.which("nginx", path=_SYSTEM_PATH)
     return NginxProgram((program,), None) if program else None
 
 
-def _rank(master: int) -> Tuple[bool, bool, int]:
+def is_machines(claim: Claim) -> bool:
+    """Is it the machine's own nginx? The title is not asked: `su` under a false title has uid 0, and waits.
+
+    A process of the unit may see other files (PrivateTmp=). Outside of the unit those are a container's.
+    """
+    if claim.uids != (0, 0, 0, 0) or not claim.shares:
+        return False
+    if claim.is_main and _UNIT_GROUP in claim.groups:
+        return True
+    is_nginx = posixpath.basename(claim.executable) in _NAMES and claim.roots_program
+    return is_nginx and claim.roots_files and (claim.shares_files or _UNIT_GROUP in claim.groups)
+
+
+def options_of(title: str) -> Tuple[str, ...]:
+    """The options by which a master found its configuration: nginx keeps its arguments in its title."""
+    found = re.findall(r" (-[cp]) ?(\S+)", title[len(_MASTER) :])
+    return tuple(part for option in found for part in option)
+
+
+def files_of(options: Tuple[str, ...]) -> Optional[List[str]]:
+    """What these options make nginx read, or load modules from; None where that hangs on where nginx was started."""
+    named = dict(zip(options[::2], options[1::2]))
+    prefix = named.get("-p", "")
+    file = named.get("-c", "conf/nginx.conf" if prefix else "")
+    files = [path for path in (prefix, posixpath.join(prefix, file)) if path]
+    return files if all(path.startswith("/") for path in files) else None
+
+
+def _claims() -> Iterator[Claim]:
+    for pid in processes.of_root():
+        life, title = processes.life(pid), processes.command_line(pid)
+        if life and title.startswith(_MASTER):
+            claim = _claim(life, options_of(title))
+            if processes.life(pid) == life:  # else another process has taken over the number
+                yield claim
+
+
+def _claim(life: Life, options: Tuple[str, ...]) -> Claim:
+    files, executable = files_of(options), processes.executable(life.pid)
+    claim = Claim(
+        life,
+        processes.uids(life.pid),
+        processes.shares(life.pid, "pid", "net"),
+        processes.shares(life.pid, "mnt"),
+        frozenset(processes.control_groups(life.pid)),
+        executable,
+        options,
+        ownership.only_root_writes(executable),
+        files is not None and all(ownership.only_root_writes(file) for file in files),
+    )
+    return claim if is_machines(claim) else replace(claim, is_main=_is_main(claim))
+
+
+def _is_main(claim: Claim) -> bool:
+    """systemctl takes a while, so it is asked of a process of the unit alone that nothing else vouches for."""
+    if _UNIT_GROUP not in claim.groups:
+        return False
+    main = run(["systemctl", "show", _UNIT, "--property=MainPID", "--value"], _ASK_S).output.strip()
+    return main == str(claim.life.pid)
+
+
+def _rank(master: Claim) -> Tuple[bool, bool, int]:
     """The machine's own before what a user has started: systemd keeps it."""
-    group = processes.cgroup(master)
-    return "/nginx.service" not in group, "/system.slice/" not in group, master
+    of_the_system = any(group.startswith(_SYSTEM_GROUPS) for group in master.groups)
+    return _UNIT_GROUP not in master.groups, not of_the_system, master.life.pid
+
+
+def _signal(process: Life, number: signal.Signals) -> None:
+    """Its number is held by a pidfd while its start is looked at again, so no other process gets the signal."""
+    with contextlib.suppress(ProcessLookupError):
+        held = os.pidfd_open(process.pid)
+        try:
+            if processes.life(process.pid) == process:
+                send_signal(process.pid, number, held)
+        finally:
+            os.close(held)
 
 
 def where(output: str) -> str:
     """nginx's own words, behind the file and line that they are about."""
     says, file, line = refusal(output)
     return f"{file}:{line}: {says}" if file else says
-
-
-def _asked_like(pid: int) -> Tuple[str, ...]:
-    """With the options by which the master found its configuration; nginx keeps its arguments in its title."""
-    title = " ".join(processes.command_line(pid))[len(_MASTER) :]
-    program = title.split(" ")[0]
-    found = program if program.startswith("/") else shutil.which(program, path=_SYSTEM_PATH)
-    options = re.findall(r"(-[cp]) (\S+)", title)
-    return (found or f"/proc/{pid}/exe", *(part for option in options for part in option))
