@@ -17,16 +17,18 @@ class Program:
     def __init__(self, work: Path) -> None:
         self._work = work
 
-    def version(self, name: str) -> Path:
-        """The file of that version, built once."""
+    def version(self, name: str, *changes: tuple[str, str]) -> Path:
+        """The file of that version, built once; each change replaces one text of its source by another."""
         built = self._work / f"built/{name}/app"
         if not built.exists():
             source = self._work / "source"
             (source / "cmd").mkdir(parents=True, exist_ok=True)
             (source / "go.mod").write_text((_SOURCE / "go.mod").read_text())
             text = (_SOURCE / "cmd/main.go").read_text()
-            assert _LINE in text
-            (source / "cmd/main.go").write_text(text.replace(_LINE, f'\tversion = "{name}"'))
+            for before, after in ((_LINE, f'\tversion = "{name}"'), *changes):
+                assert before in text
+                text = text.replace(before, after, 1)
+            (source / "cmd/main.go").write_text(text)
             env = {**os.environ, "CGO_ENABLED": "0", "GOOS": "linux", "GOFLAGS": "-buildvcs=false"}
             subprocess.run([*_BUILD, str(built), "./cmd"], cwd=source, env=env, check=True)
         return built

@@ -7,6 +7,7 @@ from typing import Any, get_args, get_type_hints
 
 import click
 import pytest
+from tools.documents import documents
 
 from teal import __version__
 from teal.cli import COMMANDS, teal
@@ -63,7 +64,7 @@ def test_the_changelog_begins_with_this_version() -> None:
     assert first[1] == __version__
 
 
-@pytest.mark.parametrize("name", ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/data.md"])
+@pytest.mark.parametrize("name", [str(path.relative_to(REPO)) for path in documents(REPO)])
 def test_paths_that_documents_name_exist(name: str) -> None:
     text = (REPO / name).read_text()
     for path in re.findall(r"`((?:src|tests|docs|script|tools|examples|schemas|bench)/[\w./-]+)`", text):
@@ -75,3 +76,7 @@ def test_architecture_names_every_module_of_the_server_side() -> None:
     for path in (REPO / "src/teal_host").rglob("*.py"):
         if path.name != "__init__.py":
             assert path.stem in text, f"ARCHITECTURE.md does not mention {path.stem}"
+
+
+def test_architecture_is_read_in_one_sitting() -> None:
+    assert len((REPO / "ARCHITECTURE.md").read_text().splitlines()) <= 150
