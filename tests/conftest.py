@@ -28,12 +28,15 @@ def app(world: worlds.World) -> worlds.App:
 
 
 class _Grouped(LoadScopeScheduling):  # type: ignore[misc]
-    """A module of tests on a server is run by one worker, for each Debian, so that the server boots once."""
+    """One worker runs a module of tests on a server, or a folder of them, for each Debian: the server boots once."""
 
     def _split_scope(self, nodeid: str) -> str:
         file = nodeid.split("::", 1)[0]
+        if not file.startswith("tests/server/"):
+            return nodeid
+        folder = file.rpartition("/")[0]
         debian = re.search(r"debian\d+", nodeid)
-        return f"{file} {debian[0] if debian else ''}" if file.startswith("tests/server/") else nodeid
+        return f"{file if folder == 'tests/server' else folder} {debian[0] if debian else ''}"
 
 
 @pytest.fixture

@@ -75,7 +75,7 @@ PROMISES = (
     ),
     (
         "A deploy key can deploy its app, and gets no shell, no other app and no root; an app cannot touch its release",
-        "Shown by `tests/server/test_deploy_key.py`, `test_sandbox.py` and `test_secrets.py`",
+        "Shown by `tests/server/deploy_key`, `test_sandbox.py` and `test_secrets.py`",
         "",
     ),
     ("The exit code and the last line are true", "Wherever one fails", "A1 A2 B3 E1 G1 G10"),

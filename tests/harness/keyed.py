@@ -23,6 +23,8 @@ from teal_host.wire.frames import read_frame, write_frame
 from teal_host.wire.manifest import Entry, Manifest, Origin, digest_of
 from teal_host.wire.sources import CALLS
 
+TEAL_HOST = "/usr/local/lib/teal/teal-host"
+SHELL = b"id; touch /tmp/pwned; cat /etc/shadow\n"  # typed into whatever reads it
 NEVER_WRITTEN = ("/usr/bin", "/usr/lib", "/usr/sbin", "/usr/share", "/var/lib/dpkg")  # compared once, at the end
 SYNC = b"\nTEAL-HOST-1\n"
 Answer = dict[str, Any]

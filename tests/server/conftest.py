@@ -15,7 +15,7 @@ def can_boot() -> None:
         pytest.skip(reason)
 
 
-@pytest.fixture(scope="module", params=[12, 13], ids=["debian12", "debian13"])
+@pytest.fixture(scope="package", params=[12, 13], ids=["debian12", "debian13"])
 def debian(request: pytest.FixtureRequest) -> int:
     """Everything is shown on both."""
     return int(request.param)

@@ -1,0 +1,30 @@
+"""nginx as its admin sees it: a site of somebody else, its processes, what it serves."""
+
+from harness import Server
+
+
+def reload(server: Server) -> None:
+    assert server.run("systemctl", "reload-or-restart", "nginx").returncode == 0
+
+
+def nginx(server: Server) -> tuple[int, frozenset[str]]:
+    """Its master, and its workers: new ones after each reload."""
+    master = server.run("cat", "/run/nginx.pid").stdout.strip()
+    return int(master), frozenset(server.run("pgrep", "-P", master).stdout.split())
+
+
+def get(server: Server, name: str, port: int = 80, address: str = "127.0.0.1") -> str:
+    return server.run("python3", "-c", _GET, name, str(port), address).stdout
+
+
+_GET = """
+import http.client, sys
+line = http.client.HTTPConnection(sys.argv[3], int(sys.argv[2]), timeout=5)
+line.request("GET", "/", headers={"Host": sys.argv[1]})
+answer = line.getresponse()
+print(answer.status, answer.read().decode(errors="replace"))
+"""
+
+
+def site(name: str, listen: str) -> str:
+    return f"server {{ listen {listen}; server_name {name}; return 200 {name}; }}\n"

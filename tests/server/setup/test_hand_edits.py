@@ -1,0 +1,73 @@
+"""`teal setup` shows what was edited by hand, and `teal destroy` copes with what was removed by hand."""
+
+from typing import Any
+
+import pytest
+
+from harness import Server
+from harness.world import App
+from server.setup.results import OTHERS, differing, make_public_key, setup_changes
+
+
+class TestHandEdits:
+    FILES = ("etc/systemd/system/teal-shop@.service", "etc/nginx/conf.d/teal-shop.conf", "etc/sudoers.d/teal-shop")
+
+    @pytest.mark.parametrize("name", FILES)
+    @pytest.mark.row("D14", "D15")
+    def test_hand_edit_is_shown_and_not_overwritten_silently(self, shared: Server, app: App, name: str) -> None:
+        make_public_key(app.directory)
+        app.teal("setup", "--deploy-key", "deploy_key.pub").ok()
+        path = shared.root / name
+        as_it_should_be = path.read_text()
+        path.write_text(as_it_should_be.replace("\n", "\n# by hand\n", 1))
+        before = shared.files(ignoring=OTHERS)
+        (change,) = app.teal("setup", "--dry-run", "--json").ok().result["changes"]
+        assert change["edited"]
+        assert "-# by hand" in change["diff"]
+        refused = app.teal("setup")
+        assert (refused.code, "-# by hand" in refused.err, "--yes" in refused.err) == (2, True, True)
+        assert differing(before, shared.files(ignoring=OTHERS)) == []
+        app.teal("setup", "--yes").ok()
+        assert path.read_text() == as_it_should_be
+        path.unlink()
+        (change,) = app.teal("setup", "--json").ok().result["changes"]
+        assert not change["edited"]
+        assert path.read_text() == as_it_should_be
+        path.chmod(0o600)
+        (change,) = app.teal("setup", "--json").ok().result["changes"]
+        assert not change["edited"]
+        assert setup_changes(app) == []
+
+    def test_hand_edit_that_nginx_rejects_is_overwritten_only_with_yes(self, shared: Server, app: App) -> None:
+        app.teal("setup").ok()
+        path = shared.root / self.FILES[1]
+        as_it_should_be = path.read_text()
+        path.write_text(as_it_should_be + "oops\n")
+        assert "teal-shop.conf:" in app.teal("setup").err
+        assert app.teal("setup").code == 2
+        app.teal("setup", "--yes").ok()
+        assert path.read_text() == as_it_should_be
+
+    def test_file_from_before_setup_is_overwritten_only_with_yes(self, app: App, put: Any) -> None:
+        put(self.FILES[0], "[Unit]\n")
+        assert app.teal("setup").code == 2
+        app.teal("setup", "--yes").ok()
+
+    def test_change_of_teal_toml_is_not_taken_for_a_hand_edit(self, app: App) -> None:
+        app.teal("setup").ok()
+        app.config(sandbox={"memory_mb": 64}, proxy={"max_body_mb": 1})
+        changes = app.teal("setup", "--json").ok().result["changes"]
+        assert [change["edited"] for change in changes] == [False] * 3
+        assert "+MemoryMax=64M" in changes[0]["diff"]
+
+
+class TestDestroy:
+    def test_destroy_works_when_files_were_removed_by_hand(self, shared: Server, app: App) -> None:
+        app.teal("setup").ok()
+        app.deploy().ok()
+        for name in TestHandEdits.FILES[:2]:
+            (shared.root / name).unlink()
+        app.teal("destroy", "-y").ok()
+        assert shared.run("pgrep", "-u", "teal-shop").returncode != 0
+        gone = app.teal("destroy", "-y")
+        assert (gone.code, "there is no app shop here" in gone.err) == (2, True)

@@ -1,0 +1,108 @@
+"""`teal setup` after a change of teal.toml, and the names and folders that a server cannot give to an app."""
+
+from typing import Any
+
+import pytest
+
+from harness import Server
+from harness.world import App, World
+from server.setup.nginx_state import get
+from server.setup.results import OTHERS, differing, refusal, setup_changes
+
+
+class TestTealTomlChanged:
+    CHANGES: tuple[tuple[str, dict[str, Any]], ...] = (
+        ("[server]", {"server": {"http_port": 8071}}),
+        ("[proxy]", {"proxy": {"read_timeout_s": 7}}),
+        ("[sandbox]", {"sandbox": {"tasks": 99}}),
+        ("[server]", {"server": {"domains": ["shop.example"]}}),
+    )
+
+    def test_deploy_asks_for_setup_after_a_change_of_teal_toml_and_then_works(self, shared: Server, app: App) -> None:
+        app.teal("setup").ok()
+        app.deploy().ok()
+        for number, (section, change) in enumerate(self.CHANGES):
+            app.config(**change)
+            app.program(version=f"v{number}")
+            refused = app.deploy().result["error"]
+            assert (refused["exit_code"], section in refused["message"]) == (3, True)
+            assert refused["hint"].startswith("teal setup")
+            site = change.get("server", {})
+            port, name = site.get("http_port", 80), site.get("domains", ["x"])[0]
+            plan = " ".join(setup_changes(app))
+            assert section in plan or name in plan or str(port) in plan
+            assert get(shared, name, port).startswith("200 {")  # the live color, with the new route
+            app.deploy().ok()
+            assert f'"v{number}"' in get(shared, name, port)
+
+    def test_ports_move_over_two_deploys_without_a_stop_of_the_live_color(self, shared: Server, app: App) -> None:
+        """The color that serves is not stopped for it."""
+        app.config(run={"ports": {"blue": 8081, "green": 8082}})
+        app.teal("setup").ok()
+        app.config(run={"ports": {"blue": 8091, "green": 8092}})
+        assert "8091" in " ".join(setup_changes(app)), "nothing runs yet, so both move"
+        app.deploy().ok()
+        app.program(version="v2")
+        app.deploy().ok()  # green is live, blue is the standby
+        app.config(run={"ports": {"blue": 8101, "green": 8102}})
+        assert app.deploy().code == 3
+        ended = app.teal("setup").ok()
+        assert "stop the standby on blue" in ended.err
+        assert (
+            "green serves, so it stays on port 8092; it moves to 8102 with: teal deploy, then teal setup" in ended.err
+        )
+        again = app.teal("setup").ok()
+        assert ("nothing to do" in again.out, "moves to 8102" in again.err) == (True, True)
+        assert '"v2"' in get(shared, "x")
+        app.program(version="v3")
+        app.deploy().ok()
+        app.teal("setup").ok()
+        app.program(version="v4")
+        app.deploy().ok()
+        ports = {color: told["port"] for color, told in app.status()["colors"].items()}
+        assert ports == {"blue": 8101, "green": 8102}
+        assert app.teal("setup").ok().out == "shop is set up already; nothing to do\n"
+
+    def test_setup_asks_for_yes_when_teal_toml_belongs_to_another_project(self, app: App) -> None:
+        """It has the same name, and would take the place of what is live."""
+        app.config(server={"domains": ["a.example", "www.a.example"]})
+        app.teal("setup").ok()
+        app.config(server={"domains": ["a.example", "b.example"]})
+        app.teal("setup").ok()
+        app.deploy().ok()
+        app.config(server={"domains": ["other.example"]})
+        refused = app.teal("setup")
+        assert (refused.code, "is live as a.example, b.example now" in refused.err) == (2, True)
+        assert "other.example on port 80 instead of a.example, b.example on port 80" in refused.err
+        app.teal("setup", "--yes").ok()
+
+
+class TestNames:
+    @pytest.mark.parametrize("name", ["nginx", "dpkg", "systemd", "private"])
+    def test_app_name_of_a_service_is_refused(self, shared: Server, world: World, name: str) -> None:
+        before = shared.files(ignoring=OTHERS)
+        app = world.app(name)
+        assert "another name" in refusal(app)["hint"]
+        assert differing(before, shared.files(ignoring=OTHERS)) == []
+
+    @pytest.mark.parametrize("name", ["root", "deploy-the-very-long-name-of-31"])
+    def test_app_name_that_only_resembles_a_reserved_name_is_accepted(self, world: World, name: str) -> None:
+        app = world.app(name)
+        app.teal("setup").ok()
+        app.deploy().ok()
+
+    def test_data_of_somebody_else_is_refused_and_kept(self, shared: Server, app: App, put: Any) -> None:
+        put("/var/lib/shop/precious", "mine")
+        assert "/var/lib/shop is on this server already" in refusal(app)["message"]
+        assert app.teal("destroy", "-y").code == 2
+        assert (shared.root / "var/lib/shop/precious").read_text() == "mine"
+
+    def test_missing_writable_folder_is_refused_with_the_command_that_makes_it(
+        self, shared: Server, app: App, put: Any
+    ) -> None:
+        app.config(sandbox={"writable": ["/srv/uploads"]})
+        error = refusal(app)
+        assert "no directory /srv/uploads" in error["message"]
+        assert error["hint"].startswith("make it on the server: mkdir -p /srv/uploads")
+        put("/srv/uploads/one", "")
+        app.teal("setup").ok()
