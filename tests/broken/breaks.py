@@ -86,10 +86,10 @@ BREAKS: tuple[Break, ...] = (
         (
             Edit(
                 "teal_host/steps/cutover.py",
-                '            app.journal.write("switched", turn.story, to=chosen.color)\n',
-                '            app.journal.write("switched", turn.story, to=chosen.color)\n'
-                "            if turn.before:\n"
-                "                app.host.supervisor.stop(turn.before.place, STOP_GRACE_S)\n",
+                '            app.journal.write("switched", cutover.story_id, to=candidate.color)\n',
+                '            app.journal.write("switched", cutover.story_id, to=candidate.color)\n'
+                "            if cutover.standby:\n"
+                "                app.host.supervisor.stop(cutover.standby.slot_paths, STOP_GRACE_S)\n",
             ),
         ),
         "tests/local/test_drain.py::test_drain_keeps_a_stream_open_until_its_color_is_reused_and_then_reports_the_cut",
@@ -145,7 +145,7 @@ BREAKS: tuple[Break, ...] = (
             Edit(
                 "teal_host/steps/health.py",
                 "foreign = [socket for socket in listening if socket.inode not in ours]",
-                "foreign: List[proc.Socket] = []",
+                "foreign: List[sockets.Socket] = []",
             ),
         ),
         "tests/local/test_health.py::test_stranger_gets_no_traffic_when_it_takes_the_candidate_port_and_answers_200[127.0.0.1]",

@@ -18,7 +18,7 @@ import pytest
 from power.disk import Cut, Disk, lay_out, wipe
 from power.recorder import Recorder
 from power.stories import FakeNginx, Upload, content, manifest
-from teal_host.ground import files, processes
+from teal_host.ground import files, sockets
 from teal_host.ground.errors import CannotRun
 from teal_host.ground.paths import ColorPaths, HostPaths
 from teal_host.ground.run import Program
@@ -324,33 +324,33 @@ class LastingHost:
     def _played(self) -> Iterator[None]:
         clock = Clock()
         plays: list[tuple[Any, str, Any]] = [(module, "time", clock) for module in (health, watch, switch)]
-        plays += [(health, "look", self._look), (health, "look_at_new", self._look_at_new)]
-        plays += [(switch, "prove", self._prove)]
-        plays += [(health, "refuse_taken_port", _nothing), (health, "let_it_listen", _nothing)]
-        plays += [(processes, "connections", lambda port: 0), (processes, "listeners", lambda port=None: [])]
+        plays += [(health, "probe", self._probe), (health, "probe_candidate", self._probe_candidate)]
+        plays += [(switch, "verify", self._verify)]
+        plays += [(health, "check_port_is_free", _nothing), (health, "wait_until_listening", _nothing)]
+        plays += [(sockets, "connections", lambda port: 0), (sockets, "listeners", lambda port=None: [])]
         plays += [(undo, name, _nothing) for name in ("undo", "undo_user", "undo_server_side", "has_foreign_data")]
         with pytest.MonkeyPatch.context() as patch:
             for module, name, played in plays:
                 patch.setattr(module, name, played)
             yield
 
-    def _look(self, app: App, chosen: Candidate, timeout_s: float) -> ProbeResult:
+    def _probe(self, app: App, chosen: Candidate, timeout_s: float) -> ProbeResult:
         if self.programs.running.get((app.name, chosen.color)) != chosen.release:
             return ProbeResult(False, "does not run", hopeless=True)
         sick = self.version(app.name, chosen.release).startswith("sick")
         return ProbeResult(not sick, "answers 500" if sick else "answers 200")
 
-    def _look_at_new(self, app: App, chosen: Candidate, timeout_s: float) -> ProbeResult:
+    def _probe_candidate(self, app: App, chosen: Candidate, timeout_s: float) -> ProbeResult:
         if self.dies and read_slots(app.paths).live == chosen.color:
             self.programs.running.pop((app.name, chosen.color), None)
-        return self._look(app, chosen, timeout_s)
+        return self._probe(app, chosen, timeout_s)
 
-    def _prove(self, app: App, chosen: Candidate, agreed: agreement.Agreement) -> str:
+    def _verify(self, app: App, chosen: Candidate, agreed: agreement.Agreement) -> str:
         runs = self.programs.running.get((app.name, chosen.color)) == chosen.release
         shown = self.nginx.serves(agreed.route(app.paths)) and self.nginx_asks(app.name) == chosen.color
         if not runs or not shown or self.version(app.name, chosen.release).startswith("lies"):
             raise switch.NotVerified("through nginx it does not answer as it should")
-        return "proved"
+        return "verified"
 
 
 def _nothing(*ignored: Any) -> bool:

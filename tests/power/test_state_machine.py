@@ -64,12 +64,12 @@ ALWAYS += ["nobody cleans up", "a command that comes again is done again", "what
 WRONG: dict[str, tuple[object, str, object]] = {
     "the link is removed and made again": (files, "turn_link", unlink_and_link_again),
     "no directory is synced": (files, "sync_dir", lambda path: None),
-    "a rollback leads to the newest": (releases, "good_before", newest_other),
-    "what is gone back from is not remembered": (releases, "leave", lambda *ignored: None),
+    "a rollback leads to the newest": (releases, "previous_good", newest_other),
+    "what is gone back from is not remembered": (releases, "mark_superseded", lambda *ignored: None),
     "the release before is pruned": (prune, "plan", keep_one),
-    "nobody watches": (deploy, "watch_over", lambda *ignored: None),
+    "nobody watches": (deploy, "watch_and_roll_back", lambda *ignored: None),
     "nobody cleans up": (recover, "recover", lambda app: None),
-    "a command that comes again is done again": (idempotency, "repeated", lambda app, story: None),
+    "a command that comes again is done again": (idempotency, "recorded_result", lambda app, story: None),
     "what is live does not come back at boot": (Programs, "enable", lambda *ignored: None),
 }
 

@@ -186,11 +186,11 @@ def test_lock_refuses_a_second_command_with_its_holder_and_lets_a_waiting_comman
 SOON = "from teal_host.steps import switch; switch._PROVED_WITHIN_S = 0.3\n"  # five seconds are long for a test
 NGINX_DIES = """
 import subprocess
-turn = switch.turn
-def turned(app, color):
-    turn(app, color)
+point_live_to = switch.point_live_to
+def switched(app, color):
+    point_live_to(app, color)
     subprocess.run(["systemctl", "kill", "-s", "KILL", "nginx"], check=True)
-switch.turn = turned
+switch.point_live_to = switched
 """
 
 

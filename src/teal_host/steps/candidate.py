@@ -33,7 +33,7 @@ class Candidate:
         return self.record.release
 
     @property
-    def place(self) -> ColorPaths:
+    def slot_paths(self) -> ColorPaths:
         return self.paths.color(self.color)
 
     def filled(self, template: Any) -> Any:
@@ -58,7 +58,7 @@ def start(app: App, candidate: Candidate) -> None:
     """Start the release as its color's process. Raises CannotRun when it cannot be executed."""
     if candidate.spec.run.data:
         files.make_dir(candidate.paths.data, 0o700)
-    app.host.supervisor.start(candidate.place, _program(candidate))
+    app.host.supervisor.start(candidate.slot_paths, _program(candidate))
 
 
 def warn_if_memory_is_short(app: App, live: Candidate) -> None:
@@ -66,7 +66,7 @@ def warn_if_memory_is_short(app: App, live: Candidate) -> None:
     left = processes.available_memory()
     if left >= processes.total_memory() // 2:  # so it cannot hold more, and systemd need not be asked
         return
-    held = processes.resident(app.host.supervisor.pids(live.place))
+    held = processes.resident(app.host.supervisor.pids(live.slot_paths))
     if left < held:
         ends = "; should they run out, it is the new one that is ended (see: teal doctor)"
         app.warn(
@@ -89,4 +89,4 @@ def environment_of(candidate: Candidate) -> Dict[str, str]:
 def _program(candidate: Candidate) -> Program:
     folder = candidate.paths.release(candidate.release)
     argv = [candidate.filled(argument) for argument in candidate.spec.run.command]
-    return Program(argv, environment_of(candidate), folder, candidate.place.log(candidate.release))
+    return Program(argv, environment_of(candidate), folder, candidate.slot_paths.log(candidate.release))

@@ -53,14 +53,14 @@ def wait_until_listening(app: App, candidate: Candidate) -> None:
     """It may just be starting, after a boot or a crash: it has as long as it had when it was deployed."""
     deadline = time.monotonic() + candidate.spec.health.deadline_s
     while time.monotonic() < deadline and not sockets.listeners(candidate.port):
-        if app.host.supervisor.state(candidate.place).state != "running":
+        if app.host.supervisor.state(candidate.slot_paths).state != "running":
             return
         time.sleep(_BETWEEN_S)
 
 
 def probe_candidate(app: App, candidate: Candidate, timeout_s: float) -> ProbeResult:
     """One look at what was just started. When it had to be started again since, no later answer makes it well."""
-    state = app.host.supervisor.state(candidate.place)
+    state = app.host.supervisor.state(candidate.slot_paths)
     if not state.restarts:
         return _found(app, candidate, state, timeout_s)
     often = "once" if state.restarts == 1 else f"{state.restarts} times"
@@ -69,7 +69,7 @@ def probe_candidate(app: App, candidate: Candidate, timeout_s: float) -> ProbeRe
 
 def probe(app: App, candidate: Candidate, timeout_s: float) -> ProbeResult:
     """One look: the process, its socket, its answer."""
-    return _found(app, candidate, app.host.supervisor.state(candidate.place), timeout_s)
+    return _found(app, candidate, app.host.supervisor.state(candidate.slot_paths), timeout_s)
 
 
 def _found(app: App, candidate: Candidate, state: ProcessState, timeout_s: float) -> ProbeResult:
@@ -77,7 +77,7 @@ def _found(app: App, candidate: Candidate, state: ProcessState, timeout_s: float
         why = "this machine goes down" if app.host.supervisor.is_ending() else state.end or "it was stopped"
         return ProbeResult(False, f"the program is not running: {why}", hopeless=True)
     listening = sockets.listeners(candidate.port)
-    ours = sockets.sockets_of(app.host.supervisor.pids(candidate.place))
+    ours = sockets.sockets_of(app.host.supervisor.pids(candidate.slot_paths))
     if not listening:
         return ProbeResult(False, f"nothing listens on port {candidate.port}{_elsewhere(candidate, ours)}")
     foreign = [socket for socket in listening if socket.inode not in ours]
@@ -113,7 +113,7 @@ def unhealthy(app: App, candidate: Candidate, seen: List[ProbeResult], when: str
 
 def recent_output(app: App, candidate: Candidate, lines: int = _LOG_LINES) -> List[str]:
     """The program's last lines."""
-    written = app.host.supervisor.tail(candidate.place).last(lines)
+    written = app.host.supervisor.tail(candidate.slot_paths).last(lines)
     return [line.text for line in written if line.release == candidate.release]
 
 

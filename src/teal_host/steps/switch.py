@@ -128,7 +128,7 @@ def _look(app: App, candidate: Candidate, agreed: Agreement) -> Optional[NotVeri
     answered_by = answer.headers.get(ANSWERED_HEADER.lower(), "")
     if not answered_by.endswith(f":{candidate.port}"):
         says = f"nginx asked {answered_by or 'some other site'}, not {candidate.color} on port {candidate.port}"
-        asks = f"can nginx look into {candidate.place.home}? " if answered_by else ""
+        asks = f"can nginx look into {candidate.slot_paths.home}? " if answered_by else ""
         return NotVerified(says, hint=f"{asks}see: teal doctor")
     if answer.status != wanted.status:
         return NotVerified(f"through nginx {path} answers {answer.status}, expected {wanted.status}")

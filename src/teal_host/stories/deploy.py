@@ -153,16 +153,16 @@ def make_live(app: App, request: Deploy, scene: Scene, sealed: Record) -> Result
     """From here on this side finishes alone."""
     app.journal.write("begin", request.id, what="deploy", release=sealed.release, left=scene.slots.live)
     color = scene.slots.idle
-    turn: Optional[Cutover] = None
+    cutover: Optional[Cutover] = None
     try:
         agreed = reserve(app, request, scene)
         candidate = Candidate(sealed, color, agreed.ports.of(color), app.paths)
         left = scene.slots.live
-        turn = Cutover(candidate, left, standby(app, scene), scene.agreed, agreed, request.id, fresh=True)
+        cutover = Cutover(candidate, left, standby(app, scene), scene.agreed, agreed, request.id, started_here=True)
         with error_rate.counting(app, request.spec.keep.watch_s) as counted:
-            start_and_check(app, turn)
-            switch_traffic(app, turn)
-            watch_and_roll_back(app, turn, counted)
+            start_and_check(app, cutover)
+            switch_traffic(app, cutover)
+            watch_and_roll_back(app, cutover, counted)
     except (HostError, OSError) as problem:
         error = as_host_error(problem)
         error.about(sealed.release, color, scene.slots.live_release)
@@ -177,7 +177,7 @@ def make_live(app: App, request: Deploy, scene: Scene, sealed: Record) -> Result
         raise error from None
     with best_effort(app):
         releases.mark(app.paths, sealed, "good")
-        keep_or_stop_previous(app, turn)
+        keep_or_stop_previous(app, cutover)
         prune.prune(app, request.spec.keep.releases)
         idempotency.record_end(
             app, request.id, idempotency.current_result(app, "live", sealed.release)

@@ -114,7 +114,7 @@ def _confirm(app: App, story: Unfinished, slots: Slots, interrupted: Record) -> 
         if agreed and standby:
             live = Candidate(interrupted, slots.live, agreed.ports.of(slots.live), app.paths)
             with best_effort(app):  # as the story itself would have
-                keep_or_stop_previous(app, Cutover(live, other, None, agreed, agreed, story.id, fresh=False))
+                keep_or_stop_previous(app, Cutover(live, other, None, agreed, agreed, story.id, started_here=False))
         return f"{interrupted.release} had gone live and stays"
     if standby is None or not stands_by(app, Candidate(standby, other, agreed.ports.of(other), app.paths)).well:
         if interrupted.outcome == "pending":

@@ -61,34 +61,34 @@ def choose(app: App, request: Rollback, scene: Scene) -> Record:
 def turn_to(app: App, request: Rollback, scene: Scene, target: Record) -> Result:
     """If the target still runs and is well, only the link is turned; else it is started first, as in a deploy."""
     running = _running(app, request, scene, target)
-    turn = running or _to_be_started(app, request, scene, target)
-    app.journal.write("begin", request.id, what="rollback", release=target.release, color=turn.candidate.color)
+    cutover = running or _to_be_started(app, request, scene, target)
+    app.journal.write("begin", request.id, what="rollback", release=target.release, color=cutover.candidate.color)
     try:
         if running is None:
-            _started_and_watched(app, turn)
+            _started_and_watched(app, cutover)
         else:
-            switch_traffic(app, turn)
+            switch_traffic(app, cutover)
     except (HostError, OSError) as problem:
         error = as_host_error(problem)
-        error.about(target.release, turn.candidate.color, scene.slots.live_release)
+        error.about(target.release, cutover.candidate.color, scene.slots.live_release)
         with best_effort(app):
             idempotency.record_end(app, request.id, error)
         raise error from None
     with best_effort(app):
         releases.mark(app.paths, target, "good")
         releases.mark_superseded(app.paths, scene.live, target)
-        keep_or_stop_previous(app, turn)
+        keep_or_stop_previous(app, cutover)
         idempotency.record_end(
             app, request.id, idempotency.current_result(app, "live", target.release)
         )  # last: what is left, recover does
     return idempotency.current_result(app, "live", target.release)
 
 
-def _started_and_watched(app: App, turn: Cutover) -> None:
-    with error_rate.counting(app, turn.candidate.spec.keep.watch_s) as counted:
-        start_and_check(app, turn)
-        switch_traffic(app, turn)
-        watch_and_roll_back(app, turn, counted)
+def _started_and_watched(app: App, cutover: Cutover) -> None:
+    with error_rate.counting(app, cutover.candidate.spec.keep.watch_s) as counted:
+        start_and_check(app, cutover)
+        switch_traffic(app, cutover)
+        watch_and_roll_back(app, cutover, counted)
 
 
 def _running(app: App, request: Rollback, scene: Scene, target: Record) -> Optional[Cutover]:
@@ -99,7 +99,7 @@ def _running(app: App, request: Rollback, scene: Scene, target: Record) -> Optio
     candidate = Candidate(target, color, agreed.ports.of(color), app.paths)
     if not health.probe(app, candidate, 5.0).well:
         return None
-    return Cutover(candidate, scene.slots.live, standby(app, scene), agreed, agreed, request.id, fresh=False)
+    return Cutover(candidate, scene.slots.live, standby(app, scene), agreed, agreed, request.id, started_here=False)
 
 
 def _to_be_started(app: App, request: Rollback, scene: Scene, target: Record) -> Cutover:
@@ -108,4 +108,4 @@ def _to_be_started(app: App, request: Rollback, scene: Scene, target: Record) ->
     color = scene.slots.idle
     candidate = Candidate(target, color, scene.agreed.ports.of(color), app.paths)
     left, agreed = scene.slots.live, scene.agreed
-    return Cutover(candidate, left, standby(app, scene), agreed, agreed, request.id, fresh=True)
+    return Cutover(candidate, left, standby(app, scene), agreed, agreed, request.id, started_here=True)
