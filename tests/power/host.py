@@ -223,7 +223,7 @@ class LastingHost:
             if self.server and not (app.paths.agreed.exists() and name in self.nginx.routes):
                 agreed = agreement.propose(app.host.paths, self.spec(name), None)
                 agreement.save(app.paths, agreed)
-                self.nginx.put(agreed.route(app.paths), ())
+                self.nginx.serve(agreed.route(app.paths), ())
 
     # what happens to it
 

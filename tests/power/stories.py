@@ -83,15 +83,15 @@ class FakeNginx:
 
     routes: dict[str, Route] = field(default_factory=dict)
 
-    def refuse(self, site: Site) -> None:
+    def check_site(self, site: Site) -> None:
         return
 
-    def put(self, route: Route, others: Sequence[Route]) -> bool:
+    def serve(self, route: Route, others: Sequence[Route]) -> bool:
         changed = self.routes.get(route.app) != route
         self.routes[route.app] = route
         return changed
 
-    def take(self, app: str, others: Sequence[Route]) -> None:
+    def remove(self, app: str, others: Sequence[Route]) -> None:
         self.routes.pop(app, None)
 
     def serves(self, route: Route) -> bool:

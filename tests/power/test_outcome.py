@@ -130,14 +130,14 @@ def test_recovery_does_not_judge_a_switched_release_while_nginx_is_dead(
         if sum(line["act"] == "switched" for line in machine.app.journal.lines()) == 2:
             raise KeyboardInterrupt
 
-    def refuse(site: object) -> None:
+    def check_site(site: object) -> None:
         raise NeedsHuman("nginx does not run")
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(durable_files, "witness", killed)
         deployed(machine, "v2", "b")
     with monkeypatch.context() as patch, pytest.raises(NeedsHuman, match="nginx does not run"):
-        patch.setattr(machine.nginx, "refuse", refuse)
+        patch.setattr(machine.nginx, "check_site", check_site)
         recover.recover(machine.app)
     assert machine.live_version() == "v2"
     recover.recover(machine.app)

@@ -10,7 +10,7 @@ from teal_host.wire.reports import Finding
 def check(visit: Visit) -> Iterator[Finding]:
     proxy = visit.app.host.proxy
     try:
-        proxy.refuse(visit.agreed.site)
+        proxy.check_site(visit.agreed.site)
     except HostError as error:
         yield refused("nginx", error)
         return

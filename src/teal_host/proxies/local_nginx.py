@@ -36,7 +36,7 @@ class LocalNginx:
 
     # --- the seam -----------------------------------------------------------------------------------------------
 
-    def refuse(self, site: Site) -> None:
+    def check_site(self, site: Site) -> None:
         self._require()
         nginx_site.quoted(self._home)
         ours = self._pids()
@@ -48,7 +48,7 @@ class LocalNginx:
                     hint="choose another: [server] http_port = 8090",
                 )
 
-    def put(self, route: Route, others: Sequence[Route]) -> bool:
+    def serve(self, route: Route, others: Sequence[Route]) -> bool:
         text = nginx_site.site_text(route, [self._listen(route.site)], SiteLog(self.log_of(route.app)))
         path = self._site(route.app)
         if _text(path) == text and self.serves(route):
@@ -65,7 +65,7 @@ class LocalNginx:
             raise nginx_site.explain_refused_directive(route, text, path, said) or error from None
         return True
 
-    def take(self, app: str, others: Sequence[Route]) -> None:
+    def remove(self, app: str, others: Sequence[Route]) -> None:
         files.remove(self._site(app))
         if not any(self._sites.glob("teal-*.conf")):
             self._end()

@@ -32,7 +32,7 @@ class SystemNginx:
     def __init__(self, host: HostPaths) -> None:
         self._host = host
 
-    def refuse(self, site: Site) -> None:
+    def check_site(self, site: Site) -> None:
         found = nginx_program.find()
         if found is None:
             raise BadRequest("there is no nginx on this server any more", hint="teal setup")
@@ -40,14 +40,14 @@ class SystemNginx:
             hint = "systemctl start nginx (and if it does not start: teal doctor)"
             raise NeedsHuman("nginx does not run on this server, so no site of it is served", hint=hint)
 
-    def put(self, route: Route, others: Sequence[Route]) -> bool:
+    def serve(self, route: Route, others: Sequence[Route]) -> bool:
         """Never changes anything: `establish` is for setup."""
         if not self.serves(route):
             hint = "teal doctor tells more; teal setup puts it right"
             raise CannotRun(f"nginx does not serve {route.app} as setup agreed", hint=hint)
         return False
 
-    def take(self, app: str, others: Sequence[Route]) -> None:
+    def remove(self, app: str, others: Sequence[Route]) -> None:
         """The route goes, and a welcome page that gave way to it comes back."""
         agreed = footprint.load(self._host.app(app))
         if agreed.nginx is None:

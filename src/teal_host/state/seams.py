@@ -75,17 +75,17 @@ class Supervisor(Protocol):
 
 
 class Proxy(Protocol):
-    def refuse(self, site: Site) -> None:
-        """Raise BadRequest if this site could not be served here, naming who stands in the way."""
+    def check_site(self, site: Site) -> None:
+        """Raises BadRequest if this proxy cannot serve the site, and names what prevents it."""
 
-    def put(self, route: Route, others: Sequence[Route]) -> bool:
-        """Serve the route beside the others; true when something had to change. It is in effect on return.
+    def serve(self, route: Route, others: Sequence[Route]) -> bool:
+        """Serve the route beside the others. The route is in effect on return; true when something had to change.
 
         Raises CannotRun with the proxy's own words, and then nothing has changed.
         """
 
-    def take(self, app: str, others: Sequence[Route]) -> None:
-        """Serve the app no more."""
+    def remove(self, app: str, others: Sequence[Route]) -> None:
+        """Stop serving the app."""
 
     def serves(self, route: Route) -> bool:
         """Is exactly this route in effect now?"""

@@ -111,7 +111,7 @@ def _not_served(app: App, cutover: Cutover) -> Optional[HostError]:
     """Why nobody is served as before the switch, if that is so."""
     left, agreed = cutover.previous_slot, cutover.previous_agreement
     try:
-        app.host.proxy.refuse(cutover.agreement.site)
+        app.host.proxy.check_site(cutover.agreement.site)
         if left and app.host.supervisor.state(left).state != "running":
             return NeedsHuman(f"{left.held} on {left.color} does not run", hint=f"teal logs --color {left.color}")
         if left and agreed and not app.host.proxy.serves(agreed.route(app.paths)):

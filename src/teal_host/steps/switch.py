@@ -33,14 +33,14 @@ def open_route(app: App, agreed: Agreement) -> None:
     On a server it only looks: there the route is setup's.
     """
     if app.host.needs_setup:
-        app.host.proxy.refuse(agreed.site)
+        app.host.proxy.check_site(agreed.site)
         if not app.host.proxy.serves(agreed.route(app.paths)):
             raise NotVerified(f"nginx does not serve {app.name} as setup agreed", hint="teal doctor, or teal setup")
         return
     with shared(app, "open the route"):
         if agreement.load(app.paths) != agreed:
             agreement.save(app.paths, agreed)
-        app.host.proxy.put(agreed.route(app.paths), agreement.neighbors(app.host.paths, app.name))
+        app.host.proxy.serve(agreed.route(app.paths), agreement.neighbors(app.host.paths, app.name))
 
 
 def settle(app: App) -> None:
@@ -58,7 +58,7 @@ def withdraw(app: App) -> None:
 
 def close_route(app: App) -> None:
     with shared(app, "close the route"):
-        app.host.proxy.take(app.name, agreement.neighbors(app.host.paths, app.name))
+        app.host.proxy.remove(app.name, agreement.neighbors(app.host.paths, app.name))
 
 
 def point_live_to(app: App, color: Color) -> None:

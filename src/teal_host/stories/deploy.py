@@ -32,7 +32,7 @@ from teal_host.wire.messages import Deploy, Result
 
 def deploy(app: App, request: Deploy, channel: Channel) -> Result:
     """Raises HostError; whatever it is, a healthy release serves as before."""
-    app.host.proxy.refuse(request.spec.site)
+    app.host.proxy.check_site(request.spec.site)
     requirements.check(app.paths, request.spec.run, request.needs)
     if request.dry_run:
         return planned(app, request, load_scene(app))
@@ -53,7 +53,7 @@ def deploy(app: App, request: Deploy, channel: Channel) -> Result:
 
 def check_before_build(app: App, spec: AppSpec) -> None:
     """What speaks against a deploy whatever it will ship, while it is still being built. Raises HostError."""
-    app.host.proxy.refuse(spec.site)
+    app.host.proxy.check_site(spec.site)
     secrets.check(app.paths, spec)
     agreement_for(app, spec, load_scene(app))
 

@@ -104,7 +104,7 @@ def _confirm(app: App, story: Unfinished, slots: Slots, interrupted: Record) -> 
     assert slots.live is not None
     agreed, other = agreement.load(app.paths), slots.idle
     if agreed:
-        app.host.proxy.refuse(agreed.site)
+        app.host.proxy.check_site(agreed.site)
     standby = releases.find(releases.load(app.paths), slots.releases[other])
     if agreed is None or _well_and_proved(app, slots.live, interrupted, agreed):
         if interrupted.outcome != "good":

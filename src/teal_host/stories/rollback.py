@@ -35,7 +35,7 @@ def rollback(app: App, request: Rollback, channel: Channel) -> Result:
         scene = load_scene(app)
         target = choose(app, request, scene)
         if scene.agreed:
-            app.host.proxy.refuse(scene.agreed.site)
+            app.host.proxy.check_site(scene.agreed.site)
         channel.committed = True
         if target.release == scene.slots.live_release and live_is_well(app, scene):
             return idempotency.record_unchanged(app, request.id)
