@@ -9,8 +9,8 @@ from pathlib import Path
 REPO = Path(__file__).parents[2]
 BOTH = {"12", "13"}
 NOT_ON_EACH = {
-    "tests/server/test_boots.py::test_servers_of_both_debians_run_side_by_side": set(),  # at once
-    "tests/server/test_boots.py::test_killed_test_leaves_nothing_behind": set(),  # on this machine, whatever was booted
+    "tests/server/test_harness.py::test_servers_of_both_debians_run_side_by_side": set(),  # both at once
+    "tests/server/test_harness.py::test_killed_test_leaves_nothing_behind": set(),  # this machine
     "tests/server/test_line.py::test_sudo_rs_works_in_place_of_sudo": {"13"},  # 12 has no sudo-rs
 }
 
