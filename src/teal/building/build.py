@@ -15,10 +15,14 @@ _PLACEHOLDERS = ("goarch", "arch", "os")
 _GOARCH = {
     "x86_64": "amd64",
     "aarch64": "arm64",
+    "armv8l": "arm",
     "armv7l": "arm",
     "armv6l": "arm",
+    "armv5tel": "arm",
     "i686": "386",
+    "i586": "386",
     "i386": "386",
+    "loongarch64": "loong64",
 }
 
 

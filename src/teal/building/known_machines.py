@@ -1,6 +1,7 @@
 """Which machine each target is, remembered from its last greeting: so a build for it begins while the line is opened.
 
 It may be missing, old or wrong at any time: the next greeting tells, and a build for another machine is done again.
+What is remembered came from a server, and it goes into a build command: it is read by the same grammar as a greeting.
 """
 
 import contextlib
@@ -12,6 +13,7 @@ from typing import NamedTuple
 
 from teal.ground import files
 from teal.ground.errors import Usage
+from teal_host.wire.upward import machine_name
 
 
 class Machine(NamedTuple):
@@ -22,11 +24,11 @@ class Machine(NamedTuple):
 
 
 def recall(target: str) -> Machine | None:
-    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-        told = json.loads(_path(target).read_text())
-        machine, system = told["machine"], told["system"]
-        if isinstance(machine, str) and isinstance(system, str):
-            return Machine(machine, system)
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError, RecursionError):
+        remembered = json.loads(_path(target).read_text())
+        machine = Machine(remembered["machine"], remembered["system"])
+        if not any(machine_name(word) for word in machine):  # a TypeError for what is no text
+            return machine
     return None
 
 

@@ -12,6 +12,7 @@ from teal.ground.errors import Usage
 from teal.stories import queries
 from teal.stories.secrets import check_not_declared, set_secret, unset_secret
 from teal.ui import Ui, choose
+from teal.ui.base import shown
 from teal.ui.jsonlines import emit
 from teal_host.wire.grammar import env_name, env_value
 from teal_host.wire.reports import EnvReport, EnvRow
@@ -120,7 +121,7 @@ def _told(common: Common) -> Iterator[Ui]:
 
 def _say(common: Common, said: str) -> None:
     if not common.manner.quiet:
-        click.echo(said)
+        click.echo(shown(said))
 
 
 def _lines(report: EnvReport) -> Iterator[str]:

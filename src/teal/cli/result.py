@@ -9,7 +9,7 @@ import click
 from teal.ground.errors import Interrupted, TealError
 from teal.stories.result_json import Account, ended_badly, ended_well
 from teal.ui import Manner, Ui
-from teal.ui.base import size
+from teal.ui.base import shown, size
 from teal.ui.jsonlines import emit
 from teal_host.wire.messages import Result
 
@@ -54,7 +54,7 @@ def _tell_result(manner: Manner, account: Account, result: Result) -> None:
 
 def _lines(manner: Manner, account: Account, result: Result) -> list[str]:
     if result.outcome == "planned":
-        return ["would:", *(f"  - {step}" for step in result.plan)]
+        return ["would:", *(f"  - {shown(step)}" for step in result.plan)]
     color = click.style(f"● {result.color}", fg=_PAINT.get(result.color or "")) if manner.color else f"● {result.color}"
     said = "is live" if result.outcome == "live" else "is live already; nothing to do"
     lines = [f"{color} {said}: {result.release}  {result.url}"]

@@ -4,6 +4,7 @@ Words are lines `TEAL-HOST-…` that stage 0 says (see stage0.py); everything el
 """
 
 import io
+import re
 import select
 import time
 from collections.abc import Callable, Sequence
@@ -16,6 +17,7 @@ _WORD = "TEAL-HOST-"
 _SYNC = "1"  # the greeting follows
 _SEND = "SEND"  # what is installed there, if anything, is not ours: it waits for the server side
 _NOISE_LIMIT = 64 * 1024  # bytes that login scripts may say before the greeting
+_SAYS = r"([A-Za-z0-9_][A-Za-z0-9_.@+-]{0,63})?"  # a user, version or module; some hints repeat it
 _NO_SUCH_PROGRAM = 127  # as a shell tells it
 
 
@@ -71,7 +73,7 @@ def _take(heard: Heard, line: str, whole: bool, send: Callable[[], None]) -> Non
     elif whole and line == _WORD + _SEND:
         heard.words.append((name, says))
         send()
-    elif whole and line.startswith(_WORD) and name in _MEANINGS:
+    elif whole and line.startswith(_WORD) and name in _MEANINGS and re.fullmatch(_SAYS, says):
         heard.words.append((name, says))
     elif line.strip():
         heard.noise.append(line)

@@ -1,11 +1,12 @@
 """One open pipe to a server side: greet, send, receive, close."""
 
 import contextlib
+import dataclasses
 import io
 import select
 from collections.abc import Iterator
 from types import TracebackType
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO, TypeVar, cast
 
 from teal.ground import run
 from teal.ground.errors import CannotReach, HostFailed
@@ -14,9 +15,13 @@ from teal.pipe.greeting import Ended
 from teal.pipe.stderr_tee import StderrTee
 from teal.transports import Transport, brought_by
 from teal_host.wire import messages
-from teal_host.wire.frames import PROTOCOL, FrameError, read_frame, write_frame
+from teal_host.wire.frames import PROTOCOL, Frame, FrameError, read_frame, write_frame
 from teal_host.wire.messages import Enough, Failure, Greeting
 from teal_host.wire.typed import Mistakes
+
+_T = TypeVar("_T")
+_GREETS_WITH = frozenset(("type", *(field.name for field in dataclasses.fields(Greeting))))
+_EVIDENCE_LINES, _EVIDENCE_CHARS = 5, 200  # of what is wrong with a message; a server can make a million mistakes
 
 
 class PipeEnded(Exception):
@@ -94,7 +99,7 @@ class Session:
         except (FrameError, OSError):
             raise PipeEnded from None
         except Mistakes as error:
-            raise CannotReach(f"{self._transport.name} says something that cannot be understood: {error}") from None
+            raise not_trusted(self._transport.name, error) from None
         self._over = isinstance(message, messages.ANSWERS)
         if isinstance(message, Failure):
             raise HostFailed(message)
@@ -177,12 +182,36 @@ class Session:
                 raise FrameError("no greeting")
             if frame.header.get("protocol", PROTOCOL) != PROTOCOL:
                 raise greeting.another_teal(self._transport.name)
-            return cast(Greeting, messages.from_frame(frame, (Greeting,)))
-        except Mistakes:
-            raise greeting.another_teal(self._transport.name) from None
+            return self._decoded(frame)
         except (FrameError, OSError):
             raise greeting.refusal(self._transport, heard, self._ended()) from None
+
+    def _decoded(self, frame: Frame) -> Greeting:
+        """Other keys are another Teal's; of the keys that are known, a strange value is no Teal's at all."""
+        try:
+            return cast(Greeting, messages.from_frame(frame, (Greeting,)))
+        except Mistakes as error:
+            if frame.header.keys() != _GREETS_WITH:
+                raise greeting.another_teal(self._transport.name) from None
+            raise not_trusted(self._transport.name, error) from None
 
     def _ended(self) -> Ended:
         code = self.close()
         return Ended(code, self._echo.lines() if self._echo else ())
+
+
+def expect(answer: object, kind: type[_T]) -> _T:
+    """The answer, if it is of this kind. Raises CannotReach: a server can answer with anything."""
+    if not isinstance(answer, kind):
+        raise CannotReach(f"the server side answered with {type(answer).__name__}, which is not expected")
+    return answer
+
+
+def not_trusted(name: str, mistakes: Mistakes) -> CannotReach:
+    """For values that no server side of Teal sends. Nothing was built, run or sent with them."""
+    evidence = [f"{place[:100]}: {says[:_EVIDENCE_CHARS]}" for place, says in mistakes.found[:_EVIDENCE_LINES]]
+    return CannotReach(
+        f"{name} sent what no server side of Teal sends; its answer is not to be trusted",
+        evidence,
+        f"find out who else can log in to {name}, and whether it is the machine that you mean",
+    )

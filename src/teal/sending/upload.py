@@ -10,18 +10,20 @@ from typing import Any
 from teal.building import executable
 from teal.building.artifact import Artifact
 from teal.ground.errors import CannotReach
-from teal.pipe.session import Session
+from teal.pipe.session import Session, not_trusted
 from teal.sending import cache, strategy
 from teal.sending.cache import Sent
 from teal.sending.compression import packer
 from teal.sending.patches import NoPatch, Patch, Patches, is_worth_it, pack
 from teal.sending.strategy import Way
 from teal.ui.base import Progress, Ui, size
-from teal_host.wire.manifest import Entry
+from teal_host.wire.manifest import Entry, Manifest
 from teal_host.wire.messages import Note, Step
+from teal_host.wire.typed import Mistake, Mistakes
 from teal_host.wire.uploads import Base, Block, Part, Taken, Wanted
 
 _BLOCK = 256 * 1024  # bytes in one message
+_MOST_ASKED = 3  # times; a server side asks a second time for what did not arrive whole
 _MEASURABLE = 256 * 1024  # bytes: fewer say nothing of a line's speed
 _COMPRESSED_DEBUG = (
     "{} has compressed debug sections, so a small change in the source changes most of it: "
@@ -47,6 +49,7 @@ class Upload:
         self._later = self._ahead = 0  # bytes that are expected: of the parts after this one, and still of this one
         self._began = 0.0  # with the first part
         self._packed_s = 0.0  # were spent on packing
+        self._asked = 0  # times, by the server
 
     def make_ahead(self, enough: Callable[[], bool]) -> None:
         """What will probably be sent, while the connection is still being opened."""
@@ -54,7 +57,11 @@ class Upload:
             self._patches.make_ahead(cache.last(self._goal.target, self._goal.app), enough)
 
     def send(self, wanted: Wanted) -> None:
-        """All that is missing. Raises PipeEnded, HostFailed."""
+        """All that is missing. Raises PipeEnded, HostFailed, and CannotReach for what this artifact does not have."""
+        self._asked += 1
+        mistakes = [*wanted_mistakes(wanted, self._artifact.manifest), *_asked_too_often(self._asked)]
+        if mistakes:
+            raise not_trusted(self._goal.target, Mistakes(mistakes))
         parts = _Parts(wanted, self._artifact)
         self._later = sum(self._way(parts.rest(place), wanted).bytes for place in wanted.missing)
         waiting: list[int] = []
@@ -170,6 +177,24 @@ class Upload:
         seconds = time.monotonic() - self._began
         total = max(self._sent + self._ahead + max(0, self._later), self._taken)
         self._ui.progress(Progress("upload", self._taken, total, self._taken / seconds if seconds > 0 else 0.0))
+
+
+def wanted_mistakes(wanted: Wanted, manifest: Manifest) -> Iterator[Mistake]:
+    """What a server cannot want of this artifact: a place that no file has, a file twice, more than a file has."""
+    sizes = {place: entry.size for place, entry in enumerate(manifest.entries) if entry.kind == "file"}
+    missing = set(wanted.missing)
+    for place in sorted(missing - sizes.keys()):
+        yield Mistake("missing", f"the artifact has no file {place}")
+    if len(missing) < len(wanted.missing):
+        yield Mistake("missing", "has a file twice")
+    for begun in wanted.begun:
+        if begun.place not in missing or begun.bytes > sizes.get(begun.place, 0):
+            yield Mistake("begun", f"{begun.bytes:,} bytes of file {begun.place} cannot have arrived")
+
+
+def _asked_too_often(times: int) -> Iterator[Mistake]:
+    if times > _MOST_ASKED:
+        yield Mistake("missing", f"is asked for the {times}th time")
 
 
 class _Parts:

@@ -16,13 +16,13 @@ from teal.building.origin import origin
 from teal.config.read import ConfigFile
 from teal.ground.errors import BuildFailed, CannotReach, ContactLost, HostFailed, Interrupted, TealError
 from teal.pipe.pending_session import HeldBackOutput, PendingSession
-from teal.pipe.session import PipeEnded, Session
+from teal.pipe.session import PipeEnded, Session, expect
 from teal.sending.upload import Goal, Upload
 from teal.stories.result_json import Account
 from teal.transports import choose
 from teal.ui.base import Ui
 from teal_host.wire import messages
-from teal_host.wire.messages import Commit, Deploy, Destroy, Result, Rollback, Step
+from teal_host.wire.messages import Commit, Deploy, Destroy, Done, Result, Rollback, Step
 from teal_host.wire.uploads import Taken, Wanted
 
 
@@ -60,18 +60,18 @@ def deploy(file: ConfigFile, wish: DeployOptions, ui: Ui, account: Account) -> R
                 session.send(Commit())
                 phase.committed = True
                 answer = _until(session, ui, account, upload)
-    return _result(answer)
+    return expect(answer, Result)
 
 
 def rollback(file: ConfigFile, release: str | None, wait_s: float, ui: Ui, account: Account) -> Result:
     """Raises TealError."""
     request = Rollback(file.config.app, origin(), uuid.uuid4().hex, release, wait_s)
-    return _result(_one_request(file, request, ui, account))
+    return expect(_one_request(file, request, ui, account), Result)
 
 
 def destroy(file: ConfigFile, wait_s: float, ui: Ui) -> None:
     """Raises TealError."""
-    _one_request(file, Destroy(file.config.app, origin(), wait_s), ui, Account())
+    expect(_one_request(file, Destroy(file.config.app, origin(), wait_s), ui, Account()), Done)
 
 
 def _one_request(file: ConfigFile, request: object, ui: Ui, account: Account) -> object:
@@ -166,12 +166,6 @@ def _until(session: Session, ui: Ui, account: Account, upload: Upload | None = N
         else:
             return message
     raise PipeEnded
-
-
-def _result(answer: object) -> Result:
-    if not isinstance(answer, Result):
-        raise CannotReach(f"the server side answered with {type(answer).__name__}, which is not expected")
-    return answer
 
 
 @dataclass

@@ -12,9 +12,9 @@ from collections.abc import Callable
 from teal.building.origin import origin
 from teal.config.read import ConfigFile
 from teal.ground.errors import CannotReach
-from teal.pipe.session import PipeEnded, Session
+from teal.pipe.session import PipeEnded, Session, expect
 from teal.transports import choose
-from teal_host.wire.messages import ALIVE_EVERY_S, PIECE, Enough, Exec, Exited, Input, More, Output
+from teal_host.wire.messages import ALIVE_EVERY_S, ANSWERS, PIECE, Enough, Exec, Exited, Input, More, Output
 
 Write = Callable[[str, bytes], None]
 _SAYS_WITHIN_S = 1.0
@@ -45,8 +45,8 @@ def _until_exited(session: Session, feed: "_Feed", write: Write) -> Exited:
             write(message.stream, body)
         elif isinstance(message, More):
             feed.allow(message.bytes)
-        elif isinstance(message, Exited):
-            return message
+        elif isinstance(message, ANSWERS):
+            return expect(message, Exited)
 
 
 class _Feed:

@@ -8,40 +8,33 @@ from typing import Any
 from teal.config.read import ConfigFile
 from teal.ground import dns
 from teal.ground.errors import CannotReach
-from teal.pipe.session import PipeEnded, Session
+from teal.pipe.session import PipeEnded, Session, expect
 from teal.transports import choose
 from teal_host.wire import messages
-from teal_host.wire.messages import Doctor, EnvList, LogLine, Logs, Releases, Status
+from teal_host.wire.messages import Doctor, Done, EnvList, LogLine, Logs, Releases, Status
 from teal_host.wire.reports import DoctorReport, EnvReport, ReleasesReport, StatusReport
 
 
 def status(file: ConfigFile) -> StatusReport:
-    answer = _ask(file, Status(file.config.app))
-    assert isinstance(answer, StatusReport)
-    return answer
+    return expect(_ask(file, Status(file.config.app)), StatusReport)
 
 
 def releases(file: ConfigFile) -> ReleasesReport:
-    answer = _ask(file, Releases(file.config.app))
-    assert isinstance(answer, ReleasesReport)
-    return answer
+    return expect(_ask(file, Releases(file.config.app)), ReleasesReport)
 
 
 def env(file: ConfigFile) -> EnvReport:
-    answer = _ask(file, EnvList(file.config.app))
-    assert isinstance(answer, EnvReport)
-    return answer
+    return expect(_ask(file, EnvList(file.config.app)), EnvReport)
 
 
 def logs(file: ConfigFile, request: Logs, tell: Callable[[LogLine], None]) -> None:
     """Each line is told as it comes; with `follow` until the user has enough."""
-    _ask(file, request, tell)
+    expect(_ask(file, request, tell), Done)
 
 
 def doctor(file: ConfigFile) -> DoctorReport:
     """What the server side found, and what can be seen only from here: where the domains lead."""
-    answer = _ask(file, lambda: Doctor(file.config.spec, time.time()))
-    assert isinstance(answer, DoctorReport)
+    answer = expect(_ask(file, lambda: Doctor(file.config.spec, time.time())), DoctorReport)
     if file.config.server.target == "local":
         return answer
     seen_from_here = dns.check_domains(file.config.server.domains, answer.addresses)

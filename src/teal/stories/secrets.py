@@ -4,8 +4,8 @@ from typing import Any
 
 from teal.building.origin import origin
 from teal.config.read import ConfigFile
-from teal.ground.errors import CannotReach, ConfigError, ContactLost, Interrupted
-from teal.pipe.session import PipeEnded, Session
+from teal.ground.errors import ConfigError, ContactLost, Interrupted
+from teal.pipe.session import PipeEnded, Session, expect
 from teal.transports import choose
 from teal.ui import Ui
 from teal_host.wire.messages import Done, EnvSet, EnvUnset, Input, Note
@@ -49,6 +49,4 @@ def _done(session: Session, ui: Ui) -> str:
     for answer in session.events():
         if isinstance(answer, Note):
             ui.note(answer)
-    if not isinstance(answer, Done):
-        raise CannotReach(f"the server side answered with {type(answer).__name__}, which is not expected")
-    return answer.said
+    return expect(answer, Done).said

@@ -9,7 +9,7 @@ from pathlib import Path
 from teal.building.origin import origin
 from teal.config.read import ConfigFile
 from teal.ground.errors import CannotReach, ConfigError
-from teal.pipe.session import PipeEnded, Session
+from teal.pipe.session import PipeEnded, Session, expect
 from teal.transports import choose
 from teal.ui.base import Ui
 from teal_host.wire.grammar import key_digest, public_key
@@ -34,11 +34,10 @@ def setup(file: ConfigFile, wish: SetupOptions, ui: Ui, agreed: Callable[[Plan],
     with Session(choose(file.config.server.target)) as session:
         try:
             session.send(Setup(file.config.spec, origin(file.directory), key, no_key, wish.dry_run, wish.wait_s))
-            plan = _until(session, ui, Plan)
-            assert isinstance(plan, Plan)
+            plan = expect(_until(session, ui, Plan), Plan)
             if plan.changes and not wish.dry_run and agreed(plan):
                 session.send(Commit())
-                _until(session, ui, Done)
+                expect(_until(session, ui, Done), Done)
         except PipeEnded:
             raise CannotReach(
                 "contact lost", hint="teal setup can be repeated: it does what is still missing"

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 
 from teal.ui.base import shown
-from teal_host.wire.reports import ColorReport, StatusReport
+from teal_host.wire.reports import Color, ColorReport, StatusReport
 
 _PAINT = {"blue": "38;2;0;119;194", "green": "38;2;0;118;108"}
 
@@ -15,7 +15,8 @@ def draw(report: StatusReport, paint: bool) -> str:
 
 
 def _lines(report: StatusReport, paint: bool) -> Iterator[str]:
-    first, second = ("green", "blue") if report.live == "green" else ("blue", "green")
+    first: Color = report.live or "blue"
+    second: Color = "green" if first == "blue" else "blue"
     if report.live is None:
         yield f"browser ──▶ nginx ──▶ nothing yet   {report.app}"
         for color in (first, second):
@@ -26,7 +27,7 @@ def _lines(report: StatusReport, paint: bool) -> Iterator[str]:
     yield " " * len(way) + _color(second, report, paint)
 
 
-def _color(color: str, report: StatusReport, paint: bool) -> str:
+def _color(color: Color, report: StatusReport, paint: bool) -> str:
     found = report.colors[color]
     live = report.live == color
     dot = "●" if live else "○"

@@ -13,6 +13,7 @@ from teal_host.wire.frames import FrameError, read_frame, write_frame
 from teal_host.wire.messages import Commit, Enough, from_frame, to_header
 from teal_host.wire.typed import Mistakes
 from teal_host.wire.uploads import Block, Taken
+from teal_host.wire.upward import clip
 
 FIRST_WITHIN_S = 3600.0  # the client builds between our greeting and its request
 OWED_WITHIN_S = 120.0  # others wait for the lock meanwhile
@@ -40,7 +41,7 @@ class Channel:
         if self.alone:
             return
         try:
-            write_frame(self._outgoing, to_header(message), body)
+            write_frame(self._outgoing, clip(to_header(message)), body)
         except OSError:
             self.alone = True
 

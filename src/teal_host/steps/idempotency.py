@@ -13,6 +13,7 @@ from teal_host.state.slots import read_slots
 from teal_host.wire import typed
 from teal_host.wire.messages import Failure, Note, Result
 from teal_host.wire.reports import Ended, LastReport
+from teal_host.wire.upward import moment
 
 Answer = Union[Result, HostError]
 _ENDED: Dict[str, Ended] = {
@@ -66,16 +67,18 @@ def current_result(app: App, outcome: str, name: Optional[str]) -> Result:
 
 
 def last_story(app: App) -> Optional[LastReport]:
-    """How the last story ended."""
+    """How the last story ended; nothing when the journal does not say when."""
     found = app.journal.last_story()
     if found is None:
         return None
     begin, line = found
+    at = str(line.get("at"))
+    if moment(at):
+        return None
     answer = line.get("answer")
     kept: Dict[str, Any] = answer if isinstance(answer, dict) else {"outcome": line.get("outcome")}
     says = str(line.get("detail") or kept.get("message") or "")
     release = str(begin["release"]) if begin.get("release") else None
-    at = str(line.get("at"))
     ended: Ended = _ENDED.get(str(kept.get("outcome")), "refused")
     if begin.get("what") == "rollback":
         return LastReport("rollback", release, ended, at, says)

@@ -21,7 +21,7 @@ def status(app: App) -> StatusReport:
     return StatusReport(
         app.name,
         slots.live,
-        {str(color): report for color, report in reports.items()},
+        reports,
         previous.release if previous else None,
         app.host.proxy.url(agreed.site) if agreed else None,
         (

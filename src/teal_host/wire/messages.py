@@ -3,6 +3,9 @@
 A conversation is: greeting, one request, then events until one answer or one Failure. A deploy has a middle: the server
 side answers Wanted, the client sends the parts and Commit; from then on the server side finishes alone. Before a Deploy
 that is still being built there may be Intended, which is answered only where the deploy would be refused.
+
+The client believes nothing that a server sends: each field of an event or answer has a grammar or a bound. `Text` is
+only ever shown; every other word has a form in which it is harmless wherever the client puts it.
 """
 
 from dataclasses import field
@@ -17,6 +20,7 @@ from teal_host.wire.grammar import (
     EnvName,
     KeyDigest,
     PublicKey,
+    ReleaseName,
     ReleaseReference,
     Word,
     between,
@@ -24,6 +28,20 @@ from teal_host.wire.grammar import (
 from teal_host.wire.manifest import Manifest, Needs, Origin
 from teal_host.wire.reports import Change, Color, DoctorReport, EnvReport, ReleasesReport, StatusReport
 from teal_host.wire.uploads import Block, Part, Taken, Wanted
+from teal_host.wire.upward import (
+    MOST_ITEMS,
+    Duration,
+    Label,
+    Libc,
+    MachineName,
+    ProcessId,
+    ReleaseOrNone,
+    Text,
+    Texts,
+    Url,
+    VersionNumber,
+    at_most,
+)
 from teal_host.wire.values import dataclass
 
 Seconds = Annotated[float, between(0, 86_400)]
@@ -173,35 +191,35 @@ class Commit:
 class Greeting:
     """The first frame: which machine this is. `libc` such as "glibc 2.36"; empty where it cannot be told."""
 
-    python: str
-    system: str
-    machine: str
-    pid: int
-    protocol: int = PROTOCOL
-    libc: str = ""
+    python: VersionNumber
+    system: MachineName
+    machine: MachineName
+    pid: ProcessId
+    protocol: Annotated[int, between(0, 1_000_000)] = PROTOCOL
+    libc: Libc = ""
 
 
 @dataclass(frozen=True)
 class Step:
     """A step of a story began or ended. `seconds` is its duration, known at the end."""
 
-    name: str
+    name: Label
     state: Literal["started", "done", "failed"]
-    seconds: float = 0.0
-    detail: str = ""
+    seconds: Duration = 0.0
+    detail: Text = ""
 
 
 @dataclass(frozen=True)
 class Note:
     level: Literal["info", "warning"]
-    text: str
+    text: Text
 
 
 @dataclass(frozen=True)
 class LogLine:
     color: Color
-    release: str
-    text: str
+    release: ReleaseOrNone
+    text: Text
 
 
 @dataclass(frozen=True)
@@ -222,7 +240,7 @@ class More:
 class Plan:
     """What setup would do, in order; empty when everything is as it should be."""
 
-    changes: Tuple[Change, ...]
+    changes: Annotated[Tuple[Change, ...], at_most(MOST_ITEMS)]
 
 
 # --- answers ------------------------------------------------------------------------------------------------------
@@ -233,11 +251,11 @@ class Result:
     """How a deploy or rollback ended. `previous` is where `teal rollback` would go now."""
 
     outcome: Literal["live", "unchanged", "planned"]
-    release: Optional[str] = None
+    release: Optional[ReleaseName] = None
     color: Optional[Color] = None
-    previous: Optional[str] = None
-    url: str = ""
-    plan: Tuple[str, ...] = ()
+    previous: Optional[ReleaseName] = None
+    url: Url = ""
+    plan: Texts = ()
 
 
 @dataclass(frozen=True)
@@ -245,14 +263,14 @@ class Exited:
     """How a command of `teal exec` ended: 128 and the signal's number when by one. `says`: why it never ran."""
 
     code: Annotated[int, between(0, 255)]
-    says: str = ""
+    says: Text = ""
 
 
 @dataclass(frozen=True)
 class Done:
     """The answer of a command that has nothing more to tell."""
 
-    said: str = ""
+    said: Text = ""
 
 
 FailureCode = Literal[
@@ -266,12 +284,12 @@ class Failure:
     """Why a command failed: what, the evidence, and what to type next. The code decides the exit code."""
 
     code: FailureCode
-    message: str
-    evidence: Tuple[str, ...] = ()
-    hint: str = ""
-    release: Optional[str] = None
+    message: Text
+    evidence: Texts = ()
+    hint: Text = ""
+    release: Optional[ReleaseName] = None
     color: Optional[Color] = None
-    previous: Optional[str] = None
+    previous: Optional[ReleaseName] = None
 
 
 REQUESTS: Tuple[Type[Any], ...] = (

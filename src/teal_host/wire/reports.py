@@ -1,8 +1,11 @@
 """What the looking commands answer: pictures of what is, as values."""
 
-from typing import Dict, Literal, Optional, Tuple
+from typing import Annotated, Dict, Iterator, Literal, Optional, Tuple
 
-from teal_host.wire.manifest import Origin
+from teal_host.wire.grammar import COLORS, AppName, Digest, Domain, EnvName, Port, ReleaseName, between
+from teal_host.wire.manifest import Count, Origin
+from teal_host.wire.typed import Mistake
+from teal_host.wire.upward import MOST_ITEMS, Address, EnvDigest, Label, Moment, ProcessId, Text, Texts, Url, at_most
 from teal_host.wire.values import dataclass
 
 Color = Literal["blue", "green"]
@@ -11,11 +14,11 @@ Ended = Literal["live", "unhealthy", "rolled_back", "refused"]
 
 @dataclass(frozen=True)
 class ColorReport:
-    release: Optional[str]
-    port: Optional[int]
+    release: Optional[ReleaseName]
+    port: Optional[Port]
     state: Literal["running", "stopped", "failed", "empty"]
-    pid: Optional[int] = None
-    since: Optional[str] = None
+    pid: Optional[ProcessId] = None
+    since: Optional[Moment] = None
 
 
 @dataclass(frozen=True)
@@ -23,35 +26,40 @@ class LastReport:
     """How the last deploy or rollback ended: also for a client that had lost contact. `says` is why, if not well."""
 
     command: Literal["deploy", "rollback"]
-    release: Optional[str]
+    release: Optional[ReleaseName]
     outcome: Ended
-    at: str
-    says: str = ""
+    at: Moment
+    says: Text = ""
 
 
 @dataclass(frozen=True)
 class StatusReport:
-    app: str
+    app: AppName
     live: Optional[Color]
-    colors: Dict[str, ColorReport]
-    previous: Optional[str]
-    url: Optional[str]
-    notes: Tuple[str, ...] = ()
+    colors: Annotated[Dict[Color, ColorReport], at_most(len(COLORS))]
+    previous: Optional[ReleaseName]
+    url: Optional[Url]
+    notes: Texts = ()
     last: Optional[LastReport] = None
+
+    def mistakes(self) -> Iterator[Mistake]:
+        for color in COLORS:
+            if color not in self.colors:
+                yield Mistake(f"colors.{color}", "is missing")
 
 
 @dataclass(frozen=True)
 class ReleaseRow:
     """`left`: it was good, and a person has rolled back from it; its outcome is `turned_back` all the same."""
 
-    release: str
-    seq: int
-    digest: str
-    bytes: int
-    at: str
+    release: ReleaseName
+    seq: Annotated[int, between(0, 999_999_999)]
+    digest: Digest
+    bytes: Count
+    at: Moment
     outcome: Literal["pending", "good", "refused", "turned_back"]
     origin: Origin
-    env: str
+    env: EnvDigest
     color: Optional[Color] = None
     live: bool = False
     stored: bool = True
@@ -60,8 +68,8 @@ class ReleaseRow:
 
 @dataclass(frozen=True)
 class ReleasesReport:
-    app: str
-    releases: Tuple[ReleaseRow, ...]
+    app: AppName
+    releases: Annotated[Tuple[ReleaseRow, ...], at_most(MOST_ITEMS)]
 
 
 @dataclass(frozen=True)
@@ -71,8 +79,8 @@ class EnvRow:
     `live`: the live release runs with exactly this value.
     """
 
-    name: str
-    since: str
+    name: EnvName
+    since: Moment
     live: bool
 
 
@@ -80,8 +88,8 @@ class EnvRow:
 class EnvReport:
     """`pending`: a deploy would take values that the live release does not run with, or leave some out."""
 
-    app: str
-    names: Tuple[EnvRow, ...]
+    app: AppName
+    names: Annotated[Tuple[EnvRow, ...], at_most(MOST_ITEMS)]
     pending: bool
 
 
@@ -89,20 +97,20 @@ class EnvReport:
 class Finding:
     """One thing that the doctor looked at. `hint` is what to type; `evidence` lines that show it, such as a diff."""
 
-    what: str
+    what: Label
     state: Literal["ok", "warning", "fault"]
-    says: str
-    hint: str = ""
-    evidence: Tuple[str, ...] = ()
+    says: Text
+    hint: Text = ""
+    evidence: Texts = ()
 
 
 @dataclass(frozen=True)
 class DoctorReport:
     """`addresses`: the server's own, for the client to compare with those of the domains."""
 
-    app: str
-    findings: Tuple[Finding, ...]
-    addresses: Tuple[str, ...] = ()
+    app: AppName
+    findings: Annotated[Tuple[Finding, ...], at_most(MOST_ITEMS)]
+    addresses: Annotated[Tuple[Address, ...], at_most(MOST_ITEMS)] = ()
 
 
 @dataclass(frozen=True)
@@ -112,8 +120,8 @@ class Change:
     `unserves`: domains that the app serves now, none of which it would serve any more. `text`: of a new file.
     """
 
-    says: str
-    diff: Tuple[str, ...] = ()
+    says: Text
+    diff: Texts = ()
     edited: bool = False
-    unserves: Tuple[str, ...] = ()
-    text: Tuple[str, ...] = ()
+    unserves: Annotated[Tuple[Domain, ...], at_most(MOST_ITEMS)] = ()
+    text: Texts = ()

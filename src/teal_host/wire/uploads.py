@@ -4,6 +4,7 @@ from typing import Annotated, Literal, Optional, Tuple
 
 from teal_host.wire.grammar import Digest, FilePath, ReleaseName, between
 from teal_host.wire.manifest import MAX_FILES, Count
+from teal_host.wire.upward import MOST_ITEMS, at_most
 from teal_host.wire.values import dataclass
 
 Packing = Literal["plain", "zlib", "bz2", "lzma"]
@@ -57,10 +58,10 @@ class Wanted:
     """
 
     release: ReleaseName
-    missing: Tuple[Place, ...] = ()
-    begun: Tuple[Begun, ...] = ()
-    bases: Tuple[Base, ...] = ()
-    packings: Tuple[Packing, ...] = ("plain", "zlib")
+    missing: Annotated[Tuple[Place, ...], at_most(MAX_FILES)] = ()
+    begun: Annotated[Tuple[Begun, ...], at_most(MAX_FILES)] = ()
+    bases: Annotated[Tuple[Base, ...], at_most(MOST_ITEMS)] = ()
+    packings: Annotated[Tuple[Packing, ...], at_most(16)] = ("plain", "zlib")
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,286 @@
+"""A hostile server: what it sends runs nothing on this machine, sends no file twice, and ends in one clear error.
+
+The server is a program called `ssh` on PATH: it speaks the frames of a server side, and says what it likes in them.
+"""
+
+import base64
+import hashlib
+import json
+import os
+import struct
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from teal.ground.errors import CannotReach
+from teal.pipe.session import Session
+from teal.transports import Transport
+from teal_host.wire.upward import MOST_TEXT
+
+TARGET = "ssh://shop.example"
+HONEST: dict[str, Any] = {
+    "type": "greeting",
+    "python": "3.11.2",
+    "system": "linux",
+    "machine": "x86_64",
+    "pid": 4711,
+    "libc": "glibc 2.36",
+    "protocol": 1,
+}
+HOSTILE_WORDS = [
+    "x; touch ../ran; true",
+    "$(touch ../ran)",
+    "`touch ../ran`",
+    "x\ntouch ../ran",
+    "x | touch ../ran",
+    "-x86_64",
+    ".",
+    "..",
+    "../x86_64",
+    "x86 64",
+    "x86_64\n",
+    "\x1b]0;taken\x07",
+    "{os}",
+    "'",
+    "",
+    "x" * 33,
+]
+SAYS = """
+import base64, os, struct, sys
+sys.stdout.buffer.write(base64.b64decode("{said}"))
+sys.stdout.buffer.flush()
+request = b"intended"
+while b"intended" in request:
+    sizes = sys.stdin.buffer.read(8)
+    request = sys.stdin.buffer.read(sum(struct.unpack(">II", sizes))) if sizes else b""
+os.close(1)
+while sys.stdin.buffer.read1(65536):
+    pass
+"""
+
+
+@dataclass(frozen=True)
+class Laptop:
+    """A project that deploys to the hostile server; its build is told to a shell."""
+
+    folder: Path
+
+    @property
+    def built(self) -> Path:
+        return self.folder / "built"
+
+    @property
+    def ran(self) -> Path:
+        """What a command of the server's would make."""
+        return self.folder / "ran"
+
+    def project(self, build: str = "") -> None:
+        app = self.folder / "project"
+        (app / "dist/a").mkdir(parents=True)
+        for name in ("app", "web"):
+            (app / "dist" / name).write_text("#!/bin/sh\n")
+            (app / "dist" / name).chmod(0o755)
+        server, run = f'[server]\ntarget = "{TARGET}"', '[run]\ncommand = ["./app"]'
+        (app / "teal.toml").write_text(f'app = "shop"\n{server}\n{run}\n[build]\nartifact = "dist"\n{build}')
+
+    def serve(self, *messages: dict[str, Any]) -> None:
+        """The server says all this, without waiting for a question."""
+        ssh = self.folder / "bin/ssh"
+        ssh.parent.mkdir(exist_ok=True)
+        ssh.write_text(f"#!{sys.executable} -IS\n{said(*messages)}")
+        ssh.chmod(0o755)
+
+    def session(self, *messages: dict[str, Any], before: str = "") -> Session:
+        """One to a server that says all this."""
+        program = said(*messages, before=before) if not before else said(before=before).split("request =")[0]
+        command = (sys.executable, "-I", "-S", "-c", program)
+        return Session(Transport("the shop", command, (), own_session=True, way=("env",)))
+
+    def remember(self, machine: object) -> None:
+        """As the file is that the last deploy would have left."""
+        file = self.folder / "cache/teal/machines" / hashlib.sha256(TARGET.encode()).hexdigest()[:16]
+        file.parent.mkdir(parents=True)
+        file.write_text(machine if isinstance(machine, str) else json.dumps(machine), errors="surrogatepass")
+
+    def teal(self, *words: str) -> "subprocess.CompletedProcess[str]":
+        env = {
+            **os.environ,
+            "PATH": f"{self.folder / 'bin'}:{os.environ['PATH']}",
+            "XDG_CACHE_HOME": str(self.folder / "cache"),
+            "CI": "true",
+        }
+        command = [sys.executable, "-m", "teal", "-C", str(self.folder / "project/teal.toml"), *words]
+        return subprocess.run(command, env=env, capture_output=True, text=True, timeout=60, check=False)
+
+
+@pytest.fixture
+def laptop(tmp_path: Path) -> Laptop:
+    return Laptop(tmp_path)
+
+
+def said(*messages: dict[str, Any], before: str = "") -> str:
+    """A Python program that says all this, hears a request, says no more, and listens until nobody speaks."""
+    words = f"\n{before or 'TEAL-HOST-1'}\n".encode() + b"".join(framed(message) for message in messages)
+    return SAYS.format(said=base64.b64encode(words).decode())
+
+
+def framed(message: dict[str, Any]) -> bytes:
+    text = json.dumps(message).encode()
+    return struct.pack(">II", len(text), 0) + text
+
+
+def for_a_shell(word: str) -> str:
+    return f'command = ["sh", "-c", "echo built for {{{word}}} >> ../built"]\n'
+
+
+@pytest.mark.parametrize(("word", "key"), [("arch", "machine"), ("goarch", "machine"), ("os", "system")])
+def test_greeting_runs_nothing_in_the_build(word: str, key: str, laptop: Laptop) -> None:
+    """At 55bfd35 the shell took the server's words: `ran` was made on this machine."""
+    laptop.project(for_a_shell(word))
+    laptop.serve({**HONEST, key: "x; touch ../ran; true"})
+    ended = laptop.teal("deploy")
+    assert not laptop.ran.exists()
+    assert not laptop.built.exists()
+    assert ended.returncode == 4
+    assert "shop.example sent what no server side of Teal sends; its answer is not to be trusted" in ended.stderr
+    assert f"{key}: 'x; touch ../ran; true' is not the name of a machine" in ended.stderr
+
+
+@pytest.mark.parametrize("key", ["machine", "system"])
+def test_remembered_machine_runs_nothing_in_the_build(key: str, laptop: Laptop) -> None:
+    """At 55bfd35 the build began with what was remembered, before anything greeted: `ran` was made."""
+    word = {"machine": "arch", "system": "os"}[key]
+    laptop.project(for_a_shell(word))
+    laptop.remember({"machine": "x86_64", "system": "linux", key: "x; touch ../ran; true"})
+    laptop.serve(HONEST)
+    assert laptop.teal("deploy").returncode == 4  # the server ends the conversation there
+    assert not laptop.ran.exists()
+    assert laptop.built.read_text() == f"built for {HONEST[key]}\n"
+
+
+@pytest.mark.parametrize(
+    "remembered",
+    ["", "[]", "7", "{}", '{"machine": 7, "system": null}', "[" * 100_000, "\ud800", '{"machine": "x86_64"}'],
+)
+def test_machine_is_forgotten_when_its_file_is_damaged(remembered: str, laptop: Laptop) -> None:
+    laptop.project(for_a_shell("arch"))
+    laptop.remember(remembered)
+    laptop.serve(HONEST)
+    laptop.teal("deploy")
+    assert laptop.built.read_text() == "built for x86_64\n"
+
+
+BAD_GREETINGS: list[tuple[str, object]] = [
+    *(("machine", word) for word in HOSTILE_WORDS),
+    *(("system", word) for word in HOSTILE_WORDS),
+    *(("libc", word) for word in HOSTILE_WORDS if word not in ("", "x86 64")),
+    *(("python", word) for word in HOSTILE_WORDS),
+    *(("pid", number) for number in (0, -1, 2**40, 1.5, True, "1", None)),
+    *(("machine", strange) for strange in (None, 7, ["x86_64"])),
+]
+
+
+@pytest.mark.parametrize(("key", "value"), BAD_GREETINGS, ids=repr)
+def test_greeting_with_a_strange_value_is_refused(key: str, value: object, laptop: Laptop) -> None:
+    with pytest.raises(CannotReach, match="is not to be trusted") as refused:
+        laptop.session({**HONEST, key: value})
+    assert refused.value.exit_code == 4
+    assert refused.value.evidence[0].startswith(f"{key}: ")
+
+
+MACHINES = (
+    *("x86_64", "aarch64", "armv6l", "armv7l", "armv8l", "riscv64", "ppc64le", "s390x", "i386", "i586", "i686"),
+    *("loongarch64", "mips64", "sparc64", "parisc64"),
+)
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+@pytest.mark.parametrize("libc", ["glibc 2.31", "glibc 2.41", ""])
+def test_greeting_of_an_honest_machine_is_taken(machine: str, libc: str, laptop: Laptop) -> None:
+    with laptop.session({**HONEST, "machine": machine, "libc": libc, "python": "3.9.2"}) as session:
+        assert (session.there.machine, session.there.libc) == (machine, libc)
+
+
+ENV = {"type": "envreport", "app": "shop", "pending": False}
+MESSAGES: dict[str, dict[str, Any]] = {
+    "a release": {"type": "result", "outcome": "live", "release": "0001-\x1b[2J"},
+    "a url": {"type": "result", "outcome": "live", "url": "http://a.example/\n::error::x"},
+    "a color": {"type": "logline", "color": "teal", "release": "", "text": ""},
+    "an outcome": {"type": "result", "outcome": "fine"},
+    "a step": {"type": "step", "name": "::error::x", "state": "done"},
+    "endless seconds": {"type": "step", "name": "upload", "state": "done", "seconds": 1e300},
+    "a time": {**ENV, "names": [{"name": "A", "since": "soon", "live": True}]},
+    "a day": {**ENV, "names": [{"name": "A", "since": "2026-02-31T00:00:00+00:00", "live": True}]},
+    "half a status": {"type": "statusreport", "app": "shop", "live": None, "colors": {}, "previous": None, "url": None},
+    "an address": {"type": "doctorreport", "app": "shop", "findings": [], "addresses": ["1.2.3.4.5"]},
+    "a long text": {"type": "note", "level": "info", "text": "x" * (MOST_TEXT + 1)},
+    "a code": {"type": "exited", "code": 256},
+}
+
+
+@pytest.mark.parametrize("message", MESSAGES.values(), ids=list(MESSAGES))
+def test_message_with_a_strange_value_is_refused(message: dict[str, Any], laptop: Laptop) -> None:
+    with laptop.session(HONEST, message) as session, pytest.raises(CannotReach, match="is not to be trusted"):
+        session.receive()
+
+
+def test_refusal_is_short_when_the_server_makes_many_mistakes(laptop: Laptop) -> None:
+    message = {"type": "done", **{f"{number}{'x' * 1000}": "" for number in range(50)}}
+    with laptop.session(HONEST, message) as session, pytest.raises(CannotReach) as refused:
+        session.receive()
+    assert sum(map(len, refused.value.evidence)) < 2_000
+
+
+WORDS_BEFORE = ["SUDO '; rm -rf /; '", "SUDO $(id)", "NO-SUDO \x1b[2J", "TOO-OLD 3.7; reboot", "INCOMPLETE `id`"]
+
+
+@pytest.mark.parametrize("word", WORDS_BEFORE)
+def test_word_before_the_greeting_is_noise_when_a_shell_could_take_it(word: str, laptop: Laptop) -> None:
+    """At 55bfd35 the hint was a line to be typed as root, with the server's words in it."""
+    with pytest.raises(CannotReach) as refused:
+        laptop.session(before=f"TEAL-HOST-{word}")
+    assert word.split(" ", 1)[1] not in refused.value.message + refused.value.hint
+
+
+NOT_OF_THIS_ARTIFACT: dict[str, dict[str, Any]] = {
+    "a place beyond the last": {"missing": [5]},
+    "a directory": {"missing": [0]},
+    "a file twice": {"missing": [1, 1]},
+    "more bytes than it has": {"missing": [1], "begun": [{"place": 1, "bytes": 11}]},
+    "a beginning of what is not missing": {"missing": [1], "begun": [{"place": 2, "bytes": 1}]},
+    "a negative place": {"missing": [-1]},
+    "a path that leads out": {"missing": [1], "bases": [{"path": "../x", "sha256": "0" * 64, "size": 1}]},
+    "a digest that is a path": {"missing": [1], "bases": [{"path": "app", "sha256": "../../id_rsa", "size": 1}]},
+}
+
+
+@pytest.mark.parametrize("wanted", NOT_OF_THIS_ARTIFACT.values(), ids=list(NOT_OF_THIS_ARTIFACT))
+def test_deploy_sends_nothing_that_the_artifact_does_not_have(wanted: dict[str, Any], laptop: Laptop) -> None:
+    """At 55bfd35 `missing: [5]` was an IndexError, and a directory an IsADirectoryError."""
+    laptop.project()
+    laptop.serve(HONEST, {"type": "wanted", "release": "0001-0123456789ab", **wanted})
+    ended = laptop.teal("deploy")
+    assert ended.returncode == 4, ended.stderr
+    assert "is not to be trusted" in ended.stderr
+
+
+def test_deploy_ends_when_the_server_asks_without_end(laptop: Laptop) -> None:
+    laptop.project()
+    laptop.serve(HONEST, *[{"type": "wanted", "release": "0001-0123456789ab"}] * 100)
+    ended = laptop.teal("deploy")
+    assert ended.returncode == 4
+    assert "missing: is asked for the 4th time" in ended.stderr
+
+
+@pytest.mark.parametrize("command", ["status", "releases", "env list", "doctor", "logs", "destroy --yes", "exec true"])
+def test_command_ends_in_one_error_when_the_answer_is_of_another_question(command: str, laptop: Laptop) -> None:
+    """At 55bfd35 it was an AssertionError, or taken for an answer."""
+    laptop.project()
+    laptop.serve(HONEST, {"type": "result", "outcome": "live"})
+    ended = laptop.teal(*command.split())
+    assert ended.returncode == 4, ended.stderr
+    assert "the server side answered with Result, which is not expected" in ended.stderr
