@@ -2,7 +2,7 @@
 
 A word that a command, path or hint is made of has a narrow form, in which it is harmless wherever the client puts it.
 `Text` can be anything: it is only ever shown, and only as `ui.base.shown` cleans it. Patterns are compiled when they
-are first used, because every command waits for the import of this.
+are first used, and a greeting needs none, because every command waits for it.
 """
 
 import re
@@ -13,8 +13,7 @@ from teal_host.wire.grammar import between, release_name
 MOST_TEXT = 65_536  # characters of one text
 MOST_ITEMS = 40_000  # of one list: an artifact has no more files
 
-_NAME = r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,31}"
-_VERSION = r"[0-9]{1,4}(\.[0-9]{1,5}){1,3}"
+_IN_A_NAME = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-")
 _LABEL = r"[A-Za-z][A-Za-z0-9_. -]{0,39}"
 _MOMENT = r"(19[7-9][0-9]|2[0-9]{3})-[0-9]{2}-[0-9]{2}T([0-9]{2}:){2}[0-9]{2}(\.[0-9]{3,6})?[+-][0-9]{2}:[0-9]{2}"
 _URL = r"https?://([A-Za-z0-9_.-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(:[0-9]{1,5})?/[A-Za-z0-9._~/-]{0,1023}"
@@ -23,18 +22,24 @@ _ADDRESS = r"[0-9A-Fa-f:.]{2,45}"
 
 def machine_name(value: str) -> Optional[str]:
     """A machine or system as its kernel names it. It goes into build commands, so no shell may find more in it."""
-    return None if re.fullmatch(_NAME, value) else f"{value[:60]!r} is not the name of a machine, such as x86_64"
+    return None if _is_name(value) else f"{value[:60]!r} is not the name of a machine, such as x86_64"
+
+
+def _is_name(value: str) -> bool:
+    return 0 < len(value) <= 32 and value[0] not in ".-" and _IN_A_NAME.issuperset(value)
 
 
 def version_number(value: str) -> Optional[str]:
-    return None if re.fullmatch(_VERSION, value) else f"{value[:60]!r} is not a version, such as 3.11.2"
+    parts = value.split(".")
+    known = 2 <= len(parts) <= 4 and all(len(part) < 6 and part.isascii() and part.isdigit() for part in parts)
+    return None if known else f"{value[:60]!r} is not a version, such as 3.11.2"
 
 
 def libc(value: str) -> Optional[str]:
     """Name and version of a C library; empty where nobody knows it."""
-    if value and not re.fullmatch(f"{_NAME} {_NAME}", value):
-        return f"{value[:60]!r} is not a C library, such as glibc 2.36"
-    return None
+    name, _, version = value.partition(" ")
+    known = not value or (_is_name(name) and _is_name(version))
+    return None if known else f"{value[:60]!r} is not a C library, such as glibc 2.36"
 
 
 def label(value: str) -> Optional[str]:
