@@ -7,12 +7,14 @@ import traceback
 from pathlib import Path
 from typing import Any, BinaryIO, Callable, Dict, List, Optional
 
-from teal_host.ground.errors import Aborted, BadRequest, HostError, NotAllowed, as_host_error
+from teal_host.ground.errors import Aborted, HostError, NotAllowed, as_host_error
 from teal_host.ground.paths import HostPaths
 from teal_host.pipe.channel import FIRST_WITHIN_S, Channel
+from teal_host.provisioning.local import LocalProvisioning
+from teal_host.provisioning.server import ServerProvisioning
 from teal_host.proxies.local_nginx import LocalNginx
 from teal_host.proxies.system_nginx import SystemNginx
-from teal_host.state.app import App, Host
+from teal_host.state.app import App, Host, Tell
 from teal_host.state.key_policy import KeyPolicy
 from teal_host.stories import deploy, recover, rollback, status
 from teal_host.supervisors.process import PlainProcesses
@@ -55,17 +57,14 @@ def _permitted(given: "Given", host: Host, request: Any) -> None:
 def _foresee(host: Host, request: messages.Intended) -> None:
     """What can be refused before there is an artifact, so that nobody waits for a build in vain."""
     app = host.app(request.spec.app)
-    if host.needs_setup:
-        _refuse_without_setup(app)
+    host.provisioning.check_is_set_up(app.paths)
     deploy.check_before_build(app, request.spec)
 
 
 def at_boot(name: str) -> int:
     """What a reboot or a power cut has interrupted is cleaned up before anybody types anything."""
-    paths = HostPaths(Path("/"))
-    host = Host(paths, Systemd(), SystemNginx(paths), _say, needs_setup=True)
     try:
-        recover.at_boot(host.app(name))
+        recover.at_boot(_server(HostPaths(Path("/")), _say).app(name))
     except (HostError, OSError) as error:
         sys.stderr.write(f"teal: {as_host_error(error).message}\n")
         return 1
@@ -112,11 +111,11 @@ def _arguments(argv: List[str]) -> Given:
 
 
 def _serve(host: Host, request: Any, channel: Channel) -> Any:
-    if host.needs_setup and not isinstance(request, (messages.Setup, messages.Doctor, messages.Destroy)):
-        _refuse_without_setup(host.app(request.spec.app if isinstance(request, messages.Deploy) else request.app))
-    if isinstance(request, messages.Deploy):
-        return deploy.deploy(host.app(request.spec.app), request, channel)
     app = host.app(request.spec.app if hasattr(request, "spec") else request.app)
+    if not isinstance(request, (messages.Setup, messages.Doctor, messages.Destroy)):
+        host.provisioning.check_is_set_up(app.paths)
+    if isinstance(request, messages.Deploy):
+        return deploy.deploy(app, request, channel)
     if isinstance(request, messages.Status):
         return status.status(app)
     if isinstance(request, messages.Rollback):
@@ -143,12 +142,6 @@ def _seldom(app: App, request: Any, channel: Channel) -> Any:
     return stories[type(request)]()
 
 
-def _refuse_without_setup(app: App) -> None:
-    """The first thing that everybody forgets, so one word for it whatever was asked."""
-    if not app.paths.agreed.exists():
-        raise BadRequest(f"this server is not set up for {app.name}", hint="teal setup")
-
-
 def _alone(channel: Channel, story: Callable[[], Any]) -> Any:
     """A story that nobody needs to listen to: it is finished in any case."""
     channel.committed = True
@@ -161,12 +154,18 @@ def _host(given: Given, channel: Channel) -> Host:
         raise NotAllowed(f"this machine runs {sys.platform}; apps run on Linux only")
     paths = HostPaths(given.root)
     if not given.server:
-        return Host(paths, PlainProcesses(), LocalNginx(paths.nginx, given.nginx), channel.tell)
+        nginx = LocalNginx(paths.nginx, given.nginx)
+        return Host(paths, PlainProcesses(), nginx, LocalProvisioning(paths, nginx), channel.tell)
     if os.geteuid() != 0:
         raise NotAllowed("on a server this needs root", hint="log in as root, or as a user with sudo")
     if not Path("/run/systemd/system").is_dir():
         raise NotAllowed("this server does not run systemd, which keeps the programs")
-    return Host(paths, Systemd(), SystemNginx(paths), channel.tell, needs_setup=True)
+    return _server(paths, channel.tell)
+
+
+def _server(paths: HostPaths, tell: Tell) -> Host:
+    nginx = SystemNginx(paths)
+    return Host(paths, Systemd(), nginx, ServerProvisioning(paths, nginx), tell)
 
 
 def _outlive_the_client(channel: Channel) -> None:

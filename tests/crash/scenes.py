@@ -23,6 +23,7 @@ from teal.transports import Transport, choose
 from teal.ui.plain import Quiet
 from teal_host.ground import processes
 from teal_host.ground.paths import HostPaths
+from teal_host.provisioning.local import LocalProvisioning
 from teal_host.proxies.local_nginx import LocalNginx
 from teal_host.state.app import App as HostApp
 from teal_host.state.app import Host
@@ -147,7 +148,9 @@ class Scene:
         """For looking without a pipe, which is quicker."""
         paths = HostPaths(self.app.world.root)
         proxy = LocalNginx(paths.nginx, None)
-        return Host(paths, PlainProcesses(), proxy, lambda message: None).app(self.app.name)
+        return Host(paths, PlainProcesses(), proxy, LocalProvisioning(paths, proxy), lambda message: None).app(
+            self.app.name
+        )
 
     def check_serves(self, *versions: str) -> str:
         """One of these versions answers right now, and the link, the status and the process all say the same."""

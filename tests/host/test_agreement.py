@@ -14,6 +14,7 @@ from harness.world import free_ports
 from host import values
 from teal_host.ground.errors import BadRequest, NeedsHuman
 from teal_host.ground.paths import HostPaths
+from teal_host.provisioning.local import LocalProvisioning
 from teal_host.state import agreement
 from teal_host.state.agreement import Agreement
 from teal_host.state.app import App, Host
@@ -217,7 +218,7 @@ def test_apps_that_are_new_at_the_same_moment_never_share_a_port(host: HostPaths
     begin = threading.Barrier(len(names))
 
     def reserve(name: str) -> None:
-        app: App = Host(host, seams, seams, lambda message: None).app(name)
+        app: App = Host(host, seams, seams, LocalProvisioning(host, seams), lambda message: None).app(name)
         entries = (Entry("program", "file", 0, "a" * 64),)
         request = Deploy(spec(name), Manifest(digest_of(entries), entries), Origin(), "0" * 32)
         begin.wait(30)

@@ -9,20 +9,20 @@ import pytest
 
 from teal.cli.doctor import lines, worst
 from teal.ground import dns
-from teal_host.checks import agreed, colors, exposed, history, keys, machine, nginx, owner, room, route, systemd, words
+from teal_host.checks import agreed, colors, exposed, history, keys, machine, nginx, owner, room, route, systemd
 from teal_host.checks.base import Visit, fault, ok, there, warning
 from teal_host.checks.nginx import Seen
 from teal_host.checks.owner import Owned
 from teal_host.checks.room import Disk, Memory
 from teal_host.checks.route import Folder, Worker
-from teal_host.checks.words import Words
 from teal_host.ground import lock
 from teal_host.ground.errors import NeedsHuman
 from teal_host.ground.journal import Unfinished
 from teal_host.ground.sockets import Socket
-from teal_host.state.seams import ProcessState
+from teal_host.state.seams import Check, ProcessState
 from teal_host.stories import doctor
-from teal_host.stories.doctor import Check
+from teal_host.supervisors import journald
+from teal_host.supervisors.journald import Words
 from teal_host.wire.manifest import Origin
 from teal_host.wire.reports import DoctorReport, Finding
 
@@ -148,15 +148,15 @@ def test_data_owner_check_says_how_to_fix_a_wrong_owner(owned: Owned, hint: str 
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "127.8.8.8", "::1", "::ffff:127.0.0.1"])
 def test_exposure_check_is_silent_about_a_loopback_port(address: str) -> None:
-    assert list(exposed.exposed("blue", [Socket(address, 8081, 1)], True)) == []
+    assert list(exposed.exposed("blue", [Socket(address, 8081, 1)], fault)) == []
 
 
 @pytest.mark.parametrize("address", ["0.0.0.0", "::", "203.0.113.10", "::ffff:10.0.0.1", "2001:db8::1"])
 def test_exposure_check_reports_a_port_that_is_open_to_others(address: str) -> None:
     sockets = [Socket("127.0.0.1", 8081, 1), Socket(address, 9000, 2)]
-    (found,) = exposed.exposed("blue", sockets, True)
+    (found,) = exposed.exposed("blue", sockets, fault)
     assert (found.state, address in found.says, "9000" in found.says) == ("fault", True, True)
-    assert [one.state for one in exposed.exposed("blue", sockets, False)] == ["warning"]
+    assert [one.state for one in exposed.exposed("blue", sockets, warning)] == ["warning"]
 
 
 def test_standby_check_judges_a_running_stopped_or_failed_color() -> None:
@@ -178,9 +178,9 @@ def test_boot_check_wants_only_the_live_color_enabled() -> None:
 
 def test_restart_check_says_how_often_and_why_the_program_ended() -> None:
     assert list(colors.restarts("blue", Words(0, "it exited with code 1", []))) == []
-    (found,) = colors.restarts("blue", Words(3, words.end({"EXIT_CODE": "killed", "EXIT_STATUS": "9"}), []))
+    (found,) = colors.restarts("blue", Words(3, journald.end({"EXIT_CODE": "killed", "EXIT_STATUS": "9"}), []))
     assert "3 times; the last time it was ended by SIGKILL" in found.says
-    assert words.end({"EXIT_CODE": "exited", "EXIT_STATUS": "3"}) == "it exited with code 3"
+    assert journald.end({"EXIT_CODE": "exited", "EXIT_STATUS": "3"}) == "it exited with code 3"
 
 
 def test_systemd_check_judges_its_version_and_the_loaded_unit() -> None:

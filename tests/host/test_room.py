@@ -14,6 +14,7 @@ import pytest
 from teal_host.ground import processes
 from teal_host.ground.errors import BadRequest
 from teal_host.ground.paths import AppPaths, HostPaths
+from teal_host.provisioning.server import ServerProvisioning
 from teal_host.steps import candidate, release
 from teal_host.wire.manifest import Entry, Manifest, digest_of
 
@@ -105,7 +106,8 @@ def test_candidate_warns_when_memory_is_short_for_a_second_copy(
     monkeypatch.setattr(processes, "total_memory", lambda: 100_000_000)
     told: list[str] = []
     supervisor = SimpleNamespace(pids=lambda place: {1, 2, 3})
-    app: Any = SimpleNamespace(host=SimpleNamespace(supervisor=supervisor, needs_setup=True), warn=told.append)
+    host = SimpleNamespace(supervisor=supervisor, provisioning=ServerProvisioning)
+    app: Any = SimpleNamespace(host=host, warn=told.append)
     live: Any = SimpleNamespace(color="blue", place=None)
     candidate.warn_if_memory_is_short(app, live)
     assert [text.startswith(says) and "the new one that is ended" in text for text in told] == [True] * bool(says)

@@ -20,13 +20,14 @@ from power.recorder import Recorder
 from power.stories import FakeNginx, Upload, content, manifest
 from teal_host.ground import files, sockets
 from teal_host.ground.errors import CannotRun
-from teal_host.ground.paths import ColorPaths, HostPaths
+from teal_host.ground.paths import AppPaths, ColorPaths, HostPaths
 from teal_host.ground.run import Program
 from teal_host.pipe.channel import Channel
-from teal_host.preparations import undo
+from teal_host.provisioning.local import LocalProvisioning
+from teal_host.provisioning.server import ServerProvisioning
 from teal_host.state import agreement, releases
 from teal_host.state.app import App, Host
-from teal_host.state.seams import ProcessState
+from teal_host.state.seams import ProcessState, Provisioning
 from teal_host.state.slots import all_colors, read_slots
 from teal_host.steps import health, switch, watch
 from teal_host.steps.candidate import Candidate
@@ -126,6 +127,9 @@ class Programs:
     def tail(self, color: ColorPaths) -> LogFileTail:
         return LogFileTail(color)
 
+    def remarks(self, color: ColorPaths) -> list[str]:
+        return []
+
     def is_ending(self) -> bool:
         return False
 
@@ -180,6 +184,22 @@ class Picture:
         return story if story and story[0]["act"] == "begin" else []
 
 
+class SetUp(ServerProvisioning):
+    """A server where setup has made nothing of the machine's own: no user, no unit, no key."""
+
+    def undo(self, app: AppPaths) -> None:
+        return
+
+    def owns_data(self, app: AppPaths) -> bool:
+        return True
+
+    def remove_user(self, app: AppPaths) -> None:
+        return
+
+    def remove_server_side(self) -> None:
+        return
+
+
 class LastingHost:
     """`home` is a directory of its own, in memory if possible."""
 
@@ -196,8 +216,9 @@ class LastingHost:
         return self.disk.root / "host"
 
     def app(self, name: str) -> App:
-        host = Host(HostPaths(self.root), self.programs, self.nginx, lambda message: None, needs_setup=self.server)
-        return host.app(name)
+        paths = HostPaths(self.root)
+        agreeing: Provisioning = (SetUp if self.server else LocalProvisioning)(paths, self.nginx)
+        return Host(paths, self.programs, self.nginx, agreeing, lambda message: None).app(name)
 
     # what is typed
 
@@ -328,7 +349,6 @@ class LastingHost:
         plays += [(switch, "verify", self._verify)]
         plays += [(health, "check_port_is_free", _nothing), (health, "wait_until_listening", _nothing)]
         plays += [(sockets, "connections", lambda port: 0), (sockets, "listeners", lambda port=None: [])]
-        plays += [(undo, name, _nothing) for name in ("undo", "undo_user", "undo_server_side", "has_foreign_data")]
         with pytest.MonkeyPatch.context() as patch:
             for module, name, played in plays:
                 patch.setattr(module, name, played)

@@ -17,6 +17,7 @@ import pytest
 from teal_host.ground.paths import ColorPaths, HostPaths
 from teal_host.ground.run import Program
 from teal_host.pipe.channel import Channel
+from teal_host.provisioning.local import LocalProvisioning
 from teal_host.state import agreement
 from teal_host.state.app import App, Host
 from teal_host.state.route import Route
@@ -66,6 +67,9 @@ class FakeProcesses:
 
     def tail(self, color: ColorPaths) -> LogFileTail:
         return LogFileTail(color)
+
+    def remarks(self, color: ColorPaths) -> list[str]:
+        return []
 
     def enable(self, color: ColorPaths) -> None:
         return
@@ -141,7 +145,9 @@ class Machine:
 
     @property
     def app(self) -> App:
-        return Host(HostPaths(self.root), self.processes, self.nginx, lambda message: None).app(APP)
+        paths = HostPaths(self.root)
+        agreeing = LocalProvisioning(paths, self.nginx)
+        return Host(paths, self.processes, self.nginx, agreeing, lambda message: None).app(APP)
 
     def deploy(self, version: str) -> Result:
         request = Deploy(typed.decode(AppSpec, SPEC), manifest(version), Origin(), uuid.uuid4().hex)

@@ -17,6 +17,7 @@ SERVER_SIDE: list[tuple[str, ...]] = [
     ("steps",),
     ("preparations",),
     ("checks",),
+    ("provisioning",),  # setup agrees, or a deploy does
     ("stories",),
     ("",),  # start, main
 ]

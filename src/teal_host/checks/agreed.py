@@ -6,14 +6,13 @@ from typing import Iterator, Optional, Sequence, Tuple
 from teal_host.checks.base import Visit, drift, fault, ok, refused, there, warning
 from teal_host.ground.errors import BadRequest
 from teal_host.preparations import packages, server_side, unit
-from teal_host.state import agreement
 from teal_host.wire.reports import Finding
 
 
 def check(visit: Visit) -> Iterator[Finding]:
     paths = visit.app.paths
     try:
-        agreement.of_setup(visit.app.host.paths, visit.spec, visit.slots.idle)
+        visit.app.host.provisioning.agreement_for(visit.spec, visit.slots.idle)
         yield ok("teal.toml", "as agreed with this server")
     except BadRequest as error:
         yield refused("teal.toml", error)

@@ -3,10 +3,10 @@
 from typing import Iterator, List
 
 from teal_host.checks.base import Visit, fault, ok, there, warning
-from teal_host.checks.words import Words, words
 from teal_host.state.seams import ProcessState
 from teal_host.steps import health
 from teal_host.steps.candidate import Candidate
+from teal_host.supervisors.journald import Words, words
 from teal_host.wire.reports import Color, Finding
 
 _ANSWER_WITHIN_S = 3.0
@@ -20,12 +20,16 @@ def check(visit: Visit) -> Iterator[Finding]:
     yield _live(visit, live)
     if visit.slots.releases[visit.slots.idle]:
         yield _standby(visit, visit.slots.idle)
-    if visit.app.host.needs_setup:
-        at_boot = [color for color in (live, visit.slots.idle) if visit.app.paths.at_boot(color).is_symlink()]
-        yield from boot(visit.app.name, live, at_boot)
-        unit = visit.app.paths.color(live).unit
-        told = words(unit)
-        yield from restarts(live, told)
+
+
+def check_boot(visit: Visit) -> Iterator[Finding]:
+    """Of systemd: which color comes back, and how often it had to restart the live one."""
+    live = visit.slots.live
+    if live is None:
+        return
+    at_boot = [color for color in (live, visit.slots.idle) if visit.app.paths.at_boot(color).is_symlink()]
+    yield from boot(visit.app.name, live, at_boot)
+    yield from restarts(live, words(visit.app.paths.color(live).unit))
 
 
 def _live(visit: Visit, color: Color) -> Finding:
@@ -36,7 +40,7 @@ def _live(visit: Visit, color: Color) -> Finding:
     found = health.probe(visit.app, candidate, _ANSWER_WITHIN_S)
     if found.well:
         return ok("live", f"{color} runs {entry.release}: {found.says}")
-    evidence = _systemd_says(visit, color)
+    evidence = _remarks(visit, color)
     hint = f"teal logs --color {color}; then teal deploy, or teal rollback"
     return fault("live", f"{color} with {entry.release}: {found.says}", hint, evidence)
 
@@ -48,7 +52,7 @@ def _standby(visit: Visit, color: Color) -> Finding:
     kept = entry is None or entry.spec.keep.previous_running
     if state.state == "running" or not (was_refused or state.state == "failed"):
         return standby(color, state, kept)
-    return ended(color, visit.slots.releases[color] or "", state, _systemd_says(visit, color))
+    return ended(color, visit.slots.releases[color] or "", state, _remarks(visit, color))
 
 
 def standby(color: Color, state: ProcessState, kept: bool) -> Finding:
@@ -88,5 +92,5 @@ def restarts(color: Color, told: Words) -> Iterator[Finding]:
         yield warning("restarts", f"{color} crashed and was restarted {times}{last}", f"teal logs --color {color}")
 
 
-def _systemd_says(visit: Visit, color: Color) -> List[str]:
-    return words(visit.app.paths.color(color).unit).lines if visit.app.host.needs_setup else []
+def _remarks(visit: Visit, color: Color) -> List[str]:
+    return visit.app.host.supervisor.remarks(visit.app.paths.color(color))

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from typing import Collection, Iterator, Optional
 
 from teal_host.checks.base import PROGRAM_S, Visit, fault, ok, there, warning
-from teal_host.checks.words import properties
 from teal_host.ground.run import run
 from teal_host.proxies.local_nginx import OLDEST
 from teal_host.proxies.nginx import program as nginx_program
 from teal_host.state import footprint
+from teal_host.supervisors.systemctl import properties
 from teal_host.wire.reports import Finding
 
 

@@ -44,22 +44,31 @@ def check_file(visit: Visit) -> Iterator[Finding]:
         yield from drift("nginx file", route.acts(visit.intent), f"{where}, as setup wrote it, in effect")
 
 
-def check_answer(visit: Visit) -> Iterator[Finding]:
-    worker = _worker() if visit.app.host.needs_setup else None
+def check_way(visit: Visit) -> Iterator[Finding]:
+    """Of a server's nginx, whose workers must reach the markers. That nginx does not run is another check's to say."""
+    worker = _worker()
     closed = blocked(worker, list(_way(visit.app.paths))) if worker else None
     if closed:
         says = f"nginx's workers cannot look into {closed}, so every request gets blue, whichever color is live"
         yield fault("route", says, there(f"chmod o+x {closed}"))
-    elif visit.slots.live and _nginx_runs(visit):
-        yield answered(visit.slots.live, visit.agreed.ports.of(visit.slots.live), _asked(visit))
+    elif _nginx_runs():
+        yield from _answer(visit)
 
 
-def _nginx_runs(visit: Visit) -> bool:
-    """Else another check says that it does not."""
-    if not visit.app.host.needs_setup:
-        return visit.app.host.proxy.serves(visit.agreed.route(visit.app.paths))
+def check_answer(visit: Visit) -> Iterator[Finding]:
+    """Of one's own nginx."""
+    if visit.app.host.proxy.serves(visit.agreed.route(visit.app.paths)):
+        yield from _answer(visit)
+
+
+def _nginx_runs() -> bool:
     program = nginx_program.find()
     return program is not None and program.master is not None
+
+
+def _answer(visit: Visit) -> Iterator[Finding]:
+    if visit.slots.live:
+        yield answered(visit.slots.live, visit.agreed.ports.of(visit.slots.live), _asked(visit))
 
 
 def answered(live: Color, port: int, by: str) -> Finding:

@@ -7,14 +7,16 @@ import os
 import time
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Iterator, Optional
+from typing import ContextManager, Iterator, Optional
 
 from teal_host.ground import files, processes
 from teal_host.ground.errors import Locked
 from teal_host.ground.journal import now
+from teal_host.ground.paths import HostPaths
 from teal_host.wire.manifest import Origin
 
 _LOOK_EVERY_S = 0.1
+_SHARED_WAIT_S = 60.0  # for another app's change of what apps share
 
 
 @contextlib.contextmanager
@@ -34,6 +36,11 @@ def held(path: Path, what: str, origin: Origin, wait_s: float) -> Iterator[None]
         yield
     finally:
         os.close(lock)
+
+
+def shared(host: HostPaths, app: str, what: str) -> ContextManager[None]:
+    """Hold what all apps of this host share: the ports and nginx."""
+    return held(host.lock, what, Origin(app, "this host"), _SHARED_WAIT_S)
 
 
 def at_work(path: Path) -> Optional[str]:

@@ -4,7 +4,7 @@ import hashlib
 import json
 import secrets
 from dataclasses import field, replace
-from typing import Annotated, Any, Iterator, List, Optional, Tuple
+from typing import Annotated, Iterator, List, Optional
 
 from teal_host.ground import files, sockets
 from teal_host.ground.errors import BadRequest, NeedsHuman
@@ -18,7 +18,6 @@ from teal_host.wire.reports import Color
 from teal_host.wire.values import dataclass
 
 FORMAT = 1
-_SHOWN_CHARS = 300  # of a value that is not as agreed
 _FIRST_PORT, _LAST_PORT = 8081, 9999
 
 
@@ -72,40 +71,6 @@ def propose(host: HostPaths, spec: AppSpec, moving: Optional[Color]) -> Agreemen
     ports = _ports(spec, mine, others, moving)
     token, user = (mine.token, mine.user) if mine else (secrets.token_hex(16), None)
     return Agreement(spec.app, spec.site, ports, token, spec.proxy, spec.sandbox, user)
-
-
-def of_setup(host: HostPaths, spec: AppSpec, color: Color) -> Agreement:
-    """On a server: what setup agreed, for a deploy to `color` that wants just that. Raises BadRequest for another.
-
-    A deploy never changes it, so a key that may only deploy cannot change a name, a directive or the sandbox.
-    """
-    mine = load(host.app(spec.app))
-    if mine is None:
-        raise BadRequest(f"this server is not set up for {spec.app}", hint="teal setup")
-    changed = list(_changed(spec, mine, color))
-    if changed:
-        names = ", ".join(name for name, _, _ in changed)
-        told = [f"{name}: agreed {_shown(was)}, in teal.toml {_shown(now)}" for name, was, now in changed]
-        says = f"teal.toml is not as agreed with this server: {names}"
-        raise BadRequest(says, told, "teal setup (it shows what changes), then teal deploy")
-    return mine
-
-
-def _changed(spec: AppSpec, mine: Agreement, color: Color) -> Iterator[Tuple[str, Any, Any]]:
-    """Each key of teal.toml that is not as agreed, with both values."""
-    sections = {"server": (mine.site, spec.site), "proxy": (mine.proxy, spec.proxy)}
-    for section, (was, now) in {**sections, "sandbox": (mine.sandbox, spec.sandbox)}.items():
-        agreed, wanted = typed.encode(was), typed.encode(now)
-        yield from ((f"[{section}] {key}", agreed[key], wanted[key]) for key in agreed if agreed[key] != wanted[key])
-    was_port, port = mine.ports.of(color), spec.run.ports.of(color) if spec.run.ports else None
-    if port and port != was_port:
-        yield f"[run] ports.{color}", was_port, port
-
-
-def _shown(value: Any) -> str:
-    """As in teal.toml, but not more of it than a line."""
-    text = "none" if value in (None, []) else json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= _SHOWN_CHARS else f"{text[:_SHOWN_CHARS]}…"
 
 
 def with_route_of(agreed: Agreement, other: Agreement) -> Agreement:

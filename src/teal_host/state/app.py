@@ -8,7 +8,7 @@ from typing import Any, Callable, Iterator
 from teal_host.ground.errors import HostError
 from teal_host.ground.journal import Journal
 from teal_host.ground.paths import AppPaths, HostPaths
-from teal_host.state.seams import Proxy, Supervisor
+from teal_host.state.seams import Provisioning, Proxy, Supervisor
 from teal_host.wire.messages import Note, Step
 
 Tell = Callable[[Any], None]
@@ -16,13 +16,13 @@ Tell = Callable[[Any], None]
 
 @dataclass(frozen=True)
 class Host:
-    """`needs_setup`: this is a server, where routes and units are agreed on by setup and never changed by a deploy."""
+    """One machine, and the three seams that serve its apps."""
 
     paths: HostPaths
     supervisor: Supervisor
     proxy: Proxy
+    provisioning: Provisioning
     tell: Tell
-    needs_setup: bool = False
 
     def app(self, name: str) -> "App":
         paths = self.paths.app(name)

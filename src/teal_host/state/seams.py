@@ -1,15 +1,17 @@
-"""The seams: what the stories ask of whatever keeps processes running and of whatever sends them traffic.
+"""The seams: what the stories ask of whatever keeps processes running, sends them traffic, and agrees on names.
 
-`supervisors/` and `proxies/` implement them; `main` chooses which.
+`supervisors/`, `proxies/` and `provisioning/` implement them; `main` chooses which.
 """
 
 from pathlib import Path
-from typing import List, Literal, NamedTuple, Optional, Protocol, Sequence, Set, Tuple
+from typing import Any, Callable, Iterator, List, Literal, NamedTuple, Optional, Protocol, Sequence, Set, Tuple
 
-from teal_host.ground.paths import ColorPaths
+from teal_host.ground.paths import AppPaths, ColorPaths
 from teal_host.ground.run import Program
+from teal_host.state.agreement import Agreement
 from teal_host.state.route import Route
-from teal_host.wire.app import Site
+from teal_host.wire.app import AppSpec, Site
+from teal_host.wire.reports import Color, Finding
 from teal_host.wire.values import dataclass
 
 
@@ -64,6 +66,9 @@ class Supervisor(Protocol):
 
     def tail(self, color: ColorPaths) -> Tail: ...
 
+    def remarks(self, color: ColorPaths) -> List[str]:
+        """What the supervisor itself wrote about the color, the newest last; nothing where it keeps no log."""
+
     def enable(self, color: ColorPaths) -> None:
         """From now on this color comes back when the machine does: said before traffic is turned to it."""
 
@@ -100,3 +105,67 @@ class Proxy(Protocol):
 
     def quiet(self, site: Site) -> bool:
         """Is it certain that no request is in flight now?"""
+
+
+class Check(NamedTuple):
+    """A part of the doctor's round. `look` is given a `Visit` of checks/base."""
+
+    what: str
+    look: Callable[[Any], Iterator[Finding]]
+
+
+@dataclass(frozen=True)
+class Hints:
+    """Words that differ between a server and one's own machine.
+
+    `not_served`: the note of a status. `memory`: what a warning that memory is short adds.
+    """
+
+    not_served: str
+    memory: str = ""
+
+
+class Provisioning(Protocol):
+    """Who agrees with an app on its names and ports, opens its route and makes what it needs: setup, or a deploy."""
+
+    @property
+    def hints(self) -> Hints: ...
+
+    def check_setup_is_possible(self) -> None:
+        """Raise BadRequest where setup has nothing to do."""
+
+    def check_is_set_up(self, app: AppPaths) -> None:
+        """Raise BadRequest where the app waits for a setup. Every command asks first, but setup, doctor and destroy."""
+
+    def agreement_for(self, spec: AppSpec, color: Color) -> Agreement:
+        """The names and ports of a deploy to this color. Raises BadRequest where they do not fit or were not agreed."""
+
+    def open_route(self, agreed: Agreement) -> None:
+        """The proxy serves the app as agreed: true on return. Raises HostError."""
+
+    def restore_route(self, agreed: Agreement) -> None:
+        """After a switch that failed: the route is as it was agreed before."""
+
+    def withdraw_route(self, app: AppPaths) -> None:
+        """Nothing is live, so nothing need be served."""
+
+    def close_route(self, app: AppPaths) -> None:
+        """The app is destroyed."""
+
+    def checks(self) -> Sequence[Check]:
+        """What the doctor looks at, in the order of its report."""
+
+    def without_agreement(self, app: str) -> Finding:
+        """What the doctor says of an app that nothing was agreed with."""
+
+    def undo(self, app: AppPaths) -> None:
+        """Take back what setup made for the app outside the app's own directories. Can be repeated."""
+
+    def owns_data(self, app: AppPaths) -> bool:
+        """Does the data directory belong to the app, so that a destroy removes it?"""
+
+    def remove_user(self, app: AppPaths) -> None:
+        """After the app's files are removed."""
+
+    def remove_server_side(self) -> None:
+        """After the last app is destroyed."""

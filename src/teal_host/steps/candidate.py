@@ -68,10 +68,9 @@ def warn_if_memory_is_short(app: App, live: Candidate) -> None:
         return
     held = processes.resident(app.host.supervisor.pids(live.slot_paths))
     if left < held:
-        ends = "; should they run out, it is the new one that is ended (see: teal doctor)"
         app.warn(
             f"{live.color} holds {held // _MB:,} MB of memory, and only {left // _MB:,} MB are left for a second copy"
-            f"{ends if app.host.needs_setup else ''}"
+            f"{app.host.provisioning.hints.memory}"
         )
 
 

@@ -83,7 +83,7 @@ def switch_traffic(app: App, cutover: Cutover) -> None:
     candidate = cutover.candidate
     try:
         with app.step("switch") as step:
-            switch.open_route(app, cutover.agreement)
+            app.host.provisioning.open_route(cutover.agreement)
             app.host.supervisor.enable(candidate.slot_paths)  # first: what the link points to must come back at boot
             app.journal.write("switching", cutover.story_id, to=candidate.color, left=cutover.previous_color)
             switch.point_live_to(app, candidate.color)
@@ -231,7 +231,7 @@ def _turn_back(app: App, cutover: Cutover, error: HostError) -> None:
         releases.mark(app.paths, cutover.candidate.record, "turned_back")
     agreed = cutover.previous_agreement or cutover.agreement  # the release before is served under the names that it had
     try:
-        switch.open_route(app, agreed)  # what was unwell may have been nginx too
+        app.host.provisioning.open_route(agreed)  # what was unwell may have been nginx too
         switch.verify(app, standby, agreed)
     except (HostError, OSError) as problem:
         unproved = as_host_error(problem)

@@ -4,43 +4,24 @@ No reload: a reload closes idle keep-alive connections, and who is just sending 
 """
 
 import time
-from typing import ContextManager, Optional
+from typing import Optional
 
-from teal_host.ground import files, lock
+from teal_host.ground import files
 from teal_host.ground.errors import HostError, NeedsHuman
 from teal_host.ground.http_probe import NoAnswer, ProbeRequest, http_get, json_differs
-from teal_host.state import agreement
 from teal_host.state.agreement import Agreement
 from teal_host.state.app import App
 from teal_host.state.route import ANSWERED_HEADER, PROBE_HEADER
 from teal_host.state.slots import all_colors, read_slots
 from teal_host.steps.candidate import Candidate
-from teal_host.wire.manifest import Origin
 from teal_host.wire.reports import Color
 
 _PROVED_WITHIN_S = 5.0
 _BETWEEN_S = 0.05
-_SHARED_WAIT_S = 60.0  # for another app's change of what apps share
 
 
 class NotVerified(HostError):
     """nginx does not show the new color, or not as it should answer."""
-
-
-def open_route(app: App, agreed: Agreement) -> None:
-    """Make nginx know both colors and the names. An ordinary deploy changes nothing here and reloads nothing.
-
-    On a server it only looks: there the route is setup's.
-    """
-    if app.host.needs_setup:
-        app.host.proxy.check_site(agreed.site)
-        if not app.host.proxy.serves(agreed.route(app.paths)):
-            raise NotVerified(f"nginx does not serve {app.name} as setup agreed", hint="teal doctor, or teal setup")
-        return
-    with shared(app, "open the route"):
-        if agreement.load(app.paths) != agreed:
-            agreement.save(app.paths, agreed)
-        app.host.proxy.serve(agreed.route(app.paths), agreement.neighbors(app.host.paths, app.name))
 
 
 def settle(app: App) -> None:
@@ -48,17 +29,6 @@ def settle(app: App) -> None:
     live = read_slots(app.paths).live
     colors = {color: app.paths.color(color) for color in all_colors()}
     app.host.supervisor.favor(colors.pop(live) if live else None, list(colors.values()))
-
-
-def withdraw(app: App) -> None:
-    """Nothing is live: no way in either. On a server it stays, as setup agreed, until `teal destroy`."""
-    if not app.host.needs_setup:
-        close_route(app)
-
-
-def close_route(app: App) -> None:
-    with shared(app, "close the route"):
-        app.host.proxy.remove(app.name, agreement.neighbors(app.host.paths, app.name))
 
 
 def point_live_to(app: App, color: Color) -> None:
@@ -89,18 +59,13 @@ def is_verified(app: App, candidate: Candidate, agreed: Agreement) -> bool:
 def restore(app: App, before: Optional[Color], was_agreed: Optional[Agreement]) -> None:
     """As it was: the link back first, because it is what serves; then the route."""
     if before is None:
-        withdraw(app)
+        app.host.provisioning.withdraw_route(app.paths)
         files.remove(app.paths.live)
     else:
         point_live_to(app, before)
     settle(app)
-    if before and was_agreed is not None and not app.host.needs_setup:
-        open_route(app, was_agreed)
-
-
-def shared(app: App, what: str) -> ContextManager[None]:
-    """Hold what all apps of this host share: the ports and nginx."""
-    return lock.held(app.host.paths.lock, what, Origin(app.name, "this host"), _SHARED_WAIT_S)
+    if before and was_agreed is not None:
+        app.host.provisioning.restore_route(was_agreed)
 
 
 def check_live_link(app: App) -> None:

@@ -12,7 +12,7 @@ from teal_host.state.app import App
 from teal_host.state.file_index import FileIndex
 from teal_host.state.releases import Record
 from teal_host.state.slots import read_slots
-from teal_host.steps import error_rate, idempotency, prune, release, requirements, switch
+from teal_host.steps import error_rate, idempotency, prune, release, requirements
 from teal_host.steps.candidate import Candidate
 from teal_host.steps.cutover import (
     Cutover,
@@ -45,7 +45,7 @@ def deploy(app: App, request: Deploy, channel: Channel) -> Result:
         secrets.check(app.paths, request.spec)
         if unchanged(app, request, scene):
             return idempotency.record_unchanged(app, request.id)
-        agreement_for(app, request.spec, scene)  # refuses before the upload, not after it
+        app.host.provisioning.agreement_for(request.spec, scene.slots.idle)  # refuses before the upload, not after it
         sealed = receive_release(app, request, scene, channel)
         await_commit(app, sealed, channel)
         return make_live(app, request, scene, sealed)
@@ -55,7 +55,7 @@ def check_before_build(app: App, spec: AppSpec) -> None:
     """What speaks against a deploy whatever it will ship, while it is still being built. Raises HostError."""
     app.host.proxy.check_site(spec.site)
     secrets.check(app.paths, spec)
-    agreement_for(app, spec, load_scene(app))
+    app.host.provisioning.agreement_for(spec, load_scene(app).slots.idle)
 
 
 def unchanged(app: App, request: Deploy, scene: Scene) -> bool:
@@ -79,7 +79,7 @@ def planned(app: App, request: Deploy, scene: Scene) -> Result:
             outcome="planned",
             plan=("nothing: it is live",),
         )
-    proposed = agreement_for(app, request.spec, scene)
+    proposed = app.host.provisioning.agreement_for(request.spec, scene.slots.idle)
     port = proposed.ports.of(scene.slots.idle)
     name = release.name(releases.next_seq(app.paths, scene.records), request.manifest)
     steps = (
@@ -107,13 +107,6 @@ def to_upload(manifest: Manifest, there: FileIndex) -> str:
     told = f"upload {len(missing)} of {len(here) + len(missing)} files"
     whole = sum(entry.size for entry in entries if entry.path not in changed)
     return f"{told}: {known} as changes to what is here, {whole:,} bytes whole (before compression)"
-
-
-def agreement_for(app: App, spec: AppSpec, scene: Scene) -> Agreement:
-    """The names and ports of this deploy. Raises BadRequest when they do not fit, or are not what setup agreed."""
-    if app.host.needs_setup:
-        return agreement.of_setup(app.host.paths, spec, scene.slots.idle)
-    return agreement.propose(app.host.paths, spec, scene.slots.idle)
 
 
 def receive_release(app: App, request: Deploy, scene: Scene, channel: Channel) -> Record:
@@ -199,8 +192,8 @@ def reserve(app: App, request: Deploy, scene: Scene) -> Agreement:
 
     The names of an app that is known already change only with its route, after the new color is healthy.
     """
-    with switch.shared(app, "reserve ports"):
-        proposed = agreement_for(app, request.spec, scene)
+    with lock.shared(app.host.paths, app.name, "reserve ports"):
+        proposed = app.host.provisioning.agreement_for(request.spec, scene.slots.idle)
         kept = proposed if scene.agreed is None else agreement.with_route_of(proposed, scene.agreed)
         if kept != scene.agreed:
             agreement.save(app.paths, kept)
@@ -211,6 +204,6 @@ def give_back_ports(app: App, scene: Scene) -> None:
     """What was reserved for a release that did not stay is not remembered."""
     if scene.agreed is None or read_slots(app.paths).live != scene.slots.live:
         return
-    with switch.shared(app, "give back ports"):
+    with lock.shared(app.host.paths, app.name, "give back ports"):
         if agreement.load(app.paths) != scene.agreed:
             agreement.save(app.paths, scene.agreed)

@@ -2,44 +2,20 @@
 
 import threading
 import time
-from typing import Callable, Iterator, List, NamedTuple, Sequence, Tuple
+from typing import List, Sequence, Tuple
 
-from teal_host.checks import agreed, colors, exposed, history, keys, machine, nginx, own, owner, room, route, systemd
-from teal_host.checks.base import Visit, fault, ok, refused
+from teal_host.checks import machine
+from teal_host.checks.base import Visit, fault, refused
 from teal_host.ground import sockets
 from teal_host.ground.errors import HostError, as_host_error
 from teal_host.state import agreement, footprint, releases
 from teal_host.state.app import App
+from teal_host.state.seams import Check
 from teal_host.state.slots import read_slots
 from teal_host.wire.messages import Doctor
 from teal_host.wire.reports import DoctorReport, Finding
 
 _ALL_WITHIN_S = 10.0
-
-
-class Check(NamedTuple):
-    what: str
-    look: Callable[[Visit], Iterator[Finding]]
-
-
-_FIRST = (Check("live", colors.check), Check("route", route.check_answer))
-_LAST = (
-    Check("ports", exposed.check),
-    Check("commands", history.check),
-    Check("disk and memory", room.check),
-    Check("machine", machine.check),
-)
-_OF_A_SERVER = (
-    *_FIRST,
-    Check("nginx", nginx.check),
-    Check("nginx file", route.check_file),
-    Check("setup", agreed.check),
-    Check("systemd", systemd.check),
-    Check("user", owner.check),
-    Check("deploy keys", keys.check),
-    *_LAST,
-)
-_OF_A_LOCAL_APP = (*_FIRST, Check("nginx", own.check), *_LAST)
 
 
 def doctor(app: App, request: Doctor) -> DoctorReport:
@@ -48,13 +24,12 @@ def doctor(app: App, request: Doctor) -> DoctorReport:
     try:
         agreed_on = agreement.load(app.paths)
         if agreed_on is None:
-            return _report(app, [_not_there(app), *machine.on_any(ahead_s)])
+            return _report(app, [app.host.provisioning.without_agreement(app.name), *machine.on_any(ahead_s)])
         slots, records, put = read_slots(app.paths), releases.load(app.paths), footprint.load(app.paths)
         visit = Visit(app, request.spec, ahead_s, agreed_on, slots, records, put)
     except HostError as error:
         return _report(app, [refused("state", error), *machine.on_any(ahead_s)])
-    checks = _OF_A_SERVER if app.host.needs_setup else _OF_A_LOCAL_APP
-    return _report(app, side_by_side(visit, checks, _ALL_WITHIN_S))
+    return _report(app, side_by_side(visit, app.host.provisioning.checks(), _ALL_WITHIN_S))
 
 
 def side_by_side(visit: Visit, checks: Sequence[Check], within_s: float) -> List[Finding]:
@@ -85,12 +60,6 @@ def _looked(check: Check, visit: Visit) -> List[Finding]:
     except Exception as error:  # noqa: BLE001 - one check that fails takes no other with it
         found.append(refused(check.what, as_host_error(error)))
     return found
-
-
-def _not_there(app: App) -> Finding:
-    if app.host.needs_setup:
-        return fault("setup", f"this server is not set up for {app.name}", "teal setup")
-    return ok("setup", "nothing is deployed here yet: teal deploy")
 
 
 def _report(app: App, findings: List[Finding]) -> DoctorReport:

@@ -90,7 +90,7 @@ def _undo(app: App, story: Unfinished, slots: Slots, interrupted: Optional[Recor
         if story.started and color == story.color and color != slots.live:
             app.host.supervisor.stop(app.paths.color(color), STOP_GRACE_S)
     if slots.live is None:
-        switch.withdraw(app)
+        app.host.provisioning.withdraw_route(app.paths)
     if interrupted and interrupted.outcome == "pending":
         releases.mark(app.paths, interrupted, "turned_back" if story.switched else "refused")
     return f"{story.release or 'it'} {'was turned back' if story.switched else 'had not gone live and was undone'}"
@@ -134,7 +134,7 @@ def _well_and_proved(app: App, color: Color, entry: Record, agreed: Agreement) -
     if not _well(app, candidate):
         return False
     try:
-        switch.open_route(app, agreed)
+        app.host.provisioning.open_route(agreed)
         switch.verify(app, candidate, agreed)
     except Aborted:
         raise

@@ -6,7 +6,7 @@ from teal_host.ground import lock
 from teal_host.ground.errors import BadRequest, NotThere
 from teal_host.ground.journal import now
 from teal_host.pipe.channel import Channel
-from teal_host.state import agreement, releases, secrets
+from teal_host.state import releases, secrets
 from teal_host.state.app import App
 from teal_host.state.releases import Record
 from teal_host.state.secrets import StoredSecrets
@@ -21,7 +21,6 @@ _NEXT = "takes effect with the next: teal deploy"
 def set_secret(app: App, request: EnvSet, channel: Channel) -> Done:
     """Raises BadRequest for a value that cannot be one, without repeating it."""
     value = _value(request.name, channel)
-    _refuse_without_setup(app)
     with lock.held(app.paths.lock, f"env set {request.name}", request.origin, request.wait_s):
         kept = secrets.load(app.paths)
         if kept.values.get(request.name) == value:
@@ -54,12 +53,6 @@ def list_secrets(app: App) -> EnvReport:
         for name, value in sorted(kept.values.items())
     ]
     return EnvReport(app.name, tuple(rows), pending=kept.current != (live.secrets if live else ""))
-
-
-def _refuse_without_setup(app: App) -> None:
-    """On a server nothing is kept for an app that nobody has agreed on; locally the first deploy agrees on it."""
-    if app.host.needs_setup and agreement.load(app.paths) is None:
-        raise BadRequest(f"this server is not set up for {app.name}", hint="teal setup")
 
 
 def _value(name: str, channel: Channel) -> str:

@@ -22,8 +22,7 @@ _A_PERSON_READS_WITHIN_S = 3600.0  # nothing is held meanwhile
 
 def setup(app: App, request: Setup, channel: Channel) -> Done:
     """Raises BadRequest for what stands in the way, before anything is changed."""
-    if not app.host.needs_setup:
-        raise BadRequest('this machine needs no setup for target = "local"', hint="teal deploy")
+    app.host.provisioning.check_setup_is_possible()
     told = planned(app, request)
     for one in told:
         if one.is_note:
@@ -36,7 +35,7 @@ def setup(app: App, request: Setup, channel: Channel) -> Done:
     with lock.held(app.paths.lock, "setup", request.origin, request.wait_s):
         _remove_unfinished(app)
         _install(app, request, plan)
-        with switch.shared(app, "setup"):  # with two setups at once, each would take the same ports
+        with lock.shared(app.host.paths, app.name, "setup"):  # with two setups at once, each would take the same ports
             for act in _as_told(app, request, plan):
                 _do(app, act)
     return Done(f"{app.name} is set up")

@@ -58,11 +58,7 @@ def _notes(app: App, slots: Slots, agreed: Optional[Agreement]) -> List[str]:
     if slots.live and app.host.supervisor.state(app.paths.color(slots.live)).state != "running":
         notes.append(f"{slots.live} is live but does not run: teal deploy, or teal rollback")
     if slots.live and agreed and not app.host.proxy.serves(agreed.route(app.paths)):
-        notes.append(
-            "nginx does not serve this app as agreed: teal doctor tells more"
-            if app.host.needs_setup
-            else "nginx does not serve this app now; teal deploy starts it"
-        )
+        notes.append(app.host.provisioning.hints.not_served)
     if app.journal.unfinished():
         notes.append("a command is at work, or was interrupted; the next one cleans up")
     return notes

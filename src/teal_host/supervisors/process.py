@@ -14,7 +14,7 @@ import subprocess
 import time
 from dataclasses import asdict
 from functools import partial
-from typing import Callable, Dict, Optional, Sequence, Set
+from typing import Callable, Dict, List, Optional, Sequence, Set
 
 from teal_host.ground import files, processes, run
 from teal_host.ground.errors import CannotRun
@@ -72,6 +72,10 @@ class PlainProcesses:
 
     def tail(self, color: ColorPaths) -> LogFileTail:
         return LogFileTail(color)
+
+    def remarks(self, color: ColorPaths) -> List[str]:
+        """Nobody watches over a plain process, so nobody says anything of it."""
+        return []
 
     def enable(self, color: ColorPaths) -> None:
         """Nothing of Teal runs at the boot of somebody's own machine."""

@@ -18,6 +18,7 @@ from teal_host.ground.paths import AppPaths, ColorPaths
 from teal_host.ground.processes import Life
 from teal_host.ground.run import Program, run
 from teal_host.state.seams import OutputLine, ProcessState
+from teal_host.supervisors import journald
 from teal_host.supervisors.base import ended_by
 from teal_host.wire.grammar import release_name
 
@@ -106,6 +107,9 @@ class Systemd:
 
     def tail(self, color: ColorPaths) -> "_JournalTail":
         return _JournalTail(color)
+
+    def remarks(self, color: ColorPaths) -> List[str]:
+        return journald.words(color.unit).lines
 
     def enable(self, color: ColorPaths) -> None:
         link = _paths(color).at_boot(color.color)

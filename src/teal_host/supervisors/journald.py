@@ -1,17 +1,18 @@
-"""What systemd itself says of a unit: properties and entries of its log, never prose that a decision hangs on."""
+"""What systemd itself wrote of a unit, from the entries of the system's log: never prose that a decision hangs on."""
 
 import contextlib
 import json
 from dataclasses import dataclass
 from typing import Any, Dict, Iterator, List, Sequence
 
-from teal_host.checks.base import PROGRAM_S
 from teal_host.ground.run import run
 from teal_host.supervisors.base import ended_by
+from teal_host.supervisors.systemctl import properties
 
 _PROCESS_EXITED = "98e322203f7a4ed290d09fe03c09fe15"  # sd-messages(3), SD_MESSAGE_UNIT_PROCESS_EXIT
 _OF_SYSTEMD = "_PID=1"  # anybody may write UNIT= and MESSAGE_ID=; the fields with _ are journald's own
 _LINES = 6
+_ASK_S = 8.0
 
 
 @dataclass(frozen=True)
@@ -23,14 +24,8 @@ class Words:
     lines: List[str]
 
 
-def properties(unit: str, names: Sequence[str]) -> Dict[str, str]:
-    """Without a unit: of the manager itself."""
-    told = run(["systemctl", "show", *([unit] if unit else []), f"--property={','.join(names)}"], PROGRAM_S)
-    return dict(line.split("=", 1) for line in told.lines if "=" in line)
-
-
 def words(unit: str) -> Words:
-    run(["journalctl", "--sync"], PROGRAM_S)  # what was said just now
+    run(["journalctl", "--sync"], _ASK_S)  # what was said just now
     count = properties(unit, ["NRestarts"]).get("NRestarts", "0")
     exits = list(_entries([f"MESSAGE_ID={_PROCESS_EXITED}", f"UNIT={unit}", _OF_SYSTEMD], 1))
     lines = [str(entry.get("MESSAGE", "")) for entry in _entries([f"UNIT={unit}", _OF_SYSTEMD], _LINES)]
@@ -48,7 +43,7 @@ def end(entry: Dict[str, Any]) -> str:
 
 def _entries(matches: Sequence[str], count: int) -> Iterator[Dict[str, Any]]:
     argv = ["journalctl", "--output", "json", "--no-pager", "--quiet", "--lines", str(count), *matches]
-    for line in run(argv, PROGRAM_S).lines:
+    for line in run(argv, _ASK_S).lines:
         with contextlib.suppress(ValueError):
             entry = json.loads(line)
             if isinstance(entry, dict):

@@ -1,0 +1,72 @@
+"""A user's own machine. A deploy agrees on names and ports and opens the route; there is nothing to set up."""
+
+from functools import partial
+from typing import Sequence
+
+from teal_host.ground import lock
+from teal_host.ground.errors import BadRequest
+from teal_host.ground.paths import AppPaths
+from teal_host.provisioning.base import Base
+from teal_host.state import agreement
+from teal_host.state.agreement import Agreement
+from teal_host.state.seams import Check, Hints
+from teal_host.wire.app import AppSpec
+from teal_host.wire.reports import Color, Finding
+
+
+class LocalProvisioning(Base):
+    """A Provisioning."""
+
+    hints = Hints(not_served="nginx does not serve this app now; teal deploy starts it")
+
+    def check_setup_is_possible(self) -> None:
+        raise BadRequest('this machine needs no setup for target = "local"', hint="teal deploy")
+
+    def check_is_set_up(self, app: AppPaths) -> None:
+        """The first deploy agrees on everything."""
+
+    def agreement_for(self, spec: AppSpec, color: Color) -> Agreement:
+        return agreement.propose(self._paths, spec, color)
+
+    def open_route(self, agreed: Agreement) -> None:
+        """Agree, and make nginx know both colors and the names. An ordinary deploy changes and reloads nothing."""
+        app = self._paths.app(agreed.app)
+        with lock.shared(self._paths, agreed.app, "open the route"):
+            if agreement.load(app) != agreed:
+                agreement.save(app, agreed)
+            self._proxy.serve(agreed.route(app), agreement.neighbors(self._paths, agreed.app))
+
+    def restore_route(self, agreed: Agreement) -> None:
+        self.open_route(agreed)
+
+    def withdraw_route(self, app: AppPaths) -> None:
+        self.close_route(app)
+
+    def checks(self) -> Sequence[Check]:
+        from teal_host.checks import base, colors, exposed, history, machine, own, room, route
+
+        return (
+            Check("live", colors.check),
+            Check("route", route.check_answer),
+            Check("nginx", own.check),
+            Check("ports", partial(exposed.check, base.warning)),
+            Check("commands", history.check),
+            Check("disk and memory", room.check),
+            Check("machine", machine.check),
+        )
+
+    def without_agreement(self, app: str) -> Finding:
+        return Finding("setup", "ok", "nothing is deployed here yet: teal deploy")
+
+    def undo(self, app: AppPaths) -> None:
+        """A deploy puts nothing outside the app's own directories."""
+
+    def owns_data(self, app: AppPaths) -> bool:
+        """The whole root is the user's own."""
+        return True
+
+    def remove_user(self, app: AppPaths) -> None:
+        """The program runs as whoever deploys."""
+
+    def remove_server_side(self) -> None:
+        """None is installed."""

@@ -1,0 +1,132 @@
+"""A server. Setup agrees on names, ports and the unit, and opens the route; a deploy keeps to what was agreed.
+
+So a key that may only deploy cannot change a name, a directive or the sandbox. What only setup, destroy and the doctor
+need is imported when they ask for it: no deploy waits for it.
+"""
+
+import json
+from functools import partial
+from typing import Any, Iterator, Sequence, Tuple
+
+from teal_host.ground import lock
+from teal_host.ground.errors import BadRequest
+from teal_host.ground.paths import AppPaths
+from teal_host.provisioning.base import Base
+from teal_host.state import agreement
+from teal_host.state.agreement import Agreement
+from teal_host.state.seams import Check, Hints
+from teal_host.steps.switch import NotVerified
+from teal_host.wire import typed
+from teal_host.wire.app import AppSpec
+from teal_host.wire.reports import Color, Finding
+
+_SHOWN_CHARS = 300  # of a value that is not as agreed
+
+
+class ServerProvisioning(Base):
+    """A Provisioning."""
+
+    hints = Hints(
+        not_served="nginx does not serve this app as agreed: teal doctor tells more",
+        memory="; should they run out, it is the new one that is ended (see: teal doctor)",
+    )
+
+    def check_setup_is_possible(self) -> None:
+        """It always is."""
+
+    def check_is_set_up(self, app: AppPaths) -> None:
+        if not app.agreed.exists():
+            raise _not_set_up(app.app)
+
+    def agreement_for(self, spec: AppSpec, color: Color) -> Agreement:
+        mine = agreement.load(self._paths.app(spec.app))
+        if mine is None:
+            raise _not_set_up(spec.app)
+        changed = list(_changed(spec, mine, color))
+        if changed:
+            names = ", ".join(name for name, _, _ in changed)
+            both = [f"{name}: agreed {_shown(was)}, in teal.toml {_shown(now)}" for name, was, now in changed]
+            message = f"teal.toml is not as agreed with this server: {names}"
+            raise BadRequest(message, both, "teal setup (it shows what changes), then teal deploy")
+        return mine
+
+    def open_route(self, agreed: Agreement) -> None:
+        """The route is setup's, so a deploy only checks that nginx serves it."""
+        self._proxy.check_site(agreed.site)
+        if not self._proxy.serves(agreed.route(self._paths.app(agreed.app))):
+            raise NotVerified(f"nginx does not serve {agreed.app} as setup agreed", hint="teal doctor, or teal setup")
+
+    def restore_route(self, agreed: Agreement) -> None:
+        """No deploy has changed it."""
+
+    def withdraw_route(self, app: AppPaths) -> None:
+        """It stays until `teal destroy`."""
+
+    def checks(self) -> Sequence[Check]:
+        from teal_host.checks import agreed, base, colors, exposed, history, keys, machine, nginx, owner, room, route
+        from teal_host.checks import systemd as systemd_itself
+
+        return (
+            Check("live", colors.check),
+            Check("boot", colors.check_boot),
+            Check("route", route.check_way),
+            Check("nginx", nginx.check),
+            Check("nginx file", route.check_file),
+            Check("setup", agreed.check),
+            Check("systemd", systemd_itself.check),
+            Check("user", owner.check),
+            Check("deploy keys", keys.check),
+            Check("ports", partial(exposed.check, base.fault)),
+            Check("commands", history.check),
+            Check("disk and memory", room.check),
+            Check("machine", machine.check),
+        )
+
+    def without_agreement(self, app: str) -> Finding:
+        error = _not_set_up(app)
+        return Finding("setup", "fault", error.message, error.hint)
+
+    def undo(self, app: AppPaths) -> None:
+        from teal_host.preparations import undo
+
+        with lock.shared(self._paths, app.app, "destroy"):  # the file of all deploy keys is among it
+            undo.undo(self._paths, app)
+
+    def owns_data(self, app: AppPaths) -> bool:
+        """Setup refuses an app with data of somebody else, but a hand may have put it there since."""
+        from teal_host.preparations import account
+        from teal_host.state import footprint
+
+        return not account.is_foreign(app.data, footprint.load(app), agreement.user_name(app.app))
+
+    def remove_user(self, app: AppPaths) -> None:
+        from teal_host.preparations import account
+
+        account.remove_user(agreement.user_name(app.app))
+
+    def remove_server_side(self) -> None:
+        from teal_host.preparations import undo
+
+        undo.undo_server_side(self._paths)
+
+
+def _not_set_up(app: str) -> BadRequest:
+    """The first thing that everybody forgets, so the same words whatever was asked."""
+    return BadRequest(f"this server is not set up for {app}", hint="teal setup")
+
+
+def _changed(spec: AppSpec, mine: Agreement, color: Color) -> Iterator[Tuple[str, Any, Any]]:
+    """Each key of teal.toml that is not as agreed, with both values."""
+    sections = {"server": (mine.site, spec.site), "proxy": (mine.proxy, spec.proxy)}
+    for section, (was, now) in {**sections, "sandbox": (mine.sandbox, spec.sandbox)}.items():
+        agreed, wanted = typed.encode(was), typed.encode(now)
+        yield from ((f"[{section}] {key}", agreed[key], wanted[key]) for key in agreed if agreed[key] != wanted[key])
+    was_port, port = mine.ports.of(color), spec.run.ports.of(color) if spec.run.ports else None
+    if port and port != was_port:
+        yield f"[run] ports.{color}", was_port, port
+
+
+def _shown(value: Any) -> str:
+    """As in teal.toml, but not more of it than a line."""
+    text = "none" if value in (None, []) else json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= _SHOWN_CHARS else f"{text[:_SHOWN_CHARS]}…"
