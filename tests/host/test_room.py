@@ -108,6 +108,6 @@ def test_candidate_warns_when_memory_is_short_for_a_second_copy(
     supervisor = SimpleNamespace(pids=lambda place: {1, 2, 3})
     host = SimpleNamespace(supervisor=supervisor, provisioning=ServerProvisioning)
     app: Any = SimpleNamespace(host=host, warn=told.append)
-    live: Any = SimpleNamespace(color="blue", place=None)
+    live: Any = SimpleNamespace(color="blue", slot_paths=None)
     candidate.warn_if_memory_is_short(app, live)
     assert [text.startswith(says) and "the new one that is ended" in text for text in told] == [True] * bool(says)
