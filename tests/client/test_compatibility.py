@@ -6,7 +6,8 @@ import pytest
 
 from client.elf import AARCH64, ARM, I386, LOADER, MUSL, Made
 from teal.building.artifact import read
-from teal.building.compatibility import check
+from teal.building.compatibility import check_compatibility
+from teal.building.requirements import read_requirements
 from teal.ground.errors import ConfigError
 from teal_host.wire import messages, typed
 from teal_host.wire.manifest import Needs
@@ -26,7 +27,9 @@ def needs(folder: Path, command: str, server: Greeting | None = None, **files: b
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data)
         path.chmod(0o755)
-    return check(command.split(" "), read(folder / "dist"), server or there())
+    requirements = read_requirements(command.split(" "), read(folder / "dist"))
+    check_compatibility(requirements, server or there())
+    return requirements.needs
 
 
 def refused(folder: Path, program: bytes, server: Greeting | None = None, command: str = "./app") -> str:
@@ -183,7 +186,7 @@ def test_program_that_vanished_from_the_artifact_is_named(tmp_path: Path) -> Non
     artifact = read(tmp_path / "app")
     (tmp_path / "app").unlink()
     with pytest.raises(ConfigError, match=r"cannot read the artifact: .*/app: No such file"):
-        check(["./app"], artifact, there())
+        read_requirements(["./app"], artifact)
 
 
 def test_requirements_pass_the_grammar_of_the_wire_and_bad_names_do_not(tmp_path: Path) -> None:

@@ -169,7 +169,7 @@ def test_truncated_elf_file_is_reported_with_its_sizes(tmp_path: Path) -> None:
     for size in range(4, len(whole)):
         found = inspect(put(tmp_path, whole[:size]))
         assert isinstance(found, Other), size
-        says = found.says
+        says = found.description
         assert says.startswith("is a broken Linux program: ")
         assert len(says) < 130
     assert f"it is cut short, at {len(whole) - 1:,} of at least {len(whole):,} bytes" in says
@@ -206,7 +206,7 @@ def test_elf_file_with_flipped_and_cut_bytes_gets_an_answer_in_time(
     text = repr(found)
     assert len(text) < 5000
     if isinstance(found, Other):
-        assert found.says.isprintable()
+        assert found.description.isprintable()
 
 
 @given(st.binary(max_size=400), st.sampled_from([b"", b"\x7fELF", b"\x7fELF\x02\x01\x01", b"#!", b"#!/usr/bin/env "]))

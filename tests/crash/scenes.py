@@ -18,7 +18,9 @@ from teal.config.read import load
 from teal.ground import run
 from teal.ground.errors import TealError
 from teal.stories import deploy, queries, secrets
+from teal.stories.destroy import destroy
 from teal.stories.result_json import Account
+from teal.stories.rollback import RollbackOptions, rollback
 from teal.transports import Transport, choose
 from teal.ui.plain import Quiet
 from teal_host.ground import processes
@@ -104,11 +106,11 @@ class Scene:
 
     def rollback(self, when: str, number: str = "SIGKILL", to: str | None = None) -> Run:
         file, account = load(self.app.directory), Account()
-        return self._run(when, number, lambda: deploy.rollback(file, to, 0, Quiet(), account))
+        return self._run(when, number, lambda: rollback(file, RollbackOptions(to), Quiet(), account))
 
     def destroy(self, when: str) -> Run:
         file = load(self.app.directory)
-        return self._run(when, "SIGKILL", lambda: deploy.destroy(file, 0, Quiet()))
+        return self._run(when, "SIGKILL", lambda: destroy(file, 0, Quiet()))
 
     def env_set(self, when: str, name: str, value: str) -> Run:
         file = load(self.app.directory)
@@ -125,8 +127,7 @@ class Scene:
 
         result, error = None, None
         with pytest.MonkeyPatch.context() as patch, server_sides_end(patch):
-            patch.setattr(deploy, "choose", harnessed)
-            patch.setattr(secrets, "choose", harnessed)
+            patch.setattr("teal.pipe.open.choose", harnessed)
             try:
                 told = story()
                 result = told if isinstance(told, Result) else None

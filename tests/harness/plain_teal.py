@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from harness.reach import PLAIN
 from teal.cli import main
-from teal.stories import deploy, queries
+from teal.pipe import open as open_module
 from teal.transports import Transport, choose
 
 
@@ -13,6 +13,5 @@ def plain(target: str) -> Transport:
 
 
 if __name__ == "__main__":
-    for story in (deploy, queries):
-        vars(story)["choose"] = plain
+    vars(open_module)["choose"] = plain
     main()

@@ -17,10 +17,11 @@ from teal.ground.errors import CannotReach
 from teal.pipe import bootstrap
 from teal.pipe.session import Session
 from teal.stories import deploy, queries, secrets
-from teal.stories import exec as exec_story
 from teal.stories.deploy import DeployOptions
+from teal.stories.destroy import destroy
 from teal.stories.exec import run_command
 from teal.stories.result_json import Account
+from teal.stories.rollback import RollbackOptions, rollback
 from teal.transports import Transport
 from teal.transports.local import local
 from teal.ui.plain import Quiet
@@ -125,9 +126,7 @@ def on_the_oldest(oldest: str, app: App, monkeypatch: pytest.MonkeyPatch) -> App
     monkeypatch.setenv("XDG_STATE_HOME", str(app.world.home / "state"))
     there = local()
     older = Transport(there.name, (oldest, "-I", "-S"), there.arguments, there.own_session)
-    monkeypatch.setattr(deploy, "choose", lambda target: older)
-    for module in (queries, secrets, exec_story):
-        monkeypatch.setattr(module, "choose", lambda target: older)
+    monkeypatch.setattr("teal.pipe.open.choose", lambda target: older)
     return app
 
 
@@ -139,12 +138,12 @@ def test_deploy_rollback_and_destroy_work_on_the_oldest_python(on_the_oldest: Ap
     second = deploy.deploy(file, DeployOptions(), Quiet(), Account())
     assert (first.outcome, second.outcome, second.previous) == ("live", "live", first.release)
     assert app.get()["version"] == "v2"
-    back = deploy.rollback(file, None, 0, Quiet(), Account())
+    back = rollback(file, RollbackOptions(), Quiet(), Account())
     assert (back.release, back.color) == (first.release, "blue")
     assert app.get()["version"] == "v1"
     assert queries.status(file).colors["green"].state == "running"
     assert [row.outcome for row in queries.releases(file).releases] == ["turned_back", "good"]
-    deploy.destroy(file, 0, Quiet())
+    destroy(file, 0, Quiet())
     assert not app.world.root.exists()
 
 

@@ -16,6 +16,7 @@ from teal.config.read import load
 from teal.ground.errors import TealError
 from teal.stories import deploy
 from teal.stories.result_json import Account
+from teal.stories.rollback import RollbackOptions, rollback
 from teal.transports import Transport, choose
 from teal.ui.plain import Quiet
 
@@ -73,7 +74,7 @@ def with_failing(shop: Shop, point: Point, story: Callable[[], object]) -> Round
     error = None
     with pytest.MonkeyPatch.context() as patch, server_sides_end(patch):
         patch.setenv("PATH", shop.app.world.env["PATH"])
-        patch.setattr(deploy, "choose", traced)
+        patch.setattr("teal.pipe.open.choose", traced)
         try:
             story()
         except TealError as raised:
@@ -109,7 +110,7 @@ def a_deploy(shop: Shop) -> Callable[[], object]:
 
 
 def a_rollback(shop: Shop) -> Callable[[], object]:
-    return lambda: deploy.rollback(load(shop.app.directory), None, 0, Quiet(), Account())
+    return lambda: rollback(load(shop.app.directory), RollbackOptions(), Quiet(), Account())
 
 
 def hits(round_: Callable[[int], Round]) -> int:

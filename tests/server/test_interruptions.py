@@ -364,7 +364,7 @@ def sent_into(shop: Shop, *harness: str) -> TealError | None:
 
     with pytest.MonkeyPatch.context() as patch, server_sides_end(patch):
         patch.setenv("PATH", shop.app.world.env["PATH"])
-        patch.setattr(deploy, "choose", harnessed)
+        patch.setattr("teal.pipe.open.choose", harnessed)
         try:
             deploy.deploy(load(shop.app.directory), deploy.DeployOptions(), Quiet(), Account())
         except TealError as error:

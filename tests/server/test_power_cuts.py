@@ -300,5 +300,5 @@ def deploy_unsynced(shop: Shop) -> Result:
 
     with pytest.MonkeyPatch.context() as patch, server_sides_end(patch):
         patch.setenv("PATH", shop.app.world.env["PATH"])
-        patch.setattr(deploy, "choose", harnessed)
+        patch.setattr("teal.pipe.open.choose", harnessed)
         return deploy.deploy(load(shop.app.directory), deploy.DeployOptions(), Quiet(), Account())

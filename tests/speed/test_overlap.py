@@ -13,7 +13,6 @@ from teal.building import known_machines
 from teal.building.known_machines import Machine
 from teal.config import load
 from teal.ground.errors import BuildFailed, CannotReach, HostFailed
-from teal.stories import deploy as stories
 from teal.stories.deploy import DeployOptions, deploy
 from teal.stories.result_json import Account
 from teal.transports import Transport, choose
@@ -54,7 +53,7 @@ def opens_after(monkeypatch: pytest.MonkeyPatch, script: str) -> None:
         go_on = script.replace("GO_ON", f'exec \'{sys.executable}\' -I -S "$0" "$@"')
         return replace(choose(target), python=("/bin/sh", "-c", go_on))
 
-    monkeypatch.setattr(stories, "choose", slow)
+    monkeypatch.setattr("teal.pipe.open.choose", slow)
 
 
 def made(app: App, command: list[str], ui: Heard) -> Account:

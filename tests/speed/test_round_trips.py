@@ -9,10 +9,10 @@ import pytest
 
 from harness.world import App, World
 from teal.config import load
-from teal.stories import deploy as stories
 from teal.stories import queries
-from teal.stories.deploy import DeployOptions, deploy, rollback
+from teal.stories.deploy import DeployOptions, deploy
 from teal.stories.result_json import Account
+from teal.stories.rollback import RollbackOptions, rollback
 from teal.transports import Transport, choose
 from teal.ui.plain import Quiet
 
@@ -33,8 +33,7 @@ def turns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], str]:
         python = (sys.executable, "-I", "-S", str(Path(__file__).with_name("tap.py")), str(file))
         return replace(choose(target), python=python)
 
-    monkeypatch.setattr(stories, "choose", tapped)
-    monkeypatch.setattr(queries, "choose", tapped)
+    monkeypatch.setattr("teal.pipe.open.choose", tapped)
     return lambda: file.read_text().removeprefix("sc")  # it asks for the server side and gets it
 
 
@@ -52,7 +51,7 @@ def test_rollback_and_status_wait_once(app: App, turns: Callable[[], str]) -> No
     for version in ("v1", "v2"):
         app.program(version=version)
         deploy(file, DeployOptions(), Quiet(), Account())
-    rollback(file, None, 0.0, Quiet(), Account())
+    rollback(file, RollbackOptions(), Quiet(), Account())
     assert turns() == "scs"
     queries.status(file)
     assert turns() == "scs"

@@ -80,9 +80,9 @@ class Script:
 
 @dataclass(frozen=True)
 class Other:
-    """What Linux does not start. `says` goes on after its name."""
+    """A file that Linux cannot start. `description` follows the name of the file in a message."""
 
-    says: str
+    description: str
 
 
 class _Broken(Exception):
@@ -121,9 +121,9 @@ def inspect(path: Path) -> Elf | Script | Other:
 def _named(head: bytes) -> str:
     if not head:
         return "is empty"
-    for beginning, says in _BEGINNINGS:
+    for beginning, description in _BEGINNINGS:
         if re.match(beginning, head):
-            return says
+            return description
     is_text = not re.search(rb"[\0-\x08\x0e-\x1a\x1c-\x1f\x7f]", head)
     return 'is text without a "#!" line' if is_text else "is neither a Linux program nor a script"
 

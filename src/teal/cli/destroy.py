@@ -3,7 +3,7 @@
 import click
 
 from teal.cli.options import Common, common, confirm, wait_option
-from teal.stories.deploy import destroy
+from teal.stories.destroy import destroy
 from teal.ui import choose
 
 

@@ -5,8 +5,8 @@ import click
 from teal.cli.options import Common, common, wait_option
 from teal.cli.result import show_result
 from teal.ground.errors import Usage
-from teal.stories.deploy import rollback
 from teal.stories.result_json import Account
+from teal.stories.rollback import RollbackOptions, rollback
 from teal.ui import choose
 from teal_host.wire.grammar import release_reference
 
@@ -26,4 +26,4 @@ def command(common: Common, release: str | None, wait: float) -> None:
         complaint = release_reference(release) if release is not None else None
         if complaint:
             raise Usage(complaint, hint="see: teal releases")
-        ending.result = rollback(common.load(), release, wait, ui, account)
+        ending.result = rollback(common.load(), RollbackOptions(release, wait), ui, account)

@@ -13,8 +13,10 @@ from teal.demo.example import Example, prepare
 from teal.demo.load import Load, Tally
 from teal.ground.errors import HostFailed, TealError
 from teal.stories import queries
-from teal.stories.deploy import DeployOptions, deploy, destroy, rollback
+from teal.stories.deploy import DeployOptions, deploy
+from teal.stories.destroy import destroy
 from teal.stories.result_json import Account
+from teal.stories.rollback import RollbackOptions, rollback
 from teal.ui.base import Ui
 from teal_host.wire.messages import Note
 from teal_host.wire.reports import StatusReport
@@ -69,7 +71,7 @@ def _acts(example: Example, narrator: Narrator, told: Told) -> None:
         _refused(example.version("v3", broken="exit"), narrator, told)
         narrator.say("back to version 1")
         file = example.version("v2")
-        rollback(file, None, 0, narrator.ui, Account())
+        rollback(file, RollbackOptions(), narrator.ui, Account())
         told.rollbacks += 1
         narrator.show(queries.status(file))
         load.wait_for(AT_LEAST, _ENOUGH_WITHIN_S)

@@ -18,7 +18,8 @@ class PendingSession:
     Can stand beside a program (`programs.Beside`).
     """
 
-    def __init__(self, begun: Session, opened: Callable[[bool], None]) -> None:
+    def __init__(self, target: str, begun: Session, opened: Callable[[bool], None]) -> None:
+        self.target = target
         self.begun = begun
         self._opened = opened
         self._held: list[Callable[[], None]] = []

@@ -12,8 +12,8 @@ from collections.abc import Callable
 from teal.building.origin import origin
 from teal.config.read import ConfigFile
 from teal.ground.errors import CannotReach
+from teal.pipe.open import open_session
 from teal.pipe.session import PipeEnded, Session, expect
-from teal.transports import choose
 from teal_host.wire.messages import ALIVE_EVERY_S, ANSWERS, PIECE, Enough, Exec, Exited, Input, More, Output
 
 Write = Callable[[str, bytes], None]
@@ -25,7 +25,7 @@ def run_command(file: ConfigFile, command: tuple[str, ...], stdin: int | None, w
 
     When it is interrupted, or nobody reads what is written, the other side is told to end the command.
     """
-    with Session(choose(file.config.server.target)) as session:
+    with open_session(file.config.server.target) as session:
         feed = _Feed(session, stdin)
         try:
             session.send(Exec(file.config.app, command, origin()))

@@ -8,8 +8,8 @@ from typing import Any
 from teal.config.read import ConfigFile
 from teal.ground import dns
 from teal.ground.errors import CannotReach
-from teal.pipe.session import PipeEnded, Session, expect
-from teal.transports import choose
+from teal.pipe.open import open_session
+from teal.pipe.session import PipeEnded, expect
 from teal_host.wire import messages
 from teal_host.wire.messages import Doctor, Done, EnvList, LogLine, Logs, Releases, Status
 from teal_host.wire.reports import DoctorReport, EnvReport, ReleasesReport, StatusReport
@@ -43,7 +43,7 @@ def doctor(file: ConfigFile) -> DoctorReport:
 
 def _ask(file: ConfigFile, request: Any, tell: Callable[[LogLine], None] = lambda line: None) -> Any:
     """`request`, or what makes it once the pipe is open."""
-    with Session(choose(file.config.server.target)) as session:
+    with open_session(file.config.server.target) as session:
         try:
             session.send(request() if callable(request) else request)
             for message in session.events():

@@ -5,8 +5,8 @@ from typing import Any
 from teal.building.origin import origin
 from teal.config.read import ConfigFile
 from teal.ground.errors import ConfigError, ContactLost, Interrupted
+from teal.pipe.open import open_session
 from teal.pipe.session import PipeEnded, Session, expect
-from teal.transports import choose
 from teal.ui import Ui
 from teal_host.wire.messages import Done, EnvSet, EnvUnset, Input, Note
 
@@ -31,7 +31,7 @@ def check_not_declared(file: ConfigFile, name: str) -> None:
 
 def _change(file: ConfigFile, request: EnvSet | EnvUnset, value: str | None, ui: Ui) -> str:
     unknown = f"whether {request.name} was changed is not known here"
-    with Session(choose(file.config.server.target)) as session:
+    with open_session(file.config.server.target) as session:
         try:
             session.send(request)
             if value is not None:

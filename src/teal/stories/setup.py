@@ -9,8 +9,8 @@ from pathlib import Path
 from teal.building.origin import origin
 from teal.config.read import ConfigFile
 from teal.ground.errors import CannotReach, ConfigError
+from teal.pipe.open import open_session
 from teal.pipe.session import PipeEnded, Session, expect
-from teal.transports import choose
 from teal.ui.base import Ui
 from teal_host.wire.grammar import key_digest, public_key
 from teal_host.wire.messages import ANSWERS, Commit, Done, Note, Plan, Setup, Step
@@ -31,7 +31,7 @@ def setup(file: ConfigFile, wish: SetupOptions, ui: Ui, agreed: Callable[[Plan],
     """Gives what was done, or would be. `agreed` shows the plan and says whether to go on. Raises TealError."""
     key = read_key(wish.key) if wish.key else None
     no_key = _fingerprint(wish.no_key) if wish.no_key else None
-    with Session(choose(file.config.server.target)) as session:
+    with open_session(file.config.server.target) as session:
         try:
             session.send(Setup(file.config.spec, origin(file.directory), key, no_key, wish.dry_run, wish.wait_s))
             plan = expect(_until(session, ui, Plan), Plan)

@@ -1,0 +1,107 @@
+"""What deploy, rollback and destroy have in common: connect, exchange messages, and say truthfully how far it went."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from teal.config.read import ConfigFile
+from teal.ground.errors import CannotReach, ContactLost, Interrupted, TealError
+from teal.pipe.open import begin_session, open_session
+from teal.pipe.pending_session import PendingSession
+from teal.pipe.session import PipeEnded, Session
+from teal.sending.upload import Upload
+from teal.stories.reporter import Reporter
+from teal_host.wire.messages import Note, Step
+from teal_host.wire.uploads import Taken
+
+
+@dataclass
+class Commitment:
+    """Is the server side free to finish the command alone? From then on a lost connection does not stop it."""
+
+    made: bool = False
+
+
+def request_answer(file: ConfigFile, request: object, reporter: Reporter) -> object:
+    """Send a request that the server side finishes alone from its first word on. Raises TealError."""
+    with (
+        reporter.clock("total"),
+        _connected(file, reporter) as session,
+        truthful(session, type(request).__name__.lower()) as commitment,
+    ):
+        session.send(request)
+        commitment.made = True
+        return receive_answer(session, reporter)
+
+
+def receive_answer(session: Session, reporter: Reporter, upload: Upload | None = None) -> object:
+    """Report the events up to the message that asks for something, or that is the answer. Raises PipeEnded."""
+    for message in session.events():
+        if isinstance(message, Taken) and upload:
+            upload.heard(message)
+        elif isinstance(message, Step | Note):
+            if upload and isinstance(message, Step) and (message.name, message.state) == ("upload", "done"):
+                upload.arrived()
+            reporter.receive(message)
+        else:
+            return message
+    raise PipeEnded
+
+
+@contextmanager
+def connecting(file: ConfigFile, reporter: Reporter) -> Iterator[PendingSession]:
+    """Start to connect, and go on meanwhile. Raises CannotReach."""
+    reporter.account.app = file.config.app
+    began = time.monotonic()
+
+    def report(connected: bool) -> None:
+        seconds = reporter.account.seconds["connect"] = time.monotonic() - began
+        reporter.ui.step(Step("connect", "done" if connected else "failed", seconds))
+
+    reporter.ui.step(Step("connect", "started"))
+    try:
+        session = begin_session(file.config.server.target)
+    except TealError:
+        report(connected=False)
+        raise
+    with session, _bytes_counted(session, reporter):
+        yield PendingSession(file.config.server.target, session, report)
+
+
+@contextmanager
+def _connected(file: ConfigFile, reporter: Reporter) -> Iterator[Session]:
+    reporter.account.app = file.config.app
+    with reporter.step("connect"):
+        session = open_session(file.config.server.target)
+    with session, _bytes_counted(session, reporter):
+        yield session
+
+
+@contextmanager
+def _bytes_counted(session: Session, reporter: Reporter) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        reporter.account.bytes_sent = session.bytes_sent
+
+
+@contextmanager
+def truthful(session: Session, command: str) -> Iterator[Commitment]:
+    """What a lost connection or Ctrl-C means depends on the commitment: after it the outcome is not known here."""
+    commitment = Commitment()
+    try:
+        yield commitment
+    except PipeEnded:
+        if commitment.made:
+            session.leave()
+            raise ContactLost("contact lost after commit: how it ended is not known here", hint="teal status") from None
+        raise CannotReach("contact lost before commit: nothing was changed", hint="try again") from None
+    except KeyboardInterrupt:
+        if commitment.made:
+            session.leave()
+            message = f"interrupted here; the server goes on with the {command} and finishes it by itself"
+            error = Interrupted(message, hint="teal status tells whether it is still at work, and what is live")
+            error.outcome = "unknown"
+            raise error from None
+        raise Interrupted("interrupted; nothing was changed") from None
