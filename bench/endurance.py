@@ -25,8 +25,8 @@ sys.path.insert(0, str(REPO / "tests"))
 import harness
 from bench.load import backend
 from bench.load.running import Seen
-from harness.reach import run
-from harness.switching import Scene, Wanted, under_load
+from harness.ssh_access import run
+from harness.switches import LoadedServer, SwitchGoal, under_load
 from harness.world import wait_until
 
 _WARM = 84  # acts before the first look: old releases are pruned, and the cache of what was sent is full
@@ -80,21 +80,21 @@ class Look:
     here_processes: int
 
 
-def look(scene: Scene) -> Look:
-    told = run(scene.server, "python3", "-I", "-S", "-c", _LOOK, *_KEPT)
+def look(loaded: LoadedServer) -> Look:
+    told = run(loaded.server, "python3", "-I", "-S", "-c", _LOOK, *_KEPT)
     processes, descriptors, memory, nginx, size, names = map(int, told.split())
-    here = [path for part in ("state", "cache", "tmp") for path in (scene.app.world.home / part).rglob("*")]
+    here = [path for part in ("state", "cache", "tmp") for path in (loaded.app.world.home / part).rglob("*")]
     kilobytes = sum(path.lstat().st_size for path in here) // 1024
-    stayed = len(scene.app.world.processes())
+    stayed = len(loaded.app.world.processes())
     return Look(processes, descriptors, memory, nginx, size // 1024, names, kilobytes, len(here), stayed)
 
 
 class Acts:
     """What is done again and again, and how often each was."""
 
-    def __init__(self, scene: Scene) -> None:
+    def __init__(self, loaded: LoadedServer) -> None:
         self.done: Counter[str] = Counter()
-        self._app = scene.app
+        self._app = loaded.app
         (self._app.world.home / "tmp").mkdir()
 
     def next(self) -> None:
@@ -145,9 +145,9 @@ def _median(looks: Sequence[Look]) -> Look:
     return Look(*(int(statistics.median(column)) for column in zip(*map(astuple, looks), strict=True)))
 
 
-def endured(wanted: Wanted, minutes: float, work: Path, told: Callable[[str], None]) -> Endured:
-    with under_load(wanted, work, keep={"watch_s": 1}) as scene:
-        acts = Acts(scene)
+def endured(goal: SwitchGoal, minutes: float, work: Path, told: Callable[[str], None]) -> Endured:
+    with under_load(goal, work, keep={"watch_s": 1}) as loaded:
+        acts = Acts(loaded)
         looks: list[Look] = []
         while acts.done.total() < _WARM:
             acts.next()
@@ -155,10 +155,10 @@ def endured(wanted: Wanted, minutes: float, work: Path, told: Callable[[str], No
         while time.monotonic() - began < minutes * 60 or len(looks) < 2 * _LOOKS:
             for _ in _CYCLE:
                 acts.next()
-            looks.append(look(scene))
-            told(f"{time.monotonic() - began:.0f} s, {dict(acts.done)}, {scene.load.failed} failed: {looks[-1]}")
+            looks.append(look(loaded))
+            told(f"{time.monotonic() - began:.0f} s, {dict(acts.done)}, {loaded.load.failed} failed: {looks[-1]}")
         seconds = time.monotonic() - began
-        return Endured(seconds, dict(acts.done), looks, scene.seen())
+        return Endured(seconds, dict(acts.done), looks, loaded.seen())
 
 
 def report(found: Endured) -> str:
@@ -198,9 +198,9 @@ def main() -> int:
     if reason := harness.why_not() or backend.why_not():
         print(reason, file=sys.stderr)
         return 1
-    wanted = Wanted(0, per_second=asked.per_second, debian=asked.debian)
+    goal = SwitchGoal(0, per_second=asked.per_second, debian=asked.debian)
     with tempfile.TemporaryDirectory(prefix="teal-bench-") as work:
-        found = endured(wanted, asked.minutes, Path(work), lambda line: print(line, file=sys.stderr, flush=True))
+        found = endured(goal, asked.minutes, Path(work), lambda line: print(line, file=sys.stderr, flush=True))
     print(f"{datetime.date.today().isoformat()}, {os.cpu_count()} processors, Debian {asked.debian}")
     print(report(found))
     if asked.json:

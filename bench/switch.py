@@ -24,7 +24,7 @@ from bench.proxies.nginx import Bare, Reloaded, Spared
 from bench.proxies.ours import ByHand, Logged, Teal, Unasked
 from bench.steady import Steady, steady
 from harness import server, why_not
-from harness.reach import one_login
+from harness.ssh_access import one_login
 
 _PACKAGES = ("nginx", "sudo", "haproxy", "caddy")
 _QUIET_S, _AFTER_S = 8.0, 1.0  # before the first switch; on both sides of the end of each

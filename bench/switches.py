@@ -15,17 +15,17 @@ sys.path.insert(0, str(REPO / "tests"))
 
 import harness
 from bench.load import backend
-from harness.switching import Happened, Wanted, switching
+from harness.switches import SwitchGoal, SwitchRun, run_switches
 
 
-def report(happened: Happened) -> str:
-    verdict, seen = happened.seen.verdict, happened.seen
+def report(switch_run: SwitchRun) -> str:
+    verdict, seen = switch_run.seen.verdict, switch_run.seen
     bound = f"1 in {verdict.requests // 3:,}" if verdict.clean else "not zero"
     lines = [
         "| switches | requests | lost | doubled | seconds | lost at most, with 95 % certainty |",
         "| ---: | ---: | ---: | ---: | ---: | ---: |",
-        f"| {len(happened.colors)} | {verdict.requests:,} | {verdict.lost} | {verdict.doubled} "
-        f"| {happened.seconds:.0f} | {bound} |",
+        f"| {len(switch_run.colors)} | {verdict.requests:,} | {verdict.lost} | {verdict.doubled} "
+        f"| {switch_run.seconds:.0f} | {bound} |",
         "",
         "| client | requests | turns that failed |",
         "| --- | ---: | ---: |",
@@ -46,14 +46,14 @@ def main() -> int:
     if reason := harness.why_not() or backend.why_not():
         print(reason, file=sys.stderr)
         return 1
-    wanted = Wanted(asked.switches, asked.requests, asked.per_second, asked.processes, asked.debian)
+    goal = SwitchGoal(asked.switches, asked.requests, asked.per_second, asked.processes, asked.debian)
     with tempfile.TemporaryDirectory(prefix="teal-bench-") as work:
-        happened = switching(wanted, Path(work), lambda line: print(line, file=sys.stderr, flush=True))
-    print(report(happened))
+        switch_run = run_switches(goal, Path(work), lambda line: print(line, file=sys.stderr, flush=True))
+    print(report(switch_run))
     if asked.json:
-        told = {"schema": 1, "at": datetime.date.today().isoformat(), "wanted": asdict(wanted)}
-        verdict = happened.seen.verdict
-        counts = {"switches": len(happened.colors), "requests": f"{verdict.requests:,}"}
-        told |= {"seconds": happened.seconds, "counted": {**counts, "lost": verdict.lost, "doubled": verdict.doubled}}
+        told = {"schema": 1, "at": datetime.date.today().isoformat(), "wanted": asdict(goal)}
+        verdict = switch_run.seen.verdict
+        counts = {"switches": len(switch_run.colors), "requests": f"{verdict.requests:,}"}
+        told |= {"seconds": switch_run.seconds, "counted": {**counts, "lost": verdict.lost, "doubled": verdict.doubled}}
         asked.json.write_text(json.dumps(told, indent=1))
-    return 0 if happened.seen.verdict.clean and happened.turned and not happened.reloaded else 1
+    return 0 if switch_run.seen.verdict.clean and switch_run.turned and not switch_run.reloaded else 1

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from bench.proxies.ground import CERTIFICATE, COLORS, KEY, Ground
-from harness.loaded import loaded_app
+from harness.load_app import loaded_app
 from harness.world import App, at_server
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pytest
 
 from contract.judge import judged_lines
-from harness.beside import BUILDS_ON, beside
+from harness.background import BUILDS_ON, in_background
 from harness.world import App, Ended
 
 ELSEWHERE = "ssh://nobody@127.0.0.1:1"
@@ -96,7 +96,7 @@ def _turned_back(app: App) -> Ended:
 def _locked(app: App) -> Ended:
     app.config(health={"deadline_s": 60})
     app.program(version="slow", never_listens=True)
-    with beside(app, "deploy", "--json") as first:
+    with in_background(app, "deploy", "--json") as first:
         first.wait_for(type="step", name="health", state="started")
         refused = app.deploy()
         os.kill(first.server_side(), signal.SIGKILL)
@@ -115,7 +115,7 @@ def _struck(app: App, at_the_server: bool) -> Ended:
     """A deploy whose server side is killed, or whose client is interrupted, in its health step."""
     app.config(health={"deadline_s": 2})
     app.program(version="slow", never_listens=True)
-    with beside(app, "deploy", "--json") as running:
+    with in_background(app, "deploy", "--json") as running:
         running.wait_for(type="step", name="health", state="started")
         if at_the_server:
             os.kill(running.server_side(), signal.SIGKILL)
@@ -132,7 +132,7 @@ def _nothing_well_is_left(app: App) -> Ended:
 
 def _interrupted_in_the_build(app: App) -> Ended:
     app.config(build={"command": ["sh", "-c", BUILDS_ON]})
-    with beside(app, "deploy", "--json") as running:
+    with in_background(app, "deploy", "--json") as running:
         running.wait_for(type="output", line="building")
         running.send(signal.SIGINT)
         return running.ended()

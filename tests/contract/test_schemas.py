@@ -10,7 +10,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from contract.judge import SCHEMAS, complaint, judged, judged_lines
-from harness.beside import alone, beside
+from harness.background import exclusive, in_background
 from harness.world import App, Ended, World
 from teal.ground.errors import BuildFailed
 
@@ -118,7 +118,7 @@ def test_failed_query_prints_nothing_on_standard_output(app: App, command: str) 
 
 def test_followed_log_line_matches_its_schema(app: App) -> None:
     app.deploy().ok()
-    with beside(app, "logs", "--follow", "--json") as following:
+    with in_background(app, "logs", "--follow", "--json") as following:
         following.wait_for(color="blue")
         app.program(version="v2", says=["something new"])
         app.deploy().ok()
@@ -131,7 +131,7 @@ def test_followed_log_line_matches_its_schema(app: App) -> None:
 
 
 def test_demo_output_matches_its_schema(world: World) -> None:
-    with alone("free ports"):
+    with exclusive("free ports"):
         told = world.teal("demo", "--json")
     if told.code == BuildFailed.exit_code:
         pytest.skip(f"the demo cannot build its example here: {told.err}")

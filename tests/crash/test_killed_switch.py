@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from crash.scenes import QUICK, Scene
-from harness.beside import beside
+from harness.background import in_background
 from harness.world import wait_until
 from teal_host.ground import processes
 
@@ -44,7 +44,7 @@ def test_an_upload_that_began_before_a_killed_switch_ends_on_the_color_where_it_
         two.check_serves(new)
         two.app.config(**{**QUICK, "keep": {**QUICK["keep"], "drain_s": 60}})
         two.new_version()
-        with beside(two.app, "deploy", "--json") as deploying:
+        with in_background(two.app, "deploy", "--json") as deploying:
             deploying.wait_for(type="step", name="start", detail="waiting for the last work of green")
             visitor.sendall(BODY[50_000:])
             answer = b"".join(iter(lambda: visitor.recv(65_536), b""))

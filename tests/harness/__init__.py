@@ -4,8 +4,8 @@ A server is a container of `systemd-nspawn --boot` on an overlay above a cached 
 host and, through apt, the Debian mirror. However its test ends, it ends too (see keeper.py).
 """
 
+from harness.booted_server import Server, boot, server
 from harness.disk import why_not as why_no_disk
-from harness.machine import Server, boot, server
-from harness.needs import why_not
+from harness.requirements import why_not
 
 __all__ = ["Server", "boot", "server", "why_no_disk", "why_not"]

@@ -11,8 +11,8 @@ import sys
 from pathlib import Path
 
 from harness import apt_proxy
-from harness.place import Place
 from harness.power import DONE, OFF, ON
+from harness.resources import Resources
 
 REBOOT = 133  # how nspawn ends when the server wants to be started again
 NSPAWN = (
@@ -25,8 +25,8 @@ BEGIN = f'echo $$ > "$0/cgroup.procs" && mount -t tmpfs tmpfs {STATE} && exec "$
 
 
 class Keeper:
-    def __init__(self, place: Place) -> None:
-        self.place = place
+    def __init__(self, resources: Resources) -> None:
+        self.resources = resources
         self.nspawn: subprocess.Popen[bytes] | None = None
         self.alive = -1  # a descriptor that can be read once nspawn has ended
         self.proxied = False
@@ -53,16 +53,17 @@ class Keeper:
 
     def on(self) -> None:
         if not self.proxied:
-            apt_proxy.serve(self.place.namespace)
+            apt_proxy.serve(self.resources.namespace)
             self.proxied = True
-        self.place.kill()  # the empty cgroups of last time
-        self.place.cgroup.mkdir()
+        self.resources.kill()  # the empty cgroups of last time
+        self.resources.cgroup.mkdir()
         STATE.mkdir(parents=True, exist_ok=True)
-        server = [f"--machine={self.place.name}", f"--directory={self.place.root}"]
-        spaces = ["nsenter", f"--net={self.place.namespace}", "unshare", "--mount"]  # so /sys too shows this network
-        with (self.place.directory / "console.log").open("ab") as console:
+        server = [f"--machine={self.resources.name}", f"--directory={self.resources.root}"]
+        # A mount namespace of its own, so that /sys shows this network, too.
+        spaces = ["nsenter", f"--net={self.resources.namespace}", "unshare", "--mount"]
+        with (self.resources.directory / "console.log").open("ab") as console:
             self.nspawn = subprocess.Popen(
-                [*spaces, "sh", "-c", BEGIN, str(self.place.cgroup), *NSPAWN, *server],
+                [*spaces, "sh", "-c", BEGIN, str(self.resources.cgroup), *NSPAWN, *server],
                 env={**os.environ, **ENV},
                 stdin=subprocess.DEVNULL,
                 stdout=console,
@@ -71,7 +72,7 @@ class Keeper:
         self.alive = os.pidfd_open(self.nspawn.pid)
 
     def off(self) -> None:
-        self.place.kill()
+        self.resources.kill()
         if self.nspawn:
             self.collect()
 
@@ -84,13 +85,13 @@ class Keeper:
 
 
 def main(number: str, directory: str, lock: str) -> None:
-    place = Place(int(number), Path(directory))
-    keeper = Keeper(place)
+    resources = Resources(int(number), Path(directory))
+    keeper = Keeper(resources)
     try:
         keeper.obey()
     finally:
         keeper.off()
-        place.remove()
+        resources.remove()
         os.truncate(int(lock), 0)
 
 

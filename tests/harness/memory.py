@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from harness.machine import Server
+from harness.booted_server import Server
 from harness.world import wait_until
 
 MEMORY = Path("/sys/fs/cgroup/memory")  # of the first version of control groups

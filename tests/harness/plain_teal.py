@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from harness.reach import PLAIN
+from harness.ssh_access import PLAIN
 from teal.cli import main
 from teal.pipe import open as open_module
 from teal.transports import Transport, choose

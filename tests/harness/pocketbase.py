@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from harness.beside import alone
+from harness.background import exclusive
 from harness.world import App, straight
 
 OLD, NEW = "0.39.11", "0.40.6"
@@ -34,7 +34,7 @@ def pocketbase(version: str) -> Path:
     """The program, from the Python index; kept for the next time. Skips the test when the index cannot be reached."""
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "teal-tests"
     folder = cache / f"pocketbase-{version}"
-    with alone("pocketbase"):
+    with exclusive("pocketbase"):
         if not folder.exists():
             fresh = cache / f".pocketbase-{version}"
             shutil.rmtree(fresh, ignore_errors=True)

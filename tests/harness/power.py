@@ -5,18 +5,18 @@ import subprocess
 import sys
 from pathlib import Path
 
-from harness.place import Place
+from harness.resources import Resources
 
 ON, OFF, DONE = b"1", b"0", b"."
 
 
 class Power:
-    def __init__(self, place: Place, lock: int) -> None:
+    def __init__(self, resources: Resources, lock: int) -> None:
         """Start the keeper; from now on, what is at the place goes when this process goes."""
-        place.directory.mkdir(parents=True, exist_ok=True)
-        with (place.directory / "keeper.log").open("wb") as log:
+        resources.directory.mkdir(parents=True, exist_ok=True)
+        with (resources.directory / "keeper.log").open("wb") as log:
             self.keeper = subprocess.Popen(
-                [sys.executable, "-m", "harness.keeper", str(place.number), str(place.directory), str(lock)],
+                [sys.executable, "-m", "harness.keeper", str(resources.number), str(resources.directory), str(lock)],
                 env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},
                 pass_fds=[lock],
                 stdin=subprocess.PIPE,

@@ -71,7 +71,7 @@ class Visitors:
             self._loop.call_soon_threadsafe(self._stop.set)
         self._thread.join()
 
-    def more(self, count: int = 40) -> None:
+    def wait_for_requests(self, count: int = 40) -> None:
         """Wait until so many more have been answered at every site."""
         hosts = {site.host for site, _ in self._people}
         wanted = {host: self.tally.asked[host] + count for host in hosts}
@@ -180,7 +180,7 @@ def visitors(server: Server, sites: list[Site], each: int = 2, per_second: float
     people = Visitors(server, sites, each, per_second)
     people.start()
     try:
-        people.more(10)
+        people.wait_for_requests(10)
         yield people
     finally:
         people.stop()

@@ -13,8 +13,8 @@ from bench.load.kinds import BUSY, LONG
 from bench.load.place import Place
 from bench.load.running import Load, Seen, load
 
-from harness.beside import children
-from harness.loaded import loaded_app, place_of
+from harness.background import children
+from harness.load_app import load_place, loaded_app
 from harness.world import App, World, free_ports, wait_until
 
 QUICK = {kind.name for kind, _ in BUSY}
@@ -50,7 +50,7 @@ def loaded(world: World, tmp_path: Path) -> Loaded:
     conf = app.world.root / "etc/nginx/nginx.conf"
     conf.write_text(conf.read_text().replace("keepalive_min_timeout 10s;", ""))
     _reload(app)
-    return Loaded(app, place_of(app, port, certificate), tmp_path / "out")
+    return Loaded(app, load_place(app, port, certificate), tmp_path / "out")
 
 
 def test_load_loses_nothing_while_nothing_happens(loaded: Loaded) -> None:

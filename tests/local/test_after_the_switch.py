@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from harness.beside import beside, children, load, more, stranger
+from harness.background import children, in_background, load, stranger, wait_for_requests
 from harness.world import App, Ended, refuses, status_of, wait_until
 
 WELL_UNTIL_LIVE = {"health_sequence": [200, 200, 500]}  # two are asked before the switch, see World.config
@@ -22,7 +22,7 @@ def test_watch_rolls_back_without_a_lost_request_when_the_release_turns_sick(app
     with load(app) as visitors:
         ended = app.deploy()
         _turned_back(app, ended, first)
-        more(visitors)
+        wait_for_requests(visitors)
     assert visitors.tally().failed == 0, visitors.tally()
     assert "/healthz answers 500, expected 200" in ended.result["error"]["message"]
     assert "blue serves again" in ended.result["error"]["message"]
@@ -34,17 +34,17 @@ def test_watch_rolls_back_a_crashed_release_and_loses_no_request_after_the_rollb
 ) -> None:
     first = _first(app, keep={"watch_s": 60})
     app.program(version="v2")
-    with load(app) as visitors, beside(app, "deploy", "--json") as deploying:
+    with load(app) as visitors, in_background(app, "deploy", "--json") as deploying:
         deploying.wait_for(type="step", name="watch", state="started")
         assert app.get()["version"] == "v2"
-        more(visitors)
+        wait_for_requests(visitors)
         well = visitors.tally()
         assert well.failed == 0, well
         assert status_of(f"http://127.0.0.1:{app.ports[0]}/exit") == 502
         ended = deploying.ended(20)
         turned = visitors.tally()
         _turned_back(app, ended, first)
-        more(visitors)
+        wait_for_requests(visitors)
     assert "it exited with code 3" in ended.result["error"]["message"]
     seen = visitors.tally()
     assert 0 < seen.failed <= turned.requests - well.requests
@@ -60,7 +60,7 @@ def test_verify_rolls_back_without_a_lost_request_when_nginx_delivers_a_wrong_an
     with load(app) as visitors:
         ended = app.deploy()
         _turned_back(app, ended, first)
-        more(visitors)
+        wait_for_requests(visitors)
     assert visitors.tally().failed == 0, visitors.tally()
     assert 'but "version" is "v2", expected "v1"' in ended.result["error"]["message"]
 
@@ -125,7 +125,7 @@ def test_sick_release_stays_live_when_the_standby_is_dead_and_cannot_be_started(
     app.config(keep={"watch_s": 60})
     app.program(version="v2")
     standby = app.status()["colors"]["blue"]["pid"]
-    with beside(app, "deploy", "--json") as deploying:
+    with in_background(app, "deploy", "--json") as deploying:
         deploying.wait_for(type="step", name="watch", state="started")
         os.kill(standby, signal.SIGKILL)
         wait_until(lambda: app.status()["colors"]["blue"]["state"] == "failed")
@@ -143,7 +143,7 @@ def test_sick_release_stays_live_when_the_standby_is_dead_and_cannot_be_started(
 def test_watch_rolls_back_a_sick_release_and_starts_nginx_again_when_nginx_has_died(app: App) -> None:
     first = _first(app, keep={"watch_s": 60})
     app.program(version="v2")
-    with beside(app, "deploy", "--json") as deploying:
+    with in_background(app, "deploy", "--json") as deploying:
         deploying.wait_for(type="step", name="watch", state="started")
         _kill_nginx(app)
         assert status_of(f"http://127.0.0.1:{app.ports[2]}/sicken") == 200
@@ -154,7 +154,7 @@ def test_watch_rolls_back_a_sick_release_and_starts_nginx_again_when_nginx_has_d
 def test_rollback_needs_a_person_when_nginx_cannot_confirm_it(app: App) -> None:
     _first(app, keep={"watch_s": 60})
     app.program(version="v2")
-    with beside(app, "deploy", "--json") as deploying:
+    with in_background(app, "deploy", "--json") as deploying:
         deploying.wait_for(type="step", name="watch", state="started")
         _kill_nginx(app)
         with stranger(app.ports[0]):
@@ -179,7 +179,7 @@ def test_previous_color_stops_without_previous_running_and_a_rollback_starts_it_
         app.teal("rollback", "--json").ok()
         colors = app.status()["colors"]
         assert (colors["blue"]["state"], colors["green"]["state"]) == ("running", "stopped")
-        more(visitors)
+        wait_for_requests(visitors)
     assert visitors.tally().failed == 0, visitors.tally()
     assert app.get()["version"] == "v1"
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from harness.beside import Beside, beside, load, more
+from harness.background import RunningCommand, in_background, load, wait_for_requests
 from harness.world import App, wait_until
 
 
@@ -19,11 +19,11 @@ from harness.world import App, wait_until
 def test_watch_rolls_back_when_visitors_get_errors_though_the_health_check_passes(app: App) -> None:
     first = _first(app)
     with load(app) as visitors, _in_the_watch(app) as deploying:
-        more(visitors)
+        wait_for_requests(visitors)
         _break(app)
         ended = deploying.ended(30)
         failed = visitors.tally().failed
-        more(visitors, 100)
+        wait_for_requests(visitors, 100)
         assert visitors.tally().failed - failed <= 4, "who was answered while the link turned"
     result = ended.result
     assert (ended.code, result["outcome"], result["color"]) == (7, "rolled_back", "green"), ended
@@ -42,7 +42,7 @@ def test_watch_rolls_back_a_failing_release_when_the_client_is_gone(app: App) ->
     _first(app)
     with load(app) as visitors, _in_the_watch(app) as deploying:
         deploying.process.kill()
-        more(visitors)
+        wait_for_requests(visitors)
         _break(app)
         wait_until(lambda: bool(app.status()["live"] == "blue"), 30)
         wait_until(lambda: app.teal("releases", "--json").result["releases"][0]["outcome"] == "turned_back")
@@ -101,8 +101,8 @@ def _first(app: App) -> str:
 
 
 @contextmanager
-def _in_the_watch(app: App) -> Iterator[Beside]:
-    with beside(app, "deploy", "--json") as deploying:
+def _in_the_watch(app: App) -> Iterator[RunningCommand]:
+    with in_background(app, "deploy", "--json") as deploying:
         deploying.wait_for(type="step", name="watch", state="started")
         yield deploying
 

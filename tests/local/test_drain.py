@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from harness.beside import beside
+from harness.background import in_background
 from harness.world import App, wait_until
 from teal_host.ground import sockets
 from teal_host.ground.paths import HostPaths
@@ -40,8 +40,8 @@ class Stream:
 
     def _listen(self) -> None:
         try:
-            while more := self._socket.recv(4096):
-                self.got += more
+            while chunk := self._socket.recv(4096):
+                self.got += chunk
         except OSError:
             pass
         self.ended = True
@@ -75,7 +75,7 @@ def test_drain_waits_for_a_slow_upload_that_nginx_still_buffers(app: App) -> Non
         _deployed(app, "v2", drain_s=60)
         wait_until(lambda: sockets.connections(app.ports[1]) == 0)  # so nothing of it is to be seen at the color
         app.program(version="v3")
-        with beside(app, "deploy", "--json") as deploying:
+        with in_background(app, "deploy", "--json") as deploying:
             deploying.wait_for(type="step", name="start", detail=WAITS)
             assert app.status()["colors"]["blue"]["state"] == "running"
             upload.sendall(b"second half")
@@ -109,7 +109,7 @@ def test_deploy_waits_for_a_program_that_ends_slowly_and_reports_the_wait(app: A
     app.program(version="v2")
     app.deploy().ok()
     app.program(version="v3")
-    with beside(app, "deploy", "--json") as deploying:
+    with in_background(app, "deploy", "--json") as deploying:
         deploying.wait_for(type="step", name="start", detail=f"waiting for {first} on blue to end")
         wait_until(lambda: "told to end" in _log(app, first))
         assert app.get()["version"] == "v2"

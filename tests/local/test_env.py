@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.beside import beside
+from harness.background import in_background
 from harness.world import App, wait_until
 
 CANARY = "S3CR3T-cañary-5c7e"
@@ -167,7 +167,7 @@ def test_env_is_refused_while_a_deploy_holds_the_lock(app: App) -> None:
     put(app, "A", "1")
     gate = app.world.home / "gate"
     app.program(version="v2", waits_for=str(gate))
-    with beside(app, "deploy", "--json") as deploying:
+    with in_background(app, "deploy", "--json") as deploying:
         deploying.wait_for(type="step", name="health", state="started")
         for command in (("set", "A"), ("unset", "A")):
             refused = app.teal("env", *command, stdin="2")

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from harness import world as worlds
-from harness.beside import children
+from harness.background import children
 from harness.world import App, World, wait_until
 
 
@@ -203,8 +203,8 @@ def test_exec_slows_the_command_down_for_a_slow_reader_and_fills_no_memory(live:
         os.set_blocking(running.stderr.fileno(), False)
         said, quiet_since = b"", time.monotonic()
         while not said or time.monotonic() - quiet_since < 1:
-            more = running.stderr.read()
-            said, quiet_since = (said + more, time.monotonic()) if more else (said, quiet_since)
+            chunk = running.stderr.read()
+            said, quiet_since = (said + chunk, time.monotonic()) if chunk else (said, quiet_since)
             time.sleep(0.02)
         assert 1 <= len(said.splitlines()) < 800, "of 16,000 blocks"
         (other_side,) = children(running.pid)

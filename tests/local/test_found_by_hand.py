@@ -5,7 +5,7 @@ import os
 import signal
 import sys
 
-from harness.beside import stranger
+from harness.background import stranger
 from harness.world import App, World, wait_until
 
 

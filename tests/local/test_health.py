@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from pytest import mark
 
-from harness.beside import beside, load, more, stranger
+from harness.background import in_background, load, stranger, wait_for_requests
 from harness.world import App, Ended
 
 LONG_S, SHORT_S = 60, 2  # deadlines: one that must not be waited for, and one that must
@@ -176,7 +176,7 @@ def test_stranger_gets_no_traffic_when_it_takes_the_candidate_port_and_answers_2
     _first(app)
     app.config(health={"deadline_s": LONG_S})
     app.program(version="v2", never_listens=True)
-    with load(app) as visitors, beside(app, "deploy", "--json") as deploying:
+    with load(app) as visitors, in_background(app, "deploy", "--json") as deploying:
         deploying.wait_for(type="step", name="health", state="started")
         with stranger(app.ports[2], address):
             refused = deploying.ended(20)
@@ -207,7 +207,7 @@ def _refused_under_load(app: App, says: str, idle: str = "failed") -> Ended:
         refused = app.deploy()
         assert time.monotonic() - began < 20  # far from LONG_S
         _named(refused, says)
-        more(visitors)
+        wait_for_requests(visitors)
         assert {color for color, _ in visitors.tally().answered_by} == {"blue"}
         assert app.get()["version"] == "v1"
         status = app.status()

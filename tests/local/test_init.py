@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.beside import alone
+from harness.background import exclusive
 from harness.world import World, refuses, straight, wait_until
 
 HTTP_PORT = 8080  # where init lets nginx listen, and what it chooses the colors' ports from
@@ -62,7 +62,7 @@ def test_init_makes_a_program_live_that_panics_without_port_and_color(world: Wor
     directory.mkdir()
     (directory / "go.mod").write_text("module example.com/shop\n\ngo 1.24\n")
     (directory / "main.go").write_text(POST_SHAPED)
-    with alone("free ports"):
+    with exclusive("free ports"):
         if not refuses(HTTP_PORT):
             pytest.skip(f"port {HTTP_PORT} of this machine is taken")
         try:

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from harness import world as worlds
-from harness.beside import beside
+from harness.background import in_background
 from harness.world import REPO, App, World, wait_until
 
 NOTES = Path(__file__).parents[1] / "apps/notes.py"
@@ -42,14 +42,14 @@ class Writers:
     def start(self) -> None:
         for thread in self._threads:
             thread.start()
-        self.more()
+        self.wait_for_writes()
 
     def stop(self) -> None:
         self._over.set()
         for thread in self._threads:
             thread.join(30)
 
-    def more(self, count: int = 10) -> None:
+    def wait_for_writes(self, count: int = 10) -> None:
         """Wait until so many more are kept."""
         wanted = len(self.kept) + count
         wait_until(lambda: len(self.kept) >= wanted, 30)
@@ -147,7 +147,7 @@ def test_sqlite_locks_loses_and_doubles_nothing_while_both_colors_write(app: App
                 app.teal("rollback").ok()
             else:
                 deployed(app)
-            writers.more()
+            writers.wait_for_writes()
     assert writers.lost == []
     check_whole(app, writers)
     jobs = dict(asked(data(app) / "app.db", "SELECT color, count(*) FROM ticks GROUP BY color"))
@@ -161,7 +161,7 @@ def test_sqlite_keeps_every_answered_write_when_the_live_color_is_killed(app: Ap
     with writing(app) as writers:
         os.kill(status["colors"][status["live"]]["pid"], signal.SIGKILL)
         deployed(app)
-        writers.more()
+        writers.wait_for_writes()
     assert writers.lost, "it was killed"
     check_whole(app, writers)
 
@@ -175,7 +175,7 @@ def test_migration_that_fails_at_the_start_is_refused_and_changes_nothing(app: A
     with writing(app) as writers:
         choose(app, migrates_badly=True)
         refused = app.deploy()
-        writers.more()
+        writers.wait_for_writes()
     assert (refused.code, refused.result["outcome"]) == (6, "unhealthy")
     assert "exited with code 1" in refused.result["error"]["message"]
     assert "│ the migration failed: no such table: nowhere" in refused.result["error"]["evidence"]
@@ -189,7 +189,7 @@ def test_migration_that_fails_at_the_start_is_refused_and_changes_nothing(app: A
 def test_migration_makes_the_requests_of_the_live_release_wait_and_loses_none(app: App) -> None:
     with writing(app) as writers:
         deployed(app, migrates_for=1.2)
-        writers.more()
+        writers.wait_for_writes()
     assert writers.lost == []
     assert writers.slowest_s > 1
     check_whole(app, writers)
@@ -204,12 +204,12 @@ def test_added_column_does_not_disturb_the_previous_release_even_after_a_rollbac
     with writing(app) as writers:
         exec_python(app, block("migrate.py"))
         assert "mood" in schema_of(app)
-        writers.more()
+        writers.wait_for_writes()
         new = deployed(app, writes_mood=True)
-        writers.more()
+        writers.wait_for_writes()
         app.teal("rollback").ok()
         assert app.get()["version"] == old
-        writers.more()
+        writers.wait_for_writes()
     assert writers.lost == []
     check_whole(app, writers)
     moods = asked(data(app) / "app.db", "SELECT DISTINCT version FROM notes WHERE mood = 'well'")
@@ -228,12 +228,12 @@ def schema_of(app: App) -> str:
 def test_backup_during_a_switch_is_whole_and_can_be_restored(app: App, tmp_path: Path) -> None:
     copy = tmp_path / "copy.db"
     choose(app)
-    with writing(app) as writers, beside(app, "deploy", "--json") as deploying:
+    with writing(app) as writers, in_background(app, "deploy", "--json") as deploying:
         deploying.wait_for(type="step", name="start", state="started")
         before = list(writers.kept)
         copy.write_bytes(exec_python(app, block("backup.py")))
         deploying.ended().ok()
-        writers.more()
+        writers.wait_for_writes()
     assert writers.lost == []
     check_whole(app, writers)
     assert asked(copy, "PRAGMA integrity_check") == [("ok",)]
@@ -245,7 +245,7 @@ def test_backup_during_a_switch_is_whole_and_can_be_restored(app: App, tmp_path:
     exec_python(app, block("restore.py"))
     assert [row[0] for row in asked(data(app) / "app.db", "SELECT text FROM notes")] == then
     with writing(app) as writers:
-        writers.more()
+        writers.wait_for_writes()
     assert writers.lost == []
     check_whole(app, writers)
     assert {path.name for path in data(app).iterdir()} <= {"app.db", "app.db-wal", "app.db-shm"}
@@ -285,11 +285,11 @@ def test_exclusive_store_is_named_when_a_candidate_fails_and_goes_to_a_candidate
         refused = app.deploy()
         assert (refused.code, refused.result["outcome"], app.get()["version"]) == (6, "unhealthy", old)
         assert "│ store: it is locked by another process" in refused.result["error"]["evidence"]
-        writers.more()
+        writers.wait_for_writes()
         deployed(app, store="waits")
-        writers.more()
+        writers.wait_for_writes()
         app.teal("rollback").ok()
         assert app.get()["version"] == old
-        writers.more()
+        writers.wait_for_writes()
     assert writers.lost == []
     check_whole(app, writers)

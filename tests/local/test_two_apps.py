@@ -5,14 +5,14 @@ from typing import Any
 
 import pytest
 
-from harness.beside import alone, beside, load, more, stranger
+from harness.background import exclusive, in_background, load, stranger, wait_for_requests
 from harness.world import App, World
 
 
 @pytest.fixture
 def two(world: World) -> Iterator[list[App]]:
     """Two apps on one port of nginx, with names; Teal is to find the ports of their colors."""
-    with alone("free ports"):
+    with exclusive("free ports"):
         apps = [world.app("a"), world.app("b")]
         for app in apps:
             app.ports = (apps[0].ports[0], *app.ports[1:])
@@ -23,7 +23,7 @@ def two(world: World) -> Iterator[list[App]]:
 
 @pytest.mark.row("G5")
 def test_new_apps_get_separate_ports_when_both_are_deployed_at_the_same_moment(two: list[App]) -> None:
-    with beside(two[0], "deploy", "--json") as first, beside(two[1], "deploy", "--json") as second:
+    with in_background(two[0], "deploy", "--json") as first, in_background(two[1], "deploy", "--json") as second:
         results = [running.ended().ok().result for running in (first, second)]
     assert [result["url"] for result in results] == [f"http://{_host(app)}:{two[0].ports[0]}/" for app in two]
     ports = [status["colors"][color]["port"] for status in map(App.status, two) for color in ("blue", "green")]
@@ -47,7 +47,7 @@ def test_destroy_of_an_app_leaves_the_other_app_serving(two: list[App]) -> None:
     gone, stays = two
     with load(stays, _host(stays)) as visitors:
         gone.teal("destroy", "-y").ok()
-        more(visitors)
+        wait_for_requests(visitors)
     if _waits_for_its_clients(gone.world):
         assert visitors.tally().failed == 0, visitors.tally()
     assert stays.status()["live"] == "blue"
@@ -66,7 +66,7 @@ def test_deploy_of_an_app_starts_and_reloads_nothing_of_the_other_app(two: list[
         deployed.program(version="v2")
         deployed.deploy().ok()
         deployed.teal("rollback").ok()
-        more(visitors)
+        wait_for_requests(visitors)
     assert visitors.tally().failed == 0, visitors.tally()
     assert stays.status() == before
     after = sorted((path, path.stat().st_mtime_ns) for path in (stays.world.root / "etc/nginx").rglob("*.conf"))

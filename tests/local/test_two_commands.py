@@ -9,17 +9,17 @@ from pathlib import Path
 
 import pytest
 
-from harness.beside import BUILDS_ON, Beside, beside
+from harness.background import BUILDS_ON, RunningCommand, in_background
 from harness.world import App, wait_until
 
 
 @contextmanager
-def deploying_v2(app: App, *arguments: str) -> Iterator[tuple[Beside, Callable[[], None]]]:
+def deploying_v2(app: App, *arguments: str) -> Iterator[tuple[RunningCommand, Callable[[], None]]]:
     """A deploy that is in its health step, after commit, until the second thing that is given is called."""
     gate = app.world.home / "gate"
     app.program(version="v2", waits_for=str(gate))
     app.config(health={"deadline_s": 60})
-    with beside(app, "deploy", "--json", *arguments) as running:
+    with in_background(app, "deploy", "--json", *arguments) as running:
         running.wait_for(type="step", name="health", state="started")
         yield running, gate.touch
 
@@ -54,7 +54,7 @@ def test_deploy_with_wait_runs_when_the_first_deploy_has_ended(app: App) -> None
     app.deploy().ok()
     with deploying_v2(app) as (first, let_it_listen):
         app.program(version="v3")
-        with beside(app, "deploy", "--json", "--wait", "60") as second:
+        with in_background(app, "deploy", "--json", "--wait", "60") as second:
             second.wait_for(type="step", name="connect", state="done")
             let_it_listen()
             before = first.ended().ok().result
@@ -105,7 +105,7 @@ def test_client_killed_during_the_build_changes_nothing(app: App) -> None:
     app.deploy().ok()
     before = _state(app)
     app.config(build={"command": ["sh", "-c", BUILDS_ON]})
-    with beside(app, "deploy", "--json") as running:
+    with in_background(app, "deploy", "--json") as running:
         running.wait_for(type="output", line="building")
         running.send(signal.SIGKILL)
         running.process.wait()
@@ -116,7 +116,7 @@ def test_client_interrupted_during_the_build_ends_the_build_and_changes_nothing(
     app.deploy().ok()
     before = _state(app)
     app.config(build={"command": ["sh", "-c", BUILDS_ON]})
-    with beside(app, "deploy", "--json") as running:
+    with in_background(app, "deploy", "--json") as running:
         running.wait_for(type="output", line="building")
         running.send(signal.SIGINT)
         ended = running.ended()
@@ -130,7 +130,7 @@ def test_client_killed_during_the_upload_changes_nothing(app: App) -> None:
     app.deploy().ok()
     before = _state(app)
     _large(app)
-    with beside(app, "deploy", "--json") as running:
+    with in_background(app, "deploy", "--json") as running:
         running.wait_for(type="progress", step="upload")
         running.send(signal.SIGKILL)
         running.process.wait()
@@ -141,7 +141,7 @@ def test_client_interrupted_before_commit_says_that_nothing_was_changed(app: App
     app.deploy().ok()
     before = _state(app)
     _large(app)
-    with beside(app, "deploy", "--json") as running:
+    with in_background(app, "deploy", "--json") as running:
         running.wait_for(type="progress", step="upload")
         running.send(signal.SIGINT)
         ended = running.ended()

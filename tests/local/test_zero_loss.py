@@ -5,7 +5,7 @@ import signal
 
 import pytest
 
-from harness.beside import children, load, more
+from harness.background import children, load, wait_for_requests
 from harness.world import App, wait_until
 from teal.demo.load import Load
 
@@ -49,10 +49,10 @@ def test_load_notices_a_reload_of_nginx(app: App) -> None:
     conf.write_text(conf.read_text().replace("keepalive_min_timeout 10s;", ""))
     _reload(app)
     with load(app, clients=CLIENTS, per_second=PER_SECOND) as visitors:
-        more(visitors)
+        wait_for_requests(visitors)
         assert visitors.tally().failed == 0
         _reload(app)
-        more(visitors)
+        wait_for_requests(visitors)
     assert visitors.tally().failed > 0
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from crash.scenes import server_sides_end
-from harness.reach import run
+from harness.ssh_access import run
 from server.shop import Shop, open_shop
 from teal.config.read import load
 from teal.ground.errors import TealError

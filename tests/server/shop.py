@@ -11,7 +11,7 @@ from typing import Any
 
 import harness
 from harness import Server
-from harness.reach import one_login, run
+from harness.ssh_access import one_login, run
 from harness.world import App, at_server, wait_until
 
 QUICK: dict[str, Any] = {"run": {"data": True}, "health": {"successes": 1}}

@@ -14,8 +14,8 @@ from contextlib import contextmanager
 import pytest
 from bench.link import Link, wire
 
-from harness.beside import beside
-from harness.reach import program, run
+from harness.background import in_background
+from harness.ssh_access import run, write_program
 from harness.world import wait_until
 from server.shop import Shop
 
@@ -30,11 +30,11 @@ def by_way_of(shop: Shop, port: int) -> Iterator[None]:
     config = shop.server.directory / "detour"
     detour = f"Host *\n    HostName 127.0.0.1\n    Port {port}\n    HostKeyAlias {shop.server.address}\n"
     config.write_text(detour + shop.server.ssh_config.read_text())
-    program(ssh, f"#!/bin/sh\nexec /usr/bin/ssh -F '{config}' \"$@\"\n")
+    write_program(ssh, f"#!/bin/sh\nexec /usr/bin/ssh -F '{config}' \"$@\"\n")
     try:
         yield
     finally:
-        program(ssh, before)
+        write_program(ssh, before)
 
 
 @contextmanager
@@ -108,7 +108,7 @@ class Relay:
 def test_reset_line_ends_a_deploy_as_a_cut_line_does(shop: Shop, step: str, code: int, outcome: str) -> None:
     old, relay = shop.serving(), Relay(shop.server.address)
     new = shop.new_large_version(LARGE) if step == "upload" else shop.new_version(starts_after=0.3)
-    with by_way_of(shop, relay.port), beside(shop.app, "deploy", "--json") as running:
+    with by_way_of(shop, relay.port), in_background(shop.app, "deploy", "--json") as running:
         if step == "upload":
             running.wait_for(type="progress", step=step)
         else:
@@ -138,7 +138,7 @@ def test_deploy_reports_how_it_ended_when_the_line_is_reset_at_any_message(
 def reset_after(shop: Shop, seen: int) -> int | None:
     """The exit code of a deploy whose line is reset after so many events; None if there are not so many."""
     old, new, relay = shop.deployed(), shop.new_large_version(LARGE // 4, starts_after=0.3), Relay(shop.server.address)
-    with by_way_of(shop, relay.port), beside(shop.app, "deploy", "--json") as running:
+    with by_way_of(shop, relay.port), in_background(shop.app, "deploy", "--json") as running:
         wait_until(lambda: len(running.events) > seen or running.process.poll() is not None)
         relay.reset()
         if len(running.events) <= seen:

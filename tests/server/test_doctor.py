@@ -10,7 +10,7 @@ import pytest
 import harness
 from contract.judge import judged
 from harness import Server
-from harness.machine import make_key
+from harness.booted_server import make_key
 from harness.world import App, at_server, wait_until
 
 NGINX_FILE = "/etc/nginx/conf.d/teal-shop.conf"

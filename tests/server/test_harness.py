@@ -12,7 +12,7 @@ import pytest
 
 import harness
 from harness import Server
-from harness.place import Place
+from harness.resources import Resources
 from harness.world import wait_until
 
 TESTS = Path(__file__).parents[1]
@@ -122,15 +122,15 @@ def test_killed_test_leaves_nothing_behind(tmp_path: Path, keeper_too: bool) -> 
     with subprocess.Popen(argv, stdin=pipe, stdout=pipe, text=True, env=env) as test:
         assert test.stdout
         number, directory, keeper = test.stdout.readline().split()
-        place = Place(int(number), Path(directory))
-        assert all(remains(place).values())
+        resources = Resources(int(number), Path(directory))
+        assert all(remains(resources).values())
         if keeper_too:
             kill(int(keeper))
         test.kill()
     if keeper_too:
         with harness.server(12, tmp_path / "next"):
             pass
-    wait_until(lambda: not any(remains(place).values()))
+    wait_until(lambda: not any(remains(resources).values()))
 
 
 def kill(pid: int) -> None:
@@ -141,13 +141,13 @@ def kill(pid: int) -> None:
     os.close(alive)
 
 
-def remains(place: Place) -> dict[str, bool]:
+def remains(resources: Resources) -> dict[str, bool]:
     paths = {
-        "cgroup": place.cgroup,
-        "namespace": place.namespace,
-        "interface": Path("/sys/class/net", place.id),
-        "files": place.root,
-        "changes": place.changes,
-        "disk": place.disk,
+        "cgroup": resources.cgroup,
+        "namespace": resources.namespace,
+        "interface": Path("/sys/class/net", resources.id),
+        "files": resources.root,
+        "changes": resources.changes,
+        "disk": resources.disk,
     }
     return {what: path.exists() for what, path in paths.items()}

@@ -16,9 +16,9 @@ import pytest
 
 from crash.killed_host import ENDED
 from crash.scenes import HOST, server_sides_end
-from harness.beside import Beside, beside
-from harness.line import own_line
-from harness.reach import run
+from harness.background import RunningCommand, in_background
+from harness.ssh_access import run
+from harness.ssh_line import own_line
 from harness.world import wait_until
 from server.shop import Shop
 from teal.config.read import load
@@ -33,12 +33,12 @@ BENT = Path(__file__).parent / "bent_host.py"
 
 
 @contextmanager
-def deploying(shop: Shop, watch_s: float = 0) -> Iterator[tuple[str, Beside, Callable[[], None]]]:
+def deploying(shop: Shop, watch_s: float = 0) -> Iterator[tuple[str, RunningCommand, Callable[[], None]]]:
     """A new version on its way, after commit, in its health step until the last thing that is given is called."""
     gate = f"srv/gate{next(GATES)}"  # one each, for it may have to start again
     shop.config(health={"deadline_s": 60}, keep={"watch_s": watch_s})
     version = shop.new_version(waits_for=f"/{gate}")
-    with beside(shop.app, "deploy", "--json") as running:
+    with in_background(shop.app, "deploy", "--json") as running:
         running.wait_for(type="step", name="health", state="started")
         yield version, running, (shop.server.root / gate).touch
 
@@ -53,7 +53,7 @@ def test_line_cut_before_the_commit_changes_nothing(shop: Shop) -> None:
     shop.new_version()
     large(shop.app.directory)
     shop.config(build={"artifact": "dist"})
-    with beside(shop.app, "deploy", "--json") as running:
+    with in_background(shop.app, "deploy", "--json") as running:
         running.wait_for(type="progress", step="upload")
         os.kill(running.server_side(), signal.SIGKILL)  # which is ssh
         ended = running.ended()
@@ -86,7 +86,7 @@ def test_bad_candidate_is_refused_when_the_line_is_cut_after_the_commit(shop: Sh
     version = shop.serving()
     shop.config(health={"deadline_s": 3})
     shop.new_version(health=500)
-    with beside(shop.app, "deploy", "--json") as running:
+    with in_background(shop.app, "deploy", "--json") as running:
         running.wait_for(type="step", name="health", state="started")
         os.kill(running.server_side(), signal.SIGKILL)
         assert running.ended().code == 9
@@ -172,7 +172,7 @@ def test_lock_refuses_a_second_command_with_its_holder_and_lets_a_waiting_comman
             assert "--wait" in refused.result["error"]["hint"]
         assert shop.app.deploy("--wait", "0.3").code == 8
         last = shop.new_version()
-        with beside(shop.app, "deploy", "--json", "--wait", "60") as second:
+        with in_background(shop.app, "deploy", "--json", "--wait", "60") as second:
             second.wait_for(type="step", name="connect", state="done")
             let_it_listen()
             before = first.ended().ok().result
@@ -299,7 +299,7 @@ def test_reboot_in_the_upload_changes_nothing(shop: Shop) -> None:
     shop.new_version()
     large(shop.app.directory)
     shop.config(build={"artifact": "dist"})
-    with beside(shop.app, "deploy", "--json") as running:
+    with in_background(shop.app, "deploy", "--json") as running:
         running.wait_for(type="progress", step="upload")
         shop.server.reboot()
         ended = running.ended()
@@ -373,11 +373,11 @@ def sent_into(shop: Shop, *harness: str) -> TealError | None:
 
 
 @contextmanager
-def watching(shop: Shop, **behaviour: Any) -> Iterator[tuple[str, Beside]]:
+def watching(shop: Shop, **behaviour: Any) -> Iterator[tuple[str, RunningCommand]]:
     """A new version that is live and watched."""
     version = shop.new_version(**behaviour)
     shop.config(keep={"watch_s": 60})
-    with beside(shop.app, "deploy", "--json") as running:
+    with in_background(shop.app, "deploy", "--json") as running:
         running.wait_for(type="step", name="watch", state="started")
         yield version, running
     shop.config()

@@ -15,8 +15,8 @@ import pytest
 
 import harness
 from harness import Server, plain_teal
-from harness.beside import children
-from harness.reach import Reach, reach, run
+from harness.background import children
+from harness.ssh_access import SshAccess, run, ssh_access
 from harness.terminal import Terminal
 from harness.world import PROGRAM, REPO, wait_until
 from teal.ground.errors import CannotReach
@@ -30,7 +30,7 @@ AS_ROOT = pytest.mark.parametrize("shop", ["root"], indirect=True)
 class Shop:
     """An app of this test's own on a server that others use too."""
 
-    there: Reach
+    access: SshAccess
     directory: Path
     name: str
 
@@ -68,7 +68,7 @@ class Shop:
         return live if isinstance(live, str) else None
 
     def journal(self) -> str:
-        path = self.there.server.root / f"srv/teal/var/lib/teal/{self.name}/journal"
+        path = self.access.server.root / f"srv/teal/var/lib/teal/{self.name}/journal"
         return path.read_text() if path.exists() else ""
 
 
@@ -76,15 +76,15 @@ class Shop:
 def server(debian: int, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     directory = tmp_path_factory.mktemp("line")
     with harness.server(debian, directory, packages=["nginx", "sudo"]) as booted:
-        Reach(booted, directory).user("ada", "ALL=(root) NOPASSWD: ALL")
+        SshAccess(booted, directory).user("ada", "ALL=(root) NOPASSWD: ALL")
         yield booted
 
 
 @pytest.fixture(params=["root", "ada"])
 def shop(request: pytest.FixtureRequest, server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shop:
-    there = reach(server, tmp_path, monkeypatch)
+    access = ssh_access(server, tmp_path, monkeypatch)
     number = next(COUNT)
-    made = Shop(there, tmp_path / "shop", f"shop{number}")
+    made = Shop(access, tmp_path / "shop", f"shop{number}")
     made.directory.mkdir()
     (made.directory / "teal.toml").write_text(
         f"""\
@@ -134,18 +134,18 @@ def cut_after_commit(shop: Shop) -> None:
 @pytest.mark.parametrize("shop", ["ada"], indirect=True)
 def test_sudo_rs_works_in_place_of_sudo(shop: Shop) -> None:
     """As Ubuntu has it since 25.10: another program with the same name, and fewer options. Debian 12 has none."""
-    server = shop.there.server
+    server = shop.access.server
     run(server, "apt-get", "install", "-y", "sudo-rs")
     run(server, "mv", "/usr/bin/sudo", "/usr/bin/sudo.away")
     run(server, "ln", "-s", "/usr/lib/cargo/bin/sudo", "/usr/bin/sudo")
     try:
         cut_after_commit(shop)
-        shop.there.user("eve")
+        shop.access.user("eve")
         with pytest.raises(CannotReach, match="eve may not use sudo without a password"):
-            shop.there.ask(shop.there.at("eve"))
-        shop.there.user("carl", "ALL=(root) NOPASSWD: /usr/local/lib/teal/teal-host")
-        shop.there.install()
-        assert shop.there.ask(shop.there.at("carl"))[0].app == "shop"
+            shop.access.ask(shop.access.at("eve"))
+        shop.access.user("carl", "ALL=(root) NOPASSWD: /usr/local/lib/teal/teal-host")
+        shop.access.install()
+        assert shop.access.ask(shop.access.at("carl"))[0].app == "shop"
     finally:
         run(server, "mv", "/usr/bin/sudo.away", "/usr/bin/sudo")
         shutil.rmtree(server.root / "usr/local/lib/teal", ignore_errors=True)
@@ -171,7 +171,7 @@ def test_server_side_finishes_the_deploy_when_ctrl_c_comes_after_commit(shop: Sh
 def unknown(shop: Shop) -> Shop:
     """ssh does not know the server's key, and may ask."""
     known = shop.directory / "known_hosts"
-    shop.there.use(shop.there.config("BatchMode no", "StrictHostKeyChecking ask", f"UserKnownHostsFile {known}"))
+    shop.access.use(shop.access.config("BatchMode no", "StrictHostKeyChecking ask", f"UserKnownHostsFile {known}"))
     return shop
 
 
@@ -238,14 +238,14 @@ def test_teal_ssh_opens_a_login_shell(shop: Shop) -> None:
 @pytest.fixture
 def vm(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> Shop:
     """The same server as an instance of multipass, with its default user."""
-    stand_in = shop.there.programs / "multipass"
+    stand_in = shop.access.programs / "multipass"
     stand_in.write_text(f'#!/bin/sh\nexec {sys.executable} {REPO / "tests/apps/multipass.py"} "$@"\n')
     stand_in.chmod(0o755)
-    login = [shutil.which("ssh"), "-F", str(shop.there.server.ssh_config), "-l", "ada", shop.there.server.name]
+    login = [shutil.which("ssh"), "-F", str(shop.access.server.ssh_config), "-l", "ada", shop.access.server.name]
     instances = {"demo": {"state": "Running", "ssh": login}, "off": {"state": "Stopped", "ssh": []}}
     monkeypatch.setenv("MULTIPASS_INSTANCES", json.dumps(instances))
     toml = shop.directory / "teal.toml"
-    toml.write_text(toml.read_text().replace(f"ssh://root@{shop.there.server.name}", "multipass://demo"))
+    toml.write_text(toml.read_text().replace(f"ssh://root@{shop.access.server.name}", "multipass://demo"))
     return shop
 
 
@@ -270,7 +270,7 @@ def test_followed_logs_end_the_server_side_when_the_client_is_interrupted(vm: Sh
 
 
 def server_sides(shop: Shop) -> str:
-    return shop.there.server.run("pgrep", "-f", "binascii").stdout.strip()
+    return shop.access.server.run("pgrep", "-f", "binascii").stdout.strip()
 
 
 WORDS = {
@@ -297,7 +297,7 @@ def test_multipass_failure_is_explained_in_words(
 
 @AS_ROOT
 def test_missing_multipass_is_named(vm: Shop) -> None:
-    (vm.there.programs / "multipass").unlink()
+    (vm.access.programs / "multipass").unlink()
     terminal = vm.on_a_terminal("status")
     assert terminal.ended() == 4
     assert "cannot start multipass" in terminal.seen

@@ -7,8 +7,8 @@ from contextlib import contextmanager
 
 import pytest
 
-from harness.beside import beside
-from harness.reach import run
+from harness.background import in_background
+from harness.ssh_access import run
 from server.shop import Shop
 
 HOME = "/var/lib/teal/shop"
@@ -51,7 +51,7 @@ def test_artifact_without_room_on_the_disk_is_refused_before_the_upload(shop: Sh
 def test_full_disk_during_the_upload_refuses_the_deploy_and_leaves_nothing_of_the_upload(shop: Shop) -> None:
     version = shop.serving()
     shop.new_large_version(LARGE)
-    with small_disk(shop, "size=130m"), beside(shop.app, "deploy", "--json") as running:
+    with small_disk(shop, "size=130m"), in_background(shop.app, "deploy", "--json") as running:
         running.wait_for(type="progress", step="upload")
         os.kill(running.server_side(), signal.SIGSTOP)  # which is ssh: so that it is filled in the middle
         sh(shop, f"cat /dev/zero > {RELEASES}/filler || true")

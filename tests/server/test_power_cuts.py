@@ -20,8 +20,8 @@ import pytest
 import harness
 from crash.scenes import server_sides_end
 from harness import Server
-from harness.beside import Beside, beside
-from harness.reach import one_login
+from harness.background import RunningCommand, in_background
+from harness.ssh_access import one_login
 from harness.world import Ended, at_server, wait_until
 from server.shop import Shop
 from teal.building import artifact
@@ -147,7 +147,7 @@ class Cut:
         return self.heard[-1] if self.heard else "before its first word"
 
 
-def heard(running: Beside) -> tuple[str, ...]:
+def heard(running: RunningCommand) -> tuple[str, ...]:
     """The steps that the client had told of."""
     words = {"started": "in", "done": "after"}
     told = [event for event in running.events if event["type"] == "step" and event["state"] in words]
@@ -159,7 +159,7 @@ def cut_in(machine: Machine, what: str, part: float) -> Cut:
     length = machine.usual(what)
     old = str(machine.shop.app.get()["version"])
     new = machine.previous() if what == "rollback" else machine.new_version()
-    with beside(machine.shop.app, what, "--json") as running:
+    with in_background(machine.shop.app, what, "--json") as running:
         running.wait_for(type="step")
         try:
             running.process.wait(part * length if part < 1 else 60)

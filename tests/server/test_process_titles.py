@@ -10,7 +10,7 @@ import pytest
 
 import harness
 from harness import Server
-from harness.reach import run
+from harness.ssh_access import run
 from harness.world import App, at_server, wait_until
 
 HOME = "/home/bob"

@@ -7,8 +7,8 @@ from contextlib import AbstractContextManager
 import pytest
 
 from harness import Server, memory
-from harness.beside import beside
-from harness.reach import run
+from harness.background import in_background
+from harness.ssh_access import run
 from harness.visitors import Site, visitors
 from harness.world import status_of, wait_until
 from server.shop import Shop
@@ -61,7 +61,7 @@ def test_watched_release_is_killed_before_the_standby_when_it_uses_up_the_memory
     standby = shop.pid(shop.live)
     shop.config(keep={"watch_s": LONG_S})
     shop.new_version()
-    with beside(shop.app, "deploy", "--json") as deploying:
+    with in_background(shop.app, "deploy", "--json") as deploying:
         deploying.wait_for(type="step", name="watch", state="started")
         with little(shop.server, [shop.pid("blue"), shop.pid("green")], 64):
             assert status_of(f"http://{shop.server.address}/leak") == 502
@@ -76,7 +76,7 @@ def test_candidate_killed_for_want_of_memory_is_refused_with_that_reason(shop: S
     version = shop.serving()
     shop.config(health={"deadline_s": LONG_S})
     shop.new_version(never_listens=True)
-    with beside(shop.app, "deploy", "--json") as deploying:
+    with in_background(shop.app, "deploy", "--json") as deploying:
         deploying.wait_for(type="step", name="health", state="started")
         wait_until(lambda: shop.pid(shop.standby) != 0)
         shop.end_for_want_of_memory(shop.standby)
@@ -123,11 +123,11 @@ def test_rollbacks_and_a_crash_of_the_standby_lose_no_request(shop: Shop) -> Non
         pid = shop.pid(shop.standby)
         shop.kill(shop.standby)
         wait_until(lambda: shop.pid(shop.standby) not in (0, pid))
-        seen.more()
+        seen.wait_for_requests()
         shop.deployed()
         shop.app.teal("rollback").ok()
         shop.check_serves(old)
-        seen.more()
+        seen.wait_for_requests()
     assert seen.tally.lost == 0, seen.tally.failures
     assert new != old
 
@@ -139,7 +139,7 @@ def test_visitors_notice_a_restart_of_the_app_and_a_reload_of_nginx(shop: Shop) 
         with visitors(shop.server, [shop_site()], each=8, per_second=50) as seen:
             for _ in range(3):  # systemd starts a unit five times a minute
                 run(shop.server, "systemctl", *argv)
-                seen.more()
+                seen.wait_for_requests()
         assert seen.tally.lost > 0, argv
 
 
@@ -215,7 +215,7 @@ def test_restart_between_two_probes_is_detected_by_the_health_check_and_the_watc
     shop.config(health={"successes": 100 if step == "health" else 1, "deadline_s": LONG_S}, keep={"watch_s": LONG_S})
     shop.new_version()
     color = shop.standby
-    with beside(shop.app, "deploy", "--json") as deploying:
+    with in_background(shop.app, "deploy", "--json") as deploying:
         deploying.wait_for(type="step", name=step, state="started")
         wait_until(lambda: shop.pid(color) != 0)
         shop.kill_server_side("STOP")
@@ -250,7 +250,7 @@ def test_watch_rolls_back_onto_a_stopped_standby_when_the_release_crashes(shop: 
     version = shop.serving()
     shop.config(health={"successes": 3}, keep={"watch_s": LONG_S})
     shop.new_version()
-    with beside(shop.app, "deploy", "--json") as deploying:
+    with in_background(shop.app, "deploy", "--json") as deploying:
         deploying.wait_for(type="step", name="watch", state="started")
         run(shop.server, "systemctl", "stop", f"teal-shop@{shop.standby}")
         assert status_of(f"http://{shop.server.address}/exit") == 502
@@ -328,7 +328,7 @@ def test_watch_rolls_back_when_visitors_get_errors_and_nginx_logs_as_before(shop
     old = shop.deployed()
     shop.config(keep={"watch_s": LONG_S})
     shop.new_version(starts_after=0.5)
-    with visitors(shop.server, [shop_site()], each=8), beside(shop.app, "deploy", "--json") as running:
+    with visitors(shop.server, [shop_site()], each=8), in_background(shop.app, "deploy", "--json") as running:
         running.wait_for(type="step", name="watch", state="started")
         shop.app.get("/?password=hunter2")
         assert status_of(f"http://{shop.server.address}/break") == 500

@@ -12,7 +12,7 @@ import pytest
 
 import harness
 from harness import Server
-from harness.reach import Reach, reach, run
+from harness.ssh_access import SshAccess, run, ssh_access
 from teal.ground.errors import CannotReach
 from teal.pipe.session import Session
 from teal.transports import Transport
@@ -25,24 +25,24 @@ def booted(debian: int, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Se
     """With ada, who may use sudo, and bob, who may not."""
     directory = tmp_path_factory.mktemp("booted")
     with harness.server(debian, directory, packages=["nginx", "sudo"]) as server:
-        there = Reach(server, directory)
-        there.user("ada", "ALL=(root) NOPASSWD: ALL")
-        there.user("bob")
+        access = SshAccess(server, directory)
+        access.user("ada", "ALL=(root) NOPASSWD: ALL")
+        access.user("bob")
         yield server
 
 
 @pytest.fixture
-def there(booted: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Reach:
-    return reach(booted, tmp_path, monkeypatch)
+def access(booted: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SshAccess:
+    return ssh_access(booted, tmp_path, monkeypatch)
 
 
-def refused(there: Transport) -> CannotReach:
+def refused(transport: Transport) -> CannotReach:
     """Nothing greets, and nothing was sent."""
     with pytest.MonkeyPatch.context() as patch:
         sent: list[Session] = []
         patch.setattr(Session, "_send_server_side", lambda session: sent.append(session))
         with pytest.raises(CannotReach) as found:
-            Session(there)
+            Session(transport)
     assert sent == []
     assert found.value.exit_code == 4
     return found.value
@@ -52,13 +52,13 @@ def refused(there: Transport) -> CannotReach:
 
 
 @pytest.mark.parametrize("user", ["root", "ada"])
-def test_server_side_is_sent_only_when_it_is_not_installed(there: Reach, user: str) -> None:
-    shutil.rmtree(there.server.root / "usr/local/lib/teal", ignore_errors=True)
-    with Session(there.at(user)) as session:
-        assert run(there.server, "stat", "-c", "%u", f"/proc/{session.there.pid}").strip() == "0"
+def test_server_side_is_sent_only_when_it_is_not_installed(access: SshAccess, user: str) -> None:
+    shutil.rmtree(access.server.root / "usr/local/lib/teal", ignore_errors=True)
+    with Session(access.at(user)) as session:
+        assert run(access.server, "stat", "-c", "%u", f"/proc/{session.there.pid}").strip() == "0"
         assert session.bytes_sent > 10_000
-    there.install()
-    answer, sent = there.ask(there.at(user))
+    access.install()
+    answer, sent = access.ask(access.at(user))
     assert (answer.app, sent < SMALL) == ("shop", True)
 
 
@@ -93,27 +93,29 @@ def a_directory(path: Path) -> None:
 )
 @pytest.mark.parametrize("user", ["root", "ada"])
 @pytest.mark.row("B13")
-def test_installed_server_side_is_not_run_when_it_cannot_be_trusted(there: Reach, spoil: object, user: str) -> None:
-    shutil.rmtree(there.server.root / "usr/local/lib/teal", ignore_errors=True)
-    path = there.install()
+def test_installed_server_side_is_not_run_when_it_cannot_be_trusted(
+    access: SshAccess, spoil: object, user: str
+) -> None:
+    shutil.rmtree(access.server.root / "usr/local/lib/teal", ignore_errors=True)
+    path = access.install()
     assert callable(spoil)
     spoil(path)
-    assert there.ask(there.at(user))[1] > 10_000
+    assert access.ask(access.at(user))[1] > 10_000
     shutil.rmtree(path.parent)
 
 
-def test_archive_that_is_sent_equals_the_archive_that_is_installed(there: Reach) -> None:
+def test_archive_that_is_sent_equals_the_archive_that_is_installed(access: SshAccess) -> None:
     """One Python, one table of sources, one archive: also from the archive itself, and through the pipe."""
-    path = there.install()
+    path = access.install()
     again = "import sys; from teal_host.ground import archive; from pathlib import Path; p = Path('/root/again')"
     again += "; p.write_bytes(archive.pack(archive.sources()))"
     run(
-        there.server,
+        access.server,
         "/usr/bin/python3",
         "-c",
-        f"import sys; sys.path.insert(0, '/{path.relative_to(there.server.root)}'); {again}",
+        f"import sys; sys.path.insert(0, '/{path.relative_to(access.server.root)}'); {again}",
     )
-    assert names(there.server.root / "root/again") == names(path)
+    assert names(access.server.root / "root/again") == names(path)
     shutil.rmtree(path.parent)
 
 
@@ -124,36 +126,36 @@ def names(archive: Path) -> list[tuple[str, int]]:
         return [(entry.filename, entry.CRC) for entry in file.infolist() if not entry.filename.endswith(".pyc")]
 
 
-def test_key_bound_to_the_server_side_greets_at_once(there: Reach) -> None:
-    there.install()
-    key = (there.server.directory / "key.pub").read_text()
-    home = there.server.root / "home/bob/.ssh/authorized_keys"
+def test_key_bound_to_the_server_side_greets_at_once(access: SshAccess) -> None:
+    access.install()
+    key = (access.server.directory / "key.pub").read_text()
+    home = access.server.root / "home/bob/.ssh/authorized_keys"
     command = "/usr/local/lib/teal/teal-host --root /home/bob/teal --nginx /usr/sbin/nginx"
     home.write_text(f'restrict,command="{command}" {key}')
-    answer, sent = there.ask(there.at("bob"))
+    answer, sent = access.ask(access.at("bob"))
     assert (answer.app, sent < SMALL) == ("shop", True)
     greeting = b'{"type":"greeting","protocol":99}'
-    (there.server.root / "home/bob/greeting").write_bytes(bytes([0, 0, 0, len(greeting), 0, 0, 0, 0]) + greeting)
+    (access.server.root / "home/bob/greeting").write_bytes(bytes([0, 0, 0, len(greeting), 0, 0, 0, 0]) + greeting)
     home.write_text(f'restrict,command="echo; echo TEAL-HOST-1; cat greeting" {key}')
-    assert refused(there.at("bob")).hint == "teal setup"
+    assert refused(access.at("bob")).hint == "teal setup"
     home.write_text(key)
-    shutil.rmtree(there.server.root / "usr/local/lib/teal")
+    shutil.rmtree(access.server.root / "usr/local/lib/teal")
 
 
 # --- sudo ---------------------------------------------------------------------------------------------------------
 
 
-def test_user_whom_sudo_asks_for_a_password_gets_the_sudoers_line_to_write(there: Reach) -> None:
-    error = refused(there.at("bob"))
-    assert error.message == f"bob may not use sudo without a password on {there.server.name}"
+def test_user_whom_sudo_asks_for_a_password_gets_the_sudoers_line_to_write(access: SshAccess) -> None:
+    error = refused(access.at("bob"))
+    assert error.message == f"bob may not use sudo without a password on {access.server.name}"
     assert "bob ALL=(root) NOPASSWD: ALL" in error.hint
 
 
-def test_missing_sudo_is_named(there: Reach) -> None:
-    sudo = there.server.root / "usr/bin/sudo"
+def test_missing_sudo_is_named(access: SshAccess) -> None:
+    sudo = access.server.root / "usr/bin/sudo"
     sudo.rename(sudo.with_name("sudo.away"))
     try:
-        error = refused(there.at("ada"))
+        error = refused(access.at("ada"))
     finally:
         sudo.with_name("sudo.away").rename(sudo)
     assert "there is no sudo" in error.message
@@ -163,131 +165,131 @@ def test_missing_sudo_is_named(there: Reach) -> None:
 
 
 @pytest.mark.row("B15")
-def test_unknown_host_key_stops_before_anything_is_sent(there: Reach) -> None:
-    there.use(there.config("UserKnownHostsFile /dev/null"))
-    error = refused(there.at())
-    assert error.message == f"the host key of {there.server.name} is not known; nothing was sent"
-    assert f"ssh root@{there.server.name}" in error.hint
+def test_unknown_host_key_stops_before_anything_is_sent(access: SshAccess) -> None:
+    access.use(access.config("UserKnownHostsFile /dev/null"))
+    error = refused(access.at())
+    assert error.message == f"the host key of {access.server.name} is not known; nothing was sent"
+    assert f"ssh root@{access.server.name}" in error.hint
 
 
 @pytest.mark.row("B15")
-def test_changed_host_key_stops_before_anything_is_sent(there: Reach) -> None:
-    known = there.programs / "known_hosts"
-    known.write_text(f"{there.server.address} {(there.server.directory / 'key.pub').read_text()}")
-    there.use(there.config(f"UserKnownHostsFile {known}"))
-    error = refused(there.at())
-    assert error.message == f"{there.server.name} has another host key than before; nothing was sent"
+def test_changed_host_key_stops_before_anything_is_sent(access: SshAccess) -> None:
+    known = access.programs / "known_hosts"
+    known.write_text(f"{access.server.address} {(access.server.directory / 'key.pub').read_text()}")
+    access.use(access.config(f"UserKnownHostsFile {known}"))
+    error = refused(access.at())
+    assert error.message == f"{access.server.name} has another host key than before; nothing was sent"
     assert "ssh-keygen -R" in error.hint
 
 
-def test_ssh_key_that_is_not_let_in_is_reported(there: Reach) -> None:
-    there.use(there.config("IdentityFile /nonexistent"))
-    key = there.server.directory / "key"
-    (there.server.root / "root/.ssh/authorized_keys").rename(there.server.root / "root/.ssh/away")
+def test_ssh_key_that_is_not_let_in_is_reported(access: SshAccess) -> None:
+    access.use(access.config("IdentityFile /nonexistent"))
+    key = access.server.directory / "key"
+    (access.server.root / "root/.ssh/authorized_keys").rename(access.server.root / "root/.ssh/away")
     try:
-        assert refused(there.at()).message == f"{there.server.name} does not let us in"
+        assert refused(access.at()).message == f"{access.server.name} does not let us in"
     finally:
-        (there.server.root / "root/.ssh/away").rename(there.server.root / "root/.ssh/authorized_keys")
+        (access.server.root / "root/.ssh/away").rename(access.server.root / "root/.ssh/authorized_keys")
     assert key.exists()
 
 
-def test_unknown_host_name_is_reported(there: Reach) -> None:
-    error = refused(there.at(target="ssh://root@no-such-host.invalid"))
+def test_unknown_host_name_is_reported(access: SshAccess) -> None:
+    error = refused(access.at(target="ssh://root@no-such-host.invalid"))
     assert error.message == "there is no host called no-such-host.invalid"
 
 
-def test_closed_port_is_reported_as_a_refused_connection(there: Reach) -> None:
-    error = refused(there.at(target=f"ssh://root@{there.server.address}:1"))
-    assert error.message.startswith(f"{there.server.address} refuses the connection")
+def test_closed_port_is_reported_as_a_refused_connection(access: SshAccess) -> None:
+    error = refused(access.at(target=f"ssh://root@{access.server.address}:1"))
+    assert error.message.startswith(f"{access.server.address} refuses the connection")
 
 
-def test_silent_server_is_reported_as_not_answering(there: Reach) -> None:
-    there.use(there.config("ConnectTimeout 1"))
+def test_silent_server_is_reported_as_not_answering(access: SshAccess) -> None:
+    access.use(access.config("ConnectTimeout 1"))
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        error = refused(there.at(target=f"ssh://root@127.0.0.1:{silent.getsockname()[1]}"))
+        error = refused(access.at(target=f"ssh://root@127.0.0.1:{silent.getsockname()[1]}"))
     assert error.message == "127.0.0.1 does not answer"
 
 
-def test_missing_ssh_client_is_named(there: Reach, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_ssh_client_is_named(access: SshAccess, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nonexistent")
-    error = refused(there.at())
+    error = refused(access.at())
     assert (error.message, error.hint) == ("cannot start ssh: No such file or directory", "apt install openssh-client")
 
 
-def test_ipv6_address_with_a_zone_is_reached(there: Reach) -> None:
-    link_local = run(there.server, "ip", "-6", "-o", "addr", "show", "dev", "host0", "scope", "link")
+def test_ipv6_address_with_a_zone_is_reached(access: SshAccess) -> None:
+    link_local = run(access.server, "ip", "-6", "-o", "addr", "show", "dev", "host0", "scope", "link")
     address = link_local.split()[3].split("/")[0]
-    known = there.programs / "known_hosts"
-    known.write_text(f"* {(there.server.root / 'etc/ssh/ssh_host_ed25519_key.pub').read_text()}")
-    keys = f"IdentityFile {there.server.directory / 'key'}"
-    there.use(there.config(f"UserKnownHostsFile {known}", keys, "IdentitiesOnly yes"))
-    zone = f"teal-{there.server.address.split('.')[2]}"
-    answer, _ = there.ask(there.at(target=f"ssh://root@[{address}%{zone}]:22"))
+    known = access.programs / "known_hosts"
+    known.write_text(f"* {(access.server.root / 'etc/ssh/ssh_host_ed25519_key.pub').read_text()}")
+    keys = f"IdentityFile {access.server.directory / 'key'}"
+    access.use(access.config(f"UserKnownHostsFile {known}", keys, "IdentitiesOnly yes"))
+    zone = f"teal-{access.server.address.split('.')[2]}"
+    answer, _ = access.ask(access.at(target=f"ssh://root@[{address}%{zone}]:22"))
     assert answer.app == "shop"
 
 
-def test_jump_host_of_the_ssh_configuration_is_used(there: Reach) -> None:
+def test_jump_host_of_the_ssh_configuration_is_used(access: SshAccess) -> None:
     """The server is its own jump host: its loopback is not ours."""
-    config = there.config()
+    config = access.config()
     inner = [
         "Host inner",
-        f"    HostName 127.0.0.1\n    ProxyJump {there.server.name}",
-        f"    HostKeyAlias {there.server.address}\n    IdentityFile {there.server.directory / 'key'}",
-        f"    UserKnownHostsFile {there.server.directory / 'known_hosts'}",
+        f"    HostName 127.0.0.1\n    ProxyJump {access.server.name}",
+        f"    HostKeyAlias {access.server.address}\n    IdentityFile {access.server.directory / 'key'}",
+        f"    UserKnownHostsFile {access.server.directory / 'known_hosts'}",
     ]
     config.write_text(config.read_text() + "\n".join(inner) + "\n")
-    there.use(config)
-    answer, _ = there.ask(there.at(target="ssh://ada@inner"))
+    access.use(config)
+    answer, _ = access.ask(access.at(target="ssh://ada@inner"))
     assert answer.app == "shop"
 
 
-def test_control_master_of_the_ssh_configuration_is_used_and_stays_open(there: Reach) -> None:
-    master = there.programs / "master"
-    there.use(there.config("ControlMaster auto", "ControlPersist 60", f"ControlPath {master}-%r"))
+def test_control_master_of_the_ssh_configuration_is_used_and_stays_open(access: SshAccess) -> None:
+    master = access.programs / "master"
+    access.use(access.config("ControlMaster auto", "ControlPersist 60", f"ControlPath {master}-%r"))
     try:
         for _ in range(2):
             began = time.monotonic()
-            assert there.ask(there.at())[0].app == "shop"
+            assert access.ask(access.at())[0].app == "shop"
             assert time.monotonic() - began < 8  # nothing waits for the end of what the master holds open
             assert Path(f"{master}-root").is_socket()
-        error = refused(there.at(user="bob"))
+        error = refused(access.at(user="bob"))
         assert error.message.startswith("bob may not use sudo")
     finally:
         for name in ("root", "bob"):
-            subprocess.run(["ssh", "-O", "exit", f"{name}@{there.server.name}"], capture_output=True, check=False)
+            subprocess.run(["ssh", "-O", "exit", f"{name}@{access.server.name}"], capture_output=True, check=False)
 
 
 # --- no Python, or half of one ------------------------------------------------------------------------------------
 
 
-def test_login_script_output_is_skipped(there: Reach) -> None:
-    bashrc = there.server.root / "home/ada/.bashrc"
+def test_login_script_output_is_skipped(access: SshAccess) -> None:
+    bashrc = access.server.root / "home/ada/.bashrc"
     before = bashrc.read_text()
     bashrc.write_text("echo Welcome; printf 'no line break'; echo to the errors >&2\n" + before)
     try:
-        assert there.ask(there.at("ada"))[0].app == "shop"
+        assert access.ask(access.at("ada"))[0].app == "shop"
     finally:
         bashrc.write_text(before)
 
 
 @pytest.mark.row("B11")
-def test_missing_python_is_named(there: Reach) -> None:
-    python = there.server.root / "usr/bin/python3"
+def test_missing_python_is_named(access: SshAccess) -> None:
+    python = access.server.root / "usr/bin/python3"
     python.rename(python.with_name("python3.away"))
     try:
-        error = refused(there.at())
+        error = refused(access.at())
     finally:
         python.with_name("python3.away").rename(python)
-    assert error.message == f"there is no python3 on {there.server.name}"
+    assert error.message == f"there is no python3 on {access.server.name}"
     assert "apt install python3" in error.hint
 
 
 @pytest.mark.row("B11")
 def test_incomplete_python_is_named(debian: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with harness.server(debian, tmp_path) as server:
-        there = reach(server, tmp_path, monkeypatch)
+        access = ssh_access(server, tmp_path, monkeypatch)
         (rest,) = run(server, "sh", "-c", "dpkg-query -W -f '${Package}\\n' 'libpython3.*-stdlib'").split()
         run(server, "dpkg", "--remove", "--force-depends", rest)
         with pytest.raises(CannotReach, match="is not whole: it has no module") as found:
-            Session(there.at())
+            Session(access.at())
     assert "apt install python3" in found.value.hint

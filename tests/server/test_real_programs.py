@@ -9,7 +9,7 @@ import pytest
 import harness
 from harness import Server
 from harness.pocketbase import NEW, OLD, Notes
-from harness.reach import run
+from harness.ssh_access import run
 from harness.tiny import tiny_app, write_tiny
 from harness.world import REPO, App, World, at_server, wait_until
 

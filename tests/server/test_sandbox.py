@@ -11,8 +11,8 @@ import pytest
 
 import harness
 from harness import Server
+from harness.booted_server import make_key
 from harness.listing import listing
-from harness.machine import make_key
 from harness.world import App, at_server
 from teal_host.ground.paths import AppPaths
 from teal_host.supervisors.unit_text import Unit, unit_text

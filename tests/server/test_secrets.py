@@ -19,8 +19,8 @@ import pytest
 
 import harness
 from harness import Server
-from harness.keyed import Keyed
-from harness.machine import make_key
+from harness.booted_server import make_key
+from harness.deploy_keys import KeyedServer
 from harness.world import App, Ended, at_server, wait_until
 
 WORD = f"canary{secrets.token_hex(12)}"
@@ -115,7 +115,7 @@ def story(debian: int, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sto
         admin = at_server(work / "admin", server)
         app = admin.app("one")
         app.config(run={"env": {"TOKEN": VALUE}, "data": True})
-        there = Keyed(server, admin, app, app)
+        there = KeyedServer(server, admin, app, app)
         make_key(there.key(), "ci")
         (server.root / "root/.bashrc").write_text("umask 0\n")
         assert server.ssh("umask").stdout == "0000\n"
@@ -124,7 +124,7 @@ def story(debian: int, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sto
         yield Story(server, app, seen, ended)
 
 
-def commands(there: Keyed) -> Iterator[tuple[str, Ended]]:
+def commands(there: KeyedServer) -> Iterator[tuple[str, Ended]]:
     app, ci = there.one, there.ci()
     yield "setup", app.teal("setup", "-v", "--deploy-key", f"{there.key()}.pub").ok()
     yield from set_in_env(app)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from bench.load import backend
 
-from harness.switching import Wanted, switching
+from harness.switches import SwitchGoal, run_switches
 
 SWITCHES = {12: 20, 13: 6}
 
@@ -18,9 +18,9 @@ SWITCHES = {12: 20, 13: 6}
 def test_switches_lose_and_double_no_request(tmp_path: Path, debian: int, counted: Callable[..., None]) -> None:
     if reason := backend.why_not():
         pytest.skip(reason)
-    happened = switching(Wanted(SWITCHES[debian], debian=debian), tmp_path, print)
-    seen, verdict = happened.seen, happened.seen.verdict
-    counted(switches=len(happened.colors), requests=verdict.requests, lost=verdict.lost, doubled=verdict.doubled)
+    switch_run = run_switches(SwitchGoal(SWITCHES[debian], debian=debian), tmp_path, print)
+    seen, verdict = switch_run.seen, switch_run.seen.verdict
+    counted(switches=len(switch_run.colors), requests=verdict.requests, lost=verdict.lost, doubled=verdict.doubled)
     assert verdict.clean, seen
-    assert (len(happened.colors), happened.turned, happened.reloaded) == (SWITCHES[debian], True, False)
+    assert (len(switch_run.colors), switch_run.turned, switch_run.reloaded) == (SWITCHES[debian], True, False)
     assert set(seen.by_color) == {"blue", "green"}

@@ -11,7 +11,7 @@ import pytest
 
 import harness
 from harness import Server
-from harness.reach import one_login, run
+from harness.ssh_access import one_login, run
 from harness.tiny import tiny, tiny_app, write_tiny
 from harness.visitors import app_site, static_site, visitors
 from harness.world import App, World, at_server
@@ -44,7 +44,7 @@ def test_deploys_of_three_apps_lose_no_request_of_any_site(
             first, *others = [Lane(server, app) for app in apps]
             alone(first, others)
             acts = at_once([first, *others], deploys)
-            seen.more()
+            seen.wait_for_requests()
         counted(**acts, requests=seen.tally.asked.total(), lost=seen.tally.lost)
         assert seen.tally.lost == 0, seen.tally.failures
         assert workers(server) == nginx

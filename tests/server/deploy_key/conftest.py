@@ -10,10 +10,10 @@ from collections.abc import Iterator
 import pytest
 
 import harness
-from harness.keyed import Keyed, keyed
+from harness.deploy_keys import KeyedServer, keyed_server
 
 
 @pytest.fixture(scope="package")
-def there(debian: int, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Keyed]:
+def keyed(debian: int, tmp_path_factory: pytest.TempPathFactory) -> Iterator[KeyedServer]:
     with harness.server(debian, tmp_path_factory.mktemp("keyed"), packages=["nginx", "sudo"]) as server:
-        yield keyed(server)
+        yield keyed_server(server)

@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from harness.keyed import SHELL, TEAL_HOST, Keyed, at_once
+from harness.deploy_keys import SHELL, TEAL_HOST, KeyedServer, at_once
 from harness.world import wait_until
 
 
-def test_deploy_key_deploys_rolls_back_and_queries_from_ci_and_all_is_audited(there: Keyed) -> None:
-    ci, app = there.ci(), there.one
+def test_deploy_key_deploys_rolls_back_and_queries_from_ci_and_all_is_audited(keyed: KeyedServer) -> None:
+    ci, app = keyed.ci(), keyed.one
     was = app.status()["live"]
 
     def teal(*arguments: str) -> dict[str, Any]:
@@ -29,7 +29,7 @@ def test_deploy_key_deploys_rolls_back_and_queries_from_ci_and_all_is_audited(th
     assert teal("releases", "--json")["releases"][0]["release"] == deployed["release"]
     assert "from CI" in json.dumps(teal("logs", "--json"))
     assert teal("rollback", "--json")["release"] == first
-    told = [(line["did"], line["ended"]) for line in there.audit()]
+    told = [(line["did"], line["ended"]) for line in keyed.audit()]
     assert told == [
         ("status", "answered"),
         ("deploy", "not yet"),
@@ -41,9 +41,9 @@ def test_deploy_key_deploys_rolls_back_and_queries_from_ci_and_all_is_audited(th
         ("rollback", "not yet"),
         ("rollback", "live"),
     ]
-    assert {line["key"] for line in there.audit()} == {there.fingerprint()}
-    assert there.audit()[2]["release"] == deployed["release"]
-    assert oct((there.server.root / "var/lib/teal/one/audit").stat().st_mode)[-3:] == "600"
+    assert {line["key"] for line in keyed.audit()} == {keyed.fingerprint()}
+    assert keyed.audit()[2]["release"] == deployed["release"]
+    assert oct((keyed.server.root / "var/lib/teal/one/audit").stat().st_mode)[-3:] == "600"
 
 
 COMMANDS: dict[str, list[str]] = {
@@ -94,15 +94,15 @@ Asked = dict[str, "subprocess.CompletedProcess[bytes]"]
 
 
 @pytest.fixture(scope="module")
-def asked(there: Keyed) -> Asked:
+def asked(keyed: KeyedServer) -> Asked:
     """Every one of them tried, with a line in the audit for each."""
-    before = len(there.audit())
-    tries = {name: partial(there.ssh, *COMMANDS[name], stdin=SHELL, DISPLAY="127.0.0.1:0") for name in COMMANDS}
-    with there.unchanged():
+    before = len(keyed.audit())
+    tries = {name: partial(keyed.ssh, *COMMANDS[name], stdin=SHELL, DISPLAY="127.0.0.1:0") for name in COMMANDS}
+    with keyed.unchanged():
         done = at_once(tries)
-    wait_until(lambda: len(there.audit()) - before >= len(COMMANDS) - len(SSH_ITSELF_ENDS))
-    told = {(line["key"], line["did"]) for line in there.audit()[before:]}
-    assert told == {(there.fingerprint(), "nothing that could be understood")}
+    wait_until(lambda: len(keyed.audit()) - before >= len(COMMANDS) - len(SSH_ITSELF_ENDS))
+    told = {(line["key"], line["did"]) for line in keyed.audit()[before:]}
+    assert told == {(keyed.fingerprint(), "nothing that could be understood")}
     return done
 
 
@@ -122,7 +122,7 @@ def test_deploy_key_is_refused_every_other_ssh_request_in_plain_words(asked: Ask
     assert done.stderr.decode().splitlines()[-1:] == in_words
 
 
-def test_deploy_key_brings_no_variable_agent_or_terminal_into_an_environment(there: Keyed) -> None:
+def test_deploy_key_brings_no_variable_agent_or_terminal_into_an_environment(keyed: KeyedServer) -> None:
     """Neither a terminal, nor the agent, nor X11, nor a variable, in any process on the server."""
     tricks = [f"{name}=thief" for name in ("LD_PRELOAD", "PYTHONPATH", "BASH_ENV", "ENV", "PATH", "SUDO_ASKPASS")]
     options = ["-A", "-X", "-o", f"SetEnv={' '.join(tricks)}"]
@@ -132,9 +132,9 @@ def test_deploy_key_brings_no_variable_agent_or_terminal_into_an_environment(the
         patch.setenv("SSH_AUTH_SOCK", told["SSH_AUTH_SOCK"])
         patch.setenv("DISPLAY", "127.0.0.1:0")
         try:
-            with there.open(*options) as ssh:
-                seen = there.server.run("sh", "-c", "cat /proc/[0-9]*/environ | tr '\\0' '\\n'").stdout
-                sockets = there.server.run("sh", "-c", "ls /tmp/ssh-* /root/.ssh/agent /var/lib/teal/.ssh/agent").stdout
+            with keyed.open(*options) as ssh:
+                seen = keyed.server.run("sh", "-c", "cat /proc/[0-9]*/environ | tr '\\0' '\\n'").stdout
+                sockets = keyed.server.run("sh", "-c", "ls /tmp/ssh-* /root/.ssh/agent /var/lib/teal/.ssh/agent").stdout
                 assert ssh.poll() is None
         finally:
             os.kill(int(told["SSH_AGENT_PID"]), 15)
@@ -146,13 +146,13 @@ def test_deploy_key_brings_no_variable_agent_or_terminal_into_an_environment(the
 
 
 @pytest.mark.parametrize("how", [["scp", "-O"], ["scp", "-s"], ["sftp"]], ids=" ".join)
-def test_deploy_key_copies_no_file_in_either_direction(there: Keyed, tmp_path: Path, how: list[str]) -> None:
+def test_deploy_key_copies_no_file_in_either_direction(keyed: KeyedServer, tmp_path: Path, how: list[str]) -> None:
     (tmp_path / "x").write_text("x")
-    host = f"teal@{there.server.name}"
-    config = ["-F", str(there.config())]
+    host = f"teal@{keyed.server.name}"
+    config = ["-F", str(keyed.config())]
     copies = [[f"{host}:/etc/passwd", str(tmp_path / "got")]]
     copies += [[str(tmp_path / "x"), f"{host}:/tmp/pwned"]] if how[0] == "scp" else []
-    with there.unchanged():
+    with keyed.unchanged():
         for copy in copies:
             done = subprocess.run(
                 [*how, *config, *copy], stdin=subprocess.DEVNULL, capture_output=True, timeout=60, check=False
@@ -161,12 +161,12 @@ def test_deploy_key_copies_no_file_in_either_direction(there: Keyed, tmp_path: P
     assert not (tmp_path / "got").exists()
 
 
-def test_deploy_key_runs_no_ssh_rc_file(there: Keyed) -> None:
+def test_deploy_key_runs_no_ssh_rc_file(keyed: KeyedServer) -> None:
     """Even if somebody could write one."""
-    rc = there.server.root / "var/lib/teal/.ssh/rc"
+    rc = keyed.server.root / "var/lib/teal/.ssh/rc"
     rc.write_text("touch /tmp/pwned\n")
     try:
-        there.ssh(stdin=SHELL)
+        keyed.ssh(stdin=SHELL)
     finally:
         rc.unlink()
-    assert "pwned" not in there.in_tmp()
+    assert "pwned" not in keyed.in_tmp()

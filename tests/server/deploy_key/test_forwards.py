@@ -6,17 +6,17 @@ from pathlib import Path
 
 import pytest
 
-from harness.keyed import Keyed
+from harness.deploy_keys import KeyedServer
 from harness.world import free_ports, wait_until
 
 
-def test_deploy_key_reaches_nothing_through_local_forwards(there: Keyed, tmp_path: Path) -> None:
+def test_deploy_key_reaches_nothing_through_local_forwards(keyed: KeyedServer, tmp_path: Path) -> None:
     """-L to a port, to another app, to systemd's own bus; -D; all from one connection, which is let in."""
     port, other, socks = free_ports(3)
     bus = tmp_path / "bus"
     forwards = ["-L", f"{port}:127.0.0.1:80", "-L", f"{other}:127.0.0.1:8083", "-D", f"127.0.0.1:{socks}"]
     forwards += ["-L", f"{bus}:/run/dbus/system_bus_socket"]
-    with there.open(*forwards, "-o", "ExitOnForwardFailure=yes"):
+    with keyed.open(*forwards, "-o", "ExitOnForwardFailure=yes"):
         ask = b"GET /healthz HTTP/1.0\r\n\r\n"
         assert reached(port, ask) == reached(other, ask) == b""
         through_socks = b"\5\1\0", b"\5\1\0\1\x7f\0\0\1\0\x50" + ask
@@ -51,31 +51,31 @@ REFUSED_FORWARDS = {
 
 
 @pytest.mark.parametrize("name", list(REFUSED_FORWARDS))
-def test_deploy_key_is_refused_other_forwards(there: Keyed, name: str) -> None:
-    with there.unchanged():
-        done = there.ssh(*REFUSED_FORWARDS[name], stdin=b"GET / HTTP/1.0\r\n\r\n")
+def test_deploy_key_is_refused_other_forwards(keyed: KeyedServer, name: str) -> None:
+    with keyed.unchanged():
+        done = keyed.ssh(*REFUSED_FORWARDS[name], stdin=b"GET / HTTP/1.0\r\n\r\n")
     assert (done.returncode, done.stdout) == (255, b"")
-    assert there.server.run("ip", "-o", "link", "show", "type", "tun").stdout == ""
+    assert keyed.server.run("ip", "-o", "link", "show", "type", "tun").stdout == ""
 
 
-def test_deploy_key_is_refused_as_a_jump_host(there: Keyed) -> None:
-    jump = f"ssh -F {there.config()} -l teal -W %h:%p {there.server.name}"
-    argv = ["ssh", "-F", str(there.server.ssh_config), "-o", f"ProxyCommand={jump}", there.server.name, "id"]
+def test_deploy_key_is_refused_as_a_jump_host(keyed: KeyedServer) -> None:
+    jump = f"ssh -F {keyed.config()} -l teal -W %h:%p {keyed.server.name}"
+    argv = ["ssh", "-F", str(keyed.server.ssh_config), "-o", f"ProxyCommand={jump}", keyed.server.name, "id"]
     done = subprocess.run(argv, capture_output=True, stdin=subprocess.DEVNULL, timeout=60, check=False)
     assert (done.returncode, done.stdout) == (255, b"")
 
 
-def test_deploy_key_connection_without_a_request_does_nothing_and_is_in_the_log(there: Keyed) -> None:
-    before = len(there.audit())
-    with subprocess.Popen(there.ssh_argv("-N"), stdin=subprocess.DEVNULL) as ssh:
-        mark = there.server.run("journalctl", "--show-cursor", "-n", "0").stdout.split(":", 1)[1].strip()
-        with subprocess.Popen(there.ssh_argv("-N"), stdin=subprocess.DEVNULL) as second:
-            wait_until(lambda: there.fingerprint() in logged(there, mark))
+def test_deploy_key_connection_without_a_request_does_nothing_and_is_in_the_log(keyed: KeyedServer) -> None:
+    before = len(keyed.audit())
+    with subprocess.Popen(keyed.ssh_argv("-N"), stdin=subprocess.DEVNULL) as ssh:
+        mark = keyed.server.run("journalctl", "--show-cursor", "-n", "0").stdout.split(":", 1)[1].strip()
+        with subprocess.Popen(keyed.ssh_argv("-N"), stdin=subprocess.DEVNULL) as second:
+            wait_until(lambda: keyed.fingerprint() in logged(keyed, mark))
             second.kill()
         ssh.kill()
-    assert len(there.audit()) == before
+    assert len(keyed.audit()) == before
 
 
-def logged(there: Keyed, cursor: str) -> str:
+def logged(keyed: KeyedServer, cursor: str) -> str:
     """Of sshd, since then."""
-    return there.server.run("journalctl", "--after-cursor", cursor, "-t", "sshd", "-t", "sshd-session").stdout
+    return keyed.server.run("journalctl", "--after-cursor", cursor, "-t", "sshd", "-t", "sshd-session").stdout

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from harness.keyed import ORIGIN, SHELL, Keyed, at_once, deploy, frame, raw
+from harness.deploy_keys import ORIGIN, SHELL, KeyedServer, at_once, deploy, frame, raw
 from teal_host.wire.app import AppSpec, Ports, ProxyRules, Sandbox, Site
 from teal_host.wire.frames import MAX_BODY, MAX_HEADER
 from teal_host.wire.messages import (
@@ -37,21 +37,21 @@ def new_id() -> str:
     return uuid.uuid4().hex
 
 
-Build = Callable[[Keyed], bytes]
+Build = Callable[[KeyedServer], bytes]
 
 
 def wanting(**changes: Any) -> Build:
     """A deploy whose configuration differs so."""
 
-    def build(there: Keyed) -> bytes:
-        return frame(deploy(replace(there.spec(), **changes), b"x", new_id()))
+    def build(keyed: KeyedServer) -> bytes:
+        return frame(deploy(replace(keyed.spec(), **changes), b"x", new_id()))
 
     return build
 
 
 def header_of_deploy(**changes: Any) -> Build:
-    def build(there: Keyed) -> bytes:
-        header = {"type": "deploy", **plain(deploy(there.spec(), b"x", new_id())), **changes}
+    def build(keyed: KeyedServer) -> bytes:
+        header = {"type": "deploy", **plain(deploy(keyed.spec(), b"x", new_id())), **changes}
         return raw(json.dumps(header).encode())
 
     return build
@@ -63,8 +63,8 @@ def plain(value: Any) -> dict[str, Any]:
     return told
 
 
-def of_another(there: Keyed) -> AppSpec:
-    return there.spec("two")
+def of_another(keyed: KeyedServer) -> AppSpec:
+    return keyed.spec("two")
 
 
 REFUSED: dict[str, tuple[Build, str, str]] = {
@@ -165,15 +165,15 @@ Said = dict[str, dict[str, Any]]
 
 
 @pytest.fixture(scope="module")
-def said(there: Keyed) -> Said:
+def said(keyed: KeyedServer) -> Said:
     """The answer to each of them, all of which the audit tells with the key."""
-    before = len(there.audit())
-    with there.unchanged(), there.line():
-        told = at_once({name: partial(there.says, REFUSED[name][0](there)) for name in REFUSED})
-    audit = [line for line in there.audit()[before:] if line["ended"] != "not yet"]
+    before = len(keyed.audit())
+    with keyed.unchanged(), keyed.line():
+        told = at_once({name: partial(keyed.replies_to, REFUSED[name][0](keyed)) for name in REFUSED})
+    audit = [line for line in keyed.audit()[before:] if line["ended"] != "not yet"]
     ended = sorted(f"{answer[-1]['code']}: {answer[-1]['message'][:300]}" for answer in told.values())
     assert sorted(line["ended"] for line in audit) == ended
-    assert {line["key"] for line in audit} == {there.fingerprint()}
+    assert {line["key"] for line in audit} == {keyed.fingerprint()}
     return {name: answer[-1] for name, answer in told.items()}
 
 
@@ -185,41 +185,43 @@ def test_deploy_key_is_refused_hostile_messages(said: Said, name: str) -> None:
     assert words in told["message"] + told["hint"]
 
 
-def test_deploy_key_is_refused_ports_that_were_not_agreed(there: Keyed) -> None:
-    spec = there.spec()
-    told = there.says(frame(deploy(replace(spec, run=replace(spec.run, ports=Ports(8083, 8084))), b"x", new_id())))
+def test_deploy_key_is_refused_ports_that_were_not_agreed(keyed: KeyedServer) -> None:
+    spec = keyed.spec()
+    told = keyed.replies_to(
+        frame(deploy(replace(spec, run=replace(spec.run, ports=Ports(8083, 8084))), b"x", new_id()))
+    )
     assert (told[-1]["code"], "[run] ports" in told[-1]["message"]) == ("config", True)
 
 
-def whole_deploy(there: Keyed) -> tuple[Deploy, bytes]:
+def whole_deploy(keyed: KeyedServer) -> tuple[Deploy, bytes]:
     """All that a client says in a deploy, as somebody could have recorded it."""
-    there.one.program(version=f"recorded {new_id()}")
-    content = (there.one.directory / "program").read_bytes()
-    request = deploy(there.spec(), content, new_id())
+    keyed.one.program(version=f"recorded {new_id()}")
+    content = (keyed.one.directory / "program").read_bytes()
+    request = deploy(keyed.spec(), content, new_id())
     return request, frame(request) + frame(Part(1, "zlib")) + frame(Block(True), zlib.compress(content)) + frame(
         Commit()
     )
 
 
-def test_deploy_key_replay_of_a_recorded_request_does_nothing(there: Keyed) -> None:
-    request, recorded = whole_deploy(there)
-    first = there.says(recorded)[-1]
+def test_deploy_key_replay_of_a_recorded_request_does_nothing(keyed: KeyedServer) -> None:
+    request, recorded = whole_deploy(keyed)
+    first = keyed.replies_to(recorded)[-1]
     assert first["outcome"] == "live"
     back = frame(Rollback("one", ORIGIN, new_id()))
-    gone_back = there.says(back)[-1]
+    gone_back = keyed.replies_to(back)[-1]
     assert gone_back["outcome"] == "live"
-    with there.unchanged():
+    with keyed.unchanged():
         for again, answer in ((recorded, first), (back, gone_back)):
-            *_, note, told = there.says(again)  # what it was told then; and nothing is done
+            *_, note, told = keyed.replies_to(again)  # what it was told then; and nothing is done
             assert told == answer
             assert "done before" in note["text"]
     anew = frame(replace(request, id=new_id())) + frame(Commit())  # nothing to upload: it is here
-    assert there.says(anew)[-1]["outcome"] == "live"
-    assert there.audit()[-1]["release"]  # to deploy an older artifact anew is what the key is for, and it is told
+    assert keyed.replies_to(anew)[-1]["outcome"] == "live"
+    assert keyed.audit()[-1]["release"]  # to deploy an older artifact anew is what the key is for, and it is told
 
 
-def test_deploy_key_changes_nothing_when_the_client_leaves_in_the_middle(there: Keyed) -> None:
-    request, _ = whole_deploy(there)
+def test_deploy_key_changes_nothing_when_the_client_leaves_in_the_middle(keyed: KeyedServer) -> None:
+    request, _ = whole_deploy(keyed)
     for sent in (frame(request), frame(request) + frame(Part(1, "zlib")) + frame(Block(), b"not zlib")):
-        with there.unchanged():
-            assert there.says(sent)[-1]["type"] == "failure"
+        with keyed.unchanged():
+            assert keyed.replies_to(sent)[-1]["type"] == "failure"

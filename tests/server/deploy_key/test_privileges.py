@@ -5,21 +5,21 @@ from pathlib import Path
 
 import pytest
 
-from harness.keyed import TEAL_HOST, Keyed, frame
+from harness.deploy_keys import TEAL_HOST, KeyedServer, frame
 from teal_host.wire.messages import (
     Status,
 )
 
 
-def rule(there: Keyed, app: str = "one") -> list[str]:
-    line = (there.server.root / f"etc/sudoers.d/teal-{app}").read_text().splitlines()[-1]
+def rule(keyed: KeyedServer, app: str = "one") -> list[str]:
+    line = (keyed.server.root / f"etc/sudoers.d/teal-{app}").read_text().splitlines()[-1]
     return line.split("NOPASSWD: ")[1].split()
 
 
-def test_sudo_allows_the_user_teal_exactly_the_command_of_each_app(there: Keyed) -> None:
-    told = there.as_teal("sudo", "-n", "-l").stdout
+def test_sudo_allows_the_user_teal_exactly_the_command_of_each_app(keyed: KeyedServer) -> None:
+    told = keyed.as_teal("sudo", "-n", "-l").stdout
     commands = [line.split("NOPASSWD: ")[1] for line in told.splitlines() if "NOPASSWD" in line]
-    assert sorted(commands) == sorted(" ".join(rule(there, app)) for app in ("one", "two"))
+    assert sorted(commands) == sorted(" ".join(rule(keyed, app)) for app in ("one", "two"))
     assert "may run the following" in told
     assert "SETENV" not in told
 
@@ -48,17 +48,17 @@ SUDO: dict[str, Callable[[list[str]], list[str]]] = {
 
 
 @pytest.mark.parametrize("name", list(SUDO))
-def test_sudo_refuses_the_user_teal_every_other_command(there: Keyed, name: str) -> None:
-    with there.unchanged():
-        done = there.as_teal("sudo", "-n", *SUDO[name](rule(there)))
+def test_sudo_refuses_the_user_teal_every_other_command(keyed: KeyedServer, name: str) -> None:
+    with keyed.unchanged():
+        done = keyed.as_teal("sudo", "-n", *SUDO[name](rule(keyed)))
     assert done.returncode != 0
     assert "TEAL-HOST" not in done.stdout
     assert "uid=" not in done.stdout
 
 
-def test_server_side_runs_no_code_that_a_variable_names(there: Keyed) -> None:
+def test_server_side_runs_no_code_that_a_variable_names(keyed: KeyedServer) -> None:
     """sudo drops them, and Python would not ask for them."""
-    evil = there.server.root / "srv/evil"
+    evil = keyed.server.root / "srv/evil"
     evil.mkdir()
     (evil / "sitecustomize.py").write_text("open('/root/pwned', 'w')\n")
     (evil / "json.py").write_text("open('/root/pwned', 'w')\n")
@@ -69,10 +69,10 @@ def test_server_side_runs_no_code_that_a_variable_names(there: Keyed) -> None:
         "LD_PRELOAD=/srv/evil/x.so",
         "PYTHONBREAKPOINT=json",
     ]
-    with there.unchanged():
-        done = there.as_teal("env", "-C", "/srv/evil", *names, "sudo", "-n", *rule(there))
+    with keyed.unchanged():
+        done = keyed.as_teal("env", "-C", "/srv/evil", *names, "sudo", "-n", *rule(keyed))
     assert "TEAL-HOST-1" in done.stdout  # it ran, and found nobody to talk to
-    alone = there.as_teal(*rule(there), says=frame(Status("one")).decode())
+    alone = keyed.as_teal(*rule(keyed), stdin=frame(Status("one")).decode())
     assert "on a server this needs root" in alone.stdout
     for path in evil.iterdir():
         path.unlink()
@@ -95,20 +95,20 @@ NOT_READ = (
 )
 
 
-def test_user_teal_writes_and_reads_no_file_of_others(there: Keyed) -> None:
+def test_user_teal_writes_and_reads_no_file_of_others(keyed: KeyedServer) -> None:
     program = "import os, sys\nfor path in sys.argv[2:]:\n"
     program += " try: os.open(path, eval(sys.argv[1])); print(path)\n except OSError: pass"
-    with there.unchanged():
-        wrote = there.as_teal("python3", "-c", program, "os.O_RDWR | os.O_CREAT | os.O_APPEND", *NOT_WRITTEN)
-        read = there.as_teal("python3", "-c", program, "os.O_RDONLY", *NOT_READ)
-        moved = there.as_teal("mv", "/usr/local/lib/teal", "/usr/local/lib/teal2")
+    with keyed.unchanged():
+        wrote = keyed.as_teal("python3", "-c", program, "os.O_RDWR | os.O_CREAT | os.O_APPEND", *NOT_WRITTEN)
+        read = keyed.as_teal("python3", "-c", program, "os.O_RDONLY", *NOT_READ)
+        moved = keyed.as_teal("mv", "/usr/local/lib/teal", "/usr/local/lib/teal2")
     assert (wrote.stdout, read.stdout, moved.returncode) == ("", "", 1)
-    starts = list(there.server.root.glob("var/lib/teal/*/*/start.json"))
+    starts = list(keyed.server.root.glob("var/lib/teal/*/*/start.json"))
     assert [oct(path.stat().st_mode)[-3:] for path in starts] == ["600"] * len(starts) != []
 
 
-def test_paths_of_programs_that_run_as_root_belong_to_root(there: Keyed) -> None:
+def test_paths_of_programs_that_run_as_root_belong_to_root(keyed: KeyedServer) -> None:
     for path in (TEAL_HOST, "/var/lib/teal/.ssh/authorized_keys", "/etc/sudoers.d/teal-one", "/var/lib/teal/one/blue"):
         for part in (Path(path), *Path(path).parents):
-            found = (there.server.root / str(part).lstrip("/")).stat()
+            found = (keyed.server.root / str(part).lstrip("/")).stat()
             assert (found.st_uid, found.st_mode & 0o022) == (0, 0), part

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from contract.judge import judged
-from harness.machine import make_key
+from harness.booted_server import make_key
 from harness.world import App, Ended
 
 OTHERS = (

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from harness.booted_server import ENV, Server, make_key
 from harness.listing import listing
-from harness.machine import ENV, Server, make_key
 from harness.world import App, World, at_server, wait_until
 from teal.config import load
 from teal_host.wire import messages
@@ -32,7 +32,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Keyed:
+class KeyedServer:
     """`one` and `two`: the apps, as their admin has them. The keys are files of the same names."""
 
     server: Server
@@ -73,11 +73,11 @@ class Keyed:
         argv = ["env", *(f"{name}={value}" for name, value in env.items()), *self.ssh_argv(*arguments, key=key)]
         return subprocess.run(argv, input=stdin, capture_output=True, timeout=60, check=False)
 
-    def says(self, *sent: bytes, key: str = "one") -> list[Answer]:
+    def replies_to(self, *sent: bytes, key: str = "one") -> list[Answer]:
         """Everything that the server side answers to these bytes, after its greeting."""
-        heard = self.ssh("-S", str(self._line(key)), "--", CALLS, key=key, stdin=b"".join(sent)).stdout
-        assert heard.startswith(SYNC), heard[:200]
-        return list(answers(heard[len(SYNC) :]))[1:]
+        output = self.ssh("-S", str(self._line(key)), "--", CALLS, key=key, stdin=b"".join(sent)).stdout
+        assert output.startswith(SYNC), output[:200]
+        return list(answers(output[len(SYNC) :]))[1:]
 
     @contextmanager
     def line(self, key: str = "one") -> Iterator[None]:
@@ -109,12 +109,12 @@ class Keyed:
             finally:
                 ssh.kill()
 
-    def as_teal(self, *argv: str, says: str = "") -> "subprocess.CompletedProcess[str]":
+    def as_teal(self, *argv: str, stdin: str = "") -> "subprocess.CompletedProcess[str]":
         """As the user of deploy keys, if somebody had found a way to a shell."""
         inside = ["nsenter", f"--target={self.server.leader()}", "--all", "--", *ENV, "runuser", "-u", "teal", "--"]
         return subprocess.run(
             [*inside, *argv],
-            input=says,
+            input=stdin,
             capture_output=True,
             text=True,
             errors="replace",
@@ -130,10 +130,10 @@ class Keyed:
         return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
     def fingerprint(self, name: str = "one") -> str:
-        told = subprocess.run(
+        printed = subprocess.run(
             ["ssh-keygen", "-lf", f"{self.key(name)}.pub"], capture_output=True, text=True, check=True
         )
-        return told.stdout.split()[1]
+        return printed.stdout.split()[1]
 
     def files(self) -> dict[str, str]:
         """All that a thief could want to change; the audit, and who held a lock last, are meant to change."""
@@ -156,11 +156,11 @@ class Keyed:
         return at_server(self.server.directory / f"ci-{name}", self.server, self.config(name), user="teal")
 
 
-def keyed(server: Server) -> Keyed:
+def keyed_server(server: Server) -> KeyedServer:
     """Both apps deployed once by their admin."""
     admin = at_server(server.directory / "admin", server)
     one, two = (_app(admin, name) for name in ("one", "two"))
-    made = Keyed(server, admin, one, two)
+    made = KeyedServer(server, admin, one, two)
     for app in (one, two):
         make_key(made.key(app.name), f"ci of {app.name}")
         app.teal("setup", "--deploy-key", f"{made.key(app.name)}.pub").ok()
@@ -181,8 +181,8 @@ def at_once(attempts: "Mapping[str, Callable[[], T]]") -> "dict[str, T]":
         return {name: attempt.result() for name, attempt in begun.items()}
 
 
-def answers(heard: bytes) -> Iterator[Answer]:
-    stream = io.BytesIO(heard)
+def answers(output: bytes) -> Iterator[Answer]:
+    stream = io.BytesIO(output)
     while (frame := read_frame(stream)) is not None:
         yield frame.header
 

@@ -34,5 +34,5 @@ def loaded_app(
     return app
 
 
-def place_of(app: App, tls_port: int, certificate: Path) -> Place:
+def load_place(app: App, tls_port: int, certificate: Path) -> Place:
     return Place(app.world.address, app.ports[0], tls_port, certificate)

@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 
 from harness import image
-from harness.place import cgroup2
+from harness.resources import cgroup2
 
 PACKAGES = {  # what is used, and the package it comes from
     "ip": "iproute2",

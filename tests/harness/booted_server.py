@@ -15,22 +15,22 @@ from harness import disk
 from harness.calls import call
 from harness.image import image
 from harness.listing import listing
-from harness.place import Place, claim
 from harness.power import Power
+from harness.resources import Resources, claim
 
 # What a login of root has.
 ENV = ("env", "-i", "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root", "LANG=C.UTF-8")
 
 
 class Server:
-    def __init__(self, debian: int, place: Place, power: Power) -> None:
+    def __init__(self, debian: int, resources: Resources, power: Power) -> None:
         self.debian = debian
-        self.name = place.name
-        self.address = place.address
-        self.directory = place.directory
-        self.root = place.root  # its `/`, seen from here
+        self.name = resources.name
+        self.address = resources.address
+        self.directory = resources.directory
+        self.root = resources.root  # its `/`, seen from here
         self.ssh_config = self.directory / "ssh_config"
-        self._place = place
+        self._resources = resources
         self._power = power
 
     def ssh(self, *argv: str, user: str = "root", stdin: str = "", deadline_s: float = 60) -> CompletedProcess[str]:
@@ -78,23 +78,23 @@ class Server:
         Else they are seen through an overlay, which asks for rights at every part of a path, of any user but root.
         """
         self._power.off()
-        self._place.copy()
+        self._resources.copy()
         self.start()
 
     def sync(self) -> None:
         """What was written until now survives a power cut."""
-        disk.sync(self._place.disk)
+        disk.sync(self._resources.disk)
 
     def cut_power(self) -> Path:
         """As when the machine loses its current: what was not synced is gone. For one that has a disk of its own.
 
         Gives the disk as it was left, until the next cut; `start` boots a copy.
         """
-        image = self._place.image()
-        self._place.cut()
+        image = self._resources.image()
+        self._resources.cut()
         self._power.off()
-        self._place.change_disk(image)
-        return self._place.cut_disk
+        self._resources.change_disk(image)
+        return self._resources.cut_disk
 
     def settled(self, deadline_s: float = 60) -> str:
         """Wait for the end of booting; `running`, or `degraded` if a unit failed."""
@@ -108,7 +108,7 @@ class Server:
         self._power.end()
 
     def _pids(self) -> Iterator[int]:
-        for directory, _, _ in os.walk(self._place.cgroup):
+        for directory, _, _ in os.walk(self._resources.cgroup):
             found = ""
             with contextlib.suppress(OSError):  # it may just go
                 found = Path(directory, "cgroup.procs").read_text()
@@ -136,11 +136,11 @@ def boot(debian: int, work: Path, *, packages: Sequence[str] = (), own_disk: boo
     With a disk of its own its power can be cut.
     """
     base = image(debian, packages)
-    place, lock = claim(work, debian)
-    power = Power(place, lock)
+    resources, lock = claim(work, debian)
+    power = Power(resources, lock)
     try:
-        place.make(base, own_disk)
-        server = Server(debian, place, power)
+        resources.make(base, own_disk)
+        server = Server(debian, resources, power)
         furnish(server)
         server.start()
         server.settled()

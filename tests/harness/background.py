@@ -17,7 +17,7 @@ from teal.demo.load import Load
 BUILDS_ON = "echo building; while kill -0 $PPID; do sleep 0.05; done"  # a build that ends with the one who wants it
 
 
-class Beside:
+class RunningCommand:
     """A command that runs while the test goes on."""
 
     def __init__(self, app: App, *arguments: str) -> None:
@@ -61,9 +61,9 @@ def children(parent: int) -> set[int]:
 
 
 @contextmanager
-def beside(app: App, *arguments: str) -> Iterator[Beside]:
+def in_background(app: App, *arguments: str) -> Iterator[RunningCommand]:
     """Run it beside the block; it is ended with it."""
-    running = Beside(app, *arguments)
+    running = RunningCommand(app, *arguments)
     try:
         yield running
     finally:
@@ -72,7 +72,7 @@ def beside(app: App, *arguments: str) -> Iterator[Beside]:
 
 
 @contextmanager
-def alone(what: str) -> Iterator[None]:
+def exclusive(what: str) -> Iterator[None]:
     """No other test of this machine is at the same thing meanwhile: what Teal chooses by itself is the same for all."""
     with (Path(tempfile.gettempdir()) / f"teal-tests-{what}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -99,13 +99,13 @@ def load(app: App, host: str = "localhost", clients: int = 4, per_second: int = 
     visitors = Load(("127.0.0.1", app.ports[0]), host, clients=clients, per_second=per_second)
     visitors.start()
     try:
-        more(visitors, 10)
+        wait_for_requests(visitors, 10)
         yield visitors
     finally:
         visitors.stop()
 
 
-def more(visitors: Load, count: int = 20) -> None:
+def wait_for_requests(visitors: Load, count: int = 20) -> None:
     """Wait until so many more have been answered."""
     wanted = visitors.tally().requests + count
     assert visitors.wait_for(wanted, 30).requests >= wanted

@@ -13,12 +13,12 @@ from pathlib import Path
 from harness import disk
 from harness.calls import call
 
-PLACES = Path("/run/teal-servers")  # a file for each number: locked while a server stands there, and naming its files
-MOST = 250
+LOCKS = Path("/run/teal-servers")  # a file for each number: locked while a server stands there, and naming its files
+MOST_SERVERS = 250
 
 
 @dataclass(frozen=True)
-class Place:
+class Resources:
     number: int
     directory: Path
 
@@ -155,26 +155,26 @@ class Place:
             file.unlink(missing_ok=True)
 
 
-def claim(work: Path, debian: int) -> tuple[Place, int]:
+def claim(work: Path, debian: int) -> tuple[Resources, int]:
     """The first free place, and the descriptor whose lock keeps it."""
     sweep()
-    for number in range(MOST):
+    for number in range(MOST_SERVERS):
         lock = hold(number)
         if lock is None:
             continue
         if call("ip", "-4", "route", "show", "root", f"10.77.{number}.0/24"):  # somebody else's network
             os.close(lock)
             continue
-        place = Place(number, work.resolve() / f"debian{debian}-{number}")
-        os.pwrite(lock, str(place.directory).encode(), 0)
-        return place, lock
-    raise RuntimeError(f"{MOST} test servers already")
+        resources = Resources(number, work.resolve() / f"debian{debian}-{number}")
+        os.pwrite(lock, str(resources.directory).encode(), 0)
+        return resources, lock
+    raise RuntimeError(f"{MOST_SERVERS} test servers already")
 
 
 def sweep() -> None:
     """Remove what the dead left."""
-    PLACES.mkdir(mode=0o700, exist_ok=True)
-    for file in PLACES.glob("[0-9]*"):
+    LOCKS.mkdir(mode=0o700, exist_ok=True)
+    for file in LOCKS.glob("[0-9]*"):
         lock = hold(int(file.name))
         if lock is not None:
             os.close(lock)
@@ -182,7 +182,7 @@ def sweep() -> None:
 
 def hold(number: int) -> int | None:
     """The lock of a place, which is empty then; None while a server stands there."""
-    file = PLACES / str(number)
+    file = LOCKS / str(number)
     lock = os.open(file, os.O_RDWR | os.O_CREAT, 0o600)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -190,14 +190,14 @@ def hold(number: int) -> int | None:
         os.close(lock)
         return None
     if directory := file.read_text():
-        Place(number, Path(directory)).remove()
+        Resources(number, Path(directory)).remove()
         os.truncate(lock, 0)
     return lock
 
 
 @contextmanager
 def locked(name: str) -> Iterator[None]:
-    with (PLACES / name).open("w") as file:
+    with (LOCKS / name).open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
 

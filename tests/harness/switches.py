@@ -14,17 +14,17 @@ from bench.load.running import Load, Seen
 
 import harness
 from harness import Server
-from harness.loaded import loaded_app, place_of
-from harness.reach import one_login, run
+from harness.load_app import load_place, loaded_app
+from harness.ssh_access import one_login, run
 from harness.world import App, at_server
 
 TLS_PORT = 443
 ACTS = ("deploy", "rollback")
-Told = Callable[[str], None]
+Report = Callable[[str], None]
 
 
 @dataclass(frozen=True)
-class Wanted:
+class SwitchGoal:
     """At least so many switches, and at least so many requests."""
 
     switches: int
@@ -35,7 +35,7 @@ class Wanted:
 
 
 @dataclass(frozen=True)
-class Happened:
+class SwitchRun:
     """`colors`: which one served after each switch. `reloaded`: whether nginx has other processes than before."""
 
     colors: list[str]
@@ -49,7 +49,7 @@ class Happened:
 
 
 @dataclass(frozen=True)
-class Scene:
+class LoadedServer:
     """A booted server with one app, which is under the load."""
 
     server: Server
@@ -64,40 +64,40 @@ class Scene:
 
 
 @contextmanager
-def under_load(wanted: Wanted, work: Path, **config: Any) -> Iterator[Scene]:
+def under_load(goal: SwitchGoal, work: Path, **config: Any) -> Iterator[LoadedServer]:
     certificate, key = backend.certificate(work)
-    with harness.server(wanted.debian, work / "server", packages=["nginx", "sudo"]) as server, one_login(server) as ssh:
+    with harness.server(goal.debian, work / "server", packages=["nginx", "sudo"]) as server, one_login(server) as ssh:
         for file in (certificate, key):
             shutil.copy(file, server.root / "etc/nginx")
         tls = (TLS_PORT, "/etc/nginx/load.crt", "/etc/nginx/load.key")
         app = loaded_app(at_server(work / "home", server, ssh), tls, **config)
         app.teal("setup").ok()
         app.deploy().ok()
-        place = place_of(app, TLS_PORT, certificate)
-        load = Load(place, work / "out", wanted.per_second, processes=wanted.processes)
+        place = load_place(app, TLS_PORT, certificate)
+        load = Load(place, work / "out", goal.per_second, processes=goal.processes)
         try:
             load.more()
-            yield Scene(server, app, load)
+            yield LoadedServer(server, app, load)
         finally:
             load.end()
 
 
-def switching(wanted: Wanted, work: Path, told: Told) -> Happened:
-    with under_load(wanted, work) as scene:
-        workers = run(scene.server, "pgrep", "nginx")
+def run_switches(goal: SwitchGoal, work: Path, report: Report) -> SwitchRun:
+    with under_load(goal, work) as loaded:
+        workers = run(loaded.server, "pgrep", "nginx")
         began = time.monotonic()
-        colors = _switches(scene, wanted, told)
-        seen = scene.seen()
+        colors = _switches(loaded, goal, report)
+        seen = loaded.seen()
         seconds = time.monotonic() - began
-        return Happened(colors, run(scene.server, "pgrep", "nginx") != workers, seconds, seen)
+        return SwitchRun(colors, run(loaded.server, "pgrep", "nginx") != workers, seconds, seen)
 
 
-def _switches(scene: Scene, wanted: Wanted, told: Told) -> list[str]:
+def _switches(loaded: LoadedServer, goal: SwitchGoal, report: Report) -> list[str]:
     colors: list[str] = []
-    load = scene.load
-    while len(colors) < wanted.switches or load.asked.total() < wanted.requests:
-        colors.append(_switch(scene.app, len(colors)))
-        told(f"{len(colors)} switches, {load.asked.total():,} requests, {load.failed} failed")
+    load = loaded.load
+    while len(colors) < goal.switches or load.asked.total() < goal.requests:
+        colors.append(_switch(loaded.app, len(colors)))
+        report(f"{len(colors)} switches, {load.asked.total():,} requests, {load.failed} failed")
     return colors
 
 

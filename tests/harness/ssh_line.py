@@ -2,7 +2,7 @@
 
 Neither side sees an end of it. Run by ssh, as its ProxyCommand:
 
-    python line.py PID ADDRESS      PID is a file for the number of this process
+    python ssh_line.py PID ADDRESS      PID is a file for the number of this process
 """
 
 import os

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.machine import Server
+from harness.booted_server import Server
 from harness.world import wait_until
 from teal.pipe.session import Session
 from teal.transports import Transport, choose
@@ -33,7 +33,7 @@ path.chmod(0o755)
 
 
 @dataclass(frozen=True)
-class Reach:
+class SshAccess:
     server: Server
     programs: Path  # a directory on PATH
 
@@ -45,16 +45,17 @@ class Reach:
 
     def use(self, config: Path) -> None:
         """`ssh` is the real one, with this configuration as the user's own."""
-        program(self.programs / "ssh", f"#!/bin/sh\nexec {shutil.which('ssh', path='/usr/bin')} -F '{config}' \"$@\"\n")
+        ssh = shutil.which("ssh", path="/usr/bin")
+        write_program(self.programs / "ssh", f"#!/bin/sh\nexec {ssh} -F '{config}' \"$@\"\n")
 
     def at(self, user: str = "root", target: str = "") -> Transport:
         """What the client would choose, but for what the server side is told."""
         chosen = choose(target or f"ssh://{user}@{self.server.name}")
         return replace(chosen, arguments=PLAIN, greets_within_s=30)
 
-    def ask(self, there: Transport) -> tuple[StatusReport, int]:
+    def ask(self, transport: Transport) -> tuple[StatusReport, int]:
         """One question; and the bytes that it took."""
-        with Session(there) as session:
+        with Session(transport) as session:
             session.send(Status("shop"))
             (answer,) = session.events()
             assert isinstance(answer, StatusReport)
@@ -81,13 +82,13 @@ def run(server: Server, *argv: str) -> str:
     return done.stdout
 
 
-def program(path: Path, text: str) -> None:
+def write_program(path: Path, text: str) -> None:
     path.write_text(text)
     path.chmod(path.stat().st_mode | stat.S_IXUSR)
 
 
-def reach(server: Server, tmp_path: Path, patch: pytest.MonkeyPatch) -> Reach:
-    made = Reach(server, tmp_path / "bin")
+def ssh_access(server: Server, tmp_path: Path, patch: pytest.MonkeyPatch) -> SshAccess:
+    made = SshAccess(server, tmp_path / "bin")
     made.programs.mkdir()
     made.use(server.ssh_config)
     patch.setenv("PATH", f"{made.programs}:{os.environ['PATH']}")
