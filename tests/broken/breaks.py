@@ -72,8 +72,8 @@ BREAKS: tuple[Break, ...] = (
             Edit("teal_host/proxies/nginx/site.py", 'quoted(route.live / "green")', "f'\"{route.live}/[g]reen\"'"),
             Edit(
                 "teal_host/state/slots.py",
-                'files.write(place.marker, "")',
-                'files.write(place.marker, "set $teal_color green;")',
+                'files.write(slot_paths.marker, "")',
+                'files.write(slot_paths.marker, "set $teal_color green;")',
             ),
             Edit("teal_host/steps/switch.py", TURN, f"{TURN}\n    app.host.proxy._reload()"),
         ),

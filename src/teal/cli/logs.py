@@ -6,18 +6,16 @@ import click
 
 from teal.cli.options import Common, common
 from teal.stories import queries
-from teal.ui.base import shown
+from teal.ui.base import PAINT, shown
 from teal.ui.jsonlines import emit
 from teal_host.wire.messages import LogLine, Logs
 from teal_host.wire.typed import encode
-
-_PAINT = {"blue": (0, 119, 194), "green": (0, 118, 108)}
 
 
 @click.command("logs")
 @common(json=True)
 @click.option("-f", "--follow", is_flag=True, help="Go on, with what comes; Ctrl-C ends it.")
-@click.option("--color", type=click.Choice(["blue", "green"]), help="Only this color.")
+@click.option("--color", type=click.Choice(list(PAINT)), help="Only this color.")
 @click.option("-n", "--lines", type=click.IntRange(0, 100_000), default=100, show_default=True, help="So many in all.")
 def command(common: Common, follow: bool, color: Any, lines: int) -> None:
     """Show what the program wrote, each line with its color and release."""
@@ -43,4 +41,4 @@ def command(common: Common, follow: bool, color: Any, lines: int) -> None:
 
 def _text(line: LogLine, paint: bool) -> str:
     head = f"{line.color:<5} {line.release.split('-')[0]}"
-    return f"{click.style(head, fg=_PAINT[line.color]) if paint else head} │ {shown(line.text)}"
+    return f"{click.style(head, fg=PAINT[line.color]) if paint else head} │ {shown(line.text)}"

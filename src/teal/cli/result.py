@@ -9,11 +9,9 @@ import click
 from teal.ground.errors import Interrupted, TealError
 from teal.stories.result_json import Account, ended_badly, ended_well
 from teal.ui import Manner, Ui
-from teal.ui.base import shown, size
+from teal.ui.base import PAINT, shown, size
 from teal.ui.jsonlines import emit
 from teal_host.wire.messages import Result
-
-_PAINT = {"blue": (0, 119, 194), "green": (0, 118, 108)}
 
 
 @dataclass
@@ -55,7 +53,7 @@ def _tell_result(manner: Manner, account: Account, result: Result) -> None:
 def _lines(manner: Manner, account: Account, result: Result) -> list[str]:
     if result.outcome == "planned":
         return ["would:", *(f"  - {shown(step)}" for step in result.plan)]
-    color = click.style(f"● {result.color}", fg=_PAINT.get(result.color or "")) if manner.color else f"● {result.color}"
+    color = click.style(f"● {result.color}", fg=PAINT.get(result.color or "")) if manner.color else f"● {result.color}"
     said = "is live" if result.outcome == "live" else "is live already; nothing to do"
     lines = [f"{color} {said}: {result.release}  {result.url}"]
     sent = f", sent {size(account.bytes_sent)}" + (

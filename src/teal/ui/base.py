@@ -8,6 +8,9 @@ if TYPE_CHECKING:  # whoever asks for help waits for no message
     from teal_host.wire.messages import Note, Step
 
 
+PAINT = {"blue": (0, 119, 194), "green": (0, 118, 108)}  # red, green, blue: the colors of the post
+
+
 class Manner(NamedTuple):
     """How the user wants it: clig.dev, no-color.org."""
 

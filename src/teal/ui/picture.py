@@ -3,10 +3,9 @@
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
-from teal.ui.base import shown
+from teal.ui.base import PAINT, shown
+from teal_host.wire.grammar import COLORS, other_color
 from teal_host.wire.reports import Color, ColorReport, StatusReport
-
-_PAINT = {"blue": "38;2;0;119;194", "green": "38;2;0;118;108"}
 
 
 def draw(report: StatusReport, paint: bool) -> str:
@@ -15,8 +14,8 @@ def draw(report: StatusReport, paint: bool) -> str:
 
 
 def _lines(report: StatusReport, paint: bool) -> Iterator[str]:
-    first: Color = report.live or "blue"
-    second: Color = "green" if first == "blue" else "blue"
+    first = report.live or COLORS[0]
+    second = other_color(first)
     if report.live is None:
         yield f"browser ──▶ nginx ──▶ nothing yet   {report.app}"
         for color in (first, second):
@@ -32,7 +31,7 @@ def _color(color: Color, report: StatusReport, paint: bool) -> str:
     live = report.live == color
     dot = "●" if live else "○"
     text = f"{dot} {color:<5}"
-    painted = f"\033[{_PAINT[color]}m{text}\033[0m" if paint else text
+    painted = f"\033[38;2;{';'.join(map(str, PAINT[color]))}m{text}\033[0m" if paint else text
     return f"{painted} {_what(found, live)}"
 
 

@@ -3,10 +3,12 @@
 from typing import Iterator, List
 
 from teal_host.checks.base import Visit, fault, ok, there, warning
+from teal_host.ground.paths import unit_name
 from teal_host.state.seams import ProcessState
 from teal_host.steps import health
 from teal_host.steps.candidate import Candidate
 from teal_host.supervisors.journald import Words, words
+from teal_host.wire.grammar import COLORS
 from teal_host.wire.reports import Color, Finding
 
 _ANSWER_WITHIN_S = 3.0
@@ -72,8 +74,8 @@ def ended(color: Color, release: str, state: ProcessState, said: List[str]) -> F
 
 def boot(app: str, live: Color, enabled: List[Color]) -> Iterator[Finding]:
     """After a reboot the live color must come back, and it alone."""
-    for color in ("blue", "green"):
-        unit = f"teal-{app}@{color}.service"
+    for color in COLORS:
+        unit = unit_name(app, color)
         if color == live and color not in enabled:
             says = f"{color} is live, but would not come back after a reboot"
             yield fault("boot", says, there(f"systemctl enable {unit}"))

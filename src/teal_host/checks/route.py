@@ -14,6 +14,7 @@ from teal_host.preparations import route
 from teal_host.proxies.nginx import program as nginx_program
 from teal_host.state.route import ANSWERED_HEADER, PROBE_HEADER
 from teal_host.state.slots import all_colors
+from teal_host.wire.grammar import COLORS
 from teal_host.wire.reports import Color, Finding
 
 _ANSWER_WITHIN_S = 4.0
@@ -49,7 +50,7 @@ def check_way(visit: Visit) -> Iterator[Finding]:
     worker = _worker()
     closed = blocked(worker, list(_way(visit.app.paths))) if worker else None
     if closed:
-        says = f"nginx's workers cannot look into {closed}, so every request gets blue, whichever color is live"
+        says = f"nginx's workers cannot look into {closed}, so every request gets {COLORS[0]}, whichever color is live"
         yield fault("route", says, there(f"chmod o+x {closed}"))
     elif _nginx_runs():
         yield from _answer(visit)

@@ -13,7 +13,7 @@ _OF_A_UNIT = ("NeedDaemonReload", "DropInPaths", "LoadState")
 
 def check(visit: Visit) -> Iterator[Finding]:
     yield version(properties("", ["Version"]).get("Version", ""))
-    unit = visit.app.paths.color(visit.slots.live or "blue").unit
+    unit = visit.app.paths.color(visit.slots.live or visit.slots.idle).unit
     yield from loaded(unit, properties(unit, _OF_A_UNIT))
 
 

@@ -3,14 +3,19 @@
 from pathlib import Path
 from typing import Iterator, List, Optional, Tuple
 
-from teal_host.wire.reports import Color
+from teal_host.wire.grammar import COLORS, Color
 from teal_host.wire.sources import INSTALLED
 from teal_host.wire.values import dataclass
 
 
+def unit_name(app: str, color: str = "") -> str:
+    """The systemd unit of a color's web process; without a color, the template of all of them."""
+    return f"teal-{app}@{color}.service"
+
+
 @dataclass(frozen=True)
 class ColorPaths:
-    """One of the two places a release of an app runs."""
+    """A color of an app: where one of its releases runs."""
 
     app: str
     color: Color
@@ -43,7 +48,7 @@ class ColorPaths:
 
     @property
     def unit(self) -> str:
-        return f"teal-{self.app}@{self.color}.service"
+        return unit_name(self.app, self.color)
 
     def log(self, release: str) -> Path:
         """Where a plain process's output goes."""
@@ -118,7 +123,7 @@ class AppPaths:
     @property
     def unit(self) -> Path:
         """The template of the units of both colors."""
-        return self.root / "etc/systemd/system" / f"teal-{self.app}@.service"
+        return self.root / "etc/systemd/system" / unit_name(self.app)
 
     @property
     def recovery(self) -> Path:
@@ -137,16 +142,20 @@ class AppPaths:
     @property
     def folders(self) -> Tuple[Path, ...]:
         """Where single files are written."""
-        return (self.home, self.records, self.color("blue").home, self.color("green").home, self.agreed.parent)
+        return (self.home, self.records, *(color.home for color in self.colors), self.agreed.parent)
 
     def all_folders(self) -> List[Path]:
         """Where a command names anything, with the directories above, the deepest first. Not all need be there."""
-        leaves = (*self.folders, self.releases, self.data, self.at_boot("blue").parent)
+        leaves = (*self.folders, self.releases, self.data, self.recovery_at_boot.parent)
         found = {above for leaf in leaves for above in (leaf, *leaf.parents) if self.root in (above, *above.parents)}
         return [*sorted(found, key=lambda path: -len(path.parts)), self.root.parent]
 
     def color(self, color: Color) -> ColorPaths:
         return ColorPaths(self.app, color, self.home / color)
+
+    @property
+    def colors(self) -> Tuple[ColorPaths, ...]:
+        return tuple(map(self.color, COLORS))
 
     def release(self, name: str) -> Path:
         return self.releases / name

@@ -13,8 +13,7 @@ from teal_host.state.route import Route
 from teal_host.wire import typed
 from teal_host.wire.app import AppSpec, Ports, ProxyRules, Sandbox, Site
 from teal_host.wire.frames import FrameError, parse_object
-from teal_host.wire.grammar import AppName, Token, between
-from teal_host.wire.reports import Color
+from teal_host.wire.grammar import COLORS, AppName, Color, Token, between
 from teal_host.wire.values import dataclass
 
 FORMAT = 1
@@ -115,18 +114,18 @@ def _refuse_taken_names(spec: AppSpec, others: List[Agreement]) -> None:
 
 
 def _ports(spec: AppSpec, mine: Optional[Agreement], others: List[Agreement], moving: Optional[Color]) -> Ports:
-    claimed = {other.ports.of(color): other.app for other in others for color in ("blue", "green")}
+    claimed = {port: other.app for other in others for port in other.ports.by_color.values()}
     if spec.site.http_port in claimed:
         raise BadRequest(f"http_port {spec.site.http_port} is a color's port of the app {claimed[spec.site.http_port]}")
     claimed.update((other.site.http_port, other.app) for other in others)
     wanted = spec.run.ports or (mine.ports if mine else _free_pair(claimed, others, spec))
     ports = _moved(wanted, mine, moving)
-    for color in ("blue", "green"):
-        if ports.of(color) == spec.site.http_port:
-            raise BadRequest(f"port {ports.of(color)} is both {color} and http_port")
-        if ports.of(color) in claimed:
+    for color, port in ports.by_color.items():
+        if port == spec.site.http_port:
+            raise BadRequest(f"port {port} is both {color} and http_port")
+        if port in claimed:
             raise BadRequest(
-                f"port {ports.of(color)} of {color} belongs to the app {claimed[ports.of(color)]} already",
+                f"port {port} of {color} belongs to the app {claimed[port]} already",
                 hint="choose others in [run] ports, or leave them out",
             )
     return ports
@@ -135,17 +134,18 @@ def _ports(spec: AppSpec, mine: Optional[Agreement], others: List[Agreement], mo
 def _moved(wanted: Ports, mine: Optional[Agreement], moving: Optional[Color]) -> Ports:
     if mine is None or moving is None:
         return wanted
-    blue = wanted.blue if moving == "blue" else mine.ports.blue
-    green = wanted.green if moving == "green" else mine.ports.green
-    if blue == green:
-        raise BadRequest(f"port {blue} is still in use by the other color", hint="move one color at a time")
-    return Ports(blue, green)
+    port = wanted.of(moving)
+    ports = {**mine.ports.by_color, moving: port}
+    if len(set(ports.values())) < len(ports):
+        raise BadRequest(f"port {port} is still in use by the other color", hint="move one color at a time")
+    return Ports(**ports)
 
 
 def _free_pair(claimed: "dict[int, str]", others: List[Agreement], spec: AppSpec) -> Ports:
     busy = {socket.port for socket in sockets.listeners()} | set(claimed) | {spec.site.http_port}
     busy |= {other.site.http_port for other in others}
-    for blue in range(_FIRST_PORT, _LAST_PORT, 2):
-        if blue not in busy and blue + 1 not in busy:
-            return Ports(blue, blue + 1)
+    for first in range(_FIRST_PORT, _LAST_PORT, len(COLORS)):
+        ports = range(first, first + len(COLORS))
+        if busy.isdisjoint(ports):
+            return Ports(**dict(zip(COLORS, ports)))
     raise BadRequest("no two free ports between 8081 and 9999", hint="name some in [run] ports")

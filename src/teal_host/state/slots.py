@@ -1,12 +1,11 @@
 """The two colors of an app: which is live is read from the link, each time; nothing says it a second time."""
 
-from typing import Dict, Optional, cast
+from typing import Dict, Optional, Tuple
 
 from teal_host.ground import files
 from teal_host.ground.errors import NeedsHuman
 from teal_host.ground.paths import AppPaths
-from teal_host.wire.grammar import COLORS, release_name
-from teal_host.wire.reports import Color
+from teal_host.wire.grammar import COLORS, Color, other_color, release_name
 from teal_host.wire.values import dataclass
 
 
@@ -19,8 +18,8 @@ class Slots:
 
     @property
     def idle(self) -> Color:
-        """Where the next release is started. A first one goes to blue, which nginx takes without a marker."""
-        return "green" if self.live == "blue" else "blue"
+        """Where the next release is started."""
+        return other_color(self.live) if self.live else COLORS[0]
 
     @property
     def live_release(self) -> Optional[str]:
@@ -28,8 +27,8 @@ class Slots:
 
     def color_of(self, release: str) -> Optional[Color]:
         """The color that holds this release; the live one first."""
-        order = (self.live, self.idle) if self.live else (self.idle,)
-        return next((color for color in order if color and self.releases[color] == release), None)
+        order = sorted(COLORS, key=lambda color: color != self.live)
+        return next((color for color in order if self.releases[color] == release), None)
 
 
 def read_slots(paths: AppPaths) -> Slots:
@@ -40,15 +39,15 @@ def read_slots(paths: AppPaths) -> Slots:
 
 def assign_release(paths: AppPaths, color: Color, release: str) -> None:
     """Make this release the one that the color runs next."""
-    place = paths.color(color)
-    files.make_dir(place.home)
-    if not place.marker.exists():
-        files.write(place.marker, "")
-    files.turn_link(place.release, f"../releases/{release}")
+    slot_paths = paths.color(color)
+    files.make_dir(slot_paths.home)
+    if not slot_paths.marker.exists():
+        files.write(slot_paths.marker, "")
+    files.turn_link(slot_paths.release, f"../releases/{release}")
 
 
-def all_colors() -> "tuple[Color, Color]":
-    return cast("tuple[Color, Color]", COLORS)
+def all_colors() -> Tuple[Color, ...]:
+    return COLORS
 
 
 def _live(paths: AppPaths) -> Optional[Color]:
@@ -60,9 +59,9 @@ def _live(paths: AppPaths) -> Optional[Color]:
     if target not in COLORS:
         raise NeedsHuman(
             f"{paths.live} points to {str(paths.live.readlink())!r}, which is no color",
-            hint=f"point it back: ln -sfn blue {paths.live} (or green: whichever runs)",
+            hint=f"point it back: ln -sfn {COLORS[0]} {paths.live} (or {COLORS[1]}: whichever runs)",
         )
-    return cast(Color, target)
+    return target
 
 
 def _release(paths: AppPaths, color: Color) -> Optional[str]:

@@ -140,7 +140,7 @@ def _site(agreed: Agreement) -> str:
 
 
 def _ports(agreed: Agreement) -> str:
-    return f"blue on {agreed.ports.blue}, green on {agreed.ports.green}"
+    return ", ".join(f"{color} on {port}" for color, port in agreed.ports.by_color.items())
 
 
 def _unserved(app: App, before: Optional[Agreement], agreed: Agreement) -> "tuple[str, ...]":

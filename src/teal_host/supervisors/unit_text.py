@@ -77,7 +77,7 @@ _RECOVERY = Template("""\
 # ${app}: written by `teal setup`. Does nothing but after a boot that has interrupted a deploy or a rollback.
 [Unit]
 Description=Teal: ${app}, what was interrupted
-After=nginx.service teal-${app}@blue.service teal-${app}@green.service
+After=nginx.service ${colors}
 ConditionPathExists=${home}/journal
 
 [Service]
@@ -123,7 +123,10 @@ def unit_text(unit: Unit) -> str:
 def recovery_text(unit: Unit) -> str:
     """It is root's, as every command that changes something."""
     paths = unit.paths
-    return _RECOVERY.substitute(app=paths.app, home=paths.home, python=unit.python, installed=unit.installed)
+    colors = " ".join(color.unit for color in paths.colors)
+    return _RECOVERY.substitute(
+        app=paths.app, home=paths.home, colors=colors, python=unit.python, installed=unit.installed
+    )
 
 
 def _line(name: str, value: str) -> str:

@@ -4,11 +4,13 @@ from dataclasses import field
 from typing import Annotated, Any, Dict, Iterator, Optional, Tuple
 
 from teal_host.wire.grammar import (
+    COLORS,
     AbsolutePath,
     AppName,
     AppPort,
     Argument,
     Capability,
+    Color,
     Directive,
     Domain,
     EnvName,
@@ -38,8 +40,12 @@ class Ports:
         if self.blue == self.green:
             yield Mistake("green", f"is {self.green}, the same as blue; each color needs a port of its own")
 
-    def of(self, color: str) -> int:
-        return self.blue if color == "blue" else self.green
+    def of(self, color: Color) -> int:
+        return int(getattr(self, color))
+
+    @property
+    def by_color(self) -> Dict[Color, int]:
+        return {color: self.of(color) for color in COLORS}
 
 
 @dataclass(frozen=True)

@@ -8,11 +8,12 @@ pattern that only excluded). `fullmatch`, because `$` accepts a trailing newline
 import base64
 import re
 import sys
-from typing import Annotated, Any, Dict, Optional
+from typing import Annotated, Any, Dict, Literal, Optional, Tuple
 
 from teal_host.wire import nginx_words
 
-COLORS = ("blue", "green")
+Color = Literal["blue", "green"]
+COLORS: Tuple[Color, ...] = ("blue", "green")  # the first is where an app begins, and what nginx takes without a marker
 PLACEHOLDERS = ("port", "color", "release", "data_dir", "host")
 RESERVED_ENV = ("PORT", "HOST", "COLOR", "RELEASE", "DATA_DIR")
 
@@ -38,6 +39,11 @@ _AS_GOOD_AS_ROOT = {
     "CAP_SYS_ADMIN", "CAP_SYS_PTRACE", "CAP_SYS_MODULE", "CAP_SYS_RAWIO", "CAP_DAC_OVERRIDE", "CAP_DAC_READ_SEARCH",
     "CAP_SETUID", "CAP_SETGID", "CAP_SETFCAP", "CAP_CHOWN", "CAP_FOWNER", "CAP_MKNOD", "CAP_SYS_CHROOT", "CAP_BPF",
 }  # fmt: skip
+
+
+def other_color(color: Color) -> Color:
+    """Where the next release is started while this color serves."""
+    return COLORS[(COLORS.index(color) + 1) % len(COLORS)]
 
 
 def app_name(value: str) -> Optional[str]:

@@ -3,12 +3,12 @@
 from typing import Annotated, Dict, Iterator, Literal, Optional, Tuple
 
 from teal_host.wire.grammar import COLORS, AppName, Digest, Domain, EnvName, Port, ReleaseName, between
+from teal_host.wire.grammar import Color as Color  # noqa: PLC0414 - said so that others may import it from here
 from teal_host.wire.manifest import Count, Origin
 from teal_host.wire.typed import Mistake
 from teal_host.wire.upward import MOST_ITEMS, Address, EnvDigest, Label, Moment, ProcessId, Text, Texts, Url, at_most
 from teal_host.wire.values import dataclass
 
-Color = Literal["blue", "green"]
 Ended = Literal["live", "unhealthy", "rolled_back", "refused"]
 
 

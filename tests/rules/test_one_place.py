@@ -1,0 +1,23 @@
+"""What one module alone knows: named a second time, it would some day be changed in one of the two places."""
+
+import ast
+
+from rules.source import MODULES, Module
+
+COLOR_NAMES = {
+    "teal_host.wire.grammar",  # the list itself
+    "teal_host.wire.app",  # Ports: the two keys of teal.toml
+    "teal.ui.base",  # what each looks like
+    "teal_host.proxies.nginx.site",
+}
+
+
+def _texts(module: Module) -> set[str]:
+    """The text constants of a module."""
+    nodes = (node for node in ast.walk(module.tree) if isinstance(node, ast.Constant))
+    return {node.value for node in nodes if isinstance(node.value, str)}
+
+
+def test_colors_are_named_in_one_list() -> None:
+    named = {name for name, module in MODULES.items() if _texts(module) & {"blue", "green"}}
+    assert named <= COLOR_NAMES, "take COLORS, other_color, Ports.by_color or AppPaths.colors"
