@@ -67,9 +67,15 @@ BREAKS: tuple[Break, ...] = (
         "the color stands in nginx's own file, by an include, and nginx is reloaded at each switch",
         (
             Edit(
-                "teal_host/proxies/nginx/site.py", "if (-f ${marker}) { set $$teal_color green; }", "include ${marker};"
+                "teal_host/proxies/nginx/server.py",
+                "if (-f ${marker}) { set $$teal_color green; }",
+                "include ${marker};",
             ),
-            Edit("teal_host/proxies/nginx/site.py", 'quoted(route.live / "green")', "f'\"{route.live}/[g]reen\"'"),
+            Edit(
+                "teal_host/proxies/nginx/server.py",
+                'quoted(site.route.live / "green")',
+                "f'\"{site.route.live}/[g]reen\"'",
+            ),
             Edit(
                 "teal_host/state/slots.py",
                 'files.write(slot_paths.marker, "")',

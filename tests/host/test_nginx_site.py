@@ -14,8 +14,10 @@ from host import values
 from host.nginx_syntax import Directive, parse
 from teal.transports.local import find_nginx
 from teal_host.ground.errors import BadRequest
+from teal_host.proxies.nginx import directives as own_directives
 from teal_host.proxies.nginx import site as nginx_site
-from teal_host.proxies.nginx.site import MainFile
+from teal_host.proxies.nginx.main_file import MainFile, main_text
+from teal_host.proxies.nginx.quoting import quoted
 from teal_host.state.route import Route
 from teal_host.wire import grammar
 from teal_host.wire.app import Ports, ProxyRules, Site
@@ -120,6 +122,12 @@ def test_the_generation_tells_two_routes_apart(one: Site, other: Site) -> None:
     assert list(read(route(one)).all("return"))[-1].words[1:] == ("200", nginx_site.generation(route(one)))
 
 
+def test_the_generation_of_an_unchanged_app_stays_what_servers_have() -> None:
+    """An upgraded server would otherwise say that nginx does not serve as agreed, and refuse every deploy."""
+    plain, named = route(Site()), ruled(ProxyRules(0, 7, False, True, ("a;",)))
+    assert [nginx_site.generation(one) for one in (plain, named)] == ["dede03000e72d1cf", "2dab044f6f6c0369"]
+
+
 @given(FOLDERS.map(lambda parts: Path("/", *parts)))
 def test_the_marker_is_one_word_whatever_the_directory_is_called(live: Path) -> None:
     told = read(route(Site(), live))
@@ -177,16 +185,16 @@ def test_refusal_names_the_directive_at_its_line() -> None:
     text = nginx_site.site_text(shown, [LISTEN])
     lines = text.splitlines()
     begin = lines.index("    a;") + 1
-    found = [nginx_site.directive_at(shown, text, line) for line in range(begin - 1, begin + 7)]
+    found = [own_directives.directive_at(shown, text, line) for line in range(begin - 1, begin + 7)]
     assert found == [None, "a;", *["b {\n  c;\n}"] * 3, *["d '\n';"] * 2, None]
-    error = nginx_site.explain_refused_directive(
+    error = own_directives.explain_refused_directive(
         shown, text, Path("/x y"), f"nginx: [emerg] no c in /x y:{begin + 2}\n"
     )
     assert error is not None
     assert str(error) == "nginx refuses 'b {\\n  c;\\n}': no c"
     for elsewhere in ("/other:91", f"/x y:{begin - 9}", ""):
         assert (
-            nginx_site.explain_refused_directive(shown, text, Path("/x y"), f"nginx: [emerg] no c in {elsewhere}")
+            own_directives.explain_refused_directive(shown, text, Path("/x y"), f"nginx: [emerg] no c in {elsewhere}")
             is None
         )
 
@@ -195,16 +203,16 @@ def test_refusal_names_the_directive_at_its_line() -> None:
 def test_directory_is_refused_when_an_nginx_file_cannot_hold_its_name(char: str) -> None:
     for text in (f"/a{char}b/live", f"/{char}", f"/a/{char}x"):
         with pytest.raises(BadRequest, match="cannot be written in an nginx file"):
-            nginx_site.quoted(Path(text))
+            quoted(Path(text))
         with pytest.raises(BadRequest):
             nginx_site.site_text(route(Site(), Path(text)), [LISTEN])
         with pytest.raises(BadRequest):
-            nginx_site.main_text(MainFile(Path(text), False, True), [])
+            main_text(MainFile(Path(text), False, True), [])
 
 
 @given(st.lists(st.integers(1, 65535).map(lambda port: f"127.0.0.1:{port}"), max_size=3, unique=True), st.booleans())
 def test_the_main_file_answers_nothing_to_unknown_names(listens: list[str], as_root: bool) -> None:
-    told = parse(nginx_site.main_text(MainFile(Path("/x y"), as_root, False), listens))
+    told = parse(main_text(MainFile(Path("/x y"), as_root, False), listens))
     assert [server.one("listen") for server in told.all("server")] == [(listen, "default_server") for listen in listens]
     assert all(server.one("return") == ("444",) for server in told.all("server"))
     assert [user.words for user in told.all("user")] == ([("user", "root")] if as_root else [])
@@ -221,7 +229,7 @@ def accepted(home: Path, routes: list[Route], listen: str) -> None:
         (sites / f"teal-{one.app}.conf").write_text(nginx_site.site_text(one, [listen]))
     named = all(one.site.domains for one in routes)
     main = MainFile(home, os.geteuid() == 0, False)
-    (home / "nginx.conf").write_text(nginx_site.main_text(main, [listen] if named else []))
+    (home / "nginx.conf").write_text(main_text(main, [listen] if named else []))
     argv = [str(NGINX), "-t", "-p", f"{home}/", "-c", str(home / "nginx.conf"), "-e", str(home / "error.log")]
     done = subprocess.run(argv, capture_output=True, timeout=30, check=False)
     assert done.returncode == 0, done.stderr.decode(errors="replace")

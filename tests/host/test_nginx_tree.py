@@ -14,6 +14,7 @@ from harness.world import free_ports, wait_until
 from host import nginx_dumps
 from host.nginx_dumps import debian, dump
 from teal.transports.local import find_nginx
+from teal_host.proxies.nginx import listeners
 from teal_host.proxies.nginx import sites as nginx_sites
 from teal_host.proxies.nginx import tree as nginx_tree
 from teal_host.proxies.nginx.sites import Listen, Server
@@ -230,8 +231,8 @@ def test_serving_site_is_found_by_the_exact_name() -> None:
     ],
 )
 def test_listen_addresses_fit_beside_other_sites(said: str, named: str, nameless: str) -> None:
-    assert nginx_sites.listens(sites(said), 80) == tuple(named.split())
-    assert nginx_sites.listens(sites(said), 80, named=False) == tuple(nameless.split())
+    assert listeners.beside(sites(said), 80) == tuple(named.split())
+    assert listeners.beside(sites(said), 80, named=False) == tuple(nameless.split())
 
 
 @pytest.mark.skipif(NGINX is None, reason="there is no nginx on this machine")
@@ -241,7 +242,7 @@ def test_nginx_tests_a_wildcard_beside_an_exact_address_as_good_and_fails_to_rel
     foreign = f"server {{ listen 127.0.0.1:{port}; }}"
     with running(tmp_path, foreign) as reloaded:
         assert reloaded(f"{foreign} server {{ listen {port}; }}") == f"bind() to 0.0.0.0:{port} failed"
-        beside = nginx_sites.listens(sites(foreign), port)
+        beside = listeners.beside(sites(foreign), port)
         assert beside == (f"127.0.0.1:{port}", f"[::]:{port}")
         assert reloaded(f"{foreign} server {{ listen {beside[0]}; server_name a; }}") is None
 

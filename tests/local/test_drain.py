@@ -1,20 +1,51 @@
 """Work that outlives the switch stays on its color, until that is reused: then it is waited for, counted, and told."""
 
+import shutil
 import socket
+import ssl
+import subprocess
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from harness.background import in_background
-from harness.world import App, wait_until
+from harness.background import in_background, stranger
+from harness.world import App, free_ports, wait_until
 from teal_host.ground import sockets
 from teal_host.ground.paths import HostPaths
 from teal_host.supervisors.process import PlainProcesses
 
+LISTENERS = ["http_port", "another port", "IPv6", "Unix socket", "TLS"]
 WAITS = "waiting for the last work of blue"
+
+
+@dataclass(frozen=True)
+class WayIn:
+    """One of nginx's listeners: the directives that make it, and a new connection to it."""
+
+    directives: list[str]
+    connect: Callable[[], socket.socket]
+
+
+@pytest.fixture(params=LISTENERS)
+def way_in(request: pytest.FixtureRequest, app: App, tmp_path: Path) -> WayIn:
+    (port,) = free_ports(1)
+    if request.param == "another port":
+        return WayIn([f"listen 127.0.0.1:{port};"], lambda: _connected(port))
+    if request.param == "IPv6":
+        return WayIn([f"listen [::1]:{port};"], lambda: _connected(port, "::1"))
+    if request.param == "Unix socket":
+        return WayIn([f"listen unix:{tmp_path}/nginx.sock;"], lambda: _connected_unix(tmp_path / "nginx.sock"))
+    if request.param == "TLS":
+        certificate, key = _certificate(tmp_path)
+        directives = [f"listen 127.0.0.1:{port} ssl;", f"ssl_certificate {certificate};", f"ssl_certificate_key {key};"]
+        context = ssl.create_default_context(cafile=str(certificate))
+        return WayIn(directives, lambda: context.wrap_socket(_connected(port), server_hostname="localhost"))
+    return WayIn([], lambda: _connected(app.ports[0]))
 
 
 class Stream:
@@ -71,7 +102,7 @@ def test_drain_keeps_a_stream_open_until_its_color_is_reused_and_then_reports_th
 @pytest.mark.row("D17", "E10")
 def test_drain_waits_for_a_slow_upload_that_nginx_still_buffers(app: App) -> None:
     _deployed(app, "v1", drain_s=60)
-    with _upload(app) as upload:
+    with _upload(_connected(app.ports[0])) as upload:
         _deployed(app, "v2", drain_s=60)
         wait_until(lambda: sockets.connections(app.ports[1]) == 0)  # so nothing of it is to be seen at the color
         app.program(version="v3")
@@ -87,6 +118,31 @@ def test_drain_waits_for_a_slow_upload_that_nginx_still_buffers(app: App) -> Non
             ended = deploying.ended(30).ok()
     assert [line for line in ended.lines if line["type"] == "note"] == []
     assert app.get()["version"] == "v3"
+
+
+def test_drain_waits_for_an_upload_over_any_listener_of_nginx(app: App, way_in: WayIn) -> None:
+    app.config(keep={"drain_s": 60}, proxy={"directives": way_in.directives})
+    app.deploy().ok()
+    with _upload(way_in.connect()) as upload:
+        app.program(version="v2")
+        app.deploy().ok()
+        app.program(version="v3")
+        with in_background(app, "deploy", "--json") as deploying:
+            deploying.wait_for(type="step", name="start", detail=WAITS)
+            upload.sendall(b"second half")
+            answer = b"".join(iter(lambda: upload.recv(4096), b""))
+            assert answer.startswith(b"HTTP/1.1 200 "), answer
+            upload.close()
+            deploying.ended(30).ok()
+    assert app.get()["version"] == "v3"
+
+
+def test_drain_waits_for_nobody_who_uses_the_port_of_nginx_at_another_address(app: App) -> None:
+    _deployed(app, "v1", drain_s=60)
+    _deployed(app, "v2", drain_s=60)
+    with stranger(app.ports[0], "127.0.0.2"), socket.create_connection(("127.0.0.2", app.ports[0])):
+        third = _deployed(app, "v3", drain_s=60)
+    assert not any(line.get("detail") == WAITS for line in third)
 
 
 @pytest.mark.row("C9", "E9")
@@ -119,14 +175,36 @@ def test_deploy_waits_for_a_program_that_ends_slowly_and_reports_the_wait(app: A
     assert app.get()["version"] == "v3"
 
 
+def _connected_unix(path: Path) -> socket.socket:
+    connection = socket.socket(socket.AF_UNIX)
+    connection.settimeout(30)
+    connection.connect(str(path))
+    return connection
+
+
+def _certificate(folder: Path) -> tuple[Path, Path]:
+    """For localhost, and its key."""
+    if shutil.which("openssl") is None:
+        pytest.skip("no openssl, for a certificate: apt-get install -y openssl")
+    made = folder / "cert.pem", folder / "key.pem"
+    argv = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"]
+    argv += ["-addext", "subjectAltName=DNS:localhost", "-out", str(made[0]), "-keyout", str(made[1])]
+    subprocess.run(argv, capture_output=True, check=True, timeout=60)
+    return made
+
+
 def _log(app: App, release: str) -> str:
     return (app.state / f"logs/blue-{release}.log").read_text()
 
 
+def _connected(port: int, address: str = "127.0.0.1") -> socket.socket:
+    return socket.create_connection((address, port), 30)
+
+
 @contextmanager
-def _upload(app: App) -> Iterator[socket.socket]:
+def _upload(connection: socket.socket) -> Iterator[socket.socket]:
     """Half of one, by a visitor who takes long."""
-    with socket.create_connection(("127.0.0.1", app.ports[0]), 30) as upload:
+    with connection as upload:
         head = "POST / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Type: text/plain\r\n"
         upload.sendall(f"{head}Content-Length: 23\r\n\r\nfirst half, ".encode())
         yield upload

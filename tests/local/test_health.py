@@ -170,6 +170,15 @@ def test_stranger_on_the_candidate_port_is_named_before_the_start(app: App) -> N
     _the_next_one_works(app)
 
 
+@pytest.mark.parametrize("index", [0, 2], ids=["nginx", "candidate"])
+def test_stranger_on_another_address_with_the_same_port_does_not_prevent_a_deploy(app: App, index: int) -> None:
+    with stranger(app.ports[index], "127.0.0.2"):
+        _first(app)
+        app.program(version="v2")
+        app.deploy().ok()
+    assert app.get()["version"] == "v2"
+
+
 @mark.row("C8")
 @pytest.mark.parametrize("address", ["127.0.0.1", "0.0.0.0"])
 def test_stranger_gets_no_traffic_when_it_takes_the_candidate_port_and_answers_200(app: App, address: str) -> None:

@@ -226,7 +226,10 @@ def test_switch_returns_the_link_and_reports_that_no_site_is_served_when_nginx_d
         run(shop.server, "systemctl", "start", "nginx")
     assert isinstance(error, HostFailed)
     assert error.exit_code == 10
-    assert f"nginx does not run on this server, so no site of it is served; the link points to {color}" in error.message
+    assert (
+        f"nginx does not run on this server, so none of its sites is served; the link points to {color}"
+        in error.message
+    )
     assert error.hint.startswith("systemctl start nginx")
     assert (refused.code, refused.result["error"]["hint"]) == (10, error.hint)
     shop.check_settled(old)

@@ -1,4 +1,4 @@
-"""What the kernel says of TCP sockets and addresses, read from /proc and by ioctl. Reads only."""
+"""What the kernel says of sockets and addresses, read from /proc and by ioctl. Reads only."""
 
 import contextlib
 import fcntl
@@ -6,32 +6,70 @@ import os
 import socket
 import struct
 from pathlib import Path
-from typing import Dict, Iterator, List, Optional, Set
+from typing import Dict, Iterator, List, Optional, Sequence, Set, Tuple
 
 from teal_host.ground.processes import name_of, pids
 from teal_host.wire.values import dataclass
 
 _PROC = Path("/proc")
 _LISTEN, _ESTABLISHED = "0A", "01"
+_UDP_UNCONNECTED = "07"  # takes packets from anybody; a client of a syslog server is connected
+_UNIX_ACCEPTS, _UNIX_CONNECTED = "00010000", "03"
+_ANY, _ANY_IPV6 = "0.0.0.0", "::"  # noqa: S104 - compared, not listened on
+_MAPPED = "::ffff:"  # an IPv4 address on an IPv6 socket
 _SIOCGIFADDR = 0x8915
 _GLOBAL = "00"  # of an IPv6 address: valid everywhere
 
 
 @dataclass(frozen=True)
 class Socket:
+    """The local end of a TCP socket."""
+
     address: str
     port: int
     inode: int
+
+    def is_reached_at(self, address: str) -> bool:
+        """Can a client that connects to this address meet this listener?
+
+        The IPv6 wildcard counts for IPv4 addresses too, because /proc does not show IPV6_V6ONLY.
+        """
+        own, asked = self.address.removeprefix(_MAPPED), address.removeprefix(_MAPPED)
+        return own in (asked, _ANY_IPV6) or (own == _ANY and ":" not in asked)
+
+    def accepted(self, connection: "Socket") -> bool:
+        """Did this listener accept the connection? A connection keeps the address family of its listener."""
+        wildcard = _ANY_IPV6 if ":" in connection.address else _ANY
+        return self.port == connection.port and self.address in (connection.address, wildcard)
+
+
+@dataclass(frozen=True)
+class Listeners:
+    """Every socket on which one process takes requests. Over UDP (HTTP/3) the kernel knows of no connections."""
+
+    tcp: Tuple[Socket, ...]
+    unix: Tuple[str, ...]
+    takes_udp: bool
+
+    def have_connections(self) -> bool:
+        """Is a client connected, or can that not be known?"""
+        tcp = (connection for state, connection in _tcp() if state == _ESTABLISHED)
+        unix = (path for _, state, _, path in _unix() if state == _UNIX_CONNECTED)
+        return (
+            self.takes_udp
+            or any(listener.accepted(connection) for connection in tcp for listener in self.tcp)
+            or (bool(self.unix) and any(path in self.unix for path in unix))
+        )
 
 
 def addresses() -> List[str]:
     """The IPv4 addresses of this machine that are not loopback (netdevice(7), SIOCGIFADDR)."""
     found = []
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asked:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as query:
         for _, name in socket.if_nameindex():
             with contextlib.suppress(OSError):
-                told = fcntl.ioctl(asked, _SIOCGIFADDR, struct.pack("256s", name.encode()[:15]))
-                found.append(socket.inet_ntoa(told[20:24]))
+                reply = fcntl.ioctl(query, _SIOCGIFADDR, struct.pack("256s", name.encode()[:15]))
+                found.append(socket.inet_ntoa(reply[20:24]))
     return [address for address in found if not address.startswith("127.")]
 
 
@@ -52,13 +90,37 @@ def has_ipv6() -> bool:
 
 def listeners(port: Optional[int] = None) -> List[Socket]:
     """All listening TCP sockets of this network namespace, or those on one port."""
-    rows = [row for state, row in _sockets() if state == _LISTEN]
+    rows = [row for state, row in _tcp() if state == _LISTEN]
     return [row for row in rows if port is None or row.port == port]
+
+
+def listeners_at(address: str, port: int) -> List[Socket]:
+    """The listening TCP sockets that a client could meet at this address and port."""
+    return [listener for listener in listeners(port) if listener.is_reached_at(address)]
+
+
+def conflicting_listeners(address: str, port: int) -> List[Socket]:
+    """The listening TCP sockets beside which bind(2) fails for this address.
+
+    A socket that is to be bound to the IPv6 wildcard takes IPv6 alone, which is nginx's way.
+    """
+    rows, is_ipv6 = listeners(port), ":" in address
+    if address not in (_ANY, _ANY_IPV6):
+        return [row for row in rows if row.is_reached_at(address)]
+    return [row for row in rows if row.is_reached_at(address) or (":" in row.address) == is_ipv6]
+
+
+def listeners_of(owner: int) -> Listeners:
+    """On what this process listens, whatever the address family."""
+    inodes = set(_inodes(owner))
+    unix = (path for flags, _, inode, path in _unix() if inode in inodes and flags == _UNIX_ACCEPTS)
+    udp = any(row.inode in inodes for state, row in _rows("udp", "udp6") if state == _UDP_UNCONNECTED)
+    return Listeners(tuple(row for row in listeners() if row.inode in inodes), tuple(unix), udp)
 
 
 def connections(port: int) -> int:
     """How many connections are established to this local port."""
-    return sum(1 for state, row in _sockets() if state == _ESTABLISHED and row.port == port)
+    return sum(1 for state, row in _tcp() if state == _ESTABLISHED and row.port == port)
 
 
 def sockets_of(owners: Set[int]) -> Set[int]:
@@ -73,7 +135,7 @@ def describe_holder(inode: int) -> str:
 
 
 def holder(inode: int) -> Optional[int]:
-    """A process that holds this socket, if we may see it."""
+    """A process that holds this socket, if this process may see it."""
     return next((pid for pid in pids() if inode in set(_inodes(pid))), None)
 
 
@@ -86,14 +148,29 @@ def _inodes(pid: int) -> Iterator[int]:
                     yield int(target[8:-1])
 
 
-def _sockets() -> "Iterator[tuple[str, Socket]]":
-    """The state and the local end of every TCP socket."""
-    for table in ("tcp", "tcp6"):
-        with contextlib.suppress(OSError):
-            for line in (_PROC / "net" / table).read_text().splitlines()[1:]:
-                fields = line.split()
-                address, port = fields[1].split(":")
-                yield fields[3], Socket(_address(address), int(port, 16), int(fields[9]))
+def _tcp() -> "Iterator[Tuple[str, Socket]]":
+    return _rows("tcp", "tcp6")
+
+
+def _rows(*tables: str) -> "Iterator[Tuple[str, Socket]]":
+    """The state and the local end of every socket in these tables of /proc/net."""
+    for table in tables:
+        for fields in _fields(table):
+            address, port = fields[1].split(":")
+            yield fields[3], Socket(_address(address), int(port, 16), int(fields[9]))
+
+
+def _unix() -> "Iterator[Tuple[str, str, int, str]]":
+    """Flags, state, inode and path of every Unix socket that has a path. An accepted one has the listener's path."""
+    for fields in _fields("unix"):
+        if len(fields) > 7:
+            yield fields[3], fields[5], int(fields[6]), " ".join(fields[7:])
+
+
+def _fields(table: str) -> "Iterator[Sequence[str]]":
+    with contextlib.suppress(OSError):
+        for line in (_PROC / "net" / table).read_text(errors="replace").splitlines()[1:]:
+            yield line.split()
 
 
 _KNOWN: Dict[str, str] = {}

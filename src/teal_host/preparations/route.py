@@ -7,23 +7,25 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Dict, Iterator, List, Optional, Sequence, Tuple
 
-from teal_host.ground import files, sockets
+from teal_host.ground import files
 from teal_host.ground.errors import BadRequest, HostError
 from teal_host.ground.run import run
 from teal_host.preparations import change as setup_change
 from teal_host.preparations.base import Intent
 from teal_host.preparations.change import DesiredFile, SetupChange, note
 from teal_host.proxies import system_nginx
+from teal_host.proxies.nginx import listeners
 from teal_host.proxies.nginx import log as nginx_log
 from teal_host.proxies.nginx import program as nginx_program
 from teal_host.proxies.nginx import site as nginx_site
 from teal_host.proxies.nginx import sites as nginx_sites
 from teal_host.proxies.nginx import trial as nginx_trial
+from teal_host.proxies.nginx.directives import explain_refused_directive
+from teal_host.proxies.nginx.parameters import SiteLog
 from teal_host.proxies.nginx.program import NginxProgram
-from teal_host.proxies.nginx.site import SiteLog
 from teal_host.proxies.nginx.sites import IncludePoint, Server
 from teal_host.proxies.nginx.tree import Tree
-from teal_host.proxies.system_nginx import HERE, SystemNginx
+from teal_host.proxies.system_nginx import SystemNginx
 from teal_host.state import footprint
 from teal_host.state.footprint import GaveWay
 from teal_host.state.route import Route
@@ -31,13 +33,15 @@ from teal_host.wire.values import dataclass
 
 _DEBIAN = "/etc/nginx/conf.d"  # where a file of ours is read once apt has installed nginx
 _DPKG_S = 30.0
+_OTHER_PORT = "choose another: [server] http_port = 8080"
 
 
 def acts(intent: Intent) -> Iterator[SetupChange]:
     """Raises BadRequest naming the file and line of whatever stands in the way."""
     program = nginx_program.find()
-    _refuse_taken_port(intent.agreed.site.http_port, program)
     if program is None:
+        port = intent.agreed.site.http_port
+        listeners.check_is_free(listeners.of_new_nginx(port), set(), _OTHER_PORT)
         also = "" if intent.agreed.site.domains else "; its welcome page gives way"
         file = f"{_DEBIAN}/teal-{intent.app.name}.conf"
         yield SetupChange(f"write {file} and reload nginx{also}", lambda: establish(intent, chosen(intent)))
@@ -100,7 +104,8 @@ def chosen(intent: Intent) -> Choice:
     gives_way = None if domains else _welcome_page(foreign, port, place)
     _refuse_served_names(foreign, domains or ("localhost",), port)
     comes_back = intent.footprint.gave_way if domains and system_nginx.restored(intent.footprint) else None
-    listens = _listens(foreign, port, bool(domains))
+    listens = listeners.of_site(foreign, port, bool(domains))
+    listeners.check_is_free(listens, program.socket_inodes, _OTHER_PORT)
     text = nginx_site.site_text(intent.agreed.route(intent.app.paths), listens, _log(intent, tree, place))
     overtaken = nginx_sites.overtaken(tree, place, port) if domains else ()
     choice = Choice(DesiredFile(intent.app.paths, Path(place.path), text), gives_way, comes_back, overtaken)
@@ -116,28 +121,13 @@ def _log(intent: Intent, tree: Tree, place: IncludePoint) -> Optional[SiteLog]:
     return SiteLog(path, others) if others is not None and path.parent.is_dir() else None
 
 
-def _listens(foreign: Sequence[Server], port: int, named: bool) -> List[str]:
-    """Also where the probe asks. Raises BadRequest where every address is somebody's: no default site can be there."""
-    found = nginx_sites.listens(foreign, port, named)
-    usable = [listen for listen in found if sockets.has_ipv6() or "[" not in listen]
-    takes_both = any(listen.takes_ipv4 for site in foreign for listen in site.on(port))
-    if not (takes_both or any("[" not in listen for listen in usable)):
-        holder = next(site for site in foreign if site.on(port))
-        raise BadRequest(
-            f"every IPv4 address of port {port} belongs to sites such as {holder.file}:{holder.line}",
-            hint='give this app a name: [server] domains = ["example.com"]',
-        )
-    here = f"{HERE}:{port}"
-    return usable if takes_both or str(port) in usable or here in usable else [*usable, here]
-
-
 def _try(intent: Intent, choice: Choice, program: NginxProgram, tree: Tree) -> None:
     without = [path for path, content in _changes(intent, choice).items() if content is None]
     path, log = choice.wanted.path, intent.app.host.proxy.log_of(intent.app.name)
     text = choice.wanted.text.replace(f'access_log "{log}" ', 'access_log "/dev/null" ')  # nginx -t makes a log's file
     said = nginx_trial.refusal(program, tree, path, text, without)
     if said:
-        named = nginx_site.explain_refused_directive(intent.agreed.route(intent.app.paths), text, path, said)
+        named = explain_refused_directive(intent.agreed.route(intent.app.paths), text, path, said)
         hint = "look at [proxy] directives in teal.toml" if intent.agreed.proxy.directives else ""
         raise named or BadRequest("nginx would refuse the site of this app", [nginx_program.where(said)], hint)
 
@@ -250,10 +240,3 @@ def _as_to_welcome_pages(choice: Choice) -> str:
     if choice.gives_way:
         return f"; the welcome page {choice.gives_way.link} gives way (destroy puts it back)"
     return f"; the welcome page {choice.comes_back.link} comes back" if choice.comes_back else ""
-
-
-def _refuse_taken_port(port: int, program: Optional[NginxProgram]) -> None:
-    for socket in sockets.listeners(port):
-        if program is None or not program.holds(socket.inode):
-            holder = sockets.describe_holder(socket.inode)
-            raise BadRequest(f"port {port} is taken by {holder}", hint="choose another: [server] http_port = 8080")

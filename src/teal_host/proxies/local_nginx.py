@@ -14,19 +14,22 @@ from teal_host.ground import files, processes, sockets
 from teal_host.ground.errors import BadRequest, CannotRun
 from teal_host.ground.http_probe import NoAnswer, ProbeRequest, http_get
 from teal_host.ground.run import run, send_signal
+from teal_host.proxies.nginx import listeners
 from teal_host.proxies.nginx import site as nginx_site
-from teal_host.proxies.nginx.site import MainFile, SiteLog
+from teal_host.proxies.nginx.directives import explain_refused_directive
+from teal_host.proxies.nginx.main_file import MainFile, main_text
+from teal_host.proxies.nginx.parameters import SiteLog
+from teal_host.proxies.nginx.quoting import quoted
 from teal_host.state.route import Route
 from teal_host.wire.app import Site
 
 OLDEST = (1, 18)
 _IN_EFFECT_S = 10.0
-_LOOK_EVERY_S = 0.02
-_HERE = "127.0.0.1"
+_PAUSE_S = 0.02
 
 
 class LocalNginx:
-    """A Proxy. `program` is the nginx to run, as the client found it; None when there is none."""
+    """A Proxy. `program` is the nginx to run, which the client found; None if the client found none."""
 
     def __init__(self, home: Path, program: Optional[str]) -> None:
         self._home = home
@@ -37,16 +40,10 @@ class LocalNginx:
     # --- the seam -----------------------------------------------------------------------------------------------
 
     def check_site(self, site: Site) -> None:
-        self._require()
-        nginx_site.quoted(self._home)
-        ours = self._pids()
-        held = sockets.sockets_of(ours)
-        for socket in sockets.listeners(site.http_port):
-            if socket.inode not in held and socket.address in (_HERE, "0.0.0.0", "::"):  # noqa: S104
-                raise BadRequest(
-                    f"port {site.http_port} is taken by {sockets.describe_holder(socket.inode)}",
-                    hint="choose another: [server] http_port = 8090",
-                )
+        self._check_version()
+        quoted(self._home)
+        own = sockets.sockets_of(self._pids())
+        listeners.check_is_free([self._listen(site)], own, "choose another: [server] http_port = 8090")
 
     def serve(self, route: Route, others: Sequence[Route]) -> bool:
         text = nginx_site.site_text(route, [self._listen(route.site)], SiteLog(self.log_of(route.app)))
@@ -61,8 +58,8 @@ class LocalNginx:
             self._load(route)
         except CannotRun as error:
             self._put_back(path, before, others)
-            said = "\n".join(error.evidence)
-            raise nginx_site.explain_refused_directive(route, text, path, said) or error from None
+            output = "\n".join(error.evidence)
+            raise explain_refused_directive(route, text, path, output) or error from None
         return True
 
     def remove(self, app: str, others: Sequence[Route]) -> None:
@@ -76,30 +73,29 @@ class LocalNginx:
             files.remove(self.log_of(app))
 
     def serves(self, route: Route) -> bool:
-        wanted = nginx_site.generation(route)
+        agreed = nginx_site.generation(route)
         with contextlib.suppress(NoAnswer):
             path = f"/.teal-{route.token}"
             answer = http_get(ProbeRequest(self.address(route.site), path, route.site.host, timeout_s=2))
-            return answer.status == 200 and answer.body.decode(errors="replace") == wanted
+            return answer.status == 200 and answer.body.decode(errors="replace") == agreed
         return False
 
     def address(self, site: Site) -> Tuple[str, int]:
-        return (_HERE, site.http_port)
+        return listeners.address(site)
 
     def url(self, site: Site) -> str:
-        port = "" if site.http_port == 80 else f":{site.http_port}"
-        return f"http://{site.domains[0] if site.domains else _HERE}{port}/"
+        return listeners.url(site, listeners.LOOPBACK)
 
     def log_of(self, app: str) -> Path:
         return self._home / f"teal-{app}.watched"
 
     def quiet(self, site: Site) -> bool:
-        return sockets.connections(site.http_port) == 0
+        return listeners.is_quiet(self._master(), site)
 
-    # --- below it -----------------------------------------------------------------------------------------------
+    # --- nginx and its files ------------------------------------------------------------------------------------------
 
     def _load(self, route: Route) -> None:
-        self._check()
+        self._check_configuration()
         if self._master():
             self._reload()
         else:
@@ -107,7 +103,7 @@ class LocalNginx:
         self._wait_for(lambda: self.serves(route), f"nginx does not serve {route.app}")
 
     def _put_back(self, path: Path, before: Optional[str], others: Sequence[Route]) -> None:
-        """As it was. The others' routes were fine before, so nothing is checked again."""
+        """The files become what they were. nginx accepted the other routes before, so Teal does not check again."""
         if before is None:
             files.remove(path)
         else:
@@ -123,7 +119,7 @@ class LocalNginx:
         listens = {self._listen(route.site) for route in served}
         defaults = {self._listen(route.site) for route in served if not route.site.domains}
         main = MainFile(self._home, os.geteuid() == 0, self._version >= (1, 27, 4), _files_allowed())
-        text = nginx_site.main_text(main, sorted(listens - defaults))
+        text = main_text(main, sorted(listens - defaults))
         if _text(self._conf) != text:
             files.write(self._conf, text)
 
@@ -132,15 +128,15 @@ class LocalNginx:
         for path in (self._sites, self._home / "temp"):
             files.make_dir(path)
 
-    def _check(self) -> None:
+    def _check_configuration(self) -> None:
         checked = run([*self._argv(), "-t"], deadline_s=20)
         if checked.code:
-            raise CannotRun("nginx refuses the configuration", _telling(checked.lines))
+            raise CannotRun("nginx refuses the configuration", _complaints(checked.lines))
 
     def _start(self) -> None:
         started = run(self._argv(), deadline_s=20)
         if started.code:
-            raise CannotRun("nginx does not start", _telling(started.lines))
+            raise CannotRun("nginx does not start", _complaints(started.lines))
 
     def _reload(self) -> None:
         master = self._master()
@@ -148,7 +144,7 @@ class LocalNginx:
             send_signal(master, signal.SIGHUP)
 
     def _end(self) -> None:
-        """No app is left: end nginx and remove what it wrote. It lets requests end (QUIT), then it must go."""
+        """No app remains: nginx ends and its files go. SIGQUIT lets requests end; after that Teal ends nginx."""
         for number in (signal.SIGQUIT, signal.SIGTERM, signal.SIGKILL):
             pids = self._pids()
             for pid in pids if number == signal.SIGKILL else [self._master() or 0]:
@@ -159,19 +155,19 @@ class LocalNginx:
                 break
         files.remove_tree(self._home)
 
-    def _wait_for(self, there: Callable[[], bool], complaint: str, seconds: float = _IN_EFFECT_S) -> None:
+    def _wait_for(self, condition: Callable[[], bool], complaint: str, seconds: float = _IN_EFFECT_S) -> None:
         deadline = time.monotonic() + seconds
-        while not there():
+        while not condition():
             if time.monotonic() > deadline:
                 log = _text(self._home / "error.log") or ""
                 raise CannotRun(complaint, log.splitlines()[-5:])
-            time.sleep(_LOOK_EVERY_S)
+            time.sleep(_PAUSE_S)
 
     def _argv(self) -> List[str]:
         log = ["-e", str(self._home / "error.log")] if self._version >= (1, 19, 5) else []
-        return [self._found(), "-p", f"{self._home}/", "-c", str(self._conf), *log]
+        return [self._executable(), "-p", f"{self._home}/", "-c", str(self._conf), *log]
 
-    def _found(self) -> str:
+    def _executable(self) -> str:
         if self._program is None:
             raise BadRequest(
                 "there is no nginx on this machine",
@@ -181,12 +177,12 @@ class LocalNginx:
 
     @cached_property
     def _version(self) -> Tuple[int, ...]:
-        said = run([self._found(), "-v"], deadline_s=10).output
-        found = re.search(r"nginx/(\d+)\.(\d+)\.(\d+)", said)
-        return tuple(int(part) for part in found.groups()) if found else (0,)
+        output = run([self._executable(), "-v"], deadline_s=10).output
+        version = re.search(r"nginx/(\d+)\.(\d+)\.(\d+)", output)
+        return tuple(int(part) for part in version.groups()) if version else (0,)
 
-    def _require(self) -> None:
-        """Tell early, not at the switch, that there is no nginx or that it is too old."""
+    def _check_version(self) -> None:
+        """Raises BadRequest before the upload, not at the switch, if nginx is missing or too old."""
         if self._version < OLDEST:
             raise BadRequest(f"{self._program} is not nginx 1.18 or newer", hint="apt install nginx")
 
@@ -198,7 +194,7 @@ class LocalNginx:
         return None
 
     def _is_of_this_user(self, pid: int) -> bool:
-        """A title alone proves nothing: after a reboot the number in the file may be another user's process."""
+        """A title proves nothing: after a reboot the number in the file may belong to another user's process."""
         return processes.uids(pid) == (os.geteuid(),) * 4
 
     def _pids(self) -> Set[int]:
@@ -210,11 +206,11 @@ class LocalNginx:
         return self._sites / f"teal-{app}.conf"
 
     def _listen(self, site: Site) -> str:
-        return f"{_HERE}:{site.http_port}"
+        return listeners.on_loopback(site.http_port)
 
 
 def _files_allowed() -> int:
-    """An ordinary user may raise the limit only up to the hard one, and nginx warns of more connections than files."""
+    """An ordinary user may raise the limit up to the hard limit. nginx warns if it has more connections than files."""
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     return MainFile.files if hard == resource.RLIM_INFINITY else min(MainFile.files, hard)
 
@@ -225,7 +221,7 @@ def _text(path: Path) -> Optional[str]:
     return None
 
 
-def _telling(lines: Sequence[str]) -> List[str]:
-    """nginx's own words, without the lines that only say that it read a file."""
+def _complaints(lines: Sequence[str]) -> List[str]:
+    """nginx's own words, without the lines that only name a file that nginx read."""
     grave = [line[line.index("[") :] for line in lines if "[emerg]" in line or "[alert]" in line]
     return list(dict.fromkeys(grave))[:5] or list(lines[-5:])

@@ -1,6 +1,6 @@
-"""The machine's nginx, which serves other sites too. A deploy only looks: the app's route was written by setup.
+"""The machine's nginx, which serves other sites too. Setup writes the app's route; a deploy only checks it.
 
-So a deploy reloads nothing, and a configuration of somebody else's that is broken does not stand in its way.
+So a deploy reloads nothing, and somebody else's broken configuration does not prevent a deploy.
 """
 
 import socket
@@ -8,10 +8,12 @@ import time
 from pathlib import Path
 from typing import Dict, Optional, Sequence, Tuple
 
-from teal_host.ground import files, sockets
+from teal_host.ground import files, processes, sockets
 from teal_host.ground.errors import BadRequest, CannotRun, NeedsHuman
 from teal_host.ground.http_probe import NoAnswer, ProbeRequest, http_get
 from teal_host.ground.paths import HostPaths
+from teal_host.ground.processes import Life
+from teal_host.proxies.nginx import listeners
 from teal_host.proxies.nginx import program as nginx_program
 from teal_host.proxies.nginx import site as nginx_site
 from teal_host.proxies.nginx.program import NginxProgram
@@ -20,10 +22,9 @@ from teal_host.state.footprint import Footprint
 from teal_host.state.route import Route
 from teal_host.wire.app import Site
 
-HERE = "127.0.0.1"
 LOGS = Path("/var/log/nginx")
 _IN_EFFECT_S = 15.0
-_LOOK_EVERY_S = 0.02
+_PAUSE_S = 0.02
 
 
 class SystemNginx:
@@ -31,24 +32,25 @@ class SystemNginx:
 
     def __init__(self, host: HostPaths) -> None:
         self._host = host
+        self._master: Optional[Life] = None
 
     def check_site(self, site: Site) -> None:
-        found = nginx_program.find()
-        if found is None:
-            raise BadRequest("there is no nginx on this server any more", hint="teal setup")
-        if found.master is None:
-            hint = "systemctl start nginx (and if it does not start: teal doctor)"
-            raise NeedsHuman("nginx does not run on this server, so no site of it is served", hint=hint)
+        program = nginx_program.find()
+        if program is None:
+            raise BadRequest("this server no longer has nginx", hint="teal setup")
+        if program.master is None:
+            hint = "systemctl start nginx (if nginx does not start: teal doctor)"
+            raise NeedsHuman("nginx does not run on this server, so none of its sites is served", hint=hint)
 
     def serve(self, route: Route, others: Sequence[Route]) -> bool:
-        """Never changes anything: `establish` is for setup."""
+        """Changes nothing: `establish` is for setup."""
         if not self.serves(route):
-            hint = "teal doctor tells more; teal setup puts it right"
+            hint = "teal doctor says why; teal setup restores the route"
             raise CannotRun(f"nginx does not serve {route.app} as setup agreed", hint=hint)
         return False
 
     def remove(self, app: str, others: Sequence[Route]) -> None:
-        """The route goes, and a welcome page that gave way to it comes back."""
+        """Removes the route, and restores a welcome page that gave way to the route."""
         agreed = footprint.load(self._host.app(app))
         if agreed.nginx is None:
             return
@@ -56,39 +58,45 @@ class SystemNginx:
         files.remove(self.log_of(app))
 
     def serves(self, route: Route) -> bool:
-        return self._instead(route) is None
+        return self._why_not_served(route) is None
 
-    def _instead(self, route: Route) -> Optional[str]:
-        """What nginx says where it should say that it serves exactly this route; None when it does."""
-        question = ProbeRequest(self.address(route.site), f"/.teal-{route.token}", route.site.host, timeout_s=2)
+    def _why_not_served(self, route: Route) -> Optional[str]:
+        """None when nginx answers with exactly this route's generation."""
+        request = ProbeRequest(self.address(route.site), f"/.teal-{route.token}", route.site.host, timeout_s=2)
         try:
-            answer = http_get(question)
-        except NoAnswer as none:
-            return str(none)
+            answer = http_get(request)
+        except NoAnswer as no_answer:
+            return str(no_answer)
         if answer.status == 200 and answer.body.decode(errors="replace") == nginx_site.generation(route):
             return None
-        return f"it answers {answer.status} where Teal asks whether it does"
+        return f"nginx answers Teal's own path with {answer.status}"
 
     def address(self, site: Site) -> Tuple[str, int]:
-        return (HERE, site.http_port)
+        return listeners.address(site)
 
     def url(self, site: Site) -> str:
-        port = "" if site.http_port == 80 else f":{site.http_port}"
-        return f"http://{site.domains[0] if site.domains else _name_of_this_machine()}{port}/"
+        return listeners.url(site, _name_of_this_machine())
 
     def log_of(self, app: str) -> Path:
-        """Beside nginx's own, without which it would not start: a folder of Teal's that is lost must stop no site."""
+        """In nginx's own log directory: nginx would not start if Teal had a log directory and that got lost."""
         return LOGS / f"teal-{app}.watched"
 
     def quiet(self, site: Site) -> bool:
-        return sockets.connections(site.http_port) == 0
+        return listeners.is_quiet(self._master_pid(), site)
+
+    def _master_pid(self) -> Optional[int]:
+        """The search goes through all processes, and a drain asks every few milliseconds."""
+        if self._master is None or processes.life(self._master.pid) != self._master:
+            program = nginx_program.find()
+            self._master = program.master if program else None
+        return self._master.pid if self._master else None
 
     # --- for setup and destroy ------------------------------------------------------------------------------------
 
     def establish(self, route: Route, changes: "Dict[Path, Optional[str]]") -> None:
-        """Put these files in place of what is there (None: nothing) and wait until nginx serves the route.
+        """Make these files hold these contents (None: no file), and wait until nginx serves the route.
 
-        All of it or nothing: what nginx refuses, or does not put into effect, is taken back.
+        All changes or none: if nginx refuses them or does not serve the route, Teal takes them back.
         """
         before = self.change(changes)
         try:
@@ -98,9 +106,9 @@ class SystemNginx:
             raise
 
     def change(self, changes: "Dict[Path, Optional[str]]") -> "Dict[Path, Optional[str]]":
-        """Gives what was there. nginx looks at the whole first, and what it refuses is put back. Raises BadRequest."""
+        """Returns the contents from before. Raises BadRequest, and changes nothing, if nginx refuses the change."""
         program = nginx_program.find()
-        before = {path: _as_is(path) for path in changes}
+        before = {path: _content_of(path) for path in changes}
         _make_all(changes)
         refused = program.refuses() if program else None
         if refused:
@@ -111,46 +119,46 @@ class SystemNginx:
         return before
 
     def _wait_for(self, route: Route) -> None:
-        """It may have to be started first. Raises CannotRun when it does not come to serve the route."""
+        """Starts nginx if nginx does not run. Raises CannotRun if nginx does not serve the route in time."""
         program = running()
         if program.master is None:
             program.start()
         deadline = time.monotonic() + _IN_EFFECT_S
-        while (instead := self._instead(route)) is not None:
+        while (why := self._why_not_served(route)) is not None:
             if time.monotonic() > deadline:
                 hint = "look into /var/log/nginx/error.log"
                 if route.rules.directives:
                     hint = "do [proxy] directives catch /.teal-…, which Teal asks? leave that path out of them"
-                says = f"nginx was reloaded, but does not serve {route.app}: {instead}; taken back"
-                raise CannotRun(says, hint=hint)
-            time.sleep(_LOOK_EVERY_S)
+                message = f"nginx was reloaded, but does not serve {route.app}: {why}; Teal took the change back"
+                raise CannotRun(message, hint=hint)
+            time.sleep(_PAUSE_S)
 
 
-LINK_TO = "-> "  # a content that is a link
+LINK_TO = "-> "  # begins the content of a symbolic link
 
 
 def restored(agreed: Footprint) -> "Dict[Path, Optional[str]]":
     """The welcome page that gave way, as a change."""
-    gone = agreed.gave_way
-    if gone is None or Path(gone.link).is_symlink() or Path(gone.link).exists():
+    page = agreed.gave_way
+    if page is None or Path(page.link).is_symlink() or Path(page.link).exists():
         return {}
-    return {Path(gone.link): f"{LINK_TO}{gone.target}"}
+    return {Path(page.link): f"{LINK_TO}{page.target}"}
 
 
 def running() -> NginxProgram:
-    """Raises BadRequest when there is none."""
-    found = nginx_program.find()
-    if found is None:
+    """Raises BadRequest if this server has no nginx."""
+    program = nginx_program.find()
+    if program is None:
         raise BadRequest("there is no nginx on this server", hint="apt install nginx")
-    return found
+    return program
 
 
-def _as_is(path: Path) -> Optional[str]:
+def _content_of(path: Path) -> Optional[str]:
     return f"{LINK_TO}{path.readlink()}" if path.is_symlink() else files.text_of(path)
 
 
 def _make_all(changes: "Dict[Path, Optional[str]]") -> None:
-    """What goes before what comes, so that there are never two default sites, whenever this side is killed."""
+    """Removes files before it writes others, so that a kill at any moment leaves no two default sites."""
     for path, content in sorted(changes.items(), key=lambda change: change[1] is not None):
         _make(path, content)
 
@@ -166,8 +174,8 @@ def _make(path: Path, content: Optional[str]) -> None:
 
 
 def _hint(refused: str, changes: "Dict[Path, Optional[str]]") -> str:
-    ours = any(refused.startswith(f"{path}:") for path in changes)
-    return "look at [proxy] directives in teal.toml" if ours else "mend that file, then try again"
+    is_changed = any(refused.startswith(f"{path}:") for path in changes)
+    return "look at [proxy] directives in teal.toml" if is_changed else "mend that file, then try again"
 
 
 def _name_of_this_machine() -> str:

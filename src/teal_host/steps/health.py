@@ -76,8 +76,12 @@ def _found(app: App, candidate: Candidate, state: ProcessState, timeout_s: float
     if state.state != "running":
         why = "this machine goes down" if app.host.supervisor.is_ending() else state.end or "it was stopped"
         return ProbeResult(False, f"the program is not running: {why}", hopeless=True)
-    listening = sockets.listeners(candidate.port)
     ours = sockets.sockets_of(app.host.supervisor.pids(candidate.slot_paths))
+    listening = [
+        socket
+        for socket in sockets.listeners(candidate.port)
+        if socket.inode in ours or socket.is_reached_at(HERE)  # a stranger on another address takes no request
+    ]
     if not listening:
         return ProbeResult(False, f"nothing listens on port {candidate.port}{_elsewhere(candidate, ours)}")
     foreign = [socket for socket in listening if socket.inode not in ours]
@@ -88,7 +92,7 @@ def _found(app: App, candidate: Candidate, state: ProcessState, timeout_s: float
 
 def check_port_is_free(candidate: Candidate) -> None:
     """Before the start: somebody else on the port would answer in the program's place. Raises Unhealthy."""
-    for socket in sockets.listeners(candidate.port):
+    for socket in sockets.listeners_at(HERE, candidate.port):
         holder = sockets.describe_holder(socket.inode)
         raise Unhealthy(
             f"port {candidate.port} of {candidate.color} is taken by {holder}",

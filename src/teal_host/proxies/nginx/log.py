@@ -1,28 +1,62 @@
-"""What a machine's nginx logs of all sites, in words that one site can say again, because its own log replaces that."""
+"""The logs of one site: what Teal reads while it watches, and what the machine's nginx logs of every site."""
 
 import re
+from string import Template
 from typing import Optional, Set, Tuple
 
+from teal_host.proxies.nginx.parameters import SiteParameters
+from teal_host.proxies.nginx.quoting import quoted
 from teal_host.proxies.nginx.tree import Directive, Tree, matches
 
+# Which color and which status, nothing else of a request. nginx writes it only while Teal watches: no disk fills up.
+_FORMAT = Template("""\
+log_format teal_${name} "$$upstream_addr $$status";
+""")
+_CONDITION = Template("""\
+    uninitialized_variable_warn off;
+    set $$teal_watched "";
+    if (-f ${watched}) { set $$teal_watched 1; }
+""")
+_ACCESS_LOG = Template("""\
+    access_log ${path} teal_${name} buffer=16k flush=500ms if=$$teal_watched;
+""")
 _PLAIN = re.compile(r"[A-Za-z0-9_./:=$,@%+-]+")  # words that need no quotes
 _ALWAYS_KNOWN = "combined"
+
+
+def log_format(site: SiteParameters) -> str:
+    return _FORMAT.substitute(name=site.name) if site.log else ""
+
+
+def condition(site: SiteParameters) -> str:
+    """nginx looks for the file that Teal makes while it watches."""
+    return _CONDITION.substitute(watched=quoted(site.route.live.with_name("watched"))) if site.log else ""
+
+
+def access_logs(site: SiteParameters) -> str:
+    """The last part, so that no line of the user's own directives moves. If a directive of theirs logs, that is all
+    they want."""
+    if site.log is None:
+        return ""
+    own = _ACCESS_LOG.substitute(path=quoted(site.log.path), name=site.name)
+    logs_anyway = any(directive.strip().startswith("access_log") for directive in site.route.rules.directives)
+    return own + "".join(f"    access_log {words};\n" for words in (() if logs_anyway else site.log.others))
 
 
 def inherited(tree: Tree, path: str) -> Optional[Tuple[str, ...]]:
     """The arguments of each access_log that a site in the file `path` inherits.
 
-    None when they cannot be said again there: odd words, a format that nginx does not know yet at this place, or
-    nothing said, which means a log whose place only nginx knows.
+    None if the site's file cannot repeat them: odd words, a format that nginx reads only later, or no access_log at
+    all, because then nginx writes to a path that was chosen when nginx was built.
     """
-    logs = [one for one in tree.http() if one.name == "access_log"]
+    logs = [directive for directive in tree.http() if directive.name == "access_log"]
     known = _formats_before(tree, path)
-    if not logs or not all(_can_be_said(one, known) for one in logs):
+    if not logs or not all(_can_be_repeated(directive, known) for directive in logs):
         return None
-    return tuple(" ".join(one.args) for one in logs if one.args != ("off",))
+    return tuple(" ".join(directive.args) for directive in logs if directive.args != ("off",))
 
 
-def _can_be_said(log: Directive, known: Set[str]) -> bool:
+def _can_be_repeated(log: Directive, known: Set[str]) -> bool:
     named = log.args[1:2] if log.args[1:2] and "=" not in log.args[1] else (_ALWAYS_KNOWN,)
     return all(_PLAIN.fullmatch(word) for word in log.args) and named[0] in known
 
@@ -30,10 +64,10 @@ def _can_be_said(log: Directive, known: Set[str]) -> bool:
 def _formats_before(tree: Tree, path: str) -> Set[str]:
     """nginx must have read a format before it reads a log that names it."""
     known = {_ALWAYS_KNOWN}
-    for one in tree.http():
-        if one.name == "include" and one.args and matches(tree.full(one.args[0]), path):
-            earlier = (inner for inner in one.all("log_format") if inner.file.encode() < path.encode())
-            return known | {inner.args[0] for inner in earlier}
-        if one.name == "log_format":
-            known.add(one.args[0])
+    for directive in tree.http():
+        if directive.name == "include" and directive.args and matches(tree.full(directive.args[0]), path):
+            formats = (inner for inner in directive.all("log_format") if inner.file.encode() < path.encode())
+            return known | {inner.args[0] for inner in formats}
+        if directive.name == "log_format":
+            known.add(directive.args[0])
     return known

@@ -11,7 +11,7 @@ import re
 import shutil
 import signal
 from dataclasses import replace
-from typing import FrozenSet, Iterator, List, Optional, Tuple
+from typing import FrozenSet, Iterator, List, Optional, Set, Tuple
 
 from teal_host.ground import ownership, processes, sockets
 from teal_host.ground.errors import BadRequest, CannotRun
@@ -52,9 +52,10 @@ class NginxProgram:
         told = run([*self.argv, "-t"], _CHECK_S)
         return where(told.output) if told.code else None
 
-    def holds(self, inode: int) -> bool:
-        """Is this socket one of its own?"""
-        return self.master is not None and inode in sockets.sockets_of({self.master.pid})
+    @property
+    def socket_inodes(self) -> Set[int]:
+        """The inodes of what the running master holds."""
+        return sockets.sockets_of({self.master.pid}) if self.master else set()
 
     def reload(self) -> None:
         """Make it read its files again, if it runs."""

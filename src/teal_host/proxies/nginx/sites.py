@@ -6,7 +6,7 @@ from typing import Dict, Iterator, List, Optional, Sequence, Tuple
 from teal_host.proxies.nginx.tree import Directive, Tree, is_pattern, matches
 from teal_host.wire.values import dataclass
 
-_ANY, _ANY_IPV6 = "*", "[::]"
+ANY, ANY_IPV6 = "*", "[::]"
 _CATCH_ALL = {"", "_", "*"}
 
 
@@ -28,7 +28,7 @@ class Listen:
 
     @property
     def value(self) -> str:
-        return str(self.port) if self.address == _ANY else f"{self.address}:{self.port}"
+        return str(self.port) if self.address == ANY else f"{self.address}:{self.port}"
 
     @property
     def key(self) -> Tuple[str, int]:
@@ -82,26 +82,6 @@ def serving(sites: Sequence[Server], domain: str, port: int) -> Tuple[Server, ..
     return tuple(site for site in sites if site.on(port) and wanted & {name.lower() for name in site.names})
 
 
-def listens(sites: Sequence[Server], port: int, named: bool = True) -> Tuple[str, ...]:
-    """What one must listen on to be found on this port beside these sites.
-
-    nginx asks only the most exact address: a foreign `listen 203.0.113.9:80` hides every `listen 80` there, so a site
-    with names joins it; one without would take its unknown names, so it stays away. And no wildcard where there are
-    only exact addresses, nor where an IPv6 socket takes IPv4 too: `nginx -t` is content with these, but the reload
-    cannot bind them.
-    """
-    there = {listen.key: listen for site in sites for listen in site.on(port)}
-    dual = any(listen.takes_ipv4 for listen in there.values())
-    found: List[str] = []
-    for wildcard in (_ANY, _ANY_IPV6):
-        family = [listen for listen in there.values() if listen.ipv6 == (wildcard == _ANY_IPV6)]
-        exact = sorted(listen.value for listen in family if listen.address != wildcard)
-        if (not exact or len(exact) < len(family)) and not (dual and wildcard == _ANY):
-            found.append(Listen(wildcard, port).value)
-        found += exact if named else []
-    return tuple(found)
-
-
 def include_points(tree: Tree, stem: str) -> Tuple[IncludePoint, ...]:
     """Where a file `<stem>.conf`, or `<stem>` where only that fits, would be read inside http; the best first.
 
@@ -149,7 +129,7 @@ def http_settings(tree: Tree, names: Sequence[str]) -> Tuple[Directive, ...]:
 def _server(block: Directive) -> Server:
     said = tuple(listen for one in block.all("listen") for listen in _listens(one))
     names = tuple(name for one in block.all("server_name") for name in one.args)
-    return Server(block.file, block.line, said or (Listen(_ANY, 80),), names or ("",))
+    return Server(block.file, block.line, said or (Listen(ANY, 80),), names or ("",))
 
 
 def _listens(said: Directive) -> Iterator[Listen]:
@@ -172,7 +152,7 @@ def _address(said: str) -> Tuple[str, int, int]:
     else:
         address, ports = ("", said) if said.replace("-", "").isdigit() else (said, "")
     first, last = _range(ports)
-    return ("*" if address in ("", _ANY, "0.0.0.0") else address), first, last  # noqa: S104
+    return ("*" if address in ("", ANY, "0.0.0.0") else address), first, last  # noqa: S104
 
 
 def _range(ports: str) -> Tuple[int, int]:

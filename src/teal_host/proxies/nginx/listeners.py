@@ -1,0 +1,90 @@
+"""Where nginx listens: what a site's file says, where Teal reaches the site, and what the running nginx holds."""
+
+from typing import List, Optional, Sequence, Set, Tuple
+
+from teal_host.ground import sockets
+from teal_host.ground.errors import BadRequest
+from teal_host.proxies.nginx.sites import ANY, ANY_IPV6, Listen, Server
+from teal_host.wire.app import Site
+
+LOOPBACK = "127.0.0.1"
+
+
+def address(site: Site) -> Tuple[str, int]:
+    """Where Teal's own requests reach the site."""
+    return (LOOPBACK, site.http_port)
+
+
+def on_loopback(port: int) -> str:
+    return f"{LOOPBACK}:{port}"
+
+
+def url(site: Site, host: str) -> str:
+    """`host` stands for a site without a name."""
+    port = "" if site.http_port == 80 else f":{site.http_port}"
+    return f"http://{site.domains[0] if site.domains else host}{port}/"
+
+
+def is_quiet(master: Optional[int], site: Site) -> bool:
+    """Is it certain that no client is connected to this nginx, at any address and port where nginx listens?
+
+    A request of the site may come in by a listener that only its own directives know, such as one for HTTPS.
+    """
+    if master is None:  # workers of a killed master go on; their sockets are known by the site's port alone
+        return sockets.connections(site.http_port) == 0
+    return not sockets.listeners_of(master).have_connections()
+
+
+def check_is_free(listens: Sequence[str], nginx_sockets: Set[int], hint: str) -> None:
+    """Raises BadRequest if nginx could not listen here because of a socket that is not nginx's own."""
+    for listen in listens:
+        host, _, port = listen.rpartition(":")
+        for socket in sockets.conflicting_listeners(host.strip("[]") or "0.0.0.0", int(port)):  # noqa: S104
+            if socket.inode not in nginx_sockets:
+                raise BadRequest(f"port {port} is taken by {sockets.describe_holder(socket.inode)}", hint=hint)
+
+
+def of_new_nginx(port: int) -> List[str]:
+    """What the file of the first site of a machine says."""
+    return [listen for listen in beside((), port) if _is_usable(listen)]
+
+
+def of_site(foreign: Sequence[Server], port: int, named: bool) -> List[str]:
+    """What the site's file says beside these sites. One of the addresses is the one that Teal reaches.
+
+    Raises BadRequest if other sites have every address: there is none for a site that answers for any name.
+    """
+    usable = [listen for listen in beside(foreign, port, named) if _is_usable(listen)]
+    takes_both = any(listen.takes_ipv4 for site in foreign for listen in site.on(port))
+    if not (takes_both or any("[" not in listen for listen in usable)):
+        holder = next(site for site in foreign if site.on(port))
+        raise BadRequest(
+            f"every IPv4 address of port {port} belongs to sites such as {holder.file}:{holder.line}",
+            hint='give this app a name: [server] domains = ["example.com"]',
+        )
+    is_reached = takes_both or str(port) in usable or on_loopback(port) in usable
+    return usable if is_reached else [*usable, on_loopback(port)]
+
+
+def beside(sites: Sequence[Server], port: int, named: bool = True) -> Tuple[str, ...]:
+    """On what a site must listen to get the requests of this port beside these sites.
+
+    nginx asks only the most exact address: a foreign `listen 203.0.113.9:80` hides every `listen 80` there. A site with
+    names joins that address. A site without names would take the address's unknown names, so it stays away. No wildcard
+    stands where there are only exact addresses, nor where an IPv6 socket takes IPv4 too: `nginx -t` accepts it, but the
+    reload cannot bind it.
+    """
+    by_key = {listen.key: listen for site in sites for listen in site.on(port)}
+    dual = any(listen.takes_ipv4 for listen in by_key.values())
+    values: List[str] = []
+    for wildcard in (ANY, ANY_IPV6):
+        family = [listen for listen in by_key.values() if listen.ipv6 == (wildcard == ANY_IPV6)]
+        exact = sorted(listen.value for listen in family if listen.address != wildcard)
+        if (not exact or len(exact) < len(family)) and not (dual and wildcard == ANY):
+            values.append(Listen(wildcard, port).value)
+        values += exact if named else []
+    return tuple(values)
+
+
+def _is_usable(listen: str) -> bool:
+    return sockets.has_ipv6() or "[" not in listen

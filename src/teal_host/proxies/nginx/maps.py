@@ -1,0 +1,65 @@
+"""The part of a site's file that stands outside of the server block: where the colors are, and what a request gets."""
+
+from string import Template
+from typing import Sequence
+
+from teal_host.proxies.nginx.parameters import SiteParameters
+
+_UPSTREAMS = Template("""\
+# A connection that is kept can be closed by the program just when it is used again. Then nginx asks once more, which
+# is safe for GET and HEAD alone; everything else gets a connection of its own and is never sent twice. (That is asked
+# of an address, because newer nginx keeps connections of every upstream.)
+upstream teal_${app}_blue  { server 127.0.0.1:${blue};  keepalive 32; keepalive_timeout 4s; }
+upstream teal_${app}_green { server 127.0.0.1:${green}; keepalive 32; keepalive_timeout 4s; }
+""")
+_MAPS = Template("""\
+map $$request_method $$teal_${name}_once { default _once; GET ""; HEAD ""; }
+map $$teal_color$$teal_${name}_once $$teal_${name}_asked {
+    blue       teal_${app}_blue;
+    green      teal_${app}_green;
+    blue_once  127.0.0.1:${blue};
+    green_once 127.0.0.1:${green};
+}
+map $$http_upgrade $$teal_${name}_upgrade { default ""; websocket websocket; }
+map $$teal_${name}_upgrade$$teal_${name}_once $$teal_${name}_connect { default upgrade; "" ""; _once close; }
+map $$http_host $$teal_${name}_host { default $$host; "" ${host}; "~(:[0-9]+)$$" $$host$$1; }
+map $$http_x_teal_probe $$teal_${name}_answered { default ""; "${token}" $$upstream_addr; }
+""")
+_NAMES = Template("""\
+map $$http_host $$teal_${name}_named { default $$host; "" ""; }
+map $$teal_${name}_named $$teal_${name}_stranger {
+    default 1;
+${rows}}
+""")
+_WORDS_OF_MAP = ("default", "include", "hostnames", "volatile")
+_LONGEST_HASHED = 40  # nginx puts longer words of a map into its hash only after a change of the main file
+
+
+def upstreams(site: SiteParameters) -> str:
+    ports = site.route.ports
+    return _UPSTREAMS.substitute(app=site.route.app, blue=ports.blue, green=ports.green)
+
+
+def maps(site: SiteParameters) -> str:
+    route = site.route
+    text = _MAPS.substitute(
+        app=route.app,
+        name=site.name,
+        blue=route.ports.blue,
+        green=route.ports.green,
+        host=route.site.host,
+        token=route.token,
+    )
+    return text + (_names(site.name, route.site.domains) if route.site.domains else "")
+
+
+def _names(name: str, domains: Sequence[str]) -> str:
+    """The default site of a port gets requests for any name. An app with names answers for those names alone."""
+    rows = "".join(f'    {_map_word(domain)} "";\n' for domain in domains)
+    return _NAMES.substitute(name=name, rows=rows)
+
+
+def _map_word(domain: str) -> str:
+    if len(domain) > _LONGEST_HASHED:
+        return '"~^' + domain.replace(".", "[.]") + '$"'
+    return f'"\\\\{domain}"' if domain in _WORDS_OF_MAP else domain

@@ -1,0 +1,33 @@
+"""The values from which every part of a site's file is made."""
+
+from pathlib import Path
+from typing import Optional, Tuple
+
+from teal_host.state.route import Route
+from teal_host.wire.values import dataclass
+
+
+@dataclass(frozen=True)
+class SiteLog:
+    """`path` is the log that nginx writes while Teal watches. `others` are the logs that nginx writes of every site.
+
+    A site with a log of its own inherits none, so the site's file repeats the others.
+    """
+
+    path: Path
+    others: Tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class SiteParameters:
+    """`listens` are values of nginx's directive `listen`, such as `80` and `[::]:80`."""
+
+    route: Route
+    listens: Tuple[str, ...]
+    log: Optional[SiteLog]
+    generation: str
+
+    @property
+    def name(self) -> str:
+        """The app's name as a part of nginx's variables, which may hold no hyphen."""
+        return self.route.app.replace("-", "_")

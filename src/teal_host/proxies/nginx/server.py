@@ -1,0 +1,92 @@
+"""The head of a site's server block: where it listens, which color serves, and how a request is passed on."""
+
+from string import Template
+
+from teal_host.proxies.nginx.parameters import SiteParameters
+from teal_host.proxies.nginx.quoting import quoted
+from teal_host.state.route import ANSWERED_HEADER
+
+_STRANGERS = Template("""\
+    if ($$teal_${name}_stranger) { return 444; }
+""")
+_LIMITS = Template("""\
+    open_file_cache off;
+    client_max_body_size ${max_body};
+    ${gzip}
+""")
+_GZIP = """\
+gzip on;
+    gzip_vary on;
+    gzip_proxied any;
+    gzip_comp_level 5;
+    gzip_min_length 1000;
+    gzip_types text/plain text/css text/csv text/javascript text/xml application/javascript application/json
+        application/ld+json application/manifest+json application/problem+json application/rss+xml application/atom+xml
+        application/xhtml+xml application/xml application/wasm image/svg+xml image/bmp font/ttf font/otf;"""
+_COLOR = Template("""\
+    set $$teal_color blue;
+    if (-f ${marker}) { set $$teal_color green; }
+    set $$teal_app $$teal_${name}_asked;
+""")
+_FORWARDING = Template("""\
+    proxy_http_version 1.1;
+    proxy_connect_timeout 5s;
+    proxy_read_timeout ${read_timeout}s;
+    proxy_send_timeout ${read_timeout}s;
+    proxy_next_upstream error;
+    proxy_buffering ${buffering};
+    proxy_buffer_size 16k;
+    proxy_buffers 8 16k;
+    proxy_busy_buffers_size 32k;
+    proxy_temp_file_write_size 32k;
+""")
+_HEADERS = Template("""\
+    # What only a proxy may say is said anew, never passed on.
+    proxy_set_header Host $$teal_${name}_host;
+    proxy_set_header Connection $$teal_${name}_connect;
+    proxy_set_header Upgrade $$teal_${name}_upgrade;
+    proxy_set_header X-Forwarded-For $$remote_addr;
+    proxy_set_header X-Forwarded-Proto $$scheme;
+    proxy_set_header X-Forwarded-Host $$teal_${name}_host;
+    proxy_set_header X-Real-IP $$remote_addr;
+    proxy_set_header Forwarded "";
+    proxy_set_header X-Forwarded-Port "";
+    proxy_set_header X-Forwarded-Server "";
+    proxy_set_header X-Forwarded-Prefix "";
+    proxy_set_header X-Forwarded-Ssl "";
+    proxy_set_header X-Teal-Probe "";
+    proxy_hide_header ${answered_header};
+    add_header ${answered_header} $$teal_${name}_answered always;
+""")
+
+
+def names(site: SiteParameters) -> str:
+    """Where nginx finds the app: on which addresses, under which names."""
+    domains = site.route.site.domains
+    default = "" if domains else " default_server"
+    listens = "".join(f"    listen {listen}{default};\n" for listen in site.listens)
+    return f"{listens}    server_name {' '.join(domains) or '_'};\n"
+
+
+def strangers(site: SiteParameters) -> str:
+    return _STRANGERS.substitute(name=site.name) if site.route.site.domains else ""
+
+
+def limits(site: SiteParameters) -> str:
+    rules = site.route.rules
+    max_body = f"{rules.max_body_mb}m" if rules.max_body_mb else "0"
+    return _LIMITS.substitute(max_body=max_body, gzip=_GZIP if rules.gzip else "gzip off;")
+
+
+def color(site: SiteParameters) -> str:
+    return _COLOR.substitute(name=site.name, marker=quoted(site.route.live / "green"))
+
+
+def forwarding(site: SiteParameters) -> str:
+    rules = site.route.rules
+    buffering = "on" if rules.buffering else "off"
+    return _FORWARDING.substitute(read_timeout=rules.read_timeout_s, buffering=buffering)
+
+
+def headers(site: SiteParameters) -> str:
+    return _HEADERS.substitute(name=site.name, answered_header=ANSWERED_HEADER)
