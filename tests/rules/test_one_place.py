@@ -8,7 +8,7 @@ COLOR_NAMES = {
     "teal_host.wire.grammar",  # the list itself
     "teal_host.wire.app",  # Ports: the two keys of teal.toml
     "teal.ui.base",  # what each looks like
-    "teal_host.proxies.nginx.site",
+    "teal_host.proxies.nginx.server",  # the default and the marker
 }
 
 
