@@ -21,3 +21,8 @@ def _texts(module: Module) -> set[str]:
 def test_colors_are_named_in_one_list() -> None:
     named = {name for name, module in MODULES.items() if _texts(module) & {"blue", "green"}}
     assert named <= COLOR_NAMES, "take COLORS, other_color, Ports.by_color or AppPaths.colors"
+
+
+def test_system_python_is_named_in_one_module() -> None:
+    named = {name for name, module in MODULES.items() if any("/usr/bin/python3" in text for text in _texts(module))}
+    assert named == {"teal_host.wire.sources"}

@@ -6,7 +6,7 @@ import zlib
 from pathlib import Path
 
 from teal_host.wire import sources as wire
-from teal_host.wire.sources import CALLS, INSTALLED
+from teal_host.wire.sources import CALLS, INSTALLED, PYTHON
 from teal_host.wire.sources import digest as digest_of
 
 _PACKAGE = "teal_host"
@@ -37,8 +37,9 @@ def stage0(server: bool) -> str:
     In base64, so that no shell on the way finds a quote, a line break or a `!` in it. A word in clear tells the server
     that bound a deploy key that this is Teal.
     """
-    known = f"DIGEST, SERVER, INSTALLED = {digest()!r}, {server!r}, {'/' + INSTALLED!r}\n"
-    packed = base64.b64encode(zlib.compress((known + _text("stage0.py")).encode(), 9)).decode()
+    known = f"DIGEST, SERVER, INSTALLED, PYTHON = {digest()!r}, {server!r}, {'/' + INSTALLED!r}, {PYTHON!r}\n"
+    text = _text("stage0.py").split('"""', 2)[2]  # what stands above the code is for its readers alone
+    packed = base64.b64encode(zlib.compress((known + text).encode(), 9)).decode()
     return f'"{CALLS}";import binascii,zlib;exec(zlib.decompress(binascii.a2b_base64("{packed}")))'
 
 

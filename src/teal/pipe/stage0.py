@@ -2,7 +2,7 @@
 # ruff: noqa: F821, PTH123, S606, RUF005, UP031 - old syntax, and names that are put in front
 """The first words over there, small enough for an argument: is the right server side installed? Else, may it be sent?
 
-Sent as text behind DIGEST, SERVER and INSTALLED (see bootstrap.py); never imported here. What it says are lines
+Sent as text behind DIGEST, SERVER, INSTALLED and PYTHON (see bootstrap.py); never imported here. What it says are lines
 that no login script says; `greeting.py` reads them. Its syntax is old, so that a Python which is too old can say so.
 """
 
@@ -66,18 +66,28 @@ def read(size):
     return found
 
 
+def other_python():
+    """Is this not the system's own, though there is one? At most once: that may be a script which starts another."""
+    again = os.environ.pop("TEAL_AGAIN", None)
+    return not again and os.access(PYTHON, os.X_OK) and os.path.realpath(sys.executable) != os.path.realpath(PYTHON)
+
+
 def go_on():
-    """As the installed one, or as root, or here."""
+    """As the installed one, or as root on the system's Python, on which units run as well, or here."""
     if sys.version_info < (3, 9):  # noqa: UP036 - over there it may be
         say("TOO-OLD", "%s.%s" % sys.version_info[:2])
         sys.exit(97)
     if SERVER and is_installed():
-        if not os.geteuid() and os.path.realpath(sys.executable) == os.path.realpath("/usr/bin/python3"):
+        if not (os.geteuid() or other_python()):
             be_installed()
         become([INSTALLED] + sys.argv[1:])
-    elif SERVER and os.geteuid():
+    elif SERVER and (other_python() or os.geteuid()):
         with open("/proc/self/cmdline", "rb") as file:  # these words once more: sys.orig_argv is too new
-            become(file.read().decode().split("\0")[:-1])
+            words = file.read().decode().split("\0")[:-1]
+        if os.access(PYTHON, os.X_OK):
+            words[0] = PYTHON
+        os.environ["TEAL_AGAIN"] = "1"
+        become(words)
     say("SEND")
     packed = read(int(read(8), 16))
     exec(zlib.decompress(packed), {"__name__": "teal_stage1"})  # noqa: S102

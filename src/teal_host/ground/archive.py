@@ -16,7 +16,7 @@ from typing import Dict, Iterator, Optional, Tuple
 from teal_host.wire import sources as wire
 
 _PACKAGE = "teal_host"
-_SHEBANG = b"#!/usr/bin/python3 -IS\n"  # the system's own; isolated from whatever a user has set or installed
+_SHEBANG = f"#!{wire.PYTHON} -IS\n".encode()  # isolated from whatever a user has set or installed
 _MAIN = f"import sys\nfrom {_PACKAGE}.start import start\nsys.exit(start())\n"
 _UNCHECKED_HASH = (0b01).to_bytes(4, "little")  # PEP 552: the code is taken as it is, the source beside is not asked
 _DIGEST = re.compile(rb"[0-9a-f]{64}\Z")

@@ -1,5 +1,6 @@
 """Programs that a server needs and does not have, from the distribution's own packages."""
 
+import os
 import shutil
 from functools import partial
 from typing import Iterator, List
@@ -8,6 +9,7 @@ from teal_host.ground.errors import BadRequest, CannotRun
 from teal_host.ground.run import run
 from teal_host.preparations.base import Intent
 from teal_host.preparations.change import SetupChange
+from teal_host.wire.sources import PYTHON
 
 _APT = (
     *("env", "DEBIAN_FRONTEND=noninteractive", "NEEDRESTART_SUSPEND=1", "apt-get", "-q"),
@@ -28,6 +30,7 @@ _SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 def acts(intent: Intent) -> Iterator[SetupChange]:
     needed = {"nginx": "nginx", **({"sudo": "sudo"} if intent.key or intent.footprint.keys else {})}
     missing = [package for program, package in needed.items() if not found(program)]
+    missing += [] if os.access(PYTHON, os.X_OK) else ["python3"]  # this may be another one, of the login's
     if not missing:
         return
     if not found("apt-get"):

@@ -1,7 +1,5 @@
 """The template of the app's units. What runs goes on running; the next start follows the new text."""
 
-import sys
-from pathlib import Path
 from typing import Iterator
 
 from teal_host.ground import files
@@ -32,8 +30,7 @@ def wanted_unit(intent: Intent) -> DesiredFile:
 
 
 def _unit(intent: Intent) -> Unit:
-    python = Path(sys.executable or "/usr/bin/python3")
-    return Unit(intent.app.paths, intent.user, intent.agreed.sandbox, python, intent.app.host.paths.installed)
+    return Unit(intent.app.paths, intent.user, intent.agreed.sandbox, intent.app.host.paths.installed)
 
 
 def _recovery(intent: Intent) -> Iterator[SetupChange]:

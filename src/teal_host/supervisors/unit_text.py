@@ -11,6 +11,7 @@ from string import Template
 from teal_host.ground.paths import AppPaths
 from teal_host.supervisors.launch import CREDENTIAL
 from teal_host.wire.app import Sandbox
+from teal_host.wire.sources import PYTHON
 from teal_host.wire.values import dataclass
 
 _UNIT = Template("""\
@@ -93,12 +94,11 @@ WantedBy=multi-user.target
 
 @dataclass(frozen=True)
 class Unit:
-    """`python` and `installed` are paths on the server."""
+    """`installed`: the server side's path on the server."""
 
     paths: AppPaths
     user: str
     sandbox: Sandbox
-    python: Path
     installed: Path
 
 
@@ -107,7 +107,7 @@ def unit_text(unit: Unit) -> str:
     return _UNIT.substitute(
         app=unit.paths.app,
         home=unit.paths.home,
-        python=unit.python,
+        python=PYTHON,
         installed=unit.installed,
         credential=CREDENTIAL,
         user=unit.user,
@@ -124,9 +124,7 @@ def recovery_text(unit: Unit) -> str:
     """It is root's, as every command that changes something."""
     paths = unit.paths
     colors = " ".join(color.unit for color in paths.colors)
-    return _RECOVERY.substitute(
-        app=paths.app, home=paths.home, colors=colors, python=unit.python, installed=unit.installed
-    )
+    return _RECOVERY.substitute(app=paths.app, home=paths.home, colors=colors, python=PYTHON, installed=unit.installed)
 
 
 def _line(name: str, value: str) -> str:

@@ -1,10 +1,11 @@
-"""The server side as text: a table of its modules, the digest by which both sides know it, and where it is."""
+"""The server side as text: a table of its modules, their digest, where it is installed, which Python runs it."""
 
 import hashlib
 import json
 from typing import Dict
 
 INSTALLED = "usr/local/lib/teal/teal-host"  # below the root of a server
+PYTHON = "/usr/bin/python3"  # the system's own: a login may come with another, which a unit cannot run
 CALLS = "TEAL-CALLS"  # in every command that a client sends
 
 

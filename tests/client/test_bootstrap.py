@@ -1,0 +1,51 @@
+"""The first words on a server: on which Python the server side goes on."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from teal.pipe import bootstrap
+
+SUDO = '#!/bin/sh\nshift\nexec "$@"\n'
+
+
+def script(path: Path, text: str) -> Path:
+    path.write_text(text)
+    path.chmod(0o755)
+    return path
+
+
+def first_words(python: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """What is said on a server whose own Python is `python` and whose login comes with the one of this test."""
+    (tmp_path / "bin").mkdir()
+    script(tmp_path / "bin/sudo", SUDO)
+    monkeypatch.setattr(bootstrap, "PYTHON", str(python))
+    monkeypatch.setattr(bootstrap, "INSTALLED", str(tmp_path / "nothing").lstrip("/"))
+    argv = [sys.executable, "-I", "-S", "-c", bootstrap.stage0(server=True), "--server"]
+    env = {**os.environ, "PATH": f"{tmp_path / 'bin'}:{os.environ['PATH']}"}
+    done = subprocess.run(argv, input=b"", env=env, capture_output=True, timeout=60, check=False)
+    return done.stdout.decode()
+
+
+def test_server_side_goes_on_with_the_python_of_the_system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    system = script(tmp_path / "python3", '#!/bin/sh\necho "went on with $1 $2 $3 and $5"\n')
+    said = first_words(system, tmp_path, monkeypatch)
+    assert "went on with -I -S -c and --server" in said
+    assert "TEAL-HOST-SEND" not in said
+
+
+def test_server_side_goes_on_with_what_there_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    if os.geteuid():
+        pytest.skip("another user than root goes on through sudo, for which this test has a stand-in that is no root")
+    assert "TEAL-HOST-SEND" in first_words(tmp_path / "none", tmp_path, monkeypatch)
+
+
+def test_server_side_changes_its_python_at_most_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The system's Python may be a script that starts another one."""
+    if os.geteuid():
+        pytest.skip("another user than root goes on through sudo, for which this test has a stand-in that is no root")
+    system = script(tmp_path / "python3", f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+    assert first_words(system, tmp_path, monkeypatch).count("TEAL-HOST-SEND") == 1
