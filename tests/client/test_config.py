@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from teal.config.model import Build, Config, Server
+from teal.config.model import Build, Config, ServerSection
 from teal.config.read import ConfigFile, load
 from teal.ground.errors import ConfigError
 from teal_host.wire.app import Health, Keep, Ports, ProxyRules, Run, Sandbox, Site, Verify
@@ -72,7 +72,7 @@ ENV = {"GOOS": "linux", "GOARCH": "{goarch}", "CGO_ENABLED": "0"}
 EVERY_KEY = Config(
     app="bluegreen-demo",
     build=Build(("go", "build", "-trimpath", "-ldflags=-s -w", "-o", "dist/app", "./cmd"), ENV, "dist/app"),
-    server=Server("ssh://root@203.0.113.10:22", ("example.com", "www.example.com"), 81),
+    server=ServerSection("ssh://root@203.0.113.10:22", ("example.com", "www.example.com"), 81),
     run=Run(
         ("./app", "--port", "{port}", "--color", "{color}"), Ports(8181, 8182), {"LOG_LEVEL": "info", "EMPTY": ""}, True
     ),
@@ -123,7 +123,7 @@ def _pairs(value: Any, default: Any) -> list[tuple[Any, Any]]:
 def test_config_defaults_are_the_documented_ones(write: Write) -> None:
     config = load(write(SHORT)).config
     assert config.build == Build(command=(), env={}, artifact=None)
-    assert config.server == Server(target="local", domains=(), http_port=None)
+    assert config.server == ServerSection(target="local", domains=(), http_port=None)
     assert config.run == Run(command=("./app",), ports=None, env={}, data=False)
     assert config.health == Health(path="/healthz", status=200, json=None, deadline_s=30.0, successes=3)
     assert config.verify == Verify(path=None, status=200, json=None)

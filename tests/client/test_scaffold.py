@@ -1,4 +1,4 @@
-"""`teal init`: what a directory tells about the program in it, and the teal.toml written from that."""
+"""`teal init`: the project that it detects in a directory, and the teal.toml that it writes."""
 
 import os
 import re
@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from teal.scaffold import Choice, Project, UnknownProgramError, choice, detect, programs, render
+from teal.scaffold import Project, UnknownProgramError, detect, program_names, render
 
 DIRECTORY = "My.Project"
 MAIN = "package main\n\nfunc main() {\n"
@@ -60,20 +60,20 @@ def rust(source: str = RUST, *, cargo: str = CARGO) -> dict[str, str]:
     return {"Cargo.toml": cargo, "src/main.rs": source}
 
 
-def each(places: str, file: str, text: str) -> dict[str, str]:
-    return {f"{place}/{file}": text for place in places.split()}
+def copies(folders: str, file: str, text: str) -> dict[str, str]:
+    return {f"{folder}/{file}": text for folder in folders.split()}
 
 
 FLAGS = 'flag.Int("port", 80, "")\nflag.StringVar(&c, "color", "blue", "")\n'
-MANY = each("cmd/shop cmd/a cmd/web tools/x y", "a.go", MAIN) | {"go.mod": MOD}
-ASIDE = each("vendor/v testdata _old .hidden inner/cmd good", "a.go", MAIN) | {"inner/go.mod": MOD}
+MANY = copies("cmd/shop cmd/a cmd/web tools/x y", "a.go", MAIN) | {"go.mod": MOD}
+ASIDE = copies("vendor/v testdata _old .hidden inner/cmd good", "a.go", MAIN) | {"inner/go.mod": MOD}
 ASIDE |= {"go.mod": MOD, "a_test.go": MAIN, "gen.go": f"//go:build ignore\n\n{MAIN}"}
 IMPORT_C = {"go.mod": MOD, "main.go": 'package main\nimport "C"\nfunc main() {}'}
 POCKETBASE = {"go.mod": MOD + 'require "github.com/pocketbase/pocketbase" v0', "main.go": MAIN}
 INDIRECT = MOD + "require (\n\tgithub.com/mattn/go-sqlite3 v1 // indirect\n)"
 BINS = {"src/bin/one.rs": 'long = "port"', "src/bin/two/main.rs": RUST}
 MEMBERS = {f"crates/{name}/Cargo.toml": f"package.name = '{name}'" for name in ("web", "cli", "old")}
-MEMBERS |= each("xtask crates/web crates/old crates/cli crates/cli/deep", "src/main.rs", RUST)
+MEMBERS |= copies("xtask crates/web crates/old crates/cli crates/cli/deep", "src/main.rs", RUST)
 GLOB = "[workspace]\nmembers = ['crates/*', 'xtask']\nexclude = ['crates/old']\n"
 FEATURES = "[[bin]]\nname = 'api'\npath = 'a.rs'\nrequired-features = ['tls', 'db']\n"
 SHARD = "name: shop\ntargets:\n  web:\n    main: src/web.cr\n"
@@ -84,11 +84,13 @@ TASKS = '{\n// why\n"tasks": {"start": "deno run -A a.ts"},\n}'
 CASES = {
     "go, top": case(go(FLAGS), ".", build=f"{GO} .", build_env=STATIC, command=f"./app {PORT} {COLOR}"),
     "go, cmd": case({"go.mod": MOD, "cmd/main.go": MAIN}, "cmd", build=f"{GO} ./cmd", artifact="dist/app"),
-    "go, many": case(MANY, "cmd/shop cmd/web cmd/a y tools/x", "cmd/shop; there are", build=f"{GO} ./cmd/shop"),
-    "go, places that are no programs": case(ASIDE, "good", build=f"{GO} ./good"),
+    "go, many": case(
+        MANY, "cmd/shop cmd/web cmd/a y tools/x", "cmd/shop; the directory also has", build=f"{GO} ./cmd/shop"
+    ),
+    "go, folders without a program": case(ASIDE, "good", build=f"{GO} ./good"),
     "go, v2": case(go(mod='module "example.com/Big_Shop/v2"'), ".", "app: big-shop", app="big-shop"),
     "go, gopkg.in": case(go(mod="module gopkg.in/shop.v3 // x"), ".", app="shop"),
-    "go, broken go.mod": case(go(mod="\x00modul?"), ".", "go.mod: no module line", app="my-project"),
+    "go, broken go.mod": case(go(mod="\x00modul?"), ".", "the file has no module line", app="my-project"),
     "go, no go.mod": case({"main.go": MAIN}, ".", "run go mod init", language="Go", build=f"{GO} ."),
     "go, a library": case({"go.mod": MOD, "a.go": "package shop"}, "", "no Go program", app="shop", build=""),
     "go, import C": case(IMPORT_C, ".", 'build: import "C" needs cgo', build_env=CROSS),
@@ -99,7 +101,7 @@ CASES = {
     "go, DATA_DIR": case(go('os.Getenv("DATA_DIR")'), ".", "data: ", build_env=STATIC, data=True),
     "go, cobra": case(go('cmd.Flags().IntP("port", "p", 1, "")'), ".", command=f"./app {PORT}"),
     "go, mux of 1.22": case(go('mux.HandleFunc("GET /livez", ok)'), ".", health_path="/livez"),
-    "go, PORT": case(go('os.Getenv("PORT"), slog.Int("port", 1)'), ".", "its port from PORT", command="./app"),
+    "go, PORT": case(go('os.Getenv("PORT"), slog.Int("port", 1)'), ".", "the port from PORT", command="./app"),
     "go, addr": case(go('flag.String("addr", ":80", "")'), ".", command="./app --addr {host}:{port}"),
     "go, verify": case(go(f'{FLAGS} "/status" `json:"color"`'), ".", verify_path="/status", health_path="/"),
     "go, only tests": case(go() | {"a_test.go": f'"/healthz" {FLAGS}'}, ".", command="./app", health_path="/"),
@@ -125,7 +127,7 @@ CASES = {
     "rust, settings": case(
         rust() | {".cargo/config.toml": MUSL}, "shop", artifact="out/x86_64-unknown-linux-musl/release/shop"
     ),
-    "rust, broken": case(rust(cargo="[package\nname=="), DIRECTORY, "could not be read", app="my-project"),
+    "rust, broken": case(rust(cargo="[package\nname=="), DIRECTORY, "teal init could not read it", app="my-project"),
     "rust, odd shapes": case(rust(cargo="package = 3\nbin = ['x', 2]\nworkspace = []"), DIRECTORY),
     "zig": case({"build.zig": 'b.addExecutable(.{ .name = "web" })'}, "web", artifact="zig-out/bin/web"),
     "zig, zon": case({"build.zig": "", "build.zig.zon": '.{ .name = .@"a-shop" }'}, "a-shop", app="a-shop"),
@@ -153,11 +155,11 @@ CASES = {
     "built": case({"bin/web": ELF, "bin/a.so": ELF, "bin/x.sh": "#!"}, "web", artifact="bin/web", build=""),
     "several built": case({"bin/a": ELF, "dist/b": ELF}, "", "dist/b, bin/a", artifact="dist/app"),
     "nothing": case({}, "", "fill in", app="my-project", language="", artifact="dist/app", command="./app"),
-    "one level too high": case({"a/go.mod": MOD, "b/package.json": ""}, "", "a project in a, b"),
+    "one level too high": case({"a/go.mod": MOD, "b/package.json": ""}, "", "a project of this directory: a, b"),
 }
 
 
-def lay(directory: Path, files: Mapping[str, str]) -> Path:
+def write_files(directory: Path, files: Mapping[str, str]) -> Path:
     directory.mkdir(parents=True, exist_ok=True)
     for name, text in files.items():
         path = directory / name
@@ -171,26 +173,26 @@ def argv(text: object) -> object:
     return tuple(shlex.split(text)) if isinstance(text, str) else text
 
 
-def known(table: Mapping[str, Any]) -> bool:
+def is_known(table: Mapping[str, Any]) -> bool:
     sections = {name: set(inner) for name, inner in table.items() if name != "app"}
     return all(keys <= SECTIONS.get(name, set()) for name, keys in sections.items())
 
 
 @pytest.mark.parametrize("name", CASES)
 def test_scaffold_detects_the_project_in_a_directory(tmp_path: Path, name: str) -> None:
-    asked = CASES[name]
-    directory = lay(tmp_path / DIRECTORY, asked.files)
+    example = CASES[name]
+    directory = write_files(tmp_path / DIRECTORY, example.files)
     project = detect(directory)
-    words = {key: argv(value) for key, value in asked.expected.items() if key in {"build", "command"}}
-    assert {key: getattr(project, key) for key in asked.expected} == {**asked.expected, **words}
-    assert programs(directory) == asked.programs
-    assert asked.note in "\n".join(project.notes)
+    commands = {key: argv(value) for key, value in example.expected.items() if key in {"build", "command"}}
+    assert {key: getattr(project, key) for key in example.expected} == {**example.expected, **commands}
+    assert program_names(directory) == example.programs
+    assert example.note in "\n".join(project.notes)
     assert all(note.isprintable() for note in project.notes)
 
 
 @pytest.mark.parametrize("name", CASES)
 def test_scaffold_writes_a_teal_toml_that_matches_the_project(tmp_path: Path, name: str) -> None:
-    project = detect(lay(tmp_path / DIRECTORY, CASES[name].files))
+    project = detect(write_files(tmp_path / DIRECTORY, CASES[name].files))
     written = tomllib.loads(render(project))
     assert written["app"] == project.app
     assert tuple(written["build"].get("command", ())) == project.build
@@ -202,7 +204,7 @@ def test_scaffold_writes_a_teal_toml_that_matches_the_project(tmp_path: Path, na
     assert written["verify"].get("path", "") == project.verify_path
     assert written["server"] == {"target": "local"}
     assert set(written) == {"app", *SECTIONS}
-    assert known(written)
+    assert is_known(written)
 
 
 def test_scaffold_writes_odd_text_that_toml_reads_back() -> None:
@@ -220,7 +222,7 @@ def test_scaffold_writes_every_known_key_with_a_value_also_in_its_comments(tmp_p
         section = line.strip("[]") if line.startswith("[") else section
         if re.match(r"(# )?\w+ = ", line):
             inner = tomllib.loads(line.removeprefix("# "))
-            assert not section or known({section: inner}), line
+            assert not section or is_known({section: inner}), line
             keys += [(section, key) for key in inner]
     assert {*keys} == {("", "app"), *((name, key) for name, inner in SECTIONS.items() for key in inner)}
     assert '# target = "ssh://root@203.0.113.10"' in text
@@ -238,38 +240,38 @@ def test_scaffold_writes_every_known_key_with_a_value_also_in_its_comments(tmp_p
     ],
 )
 def test_app_name_is_derived_from_any_directory_name(tmp_path: Path, directory: str, app: str) -> None:
-    assert detect(lay(tmp_path / directory, {})).app == app
+    assert detect(write_files(tmp_path / directory, {})).app == app
 
 
-@pytest.mark.parametrize("wanted", ["cmd/web", "./cmd/web/", "web"])
-def test_program_can_be_picked_when_there_are_several(tmp_path: Path, wanted: str) -> None:
+@pytest.mark.parametrize("name", ["cmd/web", "./cmd/web/", "web"])
+def test_detect_takes_the_named_program_when_the_project_has_several(tmp_path: Path, name: str) -> None:
     files = {"go.mod": MOD, "cmd/web/a.go": MAIN, "cmd/tool/a.go": MAIN + FLAGS, "lib/a.go": '"/ping"'}
-    project = detect(lay(tmp_path, files), wanted)
+    project = detect(write_files(tmp_path, files), name)
     assert project.build[-1] == "./cmd/web"
-    assert project.command == ("./app",), "the flags are the other program's"
+    assert project.command == ("./app",), "the flags belong to the other program"
     assert project.health_path == "/ping"
-    assert choice(tmp_path) == Choice("Go", ("cmd/web", "cmd/tool"))
+    assert program_names(tmp_path) == ("cmd/web", "cmd/tool")
 
 
-def test_an_unknown_program_is_refused_with_the_known_ones(tmp_path: Path) -> None:
-    with pytest.raises(UnknownProgramError, match=r"cmd/shop, cmd/web") as refused:
-        detect(lay(tmp_path, MANY), "nope")
-    assert refused.value.known[0] == "cmd/shop"
+def test_unknown_program_is_rejected_with_a_list_of_the_known_programs(tmp_path: Path) -> None:
+    with pytest.raises(UnknownProgramError, match=r"cmd/shop, cmd/web") as raised:
+        detect(write_files(tmp_path, MANY), "nope")
+    assert raised.value.known[0] == "cmd/shop"
 
 
 def test_workspace_member_builds_into_its_own_directory(tmp_path: Path) -> None:
-    lay(tmp_path, {"Cargo.toml": GLOB, ".git/HEAD": "", "go.mod": MOD, "go/cmd/a.go": MAIN})
-    web = detect(lay(tmp_path / "crates/web", rust()))
+    write_files(tmp_path, {"Cargo.toml": GLOB, ".git/HEAD": "", "go.mod": MOD, "go/cmd/a.go": MAIN})
+    web = detect(write_files(tmp_path / "crates/web", rust()))
     assert web.build[-2:] == ("--target-dir", "target")
     assert detect(tmp_path / "go").build[-1] == "./cmd"
 
 
 def test_project_detection_is_bounded_and_never_stuck(tmp_path: Path) -> None:
-    lay(tmp_path, go() | {f"deep/{n}.go": FLAGS for n in range(500)} | {"big.go": "/" * 3_000_000})
+    write_files(tmp_path, go() | {f"deep/{n}.go": FLAGS for n in range(500)} | {"big.go": "/" * 3_000_000})
     os.mkfifo(tmp_path / "pipe.go")
     (tmp_path / "loop").symlink_to(tmp_path)
     (tmp_path / "gone.go").symlink_to("nowhere.go")
     (tmp_path / "bytes.go").write_bytes(b"\xff\xfe\x00")
     project = detect(tmp_path)
     assert project.build[-1] == "."
-    assert "look: only the first 400 files and 2 MB were read" in project.notes
+    assert "sources: only the first 400 files and 2 MB were read" in project.notes

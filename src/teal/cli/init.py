@@ -9,7 +9,7 @@ from teal.cli.options import Common, common, confirm
 from teal.config.read import NAME
 from teal.ground import files
 from teal.ground.errors import Usage
-from teal.scaffold import UnknownProgramError, choice, detect, render
+from teal.scaffold import UnknownProgramError, detect, program_names, render
 
 
 @click.command("init")
@@ -60,13 +60,12 @@ def _directory(given: Path | None) -> Path:
 
 def _chosen(directory: Path) -> str | None:
     """With several programs: ask on a terminal, else take the best guess and say so."""
-    found = choice(directory)
-    if len(found.programs) < 2:
+    names = program_names(directory)
+    if len(names) < 2:
         return None
     if sys.stdin.isatty():
-        names = click.Choice(list(found.programs))
-        answer = click.prompt("Which program?", type=names, default=found.programs[0], err=True)
+        answer = click.prompt("Which program?", type=click.Choice(names), default=names[0], err=True)
         return str(answer)
-    others = ", ".join(found.programs[1:])
-    click.echo(f"took {found.programs[0]}; there are also: {others} (--program NAME)", err=True)
-    return found.programs[0]
+    others = ", ".join(names[1:])
+    click.echo(f"took {names[0]}; there are also: {others} (--program NAME)", err=True)
+    return names[0]

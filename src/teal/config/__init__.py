@@ -1,4 +1,4 @@
-"""teal.toml: read it, check it whole, give it as values."""
+"""Reads teal.toml, checks all of it, and returns its values."""
 
 from teal.config.model import Config
 from teal.config.read import load

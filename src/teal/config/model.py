@@ -1,4 +1,4 @@
-"""What teal.toml can say. The sections that the server acts on are the wire's own, so they cannot drift."""
+"""The sections of teal.toml. The wire defines those that the server acts on, so both sides read the same."""
 
 import re
 from collections.abc import Iterator
@@ -16,19 +16,20 @@ _ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
 _PLACEHOLDER = re.compile(r"\{([a-z_]+)\}")
 _HOST = r"(?:[A-Za-z0-9_][A-Za-z0-9_.-]{0,252}|\[[0-9A-Fa-f:.]+(?:%[A-Za-z0-9_.-]+)?\])"
 _SSH = re.compile(rf"ssh://(?:[A-Za-z0-9_][A-Za-z0-9_.-]{{0,63}}@)?{_HOST}(?::[0-9]{{1,5}})?/?")
-_LOGIN = re.compile(r"[^/]*[@.:][^/]*")  # such as root@example.com, as one types it for ssh
+_LOGIN = re.compile(r"[^/]*[@.:][^/]*")  # root@example.com: what a person types after ssh
 _MULTIPASS = re.compile(r"multipass://[A-Za-z][A-Za-z0-9-]{0,62}")
 
 
-def reachable(value: str) -> str | None:
-    """A check: a target never starts an option of ssh (`ssh://-oProxyCommand=…`)."""
+def target_address(value: str) -> str | None:
+    """Checks a target. No target can become an option of ssh (`ssh://-oProxyCommand=…`)."""
     if value == "local" or _MULTIPASS.fullmatch(value):
         return None
     if _SSH.fullmatch(value):
         port = re.search(r":([0-9]+)/?$", value)
         return None if port is None or 1 <= int(port[1]) <= 65535 else f"{port[1]} is not a port"
-    meant = f'; did you mean "ssh://{value}"?' if _LOGIN.fullmatch(value) and _SSH.fullmatch(f"ssh://{value}") else ""
-    return f'{value[:80]!r} must be "local", "ssh://[USER@]HOST[:PORT]" or "multipass://NAME"{meant}'
+    is_login = _LOGIN.fullmatch(value) and _SSH.fullmatch(f"ssh://{value}")
+    suggestion = f'; did you mean "ssh://{value}"?' if is_login else ""
+    return f'{value[:80]!r} must be "local", "ssh://[USER@]HOST[:PORT]" or "multipass://NAME"{suggestion}'
 
 
 def build_text(value: str) -> str | None:
@@ -50,7 +51,7 @@ def local_path(value: str) -> str | None:
 
 @dataclass(frozen=True)
 class Build:
-    """What runs here, never on the server."""
+    """How the client builds the artifact. The build never runs on the server."""
 
     command: tuple[Annotated[str, build_text], ...] = ()
     env: dict[Annotated[str, build_env_name], Annotated[EnvValue, build_text]] = field(default_factory=dict)
@@ -62,8 +63,8 @@ class Build:
 
 
 @dataclass(frozen=True)
-class Server:
-    target: Annotated[str, reachable] = "local"
+class ServerSection:
+    target: Annotated[str, target_address] = "local"
     domains: tuple[Domain, ...] = ()
     http_port: Port | None = None
 
@@ -80,7 +81,7 @@ class Config:
     app: AppName
     run: Run
     build: Build = field(default_factory=Build)
-    server: Server = field(default_factory=Server)
+    server: ServerSection = field(default_factory=ServerSection)
     health: Health = field(default_factory=Health)
     verify: Verify = field(default_factory=Verify)
     keep: Keep = field(default_factory=Keep)
@@ -89,6 +90,6 @@ class Config:
 
     @property
     def spec(self) -> AppSpec:
-        """The part that travels."""
-        server_side = (self.run, self.health, self.verify, self.keep, self.proxy, self.sandbox)
-        return AppSpec(self.app, self.server.site, *server_side)
+        """The part that the client sends to the server."""
+        sections = (self.run, self.health, self.verify, self.keep, self.proxy, self.sandbox)
+        return AppSpec(self.app, self.server.site, *sections)

@@ -1,7 +1,7 @@
-"""`teal init`: looks at a directory, guesses how its program is built and run, and writes that down."""
+"""`teal init`: reads a directory, infers how the program is built and run, and writes a first teal.toml."""
 
-from teal.scaffold.detect import choice, detect, programs
-from teal.scaffold.project import Choice, Project, UnknownProgramError
+from teal.scaffold.detect import detect, program_names
+from teal.scaffold.project import Project, UnknownProgramError
 from teal.scaffold.render import render
 
-__all__ = ["Choice", "Project", "UnknownProgramError", "choice", "detect", "programs", "render"]
+__all__ = ["Project", "UnknownProgramError", "detect", "program_names", "render"]

@@ -1,9 +1,9 @@
-"""Does a program take a flag? Each pattern is how one family of libraries defines one."""
+"""Detects the flags of a program. Each pattern matches how one family of libraries defines a flag."""
 
 import re
 from collections.abc import Iterable
 
-GO_SETS = r"(?i:\b\w{0,40}flag\w{0,40}(?:\(\))?|\bfs)"  # the receiver: slog.Int("port", …) is no flag
+GO_SETS = r"(?i:\b\w{0,40}flag\w{0,40}(?:\(\))?|\bfs)"  # the receiver decides: slog.Int("port", …) defines no flag
 GO_TYPES = r"(?:Int|Int64|Uint|Uint16|Uint64|String|Text|Func)?(?:Var)?P?"
 DERIVE = r"#\[(?:arg|clap|structopt|argh|bpaf)\((?:[^\]]{0,200}\W)?(?:long|option)(?!\s*=)\b[^\]]{0,200}\)\]"
 BETWEEN = r"\s*(?:#\[[^\]]{0,200}\]\s*|///[^\n]*\n\s*){0,9}(?:pub(?:\([^)]*\))?\s+)?"
@@ -15,7 +15,7 @@ PATTERNS = (
     r'\.Flag\("NAME"',  # kingpin
     r'\blong\s*[=:]\s*"NAME"',  # clap derive, go-flags
     r'\blong\s*\(?\s*"NAME"',  # clap builder, bpaf, optparse-applicative
-    rf"{DERIVE}{BETWEEN}NAME\s*:",  # clap derive without a name of its own
+    rf"{DERIVE}{BETWEEN}NAME\s*:",  # clap derive, named by the field
     r'\{\s*"NAME"\s*,\s*(?:required_argument|1)\b',  # getopt_long
     r"\b(?:DEFINE_\w+|ABSL_FLAG)\((?:[\w:]+,\s*)?NAME\b",  # gflags, abseil
     r'\bgetopt\([^;]{0,400}?"(?:\w\|)?NAME\b',  # std.getopt of D
@@ -32,13 +32,13 @@ def defines(texts: Iterable[str], name: str) -> bool:
 
 
 def defines_color(texts: Iterable[str]) -> bool:
-    """`--color auto` paints a terminal; it does not say where a release runs."""
-    places = ((text, match) for text in texts if "color" in text for match in _pattern("color").finditer(text))
-    return any(not PAINT.search(text[at.start() : at.end() + NEARBY]) for text, at in places)
+    """A flag such as `--color auto` colors a terminal; such a flag does not name the color of a release."""
+    matches = ((text, match) for text in texts if "color" in text for match in _pattern("color").finditer(text))
+    return any(not PAINT.search(text[match.start() : match.end() + NEARBY]) for text, match in matches)
 
 
-def without(text: str, name: str) -> str:
-    """What is left to say about a name besides its flag."""
+def without_flag(text: str, name: str) -> str:
+    """The text without the definitions of this flag."""
     return _pattern(name).sub("", text)
 
 

@@ -1,4 +1,4 @@
-"""Frameworks that bring their own command line, so that no flag shows in the program's sources."""
+"""Frameworks with a command line of their own. The program's sources define none of its flags."""
 
 import re
 from collections.abc import Iterable
@@ -10,7 +10,7 @@ class Framework:
     name: str
     sign: re.Pattern[str]
     arguments: tuple[str, ...]
-    health: str = ""  # a path the framework itself answers
+    health: str = ""  # a path that the framework itself serves
 
 
 FRAMEWORKS = (
@@ -34,6 +34,6 @@ FRAMEWORKS = (
 )
 
 
-def found(texts: Iterable[str]) -> Framework | None:
-    whole = "\n".join(texts)
-    return next((framework for framework in FRAMEWORKS if framework.sign.search(whole)), None)
+def detect_framework(texts: Iterable[str]) -> Framework | None:
+    all_text = "\n".join(texts)
+    return next((framework for framework in FRAMEWORKS if framework.sign.search(all_text)), None)

@@ -1,4 +1,4 @@
-"""Which files are worth reading, and which of them first."""
+"""The kinds of files that `teal init` reads, and in which order."""
 
 from pathlib import PurePosixPath
 
@@ -66,8 +66,8 @@ def depth(path: str) -> tuple[int, str]:
     return path.count("/"), path
 
 
-def worth(path: str) -> tuple[bool, bool, int, str]:
-    """Manifests at the top first, then those below and what looks like an entry point, then the rest."""
+def read_order(path: str) -> tuple[bool, bool, int, str]:
+    """Manifests at the top come first, then all other manifests and entry points, then the rest."""
     manifest = is_manifest(path)
-    entry = PurePosixPath(path).stem in ENTRY_STEMS
-    return not (manifest and "/" not in path), not (manifest or entry), *depth(path)
+    entry_point = PurePosixPath(path).stem in ENTRY_STEMS
+    return not (manifest and "/" not in path), not (manifest or entry_point), *depth(path)

@@ -1,4 +1,4 @@
-"""Manifests written by strangers: read without trust in their shape, and never a crash."""
+"""Parses manifests that strangers wrote. A manifest of any shape never raises an error."""
 
 import json
 import re
@@ -8,7 +8,7 @@ Table = dict[str, object]
 
 
 def toml(text: str) -> Table | None:
-    """None when it cannot be read."""
+    """None for a text that is not TOML."""
     try:
         return tomllib.loads(text)
     except (ValueError, RecursionError):
@@ -16,7 +16,7 @@ def toml(text: str) -> Table | None:
 
 
 def jsonc(text: str) -> Table | None:
-    """JSON, or JSON with whole-line comments and trailing commas."""
+    """JSON, also with whole-line comments and trailing commas. None for any other text."""
     plain = re.sub(r",(\s*[\]}])", r"\1", re.sub(r"(?m)^[ \t]*//.*$", "", text))
     for candidate in (text, plain):
         try:
@@ -27,7 +27,7 @@ def jsonc(text: str) -> Table | None:
 
 
 def table(value: object, *keys: str) -> Table:
-    """The table below these keys; an empty one when there is none."""
+    """The table below these keys, or an empty table."""
     for key in keys:
         value = value.get(key) if isinstance(value, dict) else None
     return value if isinstance(value, dict) else {}
@@ -46,5 +46,5 @@ def strings(value: object) -> tuple[str, ...]:
 
 
 def quoted(text: str) -> tuple[str, ...]:
-    """What stands between double quotes."""
+    """The strings between double quotes."""
     return tuple(re.findall(r'"([^"\n]+)"', text))

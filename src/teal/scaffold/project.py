@@ -1,4 +1,4 @@
-"""What `teal init` found out, as values."""
+"""The project that `teal init` detects, as values."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Project:
-    """All that a first teal.toml says, and why."""
+    """The values of a first teal.toml, and the reasons for them."""
 
     app: str
     language: str  # empty when unknown
@@ -15,24 +15,16 @@ class Project:
     artifact: str
     command: tuple[str, ...]
     health_path: str
-    verify_path: str  # empty: no page is known that tells the color
+    verify_path: str  # empty: the sources show no path that returns the color
     data: bool
-    notes: tuple[str, ...]  # what was guessed and why, one line each
-
-
-@dataclass(frozen=True)
-class Choice:
-    """The programs a directory can build, best guess first."""
-
-    language: str
-    programs: tuple[str, ...]
+    notes: tuple[str, ...]  # a guess and its reason, one line each
 
 
 class UnknownProgramError(ValueError):
-    """The program asked for is not among those found."""
+    """The directory has no program of the requested name."""
 
     def __init__(self, program: str, known: Sequence[str]) -> None:
         self.program = program
         self.known = tuple(known)
-        there = f"there are: {', '.join(known)}" if known else "none was found here"
-        super().__init__(f"no program {program!r}; {there}")
+        programs = f"the programs are: {', '.join(known)}" if known else "the directory has none"
+        super().__init__(f"no program {program!r}; {programs}")

@@ -1,19 +1,19 @@
-"""How one language builds its programs, as values that every language module makes."""
+"""How a project is built, as values. Every module in languages/ returns them."""
 
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 
 @dataclass(frozen=True)
-class Program:
-    """One thing that can be built and run."""
+class ProgramRecipe:
+    """How a single program is built and run."""
 
-    name: str  # how a user picks it
+    name: str  # what a user types to pick the program
     build: tuple[str, ...]
     artifact: str
-    home: str = ""  # the directory or file that belongs to this program alone
-    app: str = ""  # a better name than the recipe's
-    start: str = ""  # what runs inside a directory artifact
+    home: str = ""  # the directory or file of this program alone
+    app: str = ""  # a better name for the app than the recipe's
+    start: str = ""  # the executable inside a directory artifact
 
     @property
     def executable(self) -> str:
@@ -22,12 +22,12 @@ class Program:
 
 @dataclass(frozen=True)
 class Recipe:
-    """What a directory's manifest says, in one language."""
+    """What the manifests of one language say about a directory."""
 
     language: str
     name: str
-    programs: tuple[Program, ...]  # best guess first
-    suffixes: tuple[str, ...] = ()  # of the sources worth reading for flags and paths
+    programs: tuple[ProgramRecipe, ...]  # best guess first
+    suffixes: tuple[str, ...] = ()  # of the sources that can show flags and paths
     manifests: tuple[str, ...] = ()
     env: tuple[tuple[str, str], ...] = ()
     notes: tuple[str, ...] = ()

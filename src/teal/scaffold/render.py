@@ -1,4 +1,4 @@
-"""A project as the text of its first teal.toml."""
+"""Writes a project as the text of a first teal.toml."""
 
 from importlib.resources import files
 from string import Template
@@ -6,7 +6,7 @@ from string import Template
 from teal.scaffold.project import Project
 from teal.scaffold.toml import array, inline_table, string
 
-COMMENT_AT = 44
+COMMENT_COLUMN = 44
 NO_BUILD = 'command = ["make"]'
 NO_ENV = 'env = { CC = "clang" }'
 DATA = "data = true"
@@ -23,20 +23,20 @@ def _values(project: Project) -> dict[str, str]:
     build, env, verify = project.build, project.build_env, project.verify_path
     return {
         "app": string(project.app),
-        "build": f"command = {array(build)}" if build else _off(NO_BUILD, "left out: nothing is built"),
-        "build_env": f"env = {inline_table(env)}" if env else _off(NO_ENV, "added to your own environment"),
+        "build": f"command = {array(build)}" if build else _commented_out(NO_BUILD, "left out: Teal builds nothing"),
+        "build_env": f"env = {inline_table(env)}" if env else _commented_out(NO_ENV, "added to your environment"),
         "artifact": string(project.artifact),
         "command": array(project.command),
-        "data": _line(project.data, DATA, "a directory kept across releases, named in DATA_DIR"),
+        "data": _line(project.data, DATA, "a directory that all releases share, in DATA_DIR"),
         "health_path": string(project.health_path),
-        "verify_path": f"path = {string(verify)}" if verify else _off(f"path = {string(VERIFY)}"),
-        "verify_json": _line(bool(verify), COLOR, "the answer must name the new color"),
+        "verify_path": f"path = {string(verify)}" if verify else _commented_out(f"path = {string(VERIFY)}"),
+        "verify_json": _line(bool(verify), COLOR, "the response must name the new color"),
     }
 
 
-def _line(active: bool, text: str, why: str) -> str:
-    return f"{text:{COMMENT_AT}}# {why}" if active else _off(text, why)
+def _line(active: bool, text: str, comment: str) -> str:
+    return f"{text:{COMMENT_COLUMN}}# {comment}" if active else _commented_out(text, comment)
 
 
-def _off(text: str, why: str = "") -> str:
-    return f"{'# ' + text:{COMMENT_AT}}# {why}" if why else f"# {text}"
+def _commented_out(text: str, comment: str = "") -> str:
+    return f"{'# ' + text:{COMMENT_COLUMN}}# {comment}" if comment else f"# {text}"

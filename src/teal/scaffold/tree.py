@@ -1,63 +1,63 @@
-"""What a directory holds, read once and within bounds, so that all deciding after it is pure."""
+"""Reads a directory once and within bounds, so that every later decision is pure."""
 
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from teal.scaffold.kinds import depth, is_text, worth
+from teal.scaffold.kinds import depth, is_text, read_order
 from teal.scaffold.walk import entries, is_file, walk
 
-FILES = 400
-BYTES = 2_000_000
-BYTES_OF_ONE = 256_000  # a longer source is generated, and its head tells enough
+MAX_FILES = 400
+MAX_BYTES = 2_000_000
+MAX_BYTES_PER_FILE = 256_000  # a longer source is generated code
 
 CARGO_SETTINGS = (".cargo/config.toml", ".cargo/config")
-BUILT_IN = ("dist", "bin", "build")
-STARTS_ABOVE = {"go.mod": "module", "Cargo.toml": "[workspace"}
+BUILD_FOLDERS = ("dist", "bin", "build")
+ROOT_MANIFESTS = {"go.mod": "module", "Cargo.toml": "[workspace"}
 
 
 @dataclass(frozen=True)
-class Tree:
-    """A snapshot: every name, the text of what is worth reading."""
+class SourceTree:
+    """A snapshot of a directory: every path, and the text of manifests and sources."""
 
     name: str
     paths: frozenset[str]
     texts: Mapping[str, str]
     above: Mapping[str, str]  # manifests higher up in the same repository
-    built: tuple[str, ...]  # executables that are already there
+    built: tuple[str, ...]  # executables that a build has left
     complete: bool
 
     def text(self, path: str) -> str:
         return self.texts.get(path, "")
 
     def named(self, *names: str) -> list[str]:
-        """Texts with one of these file names, shallow ones first."""
+        """Paths of the texts with one of these file names, shallow paths first."""
         return sorted((p for p in self.texts if PurePosixPath(p).name in names), key=depth)
 
     def ending(self, *suffixes: str) -> list[str]:
         return sorted((p for p in self.texts if p.endswith(suffixes)), key=depth)
 
 
-def read(directory: Path) -> Tree:
+def read(directory: Path) -> SourceTree:
     root = directory.resolve()
     paths = frozenset(walk(root))
-    wanted = sorted(filter(is_text, paths), key=worth)
-    beside = {f".cargo/{entry.name}" for entry in entries(root / ".cargo") if is_file(entry)}
-    settings = sorted(beside.intersection(CARGO_SETTINGS))
-    texts = _texts(root, [*settings, *wanted][:FILES])
-    complete = all(path in texts for path in wanted)
-    return Tree(root.name, paths, texts, _above(root), _built(root), complete)
+    readable = sorted(filter(is_text, paths), key=read_order)
+    hidden = {f".cargo/{entry.name}" for entry in entries(root / ".cargo") if is_file(entry)}
+    settings = sorted(hidden.intersection(CARGO_SETTINGS))
+    texts = _texts(root, [*settings, *readable][:MAX_FILES])
+    complete = all(path in texts for path in readable)
+    return SourceTree(root.name, paths, texts, _above(root), _built(root), complete)
 
 
 def _texts(root: Path, paths: Iterable[str]) -> dict[str, str]:
     texts: dict[str, str] = {}
-    left = BYTES
+    remaining = MAX_BYTES
     for path in paths:
-        if left > 0:
-            data = head(root / path, min(left, BYTES_OF_ONE))
+        if remaining > 0:
+            data = head(root / path, min(remaining, MAX_BYTES_PER_FILE))
             texts[path] = data.decode("utf-8-sig", "replace").replace("\r\n", "\n")
-            left -= len(data)
+            remaining -= len(data)
     return texts
 
 
@@ -70,18 +70,18 @@ def head(path: Path, size: int) -> bytes:
 
 
 def _above(root: Path) -> dict[str, str]:
-    """A Go module or a Cargo workspace may begin higher up, but not outside the repository."""
-    line = [root, *root.parents]
-    top = next((n for n, place in enumerate(line) if os.access(place / ".git", os.F_OK)), 0)
-    texts = [(name, _texts(place, [name]).get(name, "")) for place in line[top:0:-1] for name in STARTS_ABOVE]
-    return {name: text for name, text in texts if STARTS_ABOVE[name] in text}
+    """Manifests of a Go module or a Cargo workspace in the parent directories, within the repository."""
+    folders = [root, *root.parents]
+    top = next((n for n, folder in enumerate(folders) if os.access(folder / ".git", os.F_OK)), 0)
+    texts = [(name, _texts(folder, [name]).get(name, "")) for folder in folders[top:0:-1] for name in ROOT_MANIFESTS]
+    return {name: text for name, text in texts if ROOT_MANIFESTS[name] in text}
 
 
 def _built(root: Path) -> tuple[str, ...]:
-    found = [entry for name in BUILT_IN for entry in entries(root / name) if _is_program(entry)]
-    return tuple(Path(entry.path).relative_to(root).as_posix() for entry in found)
+    executables = [entry for name in BUILD_FOLDERS for entry in entries(root / name) if _is_program(entry)]
+    return tuple(Path(entry.path).relative_to(root).as_posix() for entry in executables)
 
 
 def _is_program(entry: os.DirEntry[str]) -> bool:
-    runs = is_file(entry) and os.access(entry.path, os.X_OK)
-    return runs and ".so" not in Path(entry.name).suffixes and head(Path(entry.path), 4) == b"\x7fELF"
+    executable = is_file(entry) and os.access(entry.path, os.X_OK)
+    return executable and ".so" not in Path(entry.name).suffixes and head(Path(entry.path), 4) == b"\x7fELF"

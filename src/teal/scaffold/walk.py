@@ -1,4 +1,4 @@
-"""The names below a directory: shallow ones first, never too many, nothing that a build made."""
+"""Lists the files below a directory: shallow paths first, a limited number, no output of a build."""
 
 import os
 from collections import deque
@@ -6,26 +6,26 @@ from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
-ENTRIES = 20_000
+MAX_ENTRIES = 20_000
 SKIPPED = frozenset({"target", "node_modules", "vendor", "testdata", "third_party", "obj", "zig-out"})
-SKIPPED_AT_TOP = frozenset({"dist", "build", "out"})  # deeper down they may be packages of that name
+SKIPPED_AT_TOP = frozenset({"dist", "build", "out"})  # deeper down, a package may have this name
 
 
 def walk(root: Path) -> Iterator[str]:
-    """Paths relative to root; links to directories are not followed."""
-    return islice(_files(root), ENTRIES)
+    """Paths relative to root. The walk does not follow links to directories."""
+    return islice(_files(root), MAX_ENTRIES)
 
 
-def entries(place: Path) -> list[os.DirEntry[str]]:
+def entries(folder: Path) -> list[os.DirEntry[str]]:
     try:
-        with os.scandir(place) as entries:
-            return sorted(islice(entries, ENTRIES), key=lambda entry: entry.name)
+        with os.scandir(folder) as entries:
+            return sorted(islice(entries, MAX_ENTRIES), key=lambda entry: entry.name)
     except OSError:
         return []
 
 
 def is_file(entry: os.DirEntry[str]) -> bool:
-    """A pipe or a device would block the reader."""
+    """Reading a pipe or a device could block forever."""
     try:
         return entry.is_file()
     except OSError:
@@ -33,14 +33,14 @@ def is_file(entry: os.DirEntry[str]) -> bool:
 
 
 def _files(root: Path) -> Iterator[str]:
-    waiting = deque([root])
-    seen = 0
-    while waiting and seen < ENTRIES:
-        place = waiting.popleft()
-        for entry in entries(place):
-            seen += 1
+    pending = deque([root])
+    count = 0
+    while pending and count < MAX_ENTRIES:
+        folder = pending.popleft()
+        for entry in entries(folder):
+            count += 1
             if _is_dir(entry):
-                waiting.extend([Path(entry.path)] if _enters(entry.name, place == root) else [])
+                pending.extend([Path(entry.path)] if _enters(entry.name, folder == root) else [])
             elif is_file(entry):
                 yield Path(entry.path).relative_to(root).as_posix()
 

@@ -1,4 +1,4 @@
-"""One module a language; each gives its recipe for a tree, or None when the tree is not its own."""
+"""One module per language. Each returns the recipe of a tree, or None when the tree holds no such project."""
 
 from collections.abc import Callable
 
@@ -20,10 +20,10 @@ from teal.scaffold.languages import (
     zig,
 )
 from teal.scaffold.recipe import Recipe
-from teal.scaffold.tree import Tree
+from teal.scaffold.tree import SourceTree
 
-# A manifest that only one language uses comes before one that many do.
-FINDERS: tuple[Callable[[Tree], Recipe | None], ...] = (
+# Manifests of a single language come first; manifests that several languages share come last.
+DETECTORS: tuple[Callable[[SourceTree], Recipe | None], ...] = (
     go.recipe,
     rust.recipe,
     zig.recipe,
@@ -42,7 +42,7 @@ FINDERS: tuple[Callable[[Tree], Recipe | None], ...] = (
 )
 
 
-def recipe(tree: Tree) -> Recipe | None:
-    """The first with something to run; else the first that knows the language at all."""
-    found = [recipe for finder in FINDERS if (recipe := finder(tree))]
-    return next((recipe for recipe in found if recipe.programs), found[0] if found else None)
+def recipe(tree: SourceTree) -> Recipe | None:
+    """The first recipe with a program, else the first recipe."""
+    recipes = [recipe for detector in DETECTORS if (recipe := detector(tree))]
+    return next((recipe for recipe in recipes if recipe.programs), recipes[0] if recipes else None)

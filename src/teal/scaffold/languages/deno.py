@@ -4,28 +4,28 @@ import re
 
 from teal.scaffold.languages.entry import entry_point
 from teal.scaffold.parse import jsonc, string, table
-from teal.scaffold.recipe import Program, Recipe
-from teal.scaffold.tree import Tree
+from teal.scaffold.recipe import ProgramRecipe, Recipe
+from teal.scaffold.tree import SourceTree
 
 SCRIPT = re.compile(r"\S+\.[jt]sx?\b")
 BUILD = ("deno", "compile", "--allow-net", "--allow-env", "--allow-read", "--allow-write")
-NOTE = "build: made for x86_64; write aarch64-unknown-linux-gnu for a server with an ARM processor"
+NOTE = "build: compiles for x86_64; write aarch64-unknown-linux-gnu for a server with an ARM processor"
 
 
-def recipe(tree: Tree) -> Recipe | None:
+def recipe(tree: SourceTree) -> Recipe | None:
     manifest = next((name for name in ("deno.json", "deno.jsonc") if name in tree.texts), None)
     if manifest is None:
         return None
-    found = jsonc(tree.text(manifest))
-    values = found or {}
-    said = (f"{manifest}: it could not be read",) if found is None else ()
+    parsed = jsonc(tree.text(manifest))
+    values = parsed or {}
+    notes = (f"{manifest}: teal init could not read it",) if parsed is None else ()
     task = SCRIPT.findall(string(table(values, "tasks").get("start")))
     entry = entry_point(tree, [*task, string(values.get("exports"))])
     programs = (_program(entry),) if entry else ()
     name = string(values.get("name")) or tree.name
-    return Recipe("Deno", name, programs, (".ts", ".tsx", ".js", ".mjs"), (manifest,), notes=(*said, NOTE))
+    return Recipe("Deno", name, programs, (".ts", ".tsx", ".js", ".mjs"), (manifest,), notes=(*notes, NOTE))
 
 
-def _program(entry: str) -> Program:
+def _program(entry: str) -> ProgramRecipe:
     build = (*BUILD, "--target", "x86_64-unknown-linux-gnu", "-o", "dist/app", entry)
-    return Program(entry, build, "dist/app")
+    return ProgramRecipe(entry, build, "dist/app")

@@ -1,28 +1,28 @@
-"""D: one executable a dub package, described in dub.json or dub.sdl."""
+"""D: the one executable of a dub package. dub.json or dub.sdl describes it."""
 
 import re
 from pathlib import PurePosixPath
 
 from teal.scaffold.parse import jsonc, string
-from teal.scaffold.recipe import Program, Recipe
-from teal.scaffold.tree import Tree
+from teal.scaffold.recipe import ProgramRecipe, Recipe
+from teal.scaffold.tree import SourceTree
 
 BUILD = ("dub", "build", "--build=release")
 KEYS = ("name", "targetName", "targetPath", "targetType")
 LIBRARIES = frozenset({"library", "sourceLibrary", "staticLibrary", "dynamicLibrary", "none"})
 
 
-def recipe(tree: Tree) -> Recipe | None:
+def recipe(tree: SourceTree) -> Recipe | None:
     manifest = next((name for name in ("dub.json", "dub.sdl") if name in tree.texts), None)
     if manifest is None:
         return None
     values = _values(tree.text(manifest), manifest)
-    said = () if values else (f"{manifest}: it could not be read; the program's name is the directory's",)
+    notes = () if values else (f"{manifest}: teal init could not read it; the program gets the directory's name",)
     values = values or {}
     name = values.get("name") or tree.name
-    program = Program(name, BUILD, _artifact(values, name))
+    program = ProgramRecipe(name, BUILD, _artifact(values, name))
     programs = () if values.get("targetType") in LIBRARIES else (program,)
-    return Recipe("D", name, programs, (".d",), (manifest,), notes=said)
+    return Recipe("D", name, programs, (".d",), (manifest,), notes=notes)
 
 
 def _values(text: str, manifest: str) -> dict[str, str] | None:

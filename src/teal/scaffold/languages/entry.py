@@ -1,19 +1,19 @@
-"""Where a JavaScript or TypeScript program begins."""
+"""The entry point of a JavaScript or TypeScript program."""
 
 from collections.abc import Iterable
 from pathlib import PurePosixPath
 
-from teal.scaffold.tree import Tree
+from teal.scaffold.tree import SourceTree
 
-USUAL = tuple(
-    f"{place}{stem}.{ending}"
-    for place in ("", "src/")
+DEFAULTS = tuple(
+    f"{folder}{stem}.{suffix}"
+    for folder in ("", "src/")
     for stem in ("main", "server", "index", "app", "mod")
-    for ending in ("ts", "tsx", "js", "mjs")
+    for suffix in ("ts", "tsx", "js", "mjs")
 )
 
 
-def entry_point(tree: Tree, named: Iterable[str]) -> str:
-    """The first of these that is there; empty when none is."""
-    plain = [str(PurePosixPath(name)) for name in named if name]
-    return next((path for path in (*plain, *USUAL) if path in tree.paths), "")
+def entry_point(tree: SourceTree, candidates: Iterable[str]) -> str:
+    """The first candidate or default that the tree has, or an empty text."""
+    paths = [str(PurePosixPath(candidate)) for candidate in candidates if candidate]
+    return next((path for path in (*paths, *DEFAULTS) if path in tree.paths), "")

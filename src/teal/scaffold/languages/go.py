@@ -4,12 +4,12 @@ import re
 from pathlib import PurePosixPath
 
 from teal.scaffold.languages import ranks
-from teal.scaffold.recipe import Program, Recipe
-from teal.scaffold.tree import Tree
+from teal.scaffold.recipe import ProgramRecipe, Recipe
+from teal.scaffold.tree import SourceTree
 
 PACKAGE_MAIN = re.compile(r"(?m)^package\s+main\b")
 FUNC_MAIN = re.compile(r"(?m)^func\s+main\s*\(\s*\)")
-LEFT_OUT = re.compile(r"(?m)^//go:build\s.*\b(?:ignore|tools)\b")
+IGNORED = re.compile(r"(?m)^//go:build\s.*\b(?:ignore|tools)\b")
 OTHER_SYSTEM = re.compile(r"_(?:test|windows|darwin|js|wasm)\.go$")
 MODULE = re.compile(r"""(?m)^module\s+(?:\(\s*)?["`]?([^\s"'`()]+)""")
 CGO = re.compile(r'(?m)^import\s+"C"|^[ \t]+"C"[ \t]*$')
@@ -23,12 +23,12 @@ TARGET = (("GOOS", "linux"), ("GOARCH", "{goarch}"))
 STATIC = ("CGO_ENABLED", "0")
 
 
-def recipe(tree: Tree) -> Recipe | None:
+def recipe(tree: SourceTree) -> Recipe | None:
     mains = _mains(tree)
     has_module = "go.mod" in tree.texts or (mains and "go.mod" in tree.above)
     if not has_module and "." not in mains:
         return None
-    name, said = _name(tree)
+    name, notes = _name(tree)
     cgo = _cgo(tree)
     ranked = sorted(mains, key=lambda home: _rank(home, name))
     return Recipe(
@@ -38,34 +38,34 @@ def recipe(tree: Tree) -> Recipe | None:
         suffixes=(".go",),
         manifests=("go.mod",),
         env=TARGET if cgo else (*TARGET, STATIC),
-        notes=(*said, *cgo),
+        notes=(*notes, *cgo),
     )
 
 
-def _mains(tree: Tree) -> set[str]:
+def _mains(tree: SourceTree) -> set[str]:
     homes = {str(PurePosixPath(path).parent) for path in tree.ending(".go") if _defines_main(path, tree)}
     return {home for home in homes if not _is_foreign(home, tree)}
 
 
-def _defines_main(path: str, tree: Tree) -> bool:
+def _defines_main(path: str, tree: SourceTree) -> bool:
     text = tree.text(path)
-    fits = not OTHER_SYSTEM.search(path) and not LEFT_OUT.search(text)
-    return bool(fits and PACKAGE_MAIN.search(text) and FUNC_MAIN.search(text))
+    for_linux = not OTHER_SYSTEM.search(path) and not IGNORED.search(text)
+    return bool(for_linux and PACKAGE_MAIN.search(text) and FUNC_MAIN.search(text))
 
 
-def _is_foreign(home: str, tree: Tree) -> bool:
+def _is_foreign(home: str, tree: SourceTree) -> bool:
     """A directory with a go.mod of its own belongs to another module."""
-    lines = (PurePosixPath(home), *PurePosixPath(home).parents)
-    return any(f"{place}/go.mod" in tree.paths for place in lines if str(place) != ".")
+    folders = (PurePosixPath(home), *PurePosixPath(home).parents)
+    return any(f"{folder}/go.mod" in tree.paths for folder in folders if str(folder) != ".")
 
 
-def _name(tree: Tree) -> tuple[str, tuple[str, ...]]:
+def _name(tree: SourceTree) -> tuple[str, tuple[str, ...]]:
     if "go.mod" not in tree.texts:
-        missing = () if "go.mod" in tree.above else ("go.mod: there is none; run go mod init first",)
+        missing = () if "go.mod" in tree.above else ("go.mod: the file is missing; run go mod init first",)
         return tree.name, missing
     match = MODULE.search(tree.text("go.mod"))
     if not match:
-        return tree.name, ("go.mod: no module line could be read; the name is the directory's",)
+        return tree.name, ("go.mod: the file has no module line; the app gets the directory's name",)
     return _last_element(match[1]) or tree.name, ()
 
 
@@ -78,19 +78,19 @@ def _last_element(module: str) -> str:
 
 
 def _rank(home: str, name: str) -> tuple[int, int, int, str]:
-    order = [f"cmd/{name}", "cmd", "."]
-    if home in order:
-        return order.index(home), 0, 0, home
-    group = 5 if ranks.aside(home) else 3 if home.startswith("cmd/") else 4
-    return group, ranks.serverlike(PurePosixPath(home).name), home.count("/"), home
+    usual_homes = [f"cmd/{name}", "cmd", "."]
+    if home in usual_homes:
+        return usual_homes.index(home), 0, 0, home
+    group = 5 if ranks.is_auxiliary(home) else 3 if home.startswith("cmd/") else 4
+    return group, ranks.server_rank(PurePosixPath(home).name), home.count("/"), home
 
 
-def _program(home: str) -> Program:
+def _program(home: str) -> ProgramRecipe:
     package = "." if home == "." else f"./{home}"
-    return Program(home, (*BUILD, package), "dist/app", home)
+    return ProgramRecipe(home, (*BUILD, package), "dist/app", home)
 
 
-def _cgo(tree: Tree) -> tuple[str, ...]:
+def _cgo(tree: SourceTree) -> tuple[str, ...]:
     texts = [tree.text("go.mod"), *map(tree.text, tree.ending(".go"))]
     reasons = [
         *['import "C"'] * any(CGO.search(text) for text in texts),
@@ -99,6 +99,6 @@ def _cgo(tree: Tree) -> tuple[str, ...]:
     if not reasons:
         return ()
     return (
-        f"build: {' and '.join(reasons)} needs cgo, so CGO_ENABLED=0 is left out; "
-        "for a server with another processor set CC to a C compiler for it",
+        f"build: {' and '.join(reasons)} needs cgo, so build.env leaves out CGO_ENABLED=0; "
+        "for a server with another processor, set CC to a C compiler for that processor",
     )

@@ -3,14 +3,14 @@
 import re
 from pathlib import PurePosixPath
 
-from teal.scaffold.recipe import Program, Recipe
-from teal.scaffold.tree import Tree
+from teal.scaffold.recipe import ProgramRecipe, Recipe
+from teal.scaffold.tree import SourceTree
 
 EXECUTABLE = re.compile(r"(?mi)^executable\s+(\S+)")
 COPY = ("--installdir=dist", "--install-method=copy", "--overwrite-policy=always")
 
 
-def recipe(tree: Tree) -> Recipe | None:
+def recipe(tree: SourceTree) -> Recipe | None:
     manifest = next((path for path in tree.ending(".cabal") if "/" not in path), None)
     if manifest is None:
         return None
@@ -19,5 +19,5 @@ def recipe(tree: Tree) -> Recipe | None:
     return Recipe("Haskell", PurePosixPath(manifest).stem, programs, (".hs",), (manifest,))
 
 
-def _program(name: str) -> Program:
-    return Program(name, ("cabal", "install", f"exe:{name}", *COPY), f"dist/{name}")
+def _program(name: str) -> ProgramRecipe:
+    return ProgramRecipe(name, ("cabal", "install", f"exe:{name}", *COPY), f"dist/{name}")

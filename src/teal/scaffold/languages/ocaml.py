@@ -1,30 +1,30 @@
-"""OCaml: the executables in dune files."""
+"""OCaml: the executables of dune files."""
 
 import re
 from pathlib import PurePosixPath
 
 from teal.scaffold.languages import ranks
-from teal.scaffold.recipe import Program, Recipe
-from teal.scaffold.tree import Tree
+from teal.scaffold.recipe import ProgramRecipe, Recipe
+from teal.scaffold.tree import SourceTree
 
 PROJECT = re.compile(r"(?m)^\(name\s+([^\s()]+)\)")
 EXECUTABLE = re.compile(r"\(executables?\b[^)]{0,500}\(names?\s+([^()]+)\)")
 
 
-def recipe(tree: Tree) -> Recipe | None:
+def recipe(tree: SourceTree) -> Recipe | None:
     if "dune-project" not in tree.texts:
         return None
     declared = PROJECT.search(tree.text("dune-project"))
     targets = [target for path in tree.named("dune") for target in _targets(path, tree.text(path))]
-    programs = tuple(map(_program, sorted(targets, key=ranks.aside)))
+    programs = tuple(map(_program, sorted(targets, key=ranks.is_auxiliary)))
     return Recipe("OCaml", declared[1] if declared else tree.name, programs, (".ml",), ("dune-project",))
 
 
 def _targets(path: str, text: str) -> list[str]:
-    place = PurePosixPath(path).parent
-    return [str(place / f"{name}.exe") for names in EXECUTABLE.findall(text) for name in names.split()]
+    folder = PurePosixPath(path).parent
+    return [str(folder / f"{name}.exe") for names in EXECUTABLE.findall(text) for name in names.split()]
 
 
-def _program(target: str) -> Program:
+def _program(target: str) -> ProgramRecipe:
     build = ("dune", "build", "--profile", "release", f"./{target}")
-    return Program(target.removesuffix(".exe"), build, f"_build/default/{target}")
+    return ProgramRecipe(target.removesuffix(".exe"), build, f"_build/default/{target}")

@@ -1,15 +1,15 @@
-"""A program that something else has already built."""
+"""An executable that another tool has built."""
 
 from pathlib import PurePosixPath
 
-from teal.scaffold.recipe import Program, Recipe
-from teal.scaffold.tree import Tree
+from teal.scaffold.recipe import ProgramRecipe, Recipe
+from teal.scaffold.tree import SourceTree
 
 
-def recipe(tree: Tree) -> Recipe | None:
+def recipe(tree: SourceTree) -> Recipe | None:
     if len(tree.built) != 1:
         return None
     artifact = tree.built[0]
-    program = Program(PurePosixPath(artifact).name, (), artifact)
-    note = f"artifact: {artifact} is already built; build.command can say how, so that a deploy builds it"
+    program = ProgramRecipe(PurePosixPath(artifact).name, (), artifact)
+    note = f"artifact: {artifact} is already built; set build.command to let each deploy build it"
     return Recipe("", tree.name, (program,), notes=(note,))

@@ -1,9 +1,9 @@
-"""Among several programs, which one is meant to be deployed?"""
+"""Ranks several programs by how likely a user deploys them."""
 
 from pathlib import PurePosixPath
 
 SERVERS = ("server", "web", "api", "app", "serve", "httpd", "daemon", "site")
-ASIDE = frozenset(
+AUXILIARY = frozenset(
     {
         "example",
         "examples",
@@ -25,12 +25,12 @@ ASIDE = frozenset(
 )
 
 
-def serverlike(name: str) -> int:
-    """Lower is better."""
+def server_rank(name: str) -> int:
+    """A lower rank is a better one: the name says that the program is a server."""
     words = name.lower().replace("_", "-").split("-")
     return next((n for n, server in enumerate(SERVERS) if server in words), len(SERVERS))
 
 
-def aside(path: str) -> bool:
-    """What helps in making the program is seldom the program."""
-    return any(part in ASIDE for part in PurePosixPath(path).parts)
+def is_auxiliary(path: str) -> bool:
+    """Tools, examples and tests are seldom the program to deploy."""
+    return any(part in AUXILIARY for part in PurePosixPath(path).parts)

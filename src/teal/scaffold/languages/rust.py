@@ -3,33 +3,33 @@
 from teal.scaffold.languages import ranks
 from teal.scaffold.languages.cargo import Binary, Package, binaries, packages
 from teal.scaffold.parse import Table, string, table, toml
-from teal.scaffold.recipe import Program, Recipe
-from teal.scaffold.tree import CARGO_SETTINGS, Tree
+from teal.scaffold.recipe import ProgramRecipe, Recipe
+from teal.scaffold.tree import CARGO_SETTINGS, SourceTree
 
 SUFFIXES = (".rs",)
 PORTABLE = "x86_64-unknown-linux-musl"
 
 
-def recipe(tree: Tree) -> Recipe | None:
+def recipe(tree: SourceTree) -> Recipe | None:
     if "Cargo.toml" not in tree.texts:
         return None
-    top = toml(tree.text("Cargo.toml"))
-    return _broken(tree) if top is None else _readable(tree, top)
+    manifest = toml(tree.text("Cargo.toml"))
+    return _recipe_by_files(tree) if manifest is None else _recipe_by_manifest(tree, manifest)
 
 
-def _readable(tree: Tree, top: Table) -> Recipe:
-    members = packages(tree, top)
-    found = [binary for package in members for binary in binaries(tree, package)]
-    programs = tuple(_program(tree, binary) for binary in _unique(sorted(found, key=_rank)))
+def _recipe_by_manifest(tree: SourceTree, manifest: Table) -> Recipe:
+    members = packages(tree, manifest)
+    candidates = [binary for package in members for binary in binaries(tree, package)]
+    programs = tuple(_program(tree, binary) for binary in _unique(sorted(candidates, key=_rank)))
     manifests = ("Cargo.toml", *(package.at("Cargo.toml") for package in members))
-    name = string(table(top, "package").get("name")) or tree.name
+    name = string(table(manifest, "package").get("name")) or tree.name
     notes = _portability(tree) if programs else ()
     return Recipe("Rust", name, programs, SUFFIXES, manifests, notes=notes)
 
 
-def _broken(tree: Tree) -> Recipe:
-    """The usual file still tells that there is a program, and the directory how it may be called."""
-    note = "Cargo.toml: it could not be read; the program's name is the directory's, please check it"
+def _recipe_by_files(tree: SourceTree) -> Recipe:
+    """Without a readable manifest: src/main.rs shows that there is a program, and the directory names it."""
+    note = "Cargo.toml: teal init could not read it; the program gets the directory's name, please check"
     package = Package(".", tree.name, {})
     programs = tuple(_program(tree, binary) for binary in binaries(tree, package))
     return Recipe("Rust", tree.name, programs, SUFFIXES, notes=(note,))
@@ -39,46 +39,46 @@ def _rank(binary: Binary) -> tuple[bool, bool, bool, int, str]:
     package = binary.package
     default = string(table(package.manifest, "package").get("default-run"))
     return (
-        ranks.aside(f"{package.home}/{binary.name}"),
+        ranks.is_auxiliary(f"{package.home}/{binary.name}"),
         package.home != ".",
         binary.name != (default or package.name),
-        ranks.serverlike(binary.name),
+        ranks.server_rank(binary.name),
         binary.name,
     )
 
 
 def _unique(ranked: list[Binary]) -> list[Binary]:
-    """Two members may use one name; Cargo would write both to the same place."""
+    """Cargo writes two binaries of one name to the same path, so only the first one counts."""
     names = [binary.name for binary in ranked]
     return [binary for n, binary in enumerate(ranked) if binary.name not in names[:n]]
 
 
-def _program(tree: Tree, binary: Binary) -> Program:
+def _program(tree: SourceTree, binary: Binary) -> ProgramRecipe:
     member = ("-p", binary.package.name) if binary.package.home != "." else ()
     features = ("--features", ",".join(binary.features)) if binary.features else ()
-    here = ("--target-dir", "target") if "Cargo.toml" in tree.above else ()
-    build = ("cargo", "build", "--release", *member, "--bin", binary.name, *features, *here)
-    artifact = f"{_made_in(tree, bool(here))}/release/{binary.name}"
-    return Program(binary.name, build, artifact, binary.path, binary.package.name)
+    target_dir = ("--target-dir", "target") if "Cargo.toml" in tree.above else ()
+    build = ("cargo", "build", "--release", *member, "--bin", binary.name, *features, *target_dir)
+    artifact = f"{_target_folder(tree, bool(target_dir))}/release/{binary.name}"
+    return ProgramRecipe(binary.name, build, artifact, binary.path, binary.package.name)
 
 
-def _made_in(tree: Tree, here: bool) -> str:
+def _target_folder(tree: SourceTree, is_own: bool) -> str:
     settings = _settings(tree)
-    target = "target" if here else string(settings.get("target-dir")) or "target"
+    target = "target" if is_own else string(settings.get("target-dir")) or "target"
     triple = string(settings.get("target"))
     return f"{target}/{triple}" if triple else target
 
 
-def _settings(tree: Tree) -> Table:
-    """Cargo reads the one without an ending first."""
-    found = [toml(tree.text(path)) for path in reversed(CARGO_SETTINGS) if path in tree.texts]
-    return table(found[0], "build") if found else {}
+def _settings(tree: SourceTree) -> Table:
+    """Cargo prefers the file without a suffix."""
+    tables = [toml(tree.text(path)) for path in reversed(CARGO_SETTINGS) if path in tree.texts]
+    return table(tables[0], "build") if tables else {}
 
 
-def _portability(tree: Tree) -> tuple[str, ...]:
+def _portability(tree: SourceTree) -> tuple[str, ...]:
     if string(_settings(tree).get("target")):
         return ()
     return (
-        "build: links against the C library of this machine; for a server with an older one add "
+        "build: links against the C library of this machine; for a server with an older C library, add "
         f"--target {PORTABLE} (the artifact is then below target/{PORTABLE})",
     )

@@ -2,8 +2,8 @@
 
 import re
 
-from teal.scaffold.recipe import Program, Recipe
-from teal.scaffold.tree import Tree
+from teal.scaffold.recipe import ProgramRecipe, Recipe
+from teal.scaffold.tree import SourceTree
 
 PACKAGE = re.compile(r'Package\(\s*name:\s*"([^"\n]+)"')
 PRODUCT = re.compile(r'\.executable\(\s*name:\s*"([^"\n]+)"')
@@ -11,7 +11,7 @@ TARGET = re.compile(r'\.executableTarget\(\s*name:\s*"([^"\n]+)"')
 BUILD = ("swift", "build", "-c", "release", "--static-swift-stdlib", "--product")
 
 
-def recipe(tree: Tree) -> Recipe | None:
+def recipe(tree: SourceTree) -> Recipe | None:
     if "Package.swift" not in tree.texts:
         return None
     text = tree.text("Package.swift")
@@ -21,5 +21,5 @@ def recipe(tree: Tree) -> Recipe | None:
     return Recipe("Swift", declared[1] if declared else tree.name, programs, (".swift",), ("Package.swift",))
 
 
-def _program(name: str) -> Program:
-    return Program(name, (*BUILD, name), f".build/release/{name}", f"Sources/{name}")
+def _program(name: str) -> ProgramRecipe:
+    return ProgramRecipe(name, (*BUILD, name), f".build/release/{name}", f"Sources/{name}")
