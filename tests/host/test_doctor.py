@@ -9,12 +9,12 @@ import pytest
 
 from teal.cli.doctor import lines, worst
 from teal.ground import dns
-from teal_host.checks import agreed, colors, exposed, history, keys, machine, nginx, owner, room, route, systemd
-from teal_host.checks.base import Visit, fault, ok, there, warning
-from teal_host.checks.nginx import Seen
-from teal_host.checks.owner import Owned
+from teal_host.checks import agreed, colors, exposed, history, keys, machine, marker, nginx, owner, room, route, systemd
+from teal_host.checks.base import Visit, fault, ok, on_server, warning
+from teal_host.checks.marker import Directory, Worker
+from teal_host.checks.nginx import NginxState
+from teal_host.checks.owner import DataOwner
 from teal_host.checks.room import Disk, Memory
-from teal_host.checks.route import Folder, Worker
 from teal_host.ground import lock
 from teal_host.ground.errors import NeedsHuman
 from teal_host.ground.journal import Unfinished
@@ -37,8 +37,8 @@ def states(findings: Iterator[Finding]) -> list[tuple[str, str]]:
 @pytest.mark.parametrize(
     ("ahead_s", "state", "says"),
     [
-        (0, "ok", "as here"),
-        (-29, "ok", "as here"),
+        (0, "ok", "agree"),
+        (-29, "ok", "agree"),
         (31, "warning", "31 s behind"),
         (-200, "warning", "3 min ahead of"),
         (301, "fault", "5 min behind"),
@@ -124,23 +124,23 @@ def test_server_side_check_judges_version_owner_and_mode(
 
 def test_folder_check_says_how_to_fix_a_folder_that_others_can_change() -> None:
     fine, odd = (Path("/var/lib/teal/shop"), 0, 0o40755), Path("/var/lib/teal/shop/blue")
-    assert agreed.kept([fine]).state == "ok"
-    assert agreed.kept([fine, (odd, 1000, 0o40755)]).hint == f"teal ssh -- chown root {odd}"
+    assert agreed.folders([fine]).state == "ok"
+    assert agreed.folders([fine, (odd, 1000, 0o40755)]).hint == f"teal ssh -- chown root {odd}"
     for mode in (0o40775, 0o40757):
-        assert agreed.kept([fine, (odd, 0, mode)]).hint == f"teal ssh -- chmod go-w {odd}"
+        assert agreed.folders([fine, (odd, 0, mode)]).hint == f"teal ssh -- chmod go-w {odd}"
 
 
 @pytest.mark.parametrize(
     ("owned", "hint"),
     [
-        (Owned(None, None), None),
-        (Owned(998, None), None),
-        (Owned(998, 998), None),
-        (Owned(998, 0), "teal ssh -- chown -R teal-shop:teal-shop /var/lib/shop"),
-        (Owned(None, 998), "--uid 998 teal-shop"),
+        (DataOwner(None, None), None),
+        (DataOwner(998, None), None),
+        (DataOwner(998, 998), None),
+        (DataOwner(998, 0), "teal ssh -- chown -R teal-shop:teal-shop /var/lib/shop"),
+        (DataOwner(None, 998), "--uid 998 teal-shop"),
     ],
 )
-def test_data_owner_check_says_how_to_fix_a_wrong_owner(owned: Owned, hint: str | None) -> None:
+def test_data_owner_check_says_how_to_fix_a_wrong_owner(owned: DataOwner, hint: str | None) -> None:
     found = owner.owner("teal-shop", Path("/var/lib/shop"), owned)
     assert (found is None) == (hint is None)
     assert found is None or found.hint.endswith(hint or "")
@@ -201,36 +201,36 @@ V = "nginx version: nginx/1.22.1 (Debian)\n"
 @pytest.mark.parametrize(
     ("seen", "found"),
     [
-        (Seen(V, True, None, "enabled"), ["ok", "ok"]),
-        (Seen(V, True, None, ""), ["ok", "ok"]),
-        (Seen(V, True, None, "disabled"), ["warning", "ok"]),
-        (Seen(V, False, None, "enabled"), ["fault", "ok"]),
-        (Seen("nginx version: nginx/1.14.2", True, None, "enabled"), ["fault", "ok", "ok"]),
-        (Seen(V, True, "/etc/nginx/x.conf:3: no", "enabled"), ["ok", "fault"]),
+        (NginxState(V, True, None, "enabled"), ["ok", "ok"]),
+        (NginxState(V, True, None, ""), ["ok", "ok"]),
+        (NginxState(V, True, None, "disabled"), ["warning", "ok"]),
+        (NginxState(V, False, None, "enabled"), ["fault", "ok"]),
+        (NginxState("nginx version: nginx/1.14.2", True, None, "enabled"), ["fault", "ok", "ok"]),
+        (NginxState(V, True, "/etc/nginx/x.conf:3: no", "enabled"), ["ok", "fault"]),
     ],
 )
-def test_nginx_check_judges_version_state_and_configuration(seen: Seen, found: list[str]) -> None:
+def test_nginx_check_judges_version_state_and_configuration(seen: NginxState, found: list[str]) -> None:
     assert [one.state for one in nginx.nginx(seen, OURS)] == found
 
 
 def test_nginx_check_says_whose_file_is_broken() -> None:
-    *_, foreign = nginx.nginx(Seen(V, True, "/etc/nginx/x.conf:3: no", "enabled"), OURS)
+    *_, foreign = nginx.nginx(NginxState(V, True, "/etc/nginx/x.conf:3: no", "enabled"), OURS)
     assert (foreign.evidence, "not Teal's" in foreign.hint) == (("/etc/nginx/x.conf:3: no",), True)
-    *_, mine = nginx.nginx(Seen(V, True, f"{OURS[0]}:3: no", "enabled"), OURS)
+    *_, mine = nginx.nginx(NginxState(V, True, f"{OURS[0]}:3: no", "enabled"), OURS)
     assert mine.hint == "teal setup"
-    stopped, _ = nginx.nginx(Seen(V, False, "/etc/nginx/x.conf:3: no", "enabled"), OURS)
+    stopped, _ = nginx.nginx(NginxState(V, False, "/etc/nginx/x.conf:3: no", "enabled"), OURS)
     assert stopped.hint == "mend its configuration (below), then teal ssh -- systemctl start nginx"
 
 
 def test_nginx_worker_reaches_the_marker_unless_a_folder_blocks_the_way() -> None:
     worker = Worker(33, frozenset({33, 1001}))
     open_, ours, shut = Path("/var"), Path("/var/lib/ours"), Path("/var/lib/teal")
-    assert route.blocked(worker, [Folder(open_, 0o755, 0, 0)]) is None
-    assert route.blocked(worker, [Folder(open_, 0o711, 0, 0), Folder(shut, 0o750, 0, 0)]) == shut
-    assert route.blocked(worker, [Folder(ours, 0o750, 0, 1001)]) is None
-    assert route.blocked(worker, [Folder(ours, 0o705, 0, 33)]) == ours
-    assert route.blocked(worker, [Folder(ours, 0o077, 33, 33)]) == ours
-    assert route.blocked(Worker(0, frozenset()), [Folder(shut, 0, 0, 0)]) is None
+    assert marker.blocked(worker, [Directory(open_, 0o755, 0, 0)]) is None
+    assert marker.blocked(worker, [Directory(open_, 0o711, 0, 0), Directory(shut, 0o750, 0, 0)]) == shut
+    assert marker.blocked(worker, [Directory(ours, 0o750, 0, 1001)]) is None
+    assert marker.blocked(worker, [Directory(ours, 0o705, 0, 33)]) == ours
+    assert marker.blocked(worker, [Directory(ours, 0o077, 33, 33)]) == ours
+    assert marker.blocked(Worker(0, frozenset()), [Directory(shut, 0, 0, 0)]) is None
 
 
 def test_route_check_judges_which_color_answered() -> None:
@@ -261,9 +261,9 @@ def test_sshd_check_says_why_the_deploy_user_cannot_log_in(text: str, says: str 
 
 def test_hint_contains_sudo_when_the_user_logged_in_with_sudo(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("SUDO_USER", raising=False)
-    assert there("systemctl start nginx") == "teal ssh -- systemctl start nginx"
+    assert on_server("systemctl start nginx") == "teal ssh -- systemctl start nginx"
     monkeypatch.setenv("SUDO_USER", "ada")
-    assert there("systemctl start nginx") == "teal ssh -- sudo systemctl start nginx"
+    assert on_server("systemctl start nginx") == "teal ssh -- sudo systemctl start nginx"
 
 
 def test_doctor_reports_a_hanging_or_failing_check_and_goes_on() -> None:

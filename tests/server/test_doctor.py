@@ -137,7 +137,7 @@ def test_doctor_finds_a_server_side_and_a_folder_that_other_users_could_change(p
     patient.run("chmod", "777", "/usr/local/lib/teal/teal-host", "/var/lib/teal/shop")
     found = patient.wrong()
     for what in ("server side", "folders"):
-        assert "others than root" in found[what]["says"]
+        assert "users other than root" in found[what]["says"]
         patient.type(found[what]["hint"])
 
 

@@ -1,4 +1,4 @@
-"""What every check is given, and how it says what it found."""
+"""What every check is given, and the findings that a check can make."""
 
 import os
 from dataclasses import dataclass
@@ -15,12 +15,12 @@ from teal_host.state.slots import Slots
 from teal_host.wire.app import AppSpec
 from teal_host.wire.reports import Color, Finding
 
-PROGRAM_S = 8.0  # no program that the doctor asks is waited for longer
+PROGRAM_S = 8.0  # the doctor waits no longer for a program
 
 
 @dataclass(frozen=True)
 class Visit:
-    """An app as it is on this host. `spec` is what teal.toml says now; `ahead_s` the client's clock against ours."""
+    """An app as it is on this host. `spec` is today's teal.toml; `ahead_s` is how far the client's clock is ahead."""
 
     app: App
     spec: AppSpec
@@ -32,7 +32,7 @@ class Visit:
 
     @property
     def intent(self) -> Intent:
-        """To keep what was agreed: what setup would do now is what is not as it left it."""
+        """Keeps what was agreed, so the changes that setup would make now are what differs from the agreement."""
         return Intent(self.app, self.agreed, self.footprint)
 
     def record(self, color: Optional[Color]) -> Optional[Record]:
@@ -43,32 +43,31 @@ class Visit:
         return self.app.host.supervisor.pids(self.app.paths.color(color))
 
 
-def ok(what: str, says: str) -> Finding:
-    return Finding(what, "ok", says)
+def ok(what: str, message: str) -> Finding:
+    return Finding(what, "ok", message)
 
 
-def warning(what: str, says: str, hint: str = "", evidence: Sequence[str] = ()) -> Finding:
-    return Finding(what, "warning", says, hint, tuple(evidence))
+def warning(what: str, message: str, hint: str = "", evidence: Sequence[str] = ()) -> Finding:
+    return Finding(what, "warning", message, hint, tuple(evidence))
 
 
-def fault(what: str, says: str, hint: str = "", evidence: Sequence[str] = ()) -> Finding:
-    return Finding(what, "fault", says, hint, tuple(evidence))
+def fault(what: str, message: str, hint: str = "", evidence: Sequence[str] = ()) -> Finding:
+    return Finding(what, "fault", message, hint, tuple(evidence))
 
 
-def refused(what: str, error: HostError) -> Finding:
-    """What could not be done, or must not be, in its own words."""
+def from_error(what: str, error: HostError) -> Finding:
     return fault(what, error.message, error.hint, error.evidence)
 
 
-def there(command: str) -> str:
-    """The command as one types it at home, to be run over there as root."""
+def on_server(command: str) -> str:
+    """The command that a person types at home to run this one on the server as root."""
     return f"teal ssh -- {'sudo ' if 'SUDO_USER' in os.environ else ''}{command}"
 
 
-def drift(what: str, acts: Iterable[SetupChange], fine: str) -> Iterator[Finding]:
-    """What setup would do now, as findings; `fine` when that is nothing."""
-    needed = [act for act in acts if not act.is_note]
-    for act in needed:
-        yield fault(what, f"teal setup would {act.says}", "teal setup", act.diff)
+def drift(what: str, changes: Iterable[SetupChange], well: str) -> Iterator[Finding]:
+    """A finding for each change that setup would make now; `well` is the message if there is none."""
+    needed = [change for change in changes if not change.is_note]
+    for change in needed:
+        yield fault(what, f"teal setup would {change.says}", "teal setup", change.diff)
     if not needed:
-        yield ok(what, fine)
+        yield ok(what, well)

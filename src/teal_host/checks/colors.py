@@ -2,7 +2,7 @@
 
 from typing import Iterator, List
 
-from teal_host.checks.base import Visit, fault, ok, there, warning
+from teal_host.checks.base import Visit, fault, ok, on_server, warning
 from teal_host.ground.paths import unit_name
 from teal_host.state.seams import ProcessState
 from teal_host.steps import health
@@ -25,7 +25,7 @@ def check(visit: Visit) -> Iterator[Finding]:
 
 
 def check_boot(visit: Visit) -> Iterator[Finding]:
-    """Of systemd: which color comes back, and how often it had to restart the live one."""
+    """Which color systemd starts at boot, and how often systemd restarted the live color."""
     live = visit.slots.live
     if live is None:
         return
@@ -35,63 +35,63 @@ def check_boot(visit: Visit) -> Iterator[Finding]:
 
 
 def _live(visit: Visit, color: Color) -> Finding:
-    entry, said = visit.record(color), visit.slots.releases[color]
-    if entry is None:
-        return fault("live", f"what was deployed as {said} is not known any more", "teal deploy")
-    candidate = Candidate(entry, color, visit.agreed.ports.of(color), visit.app.paths)
-    found = health.probe(visit.app, candidate, _ANSWER_WITHIN_S)
-    if found.well:
-        return ok("live", f"{color} runs {entry.release}: {found.says}")
+    record, release = visit.record(color), visit.slots.releases[color]
+    if record is None:
+        return fault("live", f"the record of the live release {release} is missing", "teal deploy")
+    candidate = Candidate(record, color, visit.agreed.ports.of(color), visit.app.paths)
+    result = health.probe(visit.app, candidate, _ANSWER_WITHIN_S)
+    if result.well:
+        return ok("live", f"{color} runs {record.release}: {result.says}")
     evidence = _remarks(visit, color)
     hint = f"teal logs --color {color}; then teal deploy, or teal rollback"
-    return fault("live", f"{color} with {entry.release}: {found.says}", hint, evidence)
+    return fault("live", f"{color} with {record.release}: {result.says}", hint, evidence)
 
 
 def _standby(visit: Visit, color: Color) -> Finding:
-    entry = visit.record(color)
+    record = visit.record(color)
     state = visit.app.host.supervisor.state(visit.app.paths.color(color))
-    was_refused = entry is not None and entry.outcome == "refused"
-    kept = entry is None or entry.spec.keep.previous_running
+    was_refused = record is not None and record.outcome == "refused"
+    should_run = record is None or record.spec.keep.previous_running
     if state.state == "running" or not (was_refused or state.state == "failed"):
-        return standby(color, state, kept)
+        return standby(color, state, should_run)
     return ended(color, visit.slots.releases[color] or "", state, _remarks(visit, color))
 
 
-def standby(color: Color, state: ProcessState, kept: bool) -> Finding:
-    """`kept`: it was to go on running."""
+def standby(color: Color, state: ProcessState, should_run: bool) -> Finding:
     if state.state == "running":
-        return ok("standby", f"{color} runs, so a rollback is at once")
-    if kept:
-        says = f"{color} does not run, so a rollback takes its start"
-        return warning("standby", says, "the next deploy takes its place")
-    return ok("standby", f"{color} is stopped, as [keep] previous_running = false says")
+        return ok("standby", f"{color} runs, so a rollback takes effect at once")
+    if should_run:
+        message = f"{color} does not run, so a rollback must start it first"
+        return warning("standby", message, "the next deploy uses this color again")
+    return ok("standby", f"{color} is stopped, as [keep] previous_running = false wants")
 
 
-def ended(color: Color, release: str, state: ProcessState, said: List[str]) -> Finding:
-    says = f"{color} does not run: {release} {state.end or 'was refused'}"
-    return warning("standby", says, f"teal logs --color {color}; a deploy takes its place", said)
+def ended(color: Color, release: str, state: ProcessState, remarks: List[str]) -> Finding:
+    message = f"{color} does not run: {release} {state.end or 'was refused'}"
+    return warning("standby", message, f"teal logs --color {color}; a deploy uses this color again", remarks)
 
 
 def boot(app: str, live: Color, enabled: List[Color]) -> Iterator[Finding]:
-    """After a reboot the live color must come back, and it alone."""
+    """After a reboot the live color must start, and no other."""
     for color in COLORS:
         unit = unit_name(app, color)
         if color == live and color not in enabled:
-            says = f"{color} is live, but would not come back after a reboot"
-            yield fault("boot", says, there(f"systemctl enable {unit}"))
+            message = f"{color} is live, but will not start after a reboot"
+            yield fault("boot", message, on_server(f"systemctl enable {unit}"))
         if color != live and color in enabled:
-            says = f"{color} is not live, but would be started after a reboot too"
-            yield warning("boot", says, there(f"systemctl disable {unit}"))
+            message = f"{color} is not live, but will start after a reboot too"
+            yield warning("boot", message, on_server(f"systemctl disable {unit}"))
     if enabled == [live]:
-        yield ok("boot", f"{live} comes back after a reboot")
+        yield ok("boot", f"{live} starts after a reboot")
 
 
-def restarts(color: Color, told: Words) -> Iterator[Finding]:
-    """systemd restarts a program that crashes, so nobody may have noticed."""
-    if told.restarts:
-        times = "once" if told.restarts == 1 else f"{told.restarts} times"
-        last = f"; the last time {told.last_end}" if told.last_end else ""
-        yield warning("restarts", f"{color} crashed and was restarted {times}{last}", f"teal logs --color {color}")
+def restarts(color: Color, log: Words) -> Iterator[Finding]:
+    """systemd restarts a program that crashes, so a crash may stay unnoticed."""
+    if log.restarts:
+        times = "once" if log.restarts == 1 else f"{log.restarts} times"
+        last = f"; the last time {log.last_end}" if log.last_end else ""
+        message = f"{color} crashed and systemd restarted it {times}{last}"
+        yield warning("restarts", message, f"teal logs --color {color}")
 
 
 def _remarks(visit: Visit, color: Color) -> List[str]:

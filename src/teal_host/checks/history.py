@@ -1,4 +1,4 @@
-"""Is a command at work on this app, and was an earlier one interrupted?"""
+"""Does a command run on this app now, and was an earlier command interrupted?"""
 
 from typing import Iterator, Optional
 
@@ -14,10 +14,10 @@ def check(visit: Visit) -> Iterator[Finding]:
 
 def history(at_work: Optional[str], unfinished: Optional[Unfinished]) -> Finding:
     if at_work:
-        says = f"{at_work}; what is said here may be of its way"
-        return warning("commands", says, "teal doctor again after it")
+        message = f"{at_work}; the other findings may show that command halfway"
+        return warning("commands", message, "teal doctor again after it")
     if unfinished:
         what = "a rollback" if unfinished.is_rollback else "a command"
-        says = f"{what} was interrupted{f', with {unfinished.release}' if unfinished.release else ''}"
-        return warning("commands", f"{says}; the next deploy or rollback cleans up first", "teal deploy")
-    return ok("commands", "none is at work, none was interrupted")
+        message = f"{what} was interrupted{f', with {unfinished.release}' if unfinished.release else ''}"
+        return warning("commands", f"{message}; the next deploy or rollback cleans up first", "teal deploy")
+    return ok("commands", "no command runs, and none was interrupted")

@@ -1,10 +1,10 @@
-"""Deploy keys: what lets them in, as setup wrote it, and whether sudo and sshd agree to it."""
+"""Deploy keys: the files that let them in, as setup wrote them, and whether sudo and sshd accept them."""
 
 import shutil
 from fnmatch import fnmatchcase
 from typing import Dict, Iterator, List, Optional
 
-from teal_host.checks.base import PROGRAM_S, Visit, drift, fault, ok, there, warning
+from teal_host.checks.base import PROGRAM_S, Visit, drift, fault, ok, on_server, warning
 from teal_host.ground.run import run
 from teal_host.preparations import deploy_key
 from teal_host.wire.reports import Finding
@@ -16,54 +16,54 @@ def check(visit: Visit) -> Iterator[Finding]:
     count = len(visit.footprint.keys)
     if not count:
         return
-    fine = f"{count} {'key' if count == 1 else 'keys'} let in, as setup wrote it"
-    yield from drift("deploy keys", deploy_key.acts(visit.intent), fine)
+    well = f"{count} {'key' if count == 1 else 'keys'} may deploy, as setup wrote it"
+    yield from drift("deploy keys", deploy_key.acts(visit.intent), well)
     yield _sudo()
     yield _sshd()
 
 
 def _sudo() -> Finding:
-    looked = run(["visudo", "-c"], PROGRAM_S)
-    if looked.code:
-        hint = "mend that file as root, with visudo -f; sudo lets nobody in meanwhile"
-        return fault("sudo", "sudo does not understand its rules, so no deploy key works", hint, looked.lines[-3:])
-    return ok("sudo", "its rules can be read")
+    checked = run(["visudo", "-c"], PROGRAM_S)
+    if checked.code:
+        hint = "mend that file as root, with visudo -f; until then sudo lets nobody in"
+        return fault("sudo", "sudo does not understand its rules, so no deploy key works", hint, checked.lines[-3:])
+    return ok("sudo", "sudo understands its rules")
 
 
 def _sshd() -> Finding:
     program = shutil.which("sshd", path=_SYSTEM_PATH)
     if program is None:
-        return warning("sshd", "there is no OpenSSH server that could be asked")
-    asked = run([program, "-T", "-C", f"user={deploy_key.USER},host=localhost,addr=127.0.0.1"], PROGRAM_S)
-    if asked.code:
-        return warning("sshd", "it does not say what it would do", there("sshd -T"), asked.lines[-2:])
-    return sshd(asked.lines)
+        return warning("sshd", "this server has no OpenSSH server that Teal can ask")
+    printed = run([program, "-T", "-C", f"user={deploy_key.USER},host=localhost,addr=127.0.0.1"], PROGRAM_S)
+    if printed.code:
+        return warning("sshd", "sshd does not print its settings", on_server("sshd -T"), printed.lines[-2:])
+    return sshd(printed.lines)
 
 
 def sshd(lines: List[str]) -> Finding:
-    """By what `sshd -T` prints: would it let the user of the deploy keys in, with a key of its own file?"""
-    told: Dict[str, List[str]] = {}
+    """`lines` of `sshd -T`: would sshd let the user of the deploy keys in, with a key of that user's own file?"""
+    settings: Dict[str, List[str]] = {}
     for line in lines:
         name, _, value = line.partition(" ")
-        told.setdefault(name.lower(), []).extend(value.split())
-    wrong = _in_the_way(told)
-    if wrong:
-        hint = f"change it in /etc/ssh/sshd_config, then {there('systemctl reload ssh')}"
-        return fault("sshd", f"no deploy key works: {wrong}", hint)
-    return ok("sshd", f"lets the user {deploy_key.USER} in")
+        settings.setdefault(name.lower(), []).extend(value.split())
+    obstacle = _obstacle(settings)
+    if obstacle:
+        hint = f"change it in /etc/ssh/sshd_config, then {on_server('systemctl reload ssh')}"
+        return fault("sshd", f"no deploy key works: {obstacle}", hint)
+    return ok("sshd", f"sshd lets the user {deploy_key.USER} in")
 
 
-def _in_the_way(told: Dict[str, List[str]]) -> Optional[str]:
+def _obstacle(settings: Dict[str, List[str]]) -> Optional[str]:
     user = deploy_key.USER
     for name in ("denyusers", "denygroups"):
-        if _named(told.get(name, [])):
+        if _names_user(settings.get(name, [])):
             return f"{_WRITTEN[name]} of sshd names {user}"
     for name in ("allowusers", "allowgroups"):
-        if told.get(name) and not _named(told[name]):
+        if settings.get(name) and not _names_user(settings[name]):
             return f"{_WRITTEN[name]} of sshd does not name {user}"
-    if told.get("pubkeyauthentication") == ["no"]:
+    if settings.get("pubkeyauthentication") == ["no"]:
         return "sshd takes no keys (PubkeyAuthentication no)"
-    files = told.get("authorizedkeysfile", [".ssh/authorized_keys"])
+    files = settings.get("authorizedkeysfile", [".ssh/authorized_keys"])
     if not any(name.endswith(".ssh/authorized_keys") for name in files):
         return f"sshd does not read .ssh/authorized_keys (AuthorizedKeysFile {' '.join(files)})"
     return None
@@ -77,6 +77,6 @@ _WRITTEN = {
 }
 
 
-def _named(patterns: List[str]) -> bool:
-    """The user and its group have one name. From where it may come, `user@host`, depends on who asks."""
+def _names_user(patterns: List[str]) -> bool:
+    """The user and its group have one name. Whether a host may connect, as in `user@host`, is not known here."""
     return any(fnmatchcase(deploy_key.USER, pattern.split("@")[0].lstrip("!")) for pattern in patterns)

@@ -4,7 +4,7 @@ import platform
 import sys
 from typing import Iterator, Tuple
 
-from teal_host.checks.base import Visit, fault, ok, there, warning
+from teal_host.checks.base import Visit, fault, ok, on_server, warning
 from teal_host.wire.reports import Finding
 
 _OFF_S, _FAR_OFF_S = 30.0, 300.0
@@ -16,24 +16,24 @@ def check(visit: Visit) -> Iterator[Finding]:
 
 
 def on_any(ahead_s: float) -> Iterator[Finding]:
-    """Also where nothing is known of the app."""
+    """Needs no knowledge of the app."""
     yield clock(ahead_s)
     yield python(sys.version_info[:2], platform.python_version())
 
 
 def clock(ahead_s: float) -> Finding:
-    """`ahead_s`: the client's clock against this one."""
+    """`ahead_s`: how far the client's clock is ahead of this one."""
     off = abs(ahead_s)
     if off <= _OFF_S:
-        return ok("clock", "as here")
-    says = f"this server's clock is {_duration(off)} {'behind' if ahead_s > 0 else 'ahead of'} the one here"
-    judged = fault if off > _FAR_OFF_S else warning
-    return judged("clock", f"{says}; one of them is wrong", there("timedatectl set-ntp true"))
+        return ok("clock", "this server's clock and yours agree")
+    message = f"this server's clock is {_duration(off)} {'behind' if ahead_s > 0 else 'ahead of'} yours"
+    judge = fault if off > _FAR_OFF_S else warning
+    return judge("clock", f"{message}; one of them is wrong", on_server("timedatectl set-ntp true"))
 
 
 def python(version: Tuple[int, ...], name: str) -> Finding:
     if version < _OLDEST:
-        return fault("python", f"Python {name} is too old: Teal needs 3.9", there("apt install python3"))
+        return fault("python", f"Python {name} is too old: Teal needs 3.9", on_server("apt install python3"))
     return ok("python", name)
 
 

@@ -1,10 +1,10 @@
-"""The machine's nginx: is it there, new enough, running, started at boot, and would it take its own configuration?"""
+"""The machine's nginx: is it installed, new enough, running, started at boot, and is its configuration valid?"""
 
 import re
 from dataclasses import dataclass
 from typing import Collection, Iterator, Optional
 
-from teal_host.checks.base import PROGRAM_S, Visit, fault, ok, there, warning
+from teal_host.checks.base import PROGRAM_S, Visit, fault, ok, on_server, warning
 from teal_host.ground.run import run
 from teal_host.proxies.local_nginx import OLDEST
 from teal_host.proxies.nginx import program as nginx_program
@@ -14,50 +14,49 @@ from teal_host.wire.reports import Finding
 
 
 @dataclass(frozen=True)
-class Seen:
-    """`says` is what `nginx -v` printed, `refusal` why it would not take its files, `at_boot` systemd's word."""
+class NginxState:
+    """`version` is what `nginx -v` printed, `refusal` nginx's complaint about its files, `at_boot` systemd's word."""
 
-    says: str
+    version: str
     runs: bool
     refusal: Optional[str]
     at_boot: str
 
 
 def check(visit: Visit) -> Iterator[Finding]:
-    found = nginx_program.find()
-    if found is None:
-        yield fault("nginx", "there is no nginx on this server any more", "teal setup")
+    program = nginx_program.find()
+    if program is None:
+        yield fault("nginx", "this server no longer has nginx", "teal setup")
         return
-    says = run([found.argv[0], "-v"], PROGRAM_S).output
+    version = run([program.argv[0], "-v"], PROGRAM_S).output
     at_boot = properties("nginx.service", ["UnitFileState"]).get("UnitFileState", "")
-    seen = Seen(says, found.master is not None, found.refuses(), at_boot)
-    told = [visit.footprint, *(other for _, other in footprint.others(visit.app.host.paths, visit.app.name))]
-    yield from nginx(seen, {one.nginx for one in told if one.nginx})
+    state = NginxState(version, program.master is not None, program.refuses(), at_boot)
+    yield from nginx(state, footprint.nginx_files(visit.app.host.paths, visit.app.name, visit.footprint))
 
 
-def nginx(seen: Seen, ours: Collection[str]) -> Iterator[Finding]:
-    """`ours`: the files that setup wrote, of all apps."""
-    found = re.search(r"nginx/(\d+)\.(\d+)(\.\d+)?", seen.says)
-    name = found.group(0) if found else "nginx"
-    if found and (int(found.group(1)), int(found.group(2))) < OLDEST:
-        yield fault("nginx", f"{name} is too old: Teal needs 1.18", there("apt install nginx"))
-    if not seen.runs:
-        first = "mend its configuration (below), then " if seen.refusal else ""
-        says = "nginx does not run, so no site of this server is served"
-        yield fault("nginx", says, f"{first}{there('systemctl start nginx')}")
-    elif seen.at_boot == "disabled":
-        says = f"{name} runs, but is not started at boot"
-        yield warning("nginx", says, there("systemctl enable nginx"))
+def nginx(state: NginxState, teal_files: Collection[str]) -> Iterator[Finding]:
+    """`teal_files`: what setup wrote for nginx, of all apps."""
+    version = re.search(r"nginx/(\d+)\.(\d+)(\.\d+)?", state.version)
+    name = version.group(0) if version else "nginx"
+    if version and (int(version.group(1)), int(version.group(2))) < OLDEST:
+        yield fault("nginx", f"{name} is too old: Teal needs 1.18", on_server("apt install nginx"))
+    if not state.runs:
+        first = "mend its configuration (below), then " if state.refusal else ""
+        message = "nginx does not run, so none of this server's sites is served"
+        yield fault("nginx", message, f"{first}{on_server('systemctl start nginx')}")
+    elif state.at_boot == "disabled":
+        message = f"{name} runs, but does not start at boot"
+        yield warning("nginx", message, on_server("systemctl enable nginx"))
     else:
         yield ok("nginx", f"{name} runs")
-    yield _configuration(seen, ours)
+    yield _configuration(state, teal_files)
 
 
-def _configuration(seen: Seen, ours: Collection[str]) -> Finding:
-    if seen.refusal is None:
-        return ok("nginx -t", "it would take its configuration again")
-    mine = next((path for path in ours if seen.refusal.startswith(f"{path}:")), None)
-    after = "what runs goes on, but a reload or a reboot would end it" if seen.runs else "it cannot start with that"
-    says = f"nginx refuses its configuration; {after}"
-    hint = "teal setup" if mine else "that file is not Teal's: mend it, then teal doctor again"
-    return fault("nginx -t", says, hint, [seen.refusal])
+def _configuration(state: NginxState, teal_files: Collection[str]) -> Finding:
+    if state.refusal is None:
+        return ok("nginx -t", "nginx accepts its configuration")
+    is_teals = any(state.refusal.startswith(f"{path}:") for path in teal_files)
+    running = "it runs on with the old one, until a reload or a reboot"
+    message = f"nginx refuses its configuration; {running if state.runs else 'it cannot start'}"
+    hint = "teal setup" if is_teals else "that file is not Teal's: mend it, then teal doctor again"
+    return fault("nginx -t", message, hint, [state.refusal])

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Iterator, Optional
 
-from teal_host.checks.base import Visit, fault, ok, there, warning
+from teal_host.checks.base import Visit, fault, ok, on_server, warning
 from teal_host.ground import processes
 from teal_host.wire.reports import Finding
 
@@ -18,7 +18,7 @@ _UNITS = (("GB", 10**9), ("MB", 10**6), ("kB", 10**3))
 
 @dataclass(frozen=True)
 class Disk:
-    """Of a file system: bytes and files (inodes; none are counted by some), what is there and what is left."""
+    """Of a file system: bytes and files (inodes), in all and free. Some file systems count no files."""
 
     size: int
     free: int
@@ -28,7 +28,7 @@ class Disk:
 
 @dataclass(frozen=True)
 class Memory:
-    """In bytes. `available` as the kernel reckons; what the two colors hold; `limit` of each, if there is one."""
+    """In bytes: `available` by the kernel's estimate, what each color holds, and the `limit` of a color, if any."""
 
     available: int
     live: int
@@ -38,54 +38,54 @@ class Memory:
 
 def check(visit: Visit) -> Iterator[Finding]:
     newest = visit.records[-1].bytes if visit.records else 0
-    seen = set()
+    devices = set()
     for path in (visit.app.paths.home, visit.app.paths.data):
-        place = next(one for one in (path, *path.parents) if one.is_dir())
-        if place.stat().st_dev not in seen:
-            seen.add(place.stat().st_dev)
-            yield disk(path, _disk(place), 2 * newest)
+        directory = next(parent for parent in (path, *path.parents) if parent.is_dir())
+        if directory.stat().st_dev not in devices:
+            devices.add(directory.stat().st_dev)
+            yield disk(path, _disk(directory), 2 * newest)
     if visit.slots.live:
         yield memory(_memory(visit))
 
 
-def disk(path: Path, found: Disk, next_release: int) -> Finding:
-    """`next_release`: bytes of the next release and its copy, as the last one was."""
+def disk(path: Path, space: Disk, next_release: int) -> Finding:
+    """`next_release`: bytes of a release and its copy; the last release is the estimate."""
     needed = next_release + _LEAST_BYTES
-    left = f"{_size(found.free)} of {_size(found.size)} are free for {path}"
-    hint = there("du -xh -d2 /var | sort -h | tail, and make room")
-    if found.free < needed:
-        return fault("disk", f"{left}; a deploy may need {_size(needed)}", hint)
-    if found.files and found.files_free < _LEAST_FILES:
-        return fault("disk", f"{left}, but only {found.files_free} more files can be made", hint)
-    if found.size and found.free < (1 - _FULL) * found.size:
-        return warning("disk", f"{left}: {100 - 100 * found.free // found.size} % full", hint)
-    if found.files and found.files_free < (1 - _FULL) * found.files:
-        return warning("disk", f"{left}, but {100 - 100 * found.files_free // found.files} % of its files", hint)
-    return ok("disk", left)
+    message = f"{_size(space.free)} of {_size(space.size)} are free for {path}"
+    hint = on_server("du -xh -d2 /var | sort -h | tail, and make room")
+    if space.free < needed:
+        return fault("disk", f"{message}; a deploy may need {_size(needed)}", hint)
+    if space.files and space.files_free < _LEAST_FILES:
+        return fault("disk", f"{message}, but only {space.files_free} more files can be made", hint)
+    if space.size and space.free < (1 - _FULL) * space.size:
+        return warning("disk", f"{message}: {100 - 100 * space.free // space.size} % full", hint)
+    if space.files and space.files_free < (1 - _FULL) * space.files:
+        return warning("disk", f"{message}, but {100 - 100 * space.files_free // space.files} % of its files", hint)
+    return ok("disk", message)
 
 
-def memory(found: Memory) -> Finding:
-    """A deploy ends the standby, then starts a second copy beside the live one."""
-    if found.limit and found.live > _FULL * found.limit:
-        says = f"the live color holds {_size(found.live)} of the {_size(found.limit)} that it may"
-        return warning("memory", says, "raise [sandbox] memory_mb in teal.toml, then teal setup")
-    room = found.available + found.standby
-    says = f"the live color holds {_size(found.live)}, and {_size(room)} are left for a second copy"
+def memory(held: Memory) -> Finding:
+    """A deploy ends the standby, then starts a second copy beside the live color."""
+    if held.limit and held.live > _FULL * held.limit:
+        message = f"the live color holds {_size(held.live)} of its limit of {_size(held.limit)}"
+        return warning("memory", message, "raise [sandbox] memory_mb in teal.toml, then teal setup")
+    room = held.available + held.standby
+    message = f"the live color holds {_size(held.live)}, and a second copy could take {_size(room)}"
     hint = "a bigger server, or [keep] previous_running = false"
-    if room < found.live:
-        return fault("memory", says, hint)
-    return warning("memory", says, hint) if room < _SPARE * found.live else ok("memory", says)
+    if room < held.live:
+        return fault("memory", message, hint)
+    return warning("memory", message, hint) if room < _SPARE * held.live else ok("memory", message)
 
 
 def _disk(path: Path) -> Disk:
-    found = os.statvfs(path)
-    unit = found.f_frsize
-    return Disk(found.f_blocks * unit, found.f_bavail * unit, found.f_files, found.f_favail)
+    status = os.statvfs(path)
+    unit = status.f_frsize
+    return Disk(status.f_blocks * unit, status.f_bavail * unit, status.f_files, status.f_favail)
 
 
 def _memory(visit: Visit) -> Memory:
     live, idle = visit.slots.live, visit.slots.idle
-    assert live, "asked of a live app"
+    assert live, "only a live app holds memory"
     limit = visit.agreed.sandbox.memory_mb
     held = [processes.resident(visit.pids(color)) for color in (live, idle)]
     return Memory(processes.available_memory(), held[0], held[1], limit * 1024 * 1024 if limit else None)

@@ -3,7 +3,7 @@
 import json
 from dataclasses import field, replace
 from pathlib import Path
-from typing import Annotated, Dict, Iterator, Optional, Tuple
+from typing import Annotated, Dict, Iterator, Optional, Set, Tuple
 
 from teal_host.ground import files
 from teal_host.ground.errors import NeedsHuman
@@ -72,6 +72,12 @@ def remember_made(paths: AppPaths, folder: Path) -> None:
     told = load(paths)
     if str(folder) not in told.made:
         save(paths, replace(told, made=(*told.made, str(folder))))
+
+
+def nginx_files(host: HostPaths, app: str, own: Footprint) -> Set[str]:
+    """The nginx file of every app."""
+    footprints = [own, *(footprint for _, footprint in others(host, app))]
+    return {footprint.nginx for footprint in footprints if footprint.nginx}
 
 
 def others(host: HostPaths, app: str) -> Iterator[Tuple[str, Footprint]]:

@@ -5,7 +5,7 @@ import time
 from typing import List, Sequence, Tuple
 
 from teal_host.checks import machine
-from teal_host.checks.base import Visit, fault, refused
+from teal_host.checks.base import Visit, fault, from_error
 from teal_host.ground import sockets
 from teal_host.ground.errors import HostError, as_host_error
 from teal_host.state import agreement, footprint, releases
@@ -28,7 +28,7 @@ def doctor(app: App, request: Doctor) -> DoctorReport:
         slots, records, put = read_slots(app.paths), releases.load(app.paths), footprint.load(app.paths)
         visit = Visit(app, request.spec, ahead_s, agreed_on, slots, records, put)
     except HostError as error:
-        return _report(app, [refused("state", error), *machine.on_any(ahead_s)])
+        return _report(app, [from_error("state", error), *machine.on_any(ahead_s)])
     return _report(app, side_by_side(visit, app.host.provisioning.checks(), _ALL_WITHIN_S))
 
 
@@ -58,7 +58,7 @@ def _looked(check: Check, visit: Visit) -> List[Finding]:
         for finding in check.look(visit):
             found.append(finding)
     except Exception as error:  # noqa: BLE001 - one check that fails takes no other with it
-        found.append(refused(check.what, as_host_error(error)))
+        found.append(from_error(check.what, as_host_error(error)))
     return found
 
 

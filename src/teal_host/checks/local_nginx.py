@@ -1,8 +1,8 @@
-"""Locally: the user's own nginx."""
+"""The user's own nginx, which serves local apps."""
 
 from typing import Iterator
 
-from teal_host.checks.base import Visit, fault, ok, refused
+from teal_host.checks.base import Visit, fault, from_error, ok
 from teal_host.ground.errors import HostError
 from teal_host.wire.reports import Finding
 
@@ -12,11 +12,11 @@ def check(visit: Visit) -> Iterator[Finding]:
     try:
         proxy.check_site(visit.agreed.site)
     except HostError as error:
-        yield refused("nginx", error)
+        yield from_error("nginx", error)
         return
     if not visit.slots.live:
-        yield ok("nginx", "there, and new enough")
+        yield ok("nginx", "nginx is installed and new enough")
     elif proxy.serves(visit.agreed.route(visit.app.paths)):
-        yield ok("nginx", f"serves {proxy.url(visit.agreed.site)}")
+        yield ok("nginx", f"nginx serves {proxy.url(visit.agreed.site)}")
     else:
         yield fault("nginx", f"nginx does not serve {visit.app.name} now", "teal deploy")

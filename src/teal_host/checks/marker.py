@@ -1,0 +1,68 @@
+"""Can nginx's workers reach the marker of the live color? Each directory on the way must let them through."""
+
+import os
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+from typing import FrozenSet, Iterator, Optional, Sequence
+
+from teal_host.ground import processes
+from teal_host.ground.paths import AppPaths
+from teal_host.proxies.nginx.program import NginxProgram
+from teal_host.state.slots import all_colors
+
+_WORKER = "nginx: worker process"
+
+
+@dataclass(frozen=True)
+class Worker:
+    """The user and the groups of nginx's workers, by number."""
+
+    user: int
+    groups: FrozenSet[int]
+
+
+@dataclass(frozen=True)
+class Directory:
+    path: Path
+    mode: int
+    user: int
+    group: int
+
+
+def obstacle(program: NginxProgram, paths: AppPaths) -> Optional[Path]:
+    """The first directory that stops nginx's workers, if any does."""
+    worker = _worker(program)
+    return blocked(worker, list(_directories(paths))) if worker else None
+
+
+def blocked(worker: Worker, directories: Sequence[Directory]) -> Optional[Path]:
+    return next((directory.path for directory in directories if not _lets_through(directory, worker)), None)
+
+
+def _lets_through(directory: Directory, worker: Worker) -> bool:
+    if worker.user == 0:
+        return True
+    if directory.user == worker.user:
+        return bool(directory.mode & stat.S_IXUSR)
+    bit = stat.S_IXGRP if directory.group in worker.groups else stat.S_IXOTH
+    return bool(directory.mode & bit)
+
+
+def _directories(paths: AppPaths) -> Iterator[Directory]:
+    """Every directory on the way to the markers. A mode says nothing where a directory has an access list."""
+    homes = [paths.color(color).home for color in all_colors()]
+    for path in [*reversed(paths.home.parents), paths.home, *(home for home in homes if home.is_dir())]:
+        if "system.posix_acl_access" not in os.listxattr(path):
+            status = path.stat()
+            yield Directory(path, status.st_mode, status.st_uid, status.st_gid)
+
+
+def _worker(program: NginxProgram) -> Optional[Worker]:
+    """One worker of the running master; all are alike. Only the title tells it from the master's other children."""
+    for pid in processes.children(program.master.pid) if program.master else ():
+        properties = processes.status(pid)
+        if processes.command_line(pid).startswith(_WORKER) and "Gid" in properties:
+            numbers = [properties["Gid"].split()[1], *properties.get("Groups", "").split()]
+            return Worker(int(properties["Uid"].split()[1]), frozenset(map(int, numbers)))
+    return None
