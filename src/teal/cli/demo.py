@@ -5,7 +5,7 @@ from dataclasses import replace
 import click
 
 from teal.cli.options import Common, common
-from teal.demo.story import Narrator, Told, run
+from teal.demo.story import DemoResult, Narrator, run
 from teal.ground.errors import TealError
 from teal.stories.result_json import as_json
 from teal.ui import choose
@@ -22,19 +22,19 @@ def command(common: Common) -> None:
     manner = common.manner
     ui = choose(manner)
     narrator = Narrator(ui, lambda text: _say(manner, text), lambda report: _show(manner, report))
-    told = Told()
+    result = DemoResult()
     try:
-        run(narrator, told)
+        run(narrator, result)
     except TealError as error:
         if manner.json:
-            emit({**_as_json(told), "error": as_json(error)})
+            emit({**_as_json(result), "error": as_json(error)})
         raise
     finally:
         ui.close()
     if manner.json:
-        emit(_as_json(told))
+        emit(_as_json(result))
     else:
-        click.echo(_summary(told))
+        click.echo(_summary(result))
 
 
 def _say(manner: Manner, text: str) -> None:
@@ -50,24 +50,24 @@ def _show(manner: Manner, report: StatusReport) -> None:
         click.echo("\n".join(f"   {line}" for line in lines), err=True)
 
 
-def _as_json(told: Told) -> dict[str, object]:
-    counts = {"deploys": told.deploys, "rollbacks": told.rollbacks}
-    asked = {"requests": told.tally.requests, "failed": told.tally.failed}
-    answered = {"answered_by": dict(told.tally.answered_by)}
+def _as_json(result: DemoResult) -> dict[str, object]:
+    counts = {"deploys": result.deploys, "rollbacks": result.rollbacks}
+    asked = {"requests": result.tally.requests, "failed": result.tally.failed}
+    answered = {"answered_by": dict(result.tally.answered_by)}
     return {
         "type": "result",
         "schema": 1,
         **counts,
         **asked,
         **answered,
-        "seconds_total": round(told.seconds_total, 2),
+        "seconds_total": round(result.seconds_total, 2),
     }
 
 
-def _summary(told: Told) -> str:
-    shares = ", ".join(f"{color} {count:,}" for color, count in told.tally.answered_by)
+def _summary(result: DemoResult) -> str:
+    shares = ", ".join(f"{color} {count:,}" for color, count in result.tally.answered_by)
     return (
-        f"\n{told.deploys} deploys (one refused), {told.rollbacks} rollback, "
-        f"{told.tally.requests:,} requests ({shares} told their color), {told.tally.failed} failed, "
-        f"in {told.seconds_total:.0f} s.\nYour own: teal init, then teal deploy."
+        f"\n{result.deploys} deploys (one refused), {result.rollbacks} rollback, "
+        f"{result.tally.requests:,} requests ({shares} named their color), {result.tally.failed} failed, "
+        f"in {result.seconds_total:.0f} s.\nYour own: teal init, then teal deploy."
     )

@@ -1,1 +1,1 @@
-"""The whole story on this machine: a program goes live, is replaced, and comes back."""
+"""`teal demo`: deploys, replaces and rolls back a program on this machine, under load."""

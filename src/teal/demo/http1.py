@@ -1,4 +1,4 @@
-"""Reading HTTP/1 answers strictly: an answer is whole and correct, or it is a failed request."""
+"""Reads HTTP/1 answers strictly: any answer that is not complete and correct makes a failed request."""
 
 import asyncio
 import re
@@ -6,21 +6,21 @@ from dataclasses import dataclass
 
 
 class RequestError(Exception):
-    """A request has failed; the text says why."""
+    """A request failed. The text says why."""
 
 
 @dataclass(frozen=True)
 class Answer:
     status: int
     body: bytes
-    closes: bool  # its connection ends with it
+    closes: bool  # the server closes the connection after this answer
 
 
 @dataclass(frozen=True)
 class Head:
     status: int
     headers: dict[str, str]
-    closes: bool  # its connection ends with it
+    closes: bool  # the server closes the connection after this answer
 
 
 async def read_answer(reader: asyncio.StreamReader) -> Answer:
@@ -58,7 +58,7 @@ async def read_body(reader: asyncio.StreamReader, head: Head) -> bytes:
         return await _read_chunks(reader)
     length = head.headers.get("content-length", "")
     if not re.fullmatch(r"\d{1,12}", length, re.ASCII):
-        raise RequestError("an answer without a length: whether it is whole cannot be told")
+        raise RequestError("an answer without a length: nobody can tell whether the answer is complete")
     return await reader.readexactly(int(length))
 
 
@@ -70,7 +70,7 @@ async def _read_chunks(reader: asyncio.StreamReader) -> bytes:
 
 
 async def read_chunk(reader: asyncio.StreamReader) -> bytes:
-    """Nothing at the end of the answer."""
+    """Returns the next chunk, or no bytes at the end of the answer."""
     size = _chunk_size(await reader.readuntil(b"\r\n"))
     if size == 0:
         while await reader.readuntil(b"\r\n") != b"\r\n":
@@ -78,7 +78,7 @@ async def read_chunk(reader: asyncio.StreamReader) -> bytes:
         return b""
     chunk = await reader.readexactly(size + 2)
     if not chunk.endswith(b"\r\n"):
-        raise RequestError(f"a chunk of {size} bytes is longer than that")
+        raise RequestError(f"a chunk is longer than its size of {size} bytes")
     return chunk[:-2]
 
 

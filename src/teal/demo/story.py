@@ -1,4 +1,4 @@
-"""The demo as a story, under load from clients that never retry."""
+"""Runs the demo: deploys, a refused release and a rollback, under load from clients that never retry."""
 
 import os
 import tempfile
@@ -21,13 +21,13 @@ from teal.ui.base import Ui
 from teal_host.wire.messages import Note
 from teal_host.wire.reports import StatusReport
 
-AT_LEAST = 5_000  # requests, so that "none failed" means something
-_ENOUGH_WITHIN_S = 60.0
+MIN_REQUESTS = 5_000  # so that "no request failed" means something
+_LOAD_TIMEOUT_S = 60.0
 
 
 @dataclass(frozen=True)
 class Narrator:
-    """How the demo is told: a sentence, and the picture of who serves whom."""
+    """Reports the demo to the user: sentences, and the picture that shows which release is live."""
 
     ui: Ui
     say: Callable[[str], None]
@@ -35,8 +35,8 @@ class Narrator:
 
 
 @dataclass
-class Told:
-    """How far the story went; filled while it is told, true however it ends."""
+class DemoResult:
+    """The counts of the demo. `run` fills them step by step, so they are correct after a failure too."""
 
     deploys: int = 0
     rollbacks: int = 0
@@ -44,77 +44,77 @@ class Told:
     tally: Tally = field(default_factory=lambda: Tally(0, 0, 0.0, ()))
 
 
-def run(narrator: Narrator, told: Told) -> None:
-    """Raises TealError when a part of the story does not go as it should, or a request was lost."""
+def run(narrator: Narrator, result: DemoResult) -> None:
+    """Raises TealError when a step does not end as planned, or when a request was lost."""
     began = time.monotonic()
     try:
-        with _own_home() as home:
+        with _own_state_root() as home:
             example = prepare(home)
-            with _destroyed_at_the_end(example, narrator.ui):
-                _acts(example, narrator, told)
+            with _destroyed_afterwards(example, narrator.ui):
+                _run_steps(example, narrator, result)
     finally:
-        told.seconds_total = time.monotonic() - began
-    if told.tally.failed or told.tally.requests < AT_LEAST:
-        raise TealError(f"{told.tally.failed} of {told.tally.requests:,} requests were lost", told.tally.failures)
+        result.seconds_total = time.monotonic() - began
+    if result.tally.failed or result.tally.requests < MIN_REQUESTS:
+        raise TealError(f"{result.tally.failed} of {result.tally.requests:,} requests were lost", result.tally.failures)
 
 
-def _acts(example: Example, narrator: Narrator, told: Told) -> None:
+def _run_steps(example: Example, narrator: Narrator, result: DemoResult) -> None:
     narrator.say("version 1 goes live, on blue")
-    _deploy(example.version("v1"), narrator, told)
+    _deploy(example.version("v1"), narrator, result)
     load = Load(("127.0.0.1", example.http_port), f"127.0.0.1:{example.http_port}")
     load.start()
     try:
-        narrator.say("now under load: 8 keep-alive clients, GET and POST, that never retry")
+        narrator.say("8 keep-alive clients now send GET and POST and never retry")
         narrator.say("version 2 takes over, on green")
-        _deploy(example.version("v2"), narrator, told)
-        narrator.say("version 3 is broken: it ends as soon as it is started")
-        _refused(example.version("v3", broken="exit"), narrator, told)
+        _deploy(example.version("v2"), narrator, result)
+        narrator.say("version 3 is broken: the program exits at its start")
+        _deploy_broken(example.version("v3", broken="exit"), narrator, result)
         narrator.say("back to version 1")
         file = example.version("v2")
         rollback(file, RollbackOptions(), narrator.ui, Account())
-        told.rollbacks += 1
+        result.rollbacks += 1
         narrator.show(queries.status(file))
-        load.wait_for(AT_LEAST, _ENOUGH_WITHIN_S)
+        load.wait_for(MIN_REQUESTS, _LOAD_TIMEOUT_S)
     finally:
-        told.tally = load.stop()
+        result.tally = load.stop()
 
 
-def _deploy(file: ConfigFile, narrator: Narrator, told: Told) -> None:
+def _deploy(file: ConfigFile, narrator: Narrator, result: DemoResult) -> None:
     deploy(file, DeployOptions(), narrator.ui, Account())
-    told.deploys += 1
+    result.deploys += 1
     narrator.show(queries.status(file))
 
 
-def _refused(file: ConfigFile, narrator: Narrator, told: Told) -> None:
+def _deploy_broken(file: ConfigFile, narrator: Narrator, result: DemoResult) -> None:
     try:
         deploy(file, DeployOptions(), narrator.ui, Account())
     except HostFailed as error:
         if error.exit_code != 6:
             raise
-        told.deploys += 1
-        narrator.ui.note(Note("info", f"refused, as it should be: {error.message}"))
+        result.deploys += 1
+        narrator.ui.note(Note("info", f"refused, as planned: {error.message}"))
         return
     raise TealError("the broken version was not refused")
 
 
 @contextmanager
-def _own_home() -> Iterator[Path]:
-    """A state root of the demo's own, so that it meets no other local app."""
-    before = os.environ.get("XDG_STATE_HOME")
+def _own_state_root() -> Iterator[Path]:
+    """The demo has a state root of its own and never touches other local apps."""
+    previous = os.environ.get("XDG_STATE_HOME")
     with tempfile.TemporaryDirectory(prefix="teal-demo-") as home:
         os.environ["XDG_STATE_HOME"] = home
         try:
             yield Path(home)
         finally:
-            if before is None:
+            if previous is None:
                 del os.environ["XDG_STATE_HOME"]
             else:
-                os.environ["XDG_STATE_HOME"] = before
+                os.environ["XDG_STATE_HOME"] = previous
 
 
 @contextmanager
-def _destroyed_at_the_end(example: Example, ui: Ui) -> Iterator[None]:
-    """Nothing of the demo stays, however it ends; its own error is the one that is told."""
+def _destroyed_afterwards(example: Example, ui: Ui) -> Iterator[None]:
+    """Destroys the example, also after an error. The error of the demo wins over an error of destroy."""
     try:
         yield
     except BaseException:

@@ -30,7 +30,7 @@ def _values(project: Project) -> dict[str, str]:
         "data": _line(project.data, DATA, "a directory that all releases share, in DATA_DIR"),
         "health_path": string(project.health_path),
         "verify_path": f"path = {string(verify)}" if verify else _commented_out(f"path = {string(VERIFY)}"),
-        "verify_json": _line(bool(verify), COLOR, "the response must name the new color"),
+        "verify_json": _line(bool(verify), COLOR, "the answer must name the new color"),
     }
 
 
