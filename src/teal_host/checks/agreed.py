@@ -16,13 +16,13 @@ def check(visit: Visit) -> Iterator[Finding]:
         yield ok("teal.toml", "as agreed with this server")
     except BadRequest as error:
         yield from_error("teal.toml", error)
-    for change in packages.acts(visit.intent):
-        yield fault("packages", f"teal setup would {change.says}", "teal setup")
-    yield from drift("unit", unit.acts(visit.intent), f"{paths.unit.name} is as setup wrote it")
+    for change in packages.changes(visit.intent):
+        yield fault("packages", f"teal setup would {change.description}", "teal setup")
+    yield from drift("unit", unit.changes(visit.intent), f"{paths.unit.name} is as setup wrote it")
     installed = visit.app.host.paths.installed
-    needed = list(server_side.acts(visit.intent))
+    needed = list(server_side.changes(visit.intent))
     status = installed.stat() if installed.is_file() else None
-    yield server(needed[0].says if needed else None, (status.st_uid, status.st_mode) if status else None)
+    yield server(needed[0].description if needed else None, (status.st_uid, status.st_mode) if status else None)
     directories = (*paths.folders, paths.releases, paths.home.parent, paths.agreed.parent.parent)
     statuses = [(path, path.stat()) for path in directories if path.is_dir()]
     yield folders([(path, status.st_uid, status.st_mode) for path, status in statuses])

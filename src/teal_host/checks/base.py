@@ -68,6 +68,6 @@ def drift(what: str, changes: Iterable[SetupChange], well: str) -> Iterator[Find
     """A finding for each change that setup would make now; `well` is the message if there is none."""
     needed = [change for change in changes if not change.is_note]
     for change in needed:
-        yield fault(what, f"teal setup would {change.says}", "teal setup", change.diff)
+        yield fault(what, f"teal setup would {change.description}", "teal setup", change.diff)
     if not needed:
         yield ok(what, well)

@@ -25,7 +25,7 @@ def check(visit: Visit) -> Iterator[Finding]:
     if wrong:
         yield wrong
     else:
-        yield from drift("user", account.acts(visit.intent), f"{user} owns {path}")
+        yield from drift("user", account.changes(visit.intent), f"{user} owns {path}")
 
 
 def owner(user: str, data: Path, numbers: DataOwner) -> Optional[Finding]:

@@ -20,7 +20,7 @@ def check_file(visit: Visit) -> Iterator[Finding]:
     program = _running()
     if program and program.refuses() is None:
         file = visit.footprint.nginx or "the app's file"
-        yield from drift("nginx file", route.acts(visit.intent), f"{file} is as setup wrote it, and in effect")
+        yield from drift("nginx file", route.changes(visit.intent), f"{file} is as setup wrote it, and in effect")
 
 
 def check_way(visit: Visit) -> Iterator[Finding]:

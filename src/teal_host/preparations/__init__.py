@@ -1,1 +1,1 @@
-"""What setup makes sure of, one module each: every one gives the acts that are still needed, in order."""
+"""What setup makes sure of. Each module names the changes that are still needed, in order."""

@@ -1,4 +1,4 @@
-"""The app's own system user, and the directories that are its or root's."""
+"""The app's own system user, and the directories of that user and of root."""
 
 import pwd
 import signal
@@ -18,15 +18,15 @@ from teal_host.state import footprint
 from teal_host.state.footprint import Footprint
 
 _PROGRAM_S = 30.0
-_LOOK_EVERY_S = 0.02
+_PAUSE_S = 0.02
 _ROOT = 0
-_OF_SERVICES = ("nginx", "sudo", "private")  # /var/lib has, or will have, a directory of this name that is not an app's
+_SERVICES = ("nginx", "sudo", "private")  # each has, or will have, a directory of this name in /var/lib
 
 
-def acts(intent: Intent) -> Iterator[SetupChange]:
+def changes(intent: Intent) -> Iterator[SetupChange]:
     user, paths = intent.user, intent.app.paths
-    _refuse_foreign_data(intent)
-    _refuse_missing_folders(intent)
+    _check_data_is_own(intent)
+    _check_writable_folders(intent)
     if find(user) is None:
         yield SetupChange(f"make the system user {user}", partial(add_user, user, paths.data, "/usr/sbin/nologin"))
     yield from directory(intent, Folder(paths.releases, 0o750, user, read_only=True))
@@ -41,7 +41,7 @@ def find(user: str) -> Optional[pwd.struct_passwd]:
 
 
 def add_user(user: str, home: Path, shell: str) -> None:
-    """A system user with a group of its own and no password. Its home is made by whoever needs it."""
+    """A system user with a group of its own, without a password and without a home."""
     names = ["--system", "--user-group", "--no-create-home", "--home-dir", str(home), "--shell", shell]
     added = run(["useradd", *names, "--password", "*", user], _PROGRAM_S)
     if added.code:
@@ -49,21 +49,21 @@ def add_user(user: str, home: Path, shell: str) -> None:
 
 
 def remove_user(user: str) -> None:
-    """What it still runs, such as a command of `teal exec` or a login with a deploy key, ends with it."""
-    found = find(user)
-    if found:
-        _end_all(found.pw_uid)
+    """Its processes end, such as a command of `teal exec` or a login with a deploy key."""
+    entry = find(user)
+    if entry:
+        _end_all(entry.pw_uid)
         removed = run(["userdel", user], _PROGRAM_S)
         if removed.code:
             raise CannotRun(f"cannot remove the user {user}", removed.lines[-3:], f"ps -u {user}; then try again")
 
 
-def is_foreign(data: Path, told: Footprint, user: str) -> bool:
-    """Is there a data directory that setup did not make for this app?"""
-    if str(data) in told.made and not data.is_symlink():
+def is_foreign(data: Path, own: Footprint, user: str) -> bool:
+    """Does a data directory exist that setup did not make for this app?"""
+    if str(data) in own.made and not data.is_symlink():
         return False
-    found = find(user)
-    return data.is_symlink() or (data.exists() and (found is None or data.stat().st_uid != found.pw_uid))
+    entry = find(user)
+    return data.is_symlink() or (data.exists() and (entry is None or data.stat().st_uid != entry.pw_uid))
 
 
 def _end_all(uid: int) -> None:
@@ -73,31 +73,31 @@ def _end_all(uid: int) -> None:
             send_signal(pid, signal.SIGKILL)
         if time.monotonic() > deadline:
             raise CannotRun(f"processes of the user {uid} do not end", [processes.name_of(pid) for pid in pids])
-        time.sleep(_LOOK_EVERY_S)
+        time.sleep(_PAUSE_S)
 
 
-def _refuse_foreign_data(intent: Intent) -> None:
-    """An app named like a service of this machine would get that service's directory."""
+def _check_data_is_own(intent: Intent) -> None:
+    """An app with the name of a service would get that service's directory."""
     hint = "choose another name for the app in teal.toml"
-    if intent.app.name in _OF_SERVICES:
+    if intent.app.name in _SERVICES:
         raise BadRequest(f'"{intent.app.name}" is the name of a service on a server', hint=hint)
     data = intent.app.paths.data
     if is_foreign(data, intent.footprint, intent.user):
-        raise BadRequest(f"{data} is on this server already and belongs to something else", hint=hint)
+        raise BadRequest(f"{data} is on this server already, and no setup of this app made it", hint=hint)
 
 
-def _refuse_missing_folders(intent: Intent) -> None:
+def _check_writable_folders(intent: Intent) -> None:
     user = intent.user
     for folder in intent.agreed.sandbox.writable:
         if not Path(folder).is_dir():
             owner = f"; chown {user}: {folder}" if find(user) else f" (and after setup: chown {user}: {folder})"
-            hint = f"make it on the server: mkdir -p {folder}{owner}"
-            raise BadRequest(f"[sandbox] writable: there is no directory {folder} on this server", hint=hint)
+            hint = f"make the directory on the server: mkdir -p {folder}{owner}"
+            raise BadRequest(f"[sandbox] writable: this server has no directory {folder}", hint=hint)
 
 
 @dataclass(frozen=True)
 class Folder:
-    """A directory as it should be. `read_only`: it is root's, and the user may only read it."""
+    """A directory as it should be. `read_only`: the directory is root's, and the user may only read there."""
 
     path: Path
     mode: int
@@ -106,19 +106,19 @@ class Folder:
 
     @property
     def is_so(self) -> bool:
-        found = find(self.user)
-        if found is None or not self.path.is_dir():
+        entry = find(self.user)
+        if entry is None or not self.path.is_dir():
             return False
-        now, owner = self.path.stat(), _ROOT if self.read_only else found.pw_uid
-        return (now.st_mode & 0o7777, now.st_uid, now.st_gid) == (self.mode, owner, found.pw_gid)
+        status, owner = self.path.stat(), _ROOT if self.read_only else entry.pw_uid
+        return (status.st_mode & 0o7777, status.st_uid, status.st_gid) == (self.mode, owner, entry.pw_gid)
 
     def make(self, paths: AppPaths) -> None:
-        """Said first in the footprint of the app, so that destroy finds it."""
-        found = find(self.user)
-        assert found, "the user was made before"
+        """The footprint names the directory first, so that destroy finds it."""
+        entry = find(self.user)
+        assert entry, "an earlier change made the user"
         footprint.remember_made(paths, self.path)
         files.make_dir(self.path, 0o700)
-        files.own(self.path, _ROOT if self.read_only else found.pw_uid, found.pw_gid, self.mode)
+        files.own(self.path, _ROOT if self.read_only else entry.pw_uid, entry.pw_gid, self.mode)
 
 
 def directory(intent: Intent, folder: Folder) -> Iterator[SetupChange]:

@@ -10,8 +10,8 @@ from teal_host.wire.values import dataclass
 
 @dataclass(frozen=True)
 class Intent:
-    """`agreed` is what will hold; `footprint` what setup put here before; `key` a deploy key to be let in,
-    `no_key` the fingerprint of one that is let in no more."""
+    """`agreed` is the new agreement, `footprint` what earlier setups wrote here. `key` is a deploy key to let in,
+    `no_key` the fingerprint of a deploy key to revoke."""
 
     app: App
     agreed: Agreement

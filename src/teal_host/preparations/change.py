@@ -1,4 +1,7 @@
-"""One thing that setup does: said first, then done exactly so. Made only where something is not as it should be."""
+"""One change that setup will make: a description for the plan, and the function that makes the change.
+
+A preparation creates a change only if something differs from what it should be.
+"""
 
 import hashlib
 import os
@@ -17,12 +20,12 @@ _DIFF_LINES = 200
 
 @dataclass(frozen=True)
 class SetupChange:
-    """`edited`: a hand has changed what it would write over. `unserves`: names that would be served no more.
+    """`edited`: somebody edited the file that the change overwrites. `unserves`: names that the app no longer serves.
 
-    `text`: of a file that is not there yet. `part`: of the server, in a word.
+    `text`: of a new file. `part`: which part of the server changes, in a word.
     """
 
-    says: str
+    description: str
     do: Callable[[], None]
     diff: Tuple[str, ...] = ()
     edited: bool = False
@@ -33,17 +36,17 @@ class SetupChange:
 
     @property
     def change(self) -> Change:
-        return Change(self.says, self.diff, self.edited, self.unserves, self.text)
+        return Change(self.description, self.diff, self.edited, self.unserves, self.text)
 
 
-def note(says: str) -> SetupChange:
-    """Nothing to do, but to be known."""
-    return SetupChange(says, lambda: None, is_note=True)
+def note(text: str) -> SetupChange:
+    """Changes nothing; the user should know it."""
+    return SetupChange(text, lambda: None, is_note=True)
 
 
 @dataclass(frozen=True)
 class DesiredFile:
-    """A file as it should be, of this app."""
+    """A file of this app as it should be."""
 
     paths: AppPaths
     path: Path
@@ -54,8 +57,8 @@ class DesiredFile:
     def is_so(self) -> bool:
         if files.text_of(self.path) != self.text or self.path.is_symlink():
             return False
-        told = self.path.stat()
-        return (told.st_mode & 0o7777, told.st_uid) == (self.mode, os.geteuid())
+        status = self.path.stat()
+        return (status.st_mode & 0o7777, status.st_uid) == (self.mode, os.geteuid())
 
     def write(self) -> None:
         self.remember()
@@ -63,42 +66,43 @@ class DesiredFile:
         files.write(self.path, self.text, self.mode)
 
     def remember(self) -> None:
-        """What will be there, said before it is done."""
+        """The footprint names the file before the file changes."""
         if not self.path.parent.is_dir():
             footprint.remember_made(self.paths, self.path.parent)
         footprint.remember(self.paths, self.path, digest(self.text))
 
 
 def write(
-    wanted: DesiredFile, do: Optional[Callable[[], None]] = None, also: str = "", before: str = ""
+    desired: DesiredFile, do: Optional[Callable[[], None]] = None, also: str = "", before: str = ""
 ) -> Iterator[SetupChange]:
-    """Make the file what it should be, if it is not. What Teal did not write itself counts as edited by hand.
+    """Makes the file what it should be. A text that Teal did not write counts as edited by hand.
 
-    `do`: how, when it takes more than writing; `also` says what more; `before`: what Teal left in a file of all apps.
+    `do` replaces the plain writing, and `also` describes what `do` does more. `before` is the text that Teal last wrote
+    into a file of all apps.
     """
-    if wanted.is_so:
+    if desired.is_so:
         return
-    now = files.text_of(wanted.path)
-    by_hand = now is not None and now != before and (bool(before) or not _wrote(wanted, now))
-    says = f"write {wanted.path}" if now is None else f"change {wanted.path}"
-    says += ", which was edited by hand" if by_hand else ""
-    act = SetupChange(says + also, do or wanted.write, edited=by_hand)
+    now = files.text_of(desired.path)
+    by_hand = now is not None and now != before and (bool(before) or not _wrote(desired, now))
+    description = f"write {desired.path}" if now is None else f"change {desired.path}"
+    description += ", which was edited by hand" if by_hand else ""
+    change = SetupChange(description + also, do or desired.write, edited=by_hand)
     if now is None:
-        yield replace(act, text=tuple(wanted.text.splitlines()[:_DIFF_LINES]))
+        yield replace(change, text=tuple(desired.text.splitlines()[:_DIFF_LINES]))
     else:
-        yield replace(act, diff=_diff(now, wanted.text))
+        yield replace(change, diff=_diff(now, desired.text))
 
 
-def _wrote(wanted: DesiredFile, text: str) -> bool:
-    return footprint.load(wanted.paths).wrote(wanted.path, digest(text))
+def _wrote(desired: DesiredFile, text: str) -> bool:
+    return footprint.load(desired.paths).wrote(desired.path, digest(text))
 
 
 def digest(text: str) -> str:
     return hashlib.sha256(text.encode(errors="surrogateescape")).hexdigest()
 
 
-def _diff(now: str, wanted: str) -> Tuple[str, ...]:
+def _diff(now: str, desired: str) -> Tuple[str, ...]:
     import difflib
 
-    lines = difflib.unified_diff(now.splitlines(), wanted.splitlines(), "is", "will be", lineterm="", n=1)
+    lines = difflib.unified_diff(now.splitlines(), desired.splitlines(), "is", "will be", lineterm="", n=1)
     return tuple(line.encode(errors="replace").decode() for line in lines)[:_DIFF_LINES]

@@ -28,13 +28,13 @@ USER = "teal"  # no app can have it: the grammar keeps this name
 _VISUDO_S = 20.0
 
 
-def acts(intent: Intent) -> Iterator[SetupChange]:
-    """Raises BadRequest for a key that cannot be let in, or is not."""
+def changes(intent: Intent) -> Iterator[SetupChange]:
+    """Raises BadRequest for a key that Teal cannot let in or revoke."""
     host, name = intent.app.host.paths, intent.app.name
-    keys = _wanted(intent)
-    if keys != intent.footprint.keys:  # first, so that destroy finds what is made for it
+    keys = _desired_keys(intent)
+    if keys != intent.footprint.keys:  # first, so that destroy finds what later changes make
         save = partial(_remember, intent.app.paths, keys)
-        yield from (SetupChange(says, save) for says in _changes(intent.footprint.keys, keys, name))
+        yield from (SetupChange(text, save) for text in _descriptions(intent.footprint.keys, keys, name))
     if keys and account.find(USER) is None:
         yield SetupChange(
             f"make the system user {USER}, for deploy keys", partial(account.add_user, USER, home(host), "/bin/sh")
@@ -43,7 +43,7 @@ def acts(intent: Intent) -> Iterator[SetupChange]:
         yield from _let_in(intent, keys)
     elif os.path.lexists(sudo_rule(host, name)):
         yield SetupChange(
-            f"remove {sudo_rule(host, name)} and what else was made for its keys", partial(withdraw, host, name)
+            f"remove {sudo_rule(host, name)} and whatever else only its keys needed", partial(withdraw, host, name)
         )
 
 
@@ -53,28 +53,28 @@ def _let_in(intent: Intent, keys: Sequence[str]) -> Iterator[SetupChange]:
     yield from account.directory(intent, readable)
     rule = DesiredFile(intent.app.paths, sudo_rule(host, name), sudo_text(host, name, keys), 0o440)
     yield from write(rule, lambda: _checked(rule))
-    others = _of_others(host, name)
-    wanted = DesiredFile(intent.app.paths, authorized(host), authorized_text(host, {**others, name: keys}))
+    others = _keys_of_others(host, name)
+    desired = DesiredFile(intent.app.paths, authorized(host), authorized_text(host, {**others, name: keys}))
     before = authorized_text(host, {**others, name: intent.footprint.keys})
-    yield from write(wanted, before=before)
+    yield from write(desired, before=before)
 
 
 def withdraw(host: HostPaths, app: str) -> None:
-    """None of this app's keys is let in any more; with the last one, what was made for keys goes, and who is in.
+    """Revokes all keys of this app. With the server's last key the user goes, and whoever is logged in as that user.
 
-    What apps share is held meanwhile.
+    The caller holds the lock of what apps share.
     """
     files.remove(sudo_rule(host, app))
-    left = _of_others(host, app)
-    if any(left.values()):
-        files.write(authorized(host), authorized_text(host, left))
+    remaining = _keys_of_others(host, app)
+    if any(remaining.values()):
+        files.write(authorized(host), authorized_text(host, remaining))
         return
     files.remove_tree(authorized(host).parent)
     account.remove_user(USER)
 
 
 def in_hex(key: str) -> str:
-    """The same digest in letters that need no escape in sudoers."""
+    """The digest of a fingerprint, in letters that need no escape in sudoers."""
     return hashlib.sha256(base64.b64decode(key.split()[1])).hexdigest()
 
 
@@ -91,20 +91,20 @@ def sudo_rule(host: HostPaths, app: str) -> Path:
 
 
 def sudo_text(host: HostPaths, app: str, keys: Sequence[str]) -> str:
-    """One exact command a key: no wildcard, no other argument."""
+    """One exact command for each key: no wildcard, no other argument."""
     head = f"# Written by `teal setup --deploy-key` of {app}.\n"
     return head + "".join(f"{USER} ALL=(root) NOPASSWD: {_command(host, app, key)}\n" for key in keys)
 
 
 def authorized_text(host: HostPaths, keys: "Dict[str, Sequence[str]]") -> str:
-    """Of all apps, because sshd reads one file a user."""
+    """The keys of all apps, because sshd reads one file for a user."""
     head = "# Written by `teal setup --deploy-key`: each key may deploy one app and nothing else.\n"
     lines = [_line(host, app, key) for app in sorted(keys) for key in keys[app]]
     return head + "".join(lines)
 
 
 def _line(host: HostPaths, app: str, key: str) -> str:
-    """Who comes without Teal is told so in words; the server side hears of it as well, for its audit."""
+    """Somebody without Teal gets an explanation. The server side runs then too, and writes its audit."""
     program = f"sudo -n {_command(host, app, key)}"
     teal = f"case $SSH_ORIGINAL_COMMAND in *{CALLS}*) exec {program};; esac"
     other = f"echo 'this key only deploys {app}, with teal' >&2; exec {program} </dev/null >/dev/null"
@@ -115,51 +115,51 @@ def _command(host: HostPaths, app: str, key: str) -> str:
     return f"{host.installed} --server --app {app} --key {in_hex(key)}"
 
 
-def _wanted(intent: Intent) -> Tuple[str, ...]:
+def _desired_keys(intent: Intent) -> Tuple[str, ...]:
     keys, key = intent.footprint.keys, intent.key
     if intent.no_key:
-        _refuse_unknown(keys, intent.no_key, intent.app.name)
-        keys = tuple(one for one in keys if fingerprint(one) != intent.no_key)
+        _check_is_known(keys, intent.no_key, intent.app.name)
+        keys = tuple(known for known in keys if fingerprint(known) != intent.no_key)
     if key is None or in_hex(key) in map(in_hex, keys):
         return keys
-    _refuse_bound(intent.app.host.paths, intent.app.name, key)
+    _check_is_unbound(intent.app.host.paths, intent.app.name, key)
     return (*keys, key)
 
 
-def _refuse_unknown(keys: Sequence[str], wanted: str, name: str) -> None:
+def _check_is_known(keys: Sequence[str], wanted: str, name: str) -> None:
     known = [fingerprint(key) for key in keys]
     if wanted not in known:
         raise BadRequest(f"the key {wanted} may not deploy {name}, so there is nothing to remove", known)
 
 
-def _refuse_bound(host: HostPaths, name: str, key: str) -> None:
-    """sshd goes by the first line that has the key, so a second one would never be reached."""
-    for other, keys in _of_others(host, name).items():
+def _check_is_unbound(host: HostPaths, name: str, key: str) -> None:
+    """sshd takes the first line with the key, so it would never reach a second line."""
+    for other, keys in _keys_of_others(host, name).items():
         if in_hex(key) in map(in_hex, keys):
             raise BadRequest(
                 f"the key {fingerprint(key)} deploys {other} already, and a key is bound to one app",
-                hint=f"make another one: ssh-keygen -t ed25519 -f {name}-deploy",
+                hint=f"make another key: ssh-keygen -t ed25519 -f {name}-deploy",
             )
 
 
-def _changes(before: Sequence[str], keys: Sequence[str], name: str) -> Iterator[str]:
+def _descriptions(before: Sequence[str], keys: Sequence[str], name: str) -> Iterator[str]:
     yield from (f"let the key {fingerprint(key)} deploy {name}" for key in keys if key not in before)
-    yield from (f"let the key {fingerprint(key)} deploy {name} no more" for key in before if key not in keys)
+    yield from (f"revoke the key {fingerprint(key)}, which deploys {name}" for key in before if key not in keys)
 
 
 def _remember(paths: AppPaths, keys: Tuple[str, ...]) -> None:
     footprint.save(paths, replace(footprint.load(paths), keys=keys))
 
 
-def _of_others(host: HostPaths, app: str) -> "Dict[str, Sequence[str]]":
+def _keys_of_others(host: HostPaths, app: str) -> "Dict[str, Sequence[str]]":
     others: List[Tuple[str, Footprint]] = list(footprint.others(host, app))
-    return {name: told.keys for name, told in others}
+    return {name: theirs.keys for name, theirs in others}
 
 
 def _checked(rule: DesiredFile) -> None:
-    """A rule that sudo cannot read would lock everybody out of sudo, so sudo looks at it first."""
+    """A rule that sudo cannot read would lock everybody out of sudo, so visudo checks the rule at once."""
     rule.write()
-    looked = run(["visudo", "-cf", str(rule.path)], _VISUDO_S)
-    if looked.code:
+    checked = run(["visudo", "-cf", str(rule.path)], _VISUDO_S)
+    if checked.code:
         files.remove(rule.path)
-        raise CannotRun("sudo does not understand the rule", looked.lines[-3:])
+        raise CannotRun("sudo does not understand the rule", checked.lines[-3:])

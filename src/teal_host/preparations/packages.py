@@ -1,4 +1,4 @@
-"""Programs that a server needs and does not have, from the distribution's own packages."""
+"""Programs that a server needs and lacks, from the distribution's own packages."""
 
 import os
 import shutil
@@ -22,35 +22,35 @@ _APT = (
         "Dpkg::Options::=--force-confold",
     ),
 )
-INSTALL = "install "  # how the act begins
+INSTALL = "install "  # begins the description of the change
 _INSTALL_S = 600.0
 _SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
-def acts(intent: Intent) -> Iterator[SetupChange]:
+def changes(intent: Intent) -> Iterator[SetupChange]:
     needed = {"nginx": "nginx", **({"sudo": "sudo"} if intent.key or intent.footprint.keys else {})}
-    missing = [package for program, package in needed.items() if not found(program)]
+    missing = [package for program, package in needed.items() if not is_installed(program)]
     missing += [] if os.access(PYTHON, os.X_OK) else ["python3"]  # this may be another one, of the login's
     if not missing:
         return
-    if not found("apt-get"):
+    if not is_installed("apt-get"):
         names = " and ".join(missing)
         raise BadRequest(f"this server has no {names}, and no apt-get to install it", hint=f"install {names}")
     yield SetupChange(f"{INSTALL}{', '.join(missing)} (apt-get install)", partial(_install, missing))
 
 
-def found(program: str) -> bool:
-    """Also where a login's PATH does not lead."""
+def is_installed(program: str) -> bool:
+    """Teal also looks in directories that the PATH of a login may lack."""
     return shutil.which(program, path=_SYSTEM_PATH) is not None
 
 
 def _errors(lines: List[str]) -> List[str]:
-    """apt-get's own words for what went wrong, which may stand far above the end."""
+    """apt-get's own complaints, which may stand far above the end of the output."""
     return [line for line in lines if line.startswith(("E:", "Err:", "dpkg:"))][:6] or lines[-6:]
 
 
 def _install(packages: List[str]) -> None:
-    """With the package lists that are here; only if those are too old or missing, with new ones."""
+    """With the package lists of this server. If they are too old or missing, with new lists."""
     install = [*_APT, "install", "-y", "--no-install-recommends", *packages]
     if run(install, _INSTALL_S).code == 0:
         return

@@ -1,4 +1,4 @@
-"""The server side itself, installed for root alone to change: units start programs with it, deploy keys run it."""
+"""The server side itself, which only root can change: units start programs with it, and deploy keys run it."""
 
 import stat
 from functools import partial
@@ -11,19 +11,19 @@ from teal_host.preparations.change import SetupChange
 from teal_host.wire.sources import digest
 
 
-def acts(intent: Intent) -> Iterator[SetupChange]:
+def changes(intent: Intent) -> Iterator[SetupChange]:
     host = intent.app.host.paths
-    mine = digest(archive.sources())
-    there = archive.digest(host.installed)
-    if there == mine and _is_for_root_alone(host):
+    own = digest(archive.sources())
+    installed = archive.digest(host.installed)
+    if installed == own and _is_for_root_alone(host):
         return
-    says = "install" if there is None else "replace"
-    yield SetupChange(f"{says} the server side, {host.installed} (sources {mine[:12]})", partial(_install, host))
+    does = "install" if installed is None else "replace"
+    yield SetupChange(f"{does} the server side, {host.installed} (sources {own[:12]})", partial(_install, host))
 
 
 def _is_for_root_alone(host: HostPaths) -> bool:
-    told = host.installed.lstat()
-    return told.st_uid == 0 and told.st_mode == stat.S_IFREG | 0o755
+    status = host.installed.lstat()
+    return status.st_uid == 0 and status.st_mode == stat.S_IFREG | 0o755
 
 
 def _install(host: HostPaths) -> None:

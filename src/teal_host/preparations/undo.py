@@ -1,4 +1,4 @@
-"""Take back what setup has put on this server for one app. Each part may be gone already: destroy can be repeated."""
+"""Removes what setup made on this server for one app. Parts may be gone already, so that destroy can be repeated."""
 
 import os
 from pathlib import Path
@@ -12,7 +12,7 @@ from teal_host.state.footprint import Footprint
 
 
 def undo(host: HostPaths, app: AppPaths) -> None:
-    """After its processes have ended and its route is closed, while what apps share is held.
+    """The app's processes have ended and nginx no longer serves it. The caller holds the lock of what apps share.
 
     The footprint itself goes with the app's files.
     """
@@ -30,13 +30,13 @@ def undo(host: HostPaths, app: AppPaths) -> None:
 
 
 def undo_server_side(host: HostPaths) -> None:
-    """With the last app."""
+    """The last app goes, and the server side with it."""
     files.remove(host.installed)
     if host.installed.parent.is_dir():
         files.remove(files.unfinished(host.installed))
 
 
 def _of_this_app_alone(host: HostPaths, before: Footprint) -> Iterator[Path]:
-    """A folder of a file may be gone with everything in it."""
+    """The directory of a file may be gone with all its files."""
     paths = [Path(name) for name in before.files]
     return (path for path in paths if path != deploy_key.authorized(host) and path.parent.is_dir())

@@ -1,4 +1,4 @@
-"""The template of the app's units. What runs goes on running; the next start follows the new text."""
+"""The template of the app's units. Running programs run on; the next start uses the new text."""
 
 from typing import Iterator
 
@@ -14,18 +14,18 @@ from teal_host.supervisors.unit_text import Unit, recovery_text, unit_text
 _PROGRAM_S = 60.0
 
 
-def acts(intent: Intent) -> Iterator[SetupChange]:
-    wanted = wanted_unit(intent)
+def changes(intent: Intent) -> Iterator[SetupChange]:
+    desired = desired_unit(intent)
 
     def do() -> None:
-        wanted.write()
+        desired.write()
         reload_systemd()
 
-    yield from setup_change.write(wanted, do, "; systemd reads its units again")
+    yield from setup_change.write(desired, do, "; systemd reads its units again")
     yield from _recovery(intent)
 
 
-def wanted_unit(intent: Intent) -> DesiredFile:
+def desired_unit(intent: Intent) -> DesiredFile:
     return DesiredFile(intent.app.paths, intent.app.paths.unit, unit_text(_unit(intent)))
 
 
@@ -34,24 +34,24 @@ def _unit(intent: Intent) -> Unit:
 
 
 def _recovery(intent: Intent) -> Iterator[SetupChange]:
-    """What cleans up after a boot, and the link by which it is run then."""
+    """The unit that cleans up after a boot, and the link because of which systemd starts it then."""
     paths = intent.app.paths
-    wanted, link = DesiredFile(paths, paths.recovery, recovery_text(_unit(intent))), paths.recovery_at_boot
+    desired, link = DesiredFile(paths, paths.recovery, recovery_text(_unit(intent))), paths.recovery_at_boot
 
     def do() -> None:
-        wanted.write()
+        desired.write()
         footprint.remember(paths, link, setup_change.digest(""))
         files.make_dir(link.parent)
         files.turn_link(link, str(paths.recovery))
         reload_systemd()
 
-    if wanted.is_so and not link.is_symlink():
+    if desired.is_so and not link.is_symlink():
         yield SetupChange(f"enable {paths.recovery.name}, which cleans up after a boot", do)
-    yield from setup_change.write(wanted, do, ", which cleans up after a boot")
+    yield from setup_change.write(desired, do, ", which cleans up after a boot")
 
 
 def reload_systemd() -> None:
-    """It reads unit files again; no program notices."""
+    """systemd reads its unit files again; no program notices."""
     reloaded = run(["systemctl", "daemon-reload"], _PROGRAM_S)
     if reloaded.code:
         raise CannotRun("systemd does not read its units again", reloaded.lines[-3:])

@@ -26,7 +26,7 @@ def setup(app: App, request: Setup, channel: Channel) -> Done:
     told = planned(app, request)
     for one in told:
         if one.is_note:
-            app.tell(Note("warning", one.says))
+            app.tell(Note("warning", one.description))
     plan = _plan(told)
     app.tell(plan)
     if request.dry_run or not plan.changes:
@@ -46,13 +46,13 @@ def planned(app: App, request: Setup) -> List[SetupChange]:
     switch.check_live_link(app)
     intent = _intent(app, request)
     parts = {
-        "packages": packages.acts(intent),
-        "user": account.acts(intent),
-        "teal": server_side.acts(intent),
-        "unit": unit.acts(intent),
-        "nginx": route.acts(intent),
+        "packages": packages.changes(intent),
+        "user": account.changes(intent),
+        "teal": server_side.changes(intent),
+        "unit": unit.changes(intent),
+        "nginx": route.changes(intent),
         "names": _agreement(app, request, intent.agreed),
-        "key": deploy_key.acts(intent),
+        "key": deploy_key.changes(intent),
     }
     return [replace(act, part=part) for part, acts in parts.items() for act in acts]
 
@@ -67,7 +67,7 @@ def _plan(acts: Sequence[SetupChange]) -> Plan:
 
 def _install(app: App, request: Setup, plan: Plan) -> None:
     """Before what apps share is held: it can take minutes, and the others go on deploying."""
-    for act in packages.acts(_intent(app, request)):
+    for act in packages.changes(_intent(app, request)):
         if act.change not in plan.changes:
             raise _changed()
         _do(app, replace(act, part="packages"))
@@ -93,7 +93,7 @@ def _changed() -> BadRequest:
 
 def _do(app: App, act: SetupChange) -> None:
     with app.step(act.part) as step:
-        step.detail = act.says
+        step.detail = act.description
         act.do()
 
 

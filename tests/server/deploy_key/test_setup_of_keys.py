@@ -78,7 +78,7 @@ def test_second_deploy_key_is_added_and_removed(keyed: KeyedServer) -> None:
     assert keyed.audit()[-1]["key"] == keyed.fingerprint("second")
     with keyed.open(key="second") as waiting:
         would = keyed.one.teal("setup", "--remove-key", f"{keyed.key('second')}.pub", "--dry-run").ok()
-        assert f"let the key {keyed.fingerprint('second')} deploy one no more" in would.err
+        assert f"revoke the key {keyed.fingerprint('second')}, which deploys one" in would.err
         keyed.one.teal("setup", "--remove-key", f"{keyed.key('second')}.pub").ok()
         heard, _ = waiting.communicate(frame(Status("one")), timeout=30)
     (told,) = answers(heard)

@@ -1,0 +1,121 @@
+"""Where the app's nginx file goes on a server that has sites of others, and what the file says there."""
+
+from pathlib import Path
+from typing import Dict, List, Optional, Sequence, Tuple
+
+from teal_host.ground.errors import BadRequest
+from teal_host.preparations import welcome_page
+from teal_host.preparations.base import Intent
+from teal_host.preparations.change import DesiredFile
+from teal_host.proxies import system_nginx
+from teal_host.proxies.nginx import listeners
+from teal_host.proxies.nginx import log as nginx_log
+from teal_host.proxies.nginx import program as nginx_program
+from teal_host.proxies.nginx import site as nginx_site
+from teal_host.proxies.nginx import sites as nginx_sites
+from teal_host.proxies.nginx import trial as nginx_trial
+from teal_host.proxies.nginx.directives import explain_refused_directive
+from teal_host.proxies.nginx.parameters import SiteLog
+from teal_host.proxies.nginx.program import NginxProgram
+from teal_host.proxies.nginx.sites import IncludePoint, Server
+from teal_host.proxies.nginx.tree import Tree
+from teal_host.state import footprint
+from teal_host.state.footprint import GaveWay
+from teal_host.wire.values import dataclass
+
+_OTHER_PORT = "choose another: [server] http_port = 8080"
+
+
+@dataclass(frozen=True)
+class SiteFile:
+    """The file as it should be, and what it does to other sites.
+
+    `gives_way`, `comes_back`: a welcome page. `overtaken`: sites that nginx no longer asks for unknown names.
+    """
+
+    file: DesiredFile
+    gives_way: Optional[GaveWay]
+    comes_back: Optional[GaveWay]
+    overtaken: Tuple[Server, ...]
+
+
+def site_file(intent: Intent) -> SiteFile:
+    """nginx has tried the file before this returns. Raises BadRequest for what prevents or refuses the site."""
+    program = system_nginx.running()
+    tree = program.tree()
+    port, domains = intent.agreed.site.http_port, intent.agreed.site.domains
+    foreign = _foreign(intent, tree)
+    point = _include_point(intent, tree)
+    gives_way = None if domains else welcome_page.giving_way(foreign, port, point)
+    _check_names_are_free(foreign, domains or ("localhost",), port)
+    comes_back = intent.footprint.gave_way if domains and system_nginx.restored(intent.footprint) else None
+    listens = listeners.of_site(foreign, port, bool(domains))
+    listeners.check_is_free(listens, program.socket_inodes, _OTHER_PORT)
+    text = nginx_site.site_text(intent.agreed.route(intent.app.paths), listens, _log(intent, tree, point))
+    overtaken = nginx_sites.overtaken(tree, point, port) if domains else ()
+    site = SiteFile(DesiredFile(intent.app.paths, Path(point.path), text), gives_way, comes_back, overtaken)
+    if not site.file.is_so:
+        _check_accepted(intent, site, program, tree)
+    return site
+
+
+def check_port_is_free(intent: Intent) -> None:
+    """On a server whose nginx is still to be installed."""
+    listeners.check_is_free(listeners.of_new_nginx(intent.agreed.site.http_port), set(), _OTHER_PORT)
+
+
+def contents(intent: Intent, site: SiteFile) -> Dict[Path, Optional[str]]:
+    """The content of every file that changes. None: the file goes."""
+    changes: Dict[Path, Optional[str]] = {site.file.path: site.file.text}
+    if site.gives_way:
+        changes[Path(site.gives_way.link)] = None
+    if site.comes_back:
+        changes.update(system_nginx.restored(intent.footprint))
+    if intent.footprint.nginx and intent.footprint.nginx != str(site.file.path):
+        changes[Path(intent.footprint.nginx)] = None
+    return changes
+
+
+def _foreign(intent: Intent, tree: Tree) -> List[Server]:
+    """Every site that is not Teal's. `agreement` compares Teal's apps with each other."""
+    teal_files = footprint.nginx_files(intent.app.host.paths, intent.app.name, intent.footprint)
+    return [site for site in nginx_sites.servers(tree) if site.file not in teal_files]
+
+
+def _include_point(intent: Intent, tree: Tree) -> IncludePoint:
+    """The present one; else the best one, if possible one where the file comes before no silent default."""
+    points = nginx_sites.include_points(tree, f"teal-{intent.app.name}")
+    if not points:
+        hint = f"add to its http block: include {Path(tree.main).parent}/conf.d/*.conf;"
+        raise BadRequest(f"{tree.main} reads no directory in which a site of its own could be put", hint=hint)
+    present = [point for point in points if point.path == intent.footprint.nginx]
+    port = intent.agreed.site.http_port
+    harmless = [point for point in points if not nginx_sites.overtaken(tree, point, port)]
+    return (present or harmless or list(points))[0]
+
+
+def _check_names_are_free(foreign: Sequence[Server], domains: Sequence[str], port: int) -> None:
+    for domain in domains:
+        for site in nginx_sites.serving(foreign, domain, port):
+            raise BadRequest(
+                f"{site.file}:{site.line} serves {domain} on port {port} already",
+                hint="remove the name there, or choose another: [server] domains",
+            )
+
+
+def _log(intent: Intent, tree: Tree, point: IncludePoint) -> Optional[SiteLog]:
+    """In the directory of nginx's own logs. None where the site's file could not repeat what nginx logs already."""
+    others = nginx_log.inherited(tree, point.path)
+    path = intent.app.host.proxy.log_of(intent.app.name)
+    return SiteLog(path, others) if others is not None and path.parent.is_dir() else None
+
+
+def _check_accepted(intent: Intent, site: SiteFile, program: NginxProgram, tree: Tree) -> None:
+    removed = [path for path, content in contents(intent, site).items() if content is None]
+    path, log = site.file.path, intent.app.host.proxy.log_of(intent.app.name)
+    text = site.file.text.replace(f'access_log "{log}" ', 'access_log "/dev/null" ')  # nginx -t makes a log's file
+    output = nginx_trial.refusal(program, tree, path, text, removed)
+    if output:
+        named = explain_refused_directive(intent.agreed.route(intent.app.paths), text, path, output)
+        hint = "look at [proxy] directives in teal.toml" if intent.agreed.proxy.directives else ""
+        raise named or BadRequest("nginx would refuse the site of this app", [nginx_program.where(output)], hint)

@@ -1,0 +1,41 @@
+"""A distribution's welcome page, which gives way to an app that is to be the default site of its port."""
+
+import hashlib
+from pathlib import Path
+from typing import Optional, Sequence
+
+from teal_host.ground.errors import BadRequest
+from teal_host.ground.run import run
+from teal_host.proxies.nginx import sites as nginx_sites
+from teal_host.proxies.nginx.sites import IncludePoint, Server
+from teal_host.state.footprint import GaveWay
+
+_DPKG_S = 30.0
+
+
+def giving_way(foreign: Sequence[Server], port: int, include_point: IncludePoint) -> Optional[GaveWay]:
+    """The default site that gives way, if there is one. Raises BadRequest for a default site of the administrator's."""
+    page = None
+    for site in nginx_sites.default_sites(foreign, port):
+        page = _untouched(site)
+        if page is None:
+            raise BadRequest(
+                f"port {port} has a default site already, {site.file}:{site.line}; "
+                f"{include_point.path} would be another",
+                hint='give this app a name: [server] domains = ["example.com"]',
+            )
+    return page
+
+
+def _untouched(site: Server) -> Optional[GaveWay]:
+    """A link to a file of a package that nobody has changed since the installation: dpkg knows the file's digest."""
+    link = Path(site.file)
+    if not link.is_symlink():
+        return None
+    target = Path(link.parent, link.readlink()).resolve()
+    owner = run(["dpkg-query", "--search", str(target)], _DPKG_S)
+    package = owner.output.split(":")[0] if owner.code == 0 else ""
+    shown = run(["dpkg-query", "--show", "--showformat=${Conffiles}\\n", package], _DPKG_S) if package else None
+    digest = hashlib.md5(target.read_bytes(), usedforsecurity=False).hexdigest()
+    is_known = shown is not None and f" {target} {digest}" in shown.lines
+    return GaveWay(str(link), str(link.readlink())) if is_known else None
