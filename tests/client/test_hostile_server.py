@@ -114,7 +114,7 @@ class Laptop:
             "CI": "true",
         }
         command = [sys.executable, "-m", "teal", "-C", str(self.folder / "project/teal.toml"), *words]
-        return subprocess.run(command, env=env, capture_output=True, text=True, timeout=60, check=False)
+        return subprocess.run(command, env=env, capture_output=True, text=True, timeout=120, check=False)
 
 
 @pytest.fixture

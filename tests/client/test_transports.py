@@ -192,7 +192,10 @@ def vm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Transport:
 
 
 @pytest.mark.parametrize("asked", [None, Status("shop"), Logs("shop", follow=True)], ids=str)
-def test_server_side_ends_by_itself_when_multipass_loses_the_end_of_the_pipe(vm: Transport, asked: object) -> None:
+def test_server_side_ends_by_itself_when_multipass_loses_the_end_of_the_pipe(
+    vm: Transport, asked: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run, "ENDS_WITHIN_S", 120.0)
     began = time.monotonic()
     with Session(vm) as session:
         if asked is not None:

@@ -88,13 +88,13 @@ def _unhealthy(app: App) -> Ended:
 
 def _turned_back(app: App) -> Ended:
     app.deploy().ok()
-    app.config(keep={"watch_s": 60})
+    app.config(keep={"watch_s": 600})
     app.program(version="bad", health_sequence=[200, 200, 500])
     return app.deploy()
 
 
 def _locked(app: App) -> Ended:
-    app.config(health={"deadline_s": 60})
+    app.config(health={"deadline_s": 600})
     app.program(version="slow", never_listens=True)
     with in_background(app, "deploy", "--json") as first:
         first.wait_for(type="step", name="health", state="started")
@@ -113,7 +113,7 @@ def _interrupted_after_commit(app: App) -> Ended:
 
 def _struck(app: App, at_the_server: bool) -> Ended:
     """A deploy whose server side is killed, or whose client is interrupted, in its health step."""
-    app.config(health={"deadline_s": 2})
+    app.config(health={"deadline_s": 5})
     app.program(version="slow", never_listens=True)
     with in_background(app, "deploy", "--json") as running:
         running.wait_for(type="step", name="health", state="started")
@@ -125,7 +125,7 @@ def _struck(app: App, at_the_server: bool) -> Ended:
 
 
 def _nothing_well_is_left(app: App) -> Ended:
-    app.config(keep={"watch_s": 60})
+    app.config(keep={"watch_s": 600})
     app.program(version="bad", health_sequence=[200, 200, 500])
     return app.deploy()
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from crash.killed_host import ENDED
-from harness.world import App, refuses, wait_until
+from harness.world import PATIENCE_S, App, refuses, wait_until
 from teal.config.read import load
 from teal.ground import run
 from teal.ground.errors import TealError
@@ -229,7 +229,7 @@ def server_sides_end(patch: pytest.MonkeyPatch) -> Iterator[None]:
     patch.setattr(run, "open_pipe", remembered)
     yield
     for program in started:
-        program.wait(60)
+        program.wait(PATIENCE_S)
 
 
 def may_go_on(name: str) -> bool:

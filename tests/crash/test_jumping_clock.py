@@ -19,7 +19,7 @@ def test_deploy_keeps_its_deadlines_and_goes_live_when_the_clock_jumps(two: Scen
     run = two.deploy(when, jump)
     assert run.was_ended, "it jumped"
     assert run.error is None, run.error
-    assert 0.6 <= time.monotonic() - began < 60
+    assert 0.6 <= time.monotonic() - began < 600
     two.check_settled(version)
     version = two.deploy_new()
     two.check_settled(version)

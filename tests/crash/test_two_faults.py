@@ -31,7 +31,7 @@ def test_previous_release_with_a_damaged_record_is_stopped_when_not_to_run_on(tw
 
 
 def test_rollback_restores_the_http_port_when_the_new_release_had_another(two: Scene) -> None:
-    moved = {"server": {"http_port": free_ports(1)[0]}, "keep": {**QUICK["keep"], "watch_s": 30}}
+    moved = {"server": {"http_port": free_ports(1)[0]}, "keep": {**QUICK["keep"], "watch_s": 600}}
     two.app.config(**{**QUICK, **moved})
     two.new_version(health_sequence=[200, 200, 500])
     assert two.deploy(NEVER).exit_code == 7
@@ -92,7 +92,7 @@ def test_rollback_killed_before_its_switch_is_reported_as_refused(two: Scene) ->
 
 @pytest.mark.parametrize("at", ["turn link live+4", "turn link live+5"])  # before the journal says it, and the record
 def test_rollback_in_the_watch_that_was_killed_is_reported_as_rolled_back(two: Scene, at: str) -> None:
-    two.app.config(**{**QUICK, "keep": {**QUICK["keep"], "watch_s": 30}})
+    two.app.config(**{**QUICK, "keep": {**QUICK["keep"], "watch_s": 600}})
     two.new_version(health_sequence=[200, 200, 500])
     assert two.deploy(at).was_ended
     two.check_serves("v2")

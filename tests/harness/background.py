@@ -11,7 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import IO, Any
 
-from harness.world import App, Ended, wait_until
+from harness.world import PATIENCE_S, App, Ended, wait_until
 from teal.demo.load import Load
 
 BUILDS_ON = "echo building; while kill -0 $PPID; do sleep 0.05; done"  # a build that ends with the one who wants it
@@ -36,7 +36,7 @@ class RunningCommand:
         """The JSON lines that have come so far."""
         return [json.loads(line) for line in list(self._out)]
 
-    def wait_for(self, deadline_s: float = 30, **members: Any) -> None:
+    def wait_for(self, deadline_s: float = PATIENCE_S, **members: Any) -> None:
         """Wait for an event that has all of these members."""
         wait_until(lambda: any(members.items() <= event.items() for event in self.events), deadline_s)
 
@@ -48,7 +48,7 @@ class RunningCommand:
     def send(self, number: signal.Signals) -> None:
         self.process.send_signal(number)
 
-    def ended(self, deadline_s: float = 60) -> Ended:
+    def ended(self, deadline_s: float = 2 * PATIENCE_S) -> Ended:
         """How it ended, with all of its standard output. The server side may live on, and it holds standard error."""
         code = self.process.wait(deadline_s)
         self._readers[0].join(deadline_s)
@@ -108,7 +108,7 @@ def load(app: App, host: str = "localhost", clients: int = 4, per_second: int = 
 def wait_for_requests(visitors: Load, count: int = 20) -> None:
     """Wait until so many more have been answered."""
     wanted = visitors.tally().requests + count
-    assert visitors.wait_for(wanted, 30).requests >= wanted
+    assert visitors.wait_for(wanted, PATIENCE_S).requests >= wanted
 
 
 class _Stranger(BaseHTTPRequestHandler):

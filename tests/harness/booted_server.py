@@ -18,6 +18,7 @@ from harness.listing import listing
 from harness.power import Power
 from harness.resources import Resources, claim
 
+PATIENCE_S = 180.0  # to boot, or for one command: a few seconds on an idle machine
 # What a login of root has.
 ENV = ("env", "-i", "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root", "LANG=C.UTF-8")
 
@@ -33,12 +34,14 @@ class Server:
         self._resources = resources
         self._power = power
 
-    def ssh(self, *argv: str, user: str = "root", stdin: str = "", deadline_s: float = 60) -> CompletedProcess[str]:
+    def ssh(
+        self, *argv: str, user: str = "root", stdin: str = "", deadline_s: float = PATIENCE_S
+    ) -> CompletedProcess[str]:
         """A command as its user would run it: through sshd, to its end and exit code."""
         ssh = ["ssh", "-F", str(self.ssh_config), "-l", user, self.name, shlex.join(argv)]
         return _finish(ssh, stdin, deadline_s)
 
-    def run(self, *argv: str, deadline_s: float = 60) -> CompletedProcess[str]:
+    def run(self, *argv: str, deadline_s: float = PATIENCE_S) -> CompletedProcess[str]:
         """A command as root without ssh: also while sshd is down."""
         leader = self.leader()
         assert leader, f"{self.name} is off"
@@ -52,17 +55,17 @@ class Server:
         """The number that a process of that number in there has on this machine."""
         return next(pid for pid in self._pids() if _number_inside(pid) == number)
 
-    def power_on(self, deadline_s: float = 60) -> None:
+    def power_on(self, deadline_s: float = PATIENCE_S) -> None:
         """It begins to boot."""
         self._power.on()
         self._wait_for(lambda: self.leader() is not None, deadline_s)
 
-    def start(self, deadline_s: float = 60) -> None:
+    def start(self, deadline_s: float = PATIENCE_S) -> None:
         """Power on, and wait for sshd."""
         self.power_on(deadline_s)
         self._wait_for(self._sshd_answers, deadline_s)
 
-    def reboot(self, deadline_s: float = 60) -> None:
+    def reboot(self, deadline_s: float = PATIENCE_S) -> None:
         """Shut down in good order, come up again, and wait for sshd."""
         before = self.leader()
         self.run("systemctl", "reboot")
@@ -96,7 +99,7 @@ class Server:
         self._resources.change_disk(image)
         return self._resources.cut_disk
 
-    def settled(self, deadline_s: float = 60) -> str:
+    def settled(self, deadline_s: float = PATIENCE_S) -> str:
         """Wait for the end of booting; `running`, or `degraded` if a unit failed."""
         return self.run("systemctl", "is-system-running", "--wait", deadline_s=deadline_s).stdout.strip()
 
@@ -116,14 +119,14 @@ class Server:
 
     def _sshd_answers(self) -> bool:
         try:
-            with socket.create_connection((self.address, 22), timeout=1) as line:
+            with socket.create_connection((self.address, 22), timeout=5) as line:
                 return line.recv(4) == b"SSH-"
         except OSError:
             return False
 
-    def _wait_for(self, there: Callable[[], bool], deadline_s: float) -> None:
+    def _wait_for(self, condition: Callable[[], bool], deadline_s: float) -> None:
         deadline = time.monotonic() + deadline_s
-        while not there():
+        while not condition():
             if time.monotonic() > deadline:
                 console = (self.directory / "console.log").read_text(errors="replace")
                 raise AssertionError(f"{self.name} is not up after {deadline_s} s; its console:\n{console[-3000:]}")
@@ -191,7 +194,7 @@ Host {server.name}
     GlobalKnownHostsFile /dev/null
     StrictHostKeyChecking yes
     BatchMode yes
-    ConnectTimeout 10
+    ConnectTimeout 30
     LogLevel ERROR
 """
     )

@@ -71,7 +71,7 @@ class KeyedServer:
         self, *arguments: str, key: str = "one", stdin: bytes = b"", **env: str
     ) -> "subprocess.CompletedProcess[bytes]":
         argv = ["env", *(f"{name}={value}" for name, value in env.items()), *self.ssh_argv(*arguments, key=key)]
-        return subprocess.run(argv, input=stdin, capture_output=True, timeout=60, check=False)
+        return subprocess.run(argv, input=stdin, capture_output=True, timeout=180, check=False)
 
     def replies_to(self, *sent: bytes, key: str = "one") -> list[Answer]:
         """Everything that the server side answers to these bytes, after its greeting."""
@@ -118,7 +118,7 @@ class KeyedServer:
             capture_output=True,
             text=True,
             errors="replace",
-            timeout=60,
+            timeout=180,
             check=False,
         )
 

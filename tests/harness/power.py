@@ -38,7 +38,7 @@ class Power:
         """The server and all that is its own go."""
         assert self.keeper.stdin and self.keeper.stdout
         self.keeper.stdin.close()
-        code = self.keeper.wait(60)
+        code = self.keeper.wait(180)
         self.keeper.stdout.close()
         assert code == 0, "the keeper failed: see keeper.log"
 

@@ -51,7 +51,7 @@ class SshAccess:
     def at(self, user: str = "root", target: str = "") -> Transport:
         """What the client would choose, but for what the server side is told."""
         chosen = choose(target or f"ssh://{user}@{self.server.name}")
-        return replace(chosen, arguments=PLAIN, greets_within_s=30)
+        return replace(chosen, arguments=PLAIN, greets_within_s=120)
 
     def ask(self, transport: Transport) -> tuple[StatusReport, int]:
         """One question; and the bytes that it took."""

@@ -7,6 +7,8 @@ import subprocess
 import time
 from collections.abc import Mapping, Sequence
 
+from harness.world import PATIENCE_S
+
 
 class Terminal:
     """What is written is read as it comes; `type` presses keys."""
@@ -20,13 +22,13 @@ class Terminal:
     def type(self, keys: str) -> None:
         os.write(self._keys, keys.encode())
 
-    def wait_for(self, pattern: str, deadline_s: float = 30) -> None:
+    def wait_for(self, pattern: str, deadline_s: float = PATIENCE_S) -> None:
         deadline = time.monotonic() + deadline_s
         while not re.search(pattern, self.seen):
             assert time.monotonic() < deadline, f"no {pattern!r} in:\n{self.seen}"
             assert self._read() or re.search(pattern, self.seen), f"it ended without {pattern!r}:\n{self.seen}"
 
-    def ended(self, deadline_s: float = 60) -> int:
+    def ended(self, deadline_s: float = 2 * PATIENCE_S) -> int:
         deadline = time.monotonic() + deadline_s
         while self._read():
             assert time.monotonic() < deadline, f"it does not end:\n{self.seen}"

@@ -15,9 +15,10 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
 from harness import Server
+from harness.world import PATIENCE_S
 from teal.demo.http1 import Answer, RequestError, read_answer
 
-DEADLINE_S = 10.0  # for one request
+DEADLINE_S = 30.0  # for one request
 MOST_REQUESTS = 200_000  # then they go home, whatever the test does
 KEPT_FAILURES = 20
 
@@ -75,7 +76,7 @@ class Visitors:
         """Wait until so many more have been answered at every site."""
         hosts = {site.host for site, _ in self._people}
         wanted = {host: self.tally.asked[host] + count for host in hosts}
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + PATIENCE_S
         while any(self.tally.asked[host] < number for host, number in wanted.items()):
             assert self._thread.is_alive(), "the visitors have gone"
             assert time.monotonic() < deadline, self.tally

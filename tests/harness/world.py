@@ -21,6 +21,7 @@ REPO = Path(__file__).parents[2]
 GO_CACHE = (
     Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "go-build"
 )  # one, or each test compiles all
+PATIENCE_S = 60.0  # a wait ends at its condition; this is far more than one takes on a busy machine
 _straight = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
@@ -81,7 +82,7 @@ class World:
         return [sys.executable, "-m", "teal", *arguments]
 
     def teal(
-        self, *arguments: str, cwd: Path | None = None, deadline_s: float = 120, stdin: str = "", **env: str
+        self, *arguments: str, cwd: Path | None = None, deadline_s: float = 240, stdin: str = "", **env: str
     ) -> Ended:
         done = subprocess.run(
             self.argv(*arguments),
@@ -142,7 +143,7 @@ class App:
             "build": {"artifact": "program"},
             "server": {"target": self.world.target, "http_port": self.ports[0]},
             "run": {"command": ["./program"], "ports": self._colors},
-            "health": {"json": {"message": "ok"}, "deadline_s": 10, "successes": 2},
+            "health": {"json": {"message": "ok"}, "deadline_s": 30, "successes": 2},
             "verify": {"path": "/", "json": {"color": "{color}"}},
             "keep": {"watch_s": 0, "drain_s": 0},
         }
@@ -205,7 +206,7 @@ def at_server(home: Path, server: Any, config: Path | None = None, user: str = "
 
 def straight(url: str, body: bytes | None = None, headers: dict[str, str] | None = None) -> Any:
     """The answer, past whatever proxy this machine uses."""
-    return _straight.open(urllib.request.Request(url, body, headers or {}), timeout=30)
+    return _straight.open(urllib.request.Request(url, body, headers or {}), timeout=PATIENCE_S)
 
 
 def free_ports(count: int) -> tuple[int, ...]:
@@ -231,10 +232,10 @@ def _next() -> int:
     return _COUNT[0]
 
 
-def wait_until(there: Callable[[], bool], deadline_s: float = 15) -> None:
+def wait_until(condition: Callable[[], bool], deadline_s: float = PATIENCE_S) -> None:
     """Wait for a condition, not for luck."""
     deadline = time.monotonic() + deadline_s
-    while not there():
+    while not condition():
         assert time.monotonic() < deadline, "it did not become true in time"
         time.sleep(0.02)
 

@@ -59,7 +59,7 @@ def say(root: Path, sent: bytes, python: Sequence[str] = PYTHON, memory: int = _
         argv(root, python),
         input=packed() + sent,
         capture_output=True,
-        timeout=60,
+        timeout=120,
         check=False,
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (memory, memory)),
     )

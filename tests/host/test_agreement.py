@@ -221,7 +221,7 @@ def test_apps_that_are_new_at_the_same_moment_never_share_a_port(host: HostPaths
         app: App = Host(host, seams, seams, LocalProvisioning(host, seams), lambda message: None).app(name)
         entries = (Entry("program", "file", 0, "a" * 64),)
         request = Deploy(spec(name), Manifest(digest_of(entries), entries), Origin(), "0" * 32)
-        begin.wait(30)
+        begin.wait(60)
         given_ports[name] = deploy.reserve(app, request, Scene(Slots(None, {}), [], None)).ports
 
     threads = [threading.Thread(target=reserve, args=(name,)) for name in names]

@@ -22,7 +22,7 @@ def run(
     path: Path, *arguments: str, sent: bytes = b"", python: str = sys.executable
 ) -> subprocess.CompletedProcess[bytes]:
     argv = [python, "-IS", str(path), *arguments]
-    return subprocess.run(argv, input=sent, capture_output=True, timeout=60, check=False)
+    return subprocess.run(argv, input=sent, capture_output=True, timeout=120, check=False)
 
 
 @pytest.fixture

@@ -29,7 +29,7 @@ def test_channel_aborts_when_the_client_is_silent() -> None:
         began = time.monotonic()
         with pytest.raises(Aborted, match=r"said nothing for 0\.1 s"):
             channel.receive(Commit, within_s=0.1)
-        assert time.monotonic() - began < 10
+        assert time.monotonic() - began < 60
 
 
 def test_channel_aborts_when_the_client_falls_silent_within_a_message() -> None:

@@ -196,7 +196,7 @@ def test_server_side_ends_and_keeps_nothing_when_the_client_vanishes(cut: Callab
             process.stdin.write(pipe.packed() + cut())
             process.stdin.close()
             process.stdout.close()
-            process.wait(30)
+            process.wait(60)
     assert errors.read_text() == ""
     assert pipe.left(root) <= SEALED
 

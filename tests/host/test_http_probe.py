@@ -14,7 +14,7 @@ from teal_host.ground.http_probe import MAX_ANSWER, NoAnswer, ProbeRequest, Prob
 
 Serve = Callable[[socket.socket], None]
 HEAD = b"HTTP/1.1 200 OK\r\n"
-MUCH_LATER_S = 60  # far more than any deadline here: whoever ignores it is found out
+MUCH_LATER_S = 240  # far more than any deadline here: whoever ignores it is found out
 
 
 @contextmanager

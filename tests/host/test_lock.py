@@ -69,7 +69,7 @@ def test_lock_tells_the_second_comer_who_holds_it_for_what_and_since_when(path: 
 def test_a_lock_dies_with_its_holder(path: Path, number: signal.Signals) -> None:
     with holder(path) as process:
         process.send_signal(number)
-        process.wait(30)
+        process.wait(60)
         with lock.held(path, "rollback", ME, 0):
             assert json.loads(path.read_text())["who"] == "mé"
 
@@ -94,7 +94,7 @@ def test_lock_goes_to_the_waiting_command_when_it_becomes_free(path: Path) -> No
         waiting.start()
         assert not got.wait(0.3)
         process.kill()
-        assert got.wait(30)
+        assert got.wait(60)
         waiting.join()
 
 
@@ -102,7 +102,7 @@ def test_lock_names_its_holder_when_the_wait_is_over(path: Path) -> None:
     with holder(path):
         began = time.monotonic()
         assert "anna@laptop" in refused(path, wait_s=0.3).message
-        assert 0.3 <= time.monotonic() - began < 30
+        assert 0.3 <= time.monotonic() - began < 60
 
 
 @pytest.mark.row("F12")
@@ -115,7 +115,7 @@ def test_lock_wait_keeps_its_length_when_the_clock_jumps(
     with holder(path):
         monkeypatch.setattr(time, "time", lambda: clock() + (time.monotonic() > began + 0.1) * hours * 3600)
         assert "anna@laptop" in refused(path, wait_s=0.4).message
-        assert 0.4 <= time.monotonic() - began < 30
+        assert 0.4 <= time.monotonic() - began < 60
 
 
 def test_lock_admits_only_one_of_many_at_a_time(path: Path) -> None:
@@ -170,7 +170,7 @@ def test_lock_wait_survives_the_removal_of_the_whole_directory(path: Path) -> No
         waiting.start()
         assert not got.wait(0.3)
         files.remove_tree(path.parent)
-    assert got.wait(30)
+    assert got.wait(60)
     waiting.join()
     assert path.exists()
 

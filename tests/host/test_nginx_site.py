@@ -231,7 +231,7 @@ def accepted(home: Path, routes: list[Route], listen: str) -> None:
     main = MainFile(home, os.geteuid() == 0, False)
     (home / "nginx.conf").write_text(main_text(main, [listen] if named else []))
     argv = [str(NGINX), "-t", "-p", f"{home}/", "-c", str(home / "nginx.conf"), "-e", str(home / "error.log")]
-    done = subprocess.run(argv, capture_output=True, timeout=30, check=False)
+    done = subprocess.run(argv, capture_output=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr.decode(errors="replace")
     assert b"[warn]" not in done.stderr
 
@@ -279,6 +279,6 @@ class TestNginxItself:
         (tmp_path / "site").write_text(site)
         (tmp_path / "nginx.conf").write_text("pid x.pid; events {}\nhttp { access_log off; include site; }")
         argv = [str(NGINX), "-t", "-p", f"{tmp_path}/", "-c", str(tmp_path / "nginx.conf"), "-e", "stderr"]
-        done = subprocess.run(argv, capture_output=True, text=True, timeout=30, check=False)
+        done = subprocess.run(argv, capture_output=True, text=True, timeout=120, check=False)
         assert done.returncode == 0, done.stderr
         assert "[warn]" not in done.stderr

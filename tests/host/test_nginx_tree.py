@@ -261,14 +261,14 @@ def running(home: Path, text: str) -> Iterator[Callable[[str], str | None]]:
     def reloaded(text: str) -> str | None:
         written(text)
         log.write_text("")
-        assert subprocess.run([*argv, "-t"], capture_output=True, timeout=30, check=False).returncode == 0
-        subprocess.run([*argv, "-s", "reload"], capture_output=True, timeout=30, check=True)
+        assert subprocess.run([*argv, "-t"], capture_output=True, timeout=120, check=False).returncode == 0
+        subprocess.run([*argv, "-s", "reload"], capture_output=True, timeout=120, check=True)
         wait_until(lambda: "start worker process " in log.read_text() or "still could not bind" in log.read_text())
         found = re.search(r"bind\(\) to \S+ failed", log.read_text())
         return found[0] if found else None
 
     written(text)
-    subprocess.run(argv, capture_output=True, timeout=30, check=True)
+    subprocess.run(argv, capture_output=True, timeout=120, check=True)
     # Its pid comes before its first workers do, which would else be taken for those of a reload.
     wait_until(lambda: "start worker process " in log.read_text())
     try:
@@ -357,7 +357,7 @@ def test_nginx_tree_reads_what_nginx_prints_as_it_was_written(layout: str, tmp_p
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
     argv = [str(NGINX), "-T", "-p", f"{tmp_path}/", "-c", str(tmp_path / "nginx.conf"), "-e", "stderr"]
-    done = subprocess.run(argv, capture_output=True, text=True, timeout=30, check=False)
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr
     tree = parse(done.stdout)
     found = [

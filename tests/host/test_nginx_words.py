@@ -162,7 +162,7 @@ class TestNginxItself:
     def compare(self, path: Path, text: str) -> None:
         path.write_text(text, newline="")
         argv = [str(NGINX), "-t", "-p", f"{path.parent}/", "-c", str(path), "-e", "stderr"]
-        done = subprocess.run(argv, capture_output=True, timeout=30, check=False)
+        done = subprocess.run(argv, capture_output=True, timeout=120, check=False)
         said = done.stderr.decode(errors="replace")
         assert first_told(text) in said.replace("\r", "?").replace(f" in {path}:", " in :"), (text, said)
 

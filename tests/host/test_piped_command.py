@@ -99,7 +99,7 @@ class Conversation:
         self.process.stdout.close()
         with contextlib.suppress(BrokenPipeError):
             self.process.stdin.close()
-        self.process.wait(30)
+        self.process.wait(60)
 
 
 def put(data: bytes, last: bool = False) -> bytes:
@@ -139,7 +139,7 @@ def test_exec_ends_without_seeing_the_end_of_the_pipe(live: App) -> None:
     with Conversation(live, ["true"]) as channel:
         channel.hear()
         assert channel.hear().header["type"] == "exited"
-        assert channel.process.wait(30) == 0
+        assert channel.process.wait(60) == 0
 
 
 @pytest.mark.parametrize(

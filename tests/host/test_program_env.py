@@ -42,7 +42,7 @@ def handed_over(folder: Path, argv: list[str], env: dict[str, str]) -> tuple[dic
     log = folder / "log"
     log.unlink(missing_ok=True)
     program = run.spawn(Program([sys.executable, "-I", "-S", "-c", DUMP, *argv], env, folder, log))
-    assert program.wait(30) == 0, log.read_text()
+    assert program.wait(60) == 0, log.read_text()
     found = ast.literal_eval(log.read_text())
     assert isinstance(found, tuple)
     return found
@@ -118,6 +118,6 @@ def test_environment_reaches_a_program_under_any_locale(language: str, tmp_path:
     )
     dump = [sys.executable, "-I", "-S", "-c", DUMP]
     argv = [sys.executable, "-I", "-S", "-c", spawned, str(REPO / "src"), str(tmp_path), *dump]
-    subprocess.run(argv, env={"LC_ALL": language, "PATH": os.environ["PATH"]}, check=True, timeout=30)
+    subprocess.run(argv, env={"LC_ALL": language, "PATH": os.environ["PATH"]}, check=True, timeout=120)
     found, _ = ast.literal_eval((tmp_path / "log").read_text())
     assert (found[b"A"], found[b"B"]) == ("é😀".encode(), "\x80".encode())

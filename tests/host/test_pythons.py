@@ -43,7 +43,7 @@ def python(major: int, minor: int) -> str | None:
 def _runs(place: str) -> bool:
     try:
         return (
-            subprocess.run([place, "-I", "-S", "-c", ""], capture_output=True, timeout=30, check=False).returncode == 0
+            subprocess.run([place, "-I", "-S", "-c", ""], capture_output=True, timeout=120, check=False).returncode == 0
         )
     except OSError:
         return False
@@ -92,7 +92,7 @@ def test_server_side_makes_an_archive_that_runs_on_every_python(good: str, tmp_p
             new.writestr(name, b"1/0" if name.startswith("teal_host/") and name.endswith(".py") else old.read(name))
     asked = pipe.frame({"type": "status", "app": "shop"})
     argv = [good, "-IS", str(spoiled), "--root", str(tmp_path / "state")]
-    done = subprocess.run(argv, input=asked, capture_output=True, timeout=60, check=False)
+    done = subprocess.run(argv, input=asked, capture_output=True, timeout=120, check=False)
     assert (done.returncode, done.stderr) == (0, b"")
     assert b'"type":"statusreport"' in done.stdout
 

@@ -54,7 +54,7 @@ class Stream:
     def __init__(self, app: App) -> None:
         self.got = b""
         self.ended = False
-        self._socket = socket.create_connection(("127.0.0.1", app.ports[0]), 30)
+        self._socket = socket.create_connection(("127.0.0.1", app.ports[0]), 120)
         self._socket.sendall(b"GET /stream HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
         self._thread = threading.Thread(target=self._listen, daemon=True)
         self._thread.start()
@@ -115,7 +115,7 @@ def test_drain_waits_for_a_slow_upload_that_nginx_still_buffers(app: App) -> Non
             assert b"\r\nX-Color: blue\r\n" in answer
             assert answer.endswith(b"first half, second half")
             upload.close()
-            ended = deploying.ended(30).ok()
+            ended = deploying.ended().ok()
     assert [line for line in ended.lines if line["type"] == "note"] == []
     assert app.get()["version"] == "v3"
 
@@ -170,7 +170,7 @@ def test_deploy_waits_for_a_program_that_ends_slowly_and_reports_the_wait(app: A
         wait_until(lambda: "told to end" in _log(app, first))
         assert app.get()["version"] == "v2"
         may_end.touch()
-        deploying.ended(30).ok()
+        deploying.ended().ok()
     assert _log(app, first).endswith("told to end\nhas ended by itself\n")
     assert app.get()["version"] == "v3"
 
@@ -198,7 +198,7 @@ def _log(app: App, release: str) -> str:
 
 
 def _connected(port: int, address: str = "127.0.0.1") -> socket.socket:
-    return socket.create_connection((address, port), 30)
+    return socket.create_connection((address, port), 120)
 
 
 @contextmanager

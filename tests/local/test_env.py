@@ -134,7 +134,7 @@ def test_env_set_asks_for_the_value_on_a_terminal_and_does_not_show_it(app: App)
     while b"Value of A" not in said:
         said += os.read(ours, 1024)
     os.write(ours, f"{CANARY}\n".encode())
-    assert running.wait(30) == 0
+    assert running.wait(60) == 0
     said += os.read(ours, 4096)
     os.close(ours)
     assert b"A is set" in said

@@ -16,7 +16,7 @@ from pytest import mark
 from harness.background import in_background, load, stranger, wait_for_requests
 from harness.world import App, Ended
 
-LONG_S, SHORT_S = 60, 2  # deadlines: one that must not be waited for, and one that must
+LONG_S, SHORT_S = 600, 4  # deadlines: one that must not be waited for, and one that must
 
 
 @dataclass(frozen=True)
@@ -188,7 +188,7 @@ def test_stranger_gets_no_traffic_when_it_takes_the_candidate_port_and_answers_2
     with load(app) as visitors, in_background(app, "deploy", "--json") as deploying:
         deploying.wait_for(type="step", name="health", state="started")
         with stranger(app.ports[2], address):
-            refused = deploying.ended(20)
+            refused = deploying.ended()
     _named(refused, r"port \d+ is held by python\S* \(process \d+\), not by the program that was started")
     assert visitors.tally().failed == 0, visitors.tally()
     assert {color for color, _ in visitors.tally().answered_by} == {"blue"}
@@ -214,7 +214,7 @@ def _refused_under_load(app: App, says: str, idle: str = "failed") -> Ended:
     with load(app) as visitors:
         began = time.monotonic()
         refused = app.deploy()
-        assert time.monotonic() - began < 20  # far from LONG_S
+        assert time.monotonic() - began < LONG_S / 2
         _named(refused, says)
         wait_for_requests(visitors)
         assert {color for color, _ in visitors.tally().answered_by} == {"blue"}

@@ -12,7 +12,7 @@ def test_pocketbase_keeps_its_data_over_a_new_version_and_a_rollback(world: Worl
 
     def there(arguments: Sequence[str]) -> None:
         argv = [str(app.directory / "pocketbase"), *arguments, "--dir", str(world.root / "var/lib/notes/db")]
-        subprocess.run(argv, cwd=app.directory, check=True, capture_output=True, timeout=60)
+        subprocess.run(argv, cwd=app.directory, check=True, capture_output=True, timeout=120)
 
     notes = Notes(app, there)
     notes.deploy(OLD)

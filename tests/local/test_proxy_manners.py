@@ -77,7 +77,7 @@ def deployed(world: World, name: str, **config: Any) -> App:
 
 @contextmanager
 def asked(app: App, path: str, method: str = "GET", body: Any = None, **headers: str) -> Iterator[HTTPResponse]:
-    connection = HTTPConnection("127.0.0.1", app.ports[0], timeout=20)
+    connection = HTTPConnection("127.0.0.1", app.ports[0], timeout=120)
     try:
         connection.request(method, path, body, {name.replace("_", "-"): value for name, value in headers.items()})
         yield connection.getresponse()
@@ -87,7 +87,7 @@ def asked(app: App, path: str, method: str = "GET", body: Any = None, **headers:
 
 def raw(app: App, text: str) -> bytes:
     """All that comes back until the end of the connection."""
-    with socket.create_connection(("127.0.0.1", app.ports[0]), timeout=20) as line:
+    with socket.create_connection(("127.0.0.1", app.ports[0]), timeout=120) as line:
         line.sendall(text.replace("\n", "\r\n").encode())
         got = b""
         while more := line.recv(65536):
@@ -113,7 +113,7 @@ def test_streamed_answer_arrives_while_it_is_open(plain: App, kind: str, accepts
 
 
 def test_websocket_echoes_through_nginx(plain: App) -> None:
-    with socket.create_connection(("127.0.0.1", plain.ports[0]), timeout=20) as line:
+    with socket.create_connection(("127.0.0.1", plain.ports[0]), timeout=120) as line:
         line.sendall(
             b"GET /ws HTTP/1.1\r\nHost: x\r\nUpgrade: WebSocket\r\nConnection: keep-alive, Upgrade\r\n"
             b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
@@ -170,7 +170,7 @@ def test_nginx_refuses_a_body_that_is_too_large(named: App) -> None:
 
 def test_nginx_refuses_a_large_body_before_the_client_sends_it_with_expect_100_continue(named: App) -> None:
     head = "POST / HTTP/1.1\nHost: one.example\nConnection: close\nExpect: 100-continue\nContent-Length: {}\n\n"
-    with socket.create_connection(("127.0.0.1", named.ports[0]), timeout=20) as line:
+    with socket.create_connection(("127.0.0.1", named.ports[0]), timeout=120) as line:
         line.sendall(head.format(9_000_000).replace("\n", "\r\n").encode())
         assert line.makefile("rb").readline().startswith(b"HTTP/1.1 413 ")
     said = raw(named, head.format(5) + "hello")
@@ -283,7 +283,7 @@ def test_nginx_loses_and_doubles_no_request_when_the_program_closes_idle_connect
 
 def count(app: App, number: int, statuses: "Counter[int]") -> None:
     luck = random.Random(number)
-    connection = HTTPConnection("127.0.0.1", app.ports[0], timeout=20)
+    connection = HTTPConnection("127.0.0.1", app.ports[0], timeout=120)
     for turn in range(400):
         method = luck.choice(["GET", "GET", "POST", "PUT", "DELETE", "PATCH"])
         body = b"x" if method in ("POST", "PUT", "PATCH") else None

@@ -47,15 +47,15 @@ class Writers:
     def stop(self) -> None:
         self._over.set()
         for thread in self._threads:
-            thread.join(30)
+            thread.join(60)
 
     def wait_for_writes(self, count: int = 10) -> None:
         """Wait until so many more are kept."""
         wanted = len(self.kept) + count
-        wait_until(lambda: len(self.kept) >= wanted, 30)
+        wait_until(lambda: len(self.kept) >= wanted)
 
     def _write(self) -> None:
-        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=30)
+        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=120)
         while not self._over.wait(0.03):
             text, began = f"note {next(self._names)}", time.monotonic()
             try:
@@ -114,7 +114,7 @@ def data(app: App) -> Path:
 
 
 def asked(path: Path, statement: str) -> list[Any]:
-    with closing(sqlite3.connect(path, timeout=5)) as connection:
+    with closing(sqlite3.connect(path, timeout=60)) as connection:
         return connection.execute(statement).fetchall()
 
 
@@ -265,7 +265,7 @@ def exec_python(app: App, script: str) -> bytes:
 def exec_(app: App, given: bytes, *command: str) -> bytes:
     argv = app.world.argv("exec", "--", *command)
     done = subprocess.run(
-        argv, cwd=app.directory, env=app.world.env, input=given, capture_output=True, timeout=60, check=False
+        argv, cwd=app.directory, env=app.world.env, input=given, capture_output=True, timeout=120, check=False
     )
     assert done.returncode == 0, done.stderr
     return done.stdout

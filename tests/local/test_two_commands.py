@@ -18,7 +18,7 @@ def deploying_v2(app: App, *arguments: str) -> Iterator[tuple[RunningCommand, Ca
     """A deploy that is in its health step, after commit, until the second thing that is given is called."""
     gate = app.world.home / "gate"
     app.program(version="v2", waits_for=str(gate))
-    app.config(health={"deadline_s": 60})
+    app.config(health={"deadline_s": 600})
     with in_background(app, "deploy", "--json", *arguments) as running:
         running.wait_for(type="step", name="health", state="started")
         yield running, gate.touch
@@ -172,7 +172,7 @@ def test_server_side_finishes_alone_when_the_client_is_interrupted_after_commit(
     with deploying_v2(app) as (running, let_it_listen):
         server_side = running.server_side()
         running.send(number)
-        ended = running.ended(10)
+        ended = running.ended()
         assert Path(f"/proc/{server_side}").exists()
         let_it_listen()
         wait_until(lambda: bool(app.get()["version"] == "v2"))

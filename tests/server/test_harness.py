@@ -12,6 +12,7 @@ import pytest
 
 import harness
 from harness import Server
+from harness.booted_server import PATIENCE_S
 from harness.resources import Resources
 from harness.world import wait_until
 
@@ -52,7 +53,7 @@ def test_ssh_refuses_a_server_with_another_host_key(server: Server) -> None:
 def test_server_reaches_the_apt_mirror_and_nothing_else(server: Server) -> None:
     out(server.ssh("apt-get", "install", "-y", "nginx", deadline_s=300))
     straight = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # whatever proxy this host uses
-    with straight.open(f"http://{server.address}/", timeout=10) as answer:
+    with straight.open(f"http://{server.address}/", timeout=60) as answer:
         assert answer.status == 200
     proxied = "import urllib.request as r; r.build_opener(r.ProxyHandler({'http': 'http://127.0.0.1:3142'})).open('%s')"
     assert "403" in server.ssh("python3", "-c", proxied % "http://localhost/").stderr
@@ -72,7 +73,7 @@ def test_reboot_keeps_the_disk_and_clears_run(server: Server) -> None:
 def test_server_comes_back_after_a_reboot_that_it_asked_for(server: Server) -> None:
     leader = server.leader()
     server.ssh("systemctl", "reboot")
-    wait_until(lambda: server.leader() not in (None, leader) and server.ssh("true").returncode == 0)
+    wait_until(lambda: server.leader() not in (None, leader) and server.ssh("true").returncode == 0, PATIENCE_S)
 
 
 def test_server_starts_again_after_a_hard_power_off(server: Server) -> None:
@@ -130,14 +131,14 @@ def test_killed_test_leaves_nothing_behind(tmp_path: Path, keeper_too: bool) -> 
     if keeper_too:
         with harness.server(12, tmp_path / "next"):
             pass
-    wait_until(lambda: not any(remains(resources).values()))
+    wait_until(lambda: not any(remains(resources).values()), PATIENCE_S)
 
 
 def kill(pid: int) -> None:
     """And wait until it has let go of all it held."""
     alive = os.pidfd_open(pid)
     signal.pidfd_send_signal(alive, signal.SIGKILL)
-    assert select.select([alive], [], [], 30)[0]
+    assert select.select([alive], [], [], 60)[0]
     os.close(alive)
 
 

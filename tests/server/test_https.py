@@ -46,7 +46,7 @@ def certified(server: Server, folder: Path) -> Path:
     made = folder / "cert.pem", folder / "privkey.pem"
     argv = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", f"/CN={NAME}"]
     argv += ["-addext", f"subjectAltName=DNS:{NAME}", "-out", str(made[0]), "-keyout", str(made[1])]
-    subprocess.run(argv, capture_output=True, check=True, timeout=60)
+    subprocess.run(argv, capture_output=True, check=True, timeout=120)
     home = server.root / "etc/letsencrypt"
     for part in ("archive", "live"):
         (home / part / NAME).mkdir(parents=True)
@@ -60,9 +60,9 @@ def certified(server: Server, folder: Path) -> Path:
 
 def ask(server: Server, path: str, ca: "Path | None" = None) -> "http.client.HTTPResponse":
     """By its name; with `ca` over HTTPS, and believed only with this certificate. Follows no redirect."""
-    line = http.client.HTTPConnection(server.address, 443 if ca else 80, timeout=20)
+    line = http.client.HTTPConnection(server.address, 443 if ca else 80, timeout=120)
     if ca:
-        plain = socket.create_connection((server.address, 443), timeout=20)
+        plain = socket.create_connection((server.address, 443), timeout=120)
         line.sock = ssl.create_default_context(cafile=str(ca)).wrap_socket(plain, server_hostname=NAME)
     line.request("GET", path, headers={"Host": NAME, "Connection": "close"})
     return line.getresponse()

@@ -45,6 +45,10 @@ class Shop:
         path.write_text(f"#!/usr/bin/python3\nBEHAVIOUR = {behaviour!r}\n{PROGRAM.read_text()}")
         path.chmod(0o755)
 
+    def gate(self) -> Path:
+        """A file that a program may wait for before it listens."""
+        return self.access.server.root / f"srv/{self.name}-may-listen"
+
     def on_a_terminal(self, *arguments: str) -> Terminal:
         return Terminal([*TEAL, *arguments], str(self.directory), self.env)
 
@@ -55,7 +59,7 @@ class Shop:
             env=self.env,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=120,
             check=False,
         )
         assert done.returncode == 0, done.stderr
@@ -119,12 +123,14 @@ def test_server_side_finishes_the_deploy_when_the_line_is_cut_after_commit(shop:
 
 
 def cut_after_commit(shop: Shop) -> None:
-    shop.program(version="v1", starts_after=2)
+    listens = shop.gate()
+    shop.program(version="v1", waits_for=f"/{listens.relative_to(shop.access.server.root)}")
     terminal = shop.on_a_terminal("deploy", "--json")
     terminal.wait_for('"name": "health", "state": "started"')
     (ssh,) = children(terminal.process.pid)
     os.kill(ssh, signal.SIGKILL)
     assert terminal.ended() == 9
+    listens.touch()
     assert "contact lost after commit" in terminal.seen
     wait_until(lambda: '"outcome":"live"' in shop.journal().replace(" ", ""))
     assert shop.live() == "blue"
@@ -154,11 +160,13 @@ def test_sudo_rs_works_in_place_of_sudo(shop: Shop) -> None:
 @pytest.mark.row("G10")
 def test_server_side_finishes_the_deploy_when_ctrl_c_comes_after_commit(shop: Shop) -> None:
     """The terminal tells ssh too, and ssh ends; the server side does not need it any more."""
-    shop.program(version="v1", starts_after=2)
+    listens = shop.gate()
+    shop.program(version="v1", waits_for=f"/{listens.relative_to(shop.access.server.root)}")
     terminal = shop.on_a_terminal("deploy", "--json")
     terminal.wait_for('"name": "health", "state": "started"')
     terminal.type("\x03")
     assert terminal.ended() == 130
+    listens.touch()
     assert "the server goes on with the deploy and finishes it by itself" in terminal.seen
     wait_until(lambda: '"outcome":"live"' in shop.journal().replace(" ", ""))
     assert shop.live() == "blue"

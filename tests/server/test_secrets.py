@@ -146,7 +146,7 @@ def set_in_env(app: App) -> Iterator[tuple[str, Ended]]:
         return
     argv = app.world.argv("env", "set", "KEPT")
     env = {"cwd": app.directory, "env": app.world.env}
-    done = subprocess.run(argv, input=VALUE, capture_output=True, text=True, timeout=60, check=True, **env)  # type: ignore[call-overload]
+    done = subprocess.run(argv, input=VALUE, capture_output=True, text=True, timeout=120, check=True, **env)  # type: ignore[call-overload]
     yield "env set", Ended(done.returncode, done.stdout, done.stderr)
     yield "env list", app.teal("env", "list", "--json").ok()
 

@@ -55,7 +55,7 @@ def test_bare_server_goes_live_with_setup_and_deploy_and_is_bare_again_after_des
     assert app.get()["version"] == "v1"
 
     server.reboot()
-    wait_until(lambda: serves(app, "v1"), 30)
+    wait_until(lambda: serves(app, "v1"))
     assert app.status()["live"] == "blue"
 
     app.teal("destroy", "-y").ok()

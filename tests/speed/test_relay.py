@@ -64,19 +64,23 @@ def _read_all(line: socket.socket) -> bytes:
 Serve = Callable[[Callable[[socket.socket], None]], int]
 
 
-def best(measure: Callable[[], float], times: int) -> float:
-    """A busy machine makes everything slower and nothing quicker, so the best of some is what the relay does itself."""
-    return min(measure() for _ in range(times))
+def measured(measure: Callable[[], float], enough: float) -> list[float]:
+    """Measures until it is as quick as this, at most a hundred times: a busy machine makes everything slower."""
+    seconds = [measure()]
+    while min(seconds) >= enough and len(seconds) < 100:
+        seconds.append(measure())
+    return seconds
 
 
 def test_relay_delays_a_round_trip_as_configured(serve: Serve) -> None:
     with wire(Link("test", 60, 0), "127.0.0.1", serve(_echo)) as near:
         with socket.create_connection(("127.0.0.1", near.port)) as line:
-            _round_trip(line)
-            assert 0.054 < best(lambda: _round_trip(line), 9) < 0.066
+            seconds = measured(lambda: _round_trip(line), 0.066)
+            assert 0.054 < min(seconds) < 0.066
         counted = near.counted()
-        assert (counted.up, counted.down, counted.connections) == (10, 10, 1)
-        assert 0.110 < best(lambda: _opened(near.port), 3) < 0.132  # opening a connection costs a round trip too
+        assert (counted.up, counted.down, counted.connections) == (len(seconds), len(seconds), 1)
+        opened = measured(lambda: _opened(near.port), 0.132)
+        assert 0.110 < min(opened) < 0.132  # opening a connection costs a round trip too
 
 
 def _opened(port: int) -> float:
@@ -104,8 +108,10 @@ def test_relay_limits_the_upward_rate_as_configured(serve: Serve) -> None:
                 assert _read_all(line) == str(_SIZE).encode()
             return time.monotonic() - began
 
-        assert best(sent, 2) == pytest.approx(_SIZE * 8 / 20e6, rel=0.1)
-        assert near.counted().up == 2 * _SIZE
+        ideal = _SIZE * 8 / 20e6
+        seconds = measured(sent, 1.1 * ideal)
+        assert min(seconds) == pytest.approx(ideal, rel=0.1)
+        assert near.counted().up == len(seconds) * _SIZE
 
 
 def test_relay_limits_the_downward_rate_as_configured_for_two_at_once(serve: Serve) -> None:
@@ -119,5 +125,7 @@ def test_relay_limits_the_downward_rate_as_configured_for_two_at_once(serve: Ser
                     assert len(_read_all(line)) == _SIZE
             return time.monotonic() - began
 
-        assert best(came, 2) == pytest.approx(2 * _SIZE * 8 / 20e6, rel=0.1)
-        assert near.counted().down == 4 * _SIZE
+        ideal = 2 * _SIZE * 8 / 20e6
+        seconds = measured(came, 1.1 * ideal)
+        assert min(seconds) == pytest.approx(ideal, rel=0.1)
+        assert near.counted().down == 2 * len(seconds) * _SIZE

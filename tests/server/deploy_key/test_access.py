@@ -155,7 +155,7 @@ def test_deploy_key_copies_no_file_in_either_direction(keyed: KeyedServer, tmp_p
     with keyed.unchanged():
         for copy in copies:
             done = subprocess.run(
-                [*how, *config, *copy], stdin=subprocess.DEVNULL, capture_output=True, timeout=60, check=False
+                [*how, *config, *copy], stdin=subprocess.DEVNULL, capture_output=True, timeout=120, check=False
             )
             assert done.returncode != 0
     assert not (tmp_path / "got").exists()

@@ -28,7 +28,7 @@ def reached(where: "int | Path", *said: bytes) -> bytes:
     """What comes back until the end."""
     heard = b""
     with socket.socket(socket.AF_UNIX if isinstance(where, Path) else socket.AF_INET) as line:
-        line.settimeout(10)
+        line.settimeout(60)
         line.connect(str(where) if isinstance(where, Path) else ("127.0.0.1", where))
         try:
             for words in said:
@@ -61,7 +61,7 @@ def test_deploy_key_is_refused_other_forwards(keyed: KeyedServer, name: str) -> 
 def test_deploy_key_is_refused_as_a_jump_host(keyed: KeyedServer) -> None:
     jump = f"ssh -F {keyed.config()} -l teal -W %h:%p {keyed.server.name}"
     argv = ["ssh", "-F", str(keyed.server.ssh_config), "-o", f"ProxyCommand={jump}", keyed.server.name, "id"]
-    done = subprocess.run(argv, capture_output=True, stdin=subprocess.DEVNULL, timeout=60, check=False)
+    done = subprocess.run(argv, capture_output=True, stdin=subprocess.DEVNULL, timeout=120, check=False)
     assert (done.returncode, done.stdout) == (255, b"")
 
 

@@ -80,7 +80,7 @@ def test_second_deploy_key_is_added_and_removed(keyed: KeyedServer) -> None:
         would = keyed.one.teal("setup", "--remove-key", f"{keyed.key('second')}.pub", "--dry-run").ok()
         assert f"revoke the key {keyed.fingerprint('second')}, which deploys one" in would.err
         keyed.one.teal("setup", "--remove-key", f"{keyed.key('second')}.pub").ok()
-        heard, _ = waiting.communicate(frame(Status("one")), timeout=30)
+        heard, _ = waiting.communicate(frame(Status("one")), timeout=120)
     (told,) = answers(heard)
     assert (told["code"], "no more" in told["message"]) == ("not_allowed", True)
     assert keyed.audit()[-1]["ended"].startswith("not_allowed")

@@ -19,7 +19,7 @@ def get(server: Server, name: str, port: int = 80, address: str = "127.0.0.1") -
 
 _GET = """
 import http.client, sys
-line = http.client.HTTPConnection(sys.argv[3], int(sys.argv[2]), timeout=5)
+line = http.client.HTTPConnection(sys.argv[3], int(sys.argv[2]), timeout=60)
 line.request("GET", "/", headers={"Host": sys.argv[1]})
 answer = line.getresponse()
 print(answer.status, answer.read().decode(errors="replace"))
