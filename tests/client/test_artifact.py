@@ -149,8 +149,8 @@ def _socket(path: Path) -> None:
         (_link, "has a link: sub/odd"),
         (_link_to_directory, "has a link: sub/odd"),
         (_link_to_nothing, "has a link: sub/odd"),
-        (_fifo, "has something that is no file: sub/odd"),
-        (_socket, "has something that is no file: sub/odd"),
+        (_fifo, "has something that is not a regular file: sub/odd"),
+        (_socket, "has something that is not a regular file: sub/odd"),
     ],
 )
 def test_artifact_with_a_link_fifo_or_socket_is_refused_without_opening_it(
@@ -167,7 +167,7 @@ def test_artifact_with_a_link_fifo_or_socket_is_refused_without_opening_it(
 @pytest.mark.parametrize("make", [_fifo, _socket])
 def test_artifact_is_refused_when_it_is_a_fifo_or_socket(tmp_path: Path, make: Callable[[Path], None]) -> None:
     make(tmp_path / "odd")
-    assert "is no file" in refused(lambda: read(tmp_path / "odd")).message
+    assert "is not a regular file" in refused(lambda: read(tmp_path / "odd")).message
 
 
 @pytest.mark.parametrize("inside", [[], ["sub"], ["a/b/c", "d"]])
@@ -201,7 +201,7 @@ def test_artifact_option_is_relative_to_the_working_directory(tmp_path: Path, mo
     ("artifact", "given", "says"),
     [
         (None, None, 'teal.toml: build.artifact: is missing → say what to ship: [build] artifact = "dist/app", or'),
-        ("dist", None, "there is no artifact at {tmp}/dist → does [build] command make it?"),
+        ("dist", None, "there is no artifact at {tmp}/dist → build it first, or let teal deploy build it"),
         ("dist", "nope", "there is no artifact at {tmp}/nope → check the path"),
     ],
 )
@@ -235,3 +235,18 @@ def test_command_is_refused_unless_its_program_is_in_the_artifact_and_executable
         assert find(config(tmp_path, command=command), None)
     else:
         assert says in refused(lambda: find(config(tmp_path, command=command), None)).message
+
+
+@pytest.mark.parametrize(
+    ("command", "path", "hint"),
+    [
+        (("make",), None, "does [build] command make it?"),
+        ((), None, "build it first, or let teal deploy build it: [build] command in teal.toml"),
+        (("make",), Path("elsewhere/app"), "check the path"),
+    ],
+)
+def test_missing_artifact_hint_names_the_build_command_only_where_it_exists(
+    tmp_path: Path, command: tuple[str, ...], path: Path | None, hint: str
+) -> None:
+    file = ConfigFile(Config("shop", Run(("./app",)), Build(command, artifact="dist/app")), tmp_path / "teal.toml")
+    assert refused(lambda: find(file, path)).hint == hint

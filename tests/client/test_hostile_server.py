@@ -202,7 +202,7 @@ MACHINES = (
 @pytest.mark.parametrize("libc", ["glibc 2.31", "glibc 2.41", ""])
 def test_greeting_of_an_honest_machine_is_taken(machine: str, libc: str, laptop: Laptop) -> None:
     with laptop.session({**HONEST, "machine": machine, "libc": libc, "python": "3.9.2"}) as session:
-        assert (session.there.machine, session.there.libc) == (machine, libc)
+        assert (session.greeting.machine, session.greeting.libc) == (machine, libc)
 
 
 ENV = {"type": "envreport", "app": "shop", "pending": False}

@@ -60,7 +60,7 @@ def base(of: Artifact) -> Base:
 def test_patch_made_ahead_is_not_made_again(tmp_path: Path, made: list[int]) -> None:
     old, new = program(tmp_path / "old", b"one"), program(tmp_path / "new", b"another")
     ahead, later = Patches(new, SLOW), Patches(new, SLOW)
-    ahead.make_ahead([base(old)], lambda: False)
+    ahead.prepare([base(old)], lambda: False)
     assert made == [0]
     found = ahead.find(entry(new), entry(new).size, [base(old)], ALL)
     assert made == [0]
@@ -72,7 +72,7 @@ def test_patch_made_ahead_is_not_made_again(tmp_path: Path, made: list[int]) -> 
 def test_patch_made_ahead_for_another_base_is_not_used(tmp_path: Path, made: list[int]) -> None:
     old, other, new = (program(tmp_path / name, name.encode()) for name in ("old", "other", "new"))
     patches = Patches(new, SLOW)
-    patches.make_ahead([base(other)], lambda: False)
+    patches.prepare([base(other)], lambda: False)
     found = patches.find(entry(new), entry(new).size, [base(old)], ALL)
     assert isinstance(found, Patch)
     assert found.base == base(old)
@@ -85,7 +85,7 @@ def test_patch_made_ahead_is_not_used_for_the_rest_of_a_file_or_another_packing(
 ) -> None:
     old, new = program(tmp_path / "old", b"one"), program(tmp_path / "new", b"another")
     patches = Patches(new, SLOW)
-    patches.make_ahead([base(old)], lambda: False)
+    patches.prepare([base(old)], lambda: False)
     rest = patches.find(entry(new), entry(new).size - 50_000, [base(old)], ALL)
     plainer = patches.find(entry(new), entry(new).size, [base(old)], ("plain", "zlib"))
     assert made == [0, 50_000, 0]
@@ -96,8 +96,8 @@ def test_patch_made_ahead_is_not_used_for_the_rest_of_a_file_or_another_packing(
 
 def test_patch_is_not_made_ahead_when_that_is_enough_or_the_file_is_unchanged(tmp_path: Path, made: list[int]) -> None:
     old, new = program(tmp_path / "old", b"one"), program(tmp_path / "new", b"another")
-    Patches(new, SLOW).make_ahead([base(old)], lambda: True)
-    Patches(old, SLOW).make_ahead([base(old)], lambda: False)
+    Patches(new, SLOW).prepare([base(old)], lambda: True)
+    Patches(old, SLOW).prepare([base(old)], lambda: False)
     assert made == []
 
 
@@ -106,8 +106,8 @@ def test_patch_slower_than_the_whole_file_is_given_up_once_it_is_waited_for(tmp_
     size, fast = entry(new).size, Line(1e12, "measured")
     waited = iter([False, True])
     hurried, patient = Patches(new, fast), Patches(new, fast)
-    hurried.make_ahead([base(old)], lambda: next(waited, True))
-    patient.make_ahead([base(old)], lambda: False)
+    hurried.prepare([base(old)], lambda: next(waited, True))
+    patient.prepare([base(old)], lambda: False)
     refused = hurried.find(entry(new), size, [base(old)], ALL)
     assert isinstance(refused, NoPatch)
     assert "too long" in refused.why

@@ -59,8 +59,8 @@ NOISE = {
 @pytest.mark.parametrize("noise", NOISE.values(), ids=list(NOISE))
 def test_session_skips_login_output_before_the_greeting(noise: str, tmp_path: Path) -> None:
     with Session(shell(tmp_path, f"{noise} GO_ON")) as session:
-        assert isinstance(session.there, Greeting)
-        assert session.there.system == "linux"
+        assert isinstance(session.greeting, Greeting)
+        assert session.greeting.system == "linux"
         assert asked(session).app == "shop"
 
 
@@ -93,7 +93,7 @@ def test_session_reports_soon_what_a_server_said_instead_of_greeting(
 
 WORDS = {
     "echo not found >&2; exit 127": ("there is no python3 on the shop", "apt install python3"),
-    "printf '\\nTEAL-HOST-TOO-OLD 3.7\\n'; exit 97": ("is 3.7; Teal needs 3.9 or newer there", "apt install python3"),
+    "printf '\\nTEAL-HOST-TOO-OLD 3.7\\n'; exit 97": ("is 3.7; Teal needs 3.9 or newer", "apt install python3"),
     "printf '\\nTEAL-HOST-SEND\\n\\nTEAL-HOST-INCOMPLETE json\\n'": ("has no module json", "apt install python3"),
     "printf '\\nTEAL-HOST-SUDO me\\n'; exit 1": ("me may not use sudo without a password on the shop", "NOPASSWD"),
     "printf '\\nTEAL-HOST-SUDO me\\n\\nTEAL-HOST-NO-SUDO me\\n'": ("there is no sudo", "apt install sudo"),
@@ -118,7 +118,7 @@ GREETED = "printf '\\nTEAL-HOST-1\\n\\0\\0\\0\\%o\\0\\0\\0\\0%s'; exec sleep 600
 @pytest.mark.row("B13")
 def test_session_reports_a_server_side_of_another_teal(greeting: str, tmp_path: Path) -> None:
     error = refused(shell(tmp_path, GREETED % (len(greeting), greeting)))
-    assert (error.message, error.hint) == ("the server side on the shop is of another Teal", "teal setup")
+    assert (error.message, error.hint) == ("the server side on the shop is of another version of Teal", "teal setup")
 
 
 @pytest.mark.parametrize("script", ["exec sleep 600", "cat > /dev/null", "trap '' TERM; while :; do sleep 1; done"])
@@ -180,6 +180,6 @@ def test_session_counts_every_byte_sent(tmp_path: Path) -> None:
 @pytest.mark.parametrize("request_", [Logs("shop", follow=True), Rollback("shop", {}, "0" * 32)])  # type: ignore[arg-type]
 def test_server_side_process_ends_when_the_session_is_left(tmp_path: Path, request_: object) -> None:
     with Session(transport(tmp_path / "state", sys.executable, "-I", "-S")) as session:
-        pid = session.there.pid
+        pid = session.greeting.pid
         session.send(request_)
     assert not Path(f"/proc/{pid}").exists()

@@ -17,8 +17,7 @@ from teal.ground import run
 from teal.ground.errors import CannotReach, Usage
 from teal.pipe.session import Session
 from teal.transports import Transport, base, choose
-from teal.transports.ssh import destination as parsed
-from teal.transports.ssh import explain
+from teal.transports.ssh import explain, parse
 from teal_host.wire.messages import Logs, Status
 
 SHORT = 'app = "shop"\n[run]\ncommand = ["./app"]\n[build]\nartifact = "app"\n'
@@ -84,14 +83,14 @@ def test_ssh_options_ask_for_a_pipe_and_weaken_nothing(argv: Path) -> None:
 def test_ssh_runs_in_batch_mode_when_nobody_can_be_asked(
     argv: Path, monkeypatch: pytest.MonkeyPatch, asks: bool, ci: str
 ) -> None:
-    monkeypatch.setattr("teal.transports.ssh.somebody_can_be_asked", lambda: asks)
+    monkeypatch.setattr("teal.transports.ssh.has_a_person", lambda: asks)
     assert ("BatchMode=yes" in called(argv, "ssh://shop")) is not asks
     assert choose("ssh://shop").own_session is not asks
 
 
 def test_ci_variable_means_that_nobody_can_be_asked_even_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     ours, end = os.openpty()
-    code = "from teal.transports.base import somebody_can_be_asked; print(somebody_can_be_asked())"
+    code = "from teal.transports.base import has_a_person; print(has_a_person())"
     for ci, expected in (("true", "False"), ("", "True"), ("false", "True")):
         done = subprocess.run(
             [sys.executable, "-c", code],
@@ -200,7 +199,7 @@ def test_server_side_ends_by_itself_when_multipass_loses_the_end_of_the_pipe(
     with Session(vm) as session:
         if asked is not None:
             session.send(asked)
-    assert not Path(f"/proc/{session.there.pid}").exists()
+    assert not Path(f"/proc/{session.greeting.pid}").exists()
     assert time.monotonic() - began < run.ENDS_WITHIN_S  # it ended by itself, and was not ended
 
 
@@ -226,7 +225,7 @@ def test_login_is_refused_for_this_machine(world: World) -> None:
         transports.login("local", (), False)
     world.home.joinpath("teal.toml").write_text(SHORT)
     ended = world.teal("ssh")
-    assert (ended.code, "lives on this machine" in ended.err) == (2, True)
+    assert (ended.code, "runs on this machine" in ended.err) == (2, True)
 
 
 def test_teal_ssh_becomes_ssh_with_its_exit_code(argv: Path, world: World) -> None:
@@ -243,7 +242,7 @@ def test_teal_ssh_without_ssh_says_what_to_install(world: World) -> None:
 
 
 def test_ssh_error_is_explained_for_exit_code_255_only() -> None:
-    there = parsed("ssh://shop")
+    there = parse("ssh://shop")
     assert explain(there, 1, ["Permission denied (publickey)."]) is None
     unknown = explain(there, 255, ["something new"])
     assert unknown is not None

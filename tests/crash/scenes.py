@@ -114,7 +114,7 @@ class Scene:
 
     def env_set(self, when: str, name: str, value: str) -> Run:
         file = load(self.app.directory)
-        return self._run(when, "SIGKILL", lambda: secrets.set_secret(file, name, value, 0, Quiet()))
+        return self._run(when, "SIGKILL", lambda: secrets.set_secret(file, secrets.Secret(name, value), 0, Quiet()))
 
     def _run(self, when: str, number: str, story: Callable[[], object]) -> Run:
         """The client's own story, with one word of the transport's argv changed."""

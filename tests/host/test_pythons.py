@@ -149,7 +149,7 @@ def test_deploy_rollback_and_destroy_work_on_the_oldest_python(on_the_oldest: Ap
 
 def test_secrets_and_exec_work_on_the_oldest_python(on_the_oldest: App) -> None:
     file = load(on_the_oldest.directory)
-    secrets.set_secret(file, "TOKEN", "é\n", 0, Quiet())
+    secrets.set_secret(file, secrets.Secret("TOKEN", "é\n"), 0, Quiet())
     deploy.deploy(file, DeployOptions(), Quiet(), Account())
     said: dict[str, bytes] = {"stdout": b"", "stderr": b""}
 

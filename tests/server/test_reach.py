@@ -56,7 +56,7 @@ def refused(transport: Transport) -> CannotReach:
 def test_server_side_is_sent_only_when_it_is_not_installed(access: SshAccess, user: str) -> None:
     shutil.rmtree(access.server.root / "usr/local/lib/teal", ignore_errors=True)
     with Session(access.at(user)) as session:
-        assert run(access.server, "stat", "-c", "%u", f"/proc/{session.there.pid}").strip() == "0"
+        assert run(access.server, "stat", "-c", "%u", f"/proc/{session.greeting.pid}").strip() == "0"
         assert session.bytes_sent > 10_000
     access.install()
     answer, sent = access.ask(access.at(user))
@@ -188,7 +188,7 @@ def test_ssh_key_that_is_not_let_in_is_reported(access: SshAccess) -> None:
     key = access.server.directory / "key"
     (access.server.root / "root/.ssh/authorized_keys").rename(access.server.root / "root/.ssh/away")
     try:
-        assert refused(access.at()).message == f"{access.server.name} does not let us in"
+        assert refused(access.at()).message == f"{access.server.name} does not accept the login"
     finally:
         (access.server.root / "root/.ssh/away").rename(access.server.root / "root/.ssh/authorized_keys")
     assert key.exists()
@@ -294,6 +294,6 @@ def test_incomplete_python_is_named(debian: int, tmp_path: Path, monkeypatch: py
         access = ssh_access(server, tmp_path, monkeypatch)
         (rest,) = run(server, "sh", "-c", "dpkg-query -W -f '${Package}\\n' 'libpython3.*-stdlib'").split()
         run(server, "dpkg", "--remove", "--force-depends", rest)
-        with pytest.raises(CannotReach, match="is not whole: it has no module") as found:
+        with pytest.raises(CannotReach, match="is incomplete: it has no module") as found:
             Session(access.at())
     assert "apt install python3" in found.value.hint

@@ -1,1 +1,1 @@
-"""From the project to an artifact that fits the server."""
+"""From the project to an artifact, and whether a server can run it."""

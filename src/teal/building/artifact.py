@@ -1,4 +1,4 @@
-"""What the build made: a file, or a directory that is shipped whole. Read once for its digests, once to be sent."""
+"""What the build made: a file, or a whole directory. It is read once for the digests, and once to send it."""
 
 import hashlib
 import shutil
@@ -24,7 +24,7 @@ class Artifact:
     manifest: Manifest
 
     def pieces(self) -> Iterator[bytes]:
-        """All bytes in the order of the manifest."""
+        """All bytes, in the order of the manifest."""
         for entry in self.manifest.entries:
             if entry.kind == "file":
                 with (self.root / entry.path).open("rb") as file:
@@ -32,29 +32,36 @@ class Artifact:
                         yield piece
 
 
-def find(file: ConfigFile, given: Path | None) -> Artifact:
-    """The artifact that was named, or that of teal.toml. Raises ConfigError."""
-    path = given.absolute() if given else _configured(file)
-    if not path.exists():
-        hint = "does [build] command make it?" if not given else "check the path"
-        raise ConfigError(f"there is no artifact at {path}", hint=hint)
-    artifact = read(path)
+def find(file: ConfigFile, path: Path | None) -> Artifact:
+    """The artifact at the path, or that of teal.toml. Raises ConfigError."""
+    top = path.absolute() if path else _configured(file)
+    if not top.exists():
+        raise ConfigError(f"there is no artifact at {top}", hint=_missing_hint(file, path))
+    artifact = read(top)
     _check_program(file.config.run.command[0], artifact)
     return artifact
 
 
+def _missing_hint(file: ConfigFile, path: Path | None) -> str:
+    if path:
+        return "check the path"
+    if file.config.build.command:
+        return "does [build] command make it?"
+    return "build it first, or let teal deploy build it: [build] command in teal.toml"
+
+
 def read(path: Path) -> Artifact:
-    """Look at every file. Raises ConfigError for what cannot be shipped."""
+    """Read every file. Raises ConfigError for what cannot be shipped."""
     try:
-        found = _tree(path) if path.is_dir() else [_file(path, path.name)]
+        entries = _tree(path) if path.is_dir() else [_file(path, path.name)]
     except OSError as error:
         raise ConfigError(f"cannot read the artifact: {error.filename}: {error.strerror}") from None
     root = path if path.is_dir() else path.parent
     try:
-        digest = digest_of(tuple(found))
-        return Artifact(root, typed.decode(Manifest, {"digest": digest, "entries": typed.encode(found)}))
+        digest = digest_of(tuple(entries))
+        return Artifact(root, typed.decode(Manifest, {"digest": digest, "entries": typed.encode(entries)}))
     except typed.Mistakes as mistakes:
-        raise ConfigError(f"{path} cannot be shipped", [says for _, says in mistakes.found]) from None
+        raise ConfigError(f"{path} cannot be shipped", [text for _, text in mistakes.found]) from None
 
 
 def _configured(file: ConfigFile) -> Path:
@@ -67,33 +74,33 @@ def _configured(file: ConfigFile) -> Path:
 
 
 def _tree(top: Path) -> list[Entry]:
-    """Files and directories by path. A link or a device is refused: on the server it would point elsewhere."""
-    found = []
+    """Files and directories by path. Links and devices are rejected: on the server they would lead elsewhere."""
+    entries = []
     for path in sorted(top.rglob("*"), key=lambda path: path.relative_to(top).parts):
         name = path.relative_to(top).as_posix()
         if path.is_symlink():
             raise ConfigError(f"the artifact has a link: {name}", hint="ship the file itself (cp -L), or leave it out")
         if path.is_dir():
-            found.append(Entry(_allowed(name), "dir"))
+            entries.append(Entry(_checked_path(name), "dir"))
         else:
-            found.append(_file(path, name))
-    if not any(entry.kind == "file" for entry in found):
-        raise ConfigError(f"the artifact {top} has no file in it", hint="does [build] command make it?")
-    return found
+            entries.append(_file(path, name))
+    if not any(entry.kind == "file" for entry in entries):
+        raise ConfigError(f"the artifact {top} has no file in it", hint="does the build put its files there?")
+    return entries
 
 
 def _file(path: Path, name: str) -> Entry:
     status = path.stat()
     if not stat.S_ISREG(status.st_mode):
-        raise ConfigError(f"the artifact has something that is no file: {name}", hint="leave it out")
+        raise ConfigError(f"the artifact has something that is not a regular file: {name}", hint="leave it out")
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while piece := file.read(_PIECE):
             digest.update(piece)
-    return Entry(_allowed(name), "file", status.st_size, digest.hexdigest(), bool(status.st_mode & 0o111))
+    return Entry(_checked_path(name), "file", status.st_size, digest.hexdigest(), bool(status.st_mode & 0o111))
 
 
-def _allowed(name: str) -> str:
+def _checked_path(name: str) -> str:
     complaint = file_path(name)
     if complaint:
         raise ConfigError(f"the artifact cannot be shipped: {complaint}")
@@ -101,7 +108,7 @@ def _allowed(name: str) -> str:
 
 
 def _check_program(program: str, artifact: Artifact) -> None:
-    """A program that the release itself must hold is looked for before anything is sent."""
+    """A program that the release itself must hold is checked before anything is sent."""
     entries = {entry.path: entry for entry in artifact.manifest.entries}
     if not program.startswith("./"):
         if "/" not in program and program in entries and not shutil.which(program):

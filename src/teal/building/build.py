@@ -8,7 +8,7 @@ from teal.building.known_machines import Machine
 from teal.config.read import ConfigFile
 from teal.ground import run
 from teal.ground.errors import BuildFailed
-from teal.ground.run import Alongside, ProgramResult
+from teal.ground.run import Alongside, Listeners
 
 _LAST_LINES = 20
 _PLACEHOLDERS = ("goarch", "arch", "os")
@@ -26,37 +26,39 @@ _GOARCH = {
 }
 
 
-def asks_for_the_machine(file: ConfigFile) -> bool:
-    """Does the command name the machine that it builds for?"""
+def names_machine(file: ConfigFile) -> bool:
+    """Does the build command name the machine to build for, by a placeholder?"""
     words = [*file.config.build.command, *file.config.build.env.values()]
     return any(f"{{{name}}}" in word for word in words for name in _PLACEHOLDERS)
 
 
-def build(file: ConfigFile, there: Machine, tell: Callable[[str], None], beside: Alongside | None = None) -> None:
-    """Build for this machine; each line of output is told. Raises BuildFailed with the last ones."""
+def build(
+    file: ConfigFile, machine: Machine, on_line: Callable[[str], None], alongside: Alongside | None = None
+) -> None:
+    """Build for this machine, and pass on each line of output. Raises BuildFailed with the last lines."""
     command = file.config.build.command
     if not command:
         return
-    values = placeholders(there)
+    values = placeholders(machine)
     argv = [fill(argument, values) for argument in command]
     env = {**os.environ, **{name: fill(value, values) for name, value in file.config.build.env.items()}}
     last: deque[str] = deque(maxlen=_LAST_LINES)
 
-    def tell_and_keep(line: str) -> None:
+    def pass_on(line: str) -> None:
         last.append(line)
-        tell(line)
+        on_line(line)
 
     try:
-        code = run.stream(argv, file.directory, env, ProgramResult(tell_and_keep, beside))
+        code = run.stream(argv, file.directory, env, Listeners(pass_on, alongside))
     except OSError as error:
         raise BuildFailed(f"cannot run the build: {argv[0]}: {error.strerror}", hint=_install(argv[0])) from None
     if code:
         raise BuildFailed(f"the build failed: {argv[0]} ended with code {code}", list(last))
 
 
-def placeholders(there: Machine) -> dict[str, str]:
-    """What a build command can say of the server: {goarch} as Go names it, {arch} as the kernel does, {os}."""
-    return {"goarch": _GOARCH.get(there.machine, there.machine), "arch": there.machine, "os": there.system}
+def placeholders(machine: Machine) -> dict[str, str]:
+    """What a build command can use: {goarch} as Go names the machine, {arch} as the kernel does, {os}."""
+    return {"goarch": _GOARCH.get(machine.machine, machine.machine), "arch": machine.machine, "os": machine.system}
 
 
 def fill(text: str, values: dict[str, str]) -> str:

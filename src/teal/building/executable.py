@@ -1,7 +1,7 @@
-"""What a program file is: a Linux program, a script, or something that no Linux starts, and then what.
+"""What a program file is: a Linux program, a script, or something that Linux cannot start.
 
-Of an ELF file only that is read which the kernel and the loader read. The section headers are left alone: a program
-runs without them, and a broken table of them would be walked without end.
+Teal reads of an ELF file only what the kernel and the loader read. It ignores the section headers: a program runs
+without them, and reading a broken table of them might never end.
 """
 
 import contextlib
@@ -16,15 +16,15 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 if TYPE_CHECKING:
     from elftools.elf.elffile import ELFFile
 
-_KERNEL_LOOKS_AT = 256  # bytes, in which a script must name its interpreter (binfmt_script)
+_KERNEL_READS = 256  # bytes; in these a script must name its interpreter (binfmt_script)
 _LONGEST_PATH = 4096
-_MOST_SEGMENTS = 1024  # the kernel takes 64 KiB of them
+_MOST_SEGMENTS = 1024  # the kernel reads 64 KiB of them
 _MOST_DYNAMIC = 64 * 1024  # bytes; a real table has some hundred
 _MOST_VERSIONS = 10_000
 _MOST_SECTIONS = 1000
 _MOST_NAMES = 256 * 1024
 _SHF_COMPRESSED = 0x800
-_WEAK = 2  # VER_FLG_WEAK: the loader only warns
+_WEAK = 2  # VER_FLG_WEAK: the loader only warns when the version is missing
 _WITHOUT_NUMBER = {b"GLIBC_ABI_DT_RELR": (2, 36)}
 
 _MACHINES = {
@@ -49,7 +49,7 @@ _NOT_STARTED = {"ET_REL": "an object file (.o), which is not linked yet", "ET_CO
 _BEGINNINGS = (
     (rb"MZ", "is a Windows program"),
     (rb"\xcf\xfa\xed\xfe|\xce\xfa\xed\xfe", "is a macOS program"),
-    (rb"\xca\xfe\xba\xbe\0\0\0[\x01-\x1f]", "is a macOS program"),  # for so many machines
+    (rb"\xca\xfe\xba\xbe\0\0\0[\x01-\x1f]", "is a macOS program"),  # for several machines
     (rb"\xca\xfe\xba\xbe", "is a Java class"),
     (rb"PK\x03\x04", "is an archive (zip or jar)"),
     (rb"\x1f\x8b", "is compressed (gzip)"),
@@ -63,7 +63,7 @@ _BEGINNINGS = (
 
 @dataclass(frozen=True)
 class Elf:
-    """`interpreter` is the loader, empty for a static program; `glibc` the newest version that it cannot do without."""
+    """`interpreter` is the loader, empty for a static program; `glibc` is the newest version that it requires."""
 
     machine: str
     interpreter: str = ""
@@ -72,7 +72,7 @@ class Elf:
 
 @dataclass(frozen=True)
 class Script:
-    """`argument` is the rest of its first line: the kernel hands it over as one."""
+    """`argument` is the rest of the first line: the kernel passes it on as one argument."""
 
     interpreter: str
     argument: str = ""
@@ -86,11 +86,11 @@ class Other:
 
 
 class _Broken(Exception):
-    """An ELF file that is not as it should be, and how."""
+    """What is wrong with an ELF file."""
 
 
 def debug_is_compressed(path: Path) -> bool:
-    """Are there sections for a debugger that are compressed? One change in them changes all that follows."""
+    """Does the program have compressed debug sections? A small change in one changes all bytes after it."""
     with contextlib.suppress(OSError, ValueError, OverflowError, struct.error, IndexError), path.open("rb") as file:
         head = file.read(64)
         if head[:6] != b"\x7fELF\x02\x01":  # 64 bits, little-endian: all others are rare
@@ -112,7 +112,7 @@ def _is_compressed(name: bytes, flags: int) -> bool:
 def inspect(path: Path) -> Elf | Script | Other:
     """Raises OSError."""
     with path.open("rb") as file:
-        head = file.read(_KERNEL_LOOKS_AT)
+        head = file.read(_KERNEL_READS)
         if head.startswith(b"\x7fELF"):
             return _elf(file)
     return _script(head) if head.startswith(b"#!") else Other(_named(head))
@@ -136,8 +136,8 @@ def _script(head: bytes) -> Script | Other:
     interpreter, _, argument = words.replace(b"\t", b" ").partition(b" ")
     if not interpreter:
         return Other('names no interpreter after its "#!"')
-    if not ended and not argument and len(head) == _KERNEL_LOOKS_AT:
-        return Other(f'has a "#!" line that is longer than the {_KERNEL_LOOKS_AT} bytes that Linux reads')
+    if not ended and not argument and len(head) == _KERNEL_READS:
+        return Other(f'has a "#!" line that is longer than the {_KERNEL_READS} bytes that Linux reads')
     name = _printable(interpreter)
     return (
         Script(name, argument.strip().decode(errors="replace")) if name else Other("names no path as its interpreter")
@@ -151,7 +151,7 @@ def _elf(file: BinaryIO) -> Elf | Other:
     try:
         elf = ELFFile(file)
         elf.header.e_shoff = 0
-        return _started(elf)
+        return _describe(elf)
     except _Broken as error:
         return Other(f"is a broken Linux program: {error}")
     except (ELFError, ValueError, OverflowError, LookupError, OSError) as error:
@@ -160,20 +160,22 @@ def _elf(file: BinaryIO) -> Elf | Other:
         return Other(f"is a broken Linux program: {str(error)[:80] or 'its headers cannot be read'}")
 
 
-def _started(elf: "ELFFile") -> Elf | Other:
+def _describe(elf: "ELFFile") -> Elf | Other:
     ident = elf.header.e_ident
     if ident.EI_OSABI in _OTHER_SYSTEMS:
         return Other(f"is built for {_OTHER_SYSTEMS[ident.EI_OSABI]}")
     if elf["e_type"] in _NOT_STARTED:
         return Other(f"is {_NOT_STARTED[elf['e_type']]}")
     segments = _segments(elf)
-    interpreter = next((_interpreter(elf, one) for one in segments if one["p_type"] == "PT_INTERP"), "")
-    versions = [_version(name) for one in segments if one["p_type"] == "PT_DYNAMIC" for name in _needed(elf, one)]
+    interpreter = next((_interpreter(elf, segment) for segment in segments if segment["p_type"] == "PT_INTERP"), "")
+    versions = [
+        _version(name) for segment in segments if segment["p_type"] == "PT_DYNAMIC" for name in _needed(elf, segment)
+    ]
     return Elf(_machine(elf), interpreter, max(versions, default=()))
 
 
 def _machine(elf: "ELFFile") -> str:
-    """As the kernel names it (`uname -m`), as far as the file says; of an ARM it does not say which."""
+    """As the kernel names it (`uname -m`), as far as the file says. An ARM program does not say which ARM."""
     name = _MACHINES.get(elf["e_machine"], "")
     if not name:
         return f"a machine that Teal does not know ({str(elf['e_machine']).removeprefix('EM_')})"
@@ -184,13 +186,15 @@ def _machine(elf: "ELFFile") -> str:
 
 
 def _segments(elf: "ELFFile") -> list[Any]:
-    """The program headers, if a kernel would take them, and all that they load is there."""
+    """The program headers. Raises _Broken where a kernel would reject them, or the file lacks what they load."""
     if elf["e_type"] not in ("ET_EXEC", "ET_DYN"):
         raise _Broken(f"it is of no known type ({str(elf['e_type'])[:20]})")
     if not 1 <= elf["e_phnum"] <= _MOST_SEGMENTS or elf["e_phentsize"] != elf.structs.Elf_Phdr.sizeof():
-        raise _Broken("its program headers are not there")
+        raise _Broken("its program headers are missing")
     segments = list(elf.iter_segments())
-    end = max((one["p_offset"] + one["p_filesz"] for one in segments if one["p_type"] == "PT_LOAD"), default=0)
+    end = max(
+        (segment["p_offset"] + segment["p_filesz"] for segment in segments if segment["p_type"] == "PT_LOAD"), default=0
+    )
     if not end:
         raise _Broken("nothing in it is loaded")
     if end > elf.stream_len:
@@ -207,21 +211,21 @@ def _interpreter(elf: "ELFFile", segment: Any) -> str:
 
 
 def _needed(elf: "ELFFile", segment: Any) -> Iterator[bytes]:
-    """The names of the versions that the loader will insist on, from the dynamic table (DT_VERNEED)."""
+    """The names of the versions that the loader requires, from the dynamic table (DT_VERNEED)."""
     table = _dynamic(elf, segment)
-    names, entry = (_place(elf, table.get(tag)) for tag in ("DT_STRTAB", "DT_VERNEED"))
+    names, entry = (_file_offset(elf, table.get(tag)) for tag in ("DT_STRTAB", "DT_VERNEED"))
     if names is None or entry is None:
         return
-    left = _MOST_VERSIONS  # a chain that leads back into itself has no end
-    while left > 0:
+    remaining = _MOST_VERSIONS  # a chain that leads back into itself never ends
+    while remaining > 0:
         need = _parsed(elf, elf.structs.Elf_Verneed, entry)
         version = entry + need.vn_aux
-        for _ in range(min(need.vn_cnt, left)):
-            wanted = _parsed(elf, elf.structs.Elf_Vernaux, version)
-            if not wanted.vna_flags & _WEAK:
-                yield _bytes(elf, names + wanted.vna_name, 64).split(b"\0")[0]
-            version += wanted.vna_next
-        left -= max(1, need.vn_cnt)
+        for _ in range(min(need.vn_cnt, remaining)):
+            auxiliary = _parsed(elf, elf.structs.Elf_Vernaux, version)
+            if not auxiliary.vna_flags & _WEAK:
+                yield _bytes(elf, names + auxiliary.vna_name, 64).split(b"\0")[0]
+            version += auxiliary.vna_next
+        remaining -= max(1, need.vn_cnt)
         entry += need.vn_next
         if not need.vn_next:
             return
@@ -230,8 +234,8 @@ def _needed(elf: "ELFFile", segment: Any) -> Iterator[bytes]:
 def _dynamic(elf: "ELFFile", segment: Any) -> dict[Any, int]:
     """The dynamic table: tag → value."""
     size = elf.structs.Elf_Dyn.sizeof()
-    place, length = segment["p_offset"], min(segment["p_filesz"], _MOST_DYNAMIC)
-    entries = (_parsed(elf, elf.structs.Elf_Dyn, place + at) for at in range(0, length - size + 1, size))
+    start, length = segment["p_offset"], min(segment["p_filesz"], _MOST_DYNAMIC)
+    entries = (_parsed(elf, elf.structs.Elf_Dyn, start + at) for at in range(0, length - size + 1, size))
     table: dict[Any, int] = {}
     for entry in entries:
         if entry.d_tag == "DT_NULL":
@@ -240,8 +244,8 @@ def _dynamic(elf: "ELFFile", segment: Any) -> dict[Any, int]:
     return table
 
 
-def _place(elf: "ELFFile", address: int | None) -> int | None:
-    """Where in the file that is which is loaded at the address."""
+def _file_offset(elf: "ELFFile", address: int | None) -> int | None:
+    """The place in the file of what is loaded at the address."""
     return None if address is None else next(elf.address_offsets(address), None)
 
 
@@ -252,18 +256,18 @@ def _parsed(elf: "ELFFile", kind: Any, offset: int) -> Any:
 
 
 def _bytes(elf: "ELFFile", offset: int, size: int) -> bytes:
-    """As many as there are."""
+    """Fewer at the end of the file."""
     elf.stream.seek(offset)
     return elf.stream.read(size)
 
 
 def _version(name: bytes) -> tuple[int, ...]:
-    """`GLIBC_2.34` as numbers; nothing for what is no version of glibc."""
-    found = re.fullmatch(rb"GLIBC_(\d{1,4})\.(\d{1,4})(?:\.\d{1,4})?", name)
-    return (int(found[1]), int(found[2])) if found else _WITHOUT_NUMBER.get(name, ())
+    """`GLIBC_2.34` as numbers; empty for what is no version of glibc."""
+    match = re.fullmatch(rb"GLIBC_(\d{1,4})\.(\d{1,4})(?:\.\d{1,4})?", name)
+    return (int(match[1]), int(match[2])) if match else _WITHOUT_NUMBER.get(name, ())
 
 
 def _printable(path: bytes) -> str:
-    """The path as text; nothing when it is none that could be shown."""
+    """The path as text; empty when it cannot be shown."""
     text = path.decode(errors="replace")
     return text if text.isprintable() and "\ufffd" not in text else ""

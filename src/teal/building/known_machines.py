@@ -1,7 +1,7 @@
-"""Which machine each target is, remembered from its last greeting: so a build for it begins while the line is opened.
+"""The machine of each target, remembered from its last greeting: a build can start before the connection is open.
 
-It may be missing, old or wrong at any time: the next greeting tells, and a build for another machine is done again.
-What is remembered came from a server, and it goes into a build command: it is read by the same grammar as a greeting.
+An entry may be missing, old or wrong at any time: the next greeting decides, and a build for a wrong machine is
+repeated. An entry came from a server and goes into a build command, so the grammar of a greeting checks it again.
 """
 
 import contextlib
@@ -17,7 +17,7 @@ from teal_host.wire.upward import machine_name
 
 
 class Machine(NamedTuple):
-    """As its kernel says."""
+    """As its kernel names itself."""
 
     machine: str
     system: str
@@ -27,7 +27,7 @@ def recall(target: str) -> Machine | None:
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError, RecursionError):
         remembered = json.loads(_path(target).read_text())
         machine = Machine(remembered["machine"], remembered["system"])
-        if not any(machine_name(word) for word in machine):  # a TypeError for what is no text
+        if not any(machine_name(word) for word in machine):  # raises TypeError for what is not text
             return machine
     return None
 

@@ -1,4 +1,4 @@
-"""The command `teal`: the table of commands, and the one boundary where an error becomes text and an exit code."""
+"""The command `teal`: the table of commands, and the one place where an error becomes text and an exit code."""
 
 import importlib
 import os
@@ -13,25 +13,25 @@ from teal.cli.options import everywhere
 from teal.ground.errors import TealError
 
 COMMANDS = {
-    "init": "look at this directory and write a teal.toml",
+    "init": "read this directory and write a teal.toml",
     "setup": "prepare a bare Debian or Ubuntu server for this app",
     "deploy": "build, upload, start on the idle color, check, switch, watch",
-    "rollback": "back to the previous release, at once if it still runs",
-    "status": "who serves whom",
-    "releases": "which releases there are, where they come from, how they ended",
-    "logs": "what the program wrote",
-    "doctor": "what is wrong, and what to type",
-    "env": "set, unset or list what the program finds in its environment and nobody else may see",
+    "rollback": "go back to the previous release, at once if it still runs",
+    "status": "show which release is live",
+    "releases": "list the releases: where each comes from, how its deploy ended",
+    "logs": "show what the program wrote",
+    "doctor": "find what is wrong, and what to type",
+    "env": "set, unset or list secrets in the environment of the program",
     "exec": "run one command on the server as the app would",
     "ssh": "log in to the server, or run a command there",
-    "destroy": "take this app off the server, nothing else",
-    "demo": "the whole story on this machine in under a minute",
+    "destroy": "remove this app from the server, and nothing else",
+    "demo": "show everything on this machine in under a minute",
     "completion": "print completion for bash, zsh or fish",
 }
 
 
 class Commands(click.Group):
-    """Imports a command when it is used, so that `teal --help` is there at once."""
+    """Imports a command when it is used, so that `teal --help` starts fast."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
@@ -68,7 +68,7 @@ for _option in reversed(everywhere()):
 
 
 def main() -> None:
-    """Run the command line and exit with its code. Being told to end (a cancelled CI job) is as good as Ctrl-C."""
+    """Run the command line and exit with its code. SIGTERM, as of a cancelled CI job, counts as Ctrl-C."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         code = teal.main(prog_name="teal", standalone_mode=False)
@@ -77,11 +77,11 @@ def main() -> None:
         error.show()
         code = error.exit_code
     except TealError as error:
-        code = _tell(error)
+        code = _show_error(error)
     except (click.Abort, KeyboardInterrupt):
         click.echo("teal: interrupted", err=True)
         code = 130
-    except BrokenPipeError:  # the reader of our output has gone, as with `| head`
+    except BrokenPipeError:  # the reader of standard output has gone, as with `| head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 1
     except Exception as error:  # noqa: BLE001 - the boundary
@@ -89,7 +89,7 @@ def main() -> None:
     sys.exit(code if isinstance(code, int) else 0)
 
 
-def _tell(error: TealError) -> int:
+def _show_error(error: TealError) -> int:
     from teal.ui.base import shown
 
     evidence = () if error.evidence_is_shown else error.evidence

@@ -18,7 +18,7 @@ def command(shell: str) -> None:
     """
     from teal.cli import teal
 
-    found = get_completion_class(shell)
-    if found is None:
+    completion = get_completion_class(shell)
+    if completion is None:
         raise Usage(f"no completion for {shell}")
-    click.echo(found(teal, {}, "teal", "_TEAL_COMPLETE").source())
+    click.echo(completion(teal, {}, "teal", "_TEAL_COMPLETE").source())

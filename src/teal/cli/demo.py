@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import click
 
-from teal.cli.options import Common, common
+from teal.cli.options import GlobalOptions, global_options
 from teal.demo.story import DemoResult, Narrator, run
 from teal.ground.errors import TealError
 from teal.stories.result_json import as_json
@@ -16,10 +16,10 @@ from teal_host.wire.reports import StatusReport
 
 
 @click.command("demo")
-@common(json=True)
-def command(common: Common) -> None:
+@global_options(json=True)
+def command(options: GlobalOptions) -> None:
     """Deploy, replace, refuse and take back a real Go program here, under load. No server, no root; nothing stays."""
-    manner = common.manner
+    manner = options.manner
     ui = choose(manner)
     narrator = Narrator(ui, lambda text: _say(manner, text), lambda report: _show(manner, report))
     result = DemoResult()

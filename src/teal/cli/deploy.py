@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from teal.cli.options import Common, common, wait_option
+from teal.cli.options import GlobalOptions, global_options, wait_option
 from teal.cli.result import show_result
 from teal.stories.deploy import DeployOptions, deploy
 from teal.stories.result_json import Account
@@ -13,26 +13,26 @@ from teal.ui import choose
 
 
 class _Named(click.Path):
-    """A path that is not empty: an unset variable must not ship this whole directory."""
+    """A path that is not empty: an empty variable must not ship this whole directory."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         return super().convert(value or self.fail("it is empty", param, ctx), param, ctx)
 
 
 @click.command("deploy")
-@common(json=True)
+@global_options(json=True)
 @click.option("--artifact", type=_Named(path_type=Path), help="Ship this file or directory; build nothing.")
-@click.option("--dry-run", is_flag=True, help="Say what would be done, and change nothing.")
+@click.option("--dry-run", is_flag=True, help="Show what would be done, and change nothing.")
 @wait_option()
-def command(common: Common, artifact: Path | None, dry_run: bool, wait: float) -> None:
-    """Build here, start it beside the old one, and turn the traffic when it is healthy.
+def command(options: GlobalOptions, artifact: Path | None, dry_run: bool, wait: float) -> None:
+    """Build here, start the release beside the live one, and switch the traffic when it is healthy.
 
     \b
     Exit codes: 0 live and confirmed, or nothing to do · 2 usage · 3 configuration · 4 cannot reach
-    5 build failed · 6 unhealthy, traffic untouched · 7 turned back · 8 another command is at work
+    5 build failed · 6 unhealthy, traffic untouched · 7 rolled back · 8 another command runs
     9 outcome unknown · 10 needs a human · 130 interrupted
     """
-    ui = choose(common.manner)
+    ui = choose(options.manner)
     account = Account()
-    with show_result(common.manner, ui, account) as ending:
-        ending.result = deploy(common.load(), DeployOptions(artifact, wait, dry_run), ui, account)
+    with show_result(options.manner, ui, account) as conclusion:
+        conclusion.result = deploy(options.load(), DeployOptions(artifact, wait, dry_run), ui, account)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import click
 
-from teal.cli.options import Common, common
+from teal.cli.options import GlobalOptions, global_options
 from teal.stories import queries
 from teal.ui.base import shown
 from teal.ui.jsonlines import emit
@@ -19,18 +19,25 @@ _WORST = ("fault", "warning", "ok")
 
 
 @click.command("doctor")
-@common(json=True)
-def command(common: Common) -> int:
-    """Look at the server and at this app on it: what is wrong, and what to type. Changes nothing.
+@global_options(json=True)
+def command(options: GlobalOptions) -> int:
+    """Check the server and this app on it: what is wrong, and what to type. Changes nothing.
 
-    Exit codes: 0 nothing is at fault (there may be warnings) · 10 something is · 4 cannot reach the server
+    Exit codes: 0 no fault (there may be warnings) · 10 a fault · 4 cannot reach the server
     """
-    report = queries.doctor(common.load())
+    report = queries.doctor(options.load())
     state = worst(report)
-    if common.manner.json:
-        emit({"schema": 1, "app": report.app, "state": state, "findings": [encode(one) for one in report.findings]})
+    if options.manner.json:
+        emit(
+            {
+                "schema": 1,
+                "app": report.app,
+                "state": state,
+                "findings": [encode(finding) for finding in report.findings],
+            }
+        )
     else:
-        for line in lines(report, common.manner.quiet, _painted(common)):
+        for line in lines(report, options.manner.quiet, _painted(options)):
             click.echo(line)
     return NEEDS_HUMAN if state == "fault" else 0
 
@@ -41,13 +48,13 @@ def worst(report: DoctorReport) -> str:
 
 
 def lines(report: DoctorReport, only_wrong: bool, paint: bool) -> Iterator[str]:
-    """A line for each finding; below one that is not ok its evidence, and what to type. The sum comes last."""
+    """A line for each finding; below a fault or warning its evidence, and what to type. The summary comes last."""
     width = max((len(finding.what) for finding in report.findings), default=0)
     for finding in report.findings:
         if not (only_wrong and finding.state == "ok"):
             yield from _finding(finding, width, paint)
     if not (only_wrong and worst(report) == "ok"):
-        yield _sum(report)
+        yield _summary(report)
 
 
 def _finding(finding: Finding, width: int, paint: bool) -> Iterator[str]:
@@ -61,8 +68,8 @@ def _finding(finding: Finding, width: int, paint: bool) -> Iterator[str]:
         yield f"{margin}→ {shown(finding.hint)}"
 
 
-def _sum(report: DoctorReport) -> str:
-    faults, warnings = (sum(one.state == state for one in report.findings) for state in ("fault", "warning"))
+def _summary(report: DoctorReport) -> str:
+    faults, warnings = (sum(finding.state == state for finding in report.findings) for state in ("fault", "warning"))
     counted = [_count(number, word) for number, word in ((faults, "fault"), (warnings, "warning")) if number]
     return f"{report.app}: {', '.join(counted) or 'nothing is wrong'}"
 
@@ -71,5 +78,5 @@ def _count(number: int, word: str) -> str:
     return f"{number} {word}{'' if number == 1 else 's'}"
 
 
-def _painted(common: Common) -> bool:
-    return common.manner.color and (sys.stdout.isatty() or bool(os.environ.get("FORCE_COLOR")))
+def _painted(options: GlobalOptions) -> bool:
+    return options.manner.color and (sys.stdout.isatty() or bool(os.environ.get("FORCE_COLOR")))

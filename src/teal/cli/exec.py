@@ -5,7 +5,7 @@ import select
 
 import click
 
-from teal.cli.options import Common, common
+from teal.cli.options import GlobalOptions, global_options
 from teal.ground.errors import Usage
 from teal.stories.exec import run_command
 from teal.ui.base import shown
@@ -15,23 +15,23 @@ _STREAMS = {"stdout": 1, "stderr": 2}
 
 
 @click.command("exec", context_settings={"allow_interspersed_args": False})
-@common()
+@global_options()
 @click.argument("words", metavar="-- CMD...", nargs=-1, type=click.UNPROCESSED)
-def command(common: Common, words: tuple[str, ...]) -> int:
-    """Run one command as the app would: in the live release's directory, with its environment, as its user.
+def command(options: GlobalOptions, words: tuple[str, ...]) -> int:
+    """Run one command as the app would: in the directory of the live release, with its environment, as its user.
 
-    Standard input is passed on when it is not a terminal. The exit code is the command's own; 128 and the number of
-    the signal that ended it; 127 when it is not there, 126 when it cannot be started.
+    Standard input is passed on unless it is a terminal. The exit code is that of the command; 128 plus the number of
+    the signal that ended it; 127 when the command is not found, 126 when it cannot be started.
     """
-    file = common.load()
-    _refuse(words)
-    ended = run_command(file, words, _stdin(), _write)
-    if ended.says:
-        click.echo(f"teal: {shown(ended.says)}", err=True)
-    return ended.code
+    file = options.load()
+    _check_words(words)
+    end = run_command(file, words, _stdin(), _write)
+    if end.says:
+        click.echo(f"teal: {shown(end.says)}", err=True)
+    return end.code
 
 
-def _refuse(words: tuple[str, ...]) -> None:
+def _check_words(words: tuple[str, ...]) -> None:
     if not words or not words[0]:
         raise Usage("there is no command to run", hint="teal exec -- ls -l")
     for number, complaint in enumerate(map(word, words)):
@@ -40,18 +40,18 @@ def _refuse(words: tuple[str, ...]) -> None:
 
 
 def _stdin() -> int | None:
-    """Not a terminal: a person who types is not a file, and the other side has no terminal."""
+    """A terminal is not passed on: the server side has none, and nobody would see the prompt."""
     try:
         return None if os.isatty(0) else os.dup(0)
-    except OSError:  # there is none
+    except OSError:  # it is closed
         return None
 
 
 def _write(stream: str, data: bytes) -> None:
-    """At once and as it is; what is not taken whole is written on."""
+    """Write the bytes unchanged, without a buffer."""
     descriptor = _STREAMS[stream]
     while data:
         try:
             data = data[os.write(descriptor, data) :]
-        except BlockingIOError:  # it was made so by who shares it
+        except BlockingIOError:  # a process that shares the descriptor made it non-blocking
             select.select([], [descriptor], [])

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from teal.cli.options import Common, common, confirm
+from teal.cli.options import GlobalOptions, confirm, global_options
 from teal.config.read import NAME
 from teal.ground import files
 from teal.ground.errors import Usage
@@ -13,15 +13,15 @@ from teal.scaffold import UnknownProgramError, detect, program_names, render
 
 
 @click.command("init")
-@common()
-@click.option("--program", metavar="NAME", help="Which one, when the project has several programs.")
-@click.option("-y", "--yes", is_flag=True, help="Overwrite a teal.toml that is there.")
-def command(common: Common, program: str | None, yes: bool) -> None:
-    """Look at this directory (go.mod, Cargo.toml and others) and write a commented teal.toml."""
-    directory = _directory(common.config)
+@global_options()
+@click.option("--program", metavar="NAME", help="Which program, when the project has several.")
+@click.option("-y", "--yes", is_flag=True, help="Overwrite an existing teal.toml.")
+def command(options: GlobalOptions, program: str | None, yes: bool) -> None:
+    """Read this directory (go.mod, Cargo.toml and others) and write a commented teal.toml."""
+    directory = _directory(options.config)
     path = directory / NAME
     if path.exists():
-        confirm(f"There is a {path} already. Overwrite it?", yes)
+        confirm(f"{path} exists already. Overwrite it?", yes)
     try:
         project = detect(directory, program or _chosen(directory))
     except UnknownProgramError as error:
@@ -32,7 +32,7 @@ def command(common: Common, program: str | None, yes: bool) -> None:
         click.echo(f"  {note}", err=True)
     if project.build and not _is_ignored(directory, project.artifact):
         click.echo(f"  the build makes {project.artifact}: put {_top(project.artifact)} into .gitignore", err=True)
-    click.echo("next: look it over, then teal deploy (on a server: teal setup first)", err=True)
+    click.echo("next: check it, then teal deploy (on a server: teal setup first)", err=True)
 
 
 def _top(artifact: str) -> str:
@@ -42,7 +42,7 @@ def _top(artifact: str) -> str:
 
 
 def _is_ignored(directory: Path, artifact: str) -> bool:
-    """As far as a look at the project's own .gitignore tells."""
+    """By the .gitignore of the project alone."""
     try:
         lines = (directory / ".gitignore").read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
@@ -59,7 +59,7 @@ def _directory(given: Path | None) -> Path:
 
 
 def _chosen(directory: Path) -> str | None:
-    """With several programs: ask on a terminal, else take the best guess and say so."""
+    """With several programs: ask on a terminal, else take the best guess and report that."""
     names = program_names(directory)
     if len(names) < 2:
         return None

@@ -4,7 +4,7 @@ from typing import Any
 
 import click
 
-from teal.cli.options import Common, common
+from teal.cli.options import GlobalOptions, global_options
 from teal.stories import queries
 from teal.ui.base import PAINT, shown
 from teal.ui.jsonlines import emit
@@ -13,30 +13,32 @@ from teal_host.wire.typed import encode
 
 
 @click.command("logs")
-@common(json=True)
-@click.option("-f", "--follow", is_flag=True, help="Go on, with what comes; Ctrl-C ends it.")
+@global_options(json=True)
+@click.option("-f", "--follow", is_flag=True, help="Keep showing new lines; Ctrl-C ends it.")
 @click.option("--color", type=click.Choice(list(PAINT)), help="Only this color.")
-@click.option("-n", "--lines", type=click.IntRange(0, 100_000), default=100, show_default=True, help="So many in all.")
-def command(common: Common, follow: bool, color: Any, lines: int) -> None:
+@click.option(
+    "-n", "--lines", type=click.IntRange(0, 100_000), default=100, show_default=True, help="How many lines to show."
+)
+def command(options: GlobalOptions, follow: bool, color: Any, lines: int) -> None:
     """Show what the program wrote, each line with its color and release."""
-    file = common.load()
-    lines_told: list[dict[str, Any]] = []
+    file = options.load()
+    collected: list[dict[str, Any]] = []
 
-    def tell(line: LogLine) -> None:
-        if not common.manner.json:
-            click.echo(_text(line, common.manner.color))
+    def on_line(line: LogLine) -> None:
+        if not options.manner.json:
+            click.echo(_text(line, options.manner.color))
         elif follow:
             emit(encode(line))
         else:
-            lines_told.append(encode(line))
+            collected.append(encode(line))
 
     try:
-        queries.logs(file, Logs(file.config.app, color, lines, follow), tell)
+        queries.logs(file, Logs(file.config.app, color, lines, follow), on_line)
     except KeyboardInterrupt:
         if not follow:
             raise
-    if common.manner.json and not follow:
-        emit({"schema": 1, "app": file.config.app, "lines": lines_told})
+    if options.manner.json and not follow:
+        emit({"schema": 1, "app": file.config.app, "lines": collected})
 
 
 def _text(line: LogLine, paint: bool) -> str:

@@ -15,14 +15,13 @@ if TYPE_CHECKING:
 
     from teal.config.read import ConfigFile
 
-_CONFIG = "teal.toml, or the directory that has it."
 _FLAGS = ("json", "quiet", "verbose", "no_color")
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 
-class Common:
-    """What -C, -v, -q, --no-color and --json said."""
+class GlobalOptions:
+    """The values of -C, -v, -q, --no-color and --json."""
 
     def __init__(self, config: "Path | None", manner: Manner) -> None:
         self.config = config
@@ -34,14 +33,14 @@ class Common:
         return load(self.config)
 
 
-def common(json: bool = False) -> Decorator:
-    """Give the command a `common: Common`; with --json where the command has something to tell a program."""
+def global_options(json: bool = False) -> Decorator:
+    """Pass the command its `options: GlobalOptions`. With --json where the command has a result for programs."""
 
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
-        def call(**given: Any) -> Any:  # every decorator below gives it back with one more option
+        def call(**given: Any) -> Any:  # each decorator below returns it with one more option
             before = click.get_current_context().find_root().params  # `teal -q deploy` is `teal deploy -q`
             flags = [bool(given.pop(name, False) or before.get(name)) for name in _FLAGS]
-            return function(Common(given.pop("config") or before.get("config"), manner(*flags)), **given)
+            return function(GlobalOptions(given.pop("config") or before.get("config"), manner(*flags)), **given)
 
         call.__doc__ = function.__doc__
         call.__name__ = function.__name__
@@ -54,7 +53,7 @@ def common(json: bool = False) -> Decorator:
 
 
 class _Seconds(click.FloatRange):
-    """`nan` is in no range, but click's comparisons let it pass."""
+    """click accepts `nan` in any range; this does not."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         seconds = super().convert(value, param, ctx)
@@ -67,16 +66,16 @@ def wait_option() -> Decorator:
         type=_Seconds(0, 86400),
         default=0.0,
         metavar="SECONDS",
-        help="Wait so long when another command is at work.",
+        help="Wait up to so many seconds while another command runs.",
     )
 
 
 def confirm(question: str, yes: bool) -> None:
-    """Ask on a terminal; without one, the answer must have been given. Raises Usage, or Interrupted for a no."""
+    """Ask on a terminal; without a terminal, --yes is required. Raises Usage, or Interrupted when the answer is no."""
     if yes:
         return
     if not sys.stdin.isatty():
-        raise Usage(f"{question} There is no terminal to ask on", hint="say --yes if you mean it")
+        raise Usage(f"{question} There is no terminal to ask on", hint="add --yes if you mean it")
     if not click.confirm(question, err=True):
         raise Interrupted("nothing was changed")
 
@@ -88,7 +87,7 @@ def _as_path(context: click.Context, option: click.Parameter, given: str | None)
 
 
 def everywhere() -> list[Decorator]:
-    """The options that every command has, before its name or after it."""
+    """The options of every command; they may stand before its name or after it."""
     return [
         click.option(
             "-C", "--config", callback=_as_path, metavar="PATH", help="teal.toml, or the directory that has it."

@@ -4,7 +4,7 @@ from datetime import datetime
 
 import click
 
-from teal.cli.options import Common, common
+from teal.cli.options import GlobalOptions, global_options
 from teal.stories import queries
 from teal.ui.base import shown, size
 from teal.ui.jsonlines import emit
@@ -15,11 +15,11 @@ _HEAD = ("", "release", "outcome", "sealed", "size", "commit", "env", "by", "")
 
 
 @click.command("releases")
-@common(json=True)
-def command(common: Common) -> None:
+@global_options(json=True)
+def command(options: GlobalOptions) -> None:
     """List every release that is known, newest first: where it comes from and how its deploy ended."""
-    report = queries.releases(common.load())
-    if common.manner.json:
+    report = queries.releases(options.load())
+    if options.manner.json:
         emit({"schema": 1, **encode(report)})
     elif not report.releases:
         click.echo("no release yet: teal deploy")

@@ -2,10 +2,11 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import click
 
-from teal.cli.options import Common, common, confirm, wait_option
+from teal.cli.options import GlobalOptions, confirm, global_options, wait_option
 from teal.ground.errors import TealError
 from teal.stories.result_json import as_json
 from teal.stories.setup import SetupOptions, setup
@@ -17,37 +18,45 @@ from teal_host.wire.typed import encode
 
 
 @click.command("setup")
-@common(json=True)
+@global_options(json=True)
 @click.option("--dry-run", is_flag=True, help="Show what would be done, and change nothing.")
-@click.option("--deploy-key", type=click.Path(path_type=Path), metavar="FILE.pub", help="Let this key deploy this app.")
-@click.option("--remove-key", metavar="FILE.pub|FINGERPRINT", help="Let this key deploy this app no more.")
-@click.option("-y", "--yes", is_flag=True, help="Do not ask before a hand's edits are overwritten.")
+@click.option(
+    "--deploy-key",
+    type=click.Path(path_type=Path),
+    metavar="FILE.pub",
+    help="Let this key deploy this app, and nothing else.",
+)
+@click.option(
+    "--remove-key",
+    "revoked_key",
+    metavar="FILE.pub|FINGERPRINT",
+    help="Revoke this key: it may no longer deploy this app.",
+)
+@click.option("-y", "--yes", is_flag=True, help="Do not ask before manual edits are overwritten.")
 @wait_option()
-def command(
-    common: Common, *, dry_run: bool, deploy_key: Path | None, remove_key: str | None, yes: bool, wait: float
-) -> None:
+def command(options: GlobalOptions, yes: bool, wait: float, **given: Any) -> None:
     """Prepare a Debian or Ubuntu server for this app. Repeating it changes nothing.
 
-    Packages, a user, directories, a unit, one nginx file: only what is missing or not as teal.toml wants it. Asks
-    before it overwrites what somebody edited.
+    Packages, a user, directories, a unit, one nginx file: only what is missing or differs from teal.toml. Asks before
+    it overwrites manual edits.
     """
-    ui = choose(common.manner)
-    told = _Told(dry_run=dry_run)
+    ui = choose(options.manner)
+    result = _SetupResult(dry_run=given["dry_run"])
     try:
-        file = common.load()
-        told.app = file.config.app
-        wish = SetupOptions(deploy_key, remove_key, dry_run, wait)
-        told.plan = setup(file, wish, ui, lambda plan: _may(common, told, plan, yes))
+        file = options.load()
+        result.app = file.config.app
+        setup_options = SetupOptions(**given, wait_s=wait)
+        result.plan = setup(file, setup_options, ui, lambda plan: _confirm(options, result, plan, yes))
     except TealError as error:
         ui.close()
-        if common.manner.json:
-            emit({**told.as_json(), "error": as_json(error)})
+        if options.manner.json:
+            emit({**result.as_json(), "error": as_json(error)})
         raise
-    _end(common, told, ui)
+    _end(options, result, ui)
 
 
 @dataclass
-class _Told:
+class _SetupResult:
     """What is known of this setup, however it ends."""
 
     dry_run: bool
@@ -58,48 +67,47 @@ class _Told:
         return {"type": "result", "schema": 1, "app": self.app, "dry_run": self.dry_run, **encode(self.plan)}
 
 
-def _may(common: Common, told: _Told, plan: Plan, yes: bool) -> bool:
-    """Show the plan where there is something to decide; else each thing is told as it is done. Raises for a no."""
-    told.plan = plan
-    questions = _questions(told.app, plan)
+def _confirm(options: GlobalOptions, result: _SetupResult, plan: Plan, yes: bool) -> None:
+    """Show the plan if the user has to decide; else each change is shown when it is made. Raises for a no."""
+    result.plan = plan
+    questions = _questions(result.app, plan)
     if questions:
-        _show(common, plan)
+        _show(options, plan)
     for question in questions:
         confirm(question, yes)
-    return True
 
 
 def _questions(app: str | None, plan: Plan) -> list[str]:
     lost = [name for change in plan.changes for name in change.unserves]
     edited = any(change.edited for change in plan.changes)
-    names = f"{app} is live as {', '.join(lost)} now, and would not be any more. Is this teal.toml of that project?"
+    names = f"{app} is live as {', '.join(lost)} now, and would no longer be. Is this the teal.toml of that project?"
     return [names] * bool(lost) + ["Overwrite what was edited by hand?"] * edited
 
 
-def _end(common: Common, told: _Told, ui: Ui) -> None:
+def _end(options: GlobalOptions, result: _SetupResult, ui: Ui) -> None:
     ui.close()
-    if common.manner.json:
-        emit(told.as_json())
+    if options.manner.json:
+        emit(result.as_json())
         return
-    if told.dry_run:
-        _show(common, told.plan)
-    if not common.manner.quiet:
-        click.echo(_last_line(told.app, told.plan, told.dry_run))
+    if result.dry_run:
+        _show(options, result.plan)
+    if not options.manner.quiet:
+        click.echo(_last_line(result.app, result.plan, result.dry_run))
 
 
-def _show(common: Common, plan: Plan) -> None:
-    if common.manner.json or not plan.changes:
+def _show(options: GlobalOptions, plan: Plan) -> None:
+    if options.manner.json or not plan.changes:
         return
     click.echo("setup would:", err=True)
     for change in plan.changes:
         click.echo(f"  - {shown(change.says)}", err=True)
-        text = change.text if common.manner.verbose else ()
-        for line in (*text, *(change.diff if change.edited or common.manner.verbose else ())):
+        text = change.text if options.manner.verbose else ()
+        for line in (*text, *(change.diff if change.edited or options.manner.verbose else ())):
             click.echo(f"      {shown(line)}", err=True)
 
 
 def _last_line(app: str | None, plan: Plan, dry_run: bool) -> str:
     if not plan.changes:
         return f"{app} is set up already; nothing to do"
-    things = f"{len(plan.changes)} {'thing' if len(plan.changes) == 1 else 'things'} to do"
-    return f"{things}; nothing was changed" if dry_run else f"{app} is set up; next: teal deploy"
+    count = f"{len(plan.changes)} change{'' if len(plan.changes) == 1 else 's'} to make"
+    return f"{count}; nothing was changed" if dry_run else f"{app} is set up; next: teal deploy"

@@ -4,7 +4,7 @@ from typing import Any
 
 import click
 
-from teal.cli.options import Common, common
+from teal.cli.options import GlobalOptions, global_options
 from teal.stories import queries
 from teal.ui.jsonlines import emit
 from teal.ui.picture import draw
@@ -13,14 +13,14 @@ from teal_host.wire.typed import encode
 
 
 @click.command("status")
-@common(json=True)
-def command(common: Common) -> None:
+@global_options(json=True)
+def command(options: GlobalOptions) -> None:
     """Show which color serves, which stands by, and where `teal rollback` would go."""
-    report = queries.status(common.load())
-    if common.manner.json:
+    report = queries.status(options.load())
+    if options.manner.json:
         emit(as_json(report))
     else:
-        click.echo(draw(report, paint=_painted(common)))
+        click.echo(draw(report, paint=_painted(options)))
 
 
 def as_json(report: StatusReport) -> dict[str, Any]:
@@ -28,8 +28,8 @@ def as_json(report: StatusReport) -> dict[str, Any]:
     return {"schema": 1, **encode(report)}
 
 
-def _painted(common: Common) -> bool:
+def _painted(options: GlobalOptions) -> bool:
     import os
     import sys
 
-    return common.manner.color and (sys.stdout.isatty() or bool(os.environ.get("FORCE_COLOR")))
+    return options.manner.color and (sys.stdout.isatty() or bool(os.environ.get("FORCE_COLOR")))

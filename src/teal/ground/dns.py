@@ -1,4 +1,4 @@
-"""Do the domains of an app lead to its server? Asked from here, as a browser would; only ever a warning."""
+"""Do the domains of an app lead to its server? The client resolves them as a browser would. At worst a warning."""
 
 import contextlib
 import ipaddress
@@ -13,36 +13,38 @@ _WITHIN_S = 3.0
 
 
 def check_domains(domains: Sequence[str], server: Collection[str]) -> list[Finding]:
-    """All names at once; a name server that does not answer is not waited for longer than 3 s."""
-    found: dict[str, set[str]] = {}
-    threads = [threading.Thread(target=_resolve, args=(name, found), daemon=True) for name in domains]
+    """Resolve all names at the same time, for 3 s at most."""
+    addresses: dict[str, set[str]] = {}
+    threads = [threading.Thread(target=_resolve, args=(name, addresses), daemon=True) for name in domains]
     for thread in threads:
         thread.start()
     deadline = time.monotonic() + _WITHIN_S
     for thread in threads:
         thread.join(max(0.0, deadline - time.monotonic()))
-    return [judge(name, found.get(name), server) for name in domains]
+    return [judge(name, addresses.get(name), server) for name in domains]
 
 
 def judge(name: str, leads_to: Collection[str] | None, server: Collection[str]) -> Finding:
-    """`leads_to`: None when nobody said in time; `server`: the addresses that the server itself knows of."""
+    """`leads_to`: None when no name server answered in time; `server`: the addresses that the server has itself."""
     if leads_to is None:
-        return Finding("domains", "warning", f"no name server has told in time where {name} leads")
+        return Finding("domains", "warning", f"no name server answered in time for {name}")
     public = sorted(address for address in server if not ipaddress.ip_address(address).is_private)
     if not leads_to:
         where = f" to {' or '.join(public)}" if public else ""
         return Finding("domains", "warning", f"{name} leads nowhere yet", f"in its DNS, let it lead{where}")
-    told = ", ".join(sorted(leads_to))
+    resolved = ", ".join(sorted(leads_to))
     if set(leads_to) & set(server):
         return Finding("domains", "ok", f"{name} leads to this server")
     if not public:
-        return Finding("domains", "ok", f"{name} leads to {told}; this server knows only addresses of its own network")
-    says = f"{name} leads to {told}, not to this server ({', '.join(public)}); behind a CDN that is as it should be"
-    return Finding("domains", "warning", says)
+        return Finding(
+            "domains", "ok", f"{name} leads to {resolved}; this server knows only addresses of its own network"
+        )
+    text = f"{name} leads to {resolved}, not to this server ({', '.join(public)}); behind a CDN that is as it should be"
+    return Finding("domains", "warning", text)
 
 
-def _resolve(name: str, found: dict[str, set[str]]) -> None:
-    answers: set[str] = set()
+def _resolve(name: str, addresses: dict[str, set[str]]) -> None:
+    resolved: set[str] = set()
     with contextlib.suppress(OSError, UnicodeError):
-        answers = {str(answer[4][0]) for answer in socket.getaddrinfo(name, 80, type=socket.SOCK_STREAM)}
-    found[name] = answers
+        resolved = {str(answer[4][0]) for answer in socket.getaddrinfo(name, 80, type=socket.SOCK_STREAM)}
+    addresses[name] = resolved

@@ -1,12 +1,12 @@
-"""Everything that can go wrong for a user, as a small tree. Each says what, the evidence, and what to type next.
+"""Everything that can go wrong for a user, as a small tree. Each error has a message, evidence and a hint to type.
 
 TealError
-├── Usage            the command was typed in a way that cannot be done            → exit 2
-├── ConfigError      teal.toml has mistakes, or what it names is not there         → exit 3
-├── CannotReach      no server side at the other end                               → exit 4
+├── Usage            the command line makes no sense                              → exit 2
+├── ConfigError      teal.toml has mistakes, or names a file that does not exist   → exit 3
+├── CannotReach      no server side answers                                        → exit 4
 ├── BuildFailed      the build command failed                                      → exit 5
-├── HostFailed       the server side says why; its code decides                    → exit 1, 2, 3, 4, 6, 7, 8, 10
-├── ContactLost      after commit: how it ends is not known here                   → exit 9
+├── HostFailed       the server side reports a failure; its code decides           → exit 1, 2, 3, 4, 6, 7, 8, 10
+├── ContactLost      after commit: the outcome is not known here                   → exit 9
 └── Interrupted      Ctrl-C                                                        → exit 130
 """
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 class TealError(Exception):
     exit_code = 1
     outcome = "refused"
-    evidence_is_shown = False  # on the terminal, before it was known to be evidence
+    evidence_is_shown = False  # the terminal has shown it already, as output of the build
 
     def __init__(self, message: str, evidence: Sequence[str] = (), hint: str = "") -> None:
         super().__init__(message)

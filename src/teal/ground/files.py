@@ -1,4 +1,4 @@
-"""The only place on this side that writes files: beside, fsync, rename."""
+"""The only module of the client that writes files: into a temporary file, fsync, rename."""
 
 import os
 import shutil
@@ -8,40 +8,40 @@ from teal.ground.errors import Usage
 
 
 def write(path: Path, text: str) -> None:
-    """Replace the file as a whole. Raises Usage when the directory does not allow it."""
-    beside = path.with_name(f".{path.name}.tmp")
+    """Replace the whole file by rename. Raises Usage when that fails."""
+    temporary = path.with_name(f".{path.name}.tmp")
     try:
-        with beside.open("w", encoding="utf-8") as file:
+        with temporary.open("w", encoding="utf-8") as file:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
-        beside.rename(path)
+        temporary.rename(path)
     except OSError as error:
         raise Usage(f"cannot write {path}: {error.strerror}") from None
 
 
 def private_dir(path: Path) -> None:
-    """For nobody else. Raises OSError."""
+    """Make a directory that only this user can read. Raises OSError."""
     path.mkdir(mode=0o700, parents=True, exist_ok=True)
 
 
 def copy_private(source: Path, target: Path) -> None:
-    """Beside, then rename: a copy that was cut never has the name of a whole one. Raises OSError."""
-    beside = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    """Copy into a temporary file, then rename: an interrupted copy never gets the final name. Raises OSError."""
+    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     try:
-        handle = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
+        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
         with os.fdopen(handle, "wb") as copy, source.open("rb") as file:
             shutil.copyfileobj(file, copy, 1024 * 1024)
-        beside.rename(target)
+        temporary.rename(target)
     finally:
-        beside.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
 
 
 def touch(path: Path) -> None:
-    """It was used now. Raises OSError."""
+    """Mark the file as used now, by its modification time. Raises OSError."""
     os.utime(path)
 
 
 def remove(path: Path) -> None:
-    """Raises OSError, unless it is gone already."""
+    """Raises OSError, but not for a file that is gone already."""
     path.unlink(missing_ok=True)

@@ -17,25 +17,25 @@ Program = subprocess.Popen[bytes]
 
 
 class Alongside(Protocol):
-    """What goes on beside a program: readable when it wants to be heard. What `hear` raises ends the program."""
+    """Something to watch while a program runs. What `on_readable` raises ends the program."""
 
     def fileno(self) -> int: ...
 
-    def hear(self) -> object: ...
+    def on_readable(self) -> object: ...
 
 
 @dataclass(frozen=True)
-class ProgramResult:
-    """Who is told each line of what a program writes, and what is waited for meanwhile."""
+class Listeners:
+    """`on_line` gets each line that the program writes; `alongside` is watched meanwhile."""
 
-    tell: Callable[[str], None]
-    beside: Alongside | None = None
+    on_line: Callable[[str], None]
+    alongside: Alongside | None = None
 
 
-def stream(argv: Sequence[str], cwd: Path, env: Mapping[str, str], told: ProgramResult) -> int:
-    """Run to the end and tell each line of its output, errors included. Gives its exit code. Raises OSError.
+def stream(argv: Sequence[str], cwd: Path, env: Mapping[str, str], listeners: Listeners) -> int:
+    """Run to the end and pass on each line of output, standard error included. Returns the exit code. Raises OSError.
 
-    Without a deadline: how long a build may take is its user's business, and Ctrl-C ends it.
+    There is no deadline: the user decides how long a build may take, and Ctrl-C ends it.
     """
     with subprocess.Popen(
         list(argv),
@@ -47,8 +47,8 @@ def stream(argv: Sequence[str], cwd: Path, env: Mapping[str, str], told: Program
     ) as program:
         assert program.stdout is not None
         try:
-            for line in _lines(program.stdout, told.beside):
-                told.tell(line.decode(errors="replace").rstrip("\r\n"))
+            for line in _lines(program.stdout, listeners.alongside):
+                listeners.on_line(line.decode(errors="replace").rstrip("\r\n"))
             return program.wait()
         except BaseException:
             program.terminate()
@@ -56,27 +56,27 @@ def stream(argv: Sequence[str], cwd: Path, env: Mapping[str, str], told: Program
             raise
 
 
-def _lines(output: IO[bytes], beside: Alongside | None) -> Iterator[bytes]:
-    """Of the output, as they come. Read without a buffer, so that `select` sees what has come."""
-    begun = b""
+def _lines(output: IO[bytes], alongside: Alongside | None) -> Iterator[bytes]:
+    """Read without a buffer: `select` cannot see what Python has buffered."""
+    partial = b""
     while True:
-        waited_for: list[Any] = [output, beside] if beside else [output]
-        ready = select.select(waited_for, [], [])[0]
-        if beside in ready:
-            assert beside is not None
-            beside.hear()
+        sources: list[Any] = [output, alongside] if alongside else [output]
+        ready = select.select(sources, [], [])[0]
+        if alongside in ready:
+            assert alongside is not None
+            alongside.on_readable()
         if output in ready:
             piece = os.read(output.fileno(), _PIECE)
-            *lines, begun = (begun + piece).split(b"\n")
+            *lines, partial = (partial + piece).split(b"\n")
             yield from lines
             if not piece:
                 break
-    if begun:
-        yield begun
+    if partial:
+        yield partial
 
 
-def ask(argv: Sequence[str], cwd: Path, deadline_s: float = 5.0) -> str | None:
-    """The first line that a program prints, or None when it cannot tell."""
+def read_output(argv: Sequence[str], cwd: Path, deadline_s: float = 5.0) -> str | None:
+    """What a program prints, or None when it fails or takes too long."""
     with contextlib.suppress(OSError, subprocess.TimeoutExpired):
         done = subprocess.run(list(argv), cwd=cwd, capture_output=True, timeout=deadline_s, check=False)
         if done.returncode == 0:
@@ -85,7 +85,7 @@ def ask(argv: Sequence[str], cwd: Path, deadline_s: float = 5.0) -> str | None:
 
 
 def open_pipe(argv: Sequence[str], own_session: bool, errors: int | None = None) -> Program:
-    """Start a program and keep both its ends. In a session of its own it does not hear the terminal's Ctrl-C."""
+    """Start a program with a pipe to its input and output. In a session of its own, Ctrl-C does not reach it."""
     return subprocess.Popen(
         list(argv),
         stdin=subprocess.PIPE,
@@ -97,24 +97,24 @@ def open_pipe(argv: Sequence[str], own_session: bool, errors: int | None = None)
 
 
 def become(argv: Sequence[str]) -> NoReturn:
-    """Be this program from now on, with the terminal and all. Raises OSError."""
+    """Replace this process by the program; the terminal stays. Raises OSError."""
     sys.stdout.flush()
     sys.stderr.flush()
     os.execvp(argv[0], list(argv))  # noqa: S606 - by argv, as everywhere
 
 
 def end(program: Program, patience_s: float = ENDS_WITHIN_S) -> int:
-    """Wait for it to end by itself, then ask it to, then end it."""
-    for ask_to_end in (None, program.terminate, program.kill):
-        if ask_to_end is not None:
-            ask_to_end()
+    """Wait for the program to end by itself; then send SIGTERM, then SIGKILL."""
+    for send_signal in (None, program.terminate, program.kill):
+        if send_signal is not None:
+            send_signal()
         with contextlib.suppress(subprocess.TimeoutExpired):
             return program.wait(patience_s)
     return -1
 
 
 def close(pipe: IO[bytes] | None) -> None:
-    """Close an end of a pipe whose other end may be gone."""
+    """Close one end of a pipe whose other end may be closed already."""
     if pipe is not None:
         with contextlib.suppress(OSError):
             pipe.close()

@@ -1,1 +1,1 @@
-"""The pipe to the server side: open it, greet, talk."""
+"""The pipe to the server side: open it, receive the greeting, exchange messages."""

@@ -1,4 +1,4 @@
-"""Pack the server side so that a bare Python over there can run it: nothing needs to be installed."""
+"""Pack the server side so that a bare Python on the target can run it: nothing needs to be installed."""
 
 import base64
 import functools
@@ -10,32 +10,32 @@ from teal_host.wire.sources import CALLS, INSTALLED, PYTHON
 from teal_host.wire.sources import digest as digest_of
 
 _PACKAGE = "teal_host"
-_HERE = Path(__file__).parent  # importlib.resources would say the same and takes longer to import than all this
+_HERE = Path(__file__).parent  # importlib.resources takes longer to import than all of this module
 
 
 @functools.cache
 def sources() -> dict[str, str]:
-    """All modules of the server side. Walks the package, so there is no list to keep by hand."""
+    """All modules of the server side, by walking the package: there is no list to maintain."""
     return dict(_modules(Path(wire.__file__).parents[1], _PACKAGE))
 
 
 def digest() -> str:
-    """By which a server knows whether what is installed there is what would be sent."""
+    """A server compares it with that of the installed server side: when they are equal, nothing is sent."""
     return digest_of(sources())
 
 
 @functools.cache
 def payload() -> bytes:
-    """The compressed program: the table, and stage 1 that imports from it; before it its size, 8 digits."""
+    """Eight digits of size, then the compressed program: the table SOURCES, and stage 1, which imports from it."""
     packed = zlib.compress(f"SOURCES = {sources()!r}\n{_text('stage1.py')}".encode(), 9)
     return b"%08x" % len(packed) + packed
 
 
 def stage0(server: bool) -> str:
-    """The few words that fit into an argument. On a server they look for what is installed, and become root.
+    """The first program, small enough for an argument. On a server it starts the installed server side, as root.
 
-    In base64, so that no shell on the way finds a quote, a line break or a `!` in it. A word in clear tells the server
-    that bound a deploy key that this is Teal.
+    In base64, so that no shell on the way finds a quote, a line break or a `!` in it. One word stands in clear text: by
+    it the forced command of a deploy key recognizes Teal.
     """
     known = f"DIGEST, SERVER, INSTALLED, PYTHON = {digest()!r}, {server!r}, {'/' + INSTALLED!r}, {PYTHON!r}\n"
     text = _text("stage0.py").split('"""', 2)[2]  # what stands above the code is for its readers alone
@@ -48,12 +48,12 @@ def _text(name: str) -> str:
 
 
 def _modules(folder: Path, name: str) -> "list[tuple[str, str]]":
-    found = []
+    modules = []
     for item in sorted(folder.iterdir(), key=lambda item: item.name):
         if item.is_dir() and item.joinpath("__init__.py").is_file():
-            found += _modules(item, f"{name}.{item.name}")
+            modules += _modules(item, f"{name}.{item.name}")
         elif item.name.endswith(".py"):
             stem = item.name.removesuffix(".py")
             module = name if stem == "__init__" else f"{name}.{stem}"
-            found.append((module, item.read_text(encoding="utf-8")))
-    return found
+            modules.append((module, item.read_text(encoding="utf-8")))
+    return modules

@@ -11,4 +11,4 @@ def open_session(target: str) -> Session:
 
 def begin_session(target: str) -> Session:
     """Start to connect; the greeting is still to come. Raises CannotReach when the transport cannot be started."""
-    return Session(choose(target), at_once=False)
+    return Session(choose(target), wait=False)

@@ -1,6 +1,6 @@
-"""A connection that is on its way, while what does not need it goes on: a build, the look at its artifact.
+"""A connection that is still being opened, while the build runs and its artifact is read.
 
-Until it is there nothing is shown, because ssh may be asking something on the same terminal.
+Until it is open nothing is shown, because ssh may ask for a passphrase on the same terminal.
 """
 
 from collections.abc import Callable
@@ -13,45 +13,49 @@ from teal_host.wire.messages import Intended, Step
 
 
 class PendingSession:
-    """`begun` may not have greeted yet; `opened` is told whether it came to that.
+    """`ungreeted` is the session that may still wait for its greeting; `on_open` learns whether the greeting came.
 
-    Can stand beside a program (`programs.Beside`).
+    It can be watched while a program runs (`run.Alongside`).
     """
 
-    def __init__(self, target: str, begun: Session, opened: Callable[[bool], None]) -> None:
+    def __init__(self, target: str, ungreeted: Session, on_open: Callable[[bool], None]) -> None:
         self.target = target
-        self.begun = begun
-        self._opened = opened
+        self.ungreeted = ungreeted
+        self._on_open = on_open
         self._held: list[Callable[[], None]] = []
-        self._ahead: AppSpec | None = None
+        self._intended: AppSpec | None = None
         self.is_open = False
 
     @property
     def session(self) -> Session:
-        """Greeted. Raises CannotReach."""
+        """The session, after its greeting. Raises CannotReach."""
         self._open()
-        return self.begun
+        return self.ungreeted
 
-    def ask_ahead(self, spec: AppSpec | None) -> None:
-        """Once it is open, say what will be asked for: a refusal is then heard during the build. None: no more."""
-        self._ahead = spec
+    def announce(self, spec: AppSpec) -> None:
+        """Send `Intended` as soon as the session is open, so that a refusal arrives during the build."""
+        self._intended = spec
         if self.is_open:
-            self._say_ahead()
+            self._send_intended()
+
+    def withdraw(self) -> None:
+        """Send no `Intended` any more, if it has not been sent: the Deploy itself comes now."""
+        self._intended = None
 
     def fileno(self) -> int:
-        return self.begun.fileno()
+        return self.ungreeted.fileno()
 
-    def says_something(self) -> bool:
-        """Is it open, or is there something to hear on the way?"""
-        return self.is_open or self.begun.says_something()
+    def is_readable(self) -> bool:
+        """Is the session open, or can something of the greeting be received without waiting?"""
+        return self.is_open or self.ungreeted.is_readable()
 
-    def hear(self) -> None:
-        """The greeting, or behind it a refusal of what was said ahead. Raises CannotReach, HostFailed."""
+    def on_readable(self) -> None:
+        """Receive the greeting, or after it the refusal of what was announced. Raises CannotReach, HostFailed."""
         if not self.is_open:
             self._open()
             return
         try:
-            self.begun.receive()
+            self.ungreeted.receive()
         except PipeEnded:
             raise CannotReach("contact lost before commit: nothing was changed", hint="try again") from None
 
@@ -59,28 +63,28 @@ class PendingSession:
         if self.is_open:
             return
         try:
-            self.begun.hear()
+            self.ungreeted.wait_for_greeting()
         except Exception:
-            self._opened(False)
+            self._on_open(False)
             raise
-        self._opened(True)
-        self.show()
-        self._say_ahead()
+        self._on_open(True)
+        self.show_held_output()
+        self._send_intended()
 
-    def _say_ahead(self) -> None:
-        if self._ahead is None:
+    def _send_intended(self) -> None:
+        if self._intended is None:
             return
-        spec, self._ahead = self._ahead, None
+        spec, self._intended = self._intended, None
         try:
-            self.begun.push(Intended(spec))
+            self.ungreeted.write(Intended(spec))
         except OSError:
-            return  # whoever has gone is missed when the answer is waited for
+            return  # the wait for the answer reports that the server side is gone
 
-    def show(self) -> None:
-        """What was held back, and from now on everything."""
+    def show_held_output(self) -> None:
+        """Show what was held back; from now on everything is shown at once."""
         self.is_open = True
-        for shown in self._held:
-            shown()
+        for show in self._held:
+            show()
         self._held.clear()
 
     def when_open(self, show: Callable[[], None]) -> None:
@@ -91,14 +95,14 @@ class PendingSession:
 
 
 class HeldBackOutput:
-    """What a build tells, shown when the connection is there."""
+    """The output of a build, held back until the connection is open."""
 
-    def __init__(self, ui: Ui, line: PendingSession) -> None:
+    def __init__(self, ui: Ui, pending: PendingSession) -> None:
         self._ui = ui
-        self._line = line
+        self._pending = pending
 
     def step(self, step: Step) -> None:
-        self._line.when_open(lambda: self._ui.step(step))
+        self._pending.when_open(lambda: self._ui.step(step))
 
     def output(self, line: str) -> None:
-        self._line.when_open(lambda: self._ui.output(line))
+        self._pending.when_open(lambda: self._ui.output(line))

@@ -10,10 +10,10 @@ from typing import Any, BinaryIO, TypeVar, cast
 
 from teal.ground import run
 from teal.ground.errors import CannotReach, HostFailed
-from teal.pipe import bootstrap, greeting
-from teal.pipe.greeting import Ended
+from teal.pipe import bootstrap
+from teal.pipe.greeting import Preamble, TransportExit, explain_silence, other_version, read_preamble
 from teal.pipe.stderr_tee import StderrTee
-from teal.transports import Transport, brought_by
+from teal.transports import Transport, install_hint
 from teal_host.wire import messages
 from teal_host.wire.frames import PROTOCOL, Frame, FrameError, read_frame, write_frame
 from teal_host.wire.messages import Enough, Failure, Greeting
@@ -25,29 +25,29 @@ _EVIDENCE_LINES, _EVIDENCE_CHARS = 5, 200  # of what is wrong with a message; a 
 
 
 class PipeEnded(Exception):
-    """Nobody is at the other end any more."""
+    """The server side has closed the pipe."""
 
 
 class Session:
-    """Context manager; leaving it ends the process at this end of the pipe.
+    """A context manager that ends the transport's program at its end.
 
-    Without `at_once` it only begins, and waits for the greeting when that is needed.
+    With `wait` it waits for the greeting at once; without, the first use of `greeting` waits.
     """
 
-    def __init__(self, transport: Transport, at_once: bool = True) -> None:
+    def __init__(self, transport: Transport, wait: bool = True) -> None:
         self.bytes_sent = 0
-        self._left = False
-        self._over = True  # the other side waits for nothing: it has not greeted, or it has answered
-        self._patience_s = 1.0  # nothing has begun over there before it greets
+        self._detached = False
+        self._finished = True  # the server side expects nothing: it has not greeted yet, or has answered
+        self._patience_s = 1.0  # before the greeting the server side has begun nothing
         self._transport = transport
-        self._echo = StderrTee() if transport.way else None
+        self._stderr = StderrTee() if transport.way else None
         self._program = self._start(transport)
         self._outgoing = cast(BinaryIO, io.BufferedWriter(cast(io.FileIO, self._program.stdin)))
         self._raw = cast(io.FileIO, self._program.stdout)
         self._incoming = cast(BinaryIO, self._raw)  # without a buffer, so that `select` sees what has come
-        self._there: Greeting | None = None
-        if at_once:
-            self.hear()
+        self._greeting: Greeting | None = None
+        if wait:
+            self.wait_for_greeting()
 
     def __enter__(self) -> "Session":
         return self
@@ -56,33 +56,33 @@ class Session:
         self.close()
 
     @property
-    def there(self) -> Greeting:
-        """Who is at the other end. Raises CannotReach when nobody greets."""
-        return self._there or self.hear()
+    def greeting(self) -> Greeting:
+        """What the server side says of its machine. Raises CannotReach when no greeting comes."""
+        return self._greeting or self.wait_for_greeting()
 
     def fileno(self) -> int:
-        """Readable when the greeting comes, or the end."""
+        """For `select`: readable when a message or the end of the pipe has arrived."""
         return self._raw.fileno()
 
-    def hear(self) -> Greeting:
+    def wait_for_greeting(self) -> Greeting:
         """Wait for the greeting. Raises CannotReach."""
         try:
-            self._there = self._greet()
+            self._greeting = self._greet()
         except BaseException:
             self.close()
             raise
-        return self._there
+        return self._greeting
 
     def send(self, message: Any, body: bytes = b"") -> None:
-        """Raises PipeEnded, unless the other side said first why it goes away."""
+        """Raises PipeEnded; or HostFailed, if the server side reported a failure before it closed the pipe."""
         try:
-            self.push(message, body)
+            self.write(message, body)
         except OSError:
-            self._last_words()
+            self._receive_failure()
             raise PipeEnded from None
 
-    def push(self, message: Any, body: bytes = b"") -> None:
-        """As `send`, beside a thread that receives: that one hears why. Raises OSError."""
+    def write(self, message: Any, body: bytes = b"") -> None:
+        """As `send`, for use beside a thread that receives the Failure. Raises OSError."""
         self.bytes_sent += write_frame(self._outgoing, messages.to_header(message), body)
 
     def receive(self) -> Any:
@@ -90,7 +90,7 @@ class Session:
         return self.receive_with_body()[0]
 
     def receive_with_body(self) -> tuple[Any, bytes]:
-        """The same, and the bytes that came with it."""
+        """As `receive`, with the bytes that came with the message."""
         try:
             frame = read_frame(self._incoming)
             if frame is None:
@@ -100,45 +100,45 @@ class Session:
             raise PipeEnded from None
         except Mistakes as error:
             raise not_trusted(self._transport.name, error) from None
-        self._over = isinstance(message, messages.ANSWERS)
+        self._finished = isinstance(message, messages.ANSWERS)
         if isinstance(message, Failure):
             raise HostFailed(message)
         return message, frame.body
 
-    def says_something(self) -> bool:
-        """Is there a message, or the end, that can be received without a wait?"""
+    def is_readable(self) -> bool:
+        """Can a message, or the end of the pipe, be received without waiting?"""
         return bool(select.select([self._raw], [], [], 0)[0])
 
     def events(self) -> Iterator[Any]:
-        """Every message up to and with the answer."""
+        """Every message up to the answer, and the answer."""
         while True:
             message = self.receive()
             yield message
             if isinstance(message, messages.ANSWERS):
                 return
 
-    def leave(self) -> None:
-        """Go, and let the other side finish: from its commit on it must not be ended from here."""
-        self._left = True
+    def detach(self) -> None:
+        """Let the server side finish alone: after commit, closing this session must not end it."""
+        self._detached = True
 
     def close(self) -> int | None:
-        """Gives the exit code of the process at this end, if it was waited for."""
-        if not self._over and not self._left:
-            self._say_enough()
+        """Returns the exit code of the transport's program, unless the session is detached."""
+        if not self._finished and not self._detached:
+            self._send_enough()
         run.close(self._outgoing)
-        code = None if self._left else run.end(self._program, self._patience_s)
+        code = None if self._detached else run.end(self._program, self._patience_s)
         run.close(self._raw)
         return code
 
-    def _say_enough(self) -> None:
-        """In words, because the end of the pipe may never be seen over there."""
+    def _send_enough(self) -> None:
+        """multipass swallows end-of-file, so the client says with a message that it is done."""
         writable = select.select([], [self._outgoing], [], 0)[1]
         if writable:
             with contextlib.suppress(OSError, ValueError):
                 write_frame(self._outgoing, messages.to_header(Enough()))
 
-    def _last_words(self) -> None:
-        """A side that refuses what we send has said why before it closed."""
+    def _receive_failure(self) -> None:
+        """A server side that rejects a message sends a Failure before it closes the pipe."""
         with contextlib.suppress(PipeEnded):
             while True:
                 self.receive()
@@ -146,58 +146,58 @@ class Session:
     def _start(self, transport: Transport) -> run.Program:
         argv = transport.argv(bootstrap.stage0(transport.server))
         try:
-            if self._echo is None:
+            if self._stderr is None:
                 return run.open_pipe(argv, transport.own_session)
-            return run.open_pipe(argv, transport.own_session, self._echo.end)
+            return run.open_pipe(argv, transport.own_session, self._stderr.end)
         except OSError as error:
-            raise CannotReach(f"cannot start {argv[0]}: {error.strerror}", hint=brought_by(argv[0])) from None
+            raise CannotReach(f"cannot start {argv[0]}: {error.strerror}", hint=install_hint(argv[0])) from None
         finally:
-            if self._echo is not None:
-                self._echo.started()
+            if self._stderr is not None:
+                self._stderr.started()
 
     def _send_server_side(self) -> None:
         packed = bootstrap.payload()
-        with contextlib.suppress(OSError):  # what comes, or does not come, tells what went wrong
+        with contextlib.suppress(OSError):  # if this fails, the missing greeting explains why
             self._outgoing.write(packed)
             self._outgoing.flush()
             self.bytes_sent += len(packed)
 
     def _greet(self) -> Greeting:
         patience_s = self._transport.greets_within_s
-        heard = greeting.listen(self._raw, self._send_server_side, patience_s)
-        if not heard.greets:
-            raise greeting.refusal(self._transport, heard, self._ended())
+        preamble = read_preamble(self._raw, self._send_server_side, patience_s)
+        if not preamble.greets:
+            raise explain_silence(self._transport, preamble, self._exit())
         if not select.select([self._raw], [], [], patience_s)[0]:
-            raise greeting.refusal(self._transport, heard, self._ended())
-        there = self._first_frame(heard)
+            raise explain_silence(self._transport, preamble, self._exit())
+        message = self._first_frame(preamble)
         self._patience_s = run.ENDS_WITHIN_S
-        self._over = False
-        return there
+        self._finished = False
+        return message
 
-    def _first_frame(self, heard: greeting.Heard) -> Greeting:
-        """Read with care: another Teal may greet in another way, and noise may look like the word."""
+    def _first_frame(self, preamble: Preamble) -> Greeting:
+        """Another version of Teal may greet in another way, and noise of a login script may look like the last line."""
         try:
             frame = read_frame(self._incoming)
             if frame is None or frame.header.get("type") != "greeting":
                 raise FrameError("no greeting")
             if frame.header.get("protocol", PROTOCOL) != PROTOCOL:
-                raise greeting.another_teal(self._transport.name)
+                raise other_version(self._transport.name)
             return self._decoded(frame)
         except (FrameError, OSError):
-            raise greeting.refusal(self._transport, heard, self._ended()) from None
+            raise explain_silence(self._transport, preamble, self._exit()) from None
 
     def _decoded(self, frame: Frame) -> Greeting:
-        """Other keys are another Teal's; of the keys that are known, a strange value is no Teal's at all."""
+        """Other keys mean another version of Teal. A strange value of a known key means that Teal did not send it."""
         try:
             return cast(Greeting, messages.from_frame(frame, (Greeting,)))
         except Mistakes as error:
             if frame.header.keys() != _GREETS_WITH:
-                raise greeting.another_teal(self._transport.name) from None
+                raise other_version(self._transport.name) from None
             raise not_trusted(self._transport.name, error) from None
 
-    def _ended(self) -> Ended:
+    def _exit(self) -> TransportExit:
         code = self.close()
-        return Ended(code, self._echo.lines() if self._echo else ())
+        return TransportExit(code, self._stderr.lines() if self._stderr else ())
 
 
 def expect(answer: object, kind: type[_T]) -> _T:
@@ -208,8 +208,8 @@ def expect(answer: object, kind: type[_T]) -> _T:
 
 
 def not_trusted(name: str, mistakes: Mistakes) -> CannotReach:
-    """For values that no server side of Teal sends. Nothing was built, run or sent with them."""
-    evidence = [f"{place[:100]}: {says[:_EVIDENCE_CHARS]}" for place, says in mistakes.found[:_EVIDENCE_LINES]]
+    """The error for values that no server side of Teal sends. They were used for nothing."""
+    evidence = [f"{place[:100]}: {text[:_EVIDENCE_CHARS]}" for place, text in mistakes.found[:_EVIDENCE_LINES]]
     return CannotReach(
         f"{name} sent what no server side of Teal sends; its answer is not to be trusted",
         evidence,

@@ -1,9 +1,9 @@
 # mypy: ignore-errors
 # ruff: noqa: F821, PTH123, S606, RUF005, UP031 - old syntax, and names that are put in front
-"""The first words over there, small enough for an argument: is the right server side installed? Else, may it be sent?
+"""The first program on the target, small enough for an argument: start the installed server side, or ask for it.
 
-Sent as text behind DIGEST, SERVER, INSTALLED and PYTHON (see bootstrap.py); never imported here. What it says are lines
-that no login script says; `greeting.py` reads them. Its syntax is old, so that a Python which is too old can say so.
+Sent as text behind DIGEST, SERVER, INSTALLED and PYTHON (see bootstrap.py); never imported here. It prints lines that
+no login script prints; `greeting.py` reads them. Its syntax is old, so that a Python too old for Teal can report that.
 """
 
 import os
@@ -14,15 +14,15 @@ import zlib
 def say(*words):
     try:
         os.write(1, ("\nTEAL-HOST-" + " ".join(words) + "\n").encode())
-    except OSError:  # nobody is there any more
+    except OSError:  # the client is gone
         sys.exit(97)
 
 
 def is_installed():
-    """Root's, written by nobody else, and of the sources that the client has."""
+    """A file of root that nobody else can write, made from the same sources as the client's."""
     try:
-        found = os.lstat(INSTALLED)
-        if found.st_uid or found.st_mode & 0o170022 != 0o100000:
+        status = os.lstat(INSTALLED)
+        if status.st_uid or status.st_mode & 0o170022 != 0o100000:
             return False
         with open(INSTALLED, "rb") as file:
             file.seek(-len(DIGEST), 2)
@@ -32,7 +32,7 @@ def is_installed():
 
 
 def become(argv):
-    """Go on as this, as root. Whether sudo lets us, the client sees from what comes after this word."""
+    """Become this program, as root. If sudo refuses, the client sees that nothing follows the word SUDO."""
     if os.geteuid():
         import pwd
 
@@ -47,8 +47,8 @@ def become(argv):
             sys.exit(97)
 
 
-def be_installed():
-    """Root, and the Python that the installed one was compiled for, go on as it without another start."""
+def run_installed():
+    """This process is root and runs the right Python: it goes on as the installed server side without another start."""
     sys.argv[0] = INSTALLED
     sys.path.insert(0, INSTALLED)
     from teal_host.start import start
@@ -57,32 +57,32 @@ def be_installed():
 
 
 def read(size):
-    found = b""
-    while len(found) < size:
-        piece = os.read(0, size - len(found))
+    data = b""
+    while len(data) < size:
+        piece = os.read(0, size - len(data))
         if not piece:
             sys.exit(97)
-        found += piece
-    return found
+        data += piece
+    return data
 
 
 def other_python():
-    """Is this not the system's own, though there is one? At most once: that may be a script which starts another."""
+    """Is this not the system's own Python, though that exists? At most once: it may be a script that starts another."""
     again = os.environ.pop("TEAL_AGAIN", None)
     return not again and os.access(PYTHON, os.X_OK) and os.path.realpath(sys.executable) != os.path.realpath(PYTHON)
 
 
 def go_on():
-    """As the installed one, or as root on the system's Python, on which units run as well, or here."""
-    if sys.version_info < (3, 9):  # noqa: UP036 - over there it may be
+    """Become the installed server side, or root on the system's Python, on which units run too, or go on here."""
+    if sys.version_info < (3, 9):  # noqa: UP036 - on the target it may be
         say("TOO-OLD", "%s.%s" % sys.version_info[:2])
         sys.exit(97)
     if SERVER and is_installed():
         if not (os.geteuid() or other_python()):
-            be_installed()
+            run_installed()
         become([INSTALLED] + sys.argv[1:])
     elif SERVER and (other_python() or os.geteuid()):
-        with open("/proc/self/cmdline", "rb") as file:  # these words once more: sys.orig_argv is too new
+        with open("/proc/self/cmdline", "rb") as file:  # the same command once more; sys.orig_argv is too new
             words = file.read().decode().split("\0")[:-1]
         if os.access(PYTHON, os.X_OK):
             words[0] = PYTHON

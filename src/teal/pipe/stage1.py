@@ -1,17 +1,17 @@
 # mypy: ignore-errors
-"""What runs next over there: makes the modules that came along importable, and begins with them.
+"""The second program on the target: makes the modules that were sent importable, and starts the server side.
 
-Sent as text in front of a table SOURCES {module: source}; never imported here.
+Sent as text behind a table SOURCES {module: source}; never imported here.
 """
 
 import sys
-from importlib.machinery import ModuleSpec  # and not importlib.abc, which half of a Python (python3-minimal) lacks
+from importlib.machinery import ModuleSpec  # not importlib.abc, which python3-minimal lacks
 
 SOURCES = globals().get("SOURCES", {})
 
 
 class FromPipe:
-    """Finds and loads the modules of the table."""
+    """Finds and loads the modules of SOURCES."""
 
     table = SOURCES
 
@@ -21,7 +21,7 @@ class FromPipe:
         return ModuleSpec(name, self, origin="teal:" + name, is_package=self.is_package(name))
 
     def create_module(self, spec):
-        return None  # an ordinary one
+        return None  # an ordinary module
 
     def is_package(self, name):
         return any(other.startswith(name + ".") for other in SOURCES)

@@ -1,1 +1,1 @@
-"""What is sent of an artifact, how, and what is remembered for the next time."""
+"""Send an artifact: which files, how packed, and what to remember for the next upload."""

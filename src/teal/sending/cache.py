@@ -1,6 +1,6 @@
-"""What is remembered between commands, only to be quicker: files that were sent, and how fast each target took them.
+"""Remembered between commands, only for speed: the files that were sent, and how fast each target received them.
 
-All of it may be missing, old or damaged at any time: a file is hashed before it is used, and a failure changes nothing.
+An entry may be missing, old or damaged at any time. A file is hashed before it is used, and a failure changes nothing.
 """
 
 import contextlib
@@ -19,18 +19,18 @@ from teal_host.wire.manifest import Entry
 from teal_host.wire.typed import Mistakes
 from teal_host.wire.uploads import Base
 
-WORTH = 16 * 1024  # bytes of a file; of a smaller one a patch saves nothing
-MOST_FILE = 256 * 1024 * 1024  # bytes; to a larger one no patch is made
+WORTH = 16 * 1024  # bytes of a file; a patch of a smaller file saves nothing
+MOST_FILE = 256 * 1024 * 1024  # bytes; no patch is made of a larger file
 MOST_FILES = 200
 MOST_BYTES = 256 * 1024 * 1024
 _MOST_TARGETS = 100
-_OLD_S = 3600.0  # after which a copy that is not finished will never be
+_OLD_S = 3600.0  # after which an unfinished copy is abandoned
 _PIECE = 1024 * 1024
 
 
 @dataclass(frozen=True)
 class Sent:
-    """A file that the server has now."""
+    """A file that the server now has."""
 
     path: Path
     size: int
@@ -43,7 +43,7 @@ def folder() -> Path:
 
 
 def find(sha256: str, size: int) -> Path | None:
-    """A copy of that file, if there is one that is still whole."""
+    """The copy of this file, if it exists and is undamaged."""
     path = folder() / "sent" / sha256
     with contextlib.suppress(OSError):
         if path.stat().st_size == size and _hash(path) == sha256:
@@ -54,44 +54,47 @@ def find(sha256: str, size: int) -> Path | None:
 
 
 def keep(sent: Iterable[Sent]) -> None:
-    """Copy what could be the base of a patch, the largest first, and let go what was not used for longest."""
-    worth = sorted((one for one in sent if WORTH <= one.size <= MOST_FILE), key=lambda one: one.size, reverse=True)
+    """Copy the files that could be the base of a patch, the largest first, and evict the least recently used."""
+    largest = sorted(
+        (file for file in sent if WORTH <= file.size <= MOST_FILE), key=lambda file: file.size, reverse=True
+    )
     with contextlib.suppress(OSError, RuntimeError):
         files.private_dir(folder() / "sent")
-        for one in reversed(list(_that_fit(worth))):
-            target = folder() / "sent" / one.sha256
+        for file in reversed(list(_within_limits(largest))):
+            target = folder() / "sent" / file.sha256
             if target.exists():
                 files.touch(target)
             else:
-                files.copy_private(one.path, target)
-        _let_go(folder() / "sent")
+                files.copy_private(file.path, target)
+        _evict(folder() / "sent")
 
 
 def last(target: str, app: str) -> tuple[Base, ...]:
-    """The files of the last upload to this app. Others may have deployed since: it is a guess."""
+    """The files of the last upload to this app: a guess at what the server has, because others deploy too."""
     with contextlib.suppress(OSError, ValueError, RecursionError, RuntimeError, Mistakes):
         return typed.decode(tuple[Base, ...], json.loads(_last(target, app).read_bytes()))
     return ()
 
 
 def remember_last(target: str, app: str, sent: Iterable[Entry]) -> None:
-    """Of the largest that could be the base of a patch."""
-    worth = sorted((one for one in sent if WORTH <= one.size <= MOST_FILE), key=lambda one: one.size, reverse=True)
-    bases = [Base(one.path, one.sha256, one.size) for one in worth[:MOST_FILES]]
+    """Remember the largest files that could be the base of a patch."""
+    candidates = (entry for entry in sent if WORTH <= entry.size <= MOST_FILE)
+    largest = sorted(candidates, key=lambda entry: entry.size, reverse=True)
+    bases = [Base(entry.path, entry.sha256, entry.size) for entry in largest[:MOST_FILES]]
     with contextlib.suppress(OSError, RuntimeError, Usage):
         files.private_dir(folder() / "last")
         files.write(_last(target, app), json.dumps(typed.encode(bases)))
-        _let_go(folder() / "last")
+        _evict(folder() / "last")
 
 
 def speed(target: str) -> float | None:
-    """Bytes a second, as the last uploads to this target went."""
-    found = _speeds().get(target)
-    return float(found) if isinstance(found, int | float) and 0 < found < 1e12 else None
+    """Bytes a second of the last uploads to this target."""
+    bytes_s = _speeds().get(target)
+    return float(bytes_s) if isinstance(bytes_s, int | float) and 0 < bytes_s < 1e12 else None
 
 
 def remember_speed(target: str, bytes_s: float) -> None:
-    """The mean of what was known and what was seen."""
+    """Remember the mean of the known speed and the measured one."""
     known = _speeds()
     before = speed(target)
     now = {target: round((before + bytes_s) / 2 if before else bytes_s)}
@@ -109,30 +112,31 @@ def _last(target: str, app: str) -> Path:
 
 def _speeds() -> dict[str, object]:
     with contextlib.suppress(OSError, ValueError, RecursionError, RuntimeError):
-        found = json.loads((folder() / "speeds.json").read_bytes())
-        return found if isinstance(found, dict) else {}
+        speeds = json.loads((folder() / "speeds.json").read_bytes())
+        return speeds if isinstance(speeds, dict) else {}
     return {}
 
 
-def _that_fit(sent: list[Sent]) -> Iterator[Sent]:
-    left = MOST_BYTES
-    for one in sent[:MOST_FILES]:
-        left -= one.size
-        if left < 0:
+def _within_limits(sent: list[Sent]) -> Iterator[Sent]:
+    remaining = MOST_BYTES
+    for file in sent[:MOST_FILES]:
+        remaining -= file.size
+        if remaining < 0:
             return
-        yield one
+        yield file
 
 
-def _let_go(place: Path) -> None:
-    left, count = MOST_BYTES, MOST_FILES
-    there = sorted(((path.stat(), path) for path in place.iterdir()), key=lambda one: one[0].st_mtime, reverse=True)
-    for status, path in there:
+def _evict(directory: Path) -> None:
+    """Remove the least recently used files beyond the limits, and abandoned copies."""
+    remaining, count = MOST_BYTES, MOST_FILES
+    stored = [(path.stat(), path) for path in directory.iterdir()]
+    for status, path in sorted(stored, key=lambda item: item[0].st_mtime, reverse=True):
         if path.name.endswith(".tmp"):
             if time.time() - status.st_mtime > _OLD_S:
                 files.remove(path)
             continue
-        left, count = left - status.st_size, count - 1
-        if left < 0 or count < 0:
+        remaining, count = remaining - status.st_size, count - 1
+        if remaining < 0 or count < 0:
             files.remove(path)
 
 

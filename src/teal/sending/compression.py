@@ -1,4 +1,4 @@
-"""Packs bytes as they come. Each packing is in Python's own library, on either side."""
+"""Compress a stream of bytes. Both sides have each packing in Python's standard library."""
 
 import bz2
 import lzma
@@ -14,7 +14,7 @@ class Packer(Protocol):
     def flush(self) -> bytes: ...
 
 
-class _Plain:
+class _NoCompression:
     def compress(self, data: bytes) -> bytes:
         return data
 
@@ -23,9 +23,9 @@ class _Plain:
 
 
 def packer(packing: Packing, hard: bool = False) -> Packer:
-    """`hard`: as small as can be, for a patch; else what keeps up with a slow line in little memory."""
+    """`hard`: as small as possible, for a patch; otherwise as fast as a slow connection, in little memory."""
     if packing == "plain":
-        return _Plain()
+        return _NoCompression()
     if packing == "zlib":
         return zlib.compressobj(9 if hard else 6)
     if packing == "bz2":

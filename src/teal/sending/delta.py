@@ -1,10 +1,11 @@
-"""Makes a patch: where does each part of a new file come from in an older one? (What a patch is: `wire/patch`.)
+"""Makes a patch: where does each part of a new file come from in an older one? (The format: `wire/patch`.)
 
-A linker mostly moves things. So the two files are laid side by side, and as long as most bytes are the same they stay
-so (the others are told as a difference); where they are not, another distance is looked for: one of the last, or where
-16 bytes of the new file are in the older one. bsdiff sorts all suffixes of the older file for that, which takes ten
-times as long and 17 times its size in memory; for a program that was built again its patches are of the same size. The
-zstd way (the older file as prefix) is as quick, its patches are four times as large, and the server would need zstd.
+A linker mostly moves code. So the two files are laid side by side at a distance. As long as most bytes are equal, the
+distance stays, and the other bytes are written as a difference. Where they are not, another distance is searched: one
+of the last, or one at which 16 bytes of the new file occur in the older one. bsdiff sorts all suffixes of the older
+file instead, which takes ten times as long and 17 times its size in memory; for a rebuilt program its patches are of
+the same size. zstd with the older file as prefix is as fast, its patches are four times as large, and the server would
+need zstd.
 """
 
 from collections.abc import Callable, Iterator
@@ -15,29 +16,29 @@ from teal_host.wire.patch import ADD, CHUNK, LENGTHS, NEW, SAME, SEEK, number, s
 Bytes = bytes | mmap
 Stretch = tuple[
     int, int | None
-]  # from where on in the new file, and how far away it is in the older one: None: nowhere
+]  # where it begins in the new file, and its distance to the same bytes in the older one, or None
 
 _PAGE = 4096
 _FAST = 64 * 1024
 _BLOCK = 64  # bytes for which one distance is chosen
-_AHEAD = 512  # bytes that are looked at to choose it
-_WORD = 16  # bytes that are looked for
-_KEEP = 0.7  # so much alike, and the distance is kept without a look for a better one
-_USE = 0.4  # so little alike, and the bytes are sent as they are
-_AS_THEY_ARE = 0.62  # what a byte sent as it is counts, against one that is the same
+_AHEAD = 512  # bytes that are compared to choose it
+_WORD = 16  # bytes that are searched for
+_KEEP = 0.7  # so much equal, and no better distance is searched
+_USE = 0.4  # so little equal, and the bytes are sent as they are
+_AS_THEY_ARE = 0.62  # what a byte sent as it is counts, compared with an equal one
 _LAST = 12  # distances that are tried first
 _ENTRIES = 500_000  # of the index, 130 bytes each
-_MISSES = 24  # so many looks nearby, then the index is made
-_PATIENCE = 2_000  # such looks in any case, each a quarter of a millisecond
+_MISSES = 24  # after so many searches nearby the index is made
+_PATIENCE = 2_000  # so many searches in any case, each a quarter of a millisecond
 _MOST_MISSES = 1 / 512  # and so many more a byte
 _NEARBY = 64 * 1024
 
 
 def make(old: Bytes, new: Bytes, start: int = 0, too_late: Callable[[], bool] = lambda: False) -> Iterator[bytes]:
-    """The patch that gives `new` from `start` on, chunk by chunk, not yet compressed. Raises GivenUp."""
+    """The patch that makes `new` from `start` on, chunk by chunk, not yet compressed. Raises GivenUp."""
     for chunk in _written(old, new, start, _Aligner(old, new, too_late).stretches(start)):
         yield chunk
-        _refuse(too_late)
+        _check_time(too_late)
 
 
 def _written(old: Bytes, new: Bytes, start: int, stretches: list[Stretch]) -> Iterator[bytes]:
@@ -52,10 +53,10 @@ def _written(old: Bytes, new: Bytes, start: int, stretches: list[Stretch]) -> It
 
 
 class GivenUp(Exception):
-    """A patch is not worth its making, and why."""
+    """Why a patch is not worth making."""
 
 
-def _refuse(too_late: Callable[[], bool]) -> None:
+def _check_time(too_late: Callable[[], bool]) -> None:
     if too_late():
         raise GivenUp("making a patch would take too long")
 
@@ -68,28 +69,28 @@ class _Aligner:
         self._last = [0]
 
     def stretches(self, start: int) -> list[Stretch]:
-        """The new file as parts that lie at one distance each."""
+        """The new file as parts of one distance each."""
         at, distance = start, 0
-        found: list[Stretch] = [(start, 0)]
+        stretches: list[Stretch] = [(start, 0)]
         while at < len(self._new):
-            if found[-1][1] is not None:
+            if stretches[-1][1] is not None:
                 at = self._follow(at, distance)
             if at >= len(self._new):
                 break
             chosen = self._choose(at, distance)
             if self._misses > _PATIENCE + (at - start) * _MOST_MISSES:
                 raise GivenUp("too different from what the server has")
-            _refuse(self._too_late)
-            if chosen != found[-1][1]:
-                self._add(found, at, chosen)
+            _check_time(self._too_late)
+            if chosen != stretches[-1][1]:
+                self._add(stretches, at, chosen)
             if chosen is not None:
                 distance = chosen
                 self._last = [chosen, *(other for other in self._last if other != chosen)][:_LAST]
             at += _BLOCK
-        return found
+        return stretches
 
     def _follow(self, at: int, distance: int) -> int:
-        """Up to where the two files are no more alike enough."""
+        """The place from which on the two files are no longer equal enough."""
         old, new = self._old, self._new
         if at + distance < 0:
             return at
@@ -131,7 +132,7 @@ class _Aligner:
         return _differ(new[: len(old)], old).count(0)
 
     def _candidates(self, at: int, distance: int) -> Iterator[int]:
-        """Other distances at which some bytes are the same; nearby as long as that is enough, then everywhere."""
+        """Other distances at which some bytes are equal: first nearby, and after many misses everywhere."""
         self._misses += 1
         if self._misses > _MISSES:
             yield from self._everywhere(at)
@@ -154,30 +155,30 @@ class _Aligner:
                     return
 
     def _indexed(self) -> dict[bytes, int]:
-        """Words of the older file, and where they are (first)."""
+        """Words of the older file, and where each occurs first."""
         if not self._index:
             size = len(self._old)
             step = max(_WORD, size // _ENTRIES)
             self._index = {self._old[at : at + _WORD]: at for at in range((size - _WORD) // step * step, -1, -step)}
         return self._index
 
-    def _add(self, found: list[Stretch], at: int, distance: int | None) -> None:
-        """A stretch begins about here: exactly where the fewest bytes differ."""
-        before, previous = found[-1]
+    def _add(self, stretches: list[Stretch], at: int, distance: int | None) -> None:
+        """Begin a stretch near this place, exactly where the fewest bytes differ."""
+        before, previous = stretches[-1]
         low, high = max(before, at - 2 * _BLOCK), min(at + 2 * _BLOCK, len(self._new))
-        one, other = self._counts(low, high, previous), self._counts(low, high, distance)
-        alike = most = sum(other)
+        before_counts, after_counts = self._counts(low, high, previous), self._counts(low, high, distance)
+        alike = most = sum(after_counts)
         best = low
-        for place, (left, right) in enumerate(zip(one, other, strict=True), low + 1):
-            alike += left - right
+        for edge, (count_before, count_after) in enumerate(zip(before_counts, after_counts, strict=True), low + 1):
+            alike += count_before - count_after
             if alike > most:
-                best, most = place, alike
+                best, most = edge, alike
         if best == before:
-            found.pop()
-        found.append((best, distance))
+            stretches.pop()
+        stretches.append((best, distance))
 
     def _counts(self, low: int, high: int, distance: int | None) -> list[float]:
-        """What each byte counts when it is taken from there."""
+        """What each byte counts when it is taken from this distance."""
         if distance is None or low + distance < 0 or high + distance > len(self._old):
             return [_AS_THEY_ARE] * (high - low)
         differ = _differ(self._new[low:high], self._old[low + distance : high + distance])
@@ -238,6 +239,6 @@ class _Writer:
         self._ops.append((what, count))
 
 
-def _differ(one: bytes, other: bytes) -> bytes:
-    """Zero where they are the same."""
-    return (int.from_bytes(one, "little") ^ int.from_bytes(other, "little")).to_bytes(len(one), "little")
+def _differ(new: bytes, old: bytes) -> bytes:
+    """Zero where the two are equal."""
+    return (int.from_bytes(new, "little") ^ int.from_bytes(old, "little")).to_bytes(len(new), "little")

@@ -1,7 +1,7 @@
-"""Patches of an artifact's files to what the server has, made ahead of its word where what it has can be guessed.
+"""Patches between the files of an artifact and those that the server has, made in advance where those can be guessed.
 
-The guess is what was sent last to the same app. Its patches are made while the connection is still being opened, which
-takes longer than making one; a wrong guess costs that time and nothing else, because the server names what it has.
+The guess is the last upload to the same app. Its patches are made while the connection is still being opened, which
+takes longer than making one. A wrong guess costs only that time, because the server names the files that it has.
 """
 
 import time
@@ -17,7 +17,7 @@ from teal.sending.strategy import Line, Way
 from teal_host.wire.manifest import Entry
 from teal_host.wire.uploads import Base, Packing
 
-_USUAL: tuple[Packing, ...] = ("plain", "zlib", "bz2", "lzma")  # what a whole Python can unpack
+_USUAL: tuple[Packing, ...] = ("plain", "zlib", "bz2", "lzma")  # what a complete Python can unpack
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Patch:
 
 @dataclass(frozen=True)
 class NoPatch:
-    """Why the file had better go whole. `tried`: one was made, or begun."""
+    """Why the file is sent whole. `tried`: a patch was made, or begun."""
 
     why: str
     tried: bool = True
@@ -48,11 +48,11 @@ class _Making:
 class Patches:
     def __init__(self, artifact: Artifact, line: Line) -> None:
         self._artifact, self._line = artifact, line
-        self._ahead: dict[tuple[str, str, Packing], Patch | NoPatch] = {}  # by file, base and packing
-        self.made = False  # was there one since the server's word?
+        self._prepared: dict[tuple[str, str, Packing], Patch | NoPatch] = {}  # by file, base and packing
+        self.made = False  # was a patch made since the server named its files?
 
-    def make_ahead(self, guesses: Iterable[Base], enough: Callable[[], bool]) -> None:
-        """To what the server probably has, until there is something better to do."""
+    def prepare(self, guesses: Iterable[Base], enough: Callable[[], bool]) -> None:
+        """Make patches to the files that the server probably has, until `enough`."""
         bases = {base.path: base for base in guesses}
         for entry in self._artifact.manifest.entries:
             base = bases.get(entry.path)
@@ -62,31 +62,31 @@ class Patches:
                 return
             kind = strategy.patch(entry.size, self._line, _USUAL).packing
             too_late = self._too_late(strategy.whole(entry.size, self._line, _USUAL), enough)
-            self._ahead[entry.sha256, base.sha256, kind] = self._make(entry, 0, [base], _Making(kind, too_late))
+            self._prepared[entry.sha256, base.sha256, kind] = self._make(entry, 0, [base], _Making(kind, too_late))
 
     def find(self, entry: Entry, rest: int, bases: Sequence[Base], packings: Sequence[Packing]) -> Patch | NoPatch:
-        """Of the last `rest` bytes of the file."""
+        """A patch for the last `rest` bytes of the file."""
         kind, whole = strategy.patch(rest, self._line, packings).packing, strategy.whole(rest, self._line, packings)
-        ready = [self._ahead.get((entry.sha256, base.sha256, kind)) for base in bases if rest == entry.size]
-        found = next((one for one in ready if one is not None), None)
-        if found is None and strategy.patch(rest, self._line, packings).seconds >= whole.seconds:
-            return NoPatch("sooner there than a patch", tried=False)
-        if found is None:
+        prepared = [self._prepared.get((entry.sha256, base.sha256, kind)) for base in bases if rest == entry.size]
+        patch = next((patch for patch in prepared if patch is not None), None)
+        if patch is None and strategy.patch(rest, self._line, packings).seconds >= whole.seconds:
+            return NoPatch("faster than a patch", tried=False)
+        if patch is None:
             self.made = True
-            found = self._make(entry, entry.size - rest, bases, _Making(kind, self._too_late(whole)))
-        if isinstance(found, Patch) and found.bytes / self._line.bytes_s >= whole.seconds:
-            return NoPatch(f"a patch has {found.bytes:,} bytes")
-        return found
+            patch = self._make(entry, entry.size - rest, bases, _Making(kind, self._too_late(whole)))
+        if isinstance(patch, Patch) and patch.bytes / self._line.bytes_s >= whole.seconds:
+            return NoPatch(f"a patch has {patch.bytes:,} bytes")
+        return patch
 
-    def _too_late(self, whole: Way, waited_for: Callable[[], bool] = lambda: True) -> Callable[[], bool]:
-        """When the file could be there whole, had it been sent so, and something waits for the patch."""
+    def _too_late(self, whole: Way, needed: Callable[[], bool] = lambda: True) -> Callable[[], bool]:
+        """From when on the file, sent whole, would have arrived; and only if somebody needs the patch then."""
         end = time.monotonic() + whole.seconds
-        return lambda: time.monotonic() > end and waited_for()
+        return lambda: time.monotonic() > end and needed()
 
     def _make(self, entry: Entry, start: int, bases: Sequence[Base], making: _Making) -> Patch | NoPatch:
         old = next(((base, path) for base in bases if (path := cache.find(base.sha256, base.size))), None)
         if old is None:
-            return NoPatch("what the server has of it is not in the cache here", tried=False)
+            return NoPatch("the file that the server has is not in the cache here", tried=False)
         try:
             packed = _packed(old[1], self._artifact.root / entry.path, start, making)
         except delta.GivenUp as error:
@@ -99,14 +99,14 @@ def is_worth_it(entry: Entry) -> bool:
 
 
 def _packed(old: Path, new: Path, start: int, making: _Making) -> list[bytes]:
-    """The patch. The new file is read whole: it may change under a map of it."""
-    made = compression.packer(making.packing, hard=True)
+    """Reads the new file whole: a memory map of it could change while it is read."""
+    compressor = compression.packer(making.packing, hard=True)
     with old.open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as before:
-        return list(pack(made, delta.make(before, new.read_bytes(), start, making.too_late)))
+        return list(pack(compressor, delta.make(before, new.read_bytes(), start, making.too_late)))
 
 
-def pack(made: Packer, pieces: Iterable[bytes]) -> Iterator[bytes]:
-    """Piece by piece, and the end."""
+def pack(compressor: Packer, pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """Piece by piece; the rest at the end."""
     for piece in pieces:
-        yield made.compress(piece)
-    yield made.flush()
+        yield compressor.compress(piece)
+    yield compressor.flush()

@@ -1,7 +1,7 @@
-"""How a file is sent: whole or as a patch, and packed how. Decided from sizes, the line's speed, what packing costs.
+"""How to send a file: whole or as a patch, and in which packing. Size, speed of the line and cost of packing decide.
 
-The figures are rounded medians of programs of 8 to 33 MB on one core of a small machine. They need not be right, only
-right about which way is the faster one.
+The figures are rounded medians of programs of 8 to 33 MB on one core of a small machine. They need not be exact: they
+only have to tell which way is faster.
 """
 
 from collections.abc import Sequence
@@ -15,13 +15,13 @@ THIS_MACHINE = 500e6
 _NEARLY_ALL, _FASTER = 0.85, 2.0
 _PACKS = {"plain": 400e6, "zlib": 18e6, "lzma": 2.2e6}  # bytes a second
 _LEAVES = {"plain": 1.0, "zlib": 0.45, "lzma": 0.36}  # of each byte
-_COMPARES = 40e6  # bytes a second, to make a patch
-_CHANGED = 0.015  # of each byte is in a patch, usually
+_COMPARES = 40e6  # bytes a second, while a patch is made
+_CHANGED = 0.015  # the usual size of a patch, as a part of the file
 
 
 @dataclass(frozen=True)
 class Way:
-    """`bytes` and `seconds` are what is expected of it."""
+    """`bytes` and `seconds` are estimates."""
 
     kind: str
     packing: Packing
@@ -31,7 +31,7 @@ class Way:
 
 @dataclass(frozen=True)
 class Line:
-    """How fast the target takes bytes, and how that is known."""
+    """How fast the target receives bytes, and how that is known."""
 
     bytes_s: float
     known: str
@@ -44,15 +44,16 @@ def line(target: str, measured: float | None) -> Line:
 
 
 def speed(sent: int, seconds: float, packing_s: float) -> float:
-    """Bytes a second of a line that took so long, of which so much went into packing.
+    """Bytes a second of a line that took `seconds`, of which `packing_s` went into packing.
 
-    Where that was nearly all, the line was not the slow one: it is taken for twice as fast, and seen better next time.
+    If packing took nearly all of the time, the line was not the slow part. Then it is taken for twice as fast, and the
+    next upload measures it better.
     """
     return sent / seconds * (_FASTER if packing_s > _NEARLY_ALL * seconds else 1.0)
 
 
 def whole(size: int, line: Line, packings: Sequence[Packing]) -> Way:
-    """The fastest way to send so many bytes as they are; they are packed while they travel."""
+    """The fastest way to send so many bytes without a patch; they are packed while they are sent."""
     known: list[Packing] = [name for name in ("plain", "zlib", "lzma") if name in packings]
     ways = [_whole(name, size, line) for name in known or ["plain"]]
     return min(ways, key=lambda way: way.seconds)
@@ -64,5 +65,5 @@ def patch(size: int, line: Line, packings: Sequence[Packing]) -> Way:
 
 
 def _whole(packing: Packing, size: int, line: Line) -> Way:
-    left = size * _LEAVES[packing]
-    return Way("whole", packing, round(left), max(size / _PACKS[packing], left / line.bytes_s))
+    packed = size * _LEAVES[packing]
+    return Way("whole", packing, round(packed), max(size / _PACKS[packing], packed / line.bytes_s))

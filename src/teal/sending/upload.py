@@ -1,4 +1,4 @@
-"""Sends what the server side asks for: each file as a patch to one that it has, or whole, whichever is there sooner."""
+"""Sends the files that the server side asks for: each as a patch or whole, whichever arrives sooner."""
 
 import operator
 import time
@@ -23,8 +23,9 @@ from teal_host.wire.typed import Mistake, Mistakes
 from teal_host.wire.uploads import Base, Block, Part, Taken, Wanted
 
 _BLOCK = 256 * 1024  # bytes in one message
-_MOST_ASKED = 3  # times; a server side asks a second time for what did not arrive whole
-_MEASURABLE = 256 * 1024  # bytes: fewer say nothing of a line's speed
+_MOST_REQUESTS = 3  # times; a server side asks again for files that arrived damaged
+_MEASURABLE = 256 * 1024  # bytes: fewer say nothing about the speed of the line
+_SMALL_PATCH = 1 / 10  # of the file; while patches are as small, compressed debug sections do no harm
 _COMPRESSED_DEBUG = (
     "{} has compressed debug sections, so a small change in the source changes most of it: "
     "leave them out (Go: -ldflags=-s -w) or uncompressed (Go: -ldflags=-compressdwarf=false)"
@@ -32,91 +33,91 @@ _COMPRESSED_DEBUG = (
 
 
 @dataclass(frozen=True)
-class Goal:
-    """Where it goes: what the line's speed and the last upload are remembered for."""
+class UploadTarget:
+    """Where an upload goes. The speed of the line and the files of the last upload are remembered for it."""
 
-    target: str
+    address: str
     app: str
 
 
 class Upload:
-    def __init__(self, session: Session, artifact: Artifact, goal: Goal, ui: Ui) -> None:
-        self._session, self._artifact, self._goal, self._ui = session, artifact, goal, ui
-        self._line = strategy.line(goal.target, cache.speed(goal.target))
+    def __init__(self, session: Session, artifact: Artifact, target: UploadTarget, ui: Ui) -> None:
+        self._session, self._artifact, self._target, self._ui = session, artifact, target, ui
+        self._line = strategy.line(target.address, cache.speed(target.address))
         self._patches = Patches(artifact, self._line)
         self._warned = False
-        self._sent = self._taken = 0  # bytes of blocks: written, arrived
-        self._later = self._ahead = 0  # bytes that are expected: of the parts after this one, and still of this one
+        self._sent = self._taken = 0  # bytes of blocks: written, and confirmed as arrived
+        self._later = self._ahead = 0  # bytes that are still expected: of later parts, of this part
         self._began = 0.0  # with the first part
-        self._packed_s = 0.0  # were spent on packing
-        self._asked = 0  # times, by the server
+        self._packed_s = 0.0  # seconds spent on packing
+        self._requests = 0  # of the server, for files
 
-    def make_ahead(self, enough: Callable[[], bool]) -> None:
-        """What will probably be sent, while the connection is still being opened."""
-        if self._goal.target != "local":  # from here to here there is nothing to wait for
-            self._patches.make_ahead(cache.last(self._goal.target, self._goal.app), enough)
+    def prepare_patches(self, enough: Callable[[], bool]) -> None:
+        """Make the patches that will probably be sent, until the connection is open."""
+        if self._target.address != "local":  # a local upload takes no time
+            self._patches.prepare(cache.last(self._target.address, self._target.app), enough)
 
     def send(self, wanted: Wanted) -> None:
-        """All that is missing. Raises PipeEnded, HostFailed, and CannotReach for what this artifact does not have."""
-        self._asked += 1
-        mistakes = [*wanted_mistakes(wanted, self._artifact.manifest), *_asked_too_often(self._asked)]
+        """Send all missing files. Raises PipeEnded, HostFailed; CannotReach for a file that is not in this artifact."""
+        self._requests += 1
+        mistakes = [*wanted_mistakes(wanted, self._artifact.manifest), *_too_many_requests(self._requests)]
         if mistakes:
-            raise not_trusted(self._goal.target, Mistakes(mistakes))
+            raise not_trusted(self._target.address, Mistakes(mistakes))
         parts = _Parts(wanted, self._artifact)
-        self._later = sum(self._way(parts.rest(place), wanted).bytes for place in wanted.missing)
+        self._later = sum(self._way(parts.rest(index), wanted).bytes for index in wanted.missing)
         waiting: list[int] = []
-        for place in wanted.missing:
-            patch = self._patch(place, parts)
+        for index in wanted.missing:
+            patch = self._patch(index, parts)
             if patch is None:
-                waiting.append(place)
+                waiting.append(index)
                 continue
             self._whole(waiting, parts)
             waiting = []
-            self._later -= self._way(parts.rest(place), wanted).bytes
+            self._later -= self._way(parts.rest(index), wanted).bytes
             self._session.send(Part(1, patch.packing, patch.base.sha256))
             self._blocks(patch.packed, partial(operator.sub, patch.bytes))
         self._whole(waiting, parts)
 
-    def heard(self, message: Taken) -> None:
-        """So much has arrived."""
+    def on_taken(self, message: Taken) -> None:
+        """The server side confirms that so many bytes have arrived."""
         self._taken = message.bytes
-        self._tell()
+        self._show_progress()
 
-    def arrived(self) -> None:
-        """All of it: remember how fast that was, and keep what the next patch can be made from.
+    def on_finished(self) -> None:
+        """Everything has arrived: remember the speed, and keep the files that the next patch can be made from.
 
-        While a patch is made the line rests, and to this machine there is none, so that would say nothing of its speed.
+        The line is idle while a patch is made, and a local target has no line: neither says anything about its speed.
         """
         seconds = time.monotonic() - self._began
         if self._sent:
             self._taken, self._later, self._ahead = self._sent, 0, 0
-            self._tell()
-        if self._sent >= _MEASURABLE and seconds > 0 and not self._patches.made and self._goal.target != "local":
-            cache.remember_speed(self._goal.target, strategy.speed(self._sent, seconds, self._packed_s))
+            self._show_progress()
+        if self._sent >= _MEASURABLE and seconds > 0 and not self._patches.made and self._target.address != "local":
+            cache.remember_speed(self._target.address, strategy.speed(self._sent, seconds, self._packed_s))
         files = [entry for entry in self._artifact.manifest.entries if entry.kind == "file"]
         cache.keep(Sent(self._artifact.root / entry.path, entry.size, entry.sha256) for entry in files)
-        cache.remember_last(self._goal.target, self._goal.app, files)
+        cache.remember_last(self._target.address, self._target.app, files)
 
     def _way(self, rest: int, wanted: Wanted) -> Way:
         return strategy.whole(rest, self._line, wanted.packings)
 
-    def _patch(self, place: int, parts: "_Parts") -> Patch | None:
-        """None when it goes whole; why is told."""
-        entry, rest = parts.entry(place), parts.rest(place)
+    def _patch(self, index: int, parts: "_Parts") -> Patch | None:
+        """The patch for a file, or None when the file is sent whole. The user interface gets the reason."""
+        entry, rest = parts.entry(index), parts.rest(index)
         bases = parts.bases(entry)
         if not bases:
             return None
         whole = self._way(rest, parts.wanted)
-        found = self._patches.find(entry, rest, bases, parts.wanted.packings)
-        if isinstance(found, Patch) or found.tried:
+        patch = self._patches.find(entry, rest, bases, parts.wanted.packings)
+        if _is_large(patch, rest):
             self._warn_of_debug(entry)
-        if isinstance(found, NoPatch):
-            self._ui.why(f"{entry.path}: whole, {whole.packing}, at {self._speed}: {found.why}")
+        if isinstance(patch, NoPatch):
+            self._ui.why(f"{entry.path}: whole, {whole.packing}, at {self._speed}: {patch.why}")
             return None
-        told = f"a patch of {found.bytes:,} bytes ({found.packing}) to {found.base.sha256[:12]}"
+        chosen = f"a patch of {patch.bytes:,} bytes ({patch.packing}) to {patch.base.sha256[:12]}"
         instead = f"whole about {size(whole.bytes)} and {whole.seconds:.1f} s"
-        self._ui.why(f"{entry.path}: {told}; {instead} at {self._speed}")
-        return found
+        self._ui.why(f"{entry.path}: {chosen}; {instead} at {self._speed}")
+        return patch
 
     def _warn_of_debug(self, entry: Entry) -> None:
         if not self._warned and executable.debug_is_compressed(self._artifact.root / entry.path):
@@ -127,18 +128,18 @@ class Upload:
     def _speed(self) -> str:
         return f"{size(round(self._line.bytes_s))}/s ({self._line.known})"
 
-    def _whole(self, places: list[int], parts: "_Parts") -> None:
-        """These one behind the other, as one part."""
-        if not places:
+    def _whole(self, indexes: list[int], parts: "_Parts") -> None:
+        """Send these files one after the other, as one part."""
+        if not indexes:
             return
-        way = self._way(sum(parts.rest(place) for place in places), parts.wanted)
-        self._later -= sum(self._way(parts.rest(place), parts.wanted).bytes for place in places)
-        self._session.send(Part(len(places), way.packing))
-        read = _Read(parts.pieces(places), sum(parts.rest(place) for place in places))
-        self._blocks(pack(packer(way.packing), read), read.expected)
+        way = self._way(sum(parts.rest(index) for index in indexes), parts.wanted)
+        self._later -= sum(self._way(parts.rest(index), parts.wanted).bytes for index in indexes)
+        self._session.send(Part(len(indexes), way.packing))
+        reader = _Reader(parts.pieces(indexes), sum(parts.rest(index) for index in indexes))
+        self._blocks(pack(packer(way.packing), reader), reader.expected)
 
     def _blocks(self, packed: Iterable[bytes], expected: Callable[[int], int]) -> None:
-        """Sends the part, and hears meanwhile what is said. `expected`: after so many of its bytes, how many more."""
+        """Send the part, and receive messages meanwhile. `expected`: bytes sent → bytes that are still to come."""
         self._began = self._began or time.monotonic()
         waiting, before = b"", self._sent
         for piece in self._timed(packed):
@@ -160,31 +161,36 @@ class Upload:
     def _block(self, body: bytes, last: bool = False) -> None:
         self._session.send(Block(last), body)
         self._sent += len(body)
-        while self._session.says_something():
-            self._hear(self._session.receive())
+        while self._session.is_readable():
+            self._receive(self._session.receive())
 
-    def _hear(self, message: Any) -> None:
+    def _receive(self, message: Any) -> None:
         if isinstance(message, Taken):
-            self.heard(message)
+            self.on_taken(message)
         elif isinstance(message, Step):
             self._ui.step(message)
         elif isinstance(message, Note):
             self._ui.note(message)
         else:
-            raise CannotReach(f"the server side says {type(message).__name__} in the middle of an upload")
+            raise CannotReach(f"the server side sent {type(message).__name__} in the middle of an upload")
 
-    def _tell(self) -> None:
+    def _show_progress(self) -> None:
         seconds = time.monotonic() - self._began
         total = max(self._sent + self._ahead + max(0, self._later), self._taken)
         self._ui.progress(Progress("upload", self._taken, total, self._taken / seconds if seconds > 0 else 0.0))
 
 
+def _is_large(patch: Patch | NoPatch, rest: int) -> bool:
+    """Does a small change make a large patch? Also when making the patch was given up."""
+    return patch.tried if isinstance(patch, NoPatch) else patch.bytes > _SMALL_PATCH * rest
+
+
 def wanted_mistakes(wanted: Wanted, manifest: Manifest) -> Iterator[Mistake]:
-    """What a server cannot want of this artifact: a place that no file has, a file twice, more than a file has."""
-    sizes = {place: entry.size for place, entry in enumerate(manifest.entries) if entry.kind == "file"}
+    """What a server cannot ask for: a file that is not in the artifact, a file twice, more bytes than a file has."""
+    sizes = {index: entry.size for index, entry in enumerate(manifest.entries) if entry.kind == "file"}
     missing = set(wanted.missing)
-    for place in sorted(missing - sizes.keys()):
-        yield Mistake("missing", f"the artifact has no file {place}")
+    for index in sorted(missing - sizes.keys()):
+        yield Mistake("missing", f"the artifact has no file {index}")
     if len(missing) < len(wanted.missing):
         yield Mistake("missing", "has a file twice")
     for begun in wanted.begun:
@@ -192,13 +198,13 @@ def wanted_mistakes(wanted: Wanted, manifest: Manifest) -> Iterator[Mistake]:
             yield Mistake("begun", f"{begun.bytes:,} bytes of file {begun.place} cannot have arrived")
 
 
-def _asked_too_often(times: int) -> Iterator[Mistake]:
-    if times > _MOST_ASKED:
+def _too_many_requests(times: int) -> Iterator[Mistake]:
+    if times > _MOST_REQUESTS:
         yield Mistake("missing", f"is asked for the {times}th time")
 
 
 class _Parts:
-    """What is wanted, looked up."""
+    """The files that the server side asks for, by their index in the manifest."""
 
     def __init__(self, wanted: Wanted, artifact: Artifact) -> None:
         self.wanted = wanted
@@ -208,26 +214,26 @@ class _Parts:
         for base in wanted.bases:
             self._bases.setdefault(base.path, []).append(base)
 
-    def entry(self, place: int) -> Entry:
-        return self._artifact.manifest.entries[place]
+    def entry(self, index: int) -> Entry:
+        return self._artifact.manifest.entries[index]
 
-    def rest(self, place: int) -> int:
-        """Bytes that are not there yet."""
-        return max(0, self.entry(place).size - self._begun.get(place, 0))
+    def rest(self, index: int) -> int:
+        """Bytes that the server does not have yet."""
+        return max(0, self.entry(index).size - self._begun.get(index, 0))
 
     def bases(self, entry: Entry) -> list[Base]:
         return self._bases.get(entry.path, []) if is_worth_it(entry) else []
 
-    def pieces(self, places: list[int]) -> Iterator[bytes]:
-        for place in places:
-            with (self._artifact.root / self.entry(place).path).open("rb") as file:
-                file.seek(self._begun.get(place, 0))
+    def pieces(self, indexes: list[int]) -> Iterator[bytes]:
+        for index in indexes:
+            with (self._artifact.root / self.entry(index).path).open("rb") as file:
+                file.seek(self._begun.get(index, 0))
                 while piece := file.read(_BLOCK):
                     yield piece
 
 
-class _Read:
-    """The pieces of files, counted, so that what is still to come can be told from how well it was packed so far."""
+class _Reader:
+    """Counts the pieces of files while they are read, to estimate by the packing so far how many bytes are to come."""
 
     def __init__(self, pieces: Iterator[bytes], size: int) -> None:
         self._pieces, self._size, self._done = pieces, size, 0

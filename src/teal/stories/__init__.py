@@ -1,1 +1,1 @@
-"""The commands on this side, as stories: build, connect, say what is wanted, tell what happens."""
+"""The commands on the client, as stories: build, connect, send a request, report what happens."""

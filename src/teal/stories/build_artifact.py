@@ -29,23 +29,23 @@ def _build(file: ConfigFile, pending: PendingSession, reporter: Reporter) -> Non
     While the build runs, the client sends `Intended`. The server checks whatever the configuration alone decides, and
     replies only to reject the deploy.
     """
-    needs_machine = builds.asks_for_the_machine(file)
+    needs_machine = builds.names_machine(file)
     expected = known_machines.recall(pending.target) if needs_machine else Machine("", "")
     output = HeldBackOutput(reporter.ui, pending)
-    pending.ask_ahead(file.config.spec)
+    pending.announce(file.config.spec)
     try:
         with reporter.step("build", output.step):
             builds.build(file, expected or _machine(pending), output.output, pending)
-            pending.ask_ahead(None)
+            pending.withdraw()
             if needs_machine and expected and expected != _machine(pending):
                 builds.build(file, _machine(pending), reporter.ui.output, pending)
     except BuildFailed as failed:
-        pending.show()
+        pending.show_held_output()
         failed.evidence_is_shown = reporter.ui.shows_output
         raise
     known_machines.remember(pending.target, _machine(pending))
 
 
 def _machine(pending: PendingSession) -> Machine:
-    greeting = pending.session.there
+    greeting = pending.session.greeting
     return Machine(greeting.machine, greeting.system)

@@ -1,4 +1,4 @@
-"""What deploy, rollback and destroy have in common: connect, exchange messages, and say truthfully how far it went."""
+"""The exchange of a deploy, rollback or destroy: connect, receive messages, and explain an interruption truthfully."""
 
 import time
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ from teal_host.wire.uploads import Taken
 
 @dataclass
 class Commitment:
-    """Is the server side free to finish the command alone? From then on a lost connection does not stop it."""
+    """Once it is made, the server side finishes the command alone, whatever happens to the connection."""
 
     made: bool = False
 
@@ -28,7 +28,7 @@ def request_answer(file: ConfigFile, request: object, reporter: Reporter) -> obj
     with (
         reporter.clock("total"),
         _connected(file, reporter) as session,
-        truthful(session, type(request).__name__.lower()) as commitment,
+        explain_interruption(session, type(request).__name__.lower()) as commitment,
     ):
         session.send(request)
         commitment.made = True
@@ -39,10 +39,10 @@ def receive_answer(session: Session, reporter: Reporter, upload: Upload | None =
     """Report the events up to the message that asks for something, or that is the answer. Raises PipeEnded."""
     for message in session.events():
         if isinstance(message, Taken) and upload:
-            upload.heard(message)
+            upload.on_taken(message)
         elif isinstance(message, Step | Note):
             if upload and isinstance(message, Step) and (message.name, message.state) == ("upload", "done"):
-                upload.arrived()
+                upload.on_finished()
             reporter.receive(message)
         else:
             return message
@@ -51,7 +51,7 @@ def receive_answer(session: Session, reporter: Reporter, upload: Upload | None =
 
 @contextmanager
 def connecting(file: ConfigFile, reporter: Reporter) -> Iterator[PendingSession]:
-    """Start to connect, and go on meanwhile. Raises CannotReach."""
+    """Start to connect; the caller works meanwhile. Raises CannotReach."""
     reporter.account.app = file.config.app
     began = time.monotonic()
 
@@ -87,21 +87,21 @@ def _bytes_counted(session: Session, reporter: Reporter) -> Iterator[None]:
 
 
 @contextmanager
-def truthful(session: Session, command: str) -> Iterator[Commitment]:
+def explain_interruption(session: Session, command: str) -> Iterator[Commitment]:
     """What a lost connection or Ctrl-C means depends on the commitment: after it the outcome is not known here."""
     commitment = Commitment()
     try:
         yield commitment
     except PipeEnded:
         if commitment.made:
-            session.leave()
-            raise ContactLost("contact lost after commit: how it ended is not known here", hint="teal status") from None
+            session.detach()
+            raise ContactLost("contact lost after commit: the outcome is not known here", hint="teal status") from None
         raise CannotReach("contact lost before commit: nothing was changed", hint="try again") from None
     except KeyboardInterrupt:
         if commitment.made:
-            session.leave()
-            message = f"interrupted here; the server goes on with the {command} and finishes it by itself"
-            error = Interrupted(message, hint="teal status tells whether it is still at work, and what is live")
+            session.detach()
+            message = f"interrupted; the server goes on with the {command} and finishes it by itself"
+            error = Interrupted(message, hint="teal status shows whether it still runs, and what is live")
             error.outcome = "unknown"
             raise error from None
         raise Interrupted("interrupted; nothing was changed") from None

@@ -1,7 +1,7 @@
-"""`teal exec` on this side: standard input down, output up as it comes, both at once and both bounded.
+"""The story of exec on the client: standard input goes down and output comes up at the same time, both bounded.
 
-The main thread receives; a second one reads standard input and sends as much of it as More has asked for, so the other
-side can always read, and Enough never waits behind input that nobody takes.
+The main thread receives. A second thread reads standard input and sends only as much as `More` has asked for. So the
+server side can always read, and `Enough` never waits behind input that the command does not take.
 """
 
 import contextlib
@@ -17,13 +17,13 @@ from teal.pipe.session import PipeEnded, Session, expect
 from teal_host.wire.messages import ALIVE_EVERY_S, ANSWERS, PIECE, Enough, Exec, Exited, Input, More, Output
 
 Write = Callable[[str, bytes], None]
-_SAYS_WITHIN_S = 1.0
+_ENOUGH_WITHIN_S = 1.0
 
 
 def run_command(file: ConfigFile, command: tuple[str, ...], stdin: int | None, write: Write) -> Exited:
-    """Run it and give how it ended. `write` is given each piece with its stream. Raises TealError.
+    """Run the command and return how it ended. `write` gets each piece of output with its stream. Raises TealError.
 
-    When it is interrupted, or nobody reads what is written, the other side is told to end the command.
+    When the user interrupts it, or nobody reads the output any more, the server side ends the command.
     """
     with open_session(file.config.server.target) as session:
         feed = _Feed(session, stdin)
@@ -31,10 +31,10 @@ def run_command(file: ConfigFile, command: tuple[str, ...], stdin: int | None, w
             session.send(Exec(file.config.app, command, origin()))
             return _until_exited(session, feed, write)
         except PipeEnded:
-            raise CannotReach("contact lost: how the command ended is not known here") from None
+            raise CannotReach("contact lost: the outcome of the command is not known here") from None
         except (KeyboardInterrupt, BrokenPipeError):
-            feed.say(Enough())
-            session.leave()
+            feed.finish()
+            session.detach()
             raise
 
 
@@ -50,11 +50,11 @@ def _until_exited(session: Session, feed: "_Feed", write: Write) -> Exited:
 
 
 class _Feed:
-    """Sends standard input, as much as may be sent; without one, that there is none."""
+    """Sends standard input, as much as is allowed; without a descriptor, only its end."""
 
     def __init__(self, session: Session, stdin: int | None) -> None:
         self._session, self._stdin = session, stdin
-        self._speaks = threading.Lock()
+        self._writing = threading.Lock()
         self._allowed = threading.Condition()
         self._over = threading.Event()
         self._bytes = 0
@@ -64,30 +64,30 @@ class _Feed:
         with self._allowed:
             self._bytes += count
             self._allowed.notify()
-        if self._thread is None:  # the first More says that the command runs
+        if self._thread is None:  # the first More means that the command runs
             self._thread = threading.Thread(target=self._send_all, daemon=True)
             self._thread.start()
-            threading.Thread(target=self._stay, daemon=True).start()
+            threading.Thread(target=self._keep_alive, daemon=True).start()
 
-    def say(self, message: Enough) -> None:
-        """From the main thread; not waited for when nobody over there reads."""
+    def finish(self) -> None:
+        """Send Enough, from the main thread. It gives up after a second when the server side does not read."""
         self._over.set()
-        if self._speaks.acquire(timeout=_SAYS_WITHIN_S):
+        if self._writing.acquire(timeout=_ENOUGH_WITHIN_S):
             try:
-                self._session.push(message)
+                self._session.write(Enough())
             except OSError:
-                pass  # it is over there already
+                pass  # the server side is gone already
             finally:
-                self._speaks.release()
+                self._writing.release()
 
     def _send_all(self) -> None:
-        with contextlib.suppress(OSError, ValueError):  # over or closed: the main thread hears why
+        with contextlib.suppress(OSError, ValueError):  # ended or closed: the main thread learns why
             while piece := self._read():
                 self._send(Input(), piece)
             self._send(Input(last=True))
 
-    def _stay(self) -> None:
-        """Say now and then that somebody is here: the other side may not see the end of the pipe."""
+    def _keep_alive(self) -> None:
+        """Send empty input now and then: the server side cannot rely on end-of-file to miss the client."""
         with contextlib.suppress(OSError, ValueError):
             while not self._over.wait(ALIVE_EVERY_S):
                 self._send(Input())
@@ -102,5 +102,5 @@ class _Feed:
         return piece
 
     def _send(self, message: Input, body: bytes = b"") -> None:
-        with self._speaks:
-            self._session.push(message, body)
+        with self._writing:
+            self._session.write(message, body)

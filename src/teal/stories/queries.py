@@ -1,4 +1,4 @@
-"""Look at an app: one question, one answer. Nothing is built, nothing is changed."""
+"""Commands that only read: one request, one answer. Nothing is built, nothing is changed."""
 
 import time
 from collections.abc import Callable
@@ -16,39 +16,39 @@ from teal_host.wire.reports import DoctorReport, EnvReport, ReleasesReport, Stat
 
 
 def status(file: ConfigFile) -> StatusReport:
-    return expect(_ask(file, Status(file.config.app)), StatusReport)
+    return expect(_query(file, Status(file.config.app)), StatusReport)
 
 
 def releases(file: ConfigFile) -> ReleasesReport:
-    return expect(_ask(file, Releases(file.config.app)), ReleasesReport)
+    return expect(_query(file, Releases(file.config.app)), ReleasesReport)
 
 
 def env(file: ConfigFile) -> EnvReport:
-    return expect(_ask(file, EnvList(file.config.app)), EnvReport)
+    return expect(_query(file, EnvList(file.config.app)), EnvReport)
 
 
-def logs(file: ConfigFile, request: Logs, tell: Callable[[LogLine], None]) -> None:
-    """Each line is told as it comes; with `follow` until the user has enough."""
-    expect(_ask(file, request, tell), Done)
+def logs(file: ConfigFile, request: Logs, on_line: Callable[[LogLine], None]) -> None:
+    """`on_line` gets each line as it arrives; with `follow` until the user presses Ctrl-C."""
+    expect(_query(file, request, on_line), Done)
 
 
 def doctor(file: ConfigFile) -> DoctorReport:
-    """What the server side found, and what can be seen only from here: where the domains lead."""
-    answer = expect(_ask(file, lambda: Doctor(file.config.spec, time.time())), DoctorReport)
+    """The findings of the server side, and where the domains lead, which only the client can see."""
+    answer = expect(_query(file, lambda: Doctor(file.config.spec, time.time())), DoctorReport)
     if file.config.server.target == "local":
         return answer
-    seen_from_here = dns.check_domains(file.config.server.domains, answer.addresses)
-    return replace(answer, findings=(*answer.findings, *seen_from_here))
+    of_domains = dns.check_domains(file.config.server.domains, answer.addresses)
+    return replace(answer, findings=(*answer.findings, *of_domains))
 
 
-def _ask(file: ConfigFile, request: Any, tell: Callable[[LogLine], None] = lambda line: None) -> Any:
-    """`request`, or what makes it once the pipe is open."""
+def _query(file: ConfigFile, request: Any, on_line: Callable[[LogLine], None] = lambda line: None) -> Any:
+    """`request` is a message, or a function that makes it once the pipe is open."""
     with open_session(file.config.server.target) as session:
         try:
             session.send(request() if callable(request) else request)
             for message in session.events():
                 if isinstance(message, LogLine):
-                    tell(message)
+                    on_line(message)
                 elif isinstance(message, messages.ANSWERS):
                     return message
         except PipeEnded:

@@ -1,5 +1,6 @@
-"""Set or unset one name of an app's environment on the server. Its value travels in a body, never in a message."""
+"""Set or unset one secret of an app on the server. The value travels in the body of a frame, never in its header."""
 
+from dataclasses import dataclass, field
 from typing import Any
 
 from teal.building.origin import origin
@@ -11,22 +12,28 @@ from teal.ui import Ui
 from teal_host.wire.messages import Done, EnvSet, EnvUnset, Input, Note
 
 
-def set_secret(file: ConfigFile, name: str, value: str, wait_s: float, ui: Ui) -> str:
-    """Gives what the server side says about it. Raises TealError."""
-    check_not_declared(file, name)
-    return _change(file, EnvSet(file.config.app, name, origin(), wait_s), value, ui)
+@dataclass(frozen=True)
+class Secret:
+    name: str
+    value: str = field(repr=False)
+
+
+def set_secret(file: ConfigFile, secret: Secret, wait_s: float, ui: Ui) -> str:
+    """Returns the confirmation of the server side. Raises TealError."""
+    check_not_declared(file, secret.name)
+    return _change(file, EnvSet(file.config.app, secret.name, origin(), wait_s), secret.value, ui)
 
 
 def unset_secret(file: ConfigFile, name: str, wait_s: float, ui: Ui) -> str:
-    """Raises TealError."""
+    """Returns the confirmation of the server side. Raises TealError."""
     return _change(file, EnvUnset(file.config.app, name, origin(), wait_s), None, ui)
 
 
 def check_not_declared(file: ConfigFile, name: str) -> None:
-    """Raises ConfigError for a name that teal.toml has: a deploy would be refused."""
+    """Raises ConfigError for a name that teal.toml sets: the next deploy would be refused."""
     if name in file.config.run.env:
-        text = f"{name} is in [run] env of {file.path} already; one place for one name"
-        raise ConfigError(text, hint=f"take it out there first, then: teal env set {name}")
+        message = f"{name} is in [run] env of {file.path} already; one place for one name"
+        raise ConfigError(message, hint=f"remove it from teal.toml first, then: teal env set {name}")
 
 
 def _change(file: ConfigFile, request: EnvSet | EnvUnset, value: str | None, ui: Ui) -> str:
@@ -36,15 +43,15 @@ def _change(file: ConfigFile, request: EnvSet | EnvUnset, value: str | None, ui:
             session.send(request)
             if value is not None:
                 session.send(Input(last=True), value.encode())
-            return _done(session, ui)
+            return _receive_confirmation(session, ui)
         except PipeEnded:
             raise ContactLost(f"contact lost: {unknown}", hint="teal env list") from None
         except KeyboardInterrupt:
-            session.leave()
+            session.detach()
             raise Interrupted(f"interrupted: {unknown}", hint="teal env list") from None
 
 
-def _done(session: Session, ui: Ui) -> str:
+def _receive_confirmation(session: Session, ui: Ui) -> str:
     answer: Any = None
     for answer in session.events():
         if isinstance(answer, Note):

@@ -11,9 +11,9 @@ from teal.ground.errors import CannotReach
 
 
 def open_shell(file: ConfigFile, command: Sequence[str]) -> NoReturn:
-    """Run the command there, or a shell. Raises Usage where there is no server, CannotReach without the program."""
+    """Run the command on the server, or a shell. Raises Usage for a local app, CannotReach when ssh is missing."""
     argv = transports.login(file.config.server.target, command, sys.stdin.isatty() and sys.stdout.isatty())
     try:
         run.become(argv)
     except OSError as error:
-        raise CannotReach(f"cannot start {argv[0]}: {error.strerror}", hint=transports.brought_by(argv[0])) from None
+        raise CannotReach(f"cannot start {argv[0]}: {error.strerror}", hint=transports.install_hint(argv[0])) from None

@@ -1,4 +1,4 @@
-"""The seam that opens a pipe to a Python over there. One table chooses; a transport is an argv."""
+"""How the client reaches a Python on the target. A transport is an argv; `choose` picks one by the target."""
 
 from collections.abc import Sequence
 
@@ -10,7 +10,7 @@ from teal.transports.local import local
 
 
 def choose(target: str) -> Transport:
-    """The transport of a target. Raises CannotReach for what is none."""
+    """The transport of a target. Raises CannotReach for a target that is none."""
     if target == "local":
         return local()
     if target.startswith("multipass://"):
@@ -19,17 +19,17 @@ def choose(target: str) -> Transport:
 
 
 def login(target: str, command: Sequence[str], on_a_terminal: bool) -> list[str]:
-    """The argv of a person's login there. Raises Usage where there is nothing to log in to."""
+    """The argv of a person's own login. Raises Usage for a target without a login."""
     if target == "local":
-        raise Usage("this app lives on this machine: there is no server to log in to", hint="teal status")
+        raise Usage("this app runs on this machine: there is no server to log in to", hint="teal status")
     if target.startswith("multipass://"):
         return vm.login(target, command)
     return remote.login(target, command, on_a_terminal)
 
 
-def brought_by(program: str) -> str:
-    """What to do where a program of a way is not there."""
+def install_hint(program: str) -> str:
+    """What to type where the program of a transport is missing."""
     return {"ssh": "apt install openssh-client", "multipass": "snap install multipass"}.get(program, "")
 
 
-__all__ = ["Transport", "brought_by", "choose", "login"]
+__all__ = ["Transport", "choose", "install_hint", "login"]

@@ -1,4 +1,4 @@
-"""What a transport is: how to start a Python over there whose standard input and output are our pipe."""
+"""What a transport is: how to start a Python on the target whose standard input and output are the client's pipe."""
 
 import contextlib
 import os
@@ -9,7 +9,7 @@ from teal.ground.errors import CannotReach
 from teal_host.wire.values import dataclass
 
 ANSWERS_WITHIN_S = 60.0
-A_PERSON_ANSWERS_WITHIN_S = 600.0  # reads a fingerprint, looks for a hardware key
+A_PERSON_ANSWERS_WITHIN_S = 600.0  # a person reads a fingerprint, or looks for a hardware key
 
 Explain = Callable[[int | None, Sequence[str]], CannotReach | None]
 
@@ -20,11 +20,11 @@ def no_explanation(code: int | None, errors: Sequence[str]) -> CannotReach | Non
 
 @dataclass(frozen=True)
 class Transport:
-    """`python` is the argv of a Python 3 over there; `arguments` are what the server side is told at its start.
+    """`python` is the argv of a Python 3 on the target; `arguments` are those of the server side.
 
-    `way` is what stands in front of that argv to get there; with `one_word` it ends in a shell, which takes the argv as
-    one word and splits it again. On a `server` the server side may be installed, and it is root. `explain` knows what
-    the way's own exit code and words mean when nothing greets.
+    `way` stands in front of that argv: the program that gets there. With `one_word` the way ends in a shell, which
+    takes the argv as one word and splits it again. On a `server` the server side may be installed, and runs as root.
+    `explain` knows what exit code and standard error of the way mean when no greeting comes.
     """
 
     name: str
@@ -38,13 +38,13 @@ class Transport:
     explain: Explain = no_explanation
 
     def argv(self, code: str) -> list[str]:
-        """To run this Python code there."""
+        """The command that runs this Python code on the target."""
         command = (*self.python, "-c", code, *self.arguments)
         return [*self.way, shlex.join(command)] if self.one_word else [*self.way, *command]
 
 
-def somebody_can_be_asked() -> bool:
-    """Is there a person at a terminal? Programs ask for passphrases and host keys there, whatever our pipes are."""
+def has_a_person() -> bool:
+    """Is there a person at a terminal? ssh asks for passphrases and host keys on /dev/tty, not on standard input."""
     if os.environ.get("CI", "").lower() not in ("", "0", "false"):
         return False
     with contextlib.suppress(OSError):

