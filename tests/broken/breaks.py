@@ -83,7 +83,7 @@ BREAKS: tuple[Break, ...] = (
             ),
             Edit("teal_host/steps/switch.py", TURN, f"{TURN}\n    app.host.proxy._reload()"),
         ),
-        "tests/load/test_load.py::test_a_deploy_and_a_rollback_lose_nothing[quick]",
+        "tests/load/test_load.py::test_deploy_and_rollback_lose_nothing[quick]",
         r"Verdict\(requests=\d+, lost=[1-9]",
     ),
     Break(

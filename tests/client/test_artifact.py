@@ -37,13 +37,13 @@ def refused(attempt: Callable[[], object]) -> ConfigError:
     return found.value
 
 
-def test_a_file_lands_under_its_own_name(tmp_path: Path) -> None:
+def test_file_lands_under_its_own_name(tmp_path: Path) -> None:
     found = read(put(tmp_path / "dist/app", b"program", 0o755))
     assert found.manifest.entries == (entry("app", b"program", True),)
     assert (found.root, list(found.pieces())) == (tmp_path / "dist", [b"program"])
 
 
-def test_a_directory_is_shipped_whole_in_the_order_of_its_paths(tmp_path: Path) -> None:
+def test_directory_is_shipped_whole_in_the_order_of_its_paths(tmp_path: Path) -> None:
     top = tmp_path / "dist"
     put(top / "b", b"22")
     put(top / "a/z", b"")
@@ -115,7 +115,7 @@ def test_file_name_is_refused_when_a_release_cannot_hold_it(tmp_path: Path, name
     assert "is not a path that a release can hold" in refused(lambda: read(tmp_path / "dist")).message
 
 
-def test_a_tree_that_is_too_deep_is_refused(tmp_path: Path) -> None:
+def test_directory_that_is_too_deep_is_refused(tmp_path: Path) -> None:
     put(tmp_path.joinpath("dist", *["d"] * 64, "file"))
     assert "is not a path that a release can hold" in refused(lambda: read(tmp_path / "dist")).message
 

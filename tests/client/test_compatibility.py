@@ -52,7 +52,7 @@ def refused(folder: Path, program: bytes, server: Greeting | None = None, comman
         (Made(system=9), "x86_64", "./app is built for FreeBSD → "),
     ],
 )
-def test_a_program_for_another_machine_is_refused(tmp_path: Path, made: Made, machine: str, says: str) -> None:
+def test_program_for_another_machine_is_refused(tmp_path: Path, made: Made, machine: str, says: str) -> None:
     told = refused(tmp_path, made.made(), there(machine))
     assert told.startswith(says)
     goarch = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "i686": "386"}[machine]
@@ -73,12 +73,12 @@ def test_a_program_for_another_machine_is_refused(tmp_path: Path, made: Made, ma
         (Made(AARCH64), "a machine of next year"),
     ],
 )
-def test_a_static_program_that_may_run_needs_nothing(tmp_path: Path, made: Made, machine: str) -> None:
+def test_static_program_that_may_run_needs_nothing(tmp_path: Path, made: Made, machine: str) -> None:
     assert needs(tmp_path, "./app", there(machine), app=made.made()) == Needs()
 
 
 @pytest.mark.row("B12")
-def test_a_newer_glibc_is_refused_with_both_versions(tmp_path: Path) -> None:
+def test_newer_glibc_is_refused_with_both_versions(tmp_path: Path) -> None:
     told = refused(tmp_path, NEWEST.made())
     assert told.startswith("./app needs glibc 2.38 or newer, the server has glibc 2.36 → ")
     assert "CGO_ENABLED=0" in told

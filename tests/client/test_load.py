@@ -352,14 +352,14 @@ def test_stop_without_a_start_returns_an_empty_tally() -> None:
     assert Load(("127.0.0.1", 1), "demo.test").stop() == Tally(0, 0, 0.0, ())
 
 
-def test_a_load_starts_only_once() -> None:
+def test_load_starts_only_once() -> None:
     with serving(Correct) as server, loading(server) as load, pytest.raises(RuntimeError):
         load.start()
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 @pytest.mark.parametrize("read", [Load.tally, Load.stop, lambda load: load.wait_for(10**9, 60)])
-def test_a_load_that_died_gives_no_numbers(read: Callable[[Load], Tally], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_load_that_died_gives_no_numbers(read: Callable[[Load], Tally], monkeypatch: pytest.MonkeyPatch) -> None:
     def mistaken(_: bytes) -> str:
         raise ZeroDivisionError
 

@@ -35,7 +35,7 @@ def moments(scene: Scene, rounds: int) -> Iterator[str]:
 
 @pytest.mark.timeout(900)
 @pytest.mark.row("A1")
-def test_a_deploy_killed_at_any_moment_leaves_one_release_serving_and_the_next_command_works(
+def test_deploy_killed_at_any_moment_leaves_one_release_serving_and_the_next_command_works(
     tree: Scene, counted: Counted
 ) -> None:
     found, killed = [], 0
@@ -58,7 +58,7 @@ def test_a_deploy_killed_at_any_moment_leaves_one_release_serving_and_the_next_c
 
 @pytest.mark.timeout(900)
 @pytest.mark.row("A5")
-def test_a_deploy_told_to_end_at_any_moment_is_aborted_or_finished(tree: Scene) -> None:
+def test_deploy_told_to_end_at_any_moment_is_aborted_or_finished(tree: Scene) -> None:
     for when, number in zip(moments(tree, len(ASKED_TO_END)), ASKED_TO_END, strict=True):
         old, new = tree.app.get()["version"], tree.new_version()
         run = tree.deploy(when, number)
@@ -93,7 +93,7 @@ def test_deploy_told_to_end_aborts_before_the_commit_and_finishes_after_it(tree:
 
 
 @pytest.mark.row("A5")
-def test_a_lost_terminal_and_ctrl_c_end_a_deploy_at_no_step(tree: Scene) -> None:
+def test_lost_terminal_and_ctrl_c_end_a_deploy_at_no_step(tree: Scene) -> None:
     for at, _ in STEPS:
         new = tree.new_version()
         run = tree.deploy(at, "SIGHUP,SIGINT")
@@ -103,7 +103,7 @@ def test_a_lost_terminal_and_ctrl_c_end_a_deploy_at_no_step(tree: Scene) -> None
 
 
 @pytest.mark.row("A5")
-def test_a_rollback_told_to_end_is_finished(two: Scene) -> None:
+def test_rollback_told_to_end_is_finished(two: Scene) -> None:
     """It asks for no commit, so it goes on from its first act on."""
     for at, there in (("append journal+0", 1), ("turn link live+0", 2), ("turn link live+1", 1)):
         run = two.rollback(at, "SIGTERM,SIGHUP,SIGINT", to=str(there))

@@ -42,7 +42,7 @@ def check_told(scene: Scene, run: Run, old: str, new: str) -> None:
 @pytest.mark.row("A13", "F1", "F2")
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("how", [FULL, BROKEN])
-def test_a_deploy_whose_acts_fail_leaves_old_or_new_and_says_which(two: Scene, how: str, counted: Counted) -> None:
+def test_deploy_whose_acts_fail_leaves_old_or_new_and_says_which(two: Scene, how: str, counted: Counted) -> None:
     def failed(when: str) -> Run:
         old, new = two.app.get()["version"], two.new_version()
         run = two.deploy(when, how)
@@ -58,7 +58,7 @@ def test_a_deploy_whose_acts_fail_leaves_old_or_new_and_says_which(two: Scene, h
 @pytest.mark.row("A13", "F1", "F2")
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("how", [FULL, BROKEN])
-def test_a_rollback_whose_acts_fail_leaves_old_or_new_and_says_which(two: Scene, how: str, counted: Counted) -> None:
+def test_rollback_whose_acts_fail_leaves_old_or_new_and_says_which(two: Scene, how: str, counted: Counted) -> None:
     def failed(when: str) -> Run:
         new = two.app.get()["version"]
         old = two.deploy_new()

@@ -42,7 +42,7 @@ def roll_back(scene: Scene, killed: Killed) -> str:
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("next_command", [deploy_another, deploy_the_same, roll_back], ids=lambda f: f.__name__)
 @pytest.mark.row("A1", "A3")
-def test_a_deploy_killed_at_any_act_leaves_one_release_serving_and_the_next_command_works(
+def test_deploy_killed_at_any_act_leaves_one_release_serving_and_the_next_command_works(
     two: Scene, next_command: Callable[[Scene, Killed], str], counted: Counted
 ) -> None:
     history = ["v1", "v2"]
@@ -74,7 +74,7 @@ def check_the_client_told_the_truth(run: Run, went_live: bool) -> None:
 
 
 @pytest.mark.timeout(900)
-def test_the_first_deploy_killed_at_any_act_serves_nothing_or_the_release(scene: Scene, counted: Counted) -> None:
+def test_first_deploy_killed_at_any_act_serves_nothing_or_the_release(scene: Scene, counted: Counted) -> None:
     def killed(when: str) -> Run:
         first = scene.new_version()
         run = scene.deploy(when)
@@ -93,7 +93,7 @@ def test_the_first_deploy_killed_at_any_act_serves_nothing_or_the_release(scene:
 
 
 @pytest.mark.timeout(900)
-def test_a_deploy_of_a_bad_release_killed_at_any_act_leaves_the_old_one_serving(two: Scene, counted: Counted) -> None:
+def test_deploy_of_a_bad_release_killed_at_any_act_leaves_the_old_one_serving(two: Scene, counted: Counted) -> None:
     live = ["v2"]
 
     def killed(when: str) -> Run:

@@ -33,7 +33,7 @@ def deploy_after_all(scene: Scene) -> None:
 
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("next_command", [destroy_again, deploy_after_all], ids=lambda f: f.__name__)
-def test_a_destroy_killed_at_any_act_is_finished_or_undone_by_the_next_command(
+def test_destroy_killed_at_any_act_is_finished_or_undone_by_the_next_command(
     scene: Scene, next_command: Callable[[Scene], None], counted: Counted
 ) -> None:
     def killed(when: str) -> Run:

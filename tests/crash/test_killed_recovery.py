@@ -89,7 +89,7 @@ def test_release_that_was_switched_to_but_never_verified_does_not_stay_live(two:
 
 
 @pytest.mark.row("A3")
-def test_a_release_half_removed_by_a_killed_pruning_can_be_deployed_again(two: Scene) -> None:
+def test_release_half_removed_by_a_killed_pruning_can_be_deployed_again(two: Scene) -> None:
     two.new_version()
     run = two.deploy("os.remove program+1")
     assert run.was_ended

@@ -8,7 +8,7 @@ from crash.scenes import QUICK, Counted, Run, Scene, at_each_act
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("stands_by", [True, False], ids=["to one that runs", "to one that must be started"])
 @pytest.mark.row("A2")
-def test_a_rollback_killed_at_any_act_leaves_one_release_serving_and_the_next_command_works(
+def test_rollback_killed_at_any_act_leaves_one_release_serving_and_the_next_command_works(
     scene: Scene, stands_by: bool, counted: Counted
 ) -> None:
     scene.app.config(**{**QUICK, "keep": {**QUICK["keep"], "previous_running": stands_by}})

@@ -33,7 +33,7 @@ def an_hour_passes(scene: Scene) -> None:
 
 
 @pytest.mark.row("D17")
-def test_an_upload_that_began_before_a_killed_switch_ends_on_the_color_where_it_began(two: Scene) -> None:
+def test_upload_that_began_before_a_killed_switch_ends_on_the_color_where_it_began(two: Scene) -> None:
     an_hour_passes(two)
     with socket.create_connection(("127.0.0.1", two.app.ports[0]), timeout=120) as visitor:
         head = f"POST / HTTP/1.1\r\nHost: shop\r\nContent-Length: {len(BODY)}\r\nConnection: close\r\n\r\n"

@@ -123,7 +123,7 @@ def test_color_is_refused_the_port_of_the_other_color(host: HostPaths, wanted: t
 
 
 @given(values.PAIRS, values.PAIRS, st.sampled_from(["blue", "green"]))
-def test_a_port_of_the_live_color_never_moves(host: HostPaths, mine: Ports, wanted: Ports, live: Color) -> None:
+def test_port_of_the_live_color_never_moves(host: HostPaths, mine: Ports, wanted: Ports, live: Color) -> None:
     keep(host, replace(agreed(), ports=mine))
     moving: Color = "green" if live == "blue" else "blue"
     try:

@@ -51,13 +51,13 @@ def test_file_is_written_whole_and_leaves_no_temporary_file(tmp_path: Path, cont
 
 @pytest.mark.row("F15")
 @pytest.mark.usefixtures("wide_umask")
-def test_a_mode_is_exact_under_a_wide_umask(tmp_path: Path) -> None:
+def test_file_mode_is_exact_under_a_wide_umask(tmp_path: Path) -> None:
     assert modes_made(tmp_path) == [0o600, 0o644, 0o755, 0o700, 0o444, 0o555, 0o600]
 
 
 @pytest.mark.row("F15")
 @pytest.mark.usefixtures("narrow_umask")
-def test_a_mode_is_exact_under_a_narrow_umask(tmp_path: Path) -> None:
+def test_file_mode_is_exact_under_a_narrow_umask(tmp_path: Path) -> None:
     assert modes_made(tmp_path) == [0o600, 0o644, 0o755, 0o700, 0o444, 0o555, 0o600]
 
 

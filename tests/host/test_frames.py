@@ -160,7 +160,7 @@ def test_frame_writer_sends_nothing_when_the_frame_is_too_large(size: tuple[int,
     assert stream.getvalue() == b""
 
 
-def test_the_largest_frame_passes() -> None:
+def test_largest_frame_passes() -> None:
     header, body = {"a": "x" * (MAX_HEADER - 8)}, b"x" * MAX_BODY
     assert read(pipe.frame(header, body)) == Frame(header, body)
 

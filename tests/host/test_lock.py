@@ -66,7 +66,7 @@ def test_lock_tells_the_second_comer_who_holds_it_for_what_and_since_when(path: 
 @pytest.mark.row("F12")
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGSEGV])
 @pytest.mark.row("G2")
-def test_a_lock_dies_with_its_holder(path: Path, number: signal.Signals) -> None:
+def test_lock_dies_with_its_holder(path: Path, number: signal.Signals) -> None:
     with holder(path) as process:
         process.send_signal(number)
         process.wait(60)

@@ -75,7 +75,7 @@ def read(shown: Route) -> Directive:
 
 @given(st.lists(values.DOMAINS, max_size=4, unique=True) | DOMAINS.map(lambda name: [name]))
 @example([])
-def test_a_domain_is_refused_or_is_one_word_of_one_server(domains: list[str]) -> None:
+def test_domain_is_refused_or_is_one_word_of_one_server(domains: list[str]) -> None:
     if any(grammar.domain(name) for name in domains):
         return
     told = read(route(Site(tuple(domains))))
@@ -89,7 +89,7 @@ def test_a_domain_is_refused_or_is_one_word_of_one_server(domains: list[str]) ->
 
 
 @pytest.mark.parametrize("domain", HOSTILE)
-def test_a_hostile_domain_is_refused(domain: str) -> None:
+def test_hostile_domain_is_refused(domain: str) -> None:
     assert grammar.domain(domain) is not None
 
 
@@ -116,20 +116,20 @@ def test_site_text_uses_the_names_and_ports_of_its_app_alone(app: str, ports: Po
 
 
 @given(values.SITES, values.SITES)
-def test_the_generation_tells_two_routes_apart(one: Site, other: Site) -> None:
+def test_route_generation_tells_two_routes_apart(one: Site, other: Site) -> None:
     same = nginx_site.generation(route(one)) == nginx_site.generation(route(other))
     assert same == (nginx_site.site_text(route(one), [LISTEN]) == nginx_site.site_text(route(other), [LISTEN]))
     assert list(read(route(one)).all("return"))[-1].words[1:] == ("200", nginx_site.generation(route(one)))
 
 
-def test_the_generation_of_an_unchanged_app_stays_what_servers_have() -> None:
+def test_generation_of_an_unchanged_app_stays_what_servers_have() -> None:
     """An upgraded server would otherwise say that nginx does not serve as agreed, and refuse every deploy."""
     plain, named = route(Site()), ruled(ProxyRules(0, 7, False, True, ("a;",)))
     assert [nginx_site.generation(one) for one in (plain, named)] == ["dede03000e72d1cf", "2dab044f6f6c0369"]
 
 
 @given(FOLDERS.map(lambda parts: Path("/", *parts)))
-def test_the_marker_is_one_word_whatever_the_directory_is_called(live: Path) -> None:
+def test_marker_is_one_word_whatever_the_directory_is_called(live: Path) -> None:
     told = read(route(Site(), live))
     assert asked_of_files(told) == [("(-f", str(live / "green"), ")")]
 
@@ -211,7 +211,7 @@ def test_directory_is_refused_when_an_nginx_file_cannot_hold_its_name(char: str)
 
 
 @given(st.lists(st.integers(1, 65535).map(lambda port: f"127.0.0.1:{port}"), max_size=3, unique=True), st.booleans())
-def test_the_main_file_answers_nothing_to_unknown_names(listens: list[str], as_root: bool) -> None:
+def test_nginx_main_file_answers_nothing_to_unknown_names(listens: list[str], as_root: bool) -> None:
     told = parse(main_text(MainFile(Path("/x y"), as_root, False), listens))
     assert [server.one("listen") for server in told.all("server")] == [(listen, "default_server") for listen in listens]
     assert all(server.one("return") == ("444",) for server in told.all("server"))

@@ -143,7 +143,7 @@ def test_rollback_target_is_chosen_by_sequence_and_not_by_the_clock(paths: AppPa
         ((10_000,), (2,), 10_001),
     ],
 )
-def test_a_sequence_is_never_used_again(
+def test_release_sequence_is_never_used_again(
     paths: AppPaths, recorded: tuple[int, ...], stored: tuple[int, ...], following: int
 ) -> None:
     store(paths, *stored)
@@ -228,6 +228,6 @@ def test_prune_keeps_records_longer_than_files() -> None:
     assert chosen.records == tuple(sorted(names(*range(1, 51)) - names(3)))
 
 
-def test_a_record_is_plain_json(paths: AppPaths) -> None:
+def test_record_is_plain_json(paths: AppPaths) -> None:
     releases.save(paths, entry(1))
     assert json.loads((paths.records / f"{name(1)}.json").read_text()) == json.loads(json.dumps(encode(entry(1))))

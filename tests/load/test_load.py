@@ -66,7 +66,7 @@ def test_load_loses_nothing_while_nothing_happens(loaded: Loaded) -> None:
 
 
 @pytest.mark.parametrize("kinds", [KINDS, QUICK], ids=["all", "quick"])
-def test_a_deploy_and_a_rollback_lose_nothing(loaded: Loaded, kinds: set[str]) -> None:
+def test_deploy_and_rollback_lose_nothing(loaded: Loaded, kinds: set[str]) -> None:
     with loaded.load(kinds) as running:
         for act in ("deploy", "rollback"):
             backend.write(loaded.app.directory / "program", "v2")

@@ -133,7 +133,7 @@ def test_drain_waits_for_an_upload_over_any_listener_of_nginx(app: App, way_in: 
             answer = b"".join(iter(lambda: upload.recv(4096), b""))
             assert answer.startswith(b"HTTP/1.1 200 "), answer
             upload.close()
-            deploying.ended(30).ok()
+            deploying.ended().ok()
     assert app.get()["version"] == "v3"
 
 

@@ -58,7 +58,7 @@ def test_documented_keys_are_exactly_those_of_the_config() -> None:
     assert sorted(rows) == sorted(_keys(Config))
 
 
-def test_the_changelog_begins_with_this_version() -> None:
+def test_changelog_begins_with_this_version() -> None:
     first = re.search(r"^## (\S+)", (REPO / "CHANGELOG.md").read_text(), re.MULTILINE)
     assert first is not None
     assert first[1] == __version__

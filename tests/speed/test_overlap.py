@@ -64,7 +64,7 @@ def made(app: App, command: list[str], ui: Heard) -> Account:
     return account
 
 
-def test_a_build_goes_on_while_the_connection_is_opened(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_build_runs_while_the_connection_is_opened(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each waits until the other has begun, so a deploy that does one after the other never ends."""
     opening, building = app.directory / "opening", app.directory / "building"
     meet = "touch '{}'; until [ -e '{}' ]; do sleep 0.05; done; "
@@ -78,7 +78,7 @@ def test_a_build_goes_on_while_the_connection_is_opened(app: App, monkeypatch: p
     assert ui.seen[:4] == ["connect started", "connect done", "build started", "built"]  # ssh may have asked something
 
 
-def test_a_server_that_cannot_be_reached_ends_the_build(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_server_that_cannot_be_reached_ends_the_build(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
     opens_after(monkeypatch, "sleep 0.2; exit 3")
     began = time.monotonic()
     with pytest.raises(CannotReach):
@@ -112,7 +112,7 @@ def test_refusal_by_the_server_ends_the_build(app: App, monkeypatch: pytest.Monk
     assert ui.seen[-1] == "build failed"
 
 
-def test_a_server_side_that_goes_away_ends_the_build(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_server_side_that_goes_away_ends_the_build(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
     """The build is for the machine that greets, so it begins after the greeting."""
     building = app.directory / "building"
     kill = f"(while kill -0 $$ && ! [ -e '{building}' ]; do sleep 0.05; done; kill -KILL $$) 2>/dev/null &"

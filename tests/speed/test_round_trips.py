@@ -37,7 +37,7 @@ def turns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], str]:
     return lambda: file.read_text().removeprefix("sc")  # it asks for the server side and gets it
 
 
-def test_a_deploy_waits_twice(app: App, turns: Callable[[], str]) -> None:
+def test_deploy_waits_twice(app: App, turns: Callable[[], str]) -> None:
     """For the greeting, which comes with the login; for what is wanted; and then only for the end."""
     file = load(app.directory)
     for version in ("v1", "v2"):
