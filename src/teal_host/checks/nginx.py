@@ -30,7 +30,7 @@ def check(visit: Visit) -> Iterator[Finding]:
         return
     version = run([program.argv[0], "-v"], PROGRAM_S).output
     at_boot = properties("nginx.service", ["UnitFileState"]).get("UnitFileState", "")
-    state = NginxState(version, program.master is not None, program.refuses(), at_boot)
+    state = NginxState(version, program.master is not None, program.refusal(), at_boot)
     yield from nginx(state, footprint.nginx_files(visit.app.host.paths, visit.app.name, visit.footprint))
 
 

@@ -18,7 +18,7 @@ _ANSWER_WITHIN_S = 4.0
 def check_file(visit: Visit) -> Iterator[Finding]:
     """Another check reports an nginx that does not run or refuses its configuration."""
     program = _running()
-    if program and program.refuses() is None:
+    if program and program.refusal() is None:
         file = visit.footprint.nginx or "the app's file"
         yield from drift("nginx file", route.changes(visit.intent), f"{file} is as setup wrote it, and in effect")
 

@@ -1,7 +1,7 @@
-"""Ask one HTTP question of this machine and always come back: a deadline for all of it, a limit on the answer.
+"""One HTTP request to this machine, with a deadline for all of it and a limit on the answer.
 
-Of our own, because the timeout of http.client is per read, so that a program which sends one byte a second would hold
-it for ever, and because importing it (ssl, email) takes longer than asking. No redirect is followed, no proxy is used.
+http.client is no help: its timeout is per read, so a program that sends one byte a second would hold it for ever, and
+its import (ssl, email) takes longer than the request. The probe follows no redirect and uses no proxy.
 """
 
 import io
@@ -12,7 +12,7 @@ from typing import Any, BinaryIO, Dict, Optional, Tuple, cast
 
 from teal_host.wire.values import dataclass
 
-MAX_ANSWER = 64 * 1024  # bytes of body that are looked at
+MAX_ANSWER = 64 * 1024  # bytes of body
 _MAX_LINE, _MAX_LINES = 64 * 1024, 100  # of a head
 _CONTINUE, _NO_CONTENT, _NOT_MODIFIED = 100, 204, 304
 
@@ -40,24 +40,24 @@ class ProbeResponse:
 
 
 class NoAnswer(Exception):
-    """Why there was no answer, in one line. `refused` when nothing listens there."""
+    """Why there was no answer, in one line. `refused`: nothing listens at that address."""
 
     def __init__(self, why: str, refused: bool = False) -> None:
         super().__init__(why)
         self.refused = refused
 
 
-def http_get(question: ProbeRequest) -> ProbeResponse:
-    """Raises NoAnswer within the question's timeout (seconds)."""
-    deadline = time.monotonic() + question.timeout_s
+def http_get(request: ProbeRequest) -> ProbeResponse:
+    """Raises NoAnswer within the request's timeout."""
+    deadline = time.monotonic() + request.timeout_s
     try:
-        with socket.create_connection(question.address, timeout=question.timeout_s) as connection:
-            connection.sendall(_request(question))
+        with socket.create_connection(request.address, timeout=request.timeout_s) as connection:
+            connection.sendall(_encoded(request))
             return _answer(cast(BinaryIO, io.BufferedReader(_Timed(connection, deadline))))
     except ConnectionRefusedError:
         raise NoAnswer("the connection was refused", refused=True) from None
     except (TimeoutError, socket.timeout):  # two classes until Python 3.10
-        raise NoAnswer(f"no whole answer within {round(question.timeout_s, 1):g} s") from None
+        raise NoAnswer(f"no whole answer within {round(request.timeout_s, 1):g} s") from None
     except _NotHttp as error:
         raise NoAnswer(f"the answer is not HTTP ({error})") from None
     except OSError as error:
@@ -65,31 +65,31 @@ def http_get(question: ProbeRequest) -> ProbeResponse:
 
 
 def json_differs(body: bytes, wanted: Optional[Dict[str, Any]]) -> Optional[str]:
-    """What is not as wanted in a JSON answer, or None. Only the members that were asked for are compared."""
+    """What differs in a JSON answer, or None. Only the members of `wanted` count."""
     if wanted is None:
         return None
     try:
-        found = json.loads(body)
+        answer = json.loads(body)
     except (ValueError, RecursionError):
         return "the answer is not JSON"
-    if not isinstance(found, dict):
+    if not isinstance(answer, dict):
         return "the answer is not a JSON object"
     for key, value in wanted.items():
-        if key not in found:
+        if key not in answer:
             return f'"{key}" is not in the answer'
-        if found[key] != value or isinstance(found[key], bool) != isinstance(value, bool):
-            return f'"{key}" is {json.dumps(found[key])[:80]}, expected {json.dumps(value)[:80]}'
+        if answer[key] != value or isinstance(answer[key], bool) != isinstance(value, bool):
+            return f'"{key}" is {json.dumps(answer[key])[:80]}, expected {json.dumps(value)[:80]}'
     return None
 
 
-def _request(question: ProbeRequest) -> bytes:
-    lines = [f"GET {question.path} HTTP/1.1", f"Host: {question.host}", "User-Agent: teal", "Accept: */*"]
-    lines += [f"{name}: {value}" for name, value in question.headers]
+def _encoded(request: ProbeRequest) -> bytes:
+    lines = [f"GET {request.path} HTTP/1.1", f"Host: {request.host}", "User-Agent: teal", "Accept: */*"]
+    lines += [f"{name}: {value}" for name, value in request.headers]
     return "\r\n".join([*lines, "Connection: close", "", ""]).encode()
 
 
 class _NotHttp(Exception):
-    """What in it is none."""
+    """What in the answer is not HTTP."""
 
 
 def _answer(stream: BinaryIO) -> ProbeResponse:
@@ -112,19 +112,19 @@ def _status(line: str) -> int:
 
 
 def _headers(stream: BinaryIO) -> Dict[str, str]:
-    """The first of each name, in lower case."""
-    found: Dict[str, str] = {}
+    """The first header of each name, with the name in lower case."""
+    headers: Dict[str, str] = {}
     for _ in range(_MAX_LINES):
         line = _line(stream)
         if not line:
-            return found
+            return headers
         name, _, value = line.partition(":")
-        found.setdefault(name.strip().lower(), value.strip())
+        headers.setdefault(name.strip().lower(), value.strip())
     raise _NotHttp("too many headers")
 
 
 def _body(stream: BinaryIO, headers: Dict[str, str]) -> bytes:
-    """At most one byte more than is looked at."""
+    """At most one byte more than the limit."""
     if headers.get("transfer-encoding", "").lower() == "chunked":
         return _chunks(stream)
     announced = headers.get("content-length", "")
@@ -153,7 +153,7 @@ def _chunks(stream: BinaryIO) -> bytes:
 
 
 def _line(stream: BinaryIO) -> str:
-    """Without its end; empty at the end of all."""
+    """Without the line's end; empty at the end of the answer."""
     line = stream.readline(_MAX_LINE + 1)
     if len(line) > _MAX_LINE:
         raise _NotHttp("a line is too long")
@@ -176,8 +176,8 @@ class _Timed(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any) -> int:
-        left = self._deadline - time.monotonic()
-        if left <= 0:
+        remaining_s = self._deadline - time.monotonic()
+        if remaining_s <= 0:
             raise TimeoutError
-        self._connection.settimeout(left)
+        self._connection.settimeout(remaining_s)
         return self._connection.recv_into(buffer)

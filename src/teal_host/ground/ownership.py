@@ -1,4 +1,4 @@
-"""Who could have put a file where it is. Looks only."""
+"""Who could have made or changed a file. Reads only."""
 
 import os
 import stat
@@ -12,22 +12,22 @@ _MOST_LINKS = 40  # the kernel follows no more
 def only_root_writes(path: str) -> bool:
     """Can root alone have made or change this file? Every directory and link on the way counts.
 
-    A file that does not exist is root's, too, if only root could make it.
+    A file that does not exist counts as root's if only root could make the file.
     """
     if not path.startswith("/"):
         return False
-    place, remaining, links = Path("/"), list(reversed(Path(path).parts[1:])), 0
+    reached, remaining, links = Path("/"), list(reversed(Path(path).parts[1:])), 0
     try:
-        while _is_roots(place) and remaining and links <= _MOST_LINKS:
+        while _is_roots(reached) and remaining and links <= _MOST_LINKS:
             name = remaining.pop()
-            step = place.parent if name == ".." else place / name
+            step = reached.parent if name == ".." else reached / name
             if _is_roots(step) and step.is_symlink():
                 links += 1
                 target = step.readlink()
-                remaining += reversed(target.parts)  # of an absolute one the first part leads to the root
+                remaining += reversed(target.parts)  # the first part of an absolute target leads to the root
             else:
-                place = step
-        return _is_roots(place) and not remaining
+                reached = step
+        return _is_roots(reached) and not remaining
     except FileNotFoundError:
         return True
     except (OSError, ValueError):
@@ -35,6 +35,6 @@ def only_root_writes(path: str) -> bool:
 
 
 def _is_roots(path: Path) -> bool:
-    """Of a link the owner alone counts: its mode says nothing, and its directory decides who may replace it."""
+    """Only the owner of a link counts: its mode says nothing, and its directory decides who may replace the link."""
     status = os.lstat(path)
     return status.st_uid == _ROOT and (stat.S_ISLNK(status.st_mode) or not status.st_mode & _OTHERS_WRITE)

@@ -1,7 +1,7 @@
 """What the kernel says of processes, read from /proc. Reads only.
 
-A title (`command_line`), an environment and a name are what a process says of itself: any user can give a process of
-uid 0 any title, with a setuid program. They may choose among processes that the kernel has vouched for, no more.
+A process chooses its own title (`command_line`), environment and name: any user can give a process of uid 0 any title,
+with a setuid program. They may only choose among processes that the kernel has vouched for.
 """
 
 import contextlib
@@ -13,12 +13,12 @@ from teal_host.wire.values import dataclass
 
 _PROC = Path("/proc")
 _MOST_OF_A_TITLE = 64 * 1024
-_MOST_OF_AN_ENVIRONMENT = 8 * 1024 * 1024  # Linux starts no program with more; one may say later that it has more
+_MOST_OF_AN_ENVIRONMENT = 8 * 1024 * 1024  # Linux starts no program with more; a process may claim more later
 
 
 @dataclass(frozen=True)
 class Life:
-    """One process, told apart from a later one with the same number by its start and the boot."""
+    """One process. Its start and the boot distinguish it from a later process with the same number."""
 
     pid: int
     ticks: int
@@ -26,7 +26,7 @@ class Life:
 
 
 def life(pid: int) -> Optional[Life]:
-    """The process that has this number now, or None. A zombie is none, once its last thread let go of its sockets."""
+    """The process that has this number now, or None. A zombie counts until its last thread closed its sockets."""
     try:
         text = (_PROC / str(pid) / "stat").read_text(errors="replace")
     except OSError:
@@ -41,7 +41,7 @@ def boot_id() -> str:
 
 
 def with_env(assignment: str) -> Set[int]:
-    """All living processes of this user alone that were started with NAME=value in their environment, and children."""
+    """All living processes of this user alone that started with NAME=value in their environment, and their children."""
     wanted, user = assignment.encode(), os.geteuid()
     marked = {
         pid for pid in _owned_by(user) if wanted in _beginning(pid, "environ", _MOST_OF_AN_ENVIRONMENT).split(b"\0")
@@ -55,7 +55,7 @@ def session(leader: int) -> Set[int]:
 
 
 def name_of(pid: int) -> str:
-    """What a person calls the process: its executable, else its own word for itself. Only for a person to read."""
+    """A name of the process for a person: its executable, else the name that the process gave itself."""
     with contextlib.suppress(OSError):
         return (_PROC / str(pid) / "exe").readlink().name
     with contextlib.suppress(OSError):
@@ -64,22 +64,22 @@ def name_of(pid: int) -> str:
 
 
 def command_line(pid: int) -> str:
-    """The title, which a process can change to anything, with spaces between the arguments."""
+    """The title, with spaces between the arguments. A process can change its title to anything."""
     return _beginning(pid, "cmdline", _MOST_OF_A_TITLE).decode(errors="replace").replace("\0", " ")
 
 
 def of_user(user: int) -> Set[int]:
-    """All living processes of a user, by its number: the real one, whatever they have become since."""
+    """All living processes of a user, by the number of the real user, whatever they have become since."""
     return {pid for pid in pids() if uids(pid)[:1] == (user,) and life(pid)}
 
 
 def of_root() -> List[int]:
-    """All processes that are root's in all four ways, the lowest number first."""
+    """All processes whose four user numbers are root's, the lowest process number first."""
     return [pid for pid in sorted(_owned_by(0)) if uids(pid) == (0, 0, 0, 0)]
 
 
 def children(parent: int) -> List[int]:
-    """All living processes that this one has started, the lowest number first."""
+    """All living children of this process, the lowest number first."""
     return [pid for pid in sorted(pids()) if status(pid).get("PPid") == str(parent) and life(pid)]
 
 
@@ -92,7 +92,7 @@ def uids(pid: int) -> Tuple[int, ...]:
 
 
 def executable(pid: int) -> str:
-    """The file that the process runs, by the kernel's word; after an upgrade the one of that name is another."""
+    """The file that the process runs, by the kernel's word. After an upgrade another file has that name."""
     with contextlib.suppress(OSError):
         return os.readlink(_PROC / str(pid) / "exe").removesuffix(" (deleted)")  # noqa: PTH115
     return ""
@@ -120,7 +120,7 @@ def systemd_groups(text: str) -> Set[str]:
 
 
 def status(pid: int) -> Dict[str, str]:
-    """What the kernel says of a process, by name; empty when it is gone."""
+    """The fields of the kernel's status of a process; empty when the process is gone."""
     with contextlib.suppress(OSError):
         lines = (_PROC / str(pid) / "status").read_text(errors="replace").split("\n")  # a name may hold a form feed
         return {name: value.strip() for name, _, value in (line.partition(":") for line in lines)}
@@ -133,7 +133,7 @@ def resident(pids: Set[int]) -> int:
 
 
 def available_memory() -> int:
-    """Bytes that could be had without swapping, as the kernel reckons."""
+    """Bytes that programs could have without swapping, by the kernel's estimate."""
     return _memory("MemAvailable")
 
 
@@ -143,8 +143,8 @@ def total_memory() -> int:
 
 def _memory(name: str) -> int:
     lines = (_PROC / "meminfo").read_text().splitlines()
-    told = {name: value for name, _, value in (line.partition(":") for line in lines)}
-    return _kilobytes(told.get(name, ""))
+    values = {name: value for name, _, value in (line.partition(":") for line in lines)}
+    return _kilobytes(values.get(name, ""))
 
 
 def has_lock(pid: int, inode: int) -> bool:
@@ -168,7 +168,7 @@ def pids() -> Iterator[int]:
 
 
 def _owned_by(user: int) -> Iterator[int]:
-    """Quicker than `uids`, which must have the last word: what is not to be dumped counts as root's here."""
+    """Quicker than `uids`, but `uids` decides: a process that cannot be dumped counts as root's here."""
     for pid in pids():
         with contextlib.suppress(OSError):
             if os.stat(f"{_PROC}/{pid}").st_uid == user:  # noqa: PTH116
@@ -182,7 +182,7 @@ def _session_of(pid: int) -> Optional[int]:
 
 
 def _beginning(pid: int, name: str, most: int) -> bytes:
-    """Of a file that the process itself can make as long as it likes."""
+    """The beginning of a file that the process itself can make as long as it likes."""
     with contextlib.suppress(OSError), (_PROC / str(pid) / name).open("rb") as file:
         return file.read(most)
     return b""

@@ -64,24 +64,24 @@ class Listeners:
 
 def addresses() -> List[str]:
     """The IPv4 addresses of this machine that are not loopback (netdevice(7), SIOCGIFADDR)."""
-    found = []
+    result = []
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as query:
         for _, name in socket.if_nameindex():
             with contextlib.suppress(OSError):
                 reply = fcntl.ioctl(query, _SIOCGIFADDR, struct.pack("256s", name.encode()[:15]))
-                found.append(socket.inet_ntoa(reply[20:24]))
-    return [address for address in found if not address.startswith("127.")]
+                result.append(socket.inet_ntoa(reply[20:24]))
+    return [address for address in result if not address.startswith("127.")]
 
 
 def addresses_v6() -> List[str]:
     """The IPv6 addresses of this machine that reach beyond its own network."""
-    found = []
+    result = []
     with contextlib.suppress(OSError):
         for line in (_PROC / "net/if_inet6").read_text().splitlines():
             digits, _, _, scope, *_ = line.split()
             if scope == _GLOBAL:
-                found.append(socket.inet_ntop(socket.AF_INET6, bytes.fromhex(digits)))
-    return found
+                result.append(socket.inet_ntop(socket.AF_INET6, bytes.fromhex(digits)))
+    return result
 
 
 def has_ipv6() -> bool:

@@ -92,7 +92,7 @@ def _replaced(line: str, words: Dict[str, str]) -> str:
 def _rewritten(intent: Intent, program: NginxProgram) -> Optional[SetupChange]:
     """A hand has made the app's own file one that nginx refuses: nginx prints no configuration before it is gone."""
     file = intent.footprint.nginx
-    refusal = program.refuses() if file else None
+    refusal = program.refusal() if file else None
     if file is None or refusal is None or not refusal.startswith(f"{file}:"):
         return None
     path = Path(file)

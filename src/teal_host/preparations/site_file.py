@@ -19,6 +19,7 @@ from teal_host.proxies.nginx.parameters import SiteLog
 from teal_host.proxies.nginx.program import NginxProgram
 from teal_host.proxies.nginx.sites import IncludePoint, Server
 from teal_host.proxies.nginx.tree import Tree
+from teal_host.proxies.nginx.trial import TriedFile
 from teal_host.state import footprint
 from teal_host.state.footprint import GaveWay
 from teal_host.wire.values import dataclass
@@ -111,10 +112,10 @@ def _log(intent: Intent, tree: Tree, point: IncludePoint) -> Optional[SiteLog]:
 
 
 def _check_accepted(intent: Intent, site: SiteFile, program: NginxProgram, tree: Tree) -> None:
-    removed = [path for path, content in contents(intent, site).items() if content is None]
+    removed = tuple(path for path, content in contents(intent, site).items() if content is None)
     path, log = site.file.path, intent.app.host.proxy.log_of(intent.app.name)
     text = site.file.text.replace(f'access_log "{log}" ', 'access_log "/dev/null" ')  # nginx -t makes a log's file
-    output = nginx_trial.refusal(program, tree, path, text, removed)
+    output = nginx_trial.refusal(program, tree, TriedFile(path, text, removed))
     if output:
         named = explain_refused_directive(intent.agreed.route(intent.app.paths), text, path, output)
         hint = "look at [proxy] directives in teal.toml" if intent.agreed.proxy.directives else ""

@@ -110,7 +110,7 @@ class SystemNginx:
         program = nginx_program.find()
         before = {path: _content_of(path) for path in changes}
         _make_all(changes)
-        refused = program.refuses() if program else None
+        refused = program.refusal() if program else None
         if refused:
             _make_all(before)
             raise BadRequest("nginx refuses the change, so nothing was changed", [refused], _hint(refused, changes))

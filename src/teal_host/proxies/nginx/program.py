@@ -1,7 +1,7 @@
-"""The machine's nginx as a program: which one runs, what it reads, whether it would take a change, and the reload.
+"""The machine's nginx as a program: which process runs, what nginx reads and accepts, and the reload.
 
-It is asked, never assumed. What a process says of itself is not enough: any local user can give a process of uid 0 the
-title of nginx's master. `is_machines` decides which process is believed.
+Teal assumes nothing and asks. The title of a process proves nothing: any local user can give a process of uid 0 the
+title of nginx's master. `is_machines` decides which process Teal believes.
 """
 
 import contextlib
@@ -31,26 +31,26 @@ _CHECK_S, _START_S, _ASK_S = 30.0, 60.0, 8.0
 
 @dataclass(frozen=True)
 class NginxProgram:
-    """`argv` is how to ask it; `master` is the process that runs, if one does."""
+    """`argv` starts nginx with the same options. `master` is the running process, if nginx runs."""
 
     argv: Tuple[str, ...]
     master: Optional[Life]
 
     def tree(self) -> Tree:
-        """All that it reads. Raises BadRequest with the file and line when it would refuse its own configuration."""
-        told = run([*self.argv, "-T"], _CHECK_S)
-        if told.code:
-            raise BadRequest("nginx refuses the configuration that is here", [where(told.output)], "mend it first")
+        """All that nginx reads. Raises BadRequest with the file and line if nginx refuses its own configuration."""
+        printed = run([*self.argv, "-T"], _CHECK_S)
+        if printed.code:
+            raise BadRequest("nginx refuses its present configuration", [where(printed.output)], "mend that file first")
         try:
-            return parse(told.output)
+            return parse(printed.output)
         except CannotRead as error:
-            place = f"{error.file}:{error.line}: {error}" if error.file else str(error)
-            raise BadRequest("nginx's configuration has something that Teal cannot read", [place]) from None
+            evidence = f"{error.file}:{error.line}: {error}" if error.file else str(error)
+            raise BadRequest("nginx's configuration has something that Teal cannot read", [evidence]) from None
 
-    def refuses(self) -> Optional[str]:
-        """Why it would not take what is on the disk now, with file and line; None when it would."""
-        told = run([*self.argv, "-t"], _CHECK_S)
-        return where(told.output) if told.code else None
+    def refusal(self) -> Optional[str]:
+        """Why nginx refuses the files on the disk, with file and line. None: nginx accepts them."""
+        checked = run([*self.argv, "-t"], _CHECK_S)
+        return where(checked.output) if checked.code else None
 
     @property
     def socket_inodes(self) -> Set[int]:
@@ -58,12 +58,12 @@ class NginxProgram:
         return sockets.sockets_of({self.master.pid}) if self.master else set()
 
     def reload(self) -> None:
-        """Make it read its files again, if it runs."""
+        """A running nginx reads its files again."""
         if self.master:
             _signal(self.master, signal.SIGHUP)
 
     def start(self) -> None:
-        """Raises CannotRun when it does not start."""
+        """Raises CannotRun if nginx does not start."""
         started = run(["systemctl", "start", _UNIT], _START_S)
         if started.code:
             raise CannotRun("nginx does not start", started.lines[-3:], "systemctl status nginx")
@@ -71,10 +71,10 @@ class NginxProgram:
 
 @dataclass(frozen=True)
 class Claim:
-    """A process that calls itself nginx's master, and what the kernel, the file system and systemd say of it.
+    """A process that calls itself nginx's master, and what the kernel, the file system and systemd say about it.
 
-    `shares`: it sees the same processes and network as Teal; `shares_files`: the same files. `groups`: its
-    control groups. `options` are -c and -p of its title. `roots_program`, `roots_files`: only root can write its
+    `shares`: the process sees the same processes and network as Teal; `shares_files`: the same files. `groups` are its
+    control groups, `options` the -c and -p of its title. `roots_program`, `roots_files`: only root can write its
     program, and what the options name. `is_main`: systemd calls it the main process of nginx.service.
     """
 
@@ -91,7 +91,7 @@ class Claim:
 
 
 def find() -> Optional[NginxProgram]:
-    """The one that runs, or the one that is installed."""
+    """The running nginx, else the installed one."""
     masters = [claim for claim in _claims() if is_machines(claim)]
     if masters:
         master = min(masters, key=_rank)
@@ -101,9 +101,9 @@ def find() -> Optional[NginxProgram]:
 
 
 def is_machines(claim: Claim) -> bool:
-    """Is it the machine's own nginx? The title is not asked: `su` under a false title has uid 0, and waits.
+    """Is this the machine's own nginx? The title does not count: a waiting `su` under a false title has uid 0 too.
 
-    A process of the unit may see other files (PrivateTmp=). Outside of the unit those are a container's.
+    A process of the unit may see other files (PrivateTmp=). A process outside of the unit that does is a container's.
     """
     if claim.uids != (0, 0, 0, 0) or not claim.shares:
         return False
@@ -115,12 +115,12 @@ def is_machines(claim: Claim) -> bool:
 
 def options_of(title: str) -> Tuple[str, ...]:
     """The options by which a master found its configuration: nginx keeps its arguments in its title."""
-    found = re.findall(r" (-[cp]) ?(\S+)", title[len(_MASTER) :])
-    return tuple(part for option in found for part in option)
+    options = re.findall(r" (-[cp]) ?(\S+)", title[len(_MASTER) :])
+    return tuple(part for option in options for part in option)
 
 
 def files_of(options: Tuple[str, ...]) -> Optional[List[str]]:
-    """What these options make nginx read, or load modules from; None where that hangs on where nginx was started."""
+    """What nginx reads, or loads modules from, by these options. None: that depends on where nginx was started."""
     named = dict(zip(options[::2], options[1::2]))
     prefix = named.get("-p", "")
     file = named.get("-c", "conf/nginx.conf" if prefix else "")
@@ -154,7 +154,7 @@ def _claim(life: Life, options: Tuple[str, ...]) -> Claim:
 
 
 def _is_main(claim: Claim) -> bool:
-    """systemctl takes a while, so it is asked of a process of the unit alone that nothing else vouches for."""
+    """systemctl takes a while, so Teal asks it only about a process of the unit for which nothing else speaks."""
     if _UNIT_GROUP not in claim.groups:
         return False
     main = run(["systemctl", "show", _UNIT, "--property=MainPID", "--value"], _ASK_S).output.strip()
@@ -162,23 +162,23 @@ def _is_main(claim: Claim) -> bool:
 
 
 def _rank(master: Claim) -> Tuple[bool, bool, int]:
-    """The machine's own before what a user has started: systemd keeps it."""
+    """The process that systemd keeps comes before a process that somebody started."""
     of_the_system = any(group.startswith(_SYSTEM_GROUPS) for group in master.groups)
     return _UNIT_GROUP not in master.groups, not of_the_system, master.life.pid
 
 
 def _signal(process: Life, number: signal.Signals) -> None:
-    """Its number is held by a pidfd while its start is looked at again, so no other process gets the signal."""
+    """A pidfd holds the process while Teal compares its start again, so no other process gets the signal."""
     with contextlib.suppress(ProcessLookupError):
-        held = os.pidfd_open(process.pid)
+        pidfd = os.pidfd_open(process.pid)
         try:
             if processes.life(process.pid) == process:
-                send_signal(process.pid, number, held)
+                send_signal(process.pid, number, pidfd)
         finally:
-            os.close(held)
+            os.close(pidfd)
 
 
 def where(output: str) -> str:
-    """nginx's own words, behind the file and line that they are about."""
-    says, file, line = refusal(output)
-    return f"{file}:{line}: {says}" if file else says
+    """nginx's own words, behind the file and line that they name."""
+    complaint, file, line = refusal(output)
+    return f"{file}:{line}: {complaint}" if file else complaint

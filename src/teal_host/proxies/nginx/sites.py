@@ -1,4 +1,4 @@
-"""Questions to a machine's nginx configuration that setup decides on: who serves what, where a file would be read."""
+"""What setup must know of a machine's nginx configuration: which site serves what, and where nginx reads a new file."""
 
 import posixpath
 from typing import Dict, Iterator, List, Optional, Sequence, Tuple
@@ -14,7 +14,7 @@ _CATCH_ALL = {"", "_", "*"}
 class Listen:
     """One address and port. `address` is `*`, an IPv4 or `[IPv6]` address, a host name, or `unix:PATH` (port 0).
 
-    `takes_ipv4`: written `ipv6only=off`, so that no other may listen on the same port of `*`.
+    `takes_ipv4`: with `ipv6only=off`, beside which nobody can listen on the same port of `*`.
     """
 
     address: str
@@ -37,7 +37,7 @@ class Listen:
 
 @dataclass(frozen=True)
 class Server:
-    """One server block of http. A block without server_name has the name "", as nginx says it."""
+    """One server block of http. A block without server_name has the name "", which is nginx's own rule."""
 
     file: str
     line: int
@@ -54,7 +54,7 @@ class Server:
 
 @dataclass(frozen=True)
 class IncludePoint:
-    """A file that nginx would read inside `http`, because of an include of the whole `pattern`."""
+    """A file that nginx would read inside `http`, because the directive `include` names the `pattern`."""
 
     path: str
     pattern: str
@@ -62,14 +62,14 @@ class IncludePoint:
 
 
 def servers(tree: Tree) -> Tuple[Server, ...]:
-    """Every site in nginx's order, which decides on the default site of a port when nothing else does."""
-    return tuple(_server(one) for one in tree.http() if one.name == "server")
+    """Every site in nginx's order. If nothing else names a port's default site, the first site is the default."""
+    return tuple(_server(block) for block in tree.http() if block.name == "server")
 
 
 def default_sites(sites: Sequence[Server], port: int) -> Tuple[Server, ...]:
-    """Those that are meant to answer for any name on this port: marked `default_server`, or with no name of their own.
+    """The sites that are meant to answer for any name on this port: marked `default_server`, or without a name.
 
-    The marked ones come first; they, and only they, make nginx refuse another `default_server`.
+    The marked sites come first. Only beside these nginx refuses another `default_server`.
     """
     here = [site for site in sites if site.on(port)]
     marked = [site for site in here if any(listen.default for listen in site.on(port))]
@@ -77,35 +77,35 @@ def default_sites(sites: Sequence[Server], port: int) -> Tuple[Server, ...]:
 
 
 def serving(sites: Sequence[Server], domain: str, port: int) -> Tuple[Server, ...]:
-    """Those that serve exactly this name on this port; a wildcard or pattern gives way to an exact name."""
-    wanted = {domain, f".{domain}"}
-    return tuple(site for site in sites if site.on(port) and wanted & {name.lower() for name in site.names})
+    """The sites that serve exactly this name on this port. nginx prefers an exact name to a wildcard or pattern."""
+    names = {domain, f".{domain}"}
+    return tuple(site for site in sites if site.on(port) and names & {name.lower() for name in site.names})
 
 
 def include_points(tree: Tree, stem: str) -> Tuple[IncludePoint, ...]:
-    """Where a file `<stem>.conf`, or `<stem>` where only that fits, would be read inside http; the best first.
+    """Where nginx would read a file `<stem>.conf` inside http, or `<stem>` if only that fits; the best first.
 
-    `conf.d/*.conf`-like patterns come before others, such as Debian's `sites-enabled/*`.
+    Patterns such as `conf.d/*.conf` come before others, such as Debian's `sites-enabled/*`.
     """
-    found: List[IncludePoint] = []
-    for one in tree.http():
-        path = _path_for(tree, one, stem)
-        if path and path not in [place.path for place in found]:
-            found.append(IncludePoint(path, tree.full(one.args[0]), one))
-    return tuple(sorted(found, key=lambda place: not place.pattern.endswith(".conf")))
+    points: List[IncludePoint] = []
+    for directive in tree.http():
+        path = _path_for(tree, directive, stem)
+        if path and path not in [point.path for point in points]:
+            points.append(IncludePoint(path, tree.full(directive.args[0]), directive))
+    return tuple(sorted(points, key=lambda point: not point.pattern.endswith(".conf")))
 
 
-def overtaken(tree: Tree, place: IncludePoint, port: int) -> Tuple[Server, ...]:
-    """Sites that answer for unknown names on this port only because they come first, and after a file here no more."""
+def overtaken(tree: Tree, point: IncludePoint, port: int) -> Tuple[Server, ...]:
+    """Sites that get unknown names on this port only because nginx reads them first. A file here would take these."""
     first: Dict[Tuple[str, int], Tuple[bool, Server]] = {}
     marked = set()
     before = True
-    for block in (one for http in tree.top("http") for one in _in_order(http.block, place)):
+    for block in (block for http in tree.top("http") for block in _in_order(http.block, point)):
         if block is None:
             before = False
             continue
         site = _server(block)
-        for listen in site.on(port) if site.file != place.path else ():
+        for listen in site.on(port) if site.file != point.path else ():
             first.setdefault(listen.key, (before, site))
             marked |= {listen.key} if listen.default else set()
     lost = (site for key, (was_before, site) in first.items() if key not in marked and not was_before)
@@ -113,44 +113,44 @@ def overtaken(tree: Tree, place: IncludePoint, port: int) -> Tuple[Server, ...]:
 
 
 def worker_user(tree: Tree) -> Optional[str]:
-    """As which user the workers look at files, if it is said; otherwise the one that nginx was built with."""
-    return next((one.args[0] for one in tree.top("user") if one.args), None)
+    """The workers' user, if the configuration names it. Else it is the user that was chosen when nginx was built."""
+    return next((user.args[0] for user in tree.top("user") if user.args), None)
 
 
 def pid_file(tree: Tree) -> Optional[str]:
-    return next((one.args[0] for one in tree.top("pid") if one.args), None)
+    return next((pid.args[0] for pid in tree.top("pid") if pid.args), None)
 
 
 def http_settings(tree: Tree, names: Sequence[str]) -> Tuple[Directive, ...]:
     """Directives of these names at the level of http, which every site inherits."""
-    return tuple(one for one in tree.http() if one.name in names)
+    return tuple(directive for directive in tree.http() if directive.name in names)
 
 
 def _server(block: Directive) -> Server:
-    said = tuple(listen for one in block.all("listen") for listen in _listens(one))
-    names = tuple(name for one in block.all("server_name") for name in one.args)
-    return Server(block.file, block.line, said or (Listen(ANY, 80),), names or ("",))
+    listens = tuple(listen for directive in block.all("listen") for listen in _listens(directive))
+    names = tuple(name for directive in block.all("server_name") for name in directive.args)
+    return Server(block.file, block.line, listens or (Listen(ANY, 80),), names or ("",))
 
 
-def _listens(said: Directive) -> Iterator[Listen]:
+def _listens(directive: Directive) -> Iterator[Listen]:
     """One directive can name a range of ports."""
-    address, first, last = _address(said.args[0] if said.args else "")
-    default = "default_server" in said.args or "default" in said.args
-    both = "ipv6only=off" in said.args and address.startswith("[")
+    address, first, last = _address(directive.args[0] if directive.args else "")
+    default = "default_server" in directive.args or "default" in directive.args
+    both = "ipv6only=off" in directive.args and address.startswith("[")
     for port in range(first, last + 1):
         yield Listen(address, port, default, both)
 
 
-def _address(said: str) -> Tuple[str, int, int]:
-    if said.startswith("unix:"):
-        return said, 0, 0
-    if said.startswith("["):
-        address, _, ports = said.partition("]")
+def _address(value: str) -> Tuple[str, int, int]:
+    if value.startswith("unix:"):
+        return value, 0, 0
+    if value.startswith("["):
+        address, _, ports = value.partition("]")
         address, ports = f"{address.lower()}]", ports.lstrip(":")
-    elif ":" in said:
-        address, _, ports = said.rpartition(":")
+    elif ":" in value:
+        address, _, ports = value.rpartition(":")
     else:
-        address, ports = ("", said) if said.replace("-", "").isdigit() else (said, "")
+        address, ports = ("", value) if value.replace("-", "").isdigit() else (value, "")
     first, last = _range(ports)
     return ("*" if address in ("", ANY, "0.0.0.0") else address), first, last  # noqa: S104
 
@@ -161,10 +161,10 @@ def _range(ports: str) -> Tuple[int, int]:
     return (numbers[0], numbers[-1]) if numbers else (80, 80)
 
 
-def _path_for(tree: Tree, one: Directive, stem: str) -> Optional[str]:
-    if one.name != "include" or len(one.args) != 1:
+def _path_for(tree: Tree, directive: Directive, stem: str) -> Optional[str]:
+    if directive.name != "include" or len(directive.args) != 1:
         return None
-    pattern = tree.full(one.args[0])
+    pattern = tree.full(directive.args[0])
     directory, last = posixpath.split(pattern)
     if is_pattern(directory) or not is_pattern(last):
         return None
@@ -172,16 +172,16 @@ def _path_for(tree: Tree, one: Directive, stem: str) -> Optional[str]:
     return next((path for path in paths if matches(pattern, path)), None)
 
 
-def _in_order(directives: Sequence[Directive], place: IncludePoint) -> Iterator[Optional[Directive]]:
-    """Each server block, and None where a file at this place is read: among the files of its include, by name."""
-    for one in directives:
-        if one.name == "server":
-            yield one
-        here = one == place.include
-        for inner in one.block if one.name == "include" else ():
-            if here and inner.file.encode() > place.path.encode():
-                here = False
+def _in_order(directives: Sequence[Directive], point: IncludePoint) -> Iterator[Optional[Directive]]:
+    """Each server block, and None where nginx would read the file: among the files of its include, by name."""
+    for directive in directives:
+        if directive.name == "server":
+            yield directive
+        is_pending = directive == point.include
+        for inner in directive.block if directive.name == "include" else ():
+            if is_pending and inner.file.encode() > point.path.encode():
+                is_pending = False
                 yield None
-            yield from _in_order((inner,), place)
-        if here:
+            yield from _in_order((inner,), point)
+        if is_pending:
             yield None

@@ -1,4 +1,4 @@
-"""The whole configuration of a machine's nginx as `nginx -T` prints it, read into values. Pure; it decides nothing."""
+"""The whole configuration of a machine's nginx, which `nginx -T` prints, as values. Pure, and without decisions."""
 
 import posixpath
 import re
@@ -11,12 +11,12 @@ from teal_host.wire.values import dataclass
 
 _MARK = re.compile(r"^# configuration file (/.*):$", re.MULTILINE)
 _REFUSAL = re.compile(r"\[(?:emerg|alert|crit|error)\] (?:\d+#\d+: )?(.*?)(?: in (/[^\n]*):(\d+))?$", re.MULTILINE)
-_DEEPEST = 32  # includes in includes; nginx itself ends where its open files do
+_DEEPEST = 32  # includes in includes; nginx itself stops when it may open no more files
 
 
 @dataclass(frozen=True)
 class Directive:
-    """`name words…;` or `name words… { block }`. The block of an `include` is what the files that it names hold."""
+    """`name words…;` or `name words… { block }`. The block of an `include` is the content of its files."""
 
     name: str
     args: Tuple[str, ...]
@@ -25,26 +25,26 @@ class Directive:
     block: "Tuple[Directive, ...]" = ()
 
     def inside(self) -> "Iterator[Directive]":
-        """What stands in its block, through includes, in the order that nginx reads it."""
+        """The directives of the block, through includes, in nginx's order."""
         return flat(self.block)
 
     def all(self, name: str) -> "Iterator[Directive]":
-        return (one for one in self.inside() if one.name == name)
+        return (inner for inner in self.inside() if inner.name == name)
 
 
 @dataclass(frozen=True)
 class Tree:
-    """`main` is the main file. Relative names of files are relative to its directory, wherever they are written."""
+    """`main` is the main file. Every relative file name is relative to the main file's directory."""
 
     main: str
     files: Tuple[str, ...]
     directives: Tuple[Directive, ...]
 
     def top(self, name: str) -> Iterator[Directive]:
-        return (one for one in flat(self.directives) if one.name == name)
+        return (directive for directive in flat(self.directives) if directive.name == name)
 
     def http(self) -> Iterator[Directive]:
-        """What stands at the level of `http { … }`, includes themselves too."""
+        """The directives at the level of `http { … }`, with the includes themselves."""
         for block in self.top("http"):
             yield from _with_includes(block.block)
 
@@ -53,32 +53,32 @@ class Tree:
 
 
 class CannotRead(ValueError):
-    """Where the text is not what this reader knows, though nginx may read it."""
+    """This reader does not understand the text, though nginx may."""
 
-    def __init__(self, says: str, file: str = "", line: int = 0) -> None:
-        super().__init__(says)
+    def __init__(self, complaint: str, file: str = "", line: int = 0) -> None:
+        super().__init__(complaint)
         self.file = file
         self.line = line
 
 
 def parse(text: str) -> Tree:
-    """What `nginx -T` printed. Lines before its first file, such as warnings, are passed over. Raises CannotRead."""
+    """`text` is what `nginx -T` printed. Earlier lines, such as warnings, do not count. Raises CannotRead."""
     texts = _texts(text)
     if not texts:
         raise CannotRead("nginx -T printed no configuration")
     main = next(iter(texts))
-    bare = {file: _file(file, said) for file, said in texts.items()}
+    bare = {file: _file(file, content) for file, content in texts.items()}
     tree = Tree(main, tuple(texts), ())
     return replace(tree, directives=_resolved(tree, bare[main], bare, 0))
 
 
 def refusal(output: str) -> "Tuple[str, Optional[str], Optional[int]]":
     """nginx's own words for why it refuses, and the file and line that it names, if any."""
-    found = _REFUSAL.search(output)
-    if not found:
+    match = _REFUSAL.search(output)
+    if not match:
         lines = output.strip().splitlines()
         return (lines[-1] if lines else "nginx gave no reason"), None, None
-    return found.group(1), found.group(2), int(found.group(3)) if found.group(3) else None
+    return match.group(1), match.group(2), int(match.group(3)) if match.group(3) else None
 
 
 def matches(pattern: str, path: str) -> bool:
@@ -92,32 +92,32 @@ def is_pattern(name: str) -> bool:
 
 
 def flat(directives: "Sequence[Directive]") -> "Iterator[Directive]":
-    """Each directive, with what an include holds in its place."""
-    return (one for one in _with_includes(directives) if one.name != "include")
+    """Each directive; the content of an include stands in place of the include."""
+    return (directive for directive in _with_includes(directives) if directive.name != "include")
 
 
 def _with_includes(directives: "Sequence[Directive]") -> "Iterator[Directive]":
-    for one in directives:
-        yield one
-        if one.name == "include":
-            yield from _with_includes(one.block)
+    for directive in directives:
+        yield directive
+        if directive.name == "include":
+            yield from _with_includes(directive.block)
 
 
 def _texts(text: str) -> "Dict[str, str]":
-    """Each file once, in nginx's order; a line that only looks like the head of a file that was there is text."""
-    found: Dict[str, str] = {}
+    """Each file once, in nginx's order. A line that only looks like the head of an earlier file is text."""
+    texts: Dict[str, str] = {}
     marks = []
     for mark in _MARK.finditer(text):
-        if mark.group(1) not in found:
-            found[mark.group(1)] = ""
+        if mark.group(1) not in texts:
+            texts[mark.group(1)] = ""
             marks.append(mark)
     for mark, following in zip(marks, [*marks[1:], None]):
-        found[mark.group(1)] = text[mark.end() + 1 : following.start() if following else len(text)]
-    return found
+        texts[mark.group(1)] = text[mark.end() + 1 : following.start() if following else len(text)]
+    return texts
 
 
 def _file(file: str, text: str) -> "Tuple[Directive, ...]":
-    """The directives of one file, includes not yet followed; nginx lets no block reach from one file into another."""
+    """The directives of one file, with empty includes. nginx lets no block reach from one file into another."""
     try:
         stream = words(text)
         block, end = _block(stream, file)
@@ -129,46 +129,48 @@ def _file(file: str, text: str) -> "Tuple[Directive, ...]":
 
 
 def _block(stream: Iterator[Word], file: str) -> "Tuple[Tuple[Directive, ...], Optional[Word]]":
-    """Up to the `}` that closes it, which is given back too; None at the end of the file."""
-    found: List[Directive] = []
-    said: List[Word] = []
+    """The directives up to the `}` that closes the block, and that `}`; None at the end of the file."""
+    directives: List[Directive] = []
+    pending: List[Word] = []
     for word in stream:
         if not word.sign:
-            said.append(word)
+            pending.append(word)
             continue
-        if (word.text == "}") == bool(said):
+        if (word.text == "}") == bool(pending):
             raise CannotRead(f'unexpected "{word.text}"', file, word.line)
         if word.text == "}":
-            return tuple(found), word
+            return tuple(directives), word
         inside: Tuple[Directive, ...] = ()
         if word.text == "{":
             inside, end = _block(stream, file)
             if end is None:
                 raise CannotRead("a block is not closed", file, word.line)
-        found.append(Directive(said[0].text, tuple(one.text for one in said[1:]), file, said[0].line, inside))
-        said = []
-    if said:
-        raise CannotRead('unexpected end of file, expecting ";" or "}"', file, said[0].line)
-    return tuple(found), None
+        name, *args = pending
+        directives.append(Directive(name.text, tuple(arg.text for arg in args), file, name.line, inside))
+        pending = []
+    if pending:
+        raise CannotRead('unexpected end of file, expecting ";" or "}"', file, pending[0].line)
+    return tuple(directives), None
 
 
 def _resolved(
     tree: Tree, directives: "Sequence[Directive]", bare: "Dict[str, Tuple[Directive, ...]]", depth: int
 ) -> "Tuple[Directive, ...]":
-    found = []
-    for one in directives:
-        block = one.block
-        if one.name == "include" and len(one.args) == 1:
+    """The directives with the content of each include; `bare` has the directives of each file."""
+    resolved = []
+    for directive in directives:
+        block = directive.block
+        if directive.name == "include" and len(directive.args) == 1:
             if depth > _DEEPEST:
-                raise CannotRead("files include each other without end", one.file, one.line)
-            block = tuple(inner for file in included(tree, one.args[0]) for inner in bare[file])
-        deeper = depth + (one.name == "include")
-        found.append(replace(one, block=_resolved(tree, block, bare, deeper)) if block else one)
-    return tuple(found)
+                raise CannotRead("files include each other without end", directive.file, directive.line)
+            block = tuple(inner for file in included(tree, directive.args[0]) for inner in bare[file])
+        deeper = depth + (directive.name == "include")
+        resolved.append(replace(directive, block=_resolved(tree, block, bare, deeper)) if block else directive)
+    return tuple(resolved)
 
 
 def included(tree: Tree, name: str) -> List[str]:
-    """The files that an include of this name reads, in nginx's order: that of their bytes."""
+    """The files that an include of this name reads, in nginx's order: by the bytes of their names."""
     full = tree.full(name)
     if not is_pattern(full):
         return [full] if full in tree.files else []
