@@ -147,7 +147,9 @@ LINES: list[tuple[str, int, str]] = [
     ("deploy --wait nan", 2, "--wait"),
     ("deploy --wait inf", 2, "is not in the range"),
     ("deploy --artifact nope", 3, "there is no artifact at"),
-    ("deploy -C nope", 3, "there is no teal.toml at nope"),
+    ("stop", 2, 'There is no command "stop".\n'),
+    ("deploy -C nope", 3, "there is no teal.toml at nope\n  → check the path\n"),
+    ("deploy -C teal.worker.toml", 3, "there is no teal.toml at teal.worker.toml\n  → teal init -C teal.worker.toml\n"),
     ("deploy -C /proc", 3, "there is no teal.toml at /proc/teal.toml"),
     ("status -C /dev/null", 3, "is not a file"),
     ("-C nope status", 3, "there is no teal.toml at nope"),
@@ -257,3 +259,11 @@ def test_state_root_is_refused_before_it_is_made_when_nginx_cannot_express_its_p
     assert "has a character that cannot be written in an nginx file" in ended.err
     assert "XDG_STATE_HOME" in ended.err
     assert not state.exists()
+
+
+def test_init_writes_the_file_that_is_named(teal: Teal) -> None:
+    configured()
+    assert teal("init", "-C", "teal.worker.toml").code == 0
+    assert Path("teal.worker.toml").is_file()
+    assert Path("teal.toml").read_text() == GOOD
+    assert "there is no directory" in teal("init", "-C", "nowhere/teal.toml").err

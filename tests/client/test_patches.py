@@ -12,6 +12,7 @@ from teal.sending import cache, delta
 from teal.sending.cache import Sent
 from teal.sending.patches import NoPatch, Patch, Patches
 from teal.sending.strategy import Line
+from teal.sending.upload import is_large
 from teal_host.wire.manifest import Entry
 from teal_host.wire.uploads import Base, Packing
 
@@ -113,3 +114,11 @@ def test_patch_slower_than_the_whole_file_is_given_up_once_it_is_waited_for(tmp_
     assert "too long" in refused.why
     assert isinstance(patient.find(entry(new), size, [base(old)], ALL), Patch)  # it is ready, so it is the sooner
     assert not hurried.made
+
+
+def test_debug_sections_are_blamed_only_for_a_large_or_abandoned_patch() -> None:
+    base = Base("app", "0" * 64, 1_000_000)
+    assert not is_large(Patch(base, "bz2", [b"x" * 2_000]), 1_000_000)
+    assert is_large(Patch(base, "bz2", [b"x" * 200_000]), 1_000_000)
+    assert is_large(NoPatch("too different from what the server has"), 1_000_000)
+    assert not is_large(NoPatch("faster than a patch", tried=False), 1_000_000)

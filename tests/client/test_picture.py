@@ -89,7 +89,7 @@ teal rollback goes to 0002-bbbbbbbbbbbb""",
         ),
         """\
 browser ──▶ nginx 127.0.0.1:8080 ──▶ ● blue  live, failed 0001-aaaaaaaaaaaa  :8081
-                                     ○ green standby  0002-bbbbbbbbbbbb  :8082  since 2026-02-03 04:05
+                                     ○ green standby      0002-bbbbbbbbbbbb  :8082  since 2026-02-03 04:05
 
 http://127.0.0.1:8080/
 ! blue is live but does not run: teal deploy, or teal rollback

@@ -8,7 +8,7 @@ import time
 import pytest
 
 from teal.ui import Manner, choose
-from teal.ui.base import Progress, manner, shown, size
+from teal.ui.base import STOPPED, Progress, manner, shown, size
 from teal.ui.jsonlines import JsonLines, emit
 from teal.ui.live import Live
 from teal.ui.plain import Plain, Quiet
@@ -46,6 +46,11 @@ def test_plain_ui_prints_one_line_for_each_finished_step(capsys: pytest.CaptureF
         f"warning: {PLAIN_EVIL}",
         f"  | building {PLAIN_EVIL}",
     ]
+
+
+def test_plain_ui_does_not_call_a_build_failed_that_the_server_stopped(capsys: pytest.CaptureFixture[str]) -> None:
+    Plain(Manner()).step(Step("build", "failed", 0.5, STOPPED))
+    assert capsys.readouterr().err == f"build    stopped   0.50 s  {STOPPED}\n"
 
 
 def test_plain_ui_says_now_and_then_what_a_step_waits_for(

@@ -309,6 +309,17 @@ def test_domain_check_compares_dns_with_the_addresses_of_the_server(
     assert (found.state, says in found.says) == (state, True), found
 
 
+@pytest.mark.parametrize(
+    ("server", "hint"),
+    [
+        (["9.9.9.9", "2620:fe::9", "10.0.0.5"], "add to its DNS: example.com AAAA 2620:fe::9, example.com A 9.9.9.9"),
+        (["10.0.0.5"], "add to its DNS: example.com A, with the address of the server"),
+    ],
+)
+def test_domain_check_names_the_dns_record_that_is_missing(server: list[str], hint: str) -> None:
+    assert dns.judge("example.com", set(), server).hint == hint
+
+
 def test_domain_check_really_looks_names_up() -> None:
     (found,) = dns.check_domains(["localhost"], ["127.0.0.1", "::1"])
     assert found.state == "ok"

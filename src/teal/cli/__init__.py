@@ -47,7 +47,7 @@ class Commands(click.Group):
         if args and args[0] not in COMMANDS and not args[0].startswith("-"):
             import difflib
 
-            close = difflib.get_close_matches(args[0], COMMANDS, n=1)
+            close = difflib.get_close_matches(args[0], COMMANDS, n=1, cutoff=0.7)
             hint = f' Did you mean "{close[0]}"?' if close else ""
             raise click.UsageError(f'There is no command "{args[0][:40]}".{hint}', ctx)
         return super().resolve_command(ctx, args)

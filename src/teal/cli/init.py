@@ -18,8 +18,8 @@ from teal.scaffold import UnknownProgramError, detect, program_names, render
 @click.option("-y", "--yes", is_flag=True, help="Overwrite an existing teal.toml.")
 def command(options: GlobalOptions, program: str | None, yes: bool) -> None:
     """Read this directory (go.mod, Cargo.toml and others) and write a commented teal.toml."""
-    directory = _directory(options.config)
-    path = directory / NAME
+    path = _path(options.config)
+    directory = path.parent
     if path.exists():
         confirm(f"{path} exists already. Overwrite it?", yes)
     try:
@@ -50,12 +50,13 @@ def _is_ignored(directory: Path, artifact: str) -> bool:
     return _top(artifact).strip("/") in {line.strip().strip("/") for line in lines}
 
 
-def _directory(given: Path | None) -> Path:
-    directory = Path.cwd() if given is None else given.absolute()
-    directory = directory.parent if directory.name == NAME else directory
-    if not directory.is_dir():
-        raise Usage(f"there is no directory {directory}")
-    return directory
+def _path(config_path: Path | None) -> Path:
+    """The file to write: teal.toml in the directory that is named, or the .toml file that is named."""
+    path = Path.cwd() if config_path is None else config_path.absolute()
+    path = path if path.suffix == ".toml" and not path.is_dir() else path / NAME
+    if not path.parent.is_dir():
+        raise Usage(f"there is no directory {path.parent}")
+    return path
 
 
 def _chosen(directory: Path) -> str | None:

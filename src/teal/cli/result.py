@@ -1,4 +1,4 @@
-"""The last words of deploy and rollback: true, whatever happened; with --json the last line is always the result."""
+"""The last line of deploy and rollback. It is true, whatever happened; with --json it is always the result."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,29 +21,29 @@ class Conclusion:
 
 @contextmanager
 def show_result(manner: Manner, ui: Ui, account: Account) -> Iterator[Conclusion]:
-    """Tell how it ended, then let an error go on to the boundary."""
-    ending = Conclusion()
+    """Show the result, or the error as JSON; the error goes on to cli/__init__.py."""
+    conclusion = Conclusion()
     try:
-        yield ending
+        yield conclusion
     except KeyboardInterrupt:
         error = Interrupted("interrupted; nothing was changed")
-        _tell_error(manner, ui, account, error)
+        _show_error(manner, ui, account, error)
         raise error from None
     except TealError as error:
-        _tell_error(manner, ui, account, error)
+        _show_error(manner, ui, account, error)
         raise
     ui.close()
-    if ending.result is not None:
-        _tell_result(manner, account, ending.result)
+    if conclusion.result is not None:
+        _show_success(manner, account, conclusion.result)
 
 
-def _tell_error(manner: Manner, ui: Ui, account: Account, error: TealError) -> None:
+def _show_error(manner: Manner, ui: Ui, account: Account, error: TealError) -> None:
     ui.close()
     if manner.json:
         emit(ended_badly(account, error))
 
 
-def _tell_result(manner: Manner, account: Account, result: Result) -> None:
+def _show_success(manner: Manner, account: Account, result: Result) -> None:
     if manner.json:
         emit(ended_well(account, result))
     elif not manner.quiet:
@@ -54,12 +54,20 @@ def _lines(manner: Manner, account: Account, result: Result) -> list[str]:
     if result.outcome == "planned":
         return ["would:", *(f"  - {shown(step)}" for step in result.plan)]
     color = click.style(f"● {result.color}", fg=PAINT.get(result.color or "")) if manner.color else f"● {result.color}"
-    said = "is live" if result.outcome == "live" else "is live already; nothing to do"
-    lines = [f"{color} {said}: {result.release}  {result.url}"]
-    sent = f", sent {size(account.bytes_sent)}" + (
-        f" for {size(account.artifact_bytes)}" if account.artifact_bytes else ""
-    )
-    lines.append(f"  took {account.seconds.get('total', 0.0):.1f} s{sent}")
+    state = "is live" if result.outcome == "live" else "is live already; nothing to do"
+    lines = [f"{color} {state}: {result.release}  {result.url}"]
+    lines.append(f"  {_seconds(account)}, sent {size(account.bytes_sent)}{_of_artifact(account)}")
     if result.previous:
         lines.append(f"  back with: teal rollback   (to {result.previous})")
     return lines
+
+
+def _seconds(account: Account) -> str:
+    """When the release was live, and how long the watch took after that."""
+    total, watch = account.seconds.get("total", 0.0), account.seconds.get("watch", 0.0)
+    return f"live after {total - watch:.1f} s, watched for {watch:.1f} s" if watch else f"took {total:.1f} s"
+
+
+def _of_artifact(account: Account) -> str:
+    """Bytes sent also count the messages, so a whole upload can be larger than the artifact."""
+    return f" (the artifact has {size(account.artifact_bytes)})" if account.artifact_bytes else ""

@@ -1,6 +1,7 @@
 """Reads teal.toml and reports all mistakes at once, each with its line."""
 
 import os
+import shlex
 import tomllib
 from collections.abc import Iterator
 from dataclasses import replace
@@ -55,8 +56,11 @@ def _path(config_path: Path | None) -> Path:
     path = Path(NAME) if config_path is None else config_path
     path = path / NAME if path.is_dir() else path
     if not path.exists():
-        where = "in this directory" if config_path is None else f"at {path}"
-        raise ConfigError(f"there is no {NAME} {where}", hint="teal init, or name the file: -C PATH")
+        if config_path is None:
+            raise ConfigError(f"there is no {NAME} in this directory", hint="teal init, or name the file: -C PATH")
+        can_be_written = path.suffix == ".toml" and path.parent.is_dir()
+        hint = f"teal init -C {shlex.quote(str(config_path))}" if can_be_written else "check the path"
+        raise ConfigError(f"there is no {NAME} at {path}", hint=hint)
     return path.resolve()
 
 

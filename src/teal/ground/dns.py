@@ -30,8 +30,7 @@ def judge(name: str, leads_to: Collection[str] | None, server: Collection[str]) 
         return Finding("domains", "warning", f"no name server answered in time for {name}")
     public = sorted(address for address in server if not ipaddress.ip_address(address).is_private)
     if not leads_to:
-        where = f" to {' or '.join(public)}" if public else ""
-        return Finding("domains", "warning", f"{name} leads nowhere yet", f"in its DNS, let it lead{where}")
+        return Finding("domains", "warning", f"{name} leads nowhere yet", f"add to its DNS: {_records(name, public)}")
     resolved = ", ".join(sorted(leads_to))
     if set(leads_to) & set(server):
         return Finding("domains", "ok", f"{name} leads to this server")
@@ -41,6 +40,12 @@ def judge(name: str, leads_to: Collection[str] | None, server: Collection[str]) 
         )
     text = f"{name} leads to {resolved}, not to this server ({', '.join(public)}); behind a CDN that is as it should be"
     return Finding("domains", "warning", text)
+
+
+def _records(name: str, public: Sequence[str]) -> str:
+    """The DNS records that make the name lead to these addresses."""
+    records = [f"{name} {'AAAA' if ':' in address else 'A'} {address}" for address in public]
+    return ", ".join(records) or f"{name} A, with the address of the server"
 
 
 def _resolve(name: str, addresses: dict[str, set[str]]) -> None:

@@ -109,7 +109,7 @@ class Upload:
             return None
         whole = self._way(rest, parts.wanted)
         patch = self._patches.find(entry, rest, bases, parts.wanted.packings)
-        if _is_large(patch, rest):
+        if is_large(patch, rest):
             self._warn_of_debug(entry)
         if isinstance(patch, NoPatch):
             self._ui.why(f"{entry.path}: whole, {whole.packing}, at {self._speed}: {patch.why}")
@@ -180,7 +180,7 @@ class Upload:
         self._ui.progress(Progress("upload", self._taken, total, self._taken / seconds if seconds > 0 else 0.0))
 
 
-def _is_large(patch: Patch | NoPatch, rest: int) -> bool:
+def is_large(patch: Patch | NoPatch, rest: int) -> bool:
     """Does a small change make a large patch? Also when making the patch was given up."""
     return patch.tried if isinstance(patch, NoPatch) else patch.bytes > _SMALL_PATCH * rest
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from teal.ground.errors import HostFailed
 from teal.stories.result_json import Account
-from teal.ui.base import Ui
+from teal.ui.base import STOPPED, Ui
 from teal_host.wire.messages import Note, Step
 
 
@@ -42,7 +42,7 @@ class Reporter:
             with self.clock(name):
                 yield
         except Exception as error:
-            detail = "stopped" if isinstance(error, HostFailed) else ""
+            detail = STOPPED if isinstance(error, HostFailed) else ""
             show(Step(name, "failed", self.account.seconds[name], detail))
             raise
         show(Step(name, "done", self.account.seconds[name]))

@@ -1,10 +1,10 @@
-"""How events look: live on a terminal, plain lines elsewhere, JSON lines for programs."""
+"""How events are shown: live on a terminal, as plain lines elsewhere, as JSON lines for programs."""
 
 from teal.ui.base import Manner, Ui
 
 
 def choose(manner: Manner) -> Ui:
-    """The one place that chooses."""
+    """The one place that chooses a user interface."""
     from teal.ui.jsonlines import JsonLines
     from teal.ui.plain import Plain, Quiet
 

@@ -1,18 +1,20 @@
-"""What a user interface is: it is told what happens and shows it; it decides nothing."""
+"""What a user interface is: it shows what happens and decides nothing."""
 
 import os
 import sys
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-if TYPE_CHECKING:  # whoever asks for help waits for no message
+if TYPE_CHECKING:  # `teal --help` imports no messages
     from teal_host.wire.messages import Note, Step
 
 
 PAINT = {"blue": (0, 119, 194), "green": (0, 118, 108)}  # red, green, blue: the colors of the post
 
+STOPPED = "the server rejects this deploy"  # the detail of a build that the client stopped for that
+
 
 class Manner(NamedTuple):
-    """How the user wants it: clig.dev, no-color.org."""
+    """How the user wants the output: clig.dev, no-color.org."""
 
     json: bool = False
     quiet: bool = False
@@ -22,7 +24,7 @@ class Manner(NamedTuple):
 
 
 class Progress(NamedTuple):
-    """Of a step whose size is known or expected: bytes that have arrived, of so many, at so many a second."""
+    """Of a step whose size is known or estimated: `done` of `total` bytes have arrived, at `bytes_s` bytes a second."""
 
     step: str
     done: int
@@ -34,16 +36,17 @@ class Progress(NamedTuple):
         return (self.total - self.done) / self.bytes_s if self.bytes_s > 0 else None
 
     def __str__(self) -> str:
-        left = f", {self.remaining_s:.0f} s left" if self.remaining_s is not None and self.done < self.total else ""
+        seconds = self.remaining_s if self.done < self.total else None
+        remaining = "" if seconds is None else f", {seconds:.0f} s left"
         rate = f", {size(round(self.bytes_s))}/s" if self.bytes_s else ""
         share = f" ({100 * self.done // self.total} %)" if self.total else ""
-        return f"{size(self.done)} of {size(self.total)}{share}{rate}{left}"
+        return f"{size(self.done)} of {size(self.total)}{share}{rate}{remaining}"
 
 
 class Ui(Protocol):
     @property
     def shows_output(self) -> bool:
-        """Does a person see each line of the build command, and not only the one that it is at?"""
+        """Does a person see every line of the build command, and not only the latest?"""
 
     def step(self, step: "Step") -> None: ...
 
@@ -53,12 +56,12 @@ class Ui(Protocol):
         """A line of the build command."""
 
     def why(self, text: str) -> None:
-        """A choice and its reason, for who asks with -v."""
+        """A decision and its reason, shown with -v."""
 
     def progress(self, progress: Progress) -> None: ...
 
     def close(self) -> None:
-        """Nothing more comes."""
+        """Nothing more is shown."""
 
 
 def manner(json: bool, quiet: bool, verbose: bool, no_color: bool) -> Manner:
@@ -70,12 +73,12 @@ def manner(json: bool, quiet: bool, verbose: bool, no_color: bool) -> Manner:
 
 
 def shown(text: str) -> str:
-    """Foreign text made safe for a terminal: no control characters, no way to change the terminal's state."""
+    """Text from elsewhere, made safe for a terminal: control characters, which could change its state, are escaped."""
     return "".join(char if char.isprintable() or char == "\t" else f"\\x{ord(char):02x}" for char in text)
 
 
 def size(count: int) -> str:
-    """Bytes for a person."""
+    """A count of bytes for a person."""
     value = float(count)
     for unit in ("B", "kB", "MB"):
         if value < 1000:

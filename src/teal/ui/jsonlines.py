@@ -1,4 +1,4 @@
-"""One JSON object a line on standard output: for programs."""
+"""For programs: one JSON object a line on standard output."""
 
 import json
 import sys
@@ -38,8 +38,8 @@ class JsonLines:
     def progress(self, progress: Progress) -> None:
         if progress.done == progress.total or time.monotonic() - self._last_progress >= _PROGRESS_EVERY_S:
             self._last_progress = time.monotonic()
-            left = progress.remaining_s
-            rest = {"bytes_s": round(progress.bytes_s), "remaining_s": None if left is None else round(left, 1)}
+            remaining = None if progress.remaining_s is None else round(progress.remaining_s, 1)
+            rest = {"bytes_s": round(progress.bytes_s), "remaining_s": remaining}
             sizes = {"done": progress.done, "total": progress.total}
             emit({"type": "progress", "step": progress.step, **sizes, **rest})
 

@@ -1,4 +1,4 @@
-"""On a terminal: the running step with a spinner and what it waits for, finished ones with their times."""
+"""For a terminal: the running step with a spinner and what it waits for, and finished steps with their times."""
 
 from rich.console import Console
 from rich.status import Status
@@ -22,7 +22,7 @@ class Live:
 
     def step(self, step: Step) -> None:
         if (step.name, step.state) == ("connect", "started"):
-            return  # ssh may ask something now; nothing else writes to the terminal meanwhile
+            return  # ssh may ask a question now, so nothing else writes to the terminal
         if step.state == "started":
             self._show(f"{step.name}  {shown(step.detail)}")
             return

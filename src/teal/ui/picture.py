@@ -1,48 +1,58 @@
-"""The picture of `teal status`: who serves whom, in the colors of the post."""
+"""The picture of `teal status`: which color serves the visitors, in the colors of the post."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
 from teal.ui.base import PAINT, shown
 from teal_host.wire.grammar import COLORS, other_color
-from teal_host.wire.reports import Color, ColorReport, StatusReport
+from teal_host.wire.reports import Color, StatusReport
+
+_STATE_WIDTH = len("standby") + 1
 
 
 def draw(report: StatusReport, paint: bool) -> str:
-    """Several lines; with terminal colors only when asked for."""
+    """Several lines; `paint` adds the colors of a terminal."""
     return "\n".join([*_lines(report, paint), *_after(report)])
 
 
 def _lines(report: StatusReport, paint: bool) -> Iterator[str]:
     first = report.live or COLORS[0]
     second = other_color(first)
+    texts = [_color(color, report, paint) for color in (first, second)]
     if report.live is None:
         yield f"browser ──▶ nginx ──▶ nothing yet   {report.app}"
-        for color in (first, second):
-            yield _color(color, report, paint)
+        yield from texts
         return
-    way = f"browser ──▶ nginx {_where(report)} ──▶ "
-    yield way + _color(first, report, paint)
-    yield " " * len(way) + _color(second, report, paint)
+    path = f"browser ──▶ nginx {_address(report)} ──▶ "
+    yield path + texts[0]
+    yield " " * len(path) + texts[1]
 
 
 def _color(color: Color, report: StatusReport, paint: bool) -> str:
-    found = report.colors[color]
-    live = report.live == color
-    dot = "●" if live else "○"
+    dot = "●" if report.live == color else "○"
     text = f"{dot} {color:<5}"
     painted = f"\033[38;2;{';'.join(map(str, PAINT[color]))}m{text}\033[0m" if paint else text
-    return f"{painted} {_what(found, live)}"
+    return f"{painted} {_release(color, report)}"
 
 
-def _what(found: ColorReport, live: bool) -> str:
-    if found.release is None:
+def _release(color: Color, report: StatusReport) -> str:
+    row = report.colors[color]
+    if row.release is None:
         return "(empty)"
-    role = "live" if live else "standby"
-    state = role if found.state == "running" else f"{role}, {found.state}" if live else found.state
-    port = f"  :{found.port}" if found.port else ""
-    since = f"  since {_since(found.since)}" if found.since and found.state == "running" else ""
-    return f"{state:<8} {found.release}{port}{since}"
+    width = max(len(_state(name, report)) for name in COLORS)  # the releases stand below each other
+    port = f"  :{row.port}" if row.port else ""
+    since = f"  since {_since(row.since)}" if row.since and row.state == "running" else ""
+    return f"{_state(color, report):<{max(width, _STATE_WIDTH)}} {row.release}{port}{since}"
+
+
+def _state(color: Color, report: StatusReport) -> str:
+    row = report.colors[color]
+    if row.release is None:
+        return ""
+    role = "live" if report.live == color else "standby"
+    if row.state == "running":
+        return role
+    return f"{role}, {row.state}" if role == "live" else row.state
 
 
 def _after(report: StatusReport) -> Iterator[str]:
@@ -60,7 +70,7 @@ def _after(report: StatusReport) -> Iterator[str]:
         yield f"! {shown(note)}"
 
 
-def _where(report: StatusReport) -> str:
+def _address(report: StatusReport) -> str:
     return (report.url or "").removeprefix("http://").rstrip("/")
 
 

@@ -1,9 +1,9 @@
-"""Plain lines on standard error: for CI, pipes and files."""
+"""For CI, pipes and files: plain lines on standard error."""
 
 import sys
 import time
 
-from teal.ui.base import Manner, Progress, shown
+from teal.ui.base import STOPPED, Manner, Progress, shown
 from teal_host.wire.messages import Note, Step
 
 _PROGRESS_EVERY_S = 5.0
@@ -19,9 +19,9 @@ class Plain:
 
     def step(self, step: Step) -> None:
         if step.state == "started":
-            self._waiting(step)
+            self._show_wait(step)
             return
-        mark = "ok" if step.state == "done" else "FAILED"
+        mark = "ok" if step.state == "done" else "stopped" if step.detail == STOPPED else "FAILED"
         say(f"{step.name:<8} {mark} {step.seconds:6.2f} s  {shown(step.detail)}".rstrip())
 
     def note(self, note: Note) -> None:
@@ -42,8 +42,8 @@ class Plain:
     def close(self) -> None:
         return
 
-    def _waiting(self, step: Step) -> None:
-        """What it waits for, at most every few seconds: CI must not look dead."""
+    def _show_wait(self, step: Step) -> None:
+        """What the step waits for, at most every few seconds, so that a CI log shows that Teal still works."""
         if step.detail and time.monotonic() - self._last_progress >= _PROGRESS_EVERY_S:
             self._last_progress = time.monotonic()
             say(f"{step.name:<8} ... {shown(step.detail)}")
