@@ -11,15 +11,15 @@ from xdist.scheduler.loadscope import LoadScopeScheduling  # type: ignore[import
 
 from harness import world as worlds
 
-# A shell starts a job in the background with these ignored, and what is ignored is inherited by what tests start.
+# A shell starts a background job with these signals ignored, and child processes inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 signal.signal(signal.SIGQUIT, signal.SIG_DFL)
 
 
 @pytest.fixture
 def world(tmp_path: Path) -> Iterator[worlds.World]:
-    with worlds.world(tmp_path) as made:
-        yield made
+    with worlds.world(tmp_path) as world_of_test:
+        yield world_of_test
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ def app(world: worlds.World) -> worlds.App:
 
 
 class _Grouped(LoadScopeScheduling):  # type: ignore[misc]
-    """One worker runs a module of tests on a server, or a folder of them, for each Debian: the server boots once."""
+    """Lets one worker run all tests of a server for one Debian, so that the server boots once."""
 
     def _split_scope(self, nodeid: str) -> str:
         file = nodeid.split("::", 1)[0]
@@ -41,18 +41,18 @@ class _Grouped(LoadScopeScheduling):  # type: ignore[misc]
 
 @pytest.fixture
 def counted(request: pytest.FixtureRequest) -> Callable[..., None]:
-    """Keep counts for docs/guarantees.md, and show them."""
+    """Keeps counts for docs/guarantees.md, and prints them."""
 
     def keep(**counts: object) -> None:
         print("".join(f"\n{value} {name.replace('_', ' ')}" for name, value in counts.items()))
-        told = {name: f"{value:,}" if isinstance(value, int) else value for name, value in counts.items()}
-        request.node.user_properties += told.items()
+        texts = {name: f"{value:,}" if isinstance(value, int) else value for name, value in counts.items()}
+        request.node.user_properties += texts.items()
 
     return keep
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """For workers those on servers, the longest, come first: at the end nobody waits for one of them."""
+    """Runs tests on servers first, because they take longest: no worker then waits for one at the end."""
     for item in items:
         rows = [name for mark in item.iter_markers("row") for name in mark.args]
         item.user_properties += [("test", item.nodeid), ("rows", " ".join(rows))]

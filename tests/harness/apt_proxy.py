@@ -1,7 +1,7 @@
-"""The one way out of a test server: an HTTP proxy on its loopback that knows the Debian mirror and nothing else.
+"""The only way out of a test server: an HTTP proxy on its loopback that forwards to the Debian mirror alone.
 
-It listens in the server's network namespace and asks from the host's. So nothing of the host changes (no forwarding,
-no firewall rule), and no firewall of the host is in the way.
+The proxy listens in the server's network namespace and sends its requests from the host's. So the host needs no
+forwarding and no firewall rule, and no firewall of the host is in the way.
 """
 
 import ctypes
@@ -18,8 +18,8 @@ from pathlib import Path
 from harness.image import APT_PROXY, mirror
 
 CLONE_NEWNET = 0x40000000
-THERE = ("If-Modified-Since", "Range", "If-Range", "Cache-Control")
-BACK = ("Content-Length", "Content-Range", "Content-Type", "Last-Modified", "ETag")
+REQUEST_HEADERS = ("If-Modified-Since", "Range", "If-Range", "Cache-Control")
+ANSWER_HEADERS = ("Content-Length", "Content-Range", "Content-Type", "Last-Modified", "ETag")
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -27,11 +27,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
     timeout = 120
 
     def do_GET(self) -> None:
-        scheme, _, place = mirror().partition("://")
-        if not self.path.startswith(f"http://{place}/") or "/../" in self.path:
+        scheme, _, host = mirror().partition("://")
+        if not self.path.startswith(f"http://{host}/") or "/../" in self.path:
             self.send_error(403, "only the Debian mirror")
             return
-        headers = {name: self.headers[name] for name in THERE if name in self.headers}
+        headers = {name: self.headers[name] for name in REQUEST_HEADERS if name in self.headers}
         request = urllib.request.Request(f"{scheme}://{self.path.removeprefix('http://')}", headers=headers)
         try:
             with urllib.request.urlopen(request, timeout=60) as answer:
@@ -46,7 +46,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def pass_on(self, answer: http.client.HTTPResponse) -> None:
         self.send_response(answer.status)
-        for name in BACK:
+        for name in ANSWER_HEADERS:
             if value := answer.headers[name]:
                 self.send_header(name, value)
         if not answer.headers["Content-Length"]:
@@ -55,14 +55,14 @@ class Handler(http.server.BaseHTTPRequestHandler):
         try:
             shutil.copyfileobj(answer, self.wfile)
         except OSError:
-            self.close_connection = True  # half an answer: apt asks again
+            self.close_connection = True  # the answer was cut off, so apt asks again
 
     def log_message(self, format: str, *arguments: object) -> None:  # noqa: A002
         pass
 
 
 def serve(namespace: Path) -> None:
-    """Until this process ends."""
+    """Serves until this process ends."""
     with inside(namespace):
         proxy = http.server.ThreadingHTTPServer(("127.0.0.1", APT_PROXY), Handler)
     threading.Thread(target=proxy.serve_forever, daemon=True).start()
@@ -70,7 +70,7 @@ def serve(namespace: Path) -> None:
 
 @contextmanager
 def inside(namespace: Path) -> Iterator[None]:
-    """This thread in another network; what listens there stays there."""
+    """Moves this thread to another network namespace. A socket that is opened there stays there."""
     with Path("/proc/thread-self/ns/net").open() as home:
         enter(namespace)
         try:

@@ -1,4 +1,4 @@
-"""What runs beside a test: a command of `teal` with its events as they come, and strangers on a port."""
+"""What runs beside a test: a command of `teal` with its events, visitors, and strangers on a port."""
 
 import fcntl
 import json
@@ -14,11 +14,11 @@ from typing import IO, Any
 from harness.world import PATIENCE_S, App, Ended, wait_until
 from teal.demo.load import Load
 
-BUILDS_ON = "echo building; while kill -0 $PPID; do sleep 0.05; done"  # a build that ends with the one who wants it
+BUILDS_ON = "echo building; while kill -0 $PPID; do sleep 0.05; done"  # a build that ends with the client
 
 
 class RunningCommand:
-    """A command that runs while the test goes on."""
+    """A command that runs while the test continues."""
 
     def __init__(self, app: App, *arguments: str) -> None:
         self.process = app.world.start(*arguments, cwd=app.directory)
@@ -33,15 +33,15 @@ class RunningCommand:
 
     @property
     def events(self) -> list[dict[str, Any]]:
-        """The JSON lines that have come so far."""
+        """The JSON lines that the command has printed so far."""
         return [json.loads(line) for line in list(self._out)]
 
     def wait_for(self, deadline_s: float = PATIENCE_S, **members: Any) -> None:
-        """Wait for an event that has all of these members."""
+        """Waits for an event that has all of these members."""
         wait_until(lambda: any(members.items() <= event.items() for event in self.events), deadline_s)
 
     def server_side(self) -> int:
-        """The process at the other end of the pipe."""
+        """The PID of the process at the other end of the pipe."""
         (pid,) = children(self.process.pid)
         return pid
 
@@ -49,20 +49,20 @@ class RunningCommand:
         self.process.send_signal(number)
 
     def ended(self, deadline_s: float = 2 * PATIENCE_S) -> Ended:
-        """How it ended, with all of its standard output. The server side may live on, and it holds standard error."""
+        """Waits for the end of the command. The server side may live on and hold standard error open."""
         code = self.process.wait(deadline_s)
         self._readers[0].join(deadline_s)
         return Ended(code, "".join(self._out), "".join(self._err))
 
 
 def children(parent: int) -> set[int]:
-    """The processes that this one started."""
+    """The child processes of this process."""
     return {int(path.name) for path in Path("/proc").glob("[0-9]*") if _parent(path) == parent}
 
 
 @contextmanager
 def in_background(app: App, *arguments: str) -> Iterator[RunningCommand]:
-    """Run it beside the block; it is ended with it."""
+    """Runs the command beside the block, and kills the command after it."""
     running = RunningCommand(app, *arguments)
     try:
         yield running
@@ -73,7 +73,7 @@ def in_background(app: App, *arguments: str) -> Iterator[RunningCommand]:
 
 @contextmanager
 def exclusive(what: str) -> Iterator[None]:
-    """No other test of this machine is at the same thing meanwhile: what Teal chooses by itself is the same for all."""
+    """Holds a lock of this machine, for tests that would otherwise get the same automatic choice from Teal."""
     with (Path(tempfile.gettempdir()) / f"teal-tests-{what}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
@@ -81,7 +81,7 @@ def exclusive(what: str) -> Iterator[None]:
 
 @contextmanager
 def stranger(port: int, address: str = "127.0.0.1") -> Iterator[None]:
-    """A program of somebody else on this port, which finds itself well."""
+    """A healthy program of somebody else on this port."""
     server = ThreadingHTTPServer((address, port), _Stranger)
     thread = threading.Thread(target=server.serve_forever, args=(0.02,))
     thread.start()
@@ -95,7 +95,7 @@ def stranger(port: int, address: str = "127.0.0.1") -> Iterator[None]:
 
 @contextmanager
 def load(app: App, host: str = "localhost", clients: int = 4, per_second: int = 100) -> Iterator[Load]:
-    """Visitors who ask all the time, from before the block until its end."""
+    """Visitors who send requests from before the block until its end."""
     visitors = Load(("127.0.0.1", app.ports[0]), host, clients=clients, per_second=per_second)
     visitors.start()
     try:
@@ -106,7 +106,7 @@ def load(app: App, host: str = "localhost", clients: int = 4, per_second: int = 
 
 
 def wait_for_requests(visitors: Load, count: int = 20) -> None:
-    """Wait until so many more have been answered."""
+    """Waits until `count` more requests have been answered."""
     wanted = visitors.tally().requests + count
     assert visitors.wait_for(wanted, PATIENCE_S).requests >= wanted
 

@@ -1,4 +1,4 @@
-"""One booted server, as tests use it."""
+"""One booted server, as tests use it: commands, power, files."""
 
 import contextlib
 import os
@@ -18,8 +18,8 @@ from harness.listing import listing
 from harness.power import Power
 from harness.resources import Resources, claim
 
-PATIENCE_S = 180.0  # to boot, or for one command: a few seconds on an idle machine
-# What a login of root has.
+PATIENCE_S = 180.0  # for a boot or a command, which take a few seconds on an idle machine
+# The environment of a root login.
 ENV = ("env", "-i", "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root", "LANG=C.UTF-8")
 
 
@@ -29,7 +29,7 @@ class Server:
         self.name = resources.name
         self.address = resources.address
         self.directory = resources.directory
-        self.root = resources.root  # its `/`, seen from here
+        self.root = resources.root  # the server's `/`, as this host sees it
         self.ssh_config = self.directory / "ssh_config"
         self._resources = resources
         self._power = power
@@ -37,61 +37,61 @@ class Server:
     def ssh(
         self, *argv: str, user: str = "root", stdin: str = "", deadline_s: float = PATIENCE_S
     ) -> CompletedProcess[str]:
-        """A command as its user would run it: through sshd, to its end and exit code."""
+        """Runs a command through sshd, as a user would."""
         ssh = ["ssh", "-F", str(self.ssh_config), "-l", user, self.name, shlex.join(argv)]
         return _finish(ssh, stdin, deadline_s)
 
     def run(self, *argv: str, deadline_s: float = PATIENCE_S) -> CompletedProcess[str]:
-        """A command as root without ssh: also while sshd is down."""
+        """Runs a command as root without ssh, so that a stopped sshd does not matter."""
         leader = self.leader()
         assert leader, f"{self.name} is off"
         return _finish(["nsenter", f"--target={leader}", "--all", "--", *ENV, *argv], "", deadline_s)
 
     def leader(self) -> int | None:
-        """The process that is number 1 inside."""
+        """The PID, on this host, of the server's PID 1."""
         return next((pid for pid in self._pids() if _number_inside(pid) == 1), None)
 
     def seen_from_here(self, number: int) -> int:
-        """The number that a process of that number in there has on this machine."""
+        """The PID, on this host, of a process with that PID on the server."""
         return next(pid for pid in self._pids() if _number_inside(pid) == number)
 
     def power_on(self, deadline_s: float = PATIENCE_S) -> None:
-        """It begins to boot."""
+        """Powers the server on and waits until its PID 1 runs."""
         self._power.on()
         self._wait_for(lambda: self.leader() is not None, deadline_s)
 
     def start(self, deadline_s: float = PATIENCE_S) -> None:
-        """Power on, and wait for sshd."""
+        """Powers the server on and waits for sshd."""
         self.power_on(deadline_s)
         self._wait_for(self._sshd_answers, deadline_s)
 
     def reboot(self, deadline_s: float = PATIENCE_S) -> None:
-        """Shut down in good order, come up again, and wait for sshd."""
+        """Shuts the server down, lets it boot again, and waits for sshd."""
         before = self.leader()
         self.run("systemctl", "reboot")
         self._wait_for(lambda: self.leader() not in (None, before) and self._sshd_answers(), deadline_s)
 
     def power_off_hard(self) -> None:
-        """Everything stops where it is; `start` boots again. What was written is kept, also what was not synced."""
+        """Kills every process at once; `start` boots the server again. What was written is kept, synced or not."""
         self._power.off()
 
     def boot_from_copy(self) -> None:
-        """Boot again, with its files on the disk itself, for who measures what a look at a file costs.
+        """Boots the server from a plain copy of its files, for measurements of what reading a file costs.
 
-        Else they are seen through an overlay, which asks for rights at every part of a path, of any user but root.
+        An overlay checks permissions at every part of a path, of every user but root, and so costs more.
         """
         self._power.off()
         self._resources.copy()
         self.start()
 
     def sync(self) -> None:
-        """What was written until now survives a power cut."""
+        """Syncs the disk, so that a power cut keeps what was written until now."""
         disk.sync(self._resources.disk)
 
     def cut_power(self) -> Path:
-        """As when the machine loses its current: what was not synced is gone. For one that has a disk of its own.
+        """Cuts the power of a server that has its own disk: what was not synced is lost.
 
-        Gives the disk as it was left, until the next cut; `start` boots a copy.
+        Returns the disk as the cut left it, valid until the next cut. `start` boots a copy of that disk.
         """
         image = self._resources.image()
         self._resources.cut()
@@ -100,11 +100,11 @@ class Server:
         return self._resources.cut_disk
 
     def settled(self, deadline_s: float = PATIENCE_S) -> str:
-        """Wait for the end of booting; `running`, or `degraded` if a unit failed."""
+        """Waits for the end of the boot. Returns `running`, or `degraded` if a unit failed."""
         return self.run("systemctl", "is-system-running", "--wait", deadline_s=deadline_s).stdout.strip()
 
     def files(self, *, ignoring: Collection[str] = ()) -> dict[str, str]:
-        """Each path with type, mode, owner and content; without what a running system changes by itself."""
+        """Each path with its type, mode, owner and content, except what a running system changes by itself."""
         return listing(self.root, ignoring)
 
     def stop(self) -> None:
@@ -112,10 +112,10 @@ class Server:
 
     def _pids(self) -> Iterator[int]:
         for directory, _, _ in os.walk(self._resources.cgroup):
-            found = ""
-            with contextlib.suppress(OSError):  # it may just go
-                found = Path(directory, "cgroup.procs").read_text()
-            yield from map(int, found.split())
+            pids = ""
+            with contextlib.suppress(OSError):  # the cgroup may vanish meanwhile
+                pids = Path(directory, "cgroup.procs").read_text()
+            yield from map(int, pids.split())
 
     def _sshd_answers(self) -> bool:
         try:
@@ -134,9 +134,9 @@ class Server:
 
 
 def boot(debian: int, work: Path, *, packages: Sequence[str] = (), own_disk: bool = False) -> Server:
-    """A new server of Debian 12 or 13 with its files in `work`, booted; `packages` are installed in its image.
+    """Boots a new server of Debian 12 or 13, with its files in `work`.
 
-    With a disk of its own its power can be cut.
+    `packages` are installed in its image. Only a server with `own_disk` can have its power cut.
     """
     base = image(debian, packages)
     resources, lock = claim(work, debian)
@@ -165,7 +165,7 @@ def server(debian: int, work: Path, *, packages: Sequence[str] = (), own_disk: b
 
 
 def furnish(server: Server) -> None:
-    """What makes this server itself: its name, its identity and who may log in."""
+    """Gives the server its name, its identity and its authorized keys."""
     etc = server.root / "etc"
     (etc / "hostname").write_text(f"{server.name}\n")
     (etc / "hosts").write_text(f"127.0.0.1 localhost\n127.0.1.1 {server.name}\n::1 localhost\n")
@@ -206,7 +206,7 @@ def make_key(path: Path, comment: str) -> None:
 
 
 def _number_inside(pid: int) -> int | None:
-    """Its number in the innermost of its process namespaces."""
+    """The PID of a process in the innermost of its PID namespaces."""
     try:
         status = Path(f"/proc/{pid}/status").read_text()
     except OSError:

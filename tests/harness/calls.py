@@ -1,4 +1,4 @@
-"""Programs of the host that the test servers are made with."""
+"""Programs of this host that build and run the test servers."""
 
 import subprocess
 

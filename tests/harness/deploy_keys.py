@@ -1,4 +1,4 @@
-"""Two apps on one booted server, each with a deploy key: as their CI has it, and as a thief of the key would use it."""
+"""Two apps on one booted server, each with a deploy key, as CI uses the key and as a thief would use it."""
 
 import hashlib
 import io
@@ -25,7 +25,8 @@ from teal_host.wire.sources import CALLS
 
 TEAL_HOST = "/usr/local/lib/teal/teal-host"
 SHELL = b"id; touch /tmp/pwned; cat /etc/shadow\n"  # typed into whatever reads it
-NEVER_WRITTEN = ("/usr/bin", "/usr/lib", "/usr/sbin", "/usr/share", "/var/lib/dpkg")  # compared once, at the end
+# compared once, at the end of the module
+NEVER_WRITTEN = ("/usr/bin", "/usr/lib", "/usr/sbin", "/usr/share", "/var/lib/dpkg")
 SYNC = b"\nTEAL-HOST-1\n"
 Answer = dict[str, Any]
 T = TypeVar("T")
@@ -33,7 +34,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class KeyedServer:
-    """`one` and `two`: the apps, as their admin has them. The keys are files of the same names."""
+    """`one` and `two` are the apps, as their admin has them. The key files carry the same names."""
 
     server: Server
     admin: World
@@ -44,10 +45,10 @@ class KeyedServer:
         return self.server.directory / f"{name}.key"
 
     def config(self, name: str = "one") -> Path:
-        """Of an ssh that has this key and no other."""
+        """The configuration of an ssh that has this key and no other."""
         path = self.server.directory / f"{name}.ssh_config"
         text = self.server.ssh_config.read_text().replace(self._own, self._of(name))
-        if not path.exists() or path.read_text() != text:  # attempts beside each other read it
+        if not path.exists() or path.read_text() != text:  # other attempts read it at the same time
             beside = path.with_name(f"{name}.{threading.get_ident()}")
             beside.write_text(text)
             beside.rename(path)
@@ -61,7 +62,7 @@ class KeyedServer:
         return f'IdentityFile "{self.key(name)}"'
 
     def ssh_argv(self, *arguments: str, key: str = "one") -> list[str]:
-        """Options, and behind `--` the command."""
+        """The argv of ssh: options, then `--`, then the command."""
         given = list(arguments)
         words = given.index("--") if "--" in given else len(given)
         options, command = given[:words], given[words:]
@@ -74,14 +75,17 @@ class KeyedServer:
         return subprocess.run(argv, input=stdin, capture_output=True, timeout=180, check=False)
 
     def replies_to(self, *sent: bytes, key: str = "one") -> list[Answer]:
-        """Everything that the server side answers to these bytes, after its greeting."""
+        """Sends these bytes, and returns every message of the server side after its greeting."""
         output = self.ssh("-S", str(self._line(key)), "--", CALLS, key=key, stdin=b"".join(sent)).stdout
         assert output.startswith(SYNC), output[:200]
         return list(answers(output[len(SYNC) :]))[1:]
 
     @contextmanager
     def line(self, key: str = "one") -> Iterator[None]:
-        """One connection for all that is said meanwhile; sshd starts what the key is bound to each time."""
+        """Keeps one connection open for the whole block.
+
+        For each request, sshd starts the command that the key is bound to.
+        """
         silent = subprocess.DEVNULL
         argv = self.ssh_argv("-M", "-N", "-S", str(self._line(key)), key=key)
         with subprocess.Popen(argv, stdin=silent, stderr=silent) as ssh:
@@ -96,7 +100,7 @@ class KeyedServer:
 
     @contextmanager
     def open(self, *options: str, key: str = "one") -> Iterator["subprocess.Popen[bytes]"]:
-        """A connection that has been greeted and says nothing yet."""
+        """A connection after the greeting, on which the client has sent nothing yet."""
         pipe = subprocess.PIPE
         with subprocess.Popen(
             self.ssh_argv(*options, "--", CALLS, key=key), stdin=pipe, stdout=pipe, stderr=pipe
@@ -110,7 +114,7 @@ class KeyedServer:
                 ssh.kill()
 
     def as_teal(self, *argv: str, stdin: str = "") -> "subprocess.CompletedProcess[str]":
-        """As the user of deploy keys, if somebody had found a way to a shell."""
+        """Runs a command as the user of deploy keys, as if a thief had found a way to a shell."""
         inside = ["nsenter", f"--target={self.server.leader()}", "--all", "--", *ENV, "runuser", "-u", "teal", "--"]
         return subprocess.run(
             [*inside, *argv],
@@ -136,7 +140,7 @@ class KeyedServer:
         return printed.stdout.split()[1]
 
     def files(self) -> dict[str, str]:
-        """All that a thief could want to change; the audit, and who held a lock last, are meant to change."""
+        """Every file that a thief could want to change. The audit and the notes in the locks change legitimately."""
         mine = [f"/var/lib/teal/{path}" for path in ("one/audit", "one/lock", "two/lock", ".lock")]
         return listing(self.server.root, (*NEVER_WRITTEN, *mine))
 
@@ -152,12 +156,12 @@ class KeyedServer:
         assert self.in_tmp() == leftovers
 
     def ci(self, name: str = "one") -> World:
-        """Where nobody is: the key alone, no terminal, no home of a person."""
+        """A world as in CI: the key, no terminal, and no home of a person."""
         return at_server(self.server.directory / f"ci-{name}", self.server, self.config(name), user="teal")
 
 
 def keyed_server(server: Server) -> KeyedServer:
-    """Both apps deployed once by their admin."""
+    """Both apps, deployed once by their admin."""
     admin = at_server(server.directory / "admin", server)
     one, two = (_app(admin, name) for name in ("one", "two"))
     made = KeyedServer(server, admin, one, two)
@@ -175,10 +179,10 @@ def _app(admin: World, name: str) -> App:
 
 
 def at_once(attempts: "Mapping[str, Callable[[], T]]") -> "dict[str, T]":
-    """All of them, a few beside each other."""
+    """Runs all attempts, four at a time."""
     with ThreadPoolExecutor(4) as pool:
-        begun = {name: pool.submit(attempt) for name, attempt in attempts.items()}
-        return {name: attempt.result() for name, attempt in begun.items()}
+        futures = {name: pool.submit(attempt) for name, attempt in attempts.items()}
+        return {name: attempt.result() for name, attempt in futures.items()}
 
 
 def answers(output: bytes) -> Iterator[Answer]:
@@ -188,7 +192,7 @@ def answers(output: bytes) -> Iterator[Answer]:
 
 
 def frame(message: Any, body: bytes = b"") -> bytes:
-    """A message, or whatever else a header can be."""
+    """A frame with a message, or with any dictionary as its header."""
     made = io.BytesIO()
     write_frame(made, message if isinstance(message, dict) else messages.to_header(message), body)
     return made.getvalue()
@@ -202,6 +206,6 @@ ORIGIN = Origin("thief", "elsewhere")
 
 
 def deploy(spec: AppSpec, content: bytes, identity: str) -> messages.Deploy:
-    """Of one file."""
+    """A deploy of an artifact that has one file."""
     entry = Entry("program", "file", len(content), hashlib.sha256(content).hexdigest(), executable=True)
     return messages.Deploy(spec, Manifest(digest_of((entry,)), (entry,)), ORIGIN, identity, wait_s=30)

@@ -1,7 +1,7 @@
-"""A disk of a server's own: a file with ext4 in it, on which a power cut leaves what was synced and nothing else.
+"""A server's own disk: a file with ext4 in it, on which a power cut leaves exactly what was synced.
 
-What is written is kept in memory as long as nobody syncs it: ext4 would do so by itself every five seconds
-(`commit`), and for programs that rename without a sync (`auto_da_alloc`). So a sync that is missing is missed.
+The mount options keep unsynced data in memory. By default ext4 would sync every five seconds (`commit`), and after a
+rename without fsync (`auto_da_alloc`), and so hide a missing fsync.
 """
 
 import fcntl
@@ -11,9 +11,9 @@ from pathlib import Path
 
 from harness.calls import call
 
-BYTES = 1024**3  # sparse: it takes what is in it
+BYTES = 1024**3  # sparse: takes only what is written
 FAILS = 0x8004587D  # _IOR('X', 125, __u32), EXT4_IOC_SHUTDOWN
-AT_ONCE = struct.pack("I", 2)  # EXT4_GOING_FLAGS_NOLOGFLUSH: what is not in its journal will never be
+AT_ONCE = struct.pack("I", 2)  # EXT4_GOING_FLAGS_NOLOGFLUSH: does not write the journal first
 OPTIONS = "loop,commit=300,noauto_da_alloc"
 
 
@@ -24,7 +24,7 @@ def make(file: Path) -> None:
 
 
 def mount(file: Path, where: Path) -> None:
-    """After a power cut this replays ext4's journal, as a boot does."""
+    """Mounts the disk. After a power cut, ext4 replays its journal now, as during a boot."""
     where.mkdir(exist_ok=True)
     call("mount", "-o", OPTIONS, str(file), str(where))
 
@@ -34,7 +34,7 @@ def sync(where: Path) -> None:
 
 
 def fail(where: int) -> None:
-    """From this moment on nothing more reaches it. `where`: a descriptor of its top."""
+    """Shuts the file system down: no later write reaches the disk. `where` is a file descriptor of its root."""
     fcntl.ioctl(where, FAILS, AT_ONCE)
 
 
@@ -43,7 +43,7 @@ def copy(file: Path, to: Path) -> None:
 
 
 def why_not() -> str | None:
-    """Why no server here can have a disk of its own."""
+    """Says why servers on this host cannot have their own disk; None if they can."""
     if not shutil.which("mkfs.ext4"):
         return "mkfs.ext4 not found: apt-get install -y e2fsprogs"
     probe = "mount -t tmpfs tmpfs /mnt && truncate -s 16M /mnt/disk && mkfs.ext4 -q /mnt/disk && mkdir /mnt/on && "

@@ -1,4 +1,4 @@
-"""Bare Debians to boot: made once a month, unpacked in the cache, only ever read."""
+"""Bare Debian images: built once a month, unpacked in the cache, and never written to."""
 
 import datetime
 import fcntl
@@ -14,23 +14,23 @@ from pathlib import Path
 
 SUITES = {12: "bookworm", 13: "trixie"}
 BARE = ("systemd", "systemd-sysv", "openssh-server", "python3")
-MIRROR = "http://deb.debian.org/debian"  # where the host names no other
+MIRROR = "http://deb.debian.org/debian"  # if the host names no other mirror
 APT_PROXY = 3142  # on the server's own loopback; see apt_proxy.py
-RECIPE = 1  # count up when `customize` changes
+RECIPE = 1  # increase after a change of `customize`
 
 
 def image(debian: int, packages: Sequence[str] = ()) -> Path:
-    """The root of a bare Debian with these packages, made on first use."""
-    made = path(debian, packages)
-    with locked(made.with_suffix(".lock")):
-        if not made.exists():
+    """The root directory of a bare Debian with these packages, built on first use."""
+    root = path(debian, packages)
+    with locked(root.with_suffix(".lock")):
+        if not root.exists():
             forget_old_ones(debian)
-            make(made, debian, packages)
-    return made
+            make(root, debian, packages)
+    return root
 
 
 def path(debian: int, packages: Sequence[str] = ()) -> Path:
-    """Of this month, so that its package lists still fit the mirror."""
+    """The path of this month's image, whose package lists still fit the mirror."""
     what = f"{RECIPE} {mirror()} {' '.join([*BARE, *sorted(packages)])}"
     key = hashlib.sha256(what.encode()).hexdigest()[:12]
     return cache() / f"debian{debian}-{month()}-{key}"
@@ -41,7 +41,7 @@ def month() -> str:
 
 
 def cache() -> Path:
-    """For root alone: the images have old set-user-id programs in them."""
+    """The cache directory, closed to all but root, because the images hold old set-user-id programs."""
     path = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "teal/servers"
     path.mkdir(parents=True, exist_ok=True)
     path.chmod(0o700)
@@ -50,14 +50,14 @@ def cache() -> Path:
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """One makes it, the other pytest workers wait for it."""
+    """Holds a lock, so that one pytest worker builds an image while the others wait."""
     with path.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
 
-def make(made: Path, debian: int, packages: Sequence[str]) -> None:
-    partial = made.with_suffix(".partial")
+def make(root: Path, debian: int, packages: Sequence[str]) -> None:
+    partial = root.with_suffix(".partial")
     shutil.rmtree(partial, ignore_errors=True)
     include = ",".join([*BARE, *sorted(packages)])
     options = ["--quiet", "--variant=minbase", "--format=directory", "--skip=cleanup/apt/lists", f"--include={include}"]
@@ -65,13 +65,13 @@ def make(made: Path, debian: int, packages: Sequence[str]) -> None:
     try:
         finish_or_stop("mmdebstrap", *options, SUITES[debian], str(partial), mirror())
         customize(partial, SUITES[debian])
-        partial.rename(made)
+        partial.rename(root)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
 
 
 def finish_or_stop(*argv: str) -> None:
-    """Told to stop, let the program tidy up first."""
+    """Runs a program. If this process is told to stop, the program may clean up first."""
     with subprocess.Popen(argv, stdin=subprocess.DEVNULL) as program:
         try:
             code = program.wait()
@@ -83,7 +83,7 @@ def finish_or_stop(*argv: str) -> None:
 
 
 def customize(root: Path, suite: str) -> None:
-    """Take out what is this host's, put in the only way to the mirror."""
+    """Removes what belongs to this host, and adds the only way to the mirror."""
     for key in (root / "etc/ssh").glob("ssh_host_*"):
         key.unlink()
     (root / "etc/apt/apt.conf.d/99mmdebstrap").unlink()
@@ -93,7 +93,7 @@ def customize(root: Path, suite: str) -> None:
 
 
 def forget_old_ones(debian: int) -> None:
-    """Those of other months, unless a server stands on one."""
+    """Removes the images of other months, unless a server runs on one."""
     mounts = Path("/proc/self/mounts").read_text()
     for old in cache().glob(f"debian{debian}-*"):
         if old.is_dir() and not old.name.startswith(f"debian{debian}-{month()}-") and f"lowerdir={old}," not in mounts:
@@ -103,17 +103,17 @@ def forget_old_ones(debian: int) -> None:
 
 @functools.cache
 def mirror() -> str:
-    """Where the host itself gets Debian from."""
+    """The Debian mirror that this host uses."""
     debian = ("Created-By: Packages", "Origin: Debian", "Label: Debian")
-    asked = ["apt-get", "indextargets", "--format", "$(REPO_URI)", *debian]
-    found = subprocess.run(asked, capture_output=True, text=True, check=False).stdout.split()
-    return next((uri.rstrip("/") for uri in found if uri.startswith(("http://", "https://"))), MIRROR)
+    argv = ["apt-get", "indextargets", "--format", "$(REPO_URI)", *debian]
+    uris = subprocess.run(argv, capture_output=True, text=True, check=False).stdout.split()
+    return next((uri.rstrip("/") for uri in uris if uri.startswith(("http://", "https://"))), MIRROR)
 
 
 def mirror_answers() -> bool:
-    asked = urllib.request.Request(f"{mirror()}/dists/{SUITES[max(SUITES)]}/InRelease", method="HEAD")
+    request = urllib.request.Request(f"{mirror()}/dists/{SUITES[max(SUITES)]}/InRelease", method="HEAD")
     try:
-        with urllib.request.urlopen(asked, timeout=10):
+        with urllib.request.urlopen(request, timeout=10):
             return True
     except OSError:
         return False

@@ -1,7 +1,7 @@
-"""A process beside the test that is one server's power supply, and clears everything away when the test ends.
+"""A process that is the power supply of one server, and removes the server when the test ends.
 
-It obeys commands on its standard input. When that closes, because the test is done, was interrupted or was killed,
-the server goes. Only if the keeper itself is killed does something stay, until the next server is booted.
+The keeper obeys commands on its standard input. When standard input closes, because the test is done, interrupted or
+killed, the keeper removes the server. If the keeper itself is killed, the next boot of a server cleans up.
 """
 
 import os
@@ -14,13 +14,13 @@ from harness import apt_proxy
 from harness.power import DONE, OFF, ON
 from harness.resources import Resources
 
-REBOOT = 133  # how nspawn ends when the server wants to be started again
+REBOOT = 133  # the exit code of nspawn when the server asks for a reboot
 NSPAWN = (
     *("systemd-nspawn", "--quiet", "--settings=no", "--boot", "--register=no", "--keep-unit", "--console=read-only"),
     *("--resolv-conf=off", "--timezone=off", "--link-journal=no", "--capability=CAP_NET_ADMIN"),
 )
-ENV = {"SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "1", "SYSTEMD_NSPAWN_TMPFS_TMP": "0"}  # what /tmp is, the server decides
-STATE = Path("/run/systemd/nspawn")  # of nspawn: must be a tmpfs, which the host's /run need not be
+ENV = {"SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "1", "SYSTEMD_NSPAWN_TMPFS_TMP": "0"}  # the server decides what /tmp is
+STATE = Path("/run/systemd/nspawn")  # the state of nspawn needs a tmpfs, and /run of this host may be none
 BEGIN = f'echo $$ > "$0/cgroup.procs" && mount -t tmpfs tmpfs {STATE} && exec "$@"'  # $0 is the cgroup
 
 
@@ -28,11 +28,11 @@ class Keeper:
     def __init__(self, resources: Resources) -> None:
         self.resources = resources
         self.nspawn: subprocess.Popen[bytes] | None = None
-        self.alive = -1  # a descriptor that can be read once nspawn has ended
+        self.alive = -1  # a pidfd, readable once nspawn has ended
         self.proxied = False
 
     def obey(self) -> None:
-        """Until the line is closed."""
+        """Obeys commands until standard input closes."""
         while True:
             if self.nspawn_ended_first():
                 if self.collect() == REBOOT:
@@ -55,7 +55,7 @@ class Keeper:
         if not self.proxied:
             apt_proxy.serve(self.resources.namespace)
             self.proxied = True
-        self.resources.kill()  # the empty cgroups of last time
+        self.resources.kill()  # removes the empty cgroups of the last boot
         self.resources.cgroup.mkdir()
         STATE.mkdir(parents=True, exist_ok=True)
         server = [f"--machine={self.resources.name}", f"--directory={self.resources.root}"]

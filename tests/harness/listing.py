@@ -1,4 +1,4 @@
-"""What a server's files are, so that two moments can be compared."""
+"""A listing of a server's files, to compare two moments."""
 
 import hashlib
 import os
@@ -6,15 +6,15 @@ import stat
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
-VOLATILE = (  # what a running system changes by itself
+VOLATILE = (  # a running system changes these by itself
     *("/dev", "/proc", "/run", "/sys", "/tmp", "/var/cache", "/var/log", "/var/tmp"),
     *("/var/lib/apt/lists", "/var/lib/systemd/random-seed", "/var/lib/systemd/timers"),
 )
 
 
 def listing(root: Path, ignoring: Collection[str] = ()) -> dict[str, str]:
-    """For each path its type, mode and owner, and what is in it; `ignoring` leaves out a path and all below it."""
-    return {path: _told(root, path) for path in _paths(root, "", {*VOLATILE, *ignoring})}
+    """Each path with its type, mode, owner and content. `ignoring` leaves out paths with all below them."""
+    return {path: _describe(root, path) for path in _paths(root, "", {*VOLATILE, *ignoring})}
 
 
 def _paths(root: Path, directory: str, ignoring: Collection[str]) -> Iterator[str]:
@@ -28,13 +28,13 @@ def _paths(root: Path, directory: str, ignoring: Collection[str]) -> Iterator[st
                 yield from _paths(root, path, ignoring)
 
 
-def _told(root: Path, path: str) -> str:
+def _describe(root: Path, path: str) -> str:
     full = Path(f"{root}{path}")
-    found = full.lstat()
-    line = f"{stat.filemode(found.st_mode)} {found.st_uid}:{found.st_gid}"
-    if stat.S_ISLNK(found.st_mode):
+    status = full.lstat()
+    line = f"{stat.filemode(status.st_mode)} {status.st_uid}:{status.st_gid}"
+    if stat.S_ISLNK(status.st_mode):
         return f"{line} -> {full.readlink()}"
-    if stat.S_ISREG(found.st_mode):
+    if stat.S_ISREG(status.st_mode):
         with full.open("rb") as file:
-            return f"{line} {found.st_size} {hashlib.file_digest(file, 'sha256').hexdigest()}"
+            return f"{line} {status.st_size} {hashlib.file_digest(file, 'sha256').hexdigest()}"
     return line

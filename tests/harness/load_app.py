@@ -1,4 +1,4 @@
-"""An app whose program is that of the load, with TLS and with a path whose bodies are not buffered."""
+"""An app that runs the program of the load, with TLS and with a path whose bodies nginx does not buffer."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,14 +10,17 @@ from bench.load.place import Place
 
 from harness.world import App, World
 
-LONGEST_S = 3  # longer than any client takes
+LONGEST_S = 3  # longer than any request of a client
 STREAMED = "location /unbuffered/ { proxy_request_buffering off; proxy_pass http://$teal_app; }"
 
 
 def loaded_app(
     world: World, tls: tuple[int, str, str], name: str = "load", own: Sequence[str] = (), **config: Any
 ) -> App:
-    """`tls`: its port, and where nginx finds certificate and key; `own`: more directives. Skips without a load."""
+    """`tls` has the port, and where nginx finds certificate and key; `own` has more directives.
+
+    Skips the test if there can be no load.
+    """
     if reason := backend.why_not():
         pytest.skip(reason)
     app = world.app(name)

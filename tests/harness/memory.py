@@ -1,4 +1,4 @@
-"""Too little memory for some processes of a booted server. It has no memory controller of its own, its host has one."""
+"""A memory limit for some processes of a booted server. The server has no memory controller, but its host has one."""
 
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
@@ -7,20 +7,25 @@ from pathlib import Path
 from harness.booted_server import Server
 from harness.world import wait_until
 
-MEMORY = Path("/sys/fs/cgroup/memory")  # of the first version of control groups
+MEMORY = Path("/sys/fs/cgroup/memory")  # cgroup v1
 
 
 def why_not() -> str | None:
-    """What this machine lacks for it."""
-    there = (MEMORY / "memory.limit_in_bytes").exists()
-    return None if there else "no memory controller of cgroup v1, which could hold processes beside those of systemd"
+    """Says what this host lacks for memory limits; None if it lacks nothing."""
+    limit_exists = (MEMORY / "memory.limit_in_bytes").exists()
+    return (
+        None
+        if limit_exists
+        else "no memory controller of cgroup v1, which could hold processes beside those of systemd"
+    )
 
 
 @contextmanager
 def little_memory(server: Server, numbers: Collection[int], megabytes: int) -> Iterator[None]:
-    """From now on these processes may use so much more, together; then the kernel chooses one of them to end.
+    """Limits the further memory of these processes, together. At the limit the kernel kills one of them.
 
-    By their numbers in there. What they hold already counts for whom it chooses, and not for the limit.
+    `numbers` are PIDs on the server. Memory that the processes already hold counts for the choice, but not for the
+    limit.
     """
     group = MEMORY / f"teal-{server.name}"
     group.mkdir()
@@ -31,7 +36,7 @@ def little_memory(server: Server, numbers: Collection[int], megabytes: int) -> I
         yield
     finally:
         for pid in (group / "cgroup.procs").read_text().split():
-            with suppress(ProcessLookupError):  # it may just end
+            with suppress(ProcessLookupError):  # the process may end meanwhile
                 (MEMORY / "cgroup.procs").write_text(pid)
         wait_until(lambda: (group / "cgroup.procs").read_text() == "")
         group.rmdir()

@@ -1,4 +1,4 @@
-"""The real `teal`, whose server side over there runs plain processes below a root of its own, without a setup."""
+"""The real `teal`, whose server side runs plain processes below its own root and needs no setup."""
 
 from dataclasses import replace
 

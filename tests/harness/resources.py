@@ -1,4 +1,4 @@
-"""Where one server stands: its number, and by that its address, cgroup, network namespace and files."""
+"""The resources of one server: its number decides its address, cgroup, network namespace and files."""
 
 import contextlib
 import fcntl
@@ -13,7 +13,7 @@ from pathlib import Path
 from harness import disk
 from harness.calls import call
 
-LOCKS = Path("/run/teal-servers")  # a file for each number: locked while a server stands there, and naming its files
+LOCKS = Path("/run/teal-servers")  # one file for each number, locked by its server, with the server's directory in it
 MOST_SERVERS = 250
 
 
@@ -28,12 +28,12 @@ class Resources:
 
     @property
     def name(self) -> str:
-        """Of the server, for people and for `ssh`."""
+        """The server's name, for people and for `ssh`."""
         return self.directory.name
 
     @property
     def id(self) -> str:
-        """Of the cgroup, the network namespace and the host's end of the cable."""
+        """The name of the cgroup, of the network namespace, and of the host's end of the cable."""
         return f"teal-{self.number}"
 
     @property
@@ -43,7 +43,7 @@ class Resources:
 
     @property
     def disk(self) -> Path:
-        """Where what it writes is: a directory, or what lies in `disk_file`."""
+        """What the server writes: a directory, or the mounted `disk_file`."""
         return self.directory / "disk"
 
     @property
@@ -52,7 +52,7 @@ class Resources:
 
     @property
     def cut_disk(self) -> Path:
-        """The disk as the last power cut has left it."""
+        """The disk as the last power cut left it."""
         return self.directory / "after-cut.ext4"
 
     @property
@@ -61,7 +61,7 @@ class Resources:
 
     @property
     def scratch(self) -> Path:
-        """The overlay's own."""
+        """The work directory of the overlay."""
         return self.disk / "scratch"
 
     @property
@@ -73,14 +73,14 @@ class Resources:
         return Path("/run/netns") / self.id
 
     def make(self, image: Path, own_disk: bool = False) -> None:
-        self.remove()  # what a test that was killed while making it may have left
+        self.remove()  # a test may have been killed while it made the server
         for directory in (self.root, self.disk):
             directory.mkdir(parents=True)
         if own_disk:
             disk.make(self.disk_file)
             disk.mount(self.disk_file, self.disk)
         self.lay(image)
-        with locked("network"):  # two first `ip netns add` at once disturb each other
+        with locked("network"):  # the first two `ip netns add` must not run at the same time
             call("ip", "netns", "add", self.id)
         call("ip", "link", "add", self.id, "type", "veth", "peer", "name", "host0", "netns", self.id)
         call("ip", "addr", "add", f"10.77.{self.number}.1/30", "dev", self.id)
@@ -90,7 +90,7 @@ class Resources:
             call("ip", "-n", self.id, "link", "set", interface, "up")
 
     def image(self) -> Path:
-        """On which its root is laid now."""
+        """The image below the overlay."""
         _, _, layers = mounts()[self.root].partition("lowerdir=")
         return Path(layers.partition(",")[0])
 
@@ -101,14 +101,14 @@ class Resources:
         call("mount", "-t", "overlay", "overlay", "-o", layers, str(self.root))
 
     def copy(self) -> None:
-        """All that is seen through the overlay, without it from now on."""
+        """Replaces the overlay by a copy of everything that it shows."""
         whole = self.disk / "whole"
         call("cp", "-a", str(self.root), str(whole))
         call("umount", str(self.root))
         call("mount", "--bind", str(whole), str(self.root))
 
     def cut(self) -> None:
-        """In one instant nothing runs any more, so nobody sees the disk fail; then it has what was synced."""
+        """Kills all processes, then shuts the disk down, so that no process sees the disk fail."""
         top = os.open(self.disk, os.O_RDONLY)
         try:
             (self.cgroup / "cgroup.kill").write_text("1")
@@ -117,7 +117,7 @@ class Resources:
             os.close(top)
 
     def change_disk(self, image: Path) -> None:
-        """A copy of the disk that was cut takes its place, because another server may still hold that one mounted."""
+        """Mounts a copy of the cut disk, because another server may still hold the original mounted."""
         self.unmount()
         self.disk_file.rename(self.cut_disk)
         disk.copy(self.cut_disk, self.disk_file)
@@ -130,7 +130,7 @@ class Resources:
                 call("umount", "--lazy", str(mounted))
 
     def kill(self) -> None:
-        """Everything that runs there, at once, as when the power fails."""
+        """Kills all processes of the server at once, as a power failure does."""
         with contextlib.suppress(FileNotFoundError):
             (self.cgroup / "cgroup.kill").write_text("1")
             deadline = time.monotonic() + 60
@@ -141,7 +141,7 @@ class Resources:
                 Path(directory).rmdir()
 
     def remove(self) -> None:
-        """All of it, and whatever is left of it."""
+        """Removes the resources, and what is left of them."""
         self.kill()
         if Path("/sys/class/net", self.id).exists():
             call("ip", "link", "delete", self.id)
@@ -156,13 +156,13 @@ class Resources:
 
 
 def claim(work: Path, debian: int) -> tuple[Resources, int]:
-    """The first free place, and the descriptor whose lock keeps it."""
+    """Returns the first free resources, and the descriptor whose lock holds them."""
     sweep()
     for number in range(MOST_SERVERS):
         lock = hold(number)
         if lock is None:
             continue
-        if call("ip", "-4", "route", "show", "root", f"10.77.{number}.0/24"):  # somebody else's network
+        if call("ip", "-4", "route", "show", "root", f"10.77.{number}.0/24"):  # a network of somebody else
             os.close(lock)
             continue
         resources = Resources(number, work.resolve() / f"debian{debian}-{number}")
@@ -172,7 +172,7 @@ def claim(work: Path, debian: int) -> tuple[Resources, int]:
 
 
 def sweep() -> None:
-    """Remove what the dead left."""
+    """Removes what killed tests left."""
     LOCKS.mkdir(mode=0o700, exist_ok=True)
     for file in LOCKS.glob("[0-9]*"):
         lock = hold(int(file.name))
@@ -181,7 +181,7 @@ def sweep() -> None:
 
 
 def hold(number: int) -> int | None:
-    """The lock of a place, which is empty then; None while a server stands there."""
+    """Locks a number and removes what a dead server left there. Returns None while a server uses the number."""
     file = LOCKS / str(number)
     lock = os.open(file, os.O_RDWR | os.O_CREAT, 0o600)
     try:
@@ -203,7 +203,7 @@ def locked(name: str) -> Iterator[None]:
 
 
 def cgroup2() -> Path:
-    """Where the one tree of control groups is mounted."""
+    """The mount point of cgroup v2."""
     for line in Path("/proc/self/mounts").read_text().splitlines():
         _, where, kind, *_ = line.split()
         if kind == "cgroup2":
@@ -212,6 +212,6 @@ def cgroup2() -> Path:
 
 
 def mounts() -> dict[Path, str]:
-    """What is mounted, with its options. Looked up here, because what has failed cannot be asked itself."""
+    """The mount points with their options, from /proc, because a failed file system cannot be asked."""
     rows = (line.split() for line in Path("/proc/self/mounts").read_text().splitlines())
     return {Path(where): options for _, where, _, options, *_ in rows}

@@ -1,4 +1,4 @@
-"""A booted server as the user's own `ssh` and `multipass` reach it, for tests of the way there."""
+"""A booted server, reached through the user's own `ssh` or `multipass`."""
 
 import os
 import shutil
@@ -19,7 +19,7 @@ from teal.transports import Transport, choose
 from teal_host.wire.messages import Status
 from teal_host.wire.reports import StatusReport
 
-PLAIN = ("--root", "/srv/teal", "--nginx", "/usr/sbin/nginx")  # a server side of plain processes, which needs no setup
+PLAIN = ("--root", "/srv/teal", "--nginx", "/usr/sbin/nginx")  # a server side of plain processes needs no setup
 HOST_SOURCE = Path(__file__).parents[2] / "src/teal_host"
 INSTALL = """
 import pathlib, sys
@@ -38,23 +38,23 @@ class SshAccess:
     programs: Path  # a directory on PATH
 
     def config(self, *lines: str) -> Path:
-        """The server's ssh configuration with these lines first, which therefore hold."""
+        """Writes an ssh configuration that has these lines first, so that ssh prefers them."""
         own = self.programs / "ssh_config"
         own.write_text("\n".join(["Host *", *(f"    {line}" for line in lines), self.server.ssh_config.read_text()]))
         return own
 
     def use(self, config: Path) -> None:
-        """`ssh` is the real one, with this configuration as the user's own."""
+        """Puts the real `ssh` on PATH, with this file as the user's configuration."""
         ssh = shutil.which("ssh", path="/usr/bin")
         write_program(self.programs / "ssh", f"#!/bin/sh\nexec {ssh} -F '{config}' \"$@\"\n")
 
     def at(self, user: str = "root", target: str = "") -> Transport:
-        """What the client would choose, but for what the server side is told."""
+        """The transport that the client would choose, with other arguments for the server side."""
         chosen = choose(target or f"ssh://{user}@{self.server.name}")
         return replace(chosen, arguments=PLAIN, greets_within_s=120)
 
     def ask(self, transport: Transport) -> tuple[StatusReport, int]:
-        """One question; and the bytes that it took."""
+        """Asks for the status. Returns the answer, and how many bytes the client sent."""
         with Session(transport) as session:
             session.send(Status("shop"))
             (answer,) = session.events()
@@ -62,7 +62,7 @@ class SshAccess:
             return answer, session.bytes_sent
 
     def user(self, name: str, sudoers: str = "") -> None:
-        """One who logs in with the same key."""
+        """Adds a user who logs in with the same key."""
         run(self.server, "useradd", "--create-home", "--shell", "/bin/bash", name)
         run(self.server, "cp", "-r", "/root/.ssh", f"/home/{name}/.ssh")
         run(self.server, "chown", "-R", f"{name}:", f"/home/{name}/.ssh")
@@ -70,7 +70,7 @@ class SshAccess:
             (self.server.root / "etc/sudoers.d" / name).write_text(f"{name} {sudoers}\n")
 
     def install(self) -> Path:
-        """What setup does, by the server's own Python."""
+        """Installs the server side as setup does, with the server's own Python."""
         shutil.copytree(HOST_SOURCE, self.server.root / "root/src/teal_host", dirs_exist_ok=True)
         run(self.server, "/usr/bin/python3", "-c", INSTALL)
         return self.server.root / "usr/local/lib/teal/teal-host"
@@ -97,7 +97,9 @@ def ssh_access(server: Server, tmp_path: Path, patch: pytest.MonkeyPatch) -> Ssh
 
 @contextmanager
 def one_login(server: Server) -> Iterator[Path]:
-    """A configuration by which all commands share one connection (ssh_config(5), ControlPath): logins take time."""
+    """An ssh configuration with which all commands share one connection (ssh_config(5), ControlPath), because logins
+    are slow.
+    """
     with tempfile.TemporaryDirectory(prefix="teal-") as short:
         config = Path(short, "config")
         config.write_text(f"Host *\n    ControlPath {short}/master\n\n{server.ssh_config.read_text()}")

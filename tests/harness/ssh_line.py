@@ -1,8 +1,8 @@
-"""A connection of its own for each command, through a process that can be stopped: then the line is silent.
+"""Gives each ssh command its own connection, through a process that a test can stop: then the line is silent.
 
-Neither side sees an end of it. Run by ssh, as its ProxyCommand:
+Neither side sees the connection end. ssh runs this file as its ProxyCommand:
 
-    python ssh_line.py PID ADDRESS      PID is a file for the number of this process
+    python ssh_line.py PID ADDRESS      PID is a file for the PID of this process
 """
 
 import os
@@ -21,7 +21,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Line:
-    """The one of the command that was started last."""
+    """The connection of the command that started last."""
 
     pid: Path
 
@@ -29,7 +29,7 @@ class Line:
         os.kill(int(self.pid.read_text()), signal.SIGSTOP)
 
     def is_silent(self) -> bool:
-        """Still there, and stopped."""
+        """Whether the process still exists and is stopped."""
         with suppress(OSError):
             return Path(f"/proc/{self.pid.read_text()}/stat").read_text().rpartition(")")[2].split()[0] == "T"
         return False
@@ -41,7 +41,7 @@ class Line:
 
 @contextmanager
 def own_line(world: Any, server: Any, *options: str) -> Iterator[Line]:
-    """For the commands of this world, with these options of ssh before Teal's own, so that they hold."""
+    """Gives the commands of this world such connections. `options` of ssh come before Teal's own, so they win."""
     programs = world.home / "line"
     programs.mkdir(exist_ok=True)
     line = Line(programs / "pid")

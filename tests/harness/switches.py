@@ -1,4 +1,4 @@
-"""Deploys and rollbacks in turn on a booted server under every kind of client: CI's short run, and the long one."""
+"""Alternating deploys and rollbacks on a booted server under every kind of client, in a short run and a long one."""
 
 import itertools
 import shutil
@@ -25,7 +25,7 @@ Report = Callable[[str], None]
 
 @dataclass(frozen=True)
 class SwitchGoal:
-    """At least so many switches, and at least so many requests."""
+    """How many switches and how many requests there must be at least."""
 
     switches: int
     requests: int = 0
@@ -36,7 +36,7 @@ class SwitchGoal:
 
 @dataclass(frozen=True)
 class SwitchRun:
-    """`colors`: which one served after each switch. `reloaded`: whether nginx has other processes than before."""
+    """`colors` has the live color after each switch; `reloaded` says whether nginx has new processes."""
 
     colors: list[str]
     reloaded: bool
@@ -50,14 +50,14 @@ class SwitchRun:
 
 @dataclass(frozen=True)
 class LoadedServer:
-    """A booted server with one app, which is under the load."""
+    """A booted server with one app, under load."""
 
     server: Server
     app: App
     load: Load
 
     def seen(self) -> Seen:
-        """Each kind of client has asked some more, and all end what they began."""
+        """Waits until each kind of client has sent more requests, then lets all clients finish."""
         self.load.more()
         self.load.end()
         return self.load.seen(self.server.root / "var/lib/load")
@@ -102,7 +102,7 @@ def _switches(loaded: LoadedServer, goal: SwitchGoal, report: Report) -> list[st
 
 
 def _switch(app: App, number: int) -> str:
-    """A deploy is of another version each time, a rollback of one that still runs."""
+    """Deploys a new version, or rolls back to the version that still runs."""
     backend.write(app.directory / "program", f"version {number}")
     done = app.teal(ACTS[number % 2], "--json").ok().result
     assert done["outcome"] == "live", done

@@ -1,4 +1,4 @@
-"""A command on a terminal of its own, with a person at it."""
+"""A command on its own terminal, and the person at it."""
 
 import os
 import re
@@ -11,7 +11,7 @@ from harness.world import PATIENCE_S
 
 
 class Terminal:
-    """What is written is read as it comes; `type` presses keys."""
+    """`seen` has the output so far; `type` presses keys."""
 
     def __init__(self, argv: Sequence[str], cwd: str, env: Mapping[str, str]) -> None:
         self._keys, end = os.openpty()
@@ -36,7 +36,7 @@ class Terminal:
         return self.process.wait(deadline_s)
 
     def _read(self) -> bool:
-        """False at the end, which a terminal tells by an error."""
+        """Returns False at the end of the output, which a terminal reports as an error."""
         if not select.select([self._keys], [], [], 0.1)[0]:
             return True
         try:

@@ -1,4 +1,4 @@
-"""tests/apps/tiny.c, compiled where there is a compiler: a program of one static file for tests of real servers."""
+"""tests/apps/tiny.c as one static program, for tests on real servers."""
 
 import functools
 import shutil
@@ -16,7 +16,7 @@ SOURCE = Path(__file__).parents[1] / "apps/tiny.c"
 
 @functools.cache
 def _compiled() -> bytes | str:
-    """The program; or why there is none."""
+    """The program, or the reason why it cannot be compiled."""
     compiler = shutil.which("gcc") or shutil.which("cc")
     if compiler is None:
         return "no C compiler: apt-get install -y gcc libc6-dev"
@@ -40,7 +40,7 @@ def _compiled() -> bytes | str:
 
 
 def tiny() -> bytes:
-    """Skips the test where it cannot be compiled."""
+    """The program. Skips the test if it cannot be compiled."""
     made = _compiled()
     if isinstance(made, str):
         pytest.skip(made)
@@ -48,14 +48,14 @@ def tiny() -> bytes:
 
 
 def write_tiny(app: App, version: str) -> None:
-    """Another version is the same program with another end, which the kernel does not load."""
+    """Writes a version: the same program with other bytes at its end, which the kernel does not load."""
     path = app.directory / "program"
     path.write_bytes(tiny() + version.encode())
     path.chmod(0o755)
 
 
 def tiny_app(world: World, name: str, domains: list[str], **config: Any) -> App:
-    """An app of this program, known as `name` in its answers."""
+    """An app that runs the program and calls itself `name` in its answers."""
     tiny()
     app = world.app(name)
     sections: dict[str, dict[str, Any]] = {

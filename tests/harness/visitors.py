@@ -1,7 +1,8 @@
-"""Visitors of the sites of a booted test server. They hide nothing and ask nothing twice.
+"""Visitors of the sites of a booted test server. They report every failure and never retry.
 
-Half of them keep their connection, as browsers do, and send GET and POST in turn; the others come with a new one each
-time. A request without a whole and right answer is lost; a connection whose end was announced in an answer is not.
+Half of the visitors keep their connection, as browsers do, and send GET and POST in turn; the others open a connection
+for each request. A request without a complete and correct answer counts as lost. A connection whose end an answer
+announced does not.
 """
 
 import asyncio
@@ -19,7 +20,7 @@ from harness.world import PATIENCE_S
 from teal.demo.http1 import Answer, RequestError, read_answer
 
 DEADLINE_S = 30.0  # for one request
-MOST_REQUESTS = 200_000  # then they go home, whatever the test does
+MOST_REQUESTS = 200_000  # a limit, for a test that hangs
 KEPT_FAILURES = 20
 
 Check = Callable[[bytes], bool]
@@ -27,7 +28,7 @@ Check = Callable[[bytes], bool]
 
 @dataclass(frozen=True)
 class Site:
-    """`check` knows a right answer to GET; what is sent with POST must come back, where the site takes that."""
+    """`check` recognizes a correct answer to GET. A site that takes POST echoes the body."""
 
     host: str
     check: Check
@@ -36,7 +37,7 @@ class Site:
 
 
 def app_site(host: str, app: str) -> Site:
-    """One that tests/apps/tiny.c serves: an answer of another app is wrong."""
+    """A site of tests/apps/tiny.c. An answer of another app is wrong."""
     return Site(host, lambda body: json.loads(body)["app"] == app)
 
 
@@ -52,7 +53,7 @@ class Tally:
 
 
 class Visitors:
-    """`each` of either kind for a site, and how often one of them asks a second."""
+    """`each` visitors of either kind for each site, each with `per_second` requests a second."""
 
     def __init__(self, server: Server, sites: list[Site], each: int = 2, per_second: float = 10) -> None:
         self.tally = Tally()
@@ -68,12 +69,12 @@ class Visitors:
         self._thread.start()
 
     def stop(self) -> None:
-        with suppress(RuntimeError):  # they have gone home already
+        with suppress(RuntimeError):  # the visitors have already stopped
             self._loop.call_soon_threadsafe(self._stop.set)
         self._thread.join()
 
     def wait_for_requests(self, count: int = 40) -> None:
-        """Wait until so many more have been answered at every site."""
+        """Waits until every site has answered `count` more requests."""
         hosts = {site.host for site, _ in self._people}
         wanted = {host: self.tally.asked[host] + count for host in hosts}
         deadline = time.monotonic() + PATIENCE_S
@@ -120,7 +121,7 @@ class Visitors:
 
 
 class _Connection:
-    """Kept from one question to the next, if that is wanted; never looked at before it is used."""
+    """A connection, kept for the next request if wanted. Nothing checks the connection before a request."""
 
     def __init__(self, address: str) -> None:
         self._address = address
@@ -177,7 +178,7 @@ def _is_right(site: Site, body: bytes) -> bool:
 
 @contextmanager
 def visitors(server: Server, sites: list[Site], each: int = 2, per_second: float = 10) -> Iterator[Visitors]:
-    """From before the block until its end."""
+    """Visits the sites from before the block until its end."""
     people = Visitors(server, sites, each, per_second)
     people.start()
     try:

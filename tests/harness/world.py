@@ -1,4 +1,4 @@
-"""A world of its own for one test: a state root, apps in it, the real `teal`, a real nginx. Nothing of it stays."""
+"""One test's own world: a state root, apps, the real `teal` and a real nginx. Nothing of the world stays."""
 
 import json
 import os
@@ -20,9 +20,9 @@ PROGRAM = Path(__file__).parents[1] / "apps/program.py"
 REPO = Path(__file__).parents[2]
 GO_CACHE = (
     Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "go-build"
-)  # one, or each test compiles all
-PATIENCE_S = 60.0  # a wait ends at its condition; this is far more than one takes on a busy machine
-_straight = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+)  # shared, or each test would compile the standard library
+PATIENCE_S = 60.0  # far more than a wait takes, even on a busy machine
+_OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Ended:
 
     @property
     def result(self) -> dict[str, Any]:
-        """The last JSON line."""
+        """The last JSON line of the output."""
         value = json.loads(self.out.strip().splitlines()[-1])
         assert isinstance(value, dict)
         return value
@@ -51,7 +51,7 @@ class Ended:
 
 @dataclass
 class World:
-    """`target` and `address`: where its apps live; `interpreter` runs their program there; `path` comes before PATH."""
+    """The apps live at `target` and answer at `address`. `interpreter` runs their program; `path` precedes PATH."""
 
     home: Path
     apps: "list[App]" = field(default_factory=list)
@@ -73,7 +73,7 @@ class World:
         return {**kept, **homes, "PYTHONPATH": str(REPO / "src"), "PATH": path}
 
     def line_is_slow(self) -> None:
-        """So the client believes, of this machine too."""
+        """Makes the client believe that the line to this machine is slow."""
         known = self.home / "cache/teal/speeds.json"
         known.parent.mkdir(parents=True, exist_ok=True)
         known.write_text(json.dumps({"local": 125_000}))
@@ -98,7 +98,7 @@ class World:
         return Ended(done.returncode, done.stdout, done.stderr)
 
     def start(self, *arguments: str, cwd: Path) -> "subprocess.Popen[str]":
-        """A command that runs beside the test; the caller waits for it."""
+        """Starts a command that runs beside the test. The caller waits for it."""
         return subprocess.Popen(
             self.argv(*arguments),
             cwd=cwd,
@@ -118,7 +118,7 @@ class World:
         return app
 
     def processes(self) -> list[int]:
-        """Everything alive that belongs to this world: apps by their mark, nginx by its configuration."""
+        """The processes of this world: apps by their environment, nginx by its command line."""
         return [pid for pid in _all_pids() if _belongs(pid, str(self.root))]
 
     def end(self) -> None:
@@ -130,7 +130,7 @@ class World:
 
 @dataclass
 class App:
-    """One app of the world. `ports` are http_port, blue and green."""
+    """One app of the world. `ports` has the HTTP port and the ports of blue and green."""
 
     world: World
     name: str
@@ -138,7 +138,7 @@ class App:
     ports: tuple[int, ...]
 
     def config(self, **changes: Any) -> None:
-        """Write teal.toml: quick settings, and the changes given as section=dict(...)."""
+        """Writes teal.toml: quick settings, and changes given as section=dict(...)."""
         sections: dict[str, dict[str, Any]] = {
             "build": {"artifact": "program"},
             "server": {"target": self.world.target, "http_port": self.ports[0]},
@@ -156,11 +156,11 @@ class App:
 
     @property
     def _colors(self) -> dict[str, int] | None:
-        """On a server of its own the app takes whatever pair is free."""
+        """The ports of the colors. On a booted server the app takes any free pair."""
         return {"blue": self.ports[1], "green": self.ports[2]} if self.ports[1] else None
 
     def program(self, **behaviour: Any) -> None:
-        """The next version of the program; see tests/apps/program.py for what it can do wrong."""
+        """Writes the next version of the program. tests/apps/program.py lists what it can do wrong."""
         text = f"#!{self.world.interpreter}\nBEHAVIOUR = {behaviour!r}\n{PROGRAM.read_text()}"
         path = self.directory / "program"
         path.write_text(text)
@@ -176,7 +176,7 @@ class App:
         return self.teal("status", "--json").ok().result
 
     def get(self, path: str = "/", host: str | None = None) -> Any:
-        """What nginx answers, as JSON."""
+        """The answer through nginx, as JSON."""
         return json.loads(self.get_raw(path, host))
 
     def get_raw(self, path: str = "/", host: str | None = None) -> bytes:
@@ -205,38 +205,38 @@ def at_server(home: Path, server: Any, config: Path | None = None, user: str = "
 
 
 def straight(url: str, body: bytes | None = None, headers: dict[str, str] | None = None) -> Any:
-    """The answer, past whatever proxy this machine uses."""
-    return _straight.open(urllib.request.Request(url, body, headers or {}), timeout=PATIENCE_S)
+    """The answer, without any proxy of this machine."""
+    return _OPENER.open(urllib.request.Request(url, body, headers or {}), timeout=PATIENCE_S)
 
 
 def free_ports(count: int) -> tuple[int, ...]:
-    """Ports that nobody listens on now, outside the range that the kernel gives to connections.
+    """Returns ports that nobody listens on, outside the kernel's range for outgoing connections.
 
-    Each pytest worker has a range of its own, so that two never choose the same.
+    Each pytest worker has its own range, so that two workers never choose the same port.
     """
     worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
-    found: list[int] = []
-    while len(found) < count:
-        candidate = 10_000 + worker * 2_000 + _next() % 2_000
+    ports: list[int] = []
+    while len(ports) < count:
+        candidate = 10_000 + worker * 2_000 + _next_count() % 2_000
         with socket.socket() as probe:
             if probe.connect_ex(("127.0.0.1", candidate)) != 0:
-                found.append(candidate)
-    return tuple(found)
+                ports.append(candidate)
+    return tuple(ports)
 
 
-_COUNT = [os.getpid() * 7]
+_PORT_COUNT = [os.getpid() * 7]
 
 
-def _next() -> int:
-    _COUNT[0] += 1
-    return _COUNT[0]
+def _next_count() -> int:
+    _PORT_COUNT[0] += 1
+    return _PORT_COUNT[0]
 
 
 def wait_until(condition: Callable[[], bool], deadline_s: float = PATIENCE_S) -> None:
-    """Wait for a condition, not for luck."""
+    """Waits until the condition is true."""
     deadline = time.monotonic() + deadline_s
     while not condition():
-        assert time.monotonic() < deadline, "it did not become true in time"
+        assert time.monotonic() < deadline, "the condition did not become true in time"
         time.sleep(0.02)
 
 
