@@ -12,12 +12,9 @@ MEMORY = Path("/sys/fs/cgroup/memory")  # cgroup v1
 
 def why_not() -> str | None:
     """Says what this host lacks for memory limits; None if it lacks nothing."""
-    limit_exists = (MEMORY / "memory.limit_in_bytes").exists()
-    return (
-        None
-        if limit_exists
-        else "no memory controller of cgroup v1, which could hold processes beside those of systemd"
-    )
+    if (MEMORY / "memory.limit_in_bytes").exists():
+        return None
+    return "no memory controller of cgroup v1, which could hold processes beside those of systemd"
 
 
 @contextmanager

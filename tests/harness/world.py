@@ -18,9 +18,8 @@ from typing import Any
 
 PROGRAM = Path(__file__).parents[1] / "apps/program.py"
 REPO = Path(__file__).parents[2]
-GO_CACHE = (
-    Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "go-build"
-)  # shared, or each test would compile the standard library
+# All tests share it, or each would compile the standard library.
+GO_CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "go-build"
 PATIENCE_S = 60.0  # far more than a wait takes, even on a busy machine
 _OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 

@@ -117,7 +117,7 @@ def test_killed_test_leaves_nothing_behind(tmp_path: Path, keeper_too: bool) -> 
     """Its keeper sees to that at once; without it, the next server that is booted does."""
     code = "import harness, sys, pathlib as p; "
     code += "s = harness.boot(12, p.Path(sys.argv[1]), own_disk=not harness.why_no_disk()); "
-    code += "print(s._place.number, s._place.directory, s._power.keeper.pid, flush=True); input()"
+    code += "print(s._resources.number, s._resources.directory, s._power.keeper.pid, flush=True); input()"
     argv = [sys.executable, "-c", code, str(tmp_path)]
     pipe, env = subprocess.PIPE, {**os.environ, "PYTHONPATH": str(TESTS)}
     with subprocess.Popen(argv, stdin=pipe, stdout=pipe, text=True, env=env) as test:
