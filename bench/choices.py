@@ -14,6 +14,7 @@ from typing import Any
 from bench.asked import at_least_one
 from bench.link import REPO
 from bench.program import Program
+from bench.requirements import check_requirements
 
 _PACKAGES = ("execnet==2.1.2", "mitogen==0.3.54", "bsdiff4==1.3.2", "backports.zstd==1.8.0; python_version < '3.14'")
 _ENVIRONMENT = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "teal/bench/choices"
@@ -26,6 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="bench/choices", description=__doc__)
     parser.add_argument("--rounds", type=at_least_one, default=5, help="of each; medians are shown (default: 5)")
     rounds = parser.parse_args(arguments).rounds
+    check_requirements("go")
     _prepare()
     print("| messages to a second Python | round trip, µs | 10 MB, MB/s |\n| --- | ---: | ---: |")
     for name in ("teal", "execnet", "mitogen"):

@@ -22,9 +22,9 @@ from bench.link import REPO
 
 sys.path.insert(0, str(REPO / "tests"))
 
-import harness
 from bench.load import backend
 from bench.load.running import Seen
+from bench.requirements import check_requirements
 from harness.ssh_access import run
 from harness.switches import LoadedServer, SwitchGoal, under_load
 from harness.world import wait_until
@@ -195,9 +195,7 @@ def main() -> int:
     parser.add_argument("--debian", type=int, choices=(12, 13), default=12)
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
     asked = parser.parse_args()
-    if reason := harness.why_not() or backend.why_not():
-        print(reason, file=sys.stderr)
-        return 1
+    check_requirements("ssh", "go", "openssl", boots_server=True)
     goal = SwitchGoal(0, per_second=asked.per_second, debian=asked.debian)
     with tempfile.TemporaryDirectory(prefix="teal-bench-") as work:
         found = endured(goal, asked.minutes, Path(work), lambda line: print(line, file=sys.stderr, flush=True))

@@ -19,6 +19,7 @@ from pathlib import Path
 from bench.lab import Failed, Lab, lab, result, teal
 from bench.link import LINKS
 from bench.peers.ours import Teal
+from bench.requirements import check_requirements
 
 _MEASURE = "import resource,subprocess,sys;c=subprocess.run(sys.argv[1:]).returncode;"
 _MEASURE += "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss,file=sys.stderr);sys.exit(c)"
@@ -218,6 +219,7 @@ def main() -> int:
     parser.add_argument("--only", action="append", choices=("journal", "size", "files", "apps"))
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
     asked = parser.parse_args()
+    check_requirements("ssh", "scp", "go", boots_server=True)
     with (
         tempfile.TemporaryDirectory(prefix="teal-bench-") as work,
         lab(Path(work)) as place,

@@ -5,6 +5,7 @@ import subprocess
 from pathlib import Path
 
 from bench.link import REPO
+from bench.requirements import path_with_go
 
 _SOURCE = REPO / "examples/go"
 _LINE = '\tversion = "v1"'
@@ -29,6 +30,12 @@ class Program:
                 assert before in text
                 text = text.replace(before, after, 1)
             (source / "cmd/main.go").write_text(text)
-            env = {**os.environ, "CGO_ENABLED": "0", "GOOS": "linux", "GOFLAGS": "-buildvcs=false"}
+            env = {
+                **os.environ,
+                "PATH": path_with_go(),
+                "CGO_ENABLED": "0",
+                "GOOS": "linux",
+                "GOFLAGS": "-buildvcs=false",
+            }
             subprocess.run([*_BUILD, str(built), "./cmd"], cwd=source, env=env, check=True)
         return built

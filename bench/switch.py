@@ -14,7 +14,6 @@ from pathlib import Path
 
 from bench.asked import at_least_one
 from bench.lab import Failed
-from bench.load import backend
 from bench.load.kinds.http2 import Http2
 from bench.load.running import Seen, load
 from bench.proxies.caddy import Caddy
@@ -22,8 +21,9 @@ from bench.proxies.ground import COLORS, Ground, Proxy
 from bench.proxies.haproxy import HandedOver, Mapped
 from bench.proxies.nginx import Bare, Reloaded, Spared
 from bench.proxies.ours import ByHand, Logged, Teal, Unasked
+from bench.requirements import check_requirements
 from bench.steady import Steady, steady
-from harness import server, why_not
+from harness import server
 from harness.ssh_access import one_login
 
 _PACKAGES = ("nginx", "sudo", "haproxy", "caddy")
@@ -164,8 +164,7 @@ def main() -> int:
     parser.add_argument("--debian", type=int, choices=(12, 13), default=13)
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
     asked = parser.parse_args()
-    if reason := why_not() or backend.why_not():
-        raise SystemExit(reason)
+    check_requirements("ssh", "go", "openssl", boots_server=True)
     with (
         tempfile.TemporaryDirectory(prefix="teal-bench-") as work,
         server(asked.debian, Path(work) / "server", packages=_PACKAGES) as booted,

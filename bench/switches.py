@@ -13,8 +13,7 @@ from bench.link import REPO
 
 sys.path.insert(0, str(REPO / "tests"))
 
-import harness
-from bench.load import backend
+from bench.requirements import check_requirements
 from harness.switches import SwitchGoal, SwitchRun, run_switches
 
 
@@ -43,9 +42,7 @@ def main() -> int:
     parser.add_argument("--debian", type=int, choices=(12, 13), default=12)
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
     asked = parser.parse_args()
-    if reason := harness.why_not() or backend.why_not():
-        print(reason, file=sys.stderr)
-        return 1
+    check_requirements("ssh", "go", "openssl", boots_server=True)
     goal = SwitchGoal(asked.switches, asked.requests, asked.per_second, asked.processes, asked.debian)
     with tempfile.TemporaryDirectory(prefix="teal-bench-") as work:
         switch_run = run_switches(goal, Path(work), lambda line: print(line, file=sys.stderr, flush=True))

@@ -19,6 +19,7 @@ from bench.peers.fujin import Fujin
 from bench.peers.ours import Teal
 from bench.peers.plain import Floor, PackedScp, Rsync, Scp
 from bench.peers.scripted import Scripts
+from bench.requirements import check_requirements
 
 
 class Peer(Protocol):
@@ -162,6 +163,8 @@ def main() -> int:
     wanted = asked.only or [""]
     peers = [one for one in everybody if isinstance(one, Floor | Teal) or any(word in one.name for word in wanted)]
     rows: list[Row] = []
+    rsync = ["rsync"] if any(isinstance(peer, Rsync) for peer in peers) else []
+    check_requirements("ssh", "scp", "go", *rsync, boots_server=True)
     with tempfile.TemporaryDirectory(prefix="teal-bench-") as work, lab(Path(work)) as place:
         bench = Bench(place, peers, asked.rounds)
         for name in asked.link or list(LINKS):

