@@ -169,7 +169,7 @@ class Growth:
         pattern = json.loads(records[-1].read_text())
         for seq in range(pattern["seq"] + 1, pattern["seq"] + 1 + size - len(records)):
             name = f"{seq:04d}-{pattern['release'].split('-')[1]}"
-            text = json.dumps({**pattern, "seq": seq, "release": name, "outcome": "turned_back"}, indent=1)
+            text = json.dumps({**pattern, "seq": seq, "release": name, "outcome": "rolled_back"}, indent=1)
             (home / "records" / f"{name}.json").write_text(text)
 
 

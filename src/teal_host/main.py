@@ -7,7 +7,7 @@ import traceback
 from pathlib import Path
 from typing import Any, BinaryIO, Callable, Dict, List, Optional
 
-from teal_host.ground.errors import Aborted, HostError, NotAllowed, as_host_error
+from teal_host.ground.errors import Cancelled, HostError, NotAllowed, as_host_error
 from teal_host.ground.paths import HostPaths
 from teal_host.pipe.channel import FIRST_WITHIN_S, Channel
 from teal_host.provisioning.local import LocalProvisioning
@@ -175,7 +175,7 @@ def _outlive_the_client(channel: Channel) -> None:
 
     def told_to_end(number: int, frame: Optional[object]) -> None:
         if not channel.committed:
-            raise Aborted("the server side was told to end")
+            raise Cancelled("the server side was told to end")
 
     signal.signal(signal.SIGTERM, told_to_end)
 

@@ -102,9 +102,9 @@ BREAKS: tuple[Break, ...] = (
         r"AssertionError: the switch cuts nothing",
     ),
     Break(
-        "exit code 0 on turn back",
-        "a deploy that was turned back ends with exit code 0",
-        (Edit("teal/ground/errors.py", '"turned_back": (7, "rolled_back")', '"turned_back": (0, "rolled_back")'),),
+        "exit code 0 on a rollback",
+        "a deploy that was rolled back ends with exit code 0",
+        (Edit("teal_host/wire/outcomes.py", '"rolled_back": (7, "rolled_back")', '"rolled_back": (0, "rolled_back")'),),
         "tests/contract/test_exit_codes.py::test_exit_code_matches_the_outcome_of_a_command[7 sick in the watch]",
         r"AssertionError: Ended\(code=0,(.|\n)*assert 0 == 7",
     ),
@@ -176,7 +176,7 @@ BREAKS: tuple[Break, ...] = (
         "a deploy does not clean up what was interrupted before it",
         (Edit("teal_host/stories/deploy.py", "        recover.recover(app)\n", ""),),
         "tests/power/test_repeated_commands.py::test_repeated_deploy_that_was_interrupted_tells_how_it_was_recovered",
-        r"assert 'config' == 'aborted'",
+        r"assert 'config' == 'cancelled'",
     ),
     Break(
         "lock not held",

@@ -86,7 +86,7 @@ def _unhealthy(app: App) -> Ended:
     return app.deploy()
 
 
-def _turned_back(app: App) -> Ended:
+def _rolled_back(app: App) -> Ended:
     app.deploy().ok()
     app.config(keep={"watch_s": 600})
     app.program(version="bad", health_sequence=[200, 200, 500])
@@ -152,7 +152,7 @@ ENDINGS = [
     Ending(5, "refused", "the build fails", _build_fails),
     Ending(5, "refused", "no such compiler", _no_compiler),
     Ending(6, "unhealthy", "the program ends", _unhealthy),
-    Ending(7, "rolled_back", "sick in the watch", _turned_back),
+    Ending(7, "rolled_back", "sick in the watch", _rolled_back),
     Ending(8, "refused", "another one is at work", _locked),
     Ending(9, "unknown", "the server side is killed", _server_side_killed),
     Ending(10, "unhealthy", "nothing well is left", _nothing_well_is_left),

@@ -60,7 +60,7 @@ def test_json_output_matches_its_schema_when_releases_are_refused_and_rolled_bac
     assert _story(app, "deploy", code=7)["previous"] == first
     status, releases, _ = _looks(app)
     assert status["colors"]["green"]["state"] == "failed"
-    assert [row["outcome"] for row in releases["releases"]] == ["turned_back", "good", "refused"]
+    assert [row["outcome"] for row in releases["releases"]] == ["rolled_back", "live", "unhealthy"]
 
 
 def test_json_output_matches_its_schema_when_the_live_program_has_died(app: App) -> None:

@@ -190,7 +190,7 @@ class Scene:
     def _check_releases(self, told: StatusReport, rows: tuple[ReleaseRow, ...]) -> None:
         """Every one has ended in some way, and what is stored is whole and known."""
         assert all(row.outcome != "pending" for row in rows)
-        assert [(row.outcome, row.color) for row in rows if row.live] == [("good", told.live)]
+        assert [(row.outcome, row.color) for row in rows if row.live] == [("live", told.live)]
         stored = {path.name for path in (self.app.state / "releases").iterdir() if not may_go_on(path.name)}
         assert stored == {row.release for row in rows if row.stored}
         assert all((self.app.state / "releases" / name / "program").is_file() for name in stored)

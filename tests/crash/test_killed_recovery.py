@@ -13,7 +13,7 @@ from teal_host.ground.journal import Journal
 
 def recovered(scene: Scene) -> int:
     lines = Journal(scene.app.state / "journal").lines()
-    return sum(line.get("outcome") == "recovered" for line in lines)
+    return sum(line.get("by") == "recovery" for line in lines)
 
 
 def killed_while_recovering(scene: Scene, first: Callable[[], list[str]]) -> Callable[[str], Run]:
@@ -75,7 +75,7 @@ def test_release_that_died_after_a_killed_switch_is_rolled_back_by_the_next_comm
     os.kill(two.app.get()["pid"], signal.SIGKILL)
     assert two.rollback(NEVER).error is None  # from v2, which the recovery has turned back to
     two.check_settled("v1")
-    assert two.releases()[0].outcome == "turned_back"
+    assert two.releases()[0].outcome == "rolled_back"
 
 
 @pytest.mark.timeout(120)
@@ -85,7 +85,7 @@ def test_release_that_was_switched_to_but_never_verified_does_not_stay_live(two:
     assert two.deploy(at).was_ended
     assert two.rollback(NEVER).error is None
     two.check_settled("v1")
-    assert two.releases()[0].outcome in ("turned_back", "refused")
+    assert two.releases()[0].outcome in ("rolled_back", "refused")
 
 
 @pytest.mark.row("A3")

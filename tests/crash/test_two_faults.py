@@ -19,7 +19,7 @@ def test_live_release_with_a_damaged_record_is_rolled_back_to(two: Scene) -> Non
     run = two.deploy(NEVER)
     assert run.exit_code == 7
     assert run.error is not None
-    assert "turned back: 0002-" in run.error.message
+    assert "rolled back: 0002-" in run.error.message
     assert two.check_serves("v2") == "v2"
 
 
@@ -99,8 +99,8 @@ def test_rollback_in_the_watch_that_was_killed_is_reported_as_rolled_back(two: S
     assert two.deploy("append journal+1").was_ended  # it has recovered what was killed before it
     last = two.status().last
     assert last is not None
-    assert (last.outcome, two.releases()[0].outcome) == ("rolled_back", "turned_back")
-    assert "was turned back" in last.says
+    assert (last.outcome, two.releases()[0].outcome) == ("rolled_back", "rolled_back")
+    assert "was rolled back" in last.says
 
 
 def test_deploys_that_are_refused_again_and_again_do_not_fill_the_disk(two: Scene) -> None:

@@ -1,5 +1,6 @@
 """Names and ports: each belongs to one app, and what serves stays where it is."""
 
+import json
 import socket
 import threading
 from dataclasses import replace
@@ -62,9 +63,9 @@ def test_new_app_has_no_agreement(host: HostPaths) -> None:
     ("before", "after"),
     [
         ("}", ""),
-        ('"format": 1', '"format": 2'),
-        ('"format": 1', '"format": 1, "tls": true'),
-        ('"format": 1', '"format": "1"'),
+        ('"format": 2', '"format": "2"'),
+        ('"format": 2', '"format": 0'),
+        ('"format": 2', '"format": true'),
         ('"blue": 8081', '"blue": 8082'),
         ('"blue": 8081', '"blue": 80'),
         ('"xshopx.test"', '"xshopx.test; return 200"'),
@@ -73,14 +74,47 @@ def test_new_app_has_no_agreement(host: HostPaths) -> None:
         (TOKEN, '\\" \\"; } server {'),
     ],
 )
-def test_agreement_needs_a_human_when_damaged_or_of_a_newer_teal(host: HostPaths, before: str, after: str) -> None:
+def test_agreement_needs_a_human_when_damaged(host: HostPaths, before: str, after: str) -> None:
     keep(host, agreed())
     path = host.app("shop").agreed
     text = path.read_text()
     assert before in text
     path.write_text(text.replace(before, after))
-    with pytest.raises(NeedsHuman, match="damaged or of a newer Teal"):
+    with pytest.raises(NeedsHuman, match="cannot be read"):
         agreement.load(host.app("shop"))
+
+
+def test_agreement_of_a_newer_teal_is_neither_read_nor_written(host: HostPaths) -> None:
+    keep(host, agreed())
+    path = host.app("shop").agreed
+    path.write_text(path.read_text().replace('"format": 2', '"format": 3'))
+    before = path.read_bytes()
+    for act in (lambda: agreement.load(host.app("shop")), lambda: keep(host, agreed())):
+        with pytest.raises(NeedsHuman, match="is of a newer Teal") as stopped:
+            act()
+        assert stopped.value.hint == "use the Teal that wrote it, or a later one"
+    assert path.read_bytes() == before
+
+
+def test_agreement_keeps_the_keys_that_a_newer_teal_has_added(host: HostPaths) -> None:
+    keep(host, agreed())
+    path = host.app("shop").agreed
+    path.write_text(path.read_text().replace('"format": 2', '"https": {"redirect": true}, "format": 2'))
+    assert agreement.load(host.app("shop")) == agreed()
+    keep(host, agreed())
+    assert json.loads(path.read_text())["https"] == {"redirect": True}
+
+
+def test_agreement_of_format_1_is_renewed_once(host: HostPaths) -> None:
+    keep(host, agreed())
+    path = host.app("shop").agreed
+    path.write_text(path.read_text().replace('"format": 2', '"format": 1'))
+    agreement.renew_format(host.app("shop"))
+    renewed = path.stat().st_ino, path.read_text()
+    assert '"format": 2' in renewed[1]
+    agreement.renew_format(host.app("shop"))
+    assert (path.stat().st_ino, path.read_text()) == renewed
+    assert agreement.load(host.app("shop")) == agreed()
 
 
 @pytest.mark.parametrize("content", [b"", b"\0" * 100, b"[]", b"\xff", b"[" * 50_000])

@@ -9,7 +9,7 @@ from typing import BinaryIO
 import pytest
 
 from host.pipe import frame
-from teal_host.ground.errors import Aborted, BadRequest
+from teal_host.ground.errors import BadRequest, Cancelled
 from teal_host.pipe import channel as talks
 from teal_host.pipe.channel import FIRST_WITHIN_S, OWED_WITHIN_S, Channel
 from teal_host.wire.messages import Commit, Enough, Note, Status
@@ -27,7 +27,7 @@ def talking() -> Iterator[tuple[Channel, BinaryIO]]:
 def test_channel_aborts_when_the_client_is_silent() -> None:
     with talking() as (channel, _):
         began = time.monotonic()
-        with pytest.raises(Aborted, match=r"said nothing for 0\.1 s"):
+        with pytest.raises(Cancelled, match=r"said nothing for 0\.1 s"):
             channel.receive(Commit, within_s=0.1)
         assert time.monotonic() - began < 60
 
@@ -35,7 +35,7 @@ def test_channel_aborts_when_the_client_is_silent() -> None:
 def test_channel_aborts_when_the_client_falls_silent_within_a_message() -> None:
     with talking() as (channel, client):
         client.write(frame({"type": "commit"})[:-3])
-        with pytest.raises(Aborted, match="said nothing"):
+        with pytest.raises(Cancelled, match="said nothing"):
             channel.receive(Commit, within_s=0.1)
 
 
@@ -46,7 +46,7 @@ def test_channel_waits_an_hour_for_the_first_request_and_two_minutes_for_an_owed
 def test_channel_aborts_when_enough_comes_while_a_message_is_owed() -> None:
     with talking() as (channel, client):
         client.write(frame({"type": "enough"}))
-        with pytest.raises(Aborted, match="went away"):
+        with pytest.raises(Cancelled, match="went away"):
             channel.receive(Commit)
 
 

@@ -70,7 +70,7 @@ def bad_entries(name: str, says: str, *entries: dict[str, Any]) -> Case:
 
 CASES = [
     # --- no frame at all
-    Case("nothing", lambda: b"", "the client went away", code="aborted"),
+    Case("nothing", lambda: b"", "the client went away", code="cancelled"),
     Case("2 GB of message", lambda: lengths(2**31), "2,147,483,648 + 0 bytes is larger"),
     Case("4 GB of body", lambda: lengths(2, 2**32 - 1) + b"{}", "larger than allowed"),
     Case("a frame cut in its lengths", lambda: frame({"type": "status", "app": "shop"})[:5], "the pipe ended"),
@@ -137,10 +137,12 @@ CASES = [
     Case("a commit before the upload", lambda: asked() + COMMIT, "'commit' is not expected", READY),
     Case("two commits", lambda: asked() + COMMIT + COMMIT, "'commit' is not expected", READY),
     Case("a second deploy", lambda: asked() + asked(), "'deploy' is not expected", READY),
-    Case("an upload that never comes", asked, "the client went away", READY, "aborted"),
-    Case("an upload cut short", lambda: asked() + block(zlib.compress(BODY)[:5], False), "went away", READY, "aborted"),
+    Case("an upload that never comes", asked, "the client went away", READY, "cancelled"),
+    Case(
+        "an upload cut short", lambda: asked() + block(zlib.compress(BODY)[:5], False), "went away", READY, "cancelled"
+    ),
     Case("a block cut short", lambda: (asked() + block(zlib.compress(BODY)))[:-3], "the pipe ended", READY),
-    Case("no commit", lambda: sent(ONE, BODY), "the client went away", SEALED, "aborted"),
+    Case("no commit", lambda: sent(ONE, BODY), "the client went away", SEALED, "cancelled"),
     Case("a block instead of the commit", lambda: sent(ONE, BODY) + block(b""), "'block' is not expected", SEALED),
     Case("no zlib", lambda: asked() + block(b"plain bytes"), "cannot be uncompressed", READY),
     Case("broken zlib", lambda: asked() + block(zlib.compress(BODY)[:2] + b"\xff" * 9), "cannot be unc", READY),
@@ -208,7 +210,7 @@ def test_upload_is_whole_when_sent_in_tiny_blocks(size: int, tmp_path: Path) -> 
     tiny = b"".join(block(piece, last=False) for piece in pieces) + block(b"")
     heard = pipe.say(tmp_path / "state", asked() + tiny)
     assert [(m["name"], m["state"]) for m in heard.messages if m["type"] == "step"][-1] == ("upload", "done")
-    assert heard.answer["code"] == "aborted"
+    assert heard.answer["code"] == "cancelled"
 
 
 @pytest.mark.row("B8")

@@ -13,16 +13,16 @@ from hypothesis import strategies as st
 from teal_host.ground import journal as journals
 from teal_host.ground.journal import Journal, Unfinished
 
-BEGIN = {"act": "begin", "id": "a", "release": "0001-aaaaaaaaaaaa", "left": None}
-START = {"act": "start", "id": "a", "release": "0001-aaaaaaaaaaaa", "color": "blue"}
-TURN = {"act": "switching", "id": "a", "to": "blue"}
-TURNED = {"act": "switched", "id": "a", "to": "blue", "at": "2026-02-03T04:05:06.789+00:00"}
-END = {"act": "end", "id": "a", "outcome": "live"}
+BEGIN = {"event": "begin", "id": "a", "release": "0001-aaaaaaaaaaaa", "left": None}
+START = {"event": "start", "id": "a", "release": "0001-aaaaaaaaaaaa", "color": "blue"}
+TURN = {"event": "switching", "id": "a", "to": "blue"}
+TURNED = {"event": "switched", "id": "a", "to": "blue", "at": "2026-02-03T04:05:06.789+00:00"}
+END = {"event": "end", "id": "a", "outcome": "live"}
 GARBAGE = [
     b"",
     b"\0" * 4096,
     b"{",
-    b'{"act": "beg',
+    b'{"event": "beg',
     b"[1, 2]",
     b'"begin"',
     b"null",
@@ -47,15 +47,16 @@ def test_journal_lines_are_read_in_the_order_written(journal: Journal) -> None:
     journal.write("end", "x" * 32, outcome="live")
     first, second = journal.lines()
     assert first == {
+        "format": 2,
         "at": first["at"],
         "up": first["up"],
-        "act": "begin",
+        "event": "begin",
         "id": "x" * 32,
         "what": "deploy",
         "release": "é\n\u2028",
         "left": None,
     }
-    assert second["act"] == "end"
+    assert second["event"] == "end"
     assert first["at"] <= second["at"]
 
 
@@ -85,9 +86,9 @@ def test_journal_is_empty_when_its_file_is_missing(journal: Journal) -> None:
         ([BEGIN, START, END, {**BEGIN, "id": "b"}], Unfinished("b", "0001-aaaaaaaaaaaa", None, False)),
         ([BEGIN, START, {**BEGIN, "id": "b"}], Unfinished("b", "0001-aaaaaaaaaaaa", None, False)),
         ([BEGIN, START, {**BEGIN, "id": "b"}, END], None),
-        ([BEGIN, {"act": "later", "id": "a", "new": [1]}, START], Unfinished("a", "0001-aaaaaaaaaaaa", "blue", True)),
+        ([BEGIN, {"event": "later", "id": "a", "new": [1]}, START], Unfinished("a", "0001-aaaaaaaaaaaa", "blue", True)),
         ([{**BEGIN, "format": 9, "more": {"x": 1}}], Unfinished("a", "0001-aaaaaaaaaaaa", None, False)),
-        ([{"act": "begin"}], Unfinished("None", None, None, False)),
+        ([{"event": "begin"}], Unfinished("None", None, None, False)),
     ],
 )
 def test_story_is_unfinished_until_its_end_is_written(
@@ -121,14 +122,14 @@ def test_journal_skips_a_cut_last_line_and_writes_the_next_line_whole(journal: J
     assert journal.lines() == [BEGIN]
     journal.write("end", "a", outcome="recovered")
     begin, end = journal.lines()
-    assert (begin, end["act"]) == (BEGIN, "end")
+    assert (begin, end["event"]) == (BEGIN, "end")
     assert journal.unfinished() is None
 
 
 def test_journal_counts_a_whole_last_line_without_its_line_break(journal: Journal) -> None:
     journal.path.write_bytes(json.dumps(BEGIN).encode())
     journal.write("end", "a")
-    assert [line["act"] for line in journal.lines()] == ["begin", "end"]
+    assert [line["event"] for line in journal.lines()] == ["begin", "end"]
 
 
 HOUR = datetime.timedelta(hours=1)
@@ -149,7 +150,7 @@ def as_of_now(line: dict[str, Any]) -> dict[str, Any]:
     [
         ([{**TURNED, "up": -60}, END, {**TURNED, "up": -20}, BEGIN], 20),
         ([{**TURNED, "up": -20}, {**TURNED, "up": "long"}], 20),
-        ([{**TURNED, "up": -20}, {**TURNED, "at": 5}, {"act": "switched"}], 20),
+        ([{**TURNED, "up": -20}, {**TURNED, "at": 5}, {"event": "switched"}], 20),
         ([{**TURNED, "up": 900}], inf),  # of a boot before this one
         ([{**TURNED, "at": -HOUR}], 3600),  # of a Teal that did not write it
         ([{**TURNED, "at": HOUR}], 0),

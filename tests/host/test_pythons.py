@@ -106,7 +106,7 @@ def test_server_side_reads_all_that_a_request_can_hold_on_every_python(good: str
     )
     asked = pipe.deploy(spec=whole, origin={"who": "me", "dirty": True}, wait_s=0.5, dry_run=True)
     heard = pipe.say(tmp_path / "state", pipe.frame(asked), (good, "-I", "-S"))
-    assert (heard.answer["type"], heard.answer["outcome"]) == ("result", "planned")
+    assert (heard.answer["type"], heard.answer["outcome"]) == ("result", "unchanged")
 
 
 def test_server_side_names_mistakes_alike_on_every_python(good: str, tmp_path: Path) -> None:
@@ -142,7 +142,7 @@ def test_deploy_rollback_and_destroy_work_on_the_oldest_python(on_the_oldest: Ap
     assert (back.release, back.color) == (first.release, "blue")
     assert app.get()["version"] == "v1"
     assert queries.status(file).colors["green"].state == "running"
-    assert [row.outcome for row in queries.releases(file).releases] == ["turned_back", "good"]
+    assert [row.outcome for row in queries.releases(file).releases] == ["superseded", "live"]
     destroy(file, 0, Quiet())
     assert not app.world.root.exists()
 

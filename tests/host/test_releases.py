@@ -1,6 +1,8 @@
 """What is known of releases: which one `rollback` goes to, and which may go."""
 
+import errno
 import json
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -9,23 +11,27 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from teal_host.ground.errors import NeedsHuman
 from teal_host.ground.paths import AppPaths
 from teal_host.state import releases
-from teal_host.state.releases import Outcome, Record
+from teal_host.state.disk_format import Unreadable
+from teal_host.state.releases import Record, UnreadableRecord
 from teal_host.steps.prune import PrunePlan, plan
+from teal_host.steps.release import remove_unfinished
 from teal_host.wire.app import AppSpec, Health, Keep, Run, Site, Verify
 from teal_host.wire.manifest import Origin
+from teal_host.wire.outcomes import ReleaseOutcome
 from teal_host.wire.typed import encode
 
 SPEC = AppSpec("shop", Site(), Run(("./program",)), Health(json={"a": ["{color}", 1.5, None]}), Verify(), Keep())
-WORDS: dict[str, Outcome] = {"g": "good", "r": "refused", "t": "turned_back", "p": "pending"}
+WORDS: dict[str, ReleaseOutcome] = {"g": "live", "r": "refused", "t": "rolled_back", "p": "pending", "s": "superseded"}
 
 
 def name(seq: int) -> str:
     return f"{seq:04d}-{seq:012x}"
 
 
-def entry(seq: int, outcome: Outcome = "good") -> Record:
+def entry(seq: int, outcome: ReleaseOutcome = "live") -> Record:
     origin = Origin("mé", "here", "abc", True, "0.1")
     return Record(name(seq), seq, "a" * 64, 10, "2026-01-01T00:00:00+00:00", origin, "abc", SPEC, outcome)
 
@@ -50,7 +56,7 @@ def store(paths: AppPaths, *seqs: int) -> None:
 
 
 @pytest.mark.parametrize("outcome", WORDS.values())
-def test_record_is_loaded_as_saved(paths: AppPaths, outcome: Outcome) -> None:
+def test_record_is_loaded_as_saved(paths: AppPaths, outcome: ReleaseOutcome) -> None:
     releases.save(paths, entry(7, outcome))
     assert releases.load(paths) == [entry(7, outcome)]
     assert oct((paths.records / f"{name(7)}.json").stat().st_mode & 0o777) == "0o600"
@@ -64,8 +70,8 @@ def test_records_come_by_sequence_and_not_by_name(paths: AppPaths) -> None:
 
 def test_record_mark_changes_only_the_outcome(paths: AppPaths) -> None:
     releases.save(paths, entry(1, "pending"))
-    assert releases.mark(paths, entry(1, "pending"), "turned_back") == entry(1, "turned_back")
-    assert releases.load(paths) == [entry(1, "turned_back")]
+    assert releases.mark(paths, entry(1, "pending"), "rolled_back") == entry(1, "rolled_back")
+    assert releases.load(paths) == [entry(1, "rolled_back")]
 
 
 DAMAGED: dict[str, Callable[[str], str]] = {
@@ -75,17 +81,17 @@ DAMAGED: dict[str, Callable[[str], str]] = {
     "not UTF-8": lambda text: "\udcff",
     "a list": lambda text: "[]",
     "nothing in it": lambda text: "{}",
-    "a newer format": lambda text: text.replace('"format": 1', '"format": 2'),
-    "an older format": lambda text: text.replace('"format": 1', '"format": 0'),
-    "a key of a newer Teal": lambda text: text.replace('"format": 1', '"format": 1, "later": 1'),
-    "another outcome": lambda text: text.replace('"good"', '"splendid"'),
+    "a newer format": lambda text: text.replace('"format": 2', '"format": 3'),
+    "no format": lambda text: text.replace('"format": 2', '"format": 0'),
+    "a format that is no number": lambda text: text.replace('"format": 2', '"format": "2"'),
+    "another outcome": lambda text: text.replace('"live"', '"splendid"'),
     "an app that is none": lambda text: text.replace('"shop"', '"../x"'),
     "a release that is none": lambda text: text.replace(f'"release": "{name(2)}"', '"release": "../../etc"'),
 }
 
 
 @pytest.mark.parametrize("how", DAMAGED)
-def test_damaged_record_is_left_out_and_the_other_records_stay(paths: AppPaths, how: str) -> None:
+def test_damaged_record_is_a_value_of_its_own_and_the_other_records_stay(paths: AppPaths, how: str) -> None:
     for seq in (1, 2, 3):
         releases.save(paths, entry(seq))
     path = paths.records / f"{name(2)}.json"
@@ -93,6 +99,95 @@ def test_damaged_record_is_left_out_and_the_other_records_stay(paths: AppPaths, 
     assert changed != path.read_text()
     path.write_bytes(changed.encode(errors="surrogateescape"))
     assert releases.load(paths) == [entry(1), entry(3)]
+    (unreadable,) = releases.load_unreadable(paths)
+    assert (unreadable.release, unreadable.seq, unreadable.path) == (name(2), 2, path)
+    assert unreadable.why
+    assert "\n" not in unreadable.why
+
+
+def test_record_that_may_not_be_opened_is_unreadable(paths: AppPaths, monkeypatch: pytest.MonkeyPatch) -> None:
+    releases.save(paths, entry(1))
+    monkeypatch.setattr(Path, "read_bytes", failing(errno.EIO))
+    assert releases.load(paths) == []
+    (unreadable,) = releases.load_unreadable(paths)
+    assert "Input/output error" in unreadable.why
+
+
+def test_folder_of_records_that_may_not_be_read_is_not_taken_for_empty(
+    paths: AppPaths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store(paths, 1)
+    releases.save(paths, entry(1))
+    monkeypatch.setattr(os, "listdir", failing(errno.EACCES))
+    with pytest.raises(PermissionError):
+        releases.load(paths)
+    with pytest.raises(PermissionError):
+        remove_unfinished(paths)
+    assert paths.release(name(1)).is_dir()
+
+
+def failing(number: int) -> Callable[..., object]:
+    def fail(*arguments: object) -> object:
+        raise OSError(number, os.strerror(number))
+
+    return fail
+
+
+def test_record_of_format_1_is_read_in_the_words_of_now(paths: AppPaths) -> None:
+    old = {("good", False): "live", ("turned_back", False): "rolled_back", ("turned_back", True): "superseded"}
+    old |= {("refused", False): "refused", ("pending", False): "pending"}
+    paths.records.mkdir(parents=True)
+    for seq, (outcome, left) in enumerate(old, 1):
+        row = {**encode(entry(seq)), "outcome": outcome, "left": left, "format": 1}
+        (paths.records / f"{name(seq)}.json").write_text(json.dumps(row))
+    assert [record.outcome for record in releases.load(paths)] == list(old.values())
+
+
+def test_key_of_a_newer_teal_is_ignored_and_survives_the_next_write(paths: AppPaths) -> None:
+    releases.save(paths, entry(1, "pending"))
+    path = paths.records / f"{name(1)}.json"
+    row = json.loads(path.read_text())
+    row["later"] = {"a": [1]}
+    row["spec"]["keep"]["hours"] = 3
+    path.write_text(json.dumps(row))
+    assert releases.load(paths) == [entry(1, "pending")]
+    releases.mark(paths, entry(1, "pending"), "live")
+    written = json.loads(path.read_text())
+    assert (written["later"], written["spec"]["keep"]["hours"], written["outcome"]) == ({"a": [1]}, 3, "live")
+    assert releases.load(paths) == [entry(1, "live")]
+
+
+def test_record_of_a_newer_teal_is_never_overwritten(paths: AppPaths) -> None:
+    releases.save(paths, entry(1))
+    path = paths.records / f"{name(1)}.json"
+    path.write_text(path.read_text().replace('"format": 2', '"format": 3'))
+    before = path.read_bytes()
+    with pytest.raises(Unreadable, match="is of a newer Teal"):
+        releases.save(paths, entry(1, "refused"))
+    assert path.read_bytes() == before
+
+
+def test_previous_release_is_an_unreadable_one_where_that_stands_in_the_way(paths: AppPaths) -> None:
+    store(paths, 1, 2, 3)
+    for seq in (1, 2, 3):
+        releases.save(paths, entry(seq))
+    (paths.records / f"{name(2)}.json").write_text("{")
+    unreadable = releases.previous(paths, name(3))
+    assert isinstance(unreadable, UnreadableRecord)
+    assert unreadable.release == name(2)
+    assert releases.previous_name(paths, name(3)) is None
+    with pytest.raises(NeedsHuman, match=f"{name(2)}.json"):
+        releases.find_named(paths, "2")
+    paths.release(name(2)).rmdir()  # it cannot be gone back to in any case
+    assert releases.previous_name(paths, name(3)) == name(1)
+
+
+def test_previous_release_is_known_when_the_record_of_the_live_release_is_unreadable(paths: AppPaths) -> None:
+    store(paths, 1, 2)
+    for seq in (1, 2):
+        releases.save(paths, entry(seq))
+    (paths.records / f"{name(2)}.json").write_text("{")
+    assert releases.previous_name(paths, name(2)) == name(1)
 
 
 @pytest.mark.parametrize(
@@ -105,6 +200,7 @@ def test_damaged_record_is_left_out_and_the_other_records_stay(paths: AppPaths, 
         ("grg", (1, 2, 3), 3, 1),
         ("gtg", (1, 2, 3), 3, 1),
         ("gpg", (1, 2, 3), 3, 1),
+        ("gsg", (1, 2, 3), 3, 1),
         ("ggrt", (1, 2, 3, 4), 2, 1),
         ("ggg", (1, 3), 3, 1),
         ("ggg", (3,), 3, None),
@@ -119,17 +215,17 @@ def test_rollback_goes_to_the_last_good_release_before_the_live_release(
     paths: AppPaths, outcomes: str, stored: tuple[int, ...], live: int | None, goes_to: int | None
 ) -> None:
     store(paths, *stored)
-    found = releases.previous_good(history(outcomes), name(live) if live else None, paths)
-    assert (found.seq if found else None) == goes_to
+    for record in history(outcomes):
+        releases.save(paths, record)
+    assert releases.previous_name(paths, name(live) if live else None) == (name(goes_to) if goes_to else None)
 
 
 def test_rollback_target_is_chosen_by_sequence_and_not_by_the_clock(paths: AppPaths) -> None:
     """The clock of a server may have been set back."""
     store(paths, 1, 2, 3)
-    records = [replace(one, at=f"20{30 - one.seq}-01-01T00:00:00+00:00") for one in history("ggg")]
-    found = releases.previous_good(records, name(3), paths)
-    assert found is not None
-    assert found.seq == 2
+    for record in history("ggg"):
+        releases.save(paths, replace(record, at=f"20{30 - record.seq}-01-01T00:00:00+00:00"))
+    assert releases.previous_name(paths, name(3)) == name(2)
 
 
 @pytest.mark.parametrize(
@@ -203,7 +299,7 @@ def test_prune_keeps_the_last_good_releases_and_what_a_color_holds(
 
 @pytest.mark.row("F6")
 @given(
-    st.text("grtp", max_size=12),
+    st.text("grtps", max_size=12),
     st.sets(st.integers(1, 12)),
     st.integers(2, 5),
     st.sets(st.integers(1, 12), max_size=2),
@@ -216,7 +312,7 @@ def test_prune_never_removes_a_running_release_or_a_good_release_within_keep(
     gone = set(plan(records, names(*stored), keep, names(*in_use)).files)
     assert not gone & names(*in_use)
     assert gone <= names(*stored)
-    good = [one.release for one in records if one.outcome == "good" and one.release in names(*stored)]
+    good = [one.release for one in records if one.outcome == "live" and one.release in names(*stored)]
     assert not gone & set(good[-keep:])
     assert len(names(*stored) - gone - names(*in_use)) <= keep
 
@@ -230,4 +326,6 @@ def test_prune_keeps_records_longer_than_files() -> None:
 
 def test_record_is_plain_json(paths: AppPaths) -> None:
     releases.save(paths, entry(1))
-    assert json.loads((paths.records / f"{name(1)}.json").read_text()) == json.loads(json.dumps(encode(entry(1))))
+    assert json.loads((paths.records / f"{name(1)}.json").read_text()) == json.loads(
+        json.dumps({**encode(entry(1)), "format": 2})
+    )

@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -145,7 +146,7 @@ def test_release_needs_a_human_when_its_secrets_are_lost(paths: AppPaths) -> Non
 DAMAGED: dict[str, Callable[[str], str]] = {
     "cut": lambda text: text[: len(text) // 2],
     "empty": lambda text: "",
-    "a newer format": lambda text: text.replace('"format": 1', '"format": 2'),
+    "a newer format": lambda text: text.replace('"format": 2', '"format": 3'),
     "a value that is none": lambda text: text.replace(f'"{CANARY}"', f'["{CANARY}"]'),
     "a name that is none": lambda text: text.replace('"A"', '"A B"'),
     "another version": lambda text: text.replace('"current": "', '"current": "00'),
@@ -163,7 +164,7 @@ def test_damaged_secrets_need_a_human_and_are_left_unchanged(paths: AppPaths, ho
     with pytest.raises(NeedsHuman) as refused:
         secrets.load(paths)
     said = repr(refused.value.failure())
-    assert "secrets is damaged" in said
+    assert "secrets cannot be read" in said or "secrets is of a newer Teal" in said
     assert CANARY not in said
     assert "424242" not in said
     assert paths.secrets.read_text() == changed
@@ -182,6 +183,17 @@ def test_env_is_refused_when_secrets_and_run_env_are_together_too_large(paths: A
     secrets.check(paths, spec())
     with pytest.raises(BadRequest, match="at most 1,000,000"):
         secrets.check(paths, spec(**{f"B{number}": "x" * 32_000 for number in range(16)}))
+
+
+def test_secrets_of_a_release_whose_record_is_unreadable_are_kept(paths: AppPaths) -> None:
+    """Nobody can say which version that release needs, so every version stays."""
+    first, second = kept(A="1"), kept(A="2")
+    entry = release(paths, 1, first.current)
+    secrets.save(paths, replace(second, versions={**first.versions, **second.versions}))
+    (paths.records / f"{entry.release}.json").write_text("{")
+    secrets.prune(paths)
+    secrets.save(paths, secrets.with_value(secrets.load(paths), "A", "3", "now"))
+    assert {first.current, second.current} < set(secrets.load(paths).versions)
 
 
 def test_secrets_hide_values_and_key_when_printed() -> None:

@@ -21,7 +21,7 @@ def test_watch_rolls_back_without_a_lost_request_when_the_release_turns_sick(app
     app.program(version="v2", **WELL_FOR_A_WHILE)
     with load(app) as visitors:
         ended = app.deploy()
-        _turned_back(app, ended, first)
+        _rolled_back(app, ended, first)
         wait_for_requests(visitors)
     assert visitors.tally().failed == 0, visitors.tally()
     assert "/healthz answers 500, expected 200" in ended.result["error"]["message"]
@@ -43,7 +43,7 @@ def test_watch_rolls_back_a_crashed_release_and_loses_no_request_after_the_rollb
         assert status_of(f"http://127.0.0.1:{app.ports[0]}/exit") == 502
         ended = deploying.ended()
         turned = visitors.tally()
-        _turned_back(app, ended, first)
+        _rolled_back(app, ended, first)
         wait_for_requests(visitors)
     assert "it exited with code 3" in ended.result["error"]["message"]
     seen = visitors.tally()
@@ -59,7 +59,7 @@ def test_verify_rolls_back_without_a_lost_request_when_nginx_delivers_a_wrong_an
     app.program(version="v2")
     with load(app) as visitors:
         ended = app.deploy()
-        _turned_back(app, ended, first)
+        _rolled_back(app, ended, first)
         wait_for_requests(visitors)
     assert visitors.tally().failed == 0, visitors.tally()
     assert 'but "version" is "v2", expected "v1"' in ended.result["error"]["message"]
@@ -86,7 +86,7 @@ def test_deploy_goes_live_after_a_release_was_rolled_back(app: App) -> None:
     app.program(version="v3")
     assert app.deploy().ok().result["color"] == "green"
     assert app.get()["version"] == "v3"
-    assert [row["outcome"] for row in _releases(app)] == ["good", "turned_back", "good"]
+    assert [row["outcome"] for row in _releases(app)] == ["live", "rolled_back", "live"]
 
 
 def test_verify_leaves_nothing_live_when_the_first_release_answers_wrongly_through_nginx(app: App) -> None:
@@ -96,7 +96,7 @@ def test_verify_leaves_nothing_live_when_the_first_release_answers_wrongly_throu
     assert "nothing is live, as before" in ended.result["error"]["message"]
     status = app.status()
     assert (status["live"], status["colors"]["blue"]["state"]) == (None, "failed")
-    assert _outcomes(app) == {ended.result["release"]: "turned_back"}
+    assert _outcomes(app) == {ended.result["release"]: "rolled_back"}
     app.config()
     app.program(version="v2")
     app.deploy().ok()
@@ -148,7 +148,7 @@ def test_watch_rolls_back_a_sick_release_and_starts_nginx_again_when_nginx_has_d
         _kill_nginx(app)
         assert status_of(f"http://127.0.0.1:{app.ports[2]}/sicken") == 200
         ended = deploying.ended()
-    _turned_back(app, ended, first)
+    _rolled_back(app, ended, first)
 
 
 def test_rollback_needs_a_person_when_nginx_cannot_confirm_it(app: App) -> None:
@@ -161,7 +161,7 @@ def test_rollback_needs_a_person_when_nginx_cannot_confirm_it(app: App) -> None:
             assert status_of(f"http://127.0.0.1:{app.ports[2]}/sicken") == 200
             ended = deploying.ended()
     assert (ended.code, ended.result["outcome"]) == (10, "unhealthy")
-    assert "turned back to 0001-" in ended.result["error"]["message"]
+    assert "rolled back to 0001-" in ended.result["error"]["message"]
     assert app.status()["live"] == "blue"
     app.config()
     app.program(version="v3")
@@ -221,7 +221,7 @@ def test_rollback_goes_one_release_further_each_time_until_no_earlier_release_re
         assert (back["release"], back["previous"], app.status()["previous"]) == (release, previous, previous)
     nowhere = app.teal("rollback", "--json")
     assert (nowhere.code, nowhere.result["outcome"]) == (2, "refused")
-    assert "no earlier good release" in nowhere.result["error"]["message"]
+    assert "no earlier release stayed well" in nowhere.result["error"]["message"]
     assert app.get()["version"] == "v1"
 
 
@@ -257,7 +257,7 @@ def test_prune_keeps_the_configured_number_of_good_releases_and_does_not_count_b
         assert app.deploy().code == 6
     _deployed(app, "v4", keep={"releases": 3})
     rows = [(row["outcome"], row["stored"]) for row in reversed(_releases(app))]
-    assert rows == [("good", False), ("good", True), ("good", True), *[("refused", False)] * 2, ("good", True)]
+    assert rows == [("live", False), ("live", True), ("live", True), *[("unhealthy", False)] * 2, ("live", True)]
     stored = {path.name for path in (app.state / "releases").iterdir()}
     assert stored == {row["release"] for row in _releases(app) if row["stored"]}
 
@@ -289,12 +289,12 @@ def _deployed(app: App, *versions: str, **config: Any) -> list[str]:
     return names
 
 
-def _turned_back(app: App, ended: Ended, first: str) -> None:
+def _rolled_back(app: App, ended: Ended, first: str) -> None:
     result = ended.result
     assert (ended.code, result["outcome"], result["color"]) == (7, "rolled_back", "green"), ended
     assert (app.status()["live"], app.get()["version"]) == ("blue", "v1")
     assert app.status()["colors"]["green"]["state"] == "failed"
-    assert _outcomes(app) == {first: "good", result["release"]: "turned_back"}
+    assert _outcomes(app) == {first: "live", result["release"]: "rolled_back"}
 
 
 def _releases(app: App) -> list[dict[str, Any]]:

@@ -28,7 +28,7 @@ def test_watch_rolls_back_when_visitors_get_errors_though_the_health_check_passe
     result = ended.result
     assert (ended.code, result["outcome"], result["color"]) == (7, "rolled_back", "green"), ended
     assert "fails its visitors" in result["error"]["message"]
-    assert f"turned back: {first} on blue serves again" in result["error"]["message"]
+    assert f"rolled back: {first} on blue serves again" in result["error"]["message"]
     since, before, *_ = result["error"]["evidence"]
     assert since.startswith("green, since the switch: ")
     assert " with 500)" in since
@@ -45,7 +45,7 @@ def test_watch_rolls_back_a_failing_release_when_the_client_is_gone(app: App) ->
         wait_for_requests(visitors)
         _break(app)
         wait_until(lambda: bool(app.status()["live"] == "blue"))
-        wait_until(lambda: app.teal("releases", "--json").result["releases"][0]["outcome"] == "turned_back")
+        wait_until(lambda: app.teal("releases", "--json").result["releases"][0]["outcome"] == "rolled_back")
     wait_until(lambda: not _mark(app).is_symlink())
     assert app.get()["version"] == "v1"
 

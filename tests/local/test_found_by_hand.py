@@ -125,11 +125,11 @@ def test_releases_mark_a_release_that_a_person_rolled_back_from(app: App) -> Non
     app.deploy().ok()
     app.teal("rollback").ok()
     newest = app.teal("releases").ok().out.splitlines()[1]
-    assert "rolled back from" in newest
+    assert "superseded" in newest
     row = app.teal("releases", "--json").ok().result["releases"][0]
-    assert (row["outcome"], row["left"]) == ("turned_back", True)
+    assert row["outcome"] == "superseded"
     forward = app.teal("rollback", "2")
-    assert "was rolled back from; it is checked again" in forward.ok().err
+    assert "is superseded; it is checked again" in forward.ok().err
 
 
 def test_status_notes_a_changed_secret_that_waits_for_a_deploy(app: App) -> None:

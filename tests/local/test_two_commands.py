@@ -98,7 +98,7 @@ def test_lock_is_free_at_once_when_the_server_side_that_holds_it_is_killed(app: 
     app.deploy().ok()
     assert app.get()["version"] == "v3"
     outcomes = [row["outcome"] for row in app.teal("releases", "--json").ok().result["releases"]]
-    assert outcomes == ["good", "refused", "good"]
+    assert outcomes == ["live", "refused", "live"]
 
 
 def test_client_killed_during_the_build_changes_nothing(app: App) -> None:
@@ -188,7 +188,7 @@ def _ended_alone(app: App) -> None:
     status = app.status()
     assert (status["live"], status["colors"]["green"]["state"]) == ("green", "running")
     rows = app.teal("releases", "--json").ok().result["releases"]
-    assert [row["outcome"] for row in rows] == ["good", "good"]
+    assert [row["outcome"] for row in rows] == ["live", "live"]
 
 
 def _large(app: App) -> None:

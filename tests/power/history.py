@@ -21,7 +21,6 @@ from teal_host.stories.status import list_releases, status
 from teal_host.wire.messages import Result
 
 MEMORY = Path("/dev/shm")
-ENDED = {"live": "live", "turned_back": "rolled_back", "unhealthy": "unhealthy", "needs_human": "unhealthy"}
 COUNTED: Counter[str] = Counter()
 
 names = st.sampled_from(["shop", "shop", "shop", "blog"])
@@ -172,12 +171,16 @@ class History(RuleBasedStateMachine):
         back = model.back()
         _same("status", (told.live, told.previous), (picture.live, back.release if back else None))
         _same("status, colors", {color: report.release for color, report in told.colors.items()}, picture.holds)
-        known = [(e.release, e.outcome, e.left, e.release == model.live) for e in reversed(model.by_seq())]
-        _same("releases", [(row.release, row.outcome, row.left, row.live) for row in rows], known)
+        known = [(e.release, e.outcome, e.release == model.live) for e in reversed(model.by_seq())]
+        _same("releases", [(row.release, row.outcome, row.live) for row in rows], known)
         _same("stored", {row.release for row in rows if row.stored}, picture.stored & set(model.entries))
         last = model.told.get(model.last or "")
         found = (told.last.command, told.last.release, told.last.outcome) if told.last else None
-        _same("last", found, (last.command, last.release, ENDED.get(last.code, "refused")) if last else None)
+        _same(
+            "last",
+            found,
+            (last.command, last.release, last.outcome) if last else None,
+        )
 
     # how it is done
 
@@ -292,7 +295,7 @@ class History(RuleBasedStateMachine):
         for release in list(found.entries):
             self._as_recorded(release, models, picture, found, release in fresh)
         found.told = {story: told for story, told in found.told.items() if _has_ended(story, picture)}
-        ends = [line["id"] for line in picture.journal if line["act"] == "end"]
+        ends = [line["id"] for line in picture.journal if line["event"] == "end"]
         found.last = ends[-1] if ends else None
         found.stored = picture.stored & set(found.entries)
         self.models[name] = found
@@ -303,11 +306,11 @@ class History(RuleBasedStateMachine):
             assert fresh, f"the record of {release} is lost"
             del found.entries[release]
             return
-        allowed = {(m.entries[release].outcome, m.entries[release].left) for m in models if release in m.entries}
-        allowed |= {("pending", False)} if fresh else set()
-        now = (row["outcome"], row["left"])
+        allowed = {m.entries[release].outcome for m in models if release in m.entries}
+        allowed |= {"pending"} if fresh else set()
+        now = row["outcome"]
         assert now in allowed, f"{release} is written down as {now}, not one of {allowed}"
-        found.entries[release].outcome, found.entries[release].left = now
+        found.entries[release].outcome = now
 
     def _lose_power(self, cut: Cut, again: Interruption) -> None:
         COUNTED["power cuts"] += 1
@@ -372,4 +375,4 @@ def together(models: list[Model]) -> Model:
 
 
 def _has_ended(story: str, picture: Picture) -> bool:
-    return any(line["act"] in ("end", "unchanged") and line["id"] == story for line in picture.journal)
+    return any(line["event"] in ("end", "unchanged") and line["id"] == story for line in picture.journal)

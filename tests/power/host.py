@@ -180,8 +180,8 @@ class Picture:
         """The lines of the last story, if it has no end."""
         story: list[dict[str, Any]] = []
         for line in self.journal:
-            story = [line] if line["act"] == "begin" else [] if line["act"] == "end" else [*story, line]
-        return story if story and story[0]["act"] == "begin" else []
+            story = [line] if line["event"] == "begin" else [] if line["event"] == "end" else [*story, line]
+        return story if story and story[0]["event"] == "begin" else []
 
 
 class SetUp(ServerProvisioning):

@@ -1,10 +1,10 @@
 """Which release must serve, and what must be told of each: written from what Teal promises, not from its code.
 
 - A deploy goes live or changes nothing of what serves. What is sick never gets the link; what does not prove itself, or
-  dies in the watch, is turned back, if what was live before is well or can be started; else it stays, and a human is
+  dies in the watch, is rolled back, if what was live before is well or can be started; else it stays, and a human is
   asked for.
 - A rollback without a name leads to the last good release before the live one, by sequence, that is still stored. What
-  is gone back from is no place to go back to any more; nor is what was refused or turned back.
+  is gone back from is no place to go back to any more; nor is what was refused or rolled back.
 - Stored at least: so many good releases, the live one, and what a color holds.
 - Who is interrupted leaves the old release or the new one. The next command sees to the rest: what was not switched is
   refused; what was stays if it is well, else the other color takes over if that is well, or can be started.
@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 
 from power.host import KEPT, Picture
 from power.stories import manifest
+from teal_host.wire.outcomes import FAILURES
 
 
 @dataclass
@@ -25,7 +26,6 @@ class Entry:
     release: str
     version: str
     outcome: str = "pending"
-    left: bool = False
 
     @property
     def sick(self) -> bool:
@@ -45,6 +45,10 @@ class Told:
     code: str
     release: str | None
 
+    @property
+    def outcome(self) -> str:
+        return next((outcome for code, (_, outcome) in FAILURES.items() if code == self.code), self.code)
+
 
 @dataclass
 class Model:
@@ -61,12 +65,12 @@ class Model:
     def back(self) -> Entry | None:
         """Where a rollback without a name leads to."""
         here = self.entries.get(self.live or "")
-        good = [e for e in self.by_seq() if e.outcome == "good" and e.release in self.stored]
+        good = [e for e in self.by_seq() if e.outcome == "live" and e.release in self.stored]
         return next((e for e in reversed(good) if here and e.seq < here.seq), None)
 
     def needed(self, picture: Picture) -> set[str]:
         """What must not have been pruned."""
-        good = [e.release for e in self.by_seq() if e.outcome == "good" and e.release in self.stored]
+        good = [e.release for e in self.by_seq() if e.outcome == "live" and e.release in self.stored]
         return {*good[-KEPT:], *(name for name in picture.holds.values() if name)} & self.stored
 
     def named(self, word: str) -> Entry | None:
@@ -88,8 +92,9 @@ class Model:
         self.entries[new.release] = new
         self.stored.add(new.release)
         code = self._brought(new, dies, picture)
-        new.outcome = {"live": "good", "turned_back": "turned_back"}.get(code, "refused")
-        return self._end(story, Told("deploy", version, code, new.release))
+        told = Told("deploy", version, code, new.release)
+        new.outcome = told.outcome
+        return self._end(story, told)
 
     def rollback(self, story: str, word: str | None, dies: bool, picture: Picture) -> Told:
         target = self.back() if word is None else self.named(word)
@@ -103,10 +108,10 @@ class Model:
         stood = self._serves_again(was, picture)
         code = self._brought(target, dies, picture)
         if code == "live":
-            target.outcome, target.left = "good", False
+            target.outcome = "live"
             self._leave(was, target)
         elif dies and stood and not target.sick and not target.lies:
-            target.outcome, target.left = "turned_back", False
+            target.outcome = "rolled_back"
         return self._end(story, Told("rollback", word, code, target.release))
 
     def again(self, story: str) -> Told:
@@ -125,7 +130,7 @@ class Model:
         if not story:
             return
         interrupted = self.entries.get(name or "")
-        switched = any(line["act"] in ("switched", "turned_back") for line in story)
+        switched = any(line["event"] in ("switched", "rolled_back") for line in story)
         went_live = switched or self.live == name
         if interrupted is None or self.live != name:
             self._undone(story, interrupted, picture)
@@ -141,13 +146,13 @@ class Model:
             return "unhealthy"
         before = self.entries.get(self.live or "")
         if new.lies:  # who was before it serves again, if it runs
-            return "turned_back" if before is None or picture.live_runs else "needs_human"
+            return "rolled_back" if before is None or picture.live_runs else "needs_human"
         if not dies:
             self.live, self.up = new.release, True
             return "live"
         if before and self._serves_again(before, picture):
             self.up = True
-            return "turned_back" if not before.lies else "needs_human"
+            return "rolled_back" if not before.lies else "needs_human"
         self.live, self.up = new.release, False
         return "needs_human"
 
@@ -157,7 +162,7 @@ class Model:
 
     def _serves_again(self, before: Entry | None, picture: Picture) -> bool:
         """What was live when a new release dies: it still runs, or is started again."""
-        return before is not None and (picture.live_runs or before.outcome == "good")
+        return before is not None and (picture.live_runs or before.outcome == "live")
 
     def _stands_by(self, entry: Entry, picture: Picture) -> bool:
         """It runs, and is well, on the color that is not live."""
@@ -166,17 +171,17 @@ class Model:
 
     def _undone(self, story: "list[dict[str, object]]", entry: Entry | None, picture: Picture) -> None:
         if entry and entry.outcome == "pending":
-            switched = any(line["act"] in ("switched", "turned_back") for line in story)
-            entry.outcome = "turned_back" if switched else "refused"
+            switched = any(line["event"] in ("switched", "rolled_back") for line in story)
+            entry.outcome = "rolled_back" if switched else "refused"
         for line in story:
             color = str(line.get("color"))
-            if line["act"] == "start" and color != picture.live:
+            if line["event"] == "start" and color != picture.live:
                 picture.runs[color] = None
 
     def _confirmed(self, is_rollback: bool, entry: Entry, picture: Picture) -> None:
         other = self.entries.get(picture.holds[picture.idle] or "")
         if picture.live_runs and not entry.lies:
-            entry.outcome, entry.left, self.up = "good", False, True
+            entry.outcome, self.up = "live", True
             if is_rollback:
                 self._leave(other, entry)
             if picture.agreed and not picture.records[entry.release]["spec"]["keep"]["previous_running"]:
@@ -185,23 +190,23 @@ class Model:
             picture.runs[picture.idle], picture.runs[str(picture.live)] = other.release, None
             picture.live = picture.idle
             self.live, self.up = other.release, True
-            entry.outcome, entry.left = "turned_back", False
+            entry.outcome = "rolled_back"
         elif entry.outcome == "pending":
-            entry.outcome = "refused"
+            entry.outcome = "unhealthy"
 
     def _can_start(self, entry: Entry, picture: Picture) -> bool:
-        return picture.runs[picture.idle] is None and entry.outcome == "good"
+        return picture.runs[picture.idle] is None and entry.outcome == "live"
 
     def _leave(self, was: Entry | None, target: Entry) -> None:
         if was and was.seq > target.seq:
-            was.outcome, was.left = "turned_back", True
+            was.outcome = "superseded"
 
     def _now_told(self, begin: "dict[str, object]", name: str | None, went_live: bool) -> Told:
         """Who asks how the interrupted command ended is told how things are now."""
         outcome = self.entries[name].outcome if name in self.entries else "refused"
         serves = self.live == name and name is not None
-        code = "live" if serves and outcome == "good" else "needs_human" if serves else "aborted"
-        code = "turned_back" if not serves and went_live else code
+        code = "live" if serves and outcome == "live" else "needs_human" if serves else "cancelled"
+        code = "rolled_back" if not serves and went_live else code
         return Told(str(begin["what"]), None, code, name)
 
     def _nothing_done(self, story: str, told: Told) -> Told:

@@ -60,7 +60,7 @@ def test_repeated_deploy_stays_unchanged_after_another_deploy(machine: Machine) 
 
 
 def status_of(machine: Machine, story: str) -> object:
-    ended = next(line for line in machine.app.journal.lines() if (line["act"], line["id"]) == ("end", story))
+    ended = next(line for line in machine.app.journal.lines() if (line["event"], line["id"]) == ("end", story))
     return LastReport("deploy", ended["release"], "live", ended["at"], "")
 
 
@@ -115,7 +115,7 @@ def test_repeated_deploy_that_was_interrupted_tells_how_it_was_recovered(
         deployed(machine, "v2", "b")
     with pytest.raises(HostError) as told:
         deployed(machine, "v2", "b")
-    assert told.value.code == "aborted"
+    assert told.value.code == "cancelled"
     assert "had not gone live and was undone" in told.value.message
     assert machine.live_version() == "v1"
 
@@ -127,7 +127,7 @@ def test_recovery_does_not_judge_a_switched_release_while_nginx_is_dead(
     deployed(machine, "v1", "a")
 
     def killed(name: str) -> None:
-        if sum(line["act"] == "switched" for line in machine.app.journal.lines()) == 2:
+        if sum(line["event"] == "switched" for line in machine.app.journal.lines()) == 2:
             raise KeyboardInterrupt
 
     def check_site(site: object) -> None:

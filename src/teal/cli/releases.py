@@ -20,11 +20,13 @@ def command(options: GlobalOptions) -> None:
     """List every release that is known, newest first: where it comes from and how its deploy ended."""
     report = queries.releases(options.load())
     if options.manner.json:
-        emit({"schema": 1, **encode(report)})
-    elif not report.releases:
+        emit({"schema": 2, **encode(report)})
+    elif not report.releases and not report.unreadable:
         click.echo("no release yet: teal deploy")
     else:
         click.echo("\n".join(_table([_HEAD, *(_cells(row) for row in report.releases)])))
+        for unreadable in report.unreadable:
+            click.echo(f"{shown(unreadable.release)}: {shown(unreadable.file)} cannot be read: {shown(unreadable.why)}")
 
 
 def _cells(row: ReleaseRow) -> tuple[str, ...]:
@@ -33,7 +35,7 @@ def _cells(row: ReleaseRow) -> tuple[str, ...]:
     commit = row.origin.commit + ("+changes" if row.origin.dirty else "") or "-"
     by = f"{row.origin.who}@{row.origin.machine}"
     kept = "" if row.stored else "(files pruned)"
-    outcome = "rolled back from" if row.left else row.outcome.replace("_", " ")
+    outcome = row.outcome.replace("_", " ")
     return (
         mark,
         row.release,

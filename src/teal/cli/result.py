@@ -51,7 +51,7 @@ def _show_success(manner: Manner, account: Account, result: Result) -> None:
 
 
 def _lines(manner: Manner, account: Account, result: Result) -> list[str]:
-    if result.outcome == "planned":
+    if result.plan:
         return ["would:", *(f"  - {shown(step)}" for step in result.plan)]
     color = click.style(f"● {result.color}", fg=PAINT.get(result.color or "")) if manner.color else f"● {result.color}"
     state = "is live" if result.outcome == "live" else "is live already; nothing to do"

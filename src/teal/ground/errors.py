@@ -13,13 +13,16 @@ TealError
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from teal_host.wire.outcomes import FAILURES
+
 if TYPE_CHECKING:
     from teal_host.wire.messages import Failure
+    from teal_host.wire.outcomes import CommandOutcome
 
 
 class TealError(Exception):
     exit_code = 1
-    outcome = "refused"
+    outcome: "CommandOutcome" = "refused"
     evidence_is_shown = False  # the terminal has shown it already, as output of the build
 
     def __init__(self, message: str, evidence: Sequence[str] = (), hint: str = "") -> None:
@@ -54,24 +57,10 @@ class Interrupted(TealError):
     exit_code = 130
 
 
-_BY_CODE = {
-    "usage": (2, "refused"),
-    "not_there": (2, "refused"),
-    "config": (3, "refused"),
-    "not_allowed": (4, "refused"),
-    "aborted": (4, "refused"),
-    "unhealthy": (6, "unhealthy"),
-    "turned_back": (7, "rolled_back"),
-    "locked": (8, "refused"),
-    "needs_human": (10, "unhealthy"),
-    "unexpected": (1, "refused"),
-}
-
-
 class HostFailed(TealError):
     """A Failure of the server side, as an exception here."""
 
     def __init__(self, failure: "Failure") -> None:
         super().__init__(failure.message, failure.evidence, failure.hint)
         self.failure = failure
-        self.exit_code, self.outcome = _BY_CODE.get(failure.code, (1, "refused"))
+        self.exit_code, self.outcome = FAILURES[failure.code]

@@ -7,7 +7,6 @@ from teal.ground.errors import HostFailed, TealError
 from teal_host.wire.messages import Result
 
 SECONDS = ("build", "connect", "upload", "start", "health", "switch", "watch", "total")
-_OUTCOMES = {"live": "live", "unchanged": "unchanged", "planned": "unchanged"}
 
 
 @dataclass
@@ -22,13 +21,13 @@ class Account:
 
 def ended_well(account: Account, result: Result) -> dict[str, Any]:
     told = {
-        "outcome": _OUTCOMES[result.outcome],
+        "outcome": result.outcome,
         "release": result.release,
         "color": result.color,
         "previous": result.previous,
         "url": result.url or None,
     }
-    plan = {"dry_run": True, "plan": list(result.plan)} if result.outcome == "planned" else {}
+    plan = {"dry_run": True, "plan": list(result.plan)} if result.plan else {}
     return _whole(account, {**told, **plan})
 
 

@@ -50,7 +50,7 @@ def _live(visit: Visit, color: Color) -> Finding:
 def _standby(visit: Visit, color: Color) -> Finding:
     record = visit.record(color)
     state = visit.app.host.supervisor.state(visit.app.paths.color(color))
-    was_refused = record is not None and record.outcome == "refused"
+    was_refused = record is not None and record.outcome in ("refused", "unhealthy")
     should_run = record is None or record.spec.keep.previous_running
     if state.state == "running" or not (was_refused or state.state == "failed"):
         return standby(color, state, should_run)

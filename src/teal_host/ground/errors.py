@@ -5,16 +5,17 @@ HostError                  every one becomes one Failure on the wire, never a tr
 ├── NotAllowed             this user may not                              → exit 4
 ├── NotThere               no such app, or no such release                → exit 2
 ├── Unhealthy              the new color is not healthy, traffic untouched → exit 6
-├── TurnedBack             switched, failed, turned back                  → exit 7
+├── RolledBack             switched, failed, rolled back                  → exit 7
 ├── Locked                 another command holds the lock                 → exit 8
 ├── NeedsHuman             neither forward nor back is safe               → exit 10
-├── Aborted                the client went away before it said commit: nothing changed
+├── Cancelled              the client went away before it said commit     → exit 4
 └── CannotRun              a program that Teal needs did not do its work  → exit 1
 """
 
 from typing import Optional, Sequence
 
-from teal_host.wire.messages import Failure, FailureCode
+from teal_host.wire.messages import Failure
+from teal_host.wire.outcomes import FAILURES, FailedOutcome, FailureCode
 from teal_host.wire.reports import Color
 
 
@@ -39,6 +40,10 @@ class HostError(Exception):
         self.previous = self.previous or previous
         return self
 
+    @property
+    def outcome(self) -> FailedOutcome:
+        return FAILURES[self.code][1]
+
     def failure(self) -> Failure:
         return Failure(self.code, self.message, self.evidence, self.hint, self.release, self.color, self.previous)
 
@@ -59,8 +64,8 @@ class Unhealthy(HostError):
     code: FailureCode = "unhealthy"
 
 
-class TurnedBack(HostError):
-    code: FailureCode = "turned_back"
+class RolledBack(HostError):
+    code: FailureCode = "rolled_back"
 
 
 class Locked(HostError):
@@ -71,8 +76,8 @@ class NeedsHuman(HostError):
     code: FailureCode = "needs_human"
 
 
-class Aborted(HostError):
-    code: FailureCode = "aborted"
+class Cancelled(HostError):
+    code: FailureCode = "cancelled"
 
 
 class CannotRun(HostError):

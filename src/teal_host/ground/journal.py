@@ -13,41 +13,54 @@ from typing import Any, Dict, List, Optional, Tuple
 from teal_host.ground import files
 from teal_host.wire.values import dataclass
 
+FORMAT = 2
+_NAMES_OF_FORMAT_1 = {"turned_back": "rolled_back", "aborted": "cancelled"}  # of events and of codes
+_OUTCOMES_OF_FORMAT_1 = {
+    "live": "live",
+    "turned_back": "rolled_back",
+    "unhealthy": "unhealthy",
+    "needs_human": "unhealthy",
+}
+
 
 @dataclass(frozen=True)
 class Journal:
     path: Path
 
-    def write(self, act: str, story: str, **facts: Any) -> None:
+    def write(self, event: str, story: str, **facts: Any) -> None:
         """Add what is about to happen, or how it ended; on the disk when this returns."""
-        line = {"at": now(), "up": up_s(), "act": act, "id": story, **facts}
+        line = {"format": FORMAT, "at": now(), "up": up_s(), "event": event, "id": story, **facts}
         files.append_line(self.path, json.dumps(line, ensure_ascii=False), mode=0o600)
 
     def lines(self) -> List[Dict[str, Any]]:
-        """All that can be read; a line that a crash cut is left out."""
-        found = []
+        """All that can be read, in the words of now; a line that a crash cut is left out."""
+        entries = []
         with contextlib.suppress(FileNotFoundError):
             for line in self.path.read_bytes().splitlines():
                 with contextlib.suppress(ValueError, RecursionError):
                     entry = json.loads(line)
-                    found += [entry] if isinstance(entry, dict) else []
-        return found
+                    entries += [_converted(entry)] if isinstance(entry, dict) else []
+        return entries
+
+    def is_newer(self) -> bool:
+        """Has a newer Teal written a line whose meaning this one does not know?"""
+        return any(isinstance(line.get("format"), int) and line["format"] > FORMAT for line in self.lines())
 
     def has(self, story: str) -> bool:
         """Was a story of this id begun, or found to have nothing to do?"""
-        return any(line.get("act") in ("begin", "unchanged") and line.get("id") == story for line in self.lines())
+        return any(line.get("event") in ("begin", "unchanged") and line.get("id") == story for line in self.lines())
 
     def ending(self, story: str) -> Optional[Dict[str, Any]]:
         """The line with which a story of this id ended."""
         ended = ("end", "unchanged")
-        ends = (line for line in reversed(self.lines()) if line.get("act") in ended and line.get("id") == story)
+        ends = (line for line in reversed(self.lines()) if line.get("event") in ended and line.get("id") == story)
         return next(ends, None)
 
     def last_story(self) -> "Optional[Tuple[Dict[str, Any], Dict[str, Any]]]":
         """The first and the last line of the last story that came to its end."""
         lines = self.lines()
-        end = next((line for line in reversed(lines) if line.get("act") == "end"), None)
-        begins = (line for line in lines if end and line.get("act") == "begin" and line.get("id") == end.get("id"))
+        end = next((line for line in reversed(lines) if line.get("event") == "end"), None)
+        begins = (line for line in lines if end and line.get("event") == "begin" and line.get("id") == end.get("id"))
         begin = next(begins, None)
         return (begin, end) if begin and end else None
 
@@ -55,9 +68,9 @@ class Journal:
         """The last story, if it did not come to its end."""
         story: List[Dict[str, Any]] = []
         for line in self.lines():
-            if line.get("act") == "begin":
+            if line.get("event") == "begin":
                 story = [line]
-            elif line.get("act") == "end":
+            elif line.get("event") == "end":
                 story = []
             elif story:
                 story.append(line)
@@ -69,7 +82,7 @@ class Journal:
         By the time that the machine is up, which no set clock changes. Of an earlier boot nothing is left to wait for.
         """
         for line in reversed(self.lines()):
-            if line.get("act") in ("switching", "switched", "turned_back"):
+            if line.get("event") in ("switching", "switched", "rolled_back"):
                 with contextlib.suppress(KeyError, ValueError, TypeError):
                     return _since(line)
         return float("inf")
@@ -79,7 +92,7 @@ class Journal:
 class Unfinished:
     """A story that was interrupted: which, of which release, on which color, and whether that color was started.
 
-    `switched`: its release was live, maybe only until traffic was turned back.
+    `switched`: its release was live, maybe only until traffic was rolled back.
     """
 
     id: str
@@ -88,6 +101,21 @@ class Unfinished:
     started: bool
     is_rollback: bool = False
     switched: bool = False
+
+
+def _converted(line: Dict[str, Any]) -> Dict[str, Any]:
+    """A line of format 1 had no number, called its event `act`, and told a failure's code as its outcome."""
+    if "act" not in line or "format" in line:
+        return line
+    answer = line.get("answer")
+    code = answer.get("outcome") if isinstance(answer, dict) else line.get("outcome")
+    if isinstance(answer, dict) and "message" in answer:
+        failure = {name: value for name, value in answer.items() if name not in ("outcome", "url")}
+        line["answer"] = {**failure, "code": _NAMES_OF_FORMAT_1.get(str(code), code)}
+    if line["act"] == "end":
+        line["outcome"] = _OUTCOMES_OF_FORMAT_1.get(str(code), "refused")
+    act = line.pop("act")
+    return {**line, "event": _NAMES_OF_FORMAT_1.get(str(act), act)}
 
 
 def up_s() -> float:
@@ -115,7 +143,7 @@ def _unfinished(story: List[Dict[str, Any]]) -> Unfinished:
         str(facts.get("id")),
         facts.get("release"),
         facts.get("color"),
-        any(x.get("act") == "start" for x in story),
+        any(x.get("event") == "start" for x in story),
         facts.get("what") == "rollback",
-        any(x.get("act") in ("switched", "turned_back") for x in story),
+        any(x.get("event") in ("switched", "rolled_back") for x in story),
     )

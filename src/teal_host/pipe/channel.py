@@ -8,7 +8,7 @@ import select
 import time
 from typing import Any, BinaryIO, Iterator, Tuple, Type
 
-from teal_host.ground.errors import Aborted, BadRequest
+from teal_host.ground.errors import BadRequest, Cancelled
 from teal_host.wire.frames import FrameError, read_frame, write_frame
 from teal_host.wire.messages import Commit, Enough, from_frame, to_header
 from teal_host.wire.typed import Mistakes
@@ -46,7 +46,7 @@ class Channel:
             self.alone = True
 
     def receive(self, *expected: Type[Any], within_s: float = OWED_WITHIN_S) -> Any:
-        """The next message. Raises Aborted at the end of the pipe, when the client has enough, and after a silence;
+        """The next message. Raises Cancelled at the end of the pipe, when the client has enough, and after a silence;
         BadRequest for anything that is not expected."""
         return self._next(expected, within_s)[0]
 
@@ -55,7 +55,7 @@ class Channel:
         return self._next(expected, within_s)
 
     def blocks(self) -> Iterator[bytes]:
-        """The bytes of one part as they were sent. Raises BadRequest, Aborted."""
+        """The bytes of one part as they were sent. Raises BadRequest, Cancelled."""
         last = False
         while not last:
             block, packed = self._next((Block,))
@@ -80,7 +80,7 @@ class Channel:
             frame = read_frame(self._incoming)
             message = None if frame is None else from_frame(frame, (*expected, Enough))
             if frame is None or (isinstance(message, Enough) and Enough not in expected):
-                raise Aborted("the client went away")
+                raise Cancelled("the client went away")
             return message, frame.body
         except FrameError as error:
             raise BadRequest(f"what came through the pipe is not a message: {error}") from None
@@ -104,5 +104,5 @@ class _Patient:
 
     def read(self, size: int) -> bytes:
         if not select.select([self._descriptor], [], [], self.patience_s)[0]:
-            raise Aborted(f"the client said nothing for {self.patience_s:g} s")
+            raise Cancelled(f"the client said nothing for {self.patience_s:g} s")
         return os.read(self._descriptor, min(size, _PIECE))

@@ -4,19 +4,18 @@ import hashlib
 import json
 import secrets
 from dataclasses import field, replace
-from typing import Annotated, Iterator, List, Optional
+from typing import Iterator, List, Optional
 
-from teal_host.ground import files, sockets
-from teal_host.ground.errors import BadRequest, NeedsHuman
+from teal_host.ground import sockets
+from teal_host.ground.errors import BadRequest
 from teal_host.ground.paths import AppPaths, HostPaths
+from teal_host.state.disk_format import DiskFormat, Unreadable
 from teal_host.state.route import Route
 from teal_host.wire import typed
 from teal_host.wire.app import AppSpec, Ports, ProxyRules, Sandbox, Site
-from teal_host.wire.frames import FrameError, parse_object
-from teal_host.wire.grammar import COLORS, AppName, Color, Token, between
+from teal_host.wire.grammar import COLORS, AppName, Color, Token
 from teal_host.wire.values import dataclass
 
-FORMAT = 1
 _FIRST_PORT, _LAST_PORT = 8081, 9999
 
 
@@ -34,29 +33,38 @@ class Agreement:
     proxy: ProxyRules = field(default_factory=ProxyRules)
     sandbox: Sandbox = field(default_factory=Sandbox)
     user: Optional[str] = None
-    format: Annotated[int, between(FORMAT, FORMAT)] = FORMAT
 
     def route(self, paths: AppPaths) -> Route:
         return Route(self.app, self.site, self.ports, paths.live, self.token, self.proxy)
 
 
+_FORMAT = DiskFormat(Agreement, 2)  # counts up with the format of any file of the app: see `renew_format`
+
+
 def load(paths: AppPaths) -> Optional[Agreement]:
-    """What was agreed, or None for an app that is new here. Raises NeedsHuman when it cannot be read."""
+    """What was agreed, or None for an app that is new here. Raises Unreadable."""
     try:
-        return typed.decode(Agreement, parse_object(paths.agreed.read_bytes()))
+        return _FORMAT.read(paths.agreed)
     except FileNotFoundError:
         return None
-    except (OSError, FrameError, typed.Mistakes) as error:
-        raise NeedsHuman(
-            f"{paths.agreed} is damaged or of a newer Teal",
-            [str(error)],
-            "restore it, or remove it and deploy again",
-        ) from None
+    except Unreadable as error:
+        if not error.newer:
+            error.hint = "restore it, or remove it and deploy again"
+        raise
 
 
 def save(paths: AppPaths, agreed: Agreement) -> None:
-    files.make_dir(paths.agreed.parent)
-    files.write(paths.agreed, json.dumps(typed.encode(agreed), indent=1), mode=0o600)
+    _FORMAT.write(paths.agreed, agreed)
+
+
+def renew_format(paths: AppPaths) -> None:
+    """Before a command changes anything: an older Teal stops at this file, so from now on it is of this Teal's format.
+
+    Raises Unreadable, so that this Teal stops at a newer one's.
+    """
+    agreed = load(paths)
+    if agreed and _FORMAT.is_older(paths.agreed):
+        save(paths, agreed)
 
 
 def propose(host: HostPaths, spec: AppSpec, moving: Optional[Color]) -> Agreement:

@@ -1,19 +1,14 @@
 """What setup has put on this server for an app: so a hand's change is noticed, and destroy takes back just that."""
 
-import json
 from dataclasses import field, replace
 from pathlib import Path
-from typing import Annotated, Dict, Iterator, Optional, Set, Tuple
+from typing import Dict, Iterator, Optional, Set, Tuple
 
-from teal_host.ground import files
-from teal_host.ground.errors import NeedsHuman
 from teal_host.ground.paths import AppPaths, HostPaths
-from teal_host.wire import typed
-from teal_host.wire.frames import FrameError, parse_object
-from teal_host.wire.grammar import PublicKey, between
+from teal_host.state.disk_format import DiskFormat
+from teal_host.wire.grammar import PublicKey
 from teal_host.wire.values import dataclass
 
-FORMAT = 1
 _REMEMBERED = 10  # digests a file: what is there, and what a setup that was killed or refused did not reach
 
 
@@ -37,7 +32,6 @@ class Footprint:
     gave_way: Optional[GaveWay] = None
     keys: Tuple[PublicKey, ...] = ()
     made: Tuple[str, ...] = ()
-    format: Annotated[int, between(FORMAT, FORMAT)] = FORMAT
 
     def wrote(self, path: Path, digest: str) -> bool:
         return digest in self.files.get(str(path), ())
@@ -47,19 +41,19 @@ class Footprint:
         return replace(self, files={**self.files, str(path): told})
 
 
+_FORMAT = DiskFormat(Footprint, 2)
+
+
 def load(paths: AppPaths) -> Footprint:
-    """Raises NeedsHuman when it cannot be read."""
+    """Raises Unreadable."""
     try:
-        return typed.decode(Footprint, parse_object(paths.footprint.read_bytes()))
+        return _FORMAT.read(paths.footprint)
     except FileNotFoundError:
         return Footprint()
-    except (OSError, FrameError, typed.Mistakes) as error:
-        raise NeedsHuman(f"{paths.footprint} is damaged or of a newer Teal", [str(error)], "restore it") from None
 
 
 def save(paths: AppPaths, footprint: Footprint) -> None:
-    files.make_dir(paths.footprint.parent)
-    files.write(paths.footprint, json.dumps(typed.encode(footprint), indent=1), mode=0o600)
+    _FORMAT.write(paths.footprint, footprint)
 
 
 def remember(paths: AppPaths, path: Path, digest: str) -> None:

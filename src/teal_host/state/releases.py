@@ -2,28 +2,27 @@
 
 import hashlib
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Dict, Iterator, List, Literal, Optional, Tuple
+from typing import Any, Dict, List, Optional, Sequence, Tuple, Union
 
 from teal_host.ground import files
+from teal_host.ground.errors import NeedsHuman
 from teal_host.ground.paths import AppPaths
-from teal_host.wire import typed
+from teal_host.state.disk_format import DiskFormat, Unreadable
 from teal_host.wire.app import AppSpec
-from teal_host.wire.frames import FrameError, parse_object
-from teal_host.wire.grammar import EnvVersion, ReleaseName, between
+from teal_host.wire.grammar import EnvVersion, ReleaseName, release_name
 from teal_host.wire.manifest import Origin
+from teal_host.wire.outcomes import ReleaseOutcome
 from teal_host.wire.values import dataclass
-
-FORMAT = 1
-Outcome = Literal["pending", "good", "refused", "turned_back"]
 
 
 @dataclass(frozen=True)
 class Record:
     """`env` names the whole environment that the release ran with, `secrets` the version of the part from `teal env`.
 
-    `at` is when it was sealed, in UTC. `left`: it was turned back by a person, not because it failed.
+    `at` is when it was sealed, in UTC.
     """
 
     release: ReleaseName
@@ -34,55 +33,108 @@ class Record:
     origin: Origin
     env: str
     spec: AppSpec
-    outcome: Outcome = "pending"
-    left: bool = False
+    outcome: ReleaseOutcome = "pending"
     secrets: EnvVersion = ""
-    format: Annotated[int, between(FORMAT, FORMAT)] = FORMAT
+
+
+@dataclass(frozen=True)
+class UnreadableRecord:
+    """A record that is damaged, or of a newer Teal. Neither it nor what it describes is ever removed."""
+
+    release: str
+    path: Path
+    why: str
+
+    @property
+    def seq(self) -> int:
+        return _seq(self.release)
+
+    def error(self) -> NeedsHuman:
+        hint = "restore it, or use the Teal that wrote it; or name a release: teal rollback RELEASE"
+        return NeedsHuman(f"the record of {self.release} cannot be read: {self.path}", [self.why], hint)
+
+
+def _from_format_1(raw: Dict[str, Any]) -> Dict[str, Any]:
+    """`left` said that a person had gone back from a release; its outcome was `turned_back` all the same."""
+    left = raw.pop("left", False)
+    words = {"good": "live", "turned_back": "superseded" if left else "rolled_back"}
+    outcome = raw.get("outcome")
+    return {**raw, "outcome": words.get(outcome, outcome)} if isinstance(outcome, str) else raw
+
+
+_FORMAT = DiskFormat(Record, 2, _from_format_1)
 
 
 def load(paths: AppPaths) -> List[Record]:
-    """All readable records, oldest first. One that is damaged is left out: its release is not one to go back to."""
-    found = []
-    for path in paths.records.glob("*.json") if paths.records.is_dir() else ():
-        try:
-            found.append(_read(path))
-        except (OSError, FrameError, typed.Mistakes):
-            continue
-    return sorted(found, key=lambda record: record.seq)
+    """All readable records, oldest first."""
+    return [entry for entry in _load_all(paths) if isinstance(entry, Record)]
+
+
+def load_unreadable(paths: AppPaths) -> List[UnreadableRecord]:
+    """The others, oldest first: what they describe is neither known nor gone."""
+    return [entry for entry in _load_all(paths) if isinstance(entry, UnreadableRecord)]
+
+
+def recorded(paths: AppPaths) -> List[str]:
+    """The releases that have a record, readable or not. Raises OSError: a folder that cannot be read is not empty."""
+    try:
+        names = os.listdir(paths.records)  # noqa: PTH208 - `glob` takes a folder that may not be read for an empty one
+    except FileNotFoundError:
+        return []
+    stems = [name[: -len(".json")] for name in names if name.endswith(".json")]
+    return [stem for stem in stems if release_name(stem) is None]
+
+
+def _load_all(paths: AppPaths) -> "List[Union[Record, UnreadableRecord]]":
+    entries = [_read(paths.records / f"{release}.json") for release in recorded(paths)]
+    return sorted((entry for entry in entries if entry is not None), key=lambda entry: entry.seq)
 
 
 _READ: Dict[Path, Tuple[Tuple[int, int, int], Record]] = {}  # every step loads them, and a record is written as a whole
 
 
-def _read(path: Path) -> Record:
-    is_now = path.stat()
-    mark = (is_now.st_ino, is_now.st_mtime_ns, is_now.st_size)
-    if path not in _READ or _READ[path][0] != mark:
-        _READ[path] = (mark, typed.decode(Record, parse_object(path.read_bytes())))
+def _read(path: Path) -> "Union[Record, UnreadableRecord, None]":
+    """None when it was removed meanwhile."""
+    try:
+        is_now = path.stat()
+        mark = (is_now.st_ino, is_now.st_mtime_ns, is_now.st_size)
+        if path not in _READ or _READ[path][0] != mark:
+            record = _FORMAT.read(path)
+            if (record.release, record.seq) != (path.stem, _seq(path.stem)):
+                return UnreadableRecord(path.stem, path, f"it is of another release, {record.release}")
+            _READ[path] = (mark, record)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        return UnreadableRecord(path.stem, path, str(error))
+    except Unreadable as error:
+        return UnreadableRecord(path.stem, path, error.why)
     return _READ[path][1]
 
 
+def _seq(release: str) -> int:
+    return int(release.split("-", maxsplit=1)[0])
+
+
 def save(paths: AppPaths, record: Record) -> None:
-    files.make_dir(paths.records)
-    text = json.dumps(typed.encode(record), ensure_ascii=False, indent=1)
-    files.write(paths.records / f"{record.release}.json", text, mode=0o600)
+    _FORMAT.write(paths.records / f"{record.release}.json", record)
 
 
 def remove(paths: AppPaths, record: Record) -> None:
     files.remove(paths.records / f"{record.release}.json")
 
 
-def mark(paths: AppPaths, record: Record, outcome: Outcome) -> Record:
+def mark(paths: AppPaths, record: Record, outcome: ReleaseOutcome) -> Record:
     """Write down how its deploy ended."""
-    marked = replace(record, outcome=outcome, left=False)
+    marked = replace(record, outcome=outcome)
     save(paths, marked)
     return marked
 
 
-def mark_superseded(paths: AppPaths, left: Optional[Record], target: Record) -> None:
+def mark_superseded(paths: AppPaths, previous: Optional[Record], target: Record) -> None:
     """Who goes back to `target` has found the newer release bad: the next `rollback` must not lead to it."""
-    if left and left.seq > target.seq:
-        save(paths, replace(left, outcome="turned_back", left=True))
+    if previous and previous.seq > target.seq:
+        save(paths, replace(previous, outcome="superseded"))
 
 
 def env_version(env: Dict[str, str]) -> str:
@@ -94,22 +146,37 @@ def find(records: List[Record], release: Optional[str]) -> Optional[Record]:
     return next((record for record in records if record.release == release), None)
 
 
-def find_by_number(records: List[Record], number: str) -> Optional[Record]:
-    """The release of that sequence number: `7` or `0007`."""
-    return next((record for record in records if number.isdigit() and record.seq == int(number)), None)
+def find_named(paths: AppPaths, reference: str) -> Optional[Record]:
+    """The release of that name, or of that number: `7` or `0007`. Raises NeedsHuman when its record cannot be read."""
+    for entry in _load_all(paths):
+        if entry.release == reference or (reference.isdigit() and entry.seq == int(reference)):
+            if isinstance(entry, UnreadableRecord):
+                raise entry.error()
+            return entry
+    return None
 
 
-def previous_good(records: List[Record], live: Optional[str], paths: AppPaths) -> Optional[Record]:
-    """Where `rollback` goes: the last good release before the live one, by sequence, that is still stored."""
-    here = find(records, live)
-    return next((r for r in reversed(list(stored_good(records, paths))) if here and r.seq < here.seq), None)
+def previous(paths: AppPaths, live: Optional[str]) -> "Union[Record, UnreadableRecord, None]":
+    """Where `rollback` goes: before the live release, by sequence, the last one that stayed well and is still stored.
+
+    An UnreadableRecord stands in the way of what lies before it: nobody knows how that release ended.
+    """
+    entries = _load_all(paths)
+    here = next((entry.seq for entry in entries if entry.release == live), 0)
+    for entry in reversed([entry for entry in entries if entry.seq < here]):
+        is_no_way = isinstance(entry, Record) and entry.outcome != "live"
+        if not is_no_way and paths.release(entry.release).is_dir():
+            return entry
+    return None
 
 
-def stored_good(records: List[Record], paths: AppPaths) -> Iterator[Record]:
-    return (r for r in records if r.outcome == "good" and paths.release(r.release).is_dir())
+def previous_name(paths: AppPaths, live: Optional[str]) -> Optional[str]:
+    """The name of that release, where a rollback would find its way."""
+    entry = previous(paths, live)
+    return entry.release if isinstance(entry, Record) else None
 
 
-def next_seq(paths: AppPaths, records: List[Record]) -> int:
+def next_seq(paths: AppPaths, records: Sequence[Record]) -> int:
     """One more than any release that ever left a trace here."""
     traces = [path.name for folder in (paths.releases, paths.records) for path in folder.glob("[0-9]*-*")]
     numbers = [name.split("-")[0] for name in traces]

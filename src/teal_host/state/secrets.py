@@ -9,21 +9,18 @@ import hmac
 import json
 import secrets
 from dataclasses import field, replace
-from typing import Annotated, Any, Dict, Iterator, Mapping, Set
+from typing import Any, Dict, Iterator, Mapping, Set
 
 from teal_host.ground import files
 from teal_host.ground.errors import BadRequest, NeedsHuman
 from teal_host.ground.paths import AppPaths
 from teal_host.state import releases
+from teal_host.state.disk_format import DiskFormat, Unreadable
 from teal_host.state.releases import Record
-from teal_host.wire import typed
 from teal_host.wire.app import MOST_HANDED_OVER, AppSpec
-from teal_host.wire.frames import FrameError, parse_object
-from teal_host.wire.grammar import EnvName, EnvValue, EnvVersion, Token, between
+from teal_host.wire.grammar import EnvName, EnvValue, EnvVersion, Token
 from teal_host.wire.typed import Mistake
 from teal_host.wire.values import dataclass
-
-FORMAT = 1
 
 
 @dataclass(frozen=True)
@@ -37,7 +34,6 @@ class StoredSecrets:
     current: EnvVersion = ""
     since: Dict[EnvName, str] = field(default_factory=dict)
     versions: Dict[EnvVersion, Dict[EnvName, EnvValue]] = field(default_factory=dict, repr=False)
-    format: Annotated[int, between(FORMAT, FORMAT)] = FORMAT
 
     def mistakes(self) -> Iterator[Mistake]:
         if set(self.since) != set(self.values) or (self.current and self.current not in self.versions):
@@ -48,31 +44,35 @@ class StoredSecrets:
         return self.versions.get(self.current, {})
 
 
+_FORMAT = DiskFormat(StoredSecrets, 2)
+
+
 def load(paths: AppPaths) -> StoredSecrets:
-    """What is kept. Raises NeedsHuman when it cannot be read, without a word of what is in it."""
+    """What is kept. Raises Unreadable, without a word of what is in the file."""
     try:
-        return typed.decode(StoredSecrets, parse_object(paths.secrets.read_bytes()))
+        return _FORMAT.read(paths.secrets)
     except FileNotFoundError:
         return StoredSecrets(secrets.token_hex(16))
-    except (FrameError, typed.Mistakes):
-        hint = "restore it; or remove it, set each name again with teal env set, and deploy"
-        raise NeedsHuman(f"{paths.secrets} is damaged or of a newer Teal", hint=hint) from None
+    except Unreadable as error:
+        if not error.newer:
+            error.evidence = ()
+            error.hint = "restore it; or remove it, set each name again with teal env set, and deploy"
+        raise
 
 
 def save(paths: AppPaths, kept: StoredSecrets) -> None:
     """Write it without the versions that nobody needs; without any, there is no file."""
-    needed = _needed(paths) | {kept.current}
+    needed = set(kept.versions) if _may_be_needed(paths) else _needed(paths) | {kept.current}
     slim = replace(kept, versions={name: kept.versions[name] for name in kept.versions if name in needed})
     if not slim.versions:
         files.remove(paths.secrets)
         return
-    files.make_dir(paths.secrets.parent)
-    files.write(paths.secrets, json.dumps(typed.encode(slim), ensure_ascii=False, indent=1), mode=0o600)
+    _FORMAT.write(paths.secrets, slim)
 
 
 def prune(paths: AppPaths) -> None:
     """Values go with the last release that ran with them."""
-    if paths.secrets.exists():
+    if paths.secrets.exists() and not _may_be_needed(paths):
         kept = load(paths)
         if set(kept.versions) - _needed(paths) - {kept.current}:
             save(paths, kept)
@@ -138,3 +138,8 @@ def _keyed(key: str, value: Any) -> str:
 def _needed(paths: AppPaths) -> Set[str]:
     """The versions of releases that could be started again."""
     return {entry.secrets for entry in releases.load(paths) if paths.release(entry.release).is_dir()} - {""}
+
+
+def _may_be_needed(paths: AppPaths) -> bool:
+    """Does a release whose record cannot be read need versions that nobody can name?"""
+    return any(paths.release(entry.release).is_dir() for entry in releases.load_unreadable(paths))

@@ -3,7 +3,7 @@
 import contextlib
 from typing import Iterator, Optional
 
-from teal_host.ground.errors import Aborted, CannotRun, HostError, NeedsHuman, TurnedBack, Unhealthy, as_host_error
+from teal_host.ground.errors import Cancelled, CannotRun, HostError, NeedsHuman, RolledBack, Unhealthy, as_host_error
 from teal_host.ground.paths import ColorPaths
 from teal_host.state import releases
 from teal_host.state.agreement import Agreement
@@ -76,7 +76,7 @@ def _stopped_if_it_fails(app: App, candidate: Candidate) -> Iterator[None]:
 
 
 def switch_traffic(app: App, cutover: Cutover) -> None:
-    """Switch, and prove it through nginx. Raises TurnedBack when that fails; traffic is then where it was.
+    """Switch, and prove it through nginx. Raises RolledBack when that fails; traffic is then where it was.
 
     Raises NeedsHuman where nobody is served all the same, because nginx or what is live does not run.
     """
@@ -94,7 +94,7 @@ def switch_traffic(app: App, cutover: Cutover) -> None:
         error = as_host_error(problem)
         _undo(app, cutover, error)
         _refuse_to_say_that_it_serves(app, cutover, error)
-        raise TurnedBack(_turned_back(cutover, error), error.evidence, error.hint) from None
+        raise RolledBack(_rolled_back(cutover, error), error.evidence, error.hint) from None
 
 
 def _refuse_to_say_that_it_serves(app: App, cutover: Cutover, error: HostError) -> None:
@@ -122,29 +122,29 @@ def _not_served(app: App, cutover: Cutover) -> Optional[HostError]:
 
 
 def _undo(app: App, cutover: Cutover, error: HostError) -> None:
-    """As it was. Raises NeedsHuman when the link cannot be turned back, as on a disk that is full."""
+    """As it was. Raises NeedsHuman when the link cannot be switched back, as on a disk that is full."""
     try:
         switch.restore(app, cutover.previous_color, cutover.previous_agreement)
     except (HostError, OSError) as problem:
-        text = f"{error.message}; turning back failed as well: {as_host_error(problem).message}"
+        text = f"{error.message}; the way back failed as well: {as_host_error(problem).message}"
         raise NeedsHuman(text, error.evidence, "teal status") from None
     with best_effort(app):
-        app.journal.write("turned_back", cutover.story_id, to=cutover.previous_color)
+        app.journal.write("rolled_back", cutover.story_id, to=cutover.previous_color)
     with best_effort(app):
         if cutover.started_here:
             app.host.supervisor.stop(cutover.candidate.slot_paths, STOP_GRACE_S)
 
 
 def watch_and_roll_back(app: App, cutover: Cutover, tally: AnswerLog) -> None:
-    """Watch the live color; when it turns bad, turn back once, onto a standby that is well.
+    """Watch the live color; when it turns bad, roll back once, onto a standby that is well.
 
-    Raises TurnedBack, or NeedsHuman when there is no such standby.
+    Raises RolledBack, or NeedsHuman when there is no such standby.
     """
     try:
         with app.step("watch") as step:
             watch.stay_well(app, Watched(cutover.candidate, cutover.standby, tally), step)
     except Unhealthy as error:
-        _turn_back(app, cutover, error)
+        _roll_back(app, cutover, error)
 
 
 def keep_or_stop_previous(app: App, cutover: Cutover) -> None:
@@ -171,22 +171,22 @@ def best_effort(app: App) -> Iterator[None]:
     """What is only written down or tidied up does not change how a story ends. `recover` does what is left of it."""
     try:
         yield
-    except Aborted:
+    except Cancelled:
         raise
     except (HostError, OSError) as problem:
         app.warn(f"{as_host_error(problem).message}; what is left to be done, the next command does")
 
 
 def stands_by(app: App, standby: Candidate) -> ProbeResult:
-    """Is it well? A good one that has ended, as the first to go when memory ran out, is started again, once."""
+    """Is it well? One that was live and has ended, as the first to go when memory ran out, is started again, once."""
     try:
         health.wait_until_listening(app, standby)
         found = health.probe(app, standby, 5.0)
         runs = app.host.supervisor.state(standby.slot_paths).state == "running"
-        if found.well or runs or standby.record.outcome != "good":
+        if found.well or runs or standby.record.outcome != "live":
             return found
         return _started_again(app, standby, found)
-    except Aborted:
+    except Cancelled:
         raise
     except (HostError, OSError) as problem:
         return ProbeResult(False, as_host_error(problem).message)
@@ -199,7 +199,7 @@ def _started_again(app: App, standby: Candidate, found: ProbeResult) -> ProbeRes
             app.host.supervisor.stop(standby.slot_paths, STOP_GRACE_S)  # else systemd may just be starting it as well
             start(app, standby)
             health.wait_until_healthy(app, standby, step)
-    except Aborted:
+    except Cancelled:
         raise
     except HostError as error:
         app.host.supervisor.stop(standby.slot_paths, STOP_GRACE_S)
@@ -207,10 +207,10 @@ def _started_again(app: App, standby: Candidate, found: ProbeResult) -> ProbeRes
     return ProbeResult(True, "")
 
 
-def _turn_back(app: App, cutover: Cutover, error: HostError) -> None:
+def _roll_back(app: App, cutover: Cutover, error: HostError) -> None:
     standby = cutover.standby
     if standby is None:
-        why = "there is no release before it to turn back to"
+        why = "there is no release before it to roll back to"
         slot = cutover.previous_slot
         if slot:
             why = f"it stays live, because the record of {slot.held} on {slot.color} cannot be read"
@@ -223,26 +223,26 @@ def _turn_back(app: App, cutover: Cutover, error: HostError) -> None:
         app.host.supervisor.enable(standby.slot_paths)
         switch.point_live_to(app, standby.color)
     except (HostError, OSError) as problem:
-        text = f"{error.message}; it cannot be turned back: {as_host_error(problem).message}"
+        text = f"{error.message}; it cannot be rolled back: {as_host_error(problem).message}"
         raise NeedsHuman(text, error.evidence, error.hint) from None
     with best_effort(app):
         switch.settle(app)
-        app.journal.write("turned_back", cutover.story_id, to=standby.color)
-        releases.mark(app.paths, cutover.candidate.record, "turned_back")
+        app.journal.write("rolled_back", cutover.story_id, to=standby.color)
+        releases.mark(app.paths, cutover.candidate.record, "rolled_back")
     agreed = cutover.previous_agreement or cutover.agreement  # the release before is served under the names that it had
     try:
         app.host.provisioning.open_route(agreed)  # what was unwell may have been nginx too
         switch.verify(app, standby, agreed)
     except (HostError, OSError) as problem:
         unproved = as_host_error(problem)
-        text = f"{error.message}; turned back to {standby.release} on {standby.color}, but: {unproved.message}"
+        text = f"{error.message}; rolled back to {standby.release} on {standby.color}, but: {unproved.message}"
         raise NeedsHuman(text, [*unproved.evidence, *error.evidence], "teal status") from None
     with best_effort(app):
         app.host.supervisor.stop(cutover.candidate.slot_paths, STOP_GRACE_S)
-    raise TurnedBack(_turned_back(cutover, error), error.evidence, error.hint)
+    raise RolledBack(_rolled_back(cutover, error), error.evidence, error.hint)
 
 
-def _turned_back(cutover: Cutover, error: HostError) -> str:
+def _rolled_back(cutover: Cutover, error: HostError) -> str:
     left = cutover.previous_slot
     here = f"{left.held} on {left.color} serves again" if left else "nothing is live, as before"
-    return f"{error.message}; turned back: {here}"
+    return f"{error.message}; rolled back: {here}"

@@ -4,7 +4,7 @@ Every command has an id of its own. One that comes again is that of a client whi
 played back; either way the answer is what it was then, and nothing is done.
 """
 
-from typing import Any, Dict, Optional, Union
+from typing import Any, Dict, Literal, Optional, Union, cast
 
 from teal_host.ground.errors import BadRequest, HostError, as_host_error
 from teal_host.state import agreement, releases
@@ -12,16 +12,11 @@ from teal_host.state.app import App
 from teal_host.state.slots import read_slots
 from teal_host.wire import typed
 from teal_host.wire.messages import Failure, Note, Result
-from teal_host.wire.reports import Ended, LastReport
+from teal_host.wire.outcomes import CommandOutcome
+from teal_host.wire.reports import LastReport
 from teal_host.wire.upward import moment
 
 Answer = Union[Result, HostError]
-_ENDED: Dict[str, Ended] = {
-    "live": "live",
-    "turned_back": "rolled_back",
-    "unhealthy": "unhealthy",
-    "needs_human": "unhealthy",
-}
 _LONGEST = 2000  # of what is kept; a program may say a lot, and the journal stays
 
 
@@ -31,9 +26,9 @@ def record_end(app: App, story: str, answer: Answer, **facts: Any) -> None:
     if isinstance(answer, Result):
         how = {"outcome": answer.outcome, "url": answer.url}
     else:
-        how = {"outcome": answer.code, "message": answer.message[:_LONGEST], "hint": answer.hint[:_LONGEST]}
-    brief: Dict[str, Any] = {"outcome": how["outcome"], **facts}
-    app.journal.write("end", story, release=answer.release, **brief, answer={**known, **how})
+        how = {"code": answer.code, "message": answer.message[:_LONGEST], "hint": answer.hint[:_LONGEST]}
+    brief = {"release": answer.release, "outcome": answer.outcome, **facts}
+    app.journal.write("end", story, **brief, answer={**known, **how})
 
 
 def record_unchanged(app: App, story: str) -> Result:
@@ -57,13 +52,11 @@ def recorded_result(app: App, story: str) -> Optional[Result]:
     raise answer
 
 
-def current_result(app: App, outcome: str, name: Optional[str]) -> Result:
+def current_result(app: App, outcome: Literal["live", "unchanged"], name: Optional[str]) -> Result:
     """The result, read from the links as they are now."""
-    slots, records, agreed = read_slots(app.paths), releases.load(app.paths), agreement.load(app.paths)
-    previous = releases.previous_good(records, slots.live_release, app.paths)
+    slots, agreed = read_slots(app.paths), agreement.load(app.paths)
     url = app.host.proxy.url(agreed.site) if agreed else ""
-    before = previous.release if previous else None
-    return Result("live" if outcome == "live" else "unchanged", name, slots.live, before, url)
+    return Result(outcome, name, slots.live, releases.previous_name(app.paths, slots.live_release), url)
 
 
 def last_story(app: App) -> Optional[LastReport]:
@@ -76,24 +69,27 @@ def last_story(app: App) -> Optional[LastReport]:
     if moment(at):
         return None
     answer = line.get("answer")
-    kept: Dict[str, Any] = answer if isinstance(answer, dict) else {"outcome": line.get("outcome")}
-    says = str(line.get("detail") or kept.get("message") or "")
+    says = str(line.get("detail") or (answer.get("message") if isinstance(answer, dict) else "") or "")
     release = str(begin["release"]) if begin.get("release") else None
-    ended: Ended = _ENDED.get(str(kept.get("outcome")), "refused")
-    if begin.get("what") == "rollback":
-        return LastReport("rollback", release, ended, at, says)
-    return LastReport("deploy", release, ended, at, says)
+    command: Literal["deploy", "rollback"] = "rollback" if begin.get("what") == "rollback" else "deploy"
+    return LastReport(command, release, _outcome(line), at, says)
+
+
+def _outcome(line: Dict[str, Any]) -> CommandOutcome:
+    try:
+        return typed.decode(cast("Any", CommandOutcome), line.get("outcome"))
+    except typed.Mistakes:
+        return "refused"
 
 
 def _answer(line: Dict[str, Any]) -> Answer:
     """As it stands in the journal's line; one of an older Teal tells no more than that it was."""
     kept = line.get("answer")
     try:
-        if isinstance(kept, dict) and "message" in kept:
-            known = {name: value for name, value in kept.items() if name not in ("url", "outcome")}
-            return _error(typed.decode(Failure, {"code": kept["outcome"], **known}))
-        return typed.decode(Result, kept)
-    except (typed.Mistakes, KeyError):
+        if isinstance(kept, dict) and "code" in kept:
+            return _error(typed.decode_known(Failure, kept))
+        return typed.decode_known(Result, kept)
+    except typed.Mistakes:
         return BadRequest("this very command was done before; how it ended was not kept", hint="teal status")
 
 

@@ -23,19 +23,25 @@ class PrunePlan:
     records: Tuple[str, ...]
 
 
-def plan(records: List[Record], stored: Set[str], keep: int, in_use: Set[str]) -> PrunePlan:
-    """Keep so many good releases and whatever a color holds. What was refused or turned back does not count."""
-    good = [entry.release for entry in records if entry.outcome == "good" and entry.release in stored]
-    kept = set(good[-keep:]) | in_use
+def plan(records: List[Record], stored: Set[str], keep: int, needed: Set[str]) -> PrunePlan:
+    """Keep so many releases that stayed well, and those that are needed anyway. What did not go live does not count."""
+    well = [entry.release for entry in records if entry.outcome == "live" and entry.release in stored]
+    kept = set(well[-keep:]) | needed
     old = {entry.release for entry in records[:-_RECORDS_KEPT]} - kept
     return PrunePlan(tuple(sorted(stored - kept)), tuple(sorted(old)))
 
 
 def prune(app: App, keep: int) -> None:
-    """Remove what the plan says; a failure is said and nothing more."""
+    """Remove what the plan says; a failure is said and nothing more. What is not known is not removed."""
     records = releases.load(app.paths)
+    unreadable = releases.load_unreadable(app.paths)
     in_use = {name for name in read_slots(app.paths).releases.values() if name}
-    chosen = plan(records, _stored(app.paths), keep, in_use)
+    needed = in_use | {entry.release for entry in unreadable}
+    chosen = plan(records, _stored(app.paths), keep, needed)
+    for entry in unreadable:
+        app.warn(
+            f"the record of {entry.release} cannot be read, so nothing of it is removed: {entry.path}: {entry.why}"
+        )
     try:
         for name in chosen.files:
             _remove_files(app.paths, name)

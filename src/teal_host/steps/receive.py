@@ -34,7 +34,7 @@ class Upload:
     _bases: Dict[str, Base] = field(default_factory=dict)
 
     def receive(self) -> str:
-        """Until every file is whole. Raises BadRequest, Aborted. Gives what there is to tell of it."""
+        """Until every file is whole. Raises BadRequest, Cancelled. Gives what there is to tell of it."""
         here, missing = sorted_out(self.unfinished.missing(), self.manifest, self.stock)
         bases = self.stock.bases([self.manifest.entries[place] for place in missing])
         self._bases = {base.sha256: base for base in bases}

@@ -20,7 +20,7 @@ from teal_host.ground import files
 from teal_host.ground.errors import BadRequest
 from teal_host.ground.paths import AppPaths
 from teal_host.pipe.unpack import Spoilt
-from teal_host.state import file_index
+from teal_host.state import file_index, releases
 from teal_host.state.slots import read_slots
 from teal_host.wire.manifest import Entry, Manifest
 
@@ -122,7 +122,7 @@ def remove_unfinished(paths: AppPaths) -> None:
 
     But the beginning of an upload stays for a day: the next try goes on from there.
     """
-    known = {path.stem for path in paths.records.glob("*.json")} | set(read_slots(paths).releases.values())
+    known = {*releases.recorded(paths), *read_slots(paths).releases.values()}
     for path in list(paths.releases.glob("*")):
         if path.name not in known and not _may_go_on(path):
             files.remove_tree(path)

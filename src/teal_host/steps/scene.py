@@ -39,7 +39,7 @@ def live_is_well(app: App, scene: Scene) -> bool:
 
 
 def standby(app: App, scene: Scene) -> Optional[Candidate]:
-    """What is live now, as something to turn back to."""
+    """What is live now, as something to roll back to."""
     live, agreed = scene.live, scene.agreed
     if live is None or agreed is None or scene.slots.live is None:
         return None

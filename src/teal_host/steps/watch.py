@@ -12,7 +12,7 @@ from teal_host.steps.health import ProbeResult
 from teal_host.wire.values import dataclass
 
 _BETWEEN_S = 0.5
-_BAD_IN_A_ROW = 3  # one slow answer is no reason to turn back; a dead process is, at once
+_BAD_IN_A_ROW = 3  # one slow answer is no reason to roll back; a dead process is, at once
 _ANSWER_WITHIN_S = 2.0
 _NOBODY = AnswerCounts(0, {})
 

@@ -74,11 +74,8 @@ def planned(app: App, request: Deploy, scene: Scene) -> Result:
     """What would be done, as data: nothing is changed, not even the lock."""
     secrets.check(app.paths, request.spec)
     if unchanged(app, request, scene):
-        return replace(
-            idempotency.current_result(app, "unchanged", scene.slots.live_release),
-            outcome="planned",
-            plan=("nothing: it is live",),
-        )
+        result = idempotency.current_result(app, "unchanged", scene.slots.live_release)
+        return replace(result, plan=("nothing: it is live",))
     proposed = app.host.provisioning.agreement_for(request.spec, scene.slots.idle)
     port = proposed.ports.of(scene.slots.idle)
     name = release.name(releases.next_seq(app.paths, scene.records), request.manifest)
@@ -91,8 +88,8 @@ def planned(app: App, request: Deploy, scene: Scene) -> Result:
         else "turn the link; no reload of nginx",
         f"watch it for {request.spec.keep.watch_s:g} s, keep {request.spec.keep.releases} releases",
     )
-    previous = releases.previous_good(scene.records, scene.slots.live_release, app.paths)
-    return Result("planned", name, scene.slots.idle, previous.release if previous else None, "", steps)
+    previous = releases.previous_name(app.paths, scene.slots.live_release)
+    return Result("unchanged", name, scene.slots.idle, previous, "", steps)
 
 
 def to_upload(manifest: Manifest, there: FileIndex) -> str:
@@ -160,7 +157,7 @@ def make_live(app: App, request: Deploy, scene: Scene, sealed: Record) -> Result
         error = as_host_error(problem)
         error.about(sealed.release, color, scene.slots.live_release)
         with best_effort(app):
-            releases.mark(app.paths, sealed, "turned_back" if error.code == "turned_back" else "refused")
+            releases.mark(app.paths, sealed, error.outcome)
             give_back_ports(app, scene)
             prune.prune(app, (scene.live.spec if scene.live else request.spec).keep.releases)
             idempotency.record_end(app, request.id, error)
@@ -169,7 +166,7 @@ def make_live(app: App, request: Deploy, scene: Scene, sealed: Record) -> Result
                 error.evidence = (describe_traffic(app, scene), *error.evidence)
         raise error from None
     with best_effort(app):
-        releases.mark(app.paths, sealed, "good")
+        releases.mark(app.paths, sealed, "live")
         keep_or_stop_previous(app, cutover)
         prune.prune(app, request.spec.keep.releases)
         idempotency.record_end(

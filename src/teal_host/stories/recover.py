@@ -8,7 +8,7 @@ import contextlib
 from typing import Optional
 
 from teal_host.ground import files, lock
-from teal_host.ground.errors import Aborted, CannotRun, HostError, Locked, NeedsHuman, TurnedBack
+from teal_host.ground.errors import Cancelled, CannotRun, HostError, Locked, NeedsHuman, RolledBack
 from teal_host.ground.journal import Unfinished
 from teal_host.ground.paths import AppPaths
 from teal_host.state import agreement, releases
@@ -29,6 +29,7 @@ _ANSWER_WITHIN_S = 5.0
 
 def recover(app: App) -> None:
     """Bounded: one look at each color, at most one start, at most one turn. Nothing, when nothing was interrupted."""
+    _check_formats(app)
     _remove_unfinished(app.paths)
     error_rate.stop_counting(app)
     story = app.journal.unfinished()
@@ -47,7 +48,7 @@ def recover(app: App) -> None:
             step.detail = _confirm(app, story, slots, interrupted)
     switch.settle(app)
     idempotency.record_end(
-        app, story.id, _answer(app, story, step.detail, went_live), outcome="recovered", detail=step.detail
+        app, story.id, _answer(app, story, step.detail, went_live), by="recovery", detail=step.detail
     )
     app.tell(Note("warning", f"an earlier command was interrupted: {step.detail}"))
 
@@ -65,10 +66,17 @@ def _answer(app: App, story: Unfinished, says: str, went_live: bool) -> idempote
     entry = releases.find(releases.load(app.paths), story.release)
     ended = entry.outcome if entry else "refused"
     is_live = read_slots(app.paths).live_release == story.release and story.release is not None
-    if is_live and ended == "good":
+    if is_live and ended == "live":
         return idempotency.current_result(app, "live", story.release)
-    kind = NeedsHuman if is_live else TurnedBack if went_live else Aborted
+    kind = NeedsHuman if is_live else RolledBack if went_live else Cancelled
     return kind(f"the command was interrupted: {says}", hint="teal status").about(story.release, None, None)
+
+
+def _check_formats(app: App) -> None:
+    """Raises NeedsHuman where a newer Teal has written what this one would have to understand."""
+    agreement.renew_format(app.paths)
+    if app.journal.is_newer():
+        raise NeedsHuman(f"{app.journal.path} is of a newer Teal", hint="use the Teal that wrote it, or a later one")
 
 
 def _remove_unfinished(paths: AppPaths) -> None:
@@ -92,8 +100,8 @@ def _undo(app: App, story: Unfinished, slots: Slots, interrupted: Optional[Recor
     if slots.live is None:
         app.host.provisioning.withdraw_route(app.paths)
     if interrupted and interrupted.outcome == "pending":
-        releases.mark(app.paths, interrupted, "turned_back" if story.switched else "refused")
-    return f"{story.release or 'it'} {'was turned back' if story.switched else 'had not gone live and was undone'}"
+        releases.mark(app.paths, interrupted, "rolled_back" if story.switched else "refused")
+    return f"{story.release or 'it'} {'was rolled back' if story.switched else 'had not gone live and was undone'}"
 
 
 def _confirm(app: App, story: Unfinished, slots: Slots, interrupted: Record) -> str:
@@ -107,8 +115,8 @@ def _confirm(app: App, story: Unfinished, slots: Slots, interrupted: Record) -> 
         app.host.proxy.check_site(agreed.site)
     standby = releases.find(releases.load(app.paths), slots.releases[other])
     if agreed is None or _well_and_proved(app, slots.live, interrupted, agreed):
-        if interrupted.outcome != "good":
-            releases.mark(app.paths, interrupted, "good")
+        if interrupted.outcome != "live":
+            releases.mark(app.paths, interrupted, "live")
         if story.is_rollback:
             releases.mark_superseded(app.paths, standby, interrupted)
         if agreed and standby:
@@ -118,13 +126,13 @@ def _confirm(app: App, story: Unfinished, slots: Slots, interrupted: Record) -> 
         return f"{interrupted.release} had gone live and stays"
     if standby is None or not stands_by(app, Candidate(standby, other, agreed.ports.of(other), app.paths)).well:
         if interrupted.outcome == "pending":
-            releases.mark(app.paths, interrupted, "refused")
+            releases.mark(app.paths, interrupted, "unhealthy")
         return f"{interrupted.release} had gone live, is not well, and neither is any other"
     app.host.supervisor.enable(app.paths.color(other))
     switch.point_live_to(app, other)
-    releases.mark(app.paths, interrupted, "turned_back")
+    releases.mark(app.paths, interrupted, "rolled_back")
     app.host.supervisor.stop(app.paths.color(slots.live), STOP_GRACE_S)
-    return f"{interrupted.release} had gone live but is not well: turned back to {standby.release}"
+    return f"{interrupted.release} had gone live but is not well: rolled back to {standby.release}"
 
 
 def _well_and_proved(app: App, color: Color, entry: Record, agreed: Agreement) -> bool:
@@ -136,7 +144,7 @@ def _well_and_proved(app: App, color: Color, entry: Record, agreed: Agreement) -
     try:
         app.host.provisioning.open_route(agreed)
         switch.verify(app, candidate, agreed)
-    except Aborted:
+    except Cancelled:
         raise
     except HostError:
         return False

@@ -7,7 +7,7 @@ from teal_host.ground.errors import HostError, NeedsHuman, NotThere, as_host_err
 from teal_host.pipe.channel import Channel
 from teal_host.state import releases
 from teal_host.state.app import App
-from teal_host.state.releases import Record
+from teal_host.state.releases import Record, UnreadableRecord
 from teal_host.steps import error_rate, health, idempotency
 from teal_host.steps.candidate import Candidate
 from teal_host.steps.cutover import (
@@ -43,18 +43,22 @@ def rollback(app: App, request: Rollback, channel: Channel) -> Result:
 
 
 def choose(app: App, request: Rollback, scene: Scene) -> Record:
-    """The named release, or the last good one before the live one, by sequence."""
+    """The named release, or the last one before the live release that stayed well, by sequence.
+
+    Raises NeedsHuman when a record in the way cannot be read.
+    """
     if request.release is None:
-        found = releases.previous_good(scene.records, scene.slots.live_release, app.paths)
-        if found is None:
-            raise NotThere("there is no earlier good release to go back to", hint="see: teal releases")
-        return found
-    named = releases.find(scene.records, request.release) or releases.find_by_number(scene.records, request.release)
+        previous = releases.previous(app.paths, scene.slots.live_release)
+        if previous is None:
+            raise NotThere("no earlier release stayed well and is still stored", hint="see: teal releases")
+        if isinstance(previous, UnreadableRecord):
+            raise previous.error()
+        return previous
+    named = releases.find_named(app.paths, request.release)
     if named is None or not app.paths.release(named.release).is_dir():
         raise NotThere(f"there is no release {request.release} here any more", hint="see: teal releases")
-    if named.outcome in ("refused", "turned_back"):
-        was = "rolled back from" if named.left else f"{named.outcome.replace('_', ' ')} when it was deployed"
-        app.warn(f"{named.release} was {was}; it is checked again")
+    if named.outcome not in ("live", "pending"):
+        app.warn(f"{named.release} is {named.outcome.replace('_', ' ')}; it is checked again")
     return named
 
 
@@ -75,7 +79,7 @@ def turn_to(app: App, request: Rollback, scene: Scene, target: Record) -> Result
             idempotency.record_end(app, request.id, error)
         raise error from None
     with best_effort(app):
-        releases.mark(app.paths, target, "good")
+        releases.mark(app.paths, target, "live")
         releases.mark_superseded(app.paths, scene.live, target)
         keep_or_stop_previous(app, cutover)
         idempotency.record_end(

@@ -10,14 +10,14 @@ from teal_host.state.app import App
 from teal_host.state.releases import Record
 from teal_host.state.slots import Slots, all_colors, read_slots
 from teal_host.steps import idempotency
-from teal_host.wire.reports import Color, ColorReport, ReleaseRow, ReleasesReport, StatusReport
+from teal_host.wire.reports import Color, ColorReport, ReleaseRow, ReleasesReport, StatusReport, UnreadableRow
 
 
 def status(app: App) -> StatusReport:
     """What is true now: read from the links and the processes, never from the journal."""
     slots, records, agreed = read_slots(app.paths), releases.load(app.paths), agreement.load(app.paths)
     reports = {color: _color(app, color, slots.releases[color], records) for color in all_colors()}
-    previous = releases.previous_good(records, slots.live_release, app.paths)
+    previous = releases.find(records, releases.previous_name(app.paths, slots.live_release))
     return StatusReport(
         app.name,
         slots.live,
@@ -28,6 +28,7 @@ def status(app: App) -> StatusReport:
             *_notes(app, slots, agreed),
             *_of_the_standby(app, slots, previous),
             *_of_the_environment(app, releases.find(records, slots.live_release)),
+            *(f"{entry.error().message}; see: teal releases" for entry in releases.load_unreadable(app.paths)),
         ),
         idempotency.last_story(app),
     )
@@ -37,7 +38,8 @@ def list_releases(app: App) -> ReleasesReport:
     """Every release that is known, newest first."""
     slots = read_slots(app.paths)
     rows = [_row(app, entry, slots) for entry in releases.load(app.paths)]
-    return ReleasesReport(app.name, tuple(reversed(rows)))
+    unreadable = [UnreadableRow(one.release, str(one.path), one.why) for one in releases.load_unreadable(app.paths)]
+    return ReleasesReport(app.name, tuple(reversed(rows)), tuple(reversed(unreadable)))
 
 
 def _color(app: App, color: Color, release: Optional[str], records: List[Record]) -> ColorReport:
@@ -47,7 +49,7 @@ def _color(app: App, color: Color, release: Optional[str], records: List[Record]
         return ColorReport(None, port, "empty")
     found = app.host.supervisor.state(app.paths.color(color))
     entry = releases.find(records, release)
-    failed = entry is not None and entry.outcome in ("refused", "turned_back") and not entry.left
+    failed = entry is not None and entry.outcome in ("refused", "unhealthy", "rolled_back")
     state = "failed" if found.state == "stopped" and failed else found.state
     return ColorReport(release, port, state, found.pid, found.since)
 
@@ -93,5 +95,4 @@ def _row(app: App, entry: Record, slots: Slots) -> ReleaseRow:
         slots.color_of(entry.release),
         entry.release == slots.live_release,
         app.paths.release(entry.release).is_dir(),
-        entry.left,
     )

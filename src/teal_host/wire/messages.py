@@ -26,6 +26,7 @@ from teal_host.wire.grammar import (
     between,
 )
 from teal_host.wire.manifest import Manifest, Needs, Origin
+from teal_host.wire.outcomes import FailureCode
 from teal_host.wire.reports import Change, Color, DoctorReport, EnvReport, ReleasesReport, StatusReport
 from teal_host.wire.uploads import Block, Part, Taken, Wanted
 from teal_host.wire.upward import (
@@ -248,9 +249,12 @@ class Plan:
 
 @dataclass(frozen=True)
 class Result:
-    """How a deploy or rollback ended. `previous` is where `teal rollback` would go now."""
+    """How a deploy or rollback ended. `previous` is where `teal rollback` would go now.
 
-    outcome: Literal["live", "unchanged", "planned"]
+    `plan`: what a dry run says instead of doing it; its outcome is `unchanged`.
+    """
+
+    outcome: Literal["live", "unchanged"]
     release: Optional[ReleaseName] = None
     color: Optional[Color] = None
     previous: Optional[ReleaseName] = None
@@ -271,12 +275,6 @@ class Done:
     """The answer of a command that has nothing more to tell."""
 
     said: Text = ""
-
-
-FailureCode = Literal[
-    "usage", "config", "not_allowed", "not_there", "unhealthy", "turned_back", "locked", "needs_human",
-    "unexpected", "aborted", "broken_pipe",
-]  # fmt: skip
 
 
 @dataclass(frozen=True)

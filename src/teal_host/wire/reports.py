@@ -5,11 +5,11 @@ from typing import Annotated, Dict, Iterator, Literal, Optional, Tuple
 from teal_host.wire.grammar import COLORS, AppName, Digest, Domain, EnvName, Port, ReleaseName, between
 from teal_host.wire.grammar import Color as Color  # noqa: PLC0414 - said so that others may import it from here
 from teal_host.wire.manifest import Count, Origin
+from teal_host.wire.outcomes import CommandOutcome, ReleaseOutcome
 from teal_host.wire.typed import Mistake
 from teal_host.wire.upward import MOST_ITEMS, Address, EnvDigest, Label, Moment, ProcessId, Text, Texts, Url, at_most
 from teal_host.wire.values import dataclass
 
-Ended = Literal["live", "unhealthy", "rolled_back", "refused"]
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class LastReport:
 
     command: Literal["deploy", "rollback"]
     release: Optional[ReleaseName]
-    outcome: Ended
+    outcome: CommandOutcome
     at: Moment
     says: Text = ""
 
@@ -50,26 +50,35 @@ class StatusReport:
 
 @dataclass(frozen=True)
 class ReleaseRow:
-    """`left`: it was good, and a person has rolled back from it; its outcome is `turned_back` all the same."""
+    """`live`: this release serves now. `stored`: its files are still on the server."""
 
     release: ReleaseName
     seq: Annotated[int, between(0, 999_999_999)]
     digest: Digest
     bytes: Count
     at: Moment
-    outcome: Literal["pending", "good", "refused", "turned_back"]
+    outcome: ReleaseOutcome
     origin: Origin
     env: EnvDigest
     color: Optional[Color] = None
     live: bool = False
     stored: bool = True
-    left: bool = False
+
+
+@dataclass(frozen=True)
+class UnreadableRow:
+    """A release whose record cannot be read. `file` is the record, `why` what is wrong with it."""
+
+    release: ReleaseName
+    file: Text
+    why: Text
 
 
 @dataclass(frozen=True)
 class ReleasesReport:
     app: AppName
     releases: Annotated[Tuple[ReleaseRow, ...], at_most(MOST_ITEMS)]
+    unreadable: Annotated[Tuple[UnreadableRow, ...], at_most(MOST_ITEMS)] = ()
 
 
 @dataclass(frozen=True)

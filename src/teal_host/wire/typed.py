@@ -19,6 +19,7 @@ from typing import (
     NamedTuple,
     Optional,
     Sequence,
+    Tuple,
     Type,
     TypeVar,
     Union,
@@ -47,12 +48,45 @@ class Mistakes(ValueError):
 
 
 def decode(kind: Type[T], raw: object, place: str = "") -> T:
-    """`raw` as a value of `kind`. Raises Mistakes with all of them."""
+    """`raw` as a value of `kind`: from the wire and from teal.toml, where an unknown key is a mistake.
+
+    Raises Mistakes with all of them.
+    """
     found: List[Mistake] = []
     value = _read(kind, raw, place, found)
     if found:
         raise Mistakes(found)
     return value  # type: ignore[no-any-return]
+
+
+def decode_known(kind: Type[T], raw: object) -> T:
+    """`raw` as a value of `kind`: from the disk, where an unknown key is a newer Teal's and is left out.
+
+    Raises Mistakes.
+    """
+    return decode(kind, split(kind, raw)[0])
+
+
+def split(kind: Any, raw: Any) -> Tuple[Any, Dict[str, Any]]:
+    """`raw` with only the keys that `kind` knows, in every table inside it; and the others, in tables of that shape."""
+    table = _table_kind(kind)
+    if table is None or not isinstance(raw, dict):
+        return raw, {}
+    hints = _hints(table)
+    known: Dict[str, Any] = {}
+    unknown: Dict[str, Any] = {key: value for key, value in raw.items() if key not in hints}
+    for key in raw.keys() - unknown.keys():
+        known[key], inner = split(hints[key], raw[key])
+        if inner:
+            unknown[key] = inner
+    return known, unknown
+
+
+def join(known: Dict[str, Any], unknown: Dict[str, Any]) -> Dict[str, Any]:
+    """One table of what `split` has made two of. Where both have a value, the known one counts."""
+    whole = {**unknown, **known}
+    inner = [key for key, value in known.items() if isinstance(value, dict) and isinstance(unknown.get(key), dict)]
+    return {**whole, **{key: join(known[key], unknown[key]) for key in inner}}
 
 
 def encode(value: Any) -> Any:
@@ -97,6 +131,15 @@ def _read(kind: Any, raw: object, place: str, found: List[Mistake]) -> Any:  # n
     if origin is Literal:
         return _read_choice(get_args(kind), raw, place, found)
     return raw if kind is Any else _read_plain(kind, raw, place, found)
+
+
+def _table_kind(kind: Any) -> Any:
+    """The dataclass that values of this kind are, or None."""
+    if dataclasses.is_dataclass(kind):
+        return kind
+    inner = get_args(kind)
+    is_wrapped = get_origin(kind) in (Annotated, Union, getattr(types, "UnionType", Union))
+    return _table_kind(inner[0]) if is_wrapped else None
 
 
 def _read_checked(kind: Any, raw: object, place: str, found: List[Mistake]) -> Any:
