@@ -102,7 +102,7 @@ BREAKS: tuple[Break, ...] = (
         r"AssertionError: the switch cuts nothing",
     ),
     Break(
-        "exit code 0 on a rollback",
+        "exit code 0 on turn back",
         "a deploy that was rolled back ends with exit code 0",
         (Edit("teal_host/wire/outcomes.py", '"rolled_back": (7, "rolled_back")', '"rolled_back": (0, "rolled_back")'),),
         "tests/contract/test_exit_codes.py::test_exit_code_matches_the_outcome_of_a_command[7 sick in the watch]",

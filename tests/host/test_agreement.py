@@ -89,10 +89,11 @@ def test_agreement_of_a_newer_teal_is_neither_read_nor_written(host: HostPaths) 
     path = host.app("shop").agreed
     path.write_text(path.read_text().replace('"format": 2', '"format": 3'))
     before = path.read_bytes()
-    for act in (lambda: agreement.load(host.app("shop")), lambda: keep(host, agreed())):
-        with pytest.raises(NeedsHuman, match="is of a newer Teal") as stopped:
-            act()
-        assert stopped.value.hint == "use the Teal that wrote it, or a later one"
+    with pytest.raises(NeedsHuman, match="is of a newer Teal") as stopped:
+        agreement.load(host.app("shop"))
+    assert stopped.value.hint == "use the Teal that wrote it, or a later one"
+    with pytest.raises(NeedsHuman, match="is of a newer Teal"):
+        keep(host, agreed())
     assert path.read_bytes() == before
 
 

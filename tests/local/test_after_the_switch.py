@@ -108,7 +108,7 @@ def test_first_release_stays_live_and_needs_a_person_when_it_turns_sick(app: App
     app.program(version="v1", **WELL_UNTIL_LIVE)
     ended = app.deploy()
     assert (ended.code, ended.result["outcome"]) == (10, "unhealthy")
-    assert "there is no release before it to turn back to" in ended.result["error"]["message"]
+    assert "there is no release before it to roll back to" in ended.result["error"]["message"]
     assert app.get()["version"] == "v1"
     app.config()
     app.program(version="v2")

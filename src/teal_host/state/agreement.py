@@ -67,6 +67,15 @@ def renew_format(paths: AppPaths) -> None:
         save(paths, agreed)
 
 
+def check_not_newer(paths: AppPaths) -> None:
+    """Raises Unreadable where a newer Teal wrote it: this Teal may not know all that belongs to the app."""
+    try:
+        load(paths)
+    except Unreadable as error:
+        if error.newer:
+            raise
+
+
 def propose(host: HostPaths, spec: AppSpec, moving: Optional[Color]) -> Agreement:
     """What this deploy wants, if it fits beside the others. Raises BadRequest, naming the app in the way.
 

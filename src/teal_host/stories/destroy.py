@@ -9,11 +9,15 @@ from teal_host.wire.messages import Destroy, Done
 
 
 def destroy(app: App, request: Destroy) -> Done:
-    """Raises NotThere when nothing of it is here. Can be repeated when it was interrupted."""
+    """Can be repeated when it was interrupted.
+
+    Raises NotThere when nothing of the app is here, NeedsHuman when a newer Teal has set it up.
+    """
     if not (app.paths.home.is_dir() or app.paths.agreed.exists()):
         if app.host.paths.lock.parent.is_dir():
             _remove_what_was_for_all(app)  # interrupted: a destroy at its very end, or a setup at its beginning
         raise NotThere(f"there is no app {app.name} here; nothing to remove")
+    agreement.check_not_newer(app.paths)
     with lock.held(app.paths.lock, "destroy", request.origin, request.wait_s):
         with app.step("close the route"):
             app.host.provisioning.close_route(app.paths)

@@ -22,6 +22,7 @@ def set_secret(app: App, request: EnvSet, channel: Channel) -> Done:
     """Raises BadRequest for a value that cannot be one, without repeating it."""
     value = _value(request.name, channel)
     with lock.held(app.paths.lock, f"env set {request.name}", request.origin, request.wait_s):
+        agreement.renew_format(app.paths)
         kept = secrets.load(app.paths)
         if kept.values.get(request.name) == value:
             return Done(f"{request.name} has this value already; nothing was changed")
@@ -37,6 +38,7 @@ def unset_secret(app: App, request: EnvUnset, channel: Channel) -> Done:
     """Raises NotThere, with the names that there are."""
     _refuse_unknown(secrets.load(app.paths), request.name)
     with lock.held(app.paths.lock, f"env unset {request.name}", request.origin, request.wait_s):
+        agreement.renew_format(app.paths)
         kept = secrets.load(app.paths)
         _refuse_unknown(kept, request.name)
         channel.committed = True
