@@ -8,8 +8,8 @@ from guarantees.matrix import GROUPS, MATRIX, Row
 from guarantees.promises import LONG_RUNS, NOT_PROMISED, PROMISES
 
 _WORDS = """\
-Of the random stories: *live*, *unchanged*, *unhealthy*, *rolled back*, *not there*, *cancelled* and *needs human* are how
-commands ended (exit codes 0, 0, 6, 7, 2, 1 and 10); a human is needed where neither release is well.
+Of the random stories: *live*, *unchanged*, *unhealthy*, *rolled back*, *not there*, *cancelled* and *needs human* are
+how commands ended (exit codes 0, 0, 6, 7, 2, 1 and 10); a human is needed where neither release is well.
 Of the half hour: sizes in kB, at first → at the end; *here* is what the client keeps."""
 _SOME = """\
 Where a round takes seconds, this run takes each second to fifth act; `TEAL_EVERY_ACT=1 script/test` takes all."""

@@ -48,8 +48,9 @@ def unlink_and_link_again(link: Path, target: str) -> None:
     files.sync_dir(link.parent)
 
 
-def newest_other(records: list[Record], live: str | None, paths: AppPaths) -> Record | None:
+def newest_other(paths: AppPaths, live: str | None) -> Record | None:
     """By time, so that two rollbacks go there and back."""
+    records = releases.load(paths)
     stored = [entry for entry in records if paths.release(entry.release).is_dir() and entry.release != live]
     return max(stored, key=lambda entry: entry.at, default=None)
 
@@ -64,7 +65,7 @@ ALWAYS += ["nobody cleans up", "a command that comes again is done again", "what
 WRONG: dict[str, tuple[object, str, object]] = {
     "the link is removed and made again": (files, "turn_link", unlink_and_link_again),
     "no directory is synced": (files, "sync_dir", lambda path: None),
-    "a rollback leads to the newest": (releases, "previous_good", newest_other),
+    "a rollback leads to the newest": (releases, "previous", newest_other),
     "what is gone back from is not remembered": (releases, "mark_superseded", lambda *ignored: None),
     "the release before is pruned": (prune, "plan", keep_one),
     "nobody watches": (deploy, "watch_and_roll_back", lambda *ignored: None),

@@ -11,16 +11,11 @@ from pathlib import Path
 from typing import Any, Dict, List, Optional, Tuple
 
 from teal_host.ground import files
+from teal_host.wire.outcomes import FAILURES
 from teal_host.wire.values import dataclass
 
 FORMAT = 2
-_NAMES_OF_FORMAT_1 = {"turned_back": "rolled_back", "aborted": "cancelled"}  # of events and of codes
-_OUTCOMES_OF_FORMAT_1 = {
-    "live": "live",
-    "turned_back": "rolled_back",
-    "unhealthy": "unhealthy",
-    "needs_human": "unhealthy",
-}
+_NAMES_OF_FORMAT_1: Dict[Any, Any] = {"turned_back": "rolled_back", "aborted": "cancelled"}  # of events and of codes
 
 
 @dataclass(frozen=True)
@@ -108,14 +103,14 @@ def _converted(line: Dict[str, Any]) -> Dict[str, Any]:
     if "act" not in line or "format" in line:
         return line
     answer = line.get("answer")
-    code = answer.get("outcome") if isinstance(answer, dict) else line.get("outcome")
-    if isinstance(answer, dict) and "message" in answer:
-        failure = {name: value for name, value in answer.items() if name not in ("outcome", "url")}
-        line["answer"] = {**failure, "code": _NAMES_OF_FORMAT_1.get(str(code), code)}
     if line["act"] == "end":
-        line["outcome"] = _OUTCOMES_OF_FORMAT_1.get(str(code), "refused")
-    act = line.pop("act")
-    return {**line, "event": _NAMES_OF_FORMAT_1.get(str(act), act)}
+        code = str((answer if isinstance(answer, dict) else line).get("outcome"))
+        code = _NAMES_OF_FORMAT_1.get(code, code)
+        line["outcome"] = FAILURES[code][1] if code in FAILURES else code
+        if isinstance(answer, dict) and "message" in answer:
+            answer["code"] = code
+    act = str(line.pop("act"))
+    return {**line, "event": _NAMES_OF_FORMAT_1.get(act, act)}
 
 
 def up_s() -> float:

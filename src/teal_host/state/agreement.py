@@ -1,7 +1,6 @@
 """What an app and this host have agreed: its names and ports. Kept apart from releases, because it outlives them."""
 
 import hashlib
-import json
 import secrets
 from dataclasses import field, replace
 from typing import Iterator, List, Optional
@@ -11,7 +10,6 @@ from teal_host.ground.errors import BadRequest
 from teal_host.ground.paths import AppPaths, HostPaths
 from teal_host.state.disk_format import DiskFormat, Unreadable
 from teal_host.state.route import Route
-from teal_host.wire import typed
 from teal_host.wire.app import AppSpec, Ports, ProxyRules, Sandbox, Site
 from teal_host.wire.grammar import COLORS, AppName, Color, Token
 from teal_host.wire.values import dataclass

@@ -12,9 +12,10 @@ from teal_host.ground.errors import NeedsHuman
 from teal_host.ground.paths import AppPaths
 from teal_host.state.disk_format import DiskFormat, Unreadable
 from teal_host.wire.app import AppSpec
-from teal_host.wire.grammar import EnvVersion, ReleaseName, release_name
-from teal_host.wire.manifest import Origin
+from teal_host.wire.grammar import Digest, EnvVersion, ReleaseName, release_name
+from teal_host.wire.manifest import Count, Origin
 from teal_host.wire.outcomes import ReleaseOutcome
+from teal_host.wire.upward import EnvDigest, Moment
 from teal_host.wire.values import dataclass
 
 
@@ -27,11 +28,11 @@ class Record:
 
     release: ReleaseName
     seq: int
-    digest: str
-    bytes: int
-    at: str
+    digest: Digest
+    bytes: Count
+    at: Moment
     origin: Origin
-    env: str
+    env: EnvDigest
     spec: AppSpec
     outcome: ReleaseOutcome = "pending"
     secrets: EnvVersion = ""

@@ -2,6 +2,7 @@
 
 from teal_host.ground import files, lock
 from teal_host.ground.errors import NotThere
+from teal_host.state import agreement
 from teal_host.state.app import App
 from teal_host.state.slots import all_colors
 from teal_host.supervisors.base import STOP_GRACE_S

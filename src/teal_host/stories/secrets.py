@@ -6,7 +6,7 @@ from teal_host.ground import lock
 from teal_host.ground.errors import BadRequest, NotThere
 from teal_host.ground.journal import now
 from teal_host.pipe.channel import Channel
-from teal_host.state import releases, secrets
+from teal_host.state import agreement, releases, secrets
 from teal_host.state.app import App
 from teal_host.state.releases import Record
 from teal_host.state.secrets import StoredSecrets

@@ -11,7 +11,6 @@ from teal_host.wire.upward import MOST_ITEMS, Address, EnvDigest, Label, Moment,
 from teal_host.wire.values import dataclass
 
 
-
 @dataclass(frozen=True)
 class ColorReport:
     release: Optional[ReleaseName]
