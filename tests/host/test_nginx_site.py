@@ -1,5 +1,6 @@
 """What nginx is told: read back by a reader of its syntax, and by nginx itself."""
 
+import hashlib
 import os
 import subprocess
 from dataclasses import replace
@@ -120,6 +121,16 @@ def test_route_generation_tells_two_routes_apart(one: Site, other: Site) -> None
     same = nginx_site.generation(route(one)) == nginx_site.generation(route(other))
     assert same == (nginx_site.site_text(route(one), [LISTEN]) == nginx_site.site_text(route(other), [LISTEN]))
     assert list(read(route(one)).all("return"))[-1].words[1:] == ("200", nginx_site.generation(route(one)))
+
+
+def test_generation_is_that_of_an_earlier_teal_that_kept_fewer_connections() -> None:
+    text = nginx_site.site_text(route(Site()), [LISTEN])
+    earlier = text.replace(" keepalive 128;", " keepalive 32;")
+    assert earlier != text
+    without_generation = earlier.replace(f"    listen {LISTEN} default_server;\n", "").replace(
+        nginx_site.generation(route(Site())), ""
+    )
+    assert hashlib.sha256(without_generation.encode()).hexdigest()[:16] == nginx_site.generation(route(Site()))
 
 
 def test_generation_of_an_unchanged_app_stays_what_servers_have() -> None:
