@@ -295,6 +295,17 @@ def count(app: App, number: int, statuses: "Counter[int]") -> None:
     connection.close()
 
 
+def test_deploy_renews_the_site_of_an_earlier_teal_that_kept_fewer_connections(world: World) -> None:
+    app = world.app("earlier")
+    app.deploy().ok()
+    site = world.root / "etc/nginx/sites/teal-earlier.conf"
+    renewed = site.read_text()
+    site.write_text(renewed.replace(" keepalive 128;", " keepalive 32;"))
+    app.program(version="v2")
+    app.deploy().ok()
+    assert (site.read_text(), app.get()["version"]) == (renewed, "v2")
+
+
 # --- the user's own directives ----------------------------------------------------------------------------------------
 
 
