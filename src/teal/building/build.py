@@ -8,7 +8,7 @@ from teal.building.known_machines import Machine
 from teal.config.read import ConfigFile
 from teal.ground import run
 from teal.ground.errors import BuildFailed
-from teal.ground.run import Alongside, Listeners
+from teal.ground.run import Alongside, Callbacks
 
 _LAST_LINES = 20
 _PLACEHOLDERS = ("goarch", "arch", "os")
@@ -49,7 +49,7 @@ def build(
         on_line(line)
 
     try:
-        code = run.stream(argv, file.directory, env, Listeners(pass_on, alongside))
+        code = run.stream(argv, file.directory, env, Callbacks(pass_on, alongside))
     except OSError as error:
         raise BuildFailed(f"cannot run the build: {argv[0]}: {error.strerror}", hint=_install(argv[0])) from None
     if code:

@@ -25,14 +25,14 @@ class Alongside(Protocol):
 
 
 @dataclass(frozen=True)
-class Listeners:
+class Callbacks:
     """`on_line` gets each line that the program writes; `alongside` is watched meanwhile."""
 
     on_line: Callable[[str], None]
     alongside: Alongside | None = None
 
 
-def stream(argv: Sequence[str], cwd: Path, env: Mapping[str, str], listeners: Listeners) -> int:
+def stream(argv: Sequence[str], cwd: Path, env: Mapping[str, str], callbacks: Callbacks) -> int:
     """Run to the end and pass on each line of output, standard error included. Returns the exit code. Raises OSError.
 
     There is no deadline: the user decides how long a build may take, and Ctrl-C ends it.
@@ -47,8 +47,8 @@ def stream(argv: Sequence[str], cwd: Path, env: Mapping[str, str], listeners: Li
     ) as program:
         assert program.stdout is not None
         try:
-            for line in _lines(program.stdout, listeners.alongside):
-                listeners.on_line(line.decode(errors="replace").rstrip("\r\n"))
+            for line in _lines(program.stdout, callbacks.alongside):
+                callbacks.on_line(line.decode(errors="replace").rstrip("\r\n"))
             return program.wait()
         except BaseException:
             program.terminate()

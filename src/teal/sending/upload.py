@@ -40,7 +40,7 @@ class UploadTarget:
     app: str
 
 
-class Upload:
+class Uploader:
     def __init__(self, session: Session, artifact: Artifact, target: UploadTarget, ui: Ui) -> None:
         self._session, self._artifact, self._target, self._ui = session, artifact, target, ui
         self._line = strategy.line(target.address, cache.speed(target.address))

@@ -4,7 +4,7 @@ from teal.building.built import BuiltArtifact
 from teal.building.compatibility import check_compatibility
 from teal.pipe.pending_session import PendingSession
 from teal.pipe.session import expect
-from teal.sending.upload import Upload, UploadTarget
+from teal.sending.upload import Uploader, UploadTarget
 from teal.stories.exchange import explain_interruption, receive_answer
 from teal.stories.reporter import Reporter
 from teal_host.wire.messages import Commit, Deploy, Result
@@ -13,7 +13,7 @@ from teal_host.wire.uploads import Wanted
 
 def deploy_to_target(request: Deploy, built: BuiltArtifact, pending: PendingSession, reporter: Reporter) -> Result:
     """Raises TealError."""
-    upload = Upload(pending.ungreeted, built.artifact, UploadTarget(pending.target, request.spec.app), reporter.ui)
+    upload = Uploader(pending.ungreeted, built.artifact, UploadTarget(pending.target, request.spec.app), reporter.ui)
     upload.prepare_patches(pending.is_readable)
     session = pending.session  # from here on the client waits for the greeting, unless it is there already
     check_compatibility(built.requirements, session.greeting)

@@ -10,7 +10,7 @@ from teal.ground.errors import CannotReach, ContactLost, Interrupted, TealError
 from teal.pipe.open import begin_session, open_session
 from teal.pipe.pending_session import PendingSession
 from teal.pipe.session import PipeEnded, Session
-from teal.sending.upload import Upload
+from teal.sending.upload import Uploader
 from teal.stories.reporter import Reporter
 from teal_host.wire.messages import Note, Step
 from teal_host.wire.uploads import Taken
@@ -35,7 +35,7 @@ def request_answer(file: ConfigFile, request: object, reporter: Reporter) -> obj
         return receive_answer(session, reporter)
 
 
-def receive_answer(session: Session, reporter: Reporter, upload: Upload | None = None) -> object:
+def receive_answer(session: Session, reporter: Reporter, upload: Uploader | None = None) -> object:
     """Report the events up to the message that asks for something, or that is the answer. Raises PipeEnded."""
     for message in session.events():
         if isinstance(message, Taken) and upload:
