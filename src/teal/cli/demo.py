@@ -52,13 +52,13 @@ def _show(manner: Manner, report: StatusReport) -> None:
 
 def _as_json(result: DemoResult) -> dict[str, object]:
     counts = {"deploys": result.deploys, "rollbacks": result.rollbacks}
-    asked = {"requests": result.tally.requests, "failed": result.tally.failed}
+    requests = {"requests": result.tally.requests, "failed": result.tally.failed}
     answered = {"answered_by": dict(result.tally.answered_by)}
     return {
         "type": "result",
         "schema": 1,
         **counts,
-        **asked,
+        **requests,
         **answered,
         "seconds_total": round(result.seconds_total, 2),
     }

@@ -17,7 +17,7 @@ _HEAD = ("", "release", "outcome", "sealed", "size", "commit", "env", "by", "")
 @click.command("releases")
 @global_options(json=True)
 def command(options: GlobalOptions) -> None:
-    """List every release that is known, newest first: where it comes from and how its deploy ended."""
+    """List the releases, newest first: where each comes from, and how its deploy ended."""
     report = queries.releases(options.load())
     if options.manner.json:
         emit({"schema": 2, **encode(report)})
@@ -34,7 +34,7 @@ def _cells(row: ReleaseRow) -> tuple[str, ...]:
     sealed = datetime.fromisoformat(row.at).astimezone().strftime("%Y-%m-%d %H:%M:%S")
     commit = row.origin.commit + ("+changes" if row.origin.dirty else "") or "-"
     by = f"{row.origin.who}@{row.origin.machine}"
-    kept = "" if row.stored else "(files pruned)"
+    files = "" if row.stored else "(files pruned)"
     outcome = row.outcome.replace("_", " ")
     return (
         mark,
@@ -45,7 +45,7 @@ def _cells(row: ReleaseRow) -> tuple[str, ...]:
         shown(commit),
         row.env,
         shown(by),
-        row.color or kept,
+        row.color or files,
     )
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import click
 
 from teal.ground.errors import Interrupted, TealError
-from teal.stories.result_json import Account, ended_badly, ended_well
+from teal.stories.result_json import Account, failure_json, success_json
 from teal.ui import Manner, Ui
 from teal.ui.base import PAINT, shown, size
 from teal.ui.jsonlines import emit
@@ -40,12 +40,12 @@ def show_result(manner: Manner, ui: Ui, account: Account) -> Iterator[Conclusion
 def _show_error(manner: Manner, ui: Ui, account: Account, error: TealError) -> None:
     ui.close()
     if manner.json:
-        emit(ended_badly(account, error))
+        emit(failure_json(account, error))
 
 
 def _show_success(manner: Manner, account: Account, result: Result) -> None:
     if manner.json:
-        emit(ended_well(account, result))
+        emit(success_json(account, result))
     elif not manner.quiet:
         click.echo("\n".join(_lines(manner, account, result)))
 

@@ -1,4 +1,4 @@
-"""How a deploy or rollback ended, as it is told to a person and, as JSON, to a program."""
+"""The result of a deploy or rollback: what it took, and its JSON (schemas/result.schema.json)."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,7 +11,7 @@ SECONDS = ("build", "connect", "upload", "start", "health", "switch", "watch", "
 
 @dataclass
 class Account:
-    """What a command took and sent; filled while it runs, told however it ends. Times in seconds, sizes in bytes."""
+    """What a command took and sent. It is filled while the command runs, and shown however the command ends."""
 
     app: str | None = None
     seconds: dict[str, float] = field(default_factory=dict)
@@ -19,8 +19,8 @@ class Account:
     artifact_bytes: int = 0
 
 
-def ended_well(account: Account, result: Result) -> dict[str, Any]:
-    told = {
+def success_json(account: Account, result: Result) -> dict[str, Any]:
+    members = {
         "outcome": result.outcome,
         "release": result.release,
         "color": result.color,
@@ -28,12 +28,12 @@ def ended_well(account: Account, result: Result) -> dict[str, Any]:
         "url": result.url or None,
     }
     plan = {"dry_run": True, "plan": list(result.plan)} if result.plan else {}
-    return _whole(account, {**told, **plan})
+    return _with_account(account, {**members, **plan})
 
 
-def ended_badly(account: Account, error: TealError) -> dict[str, Any]:
+def failure_json(account: Account, error: TealError) -> dict[str, Any]:
     failure = error.failure if isinstance(error, HostFailed) else None
-    told = {
+    members = {
         "outcome": error.outcome,
         "release": failure.release if failure else None,
         "color": failure.color if failure else None,
@@ -41,17 +41,21 @@ def ended_badly(account: Account, error: TealError) -> dict[str, Any]:
         "url": None,
         "error": as_json(error),
     }
-    return _whole(account, told)
+    return _with_account(account, members)
 
 
 def as_json(error: TealError) -> dict[str, Any]:
     """An error for a program."""
-    told = {"message": error.message, "evidence": list(error.evidence), "hint": error.hint}
-    return {"exit_code": error.exit_code, **told}
+    return {
+        "exit_code": error.exit_code,
+        "message": error.message,
+        "evidence": list(error.evidence),
+        "hint": error.hint,
+    }
 
 
-def _whole(account: Account, told: dict[str, Any]) -> dict[str, Any]:
+def _with_account(account: Account, members: dict[str, Any]) -> dict[str, Any]:
     seconds = {name: round(account.seconds.get(name, 0.0), 3) for name in SECONDS}
-    head = {"type": "result", "schema": 1, "outcome": told.pop("outcome"), "app": account.app}
+    head = {"type": "result", "schema": 1, "outcome": members.pop("outcome"), "app": account.app}
     sizes = {"bytes_sent": account.bytes_sent, "artifact_bytes": account.artifact_bytes}
-    return {**head, **told, **sizes, "seconds": seconds}
+    return {**head, **members, **sizes, "seconds": seconds}
