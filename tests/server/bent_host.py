@@ -1,8 +1,8 @@
-"""The server side with something bent in it. Run in the place of `python` over there:
+"""The server side with a changed behaviour. Runs instead of `python` on the server:
 
     python -I -S bent_host.py BEND -c STAGE0 ARGUMENTS...
 
-It runs STAGE0 as `python -c` would, and the Python code BEND as soon as all of teal_host is there.
+Runs STAGE0 as `python -c` would, and the Python code BEND once all of teal_host is imported.
 """
 
 import builtins

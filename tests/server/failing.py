@@ -1,4 +1,4 @@
-"""A command on a booted server of which strace(1) lets the n-th call of a kind fail."""
+"""A command on a booted server while strace(1) lets the n-th system call of a kind fail."""
 
 import itertools
 import os
@@ -22,7 +22,7 @@ from teal.ui.plain import Quiet
 
 KILLED, FULL, BROKEN = "signal=SIGKILL", "error=ENOSPC", "error=EIO"
 CHANGES = ("rename", "symlink", "mkdir", "unlink", "unlinkat", "rmdir", "chmod", "fchmod", "ftruncate", "pwrite64")
-CALLS = ("fsync", *CHANGES)  # strace counts each kind for itself
+CALLS = ("fsync", *CHANGES)  # strace counts each kind separately
 EVERY = bool(os.environ.get("TEAL_EVERY_ACT"))
 STEP = 1 if EVERY else 25
 BEYOND = 60_000  # no command makes so many; strace takes up to 65,535
@@ -38,7 +38,7 @@ class Point:
     how: str
 
     def strace(self) -> tuple[str, ...]:
-        """What to write before a command. On a disk that is full, every later call fails, too."""
+        """The strace command to put before the command. On a full disk, every later call fails, too."""
         when = f"{self.number}{'+' if self.how == FULL else ''}"
         inject = f"inject={self.call}:{self.how}:when={when}"
         return ("strace", "-qq", "-o", f"/{TRACE}", "-e", f"trace={self.call}", "-e", inject)
@@ -46,7 +46,7 @@ class Point:
 
 @dataclass(frozen=True)
 class Round:
-    """`calls` were made, as strace writes them."""
+    """`calls` has the calls as strace writes them."""
 
     calls: tuple[str, ...]
     error: TealError | None = None
@@ -64,7 +64,7 @@ def traceable_shop(debian: int, folder: Path) -> Iterator[Shop]:
 
 
 def with_failing(shop: Shop, point: Point, story: Callable[[], object]) -> Round:
-    """A command whose server side is sent, into a Python that strace watches."""
+    """Runs a command whose server side is sent into a Python under strace."""
 
     def traced(target: str) -> Transport:
         chosen = choose(target)
@@ -83,7 +83,7 @@ def with_failing(shop: Shop, point: Point, story: Callable[[], object]) -> Round
 
 
 def recovery_with_failing(shop: Shop, point: Point) -> Round:
-    """What a boot runs for the app."""
+    """Runs what a boot runs for the app."""
     trace = _empty(shop)
     unit = (shop.server.root / "etc/systemd/system/teal-shop-recover.service").read_text()
     (command,) = (line.partition("=")[2].split() for line in unit.splitlines() if line.startswith("ExecStart="))
@@ -100,7 +100,7 @@ def _empty(shop: Shop) -> Path:
 
 
 def _lines(trace: Path) -> tuple[str, ...]:
-    """Without the signals, which strace tells between the calls."""
+    """The calls in the trace, without the signals that strace reports between them."""
     lines = trace.read_text().splitlines() if trace.exists() else []
     return tuple(line for line in lines if not line.startswith("--- "))
 
@@ -114,5 +114,5 @@ def a_rollback(shop: Shop) -> Callable[[], object]:
 
 
 def hits(round_: Callable[[int], Round]) -> int:
-    """How many calls there were to hit: the first, the next, … until a round is not hit. In CI only some of them."""
+    """Counts the calls that were hit: the first, the next, … until a round is not hit. CI hits only some of them."""
     return next(count for count in itertools.count() if not round_(1 + count * STEP).hit)

@@ -1,8 +1,8 @@
-"""On a booted server: setup killed at one act after the other, then destroy, killed at one act after the other.
+"""Runs on a booted server: kills setup at one act after the other, then kills destroy at one act after the other.
 
     python3 killed_setup.py SETUP COMMIT DESTROY STRIDE < nothing
 
-The messages are frames in hex. Prints a line for each act of setup: what came of it, as JSON.
+The messages are frames in hex. Prints one JSON line for each act of setup, with its result.
 """
 
 import itertools
@@ -40,7 +40,7 @@ def main() -> None:
 
 
 def run(frames: bytes, act: int) -> str:
-    """Which act it was killed at; nothing when it came to its end. 0: it is not killed."""
+    """Runs a story and kills it at act `number`, or never if 0. Returns the act, or nothing if the story finished."""
     reader, writer = os.pipe()
     os.write(writer, frames)
     told, tell = os.pipe()

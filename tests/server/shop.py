@@ -1,4 +1,4 @@
-"""One app on a booted server, shared by the tests of a module: each of them deploys what it needs."""
+"""One app on a booted server, which the tests of a module share. Each test deploys what it needs."""
 
 import itertools
 import json
@@ -26,7 +26,7 @@ class Shop:
     # --- acts -------------------------------------------------------------------------------------------------------
 
     def config(self, **changes: Any) -> None:
-        """Quick settings, and these changes."""
+        """Writes teal.toml: quick settings with these changes."""
         self.app.config(**{key: {**QUICK.get(key, {}), **changes.get(key, {})} for key in QUICK | changes})
 
     def new_version(self, **behaviour: Any) -> str:
@@ -35,7 +35,7 @@ class Shop:
         return version
 
     def new_large_version(self, size: int, **behaviour: Any) -> str:
-        """With so many bytes beside the program that nothing can make smaller."""
+        """Writes a version with `size` bytes beside the program that no compression makes smaller."""
         version = self.new_version(**behaviour)
         folder = self.app.directory / "dist"
         folder.mkdir(exist_ok=True)
@@ -45,18 +45,18 @@ class Shop:
         return version
 
     def deployed(self, **behaviour: Any) -> str:
-        """A new version that is live now; what was live stands by."""
+        """Deploys a new version. The release that was live becomes the standby."""
         self.config()
         version = self.new_version(**behaviour)
         assert self.app.deploy().ok().result["outcome"] == "live"
         return version
 
     def serving(self) -> str:
-        """The version that is live, and well; the first test deploys one."""
+        """The version that is live and healthy. The first test deploys one."""
         self.config()
         if not (self.server.root / "var/lib/teal/shop/live").is_symlink():
             return self.deployed()
-        wait_until(self._is_well)  # the test before may have ended it
+        wait_until(self._is_well)  # the previous test may have ended the program
         return str(self.app.get()["version"])
 
     def _is_well(self) -> bool:
@@ -69,26 +69,28 @@ class Shop:
         run(self.server, "kill", f"-{number}", str(self.pid(color)))
 
     def kill_server_side(self, number: str = "KILL") -> None:
-        """The process that holds the lock of the app."""
+        """Signals the process that holds the lock of the app."""
         note = json.loads((self.server.root / "var/lib/teal/shop/lock").read_text())
         run(self.server, "kill", f"-{number}", str(note["pid"]))
 
     def end_for_want_of_memory(self, color: str) -> None:
-        """As systemd-oomd does it: counted at the cgroup, then KILL. systemd tells it like an end by the kernel."""
+        """Kills the program as systemd-oomd does: counts at the cgroup, then SIGKILL. systemd reports it as a kill by
+        the kernel.
+        """
         group = f"/sys/fs/cgroup{self.shown(color, 'ControlGroup')}"
         names = ("user.oomd_ooms", "user.oomd_kill")
         counts = "; ".join(f"os.setxattr({group!r}, {name!r}, b'1')" for name in names)
         run(self.server, "python3", "-c", f"import os; {counts}; os.kill({self.pid(color)}, 9)")
 
     def ask_directly(self, color: str, path: str) -> None:
-        """Of the color itself, past nginx, whatever it answers."""
+        """Sends a request to the color itself, not through nginx, and ignores the answer."""
         port = self.app.status()["colors"][color]["port"]
         ask = f"exec 3<>/dev/tcp/127.0.0.1/{port}; printf 'GET {path} HTTP/1.0\\r\\n\\r\\n' >&3; cat <&3; true"
         run(self.server, "bash", "-c", ask)
 
     @contextmanager
     def drop_in(self, text: str) -> Iterator[None]:
-        """An admin's own lines for the unit, as long as the block."""
+        """Adds an admin's lines to the unit for the length of the block."""
         folder = self.server.root / "etc/systemd/system/teal-shop@.service.d"
         folder.mkdir()
         (folder / "own.conf").write_text(f"[Service]\n{text}\n")
@@ -103,7 +105,7 @@ class Shop:
 
     @property
     def live(self) -> str:
-        """The color that the link names."""
+        """The color that the live link names."""
         return (self.server.root / "var/lib/teal/shop/live").readlink().name
 
     @property
@@ -132,7 +134,7 @@ class Shop:
             return False
 
     def check_serves(self, *versions: str) -> str:
-        """One of these answers; the link, the status and systemd say the same."""
+        """Checks that one of these versions answers, and that the link, the status and systemd agree."""
         wait_until(lambda: any(self.answers(version) for version in versions))
         answer, told = self.app.get(), self.app.status()
         live = told["colors"][told["live"]]
@@ -143,7 +145,7 @@ class Shop:
         return str(answer["version"])
 
     def check_settled(self, version: str) -> None:
-        """It serves, and nothing is left of what was interrupted."""
+        """Checks that the version serves, and that nothing is left of an interrupted command."""
         self.check_serves(version)
         assert self.app.status()["notes"] == []
         rows = self.app.teal("releases", "--json").ok().result["releases"]

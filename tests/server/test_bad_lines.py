@@ -1,4 +1,4 @@
-"""A line that is slow, loses packets, or is reset: what is told is how it ended, and one release serves."""
+"""Lines that are slow, lose packets or are reset: the client reports how the deploy ended, and one release serves."""
 
 import contextlib
 import itertools
@@ -24,7 +24,7 @@ LARGE = 48_000_000
 
 @contextmanager
 def by_way_of(shop: Shop, port: int) -> Iterator[None]:
-    """ssh goes to this port of 127.0.0.1, with a connection of its own for each command."""
+    """Sends ssh through this port of 127.0.0.1, with its own connection for each command."""
     ssh = shop.app.world.home / "bin/ssh"
     before = ssh.read_text()
     config = shop.server.directory / "detour"
@@ -39,9 +39,10 @@ def by_way_of(shop: Shop, port: int) -> Iterator[None]:
 
 @contextmanager
 def dropping(shop: Shop, one_in: int) -> Iterator[None]:
-    """So many packets of ssh never arrive, either way; at the end some must have been missed."""
+    """Drops one in so many packets of ssh in both directions, and checks that packets were dropped."""
     run(shop.server, "apt-get", "install", "-y", "nftables")
-    lost = f"numgen inc mod {one_in} 0 counter drop"  # counted, not random: a round without a loss would show nothing
+    # counted and not random, because a round without a loss would show nothing
+    lost = f"numgen inc mod {one_in} 0 counter drop"
     chains = {"input": f"tcp dport 22 {lost}", "output": f"tcp sport 22 {lost}"}
     rules = "\n".join(f"chain {way} {{ type filter hook {way} priority 0; {rule}; }}" for way, rule in chains.items())
     run(shop.server, "nft", f"table inet lossy {{\n{rules}\n}}")
@@ -55,7 +56,7 @@ def dropping(shop: Shop, one_in: int) -> Iterator[None]:
 
 @pytest.mark.row("B9")
 def test_upload_reports_its_progress_over_a_slow_line_that_loses_packets(shop: Shop) -> None:
-    """80 kbit/s, a third of a second there and back, and one packet in fifty lost."""
+    """The line has 80 kbit/s, a round trip of a third of a second, and loses one packet in fifty."""
     shop.serving()
     version = shop.new_large_version(8_000)
     line = wire(Link("bad", 300, 0.08), shop.server.address, 22)
@@ -70,7 +71,7 @@ def test_upload_reports_its_progress_over_a_slow_line_that_loses_packets(shop: S
 
 
 class Relay:
-    """Between ssh and sshd, until it resets both of its connections."""
+    """A relay between ssh and sshd that can reset both connections."""
 
     def __init__(self, address: str) -> None:
         self._door = socket.create_server(("127.0.0.1", 0))
@@ -80,12 +81,12 @@ class Relay:
         threading.Thread(target=self._serve, daemon=True).start()
 
     def reset(self) -> None:
-        """RST, not FIN: what is on its way is thrown away. As soon as there is a line."""
+        """Waits for a connection, then sends RST and not FIN, so that everything on its way is discarded."""
         wait_until(lambda: len(self._ends) == 2)
         for end in self._ends:
             end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-            with contextlib.suppress(OSError):  # it may have ended by itself
-                end.shutdown(socket.SHUT_RD)  # who reads from it lets go of it
+            with contextlib.suppress(OSError):  # the connection may have ended by itself
+                end.shutdown(socket.SHUT_RD)  # wakes the thread that reads from it
         for end in self._ends:
             end.close()
         self._door.close()
@@ -136,7 +137,7 @@ def test_deploy_reports_how_it_ended_when_the_line_is_reset_at_any_message(
 
 
 def reset_after(shop: Shop, seen: int) -> int | None:
-    """The exit code of a deploy whose line is reset after so many events; None if there are not so many."""
+    """Resets the line after so many events. Returns the exit code of the deploy, or None if it has fewer events."""
     old, new, relay = shop.deployed(), shop.new_large_version(LARGE // 4, starts_after=0.3), Relay(shop.server.address)
     with by_way_of(shop, relay.port), in_background(shop.app, "deploy", "--json") as running:
         wait_until(lambda: len(running.events) > seen or running.process.poll() is not None)

@@ -1,4 +1,4 @@
-"""`teal doctor` on a real server that is broken in one way after another; what it says to type puts it right."""
+"""`teal doctor` on a real server with one fault after another. What the doctor says to type repairs each."""
 
 import shlex
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ UNIT = "/etc/systemd/system/teal-shop@.service"
 
 @dataclass(frozen=True)
 class Patient:
-    """A server with one app, green live and blue standing by, all of it well."""
+    """A server with one app, all of it healthy: green is live and blue is the standby."""
 
     server: Server
     app: App
@@ -33,14 +33,14 @@ class Patient:
             file.write(f"{line}\n")
 
     def wrong(self, code: int = 10) -> dict[str, dict[str, Any]]:
-        """What is not well, by what it is about."""
+        """The findings that are not ok, by their subject."""
         told = self.app.teal("doctor", "--json")
         assert told.code == code, told
         findings = judged("doctor", told.result)["findings"]
         return {one["what"]: one for one in findings if one["state"] != "ok"}
 
     def type(self, hint: str, *more: str) -> None:
-        """What the hint says, as a person would."""
+        """Types what the hint says, as a person would."""
         assert hint.startswith("teal "), hint
         self.app.teal(*shlex.split(hint)[1:], *more).ok()
 
@@ -60,7 +60,7 @@ def one(debian: int, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Patie
 
 @pytest.fixture
 def patient(one: Patient) -> Iterator[Patient]:
-    """Well, and because what was typed put it right, well afterwards."""
+    """A healthy patient. What the test types makes the patient healthy again."""
     yield one
     assert one.wrong(code=0) == {}
 
@@ -113,7 +113,7 @@ def test_doctor_finds_a_unit_that_was_edited_by_hand(patient: Patient) -> None:
 
 @pytest.mark.row("D14")
 def test_doctor_finds_an_nginx_file_that_was_edited_by_hand(patient: Patient) -> None:
-    """A deploy and a rollback leave it alone."""
+    """A deploy and a rollback leave the edited file alone."""
     patient.append(NGINX_FILE, "# by hand")
     patient.app.program(version="beside a hand")
     patient.app.deploy().ok()
@@ -143,7 +143,7 @@ def test_doctor_finds_a_server_side_and_a_folder_that_other_users_could_change(p
 
 @pytest.mark.row("H5")
 def test_doctor_finds_a_marker_that_nginx_cannot_reach(patient: Patient) -> None:
-    """nginx says nothing then, and asks blue."""
+    """nginx reports nothing in this case, and sends requests to blue."""
     patient.run("chmod", "700", "/var/lib/teal/shop/green")
     assert patient.app.get()["color"] == "blue"
     found = patient.wrong()["route"]
@@ -170,7 +170,7 @@ def test_doctor_finds_data_that_belongs_to_another_user(patient: Patient) -> Non
 
 
 def test_doctor_finds_a_user_that_was_removed(patient: Patient) -> None:
-    """Its programs run on, and systemd would not start them again."""
+    """The programs of the user continue to run, but systemd could not start them again."""
     before = patient.server.run("stat", "-c", "%u %U", "/var/lib/shop").stdout
     patient.run("userdel", "-f", "teal-shop")
     found = patient.wrong()["user"]

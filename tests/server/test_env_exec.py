@@ -1,4 +1,6 @@
-"""`teal env` and `teal exec` on a server: kept by root, run as the app, seen by nobody else."""
+"""`teal env` and `teal exec` on a server: root stores the values, the app's user runs the command, nobody else sees
+either.
+"""
 
 import subprocess
 from collections.abc import Iterator
@@ -20,7 +22,7 @@ def server(debian: int, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Se
 
 @pytest.fixture(scope="module")
 def app(server: Server, tmp_path_factory: pytest.TempPathFactory) -> App:
-    """Live twice, with one value and then with another."""
+    """An app that was deployed twice, with one value and then with another."""
     app = at_server(tmp_path_factory.mktemp("home"), server).app("shop")
     app.config(run={"data": True, "env": {"MODE": "fast"}}, keep={"watch_s": 0, "drain_s": 0})
     refused = app.teal("env", "set", "TOKEN", stdin="too early")
@@ -112,7 +114,7 @@ def test_logs_merge_the_last_lines_of_both_colors_by_time(app: App) -> None:
     for version in ("older", "newer"):
         app.program(version=version)
         app.deploy().ok()
-    app.teal("rollback").ok()  # who serves now, wrote first
+    app.teal("rollback").ok()  # the live program wrote its lines first
 
     def last(count: int) -> list[tuple[str, str]]:
         lines = app.teal("logs", "-n", str(count), "--json").ok().result["lines"]

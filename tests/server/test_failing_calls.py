@@ -1,7 +1,7 @@
-"""On a server, the n-th call of each kind that changes files fails, for n = 1, 2, …: strace(1) sees to that.
+"""On a server, strace(1) lets the n-th system call of each kind that changes files fail, for n = 1, 2, …
 
-No act has to be announced for this, so it also finds what nobody has thought of. Old or new serves, what is told is
-true, and the next command works.
+The calls need no announcement, so this also finds acts that nobody thought of. The old or the new release serves, what
+Teal reports is true, and the next command works.
 """
 
 import itertools
@@ -38,7 +38,7 @@ TIMEOUT = pytest.mark.timeout(7200 if EVERY else 1800)
 def shop(debian: int, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
     with traceable_shop(debian, tmp_path_factory.mktemp("failing")) as shop:
         shop.deployed()
-        shop.deployed()  # both colors are there, so from now on each deploy makes the same calls
+        shop.deployed()  # both colors exist, so every later deploy makes the same calls
         yield shop
 
 
@@ -68,13 +68,16 @@ def failing_rollback(shop: Shop, point: Point) -> Round:
 
 @dataclass(frozen=True)
 class Interrupted:
-    """A deploy killed at the rename that turns the link, or so many after it; then what it deployed may turn ill."""
+    """A deploy that was killed at the rename which switches the link, or some renames later.
+
+    Then its release may turn sick.
+    """
 
     after: int
     sickens: bool = False
 
     def let_it(self, shop: Shop) -> tuple[str, str]:
-        """What was live, and what was to be."""
+        """The version that was live, and the version that the deploy brings."""
         old = shop.new_version()
         watched = with_failing(shop, Point("rename", BEYOND, KILLED), a_deploy(shop))
         (turn,) = (number for number, call in enumerate(watched.calls, 1) if '/shop/live")' in call)
@@ -101,7 +104,10 @@ def failing_recovery(shop: Shop, point: Point, interrupted: Interrupted) -> Roun
 
 
 def check_each(shop: Shop, calls: Sequence[str], how: str, round_: Callable[[Point], Round]) -> dict[str, int]:
-    """Each call of these kinds; the next deploy works, always. Gives how many of each were hit."""
+    """Lets each call of these kinds fail.
+
+    The next deploy always works. Returns how many calls of each kind were hit.
+    """
 
     def settled(point: Point) -> Round:
         done = round_(point)

@@ -1,4 +1,4 @@
-"""The test servers themselves: what other tests take for granted about them."""
+"""The test servers themselves: what other tests assume about them."""
 
 import os
 import select
@@ -52,7 +52,7 @@ def test_ssh_refuses_a_server_with_another_host_key(server: Server) -> None:
 
 def test_server_reaches_the_apt_mirror_and_nothing_else(server: Server) -> None:
     out(server.ssh("apt-get", "install", "-y", "nginx", deadline_s=300))
-    straight = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # whatever proxy this host uses
+    straight = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # without any proxy of this host
     with straight.open(f"http://{server.address}/", timeout=60) as answer:
         assert answer.status == 200
     proxied = "import urllib.request as r; r.build_opener(r.ProxyHandler({'http': 'http://127.0.0.1:3142'})).open('%s')"
@@ -94,7 +94,7 @@ def test_power_cut_leaves_only_what_was_synced(debian: int, tmp_path: Path) -> N
         out(server.ssh("sh", "-c", "cd /root; echo 2 > new; mv new file; touch a/late; rm a/file"))
         server.cut_power()
         assert server.leader() is None
-        for _ in range(2):  # what has come through one comes through the next
+        for _ in range(2):  # what survives one cut survives the next
             server.start()
             assert out(server.ssh("sh", "-c", "cd /root; cat file a/file; ls a")).split() == ["1", "1", "file"]
             server.cut_power()
@@ -114,7 +114,7 @@ def test_file_listing_changes_only_when_somebody_changes_a_file(server: Server) 
 
 @pytest.mark.parametrize("keeper_too", [False, True])
 def test_killed_test_leaves_nothing_behind(tmp_path: Path, keeper_too: bool) -> None:
-    """Its keeper sees to that at once; without it, the next server that is booted does."""
+    """The keeper removes the server at once. Without a keeper, the next server that is booted does."""
     code = "import harness, sys, pathlib as p; "
     code += "s = harness.boot(12, p.Path(sys.argv[1]), own_disk=not harness.why_no_disk()); "
     code += "print(s._resources.number, s._resources.directory, s._power.keeper.pid, flush=True); input()"
@@ -135,7 +135,7 @@ def test_killed_test_leaves_nothing_behind(tmp_path: Path, keeper_too: bool) -> 
 
 
 def kill(pid: int) -> None:
-    """And wait until it has let go of all it held."""
+    """Kills a process and waits until it has released everything."""
     alive = os.pidfd_open(pid)
     signal.pidfd_send_signal(alive, signal.SIGKILL)
     assert select.select([alive], [], [], 60)[0]

@@ -1,6 +1,6 @@
-"""HTTPS as docs/reference/teal-toml.md#https tells it: its own directives, read from there, on a real server.
+"""HTTPS on a real server, with the directives of docs/reference/teal-toml.md#https, read from there.
 
-The certificate lies as certbot leaves it: links below /etc/letsencrypt/live to the files of the first issue.
+The certificate lies where certbot leaves it: links below /etc/letsencrypt/live to the files of the first issue.
 """
 
 import http.client
@@ -40,7 +40,7 @@ def documented() -> list[list[str]]:
 
 
 def certified(server: Server, folder: Path) -> Path:
-    """A certificate for NAME that signs itself, with its key, where certbot puts them."""
+    """Makes a self-signed certificate for NAME and its key, where certbot puts them."""
     if shutil.which("openssl") is None:
         pytest.skip("no openssl, for a certificate: apt-get install -y openssl")
     made = folder / "cert.pem", folder / "privkey.pem"
@@ -59,7 +59,10 @@ def certified(server: Server, folder: Path) -> Path:
 
 
 def ask(server: Server, path: str, ca: "Path | None" = None) -> "http.client.HTTPResponse":
-    """By its name; with `ca` over HTTPS, and believed only with this certificate. Follows no redirect."""
+    """Sends a request to the site by its name.
+
+    With `ca`, uses HTTPS and trusts only this certificate. Follows no redirect.
+    """
     line = http.client.HTTPConnection(server.address, 443 if ca else 80, timeout=120)
     if ca:
         plain = socket.create_connection((server.address, 443), timeout=120)
@@ -113,7 +116,7 @@ def test_https_works_with_the_directives_of_the_documentation(
 
 
 def answered(server: Server) -> None:
-    """A challenge, by nginx itself, beside the app."""
+    """Checks that nginx itself answers an ACME challenge beside the app."""
     file = server.root / "var/www/letsencrypt" / CHALLENGE[1:]
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text("what the authority wants to read")
@@ -123,7 +126,7 @@ def answered(server: Server) -> None:
 
 
 def goes_on(app: App, server: Server, ca: Path) -> None:
-    """nginx would take its files again, and the next deploys and a rollback are seen over HTTPS."""
+    """Checks that nginx accepts its files, and that deploys and a rollback are seen over HTTPS."""
     assert server.run("nginx", "-t").returncode == 0
     before = told(ask(server, "/", ca))["version"]
     app.program(version=f"{before}, then another")

@@ -1,4 +1,4 @@
-"""Whatever is cut or killed on the way to a server: one release serves, and the next command finds its way."""
+"""Cut lines, killed server sides and reboots: one release serves, and the next command recovers."""
 
 import itertools
 import json
@@ -34,8 +34,8 @@ BENT = Path(__file__).parent / "bent_host.py"
 
 @contextmanager
 def deploying(shop: Shop, watch_s: float = 0) -> Iterator[tuple[str, RunningCommand, Callable[[], None]]]:
-    """A new version on its way, after commit, in its health step until the last thing that is given is called."""
-    gate = f"srv/gate{next(GATES)}"  # one each, for it may have to start again
+    """A deploy of a new version after commit. Its health check waits until the third value is called."""
+    gate = f"srv/gate{next(GATES)}"  # each program has its own gate, because the program may have to start again
     shop.config(health={"deadline_s": 600}, keep={"watch_s": watch_s})
     version = shop.new_version(waits_for=f"/{gate}")
     with in_background(shop.app, "deploy", "--json") as running:
@@ -55,7 +55,7 @@ def test_line_cut_before_the_commit_changes_nothing(shop: Shop) -> None:
     shop.config(build={"artifact": "dist"})
     with in_background(shop.app, "deploy", "--json") as running:
         running.wait_for(type="progress", step="upload")
-        os.kill(running.server_side(), signal.SIGKILL)  # which is ssh
+        os.kill(running.server_side(), signal.SIGKILL)  # this process is ssh
         ended = running.ended()
     assert (ended.code, ended.result["outcome"]) == (4, "refused")
     assert "nothing was changed" in ended.result["error"]["message"]
@@ -97,7 +97,8 @@ def test_bad_candidate_is_refused_when_the_line_is_cut_after_the_commit(shop: Sh
 
 # --- the line falls silent ------------------------------------------------------------------------------------------
 
-NOTICED_SOON = ("-o", "ServerAliveInterval=3", "-o", "ServerAliveCountMax=1")  # by ssh, instead of after a minute
+# ssh notices this soon, and not after a minute
+NOTICED_SOON = ("-o", "ServerAliveInterval=3", "-o", "ServerAliveCountMax=1")
 IN_A_HURRY = """
 from teal_host.pipe.channel import _Patient as Patient
 read = Patient.read
@@ -105,7 +106,7 @@ def hasty(self, size):
     self.patience_s = min(self.patience_s, 6)
     return read(self, size)
 Patient.read = hasty
-"""  # two minutes are long for a test
+"""  # the real limit of two minutes is long for a test
 
 
 @pytest.mark.row("B2")
@@ -145,7 +146,7 @@ def test_deploy_is_watched_and_finishes_by_itself_when_the_line_falls_silent_aft
 
 @pytest.mark.row("B4")
 def test_watch_rolls_back_a_sick_release_while_the_line_is_silent(shop: Shop) -> None:
-    """Nobody hears of it meanwhile; who still listens when the line is back is told."""
+    """Nobody hears of the rollback meanwhile. A client that still listens when the line is back gets the result."""
     old = shop.serving()
     with own_line(shop.app.world, shop.server) as line, watching(shop) as (_, running):
         line.falls_silent()
@@ -183,7 +184,8 @@ def test_lock_refuses_a_second_command_with_its_holder_and_lets_a_waiting_comman
 
 # --- nginx does not do what the link says ---------------------------------------------------------------------------
 
-SOON = "from teal_host.steps import switch; switch._PROVED_WITHIN_S = 2\n"  # five seconds are long for a test
+# the real limit of five seconds is long for a test
+SOON = "from teal_host.steps import switch; switch._PROVED_WITHIN_S = 2\n"
 NGINX_DIES = """
 import subprocess
 point_live_to = switch.point_live_to
@@ -196,7 +198,7 @@ switch.point_live_to = switched
 
 @pytest.mark.row("H5")
 def test_verify_returns_the_link_when_nginx_cannot_reach_the_marker(shop: Shop) -> None:
-    """nginx says nothing then, and asks blue: only a question through it tells."""
+    """nginx reports nothing in this case, and sends requests to blue. Only a request through nginx shows it."""
     old, green = shop.serving(), shop.server.root / "var/lib/teal/shop/green"
     while shop.live != "blue" or not green.is_dir():
         old = shop.deployed()
@@ -237,7 +239,7 @@ def test_switch_returns_the_link_and_reports_that_no_site_is_served_when_nginx_d
 
 # --- the server side is killed --------------------------------------------------------------------------------------
 
-MOMENTS = [  # "NAME+K": before the K-th act after the first one of this name
+MOMENTS = [  # "NAME+K" is before the K-th act after the first act NAME
     "append journal+0",
     "run systemctl start+0",
     "run systemctl start+1",
@@ -279,7 +281,7 @@ def test_recovery_rolls_back_a_sick_release_after_a_kill_in_the_watch(shop: Shop
     shop.check_serves(new)
     shop.config()
     shop.new_version(exits=1)
-    refused = shop.app.deploy()  # it cleans up first
+    refused = shop.app.deploy()  # this deploy first recovers
     assert refused.code == 6
     assert f"turned back to {shop.release(shop.live)}" in refused.err + refused.out
     shop.check_settled(old)
@@ -287,7 +289,7 @@ def test_recovery_rolls_back_a_sick_release_after_a_kill_in_the_watch(shop: Shop
 
 @pytest.mark.row("A9")
 def test_live_release_serves_after_a_kill_before_the_switch_and_a_reboot(shop: Shop) -> None:
-    """The color that was enabled first comes up beside the live one, and gets no request."""
+    """The color that was enabled first starts beside the live color at boot, and gets no request."""
     old = shop.serving()
     shop.new_version()
     assert isinstance(killed(shop, "turn link live+0"), ContactLost)
@@ -321,7 +323,7 @@ def test_reboot_before_the_switch_keeps_the_live_release_and_recovery_cleans_up(
     error = ended.result["error"]["message"]
     assert ended.code == 9 or (ended.code, "this machine goes down" in error) == (6, True), (
         error
-    )  # before the line ends
+    )  # the answer came before the line ended
     shop.config()
     wait_until(lambda: shop.answers(old))
     wait_until(lambda: shop.app.status()["notes"] == [])
@@ -330,7 +332,7 @@ def test_reboot_before_the_switch_keeps_the_live_release_and_recovery_cleans_up(
 
 @pytest.mark.row("A9")
 def test_reboot_in_the_watch_keeps_the_new_release_and_recovery_cleans_up(shop: Shop) -> None:
-    """The watch ends with the machine, and takes its end for no fault of the program."""
+    """The watch ends with the machine, and does not count the end as a fault of the program."""
     old = shop.serving()
     with watching(shop) as (new, running):
         shop.server.reboot()
@@ -343,7 +345,7 @@ def test_reboot_in_the_watch_keeps_the_new_release_and_recovery_cleans_up(shop: 
 
 
 def killed(shop: Shop, when: str) -> TealError | None:
-    """A deploy whose server side is ended at this moment."""
+    """Runs a deploy whose server side is killed at this moment."""
     root = shop.server.root / "root"
     (root / "killed_host.py").write_text(HOST.read_text())
     (root / "acts").unlink(missing_ok=True)
@@ -353,13 +355,13 @@ def killed(shop: Shop, when: str) -> TealError | None:
 
 
 def bent(shop: Shop, bend: str) -> TealError | None:
-    """A deploy whose server side runs this Python code first."""
+    """Runs a deploy whose server side first executes this Python code."""
     (shop.server.root / "root/bent_host.py").write_text(BENT.read_text())
     return sent_into(shop, "/root/bent_host.py", bend)
 
 
 def sent_into(shop: Shop, *harness: str) -> TealError | None:
-    """How a deploy ends whose server side is not the installed one but is sent, into a Python that runs this."""
+    """Runs a deploy whose server side is sent into a Python with this harness. Returns the error, if any."""
 
     def harnessed(target: str) -> Transport:
         chosen = choose(target)
@@ -377,7 +379,7 @@ def sent_into(shop: Shop, *harness: str) -> TealError | None:
 
 @contextmanager
 def watching(shop: Shop, **behaviour: Any) -> Iterator[tuple[str, RunningCommand]]:
-    """A new version that is live and watched."""
+    """A deploy of a new version that is live and in the watch."""
     version = shop.new_version(**behaviour)
     shop.config(keep={"watch_s": 600})
     with in_background(shop.app, "deploy", "--json") as running:
@@ -394,20 +396,20 @@ def killed_in_the_watch(shop: Shop) -> str:
 
 
 def large(folder: Path) -> None:
-    """An artifact whose upload takes a while."""
+    """Makes an artifact whose upload takes a while."""
     (folder / "dist").mkdir(exist_ok=True)
     (folder / "program").rename(folder / "dist/program")
     (folder / "dist/large").write_bytes(os.urandom(48_000_000))
 
 
 def stored(shop: Shop) -> set[str]:
-    """But for what waits for the next try of an upload."""
+    """The stored releases and records, without uploads that wait for a next try."""
     home = shop.server.root / "var/lib/teal/shop"
     return {path.name for folder in ("releases", "records") for path in (home / folder).glob("[!.]*")}
 
 
 def last_line(shop: Shop) -> tuple[str, str, str]:
-    """Of the journal: the act, how it ended, and with which release."""
+    """The last line of the journal: the act, the outcome, and the release."""
     line = json.loads((shop.server.root / "var/lib/teal/shop/journal").read_text().splitlines()[-1])
     return line["act"], line.get("outcome", ""), line.get("release", "")
 
@@ -430,7 +432,7 @@ def test_power_failure_in_the_watch_keeps_a_healthy_release_before_anything_is_t
 
 @pytest.mark.row("A10")
 def test_power_failure_in_the_watch_rolls_back_a_release_that_has_turned_sick(shop: Shop) -> None:
-    """The one before it did not come up with the machine: it is started again, and asked, first."""
+    """The previous release did not start with the machine, so recovery first starts and checks it."""
     old, sick = shop.serving(), shop.server.root / "srv/sick"
     sick.unlink(missing_ok=True)
     with watching(shop, sick_when="/srv/sick") as (_, running):

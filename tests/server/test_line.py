@@ -1,4 +1,4 @@
-"""The line between the two sides on a real server: questions on a terminal, Ctrl-C, and a line that is cut."""
+"""The line between the two sides on a real server: questions on a terminal, Ctrl-C, and cut lines."""
 
 import json
 import os
@@ -28,7 +28,7 @@ AS_ROOT = pytest.mark.parametrize("shop", ["root"], indirect=True)
 
 @dataclass(frozen=True)
 class Shop:
-    """An app of this test's own on a server that others use too."""
+    """An app of one test, on a server that other tests use too."""
 
     access: SshAccess
     directory: Path
@@ -36,7 +36,7 @@ class Shop:
 
     @property
     def env(self) -> dict[str, str]:
-        """As a person has it, also where the tests run in CI."""
+        """The environment of a person, also where the tests run in CI."""
         kept = {name: value for name, value in os.environ.items() if name != "CI"}
         return {**kept, "PYTHONPATH": f"{REPO / 'src'}:{REPO / 'tests'}"}
 
@@ -139,7 +139,7 @@ def cut_after_commit(shop: Shop) -> None:
 @pytest.mark.parametrize("debian", [13], ids=["debian13"], indirect=True)
 @pytest.mark.parametrize("shop", ["ada"], indirect=True)
 def test_sudo_rs_works_in_place_of_sudo(shop: Shop) -> None:
-    """As Ubuntu has it since 25.10: another program with the same name, and fewer options. Debian 12 has none."""
+    """Ubuntu has sudo-rs since 25.10: another program with the same name and fewer options. Debian 12 has none."""
     server = shop.access.server
     run(server, "apt-get", "install", "-y", "sudo-rs")
     run(server, "mv", "/usr/bin/sudo", "/usr/bin/sudo.away")
@@ -159,7 +159,7 @@ def test_sudo_rs_works_in_place_of_sudo(shop: Shop) -> None:
 
 @pytest.mark.row("G10")
 def test_server_side_finishes_the_deploy_when_ctrl_c_comes_after_commit(shop: Shop) -> None:
-    """The terminal tells ssh too, and ssh ends; the server side does not need it any more."""
+    """The terminal sends the interrupt to ssh, too, and ssh ends. The server side no longer needs it."""
     listens = shop.gate()
     shop.program(version="v1", waits_for=f"/{listens.relative_to(shop.access.server.root)}")
     terminal = shop.on_a_terminal("deploy", "--json")
@@ -177,7 +177,7 @@ def test_server_side_finishes_the_deploy_when_ctrl_c_comes_after_commit(shop: Sh
 
 @pytest.fixture
 def unknown(shop: Shop) -> Shop:
-    """ssh does not know the server's key, and may ask."""
+    """An app whose ssh does not know the server's key and may ask."""
     known = shop.directory / "known_hosts"
     shop.access.use(shop.access.config("BatchMode no", "StrictHostKeyChecking ask", f"UserKnownHostsFile {known}"))
     return shop
@@ -267,7 +267,7 @@ def test_deploys_work_through_multipass(vm: Shop) -> None:
 
 @AS_ROOT
 def test_followed_logs_end_the_server_side_when_the_client_is_interrupted(vm: Shop) -> None:
-    """The end of our pipe is never seen over there, so the client says that it has enough."""
+    """multipass never delivers the end of the pipe, so the client says that it has enough."""
     vm.run("deploy", "--json")
     terminal = vm.on_a_terminal("logs", "-f")
     terminal.wait_for("version v1 starts")

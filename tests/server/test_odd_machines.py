@@ -1,4 +1,4 @@
-"""Machines that are full, read-only, odd, or at the end of a bad line: it is said in words, and the old one serves."""
+"""Machines that are full, read-only or odd: Teal names the fault, and the live release serves on."""
 
 import os
 import signal
@@ -25,7 +25,7 @@ def sh(shop: Shop, text: str) -> str:
 
 @contextmanager
 def small_disk(shop: Shop, options: str) -> Iterator[None]:
-    """The releases are on a disk of their own; what is put on it in the block goes with it."""
+    """Puts the releases on their own small disk. What the block writes there goes with the disk."""
     sh(shop, f"cp -a {RELEASES} /srv/kept; mount -t tmpfs -o {options} tmpfs {RELEASES}; cp -a /srv/kept/. {RELEASES}")
     try:
         yield
@@ -53,7 +53,7 @@ def test_full_disk_during_the_upload_refuses_the_deploy_and_leaves_nothing_of_th
     shop.new_large_version(LARGE)
     with small_disk(shop, "size=130m"), in_background(shop.app, "deploy", "--json") as running:
         running.wait_for(type="progress", step="upload")
-        os.kill(running.server_side(), signal.SIGSTOP)  # which is ssh: so that it is filled in the middle
+        os.kill(running.server_side(), signal.SIGSTOP)  # this process is ssh, so the disk fills during the upload
         sh(shop, f"cat /dev/zero > {RELEASES}/filler || true")
         os.kill(running.server_side(), signal.SIGCONT)
         ended = running.ended()
@@ -143,7 +143,7 @@ def without_ipv6(shop: Shop) -> Iterator[None]:
 
 @pytest.mark.row("F13", "H8")
 def test_locale_time_zone_hosts_file_and_missing_ipv6_of_the_machine_change_nothing(shop: Shop) -> None:
-    """All that asks the machine's own programs. The zone is as POSIX writes it, which needs no table."""
+    """Every command asks the machine's own programs. The time zone is in POSIX notation, which needs no table."""
     before = shop.serving()
     odd = 'export LANG=de_DE.UTF-8 LC_ALL=tr_TR.UTF-8 LANGUAGE=de TZ="<+0545>-5:45"\n'
     hosts = f"::1 localhost {shop.server.name}\n"

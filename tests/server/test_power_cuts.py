@@ -1,7 +1,7 @@
-"""A booted server loses its current at moments that are drawn, and with it all that was not synced.
+"""A booted server loses its power at random moments, and with it everything that was not synced.
 
-It boots: old or new serves before anybody has typed anything, what was told to be live is live, and the next command
-works. `TEAL_POWER_CUTS=100` for that many cuts; the moments are the same for the same number of them.
+After the boot, and before anybody types anything, the old or the new release serves. What was reported as live is live,
+and the next command works. `TEAL_POWER_CUTS=100` makes 100 cuts; the same number has the same moments.
 """
 
 import os
@@ -33,17 +33,18 @@ from teal.ui.plain import Quiet
 from teal_host.wire.messages import Result
 
 CUTS, SEED = int(os.environ.get("TEAL_POWER_CUTS", "3")), 20_261_124
-EACH_ROLLBACK, EACH_TWICE = 4, 5  # of so many: one is of a rollback, not of a deploy; one is cut again as it comes up
-PAST_THE_END = 1.25  # of its usual length; from 1 on the cut comes right after its end
-CLEANED_UP = 2  # times the length of a boot after its begin
-STOPPED = 0.3  # of the releases do not run any more when another is live
-FILES, KEPT = 12, 2  # of an artifact; releases on the server
+# one in so many is of a rollback and not of a deploy; one in so many is cut again while it boots
+EACH_ROLLBACK, EACH_TWICE = 4, 5
+PAST_THE_END = 1.25  # times the usual length; from 1 on, the cut comes right after the end
+CLEANED_UP = 2  # times the length of a boot
+STOPPED = 0.3  # of the releases do not keep running as the standby
+FILES, KEPT = 12, 2  # files of an artifact, releases on the server
 NOT_THERE, UNKNOWN = 4, 9
 ENDED = "after its end"
 
 
 class Machine:
-    """A server with a disk of its own and an app on it. After each cut a new login is needed."""
+    """A server with its own disk and an app. After each cut, a new login is needed."""
 
     def __init__(self, server: Server, folder: Path) -> None:
         self.server = server
@@ -52,7 +53,7 @@ class Machine:
         self.versions: dict[str, str] = {}  # by release
         self.draw = random.Random(SEED)
         self._deploy_s = 0.0
-        self._share = 0.0  # of it, that a rollback takes
+        self._share = 0.0  # the length of a rollback, as a share of that
         self._boot_s = 0.0
 
     @contextmanager
@@ -62,7 +63,7 @@ class Machine:
             yield
 
     def new_version(self) -> str:
-        """A directory of files beside the program; what it replaces may be stopped."""
+        """Writes a version: a directory of files beside the program. The release that it replaces may be stopped."""
         keep = {"releases": KEPT, "watch_s": 0.2, "previous_running": self.draw.random() > STOPPED}
         self.shop.config(build={"artifact": "tree"}, keep=keep)
         version, tree = self.shop.new_version(), self.shop.app.directory / "tree"
@@ -85,7 +86,7 @@ class Machine:
         self.versions[answer["release"]] = version
 
     def come_up(self, cut_again: bool) -> None:
-        """Boot; or boot, lose the current again in the middle of that or of what is cleaned up then, and boot."""
+        """Boots the server. If `cut_again`, first boots it and cuts the power again during the boot or the recovery."""
         if cut_again:
             self.server.power_on()
             time.sleep(self.draw.uniform(0, CLEANED_UP * self._boot_s))
@@ -95,11 +96,11 @@ class Machine:
         self._boot_s = time.monotonic() - began
 
     def usual(self, what: str) -> float:
-        """How long the command takes here when nothing happens: as the last deploy did, for others are at work too."""
+        """How long an undisturbed command takes: measured at the last deploy, because other tests load the machine."""
         if not self._deploy_s:
             self.deployed()
             self.deployed()
-        if what == "deploy" or not self.shop.pid(self.shop.standby):  # then it is started first
+        if what == "deploy" or not self.shop.pid(self.shop.standby):  # a stopped standby is started first
             return self._deploy_s
         if not self._share:
             self._share = seconds(self.shop.app.teal(what, "--json")) / self._deploy_s
@@ -107,7 +108,7 @@ class Machine:
         return self._share * self._deploy_s
 
     def previous(self) -> str:
-        """The version that a rollback leads to."""
+        """The version that a rollback would serve."""
         return self.versions[self.shop.app.status()["previous"]]
 
 
@@ -133,7 +134,7 @@ def machine(debian: int, tmp_path_factory: pytest.TempPathFactory) -> Iterator[M
 
 @dataclass(frozen=True)
 class Cut:
-    """A command that the power was cut in, or right after: what it had told until then, and how its client ended."""
+    """A command during which, or right after which, the power was cut: what the client reported, and how it ended."""
 
     old: str
     new: str
@@ -148,14 +149,14 @@ class Cut:
 
 
 def heard(running: RunningCommand) -> tuple[str, ...]:
-    """The steps that the client had told of."""
+    """The steps that the client had reported."""
     words = {"started": "in", "done": "after"}
     told = [event for event in running.events if event["type"] == "step" and event["state"] in words]
     return tuple(f"{words[event['state']]} {event['name']}" for event in told)
 
 
 def cut_in(machine: Machine, what: str, part: float) -> Cut:
-    """Begin the command, and cut the power at this part of its usual length; past it, as soon as it has ended."""
+    """Begins the command and cuts the power at this part of its usual length, or as soon as the command has ended."""
     length = machine.usual(what)
     old = str(machine.shop.app.get()["version"])
     new = machine.previous() if what == "rollback" else machine.new_version()
@@ -175,7 +176,7 @@ def cut_in(machine: Machine, what: str, part: float) -> Cut:
 
 
 def check_after(machine: Machine, cut: Cut) -> str:
-    """What serves now, and that it may."""
+    """Checks what serves after the boot. Returns the version."""
     shop = machine.shop
     wait_until(lambda: shop.answers(cut.old) or shop.answers(cut.new))  # nothing has been typed
     assert machine.server.settled() == "running"
@@ -194,7 +195,7 @@ def check_after(machine: Machine, cut: Cut) -> str:
 
 
 def check_told(machine: Machine, cut: Cut) -> None:
-    """`teal status` knows how it ended, without a command having cleaned up."""
+    """Checks that `teal status` knows the outcome before any command has recovered."""
     told = machine.shop.app.status()
     assert told["notes"] == []
     live = told["colors"][told["live"]]["release"]
@@ -203,7 +204,7 @@ def check_told(machine: Machine, cut: Cut) -> None:
 
 
 def check_whole(shop: Shop) -> None:
-    """Every release that is known and stored has all of its bytes."""
+    """Checks that every stored release has all of its bytes."""
     for row in shop.app.teal("releases", "--json").ok().result["releases"]:
         if row["stored"]:
             stored = shop.server.root / "var/lib/teal/shop/releases" / row["release"]
@@ -211,7 +212,7 @@ def check_whole(shop: Shop) -> None:
 
 
 def check_next(machine: Machine) -> None:
-    """The next deploy works, and nothing is left over."""
+    """Checks that the next deploy works and leaves nothing behind."""
     machine.shop.check_settled(machine.deployed())
     home = machine.shop.server.root / "var/lib/teal/shop"
     assert [str(path) for path in home.rglob(".*")] == []
@@ -222,7 +223,7 @@ def check_next(machine: Machine) -> None:
 
 @contextmanager
 def kept_when_it_fails(machine: Machine, cut: Cut, name: str) -> Iterator[None]:
-    """The disk as the cut has left it, beside the server's own files, which go."""
+    """If the block fails, keeps the disk as the cut left it, because the server's own files go."""
     try:
         yield
     except BaseException:
@@ -235,11 +236,11 @@ def kept_when_it_fails(machine: Machine, cut: Cut, name: str) -> Iterator[None]:
 
 
 def test_setup_survives_a_power_cut(machine: Machine) -> None:
-    machine.server.cut_power()  # the last thing that was done may have been the setup
+    machine.server.cut_power()  # the setup may have been the last command
     machine.server.start()
     assert machine.server.settled() == "running"
     with machine.logged_in():
-        machine.new_version()  # with the settings that were set up
+        machine.new_version()  # with the settings of the setup
         assert machine.shop.app.teal("setup").ok().out == "shop is set up already; nothing to do\n"
         machine.deployed()
 
@@ -249,7 +250,7 @@ def test_setup_survives_a_power_cut(machine: Machine) -> None:
 def test_old_or_new_release_serves_after_a_power_cut_at_any_moment(
     machine: Machine, counted: Callable[..., None]
 ) -> None:
-    """One in each part of the usual length, so that any number of them is spread over all of it."""
+    """The cuts are spread evenly over the usual length of a command."""
     found = Counter[tuple[str, str, str]]()
     for number in range(1, CUTS + 1):
         what = "rollback" if number % EACH_ROLLBACK == 3 else "deploy"
@@ -262,7 +263,7 @@ def test_old_or_new_release_serves_after_a_power_cut_at_any_moment(
                 check_next(machine)
         found[what, cut.phase, "new" if serves == cut.new else "old"] += 1
     print(table(found))
-    ended = Counter(serves for _, _, serves in found.elements())  # each is asserted to be one of two
+    ended = Counter(serves for _, _, serves in found.elements())  # check_after allows only these two
     again = len([number for number in range(1, CUTS + 1) if is_cut_again(number)])
     counted(power_cuts=ended.total(), cut_again_in_the_boot=again, ended_old=ended["old"], ended_new=ended["new"])
     assert CUTS < 20 or set(ended) == {"old", "new"}
@@ -273,12 +274,12 @@ def is_cut_again(number: int) -> bool:
 
 
 def table(found: "Counter[tuple[str, str, str]]") -> str:
-    """What was cut, when, and what served then."""
+    """A table: what was cut, when, and what served then."""
     return "\n".join(["", *(f"{count:5} {', '.join(row)}" for row, count in sorted(found.items()))])
 
 
 def test_power_cut_check_detects_a_server_side_that_does_not_sync(machine: Machine) -> None:
-    """Else the test above would show nothing."""
+    """Without this, the test above would show nothing."""
     with machine.logged_in():
         old = machine.deployed()
         new = machine.new_version()
@@ -292,7 +293,7 @@ def test_power_cut_check_detects_a_server_side_that_does_not_sync(machine: Machi
 
 
 def deploy_unsynced(shop: Shop) -> Result:
-    """By a server side whose every fsync(2) does nothing."""
+    """Deploys with a server side whose fsync(2) does nothing."""
 
     def harnessed(target: str) -> Transport:
         chosen = choose(target)

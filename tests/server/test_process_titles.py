@@ -1,6 +1,6 @@
 """A local user gives processes of uid 0 the title of nginx's master. Teal, as root, must not run what a title names.
 
-Each attack succeeded against commit 55bfd35: there Teal ran the file of the title, or took the configuration of it.
+Each attack succeeded against commit 55bfd35: Teal ran the file that the title names, or took its configuration.
 """
 
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ from harness.ssh_access import run
 from harness.world import App, at_server, wait_until
 
 HOME = "/home/bob"
-PROOF = f"{HOME}/proof"  # made by whatever of bob's Teal makes root run or read
+PROOF = f"{HOME}/proof"  # exists if Teal made root run or read something of bob's
 USER = f"""
 id bob || useradd --create-home --shell /bin/bash bob
 chmod 755 {HOME}
@@ -30,7 +30,7 @@ TITLES = {
 }
 # `su` is setuid and waits for a password, so the process has uid 0, and its /proc entry belongs to root.
 LIAR = "sleep 1000 | (exec -a '{title}' su)"
-# What bob's own systemd does for a unit nginx.service in a slice system.slice: both are cgroups below his own.
+# bob's own systemd runs a unit nginx.service in a slice system.slice: both are cgroups below bob's own.
 IN_UNIT = """
 group=/sys/fs/cgroup$(sed -n s/^0:://p /proc/self/cgroup)/system.slice/nginx.service
 mkdir -p $group
@@ -56,7 +56,7 @@ def app(shared: Server, tmp_path_factory: pytest.TempPathFactory) -> App:
 
 @contextmanager
 def liar(server: Server, title: str, before: str = "") -> Iterator[None]:
-    """A process of bob's with this title and uid 0, outside every unit of the system's own."""
+    """A process of bob's with this title and uid 0, outside every unit of the system."""
     (server.root / HOME[1:] / "liar").write_text(before + LIAR.format(title=title))
     start = ("systemd-run", "--unit=liar", "--uid=bob", "--slice=user.slice", "--property=Delegate=yes")
     run(server, *start, "bash", "-e", f"{HOME}/liar")
@@ -72,7 +72,7 @@ def titled(server: Server, title: str) -> bool:
 
 
 def commands(app: App, server: Server) -> None:
-    """Everything that looks for nginx and changes nothing. What it says of nginx is not the matter here."""
+    """Runs every command that looks for nginx and changes nothing. Its words about nginx do not matter here."""
     (server.root / PROOF[1:]).unlink(missing_ok=True)
     for command in (["setup", "--dry-run"], ["doctor"], ["deploy", "--dry-run"]):
         app.teal(*command)
@@ -94,7 +94,7 @@ def test_title_of_a_setuid_program_is_not_believed_while_nginx_is_down(shared: S
 def test_user_unit_called_nginx_does_not_outrank_the_machines_own(shared: Server, app: App) -> None:
     """Succeeded against 55bfd35."""
     with liar(shared, TITLES["program"], IN_UNIT):
-        run(shared, "systemctl", "restart", "nginx")  # so that the number of the true master is the higher one
+        run(shared, "systemctl", "restart", "nginx")  # so that the true master has the higher PID
         commands(app, shared)
         app.teal("doctor").ok()
 

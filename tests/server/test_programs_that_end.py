@@ -1,4 +1,4 @@
-"""Programs that end under systemd: the live one comes back, a candidate is refused, a bad one is turned back."""
+"""Programs that end under systemd: a live one is restarted, a candidate is refused, a watched one is rolled back."""
 
 import time
 from collections.abc import Callable
@@ -90,7 +90,7 @@ def test_candidate_killed_for_want_of_memory_is_refused_with_that_reason(shop: S
 def test_sandbox_that_cannot_be_made_is_reported_in_the_words_of_systemd(shop: Shop) -> None:
     version = shop.serving()
     shop.new_version()
-    with shop.drop_in("ReadWritePaths=/srv/gone"):  # as [sandbox] writable, of which somebody removed one
+    with shop.drop_in("ReadWritePaths=/srv/gone"):  # like a folder of [sandbox] writable that somebody removed
         refused = shop.app.deploy()
     assert (refused.code, refused.result["outcome"]) == (6, "unhealthy")
     error = refused.result["error"]
@@ -103,14 +103,15 @@ def test_sandbox_that_cannot_be_made_is_reported_in_the_words_of_systemd(shop: S
 @pytest.mark.row("C20")
 def test_unwritable_data_is_reported_in_the_words_of_the_program(shop: Shop) -> None:
     version = shop.serving()
-    kept = "/var/lib/shop/kept"  # as after a backup that root has put back
+    kept = "/var/lib/shop/kept"  # like a backup that root has restored
     run(shop.server, "sh", "-c", f"echo old >{kept}; chmod 600 {kept}; chown root {kept}")
     shop.new_version(writes_first=True)
     refused = shop.app.deploy()
     assert (refused.code, refused.result["outcome"]) == (6, "unhealthy")
     assert f"cannot write its data: [Errno 13] Permission denied: '{kept}'" in refused.result["error"]["evidence"][-1]
     shop.check_serves(version)
-    run(shop.server, "chown", "root:root", "/var/lib/shop")  # systemd gives the app all below it at the next start
+    # at the next start systemd gives the app everything below it
+    run(shop.server, "chown", "root:root", "/var/lib/shop")
     shop.deployed(writes_first=True)
 
 
@@ -133,11 +134,11 @@ def test_rollbacks_and_a_crash_of_the_standby_lose_no_request(shop: Shop) -> Non
 
 
 def test_visitors_notice_a_restart_of_the_app_and_a_reload_of_nginx(shop: Shop) -> None:
-    """So the zero above, and that of the three apps, is none of their blindness."""
+    """So the visitors can see losses, and the zero above means something."""
     shop.serving()
     for argv in (("restart", f"teal-shop@{shop.live}"), ("reload", "nginx")):
         with visitors(shop.server, [shop_site()], each=8, per_second=50) as seen:
-            for _ in range(3):  # systemd starts a unit five times a minute
+            for _ in range(3):  # systemd allows five starts a minute
                 run(shop.server, "systemctl", *argv)
                 seen.wait_for_requests()
         assert seen.tally.lost > 0, argv
@@ -210,7 +211,9 @@ def test_candidate_that_answers_well_and_then_crashes_is_refused_at_once(shop: S
 def test_restart_between_two_probes_is_detected_by_the_health_check_and_the_watch(
     shop: Shop, step: str, code: int, outcome: str
 ) -> None:
-    """The server side stands still meanwhile, as on a busy machine, and finds a program that runs and answers well."""
+    """The server side is stopped meanwhile, as if the machine were busy, and later finds a program that runs and is
+    healthy.
+    """
     version = shop.serving()
     shop.config(health={"successes": 100 if step == "health" else 1, "deadline_s": LONG_S}, keep={"watch_s": LONG_S})
     shop.new_version()
@@ -262,7 +265,7 @@ def test_watch_rolls_back_onto_a_stopped_standby_when_the_release_crashes(shop: 
 
 @pytest.mark.row("E15")
 def test_crash_looping_standby_is_reported_and_started_again_by_the_next_rollback(shop: Shop) -> None:
-    gone = shop.server.root / "var/lib/shop/gone"  # without what it needs
+    gone = shop.server.root / "var/lib/shop/gone"  # the program does not start without it
     before = shop.deployed(exits_if="/var/lib/shop/gone")
     version = shop.deployed()
     live, standby = shop.pid(shop.live), shop.standby
@@ -271,7 +274,7 @@ def test_crash_looping_standby_is_reported_and_started_again_by_the_next_rollbac
         shop.kill(standby)
         wait_until(lambda: shop.shown(standby, "ActiveState") == "failed")
     most = int(shop.shown(standby, "StartLimitBurst"))
-    assert 0 < int(shop.shown(standby, "NRestarts")) <= most + 1  # the last one is the one that was refused
+    assert 0 < int(shop.shown(standby, "NRestarts")) <= most + 1  # the last restart is the refused one
     (note,) = shop.app.status()["notes"]
     goes_to = shop.release(standby)
     assert note == f"{standby} stands by no more: it exited with code 1; a rollback starts {goes_to} again first"
@@ -287,7 +290,7 @@ def test_crash_looping_standby_is_reported_and_started_again_by_the_next_rollbac
 
 @pytest.mark.row("D12")
 def test_deploy_and_rollback_work_while_nginx_is_reloaded_again_and_again(shop: Shop) -> None:
-    """As certbot, logrotate or an admin does. What such a reload loses is nginx's; where the link points is Teal's."""
+    """certbot, logrotate or an admin reload nginx. nginx loses what its reload loses; Teal keeps the link right."""
     old = shop.serving()
     master = run(shop.server, "cat", "/run/nginx.pid").strip()
     workers = run(shop.server, "pgrep", "-P", master)
@@ -318,7 +321,7 @@ def test_live_color_is_up_after_a_reboot_before_anything_is_typed(shop: Shop) ->
 
 
 def _ended_for_good(shop: Shop, color: str) -> None:
-    """Not restarted behind anybody's back."""
+    """Checks that systemd does not restart the program."""
     assert shop.shown(color, "ActiveState") in ("inactive", "failed")
     assert shop.app.status()["colors"][color]["state"] == "failed"
     assert run(shop.server, "systemctl", "list-jobs", "--no-legend").strip() == ""
@@ -348,7 +351,7 @@ def test_stop_kills_a_program_that_ignores_sigterm_with_all_its_children(shop: S
     before = run(shop.server, "cat", f"/sys/fs/cgroup{group}/cgroup.procs").split()
     assert len(before) >= 2
     shop.deployed()
-    with shop.drop_in("TimeoutStopSec=1s"):  # setup's half a minute is long for a test
+    with shop.drop_in("TimeoutStopSec=1s"):  # the half minute of setup is long for a test
         new = shop.deployed()
     after = run(shop.server, "cat", f"/sys/fs/cgroup{group}/cgroup.procs").split()
     assert set(before) & set(after) == set()

@@ -1,4 +1,4 @@
-"""The way to a server, with the real ssh and a real sshd: what is sent, as whom, and every word when it fails."""
+"""The way to a server with the real ssh and a real sshd: what is sent, as which user, and every error message."""
 
 import os
 import shutil
@@ -18,12 +18,12 @@ from teal.ground.errors import CannotReach
 from teal.pipe.session import Session
 from teal.transports import Transport
 
-SMALL = 200  # bytes of a request, when no server side is sent
+SMALL = 200  # a request without the server side has fewer bytes
 
 
 @pytest.fixture(scope="module")
 def booted(debian: int, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """With ada, who may use sudo, and bob, who may not."""
+    """A server with ada, who may use sudo, and bob, who may not."""
     directory = tmp_path_factory.mktemp("booted")
     with harness.server(debian, directory, packages=["nginx", "sudo"]) as server:
         access = SshAccess(server, directory)
@@ -38,7 +38,7 @@ def access(booted: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> S
 
 
 def refused(transport: Transport) -> CannotReach:
-    """Nothing greets, and nothing was sent."""
+    """Checks that nothing greets and nothing is sent. Returns the error."""
     with pytest.MonkeyPatch.context() as patch:
         sent: list[Session] = []
         patch.setattr(Session, "_send_server_side", lambda session: sent.append(session))
@@ -106,7 +106,7 @@ def test_installed_server_side_is_not_run_when_it_cannot_be_trusted(
 
 
 def test_archive_that_is_sent_equals_the_archive_that_is_installed(access: SshAccess) -> None:
-    """One Python, one table of sources, one archive: also from the archive itself, and through the pipe."""
+    """One Python, one table of sources, one archive: from the sources, from the archive itself, and through the pipe."""
     path = access.install()
     again = "import sys; from teal_host.ground import archive; from pathlib import Path; p = Path('/root/again')"
     again += "; p.write_bytes(archive.pack(archive.sources()))"
@@ -230,7 +230,7 @@ def test_ipv6_address_with_a_zone_is_reached(access: SshAccess) -> None:
 
 
 def test_jump_host_of_the_ssh_configuration_is_used(access: SshAccess) -> None:
-    """The server is its own jump host: its loopback is not ours."""
+    """The server is its own jump host: the inner address 127.0.0.1 is that of the server."""
     config = access.config()
     inner = [
         "Host inner",

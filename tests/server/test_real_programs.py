@@ -1,4 +1,4 @@
-"""Programs of strangers, and of other compilers, from setup to the reboot, on one server beside each other."""
+"""Programs of other people and of other compilers, from setup to a reboot, side by side on one server."""
 
 import shutil
 from collections.abc import Iterator, Sequence
@@ -26,7 +26,7 @@ def world(there: Server, tmp_path: Path) -> World:
 
 
 def test_pocketbase_keeps_its_data_over_versions_a_rollback_and_a_reboot(there: Server, world: World) -> None:
-    """The default site of its server."""
+    """PocketBase is the default site of its server."""
     app = world.app("notes")
 
     def as_the_app(arguments: Sequence[str]) -> None:
@@ -71,7 +71,7 @@ def test_static_c_program_deploys_and_rolls_back(there: Server, world: World) ->
 
 
 def test_go_example_is_built_for_the_server(there: Server, world: World) -> None:
-    """With {goarch}, which the server is asked."""
+    """The build command contains {goarch}, which the server's greeting fills in."""
     go = shutil.which("go") or shutil.which("go", path=str(REPO / ".venv/bin"))
     if go is None:
         pytest.skip("no Go toolchain: it comes with teal-deploy[demo]")

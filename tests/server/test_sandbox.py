@@ -1,4 +1,4 @@
-"""What a hostile program finds from inside its unit: nothing of anybody else, and nothing that it could change."""
+"""What a hostile program finds from inside its unit: nothing of anybody else, and nothing it can change."""
 
 import json
 import urllib.request
@@ -36,7 +36,7 @@ ALLOWED = {
 
 @dataclass(frozen=True)
 class Inside:
-    """`one` is hostile and has the defaults; `two` is its neighbor, with everything in [sandbox]."""
+    """`one` is hostile and has the default sandbox; `two` is its neighbour, and uses every key of [sandbox]."""
 
     server: Server
     one: App
@@ -83,7 +83,7 @@ def inside(debian: int, tmp_path_factory: pytest.TempPathFactory) -> Iterator[In
                 file.write("# the second\n")
             app.deploy().ok()  # now both colors run, green is live
         server.run("chown", "teal-two:", "/srv/uploads")
-        for app in (made.one, made.two):  # as after a use of the key
+        for app in (made.one, made.two):  # as if the deploy key had been used
             (server.root / f"var/lib/teal/{app.name}/audit").touch(0o600)
         yield made
 
@@ -120,7 +120,7 @@ READS = (
     *("/proc/{pid}/environ", "/proc/{pid}/mem", "/proc/{pid}/maps", "/proc/{pid}/cmdline", "/proc/1/environ"),
     *("/run/credentials/teal-two@green.service/start", "/proc/{pid}/root/etc/passwd", "/proc/kcore"),
 )
-INVISIBLE = ("/proc/", "/run/credentials/", "/etc/teal/one/secrets", "/etc/teal/two/secrets")  # or not there yet
+INVISIBLE = ("/proc/", "/run/credentials/", "/etc/teal/one/secrets", "/etc/teal/two/secrets")  # or does not exist yet
 LISTS = ("/root", "/home", f"{OTHER}/releases", DATA, "/var/lib/teal/.ssh", "/run/credentials/teal-two@green.service")
 
 
@@ -221,7 +221,7 @@ def test_sandbox_denies_calls_and_programs_that_affect_others_or_the_machine(ins
     assert inside.one.status()["live"] == inside.two.status()["live"] == "green"
     after = inside.files()
     changed = [path for path in before | after if before.get(path) != after.get(path)]
-    assert changed == ["/var/lib/one/s"]  # an ordinary file of its own
+    assert changed == ["/var/lib/one/s"]  # an ordinary file of the app
 
 
 def test_sandbox_hides_the_log_of_others(inside: Inside) -> None:
@@ -279,7 +279,7 @@ def test_sandbox_grants_exactly_what_was_agreed(inside: Inside) -> None:
 
 
 def test_app_cannot_open_the_lock_and_so_blocks_no_rollback(inside: Inside) -> None:
-    """Whoever can open a lock can hold it."""
+    """A process that can open a lock file can hold the lock."""
     hold = "import fcntl; f = open('/var/lib/teal/{app}/lock'); fcntl.flock(f, fcntl.LOCK_EX | fcntl.LOCK_NB); h = [f]"
     told = inside.tries({app: hold.replace("{app}", app) for app in ("one", "two")})
     assert all(how.startswith("PermissionError") for how in told.values())
@@ -300,7 +300,7 @@ UNITS = {
 
 
 def test_unit_passes_the_verification_and_security_analysis_of_systemd(server: Server) -> None:
-    """Of each Debian."""
+    """With the systemd of each Debian."""
     for name, sandbox in UNITS.items():
         app = f"shop-{name}"
         paths = AppPaths(Path("/"), app)

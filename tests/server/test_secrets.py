@@ -1,6 +1,6 @@
-"""A canary on its way from teal.toml and `teal env` to the program: who else ever sees it, on either side?
+"""A canary on its way from teal.toml and `teal env` to the program: who else sees it, on either side?
 
-Everything that runs on this machine and on the server is watched while commands go on, with a umask of 0 over there.
+The test watches everything that runs on this machine and on the server while commands run, with umask 0 on the server.
 """
 
 import base64
@@ -38,7 +38,7 @@ FORMS = tuple(
 
 @dataclass
 class Seen:
-    """Where somebody could have read it. `looks`: how often it was looked."""
+    """Where somebody could have read the canary. `looks` counts how often the test looked."""
 
     argv: set[str] = field(default_factory=set)
     open_files: set[str] = field(default_factory=set)
@@ -68,7 +68,7 @@ def watched(server: Server) -> Iterator[Seen]:
 
 
 def argv_with_it(older: set[str]) -> set[str]:
-    """Of younger processes, on both sides: this machine sees those of the server too."""
+    """The command lines of new processes with the canary, on both sides: this machine also sees those of the server."""
     found = set()
     for pid in filter(str.isdigit, set(os.listdir("/proc")) - older):
         try:
@@ -83,7 +83,7 @@ def argv_with_it(older: set[str]) -> set[str]:
 def holders(
     server: Server, folders: tuple[str, ...] = ("etc/teal", "var/lib/teal")
 ) -> Iterator[tuple[str, os.stat_result]]:
-    """The files of the server that have it in them now."""
+    """The files of the server that contain the canary now."""
     for folder in folders:
         for directory, _, names in os.walk(server.root / folder):
             for name in names:
@@ -91,7 +91,7 @@ def holders(
                 try:
                     if path.is_file() and not path.is_symlink() and holds(path.read_bytes()):
                         yield f"/{path.relative_to(server.root)}", path.stat()
-                except OSError:  # it has just gone
+                except OSError:  # the file has just gone
                     continue
 
 
@@ -109,7 +109,7 @@ class Story:
 
 @pytest.fixture(scope="module")
 def story(debian: int, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
-    """Deployed, refused, deployed with a key, looked at and rolled back."""
+    """An app that was deployed, refused, deployed with a key, queried and rolled back."""
     work = tmp_path_factory.mktemp("secrets")
     with harness.server(debian, work, packages=["nginx", "sudo"]) as server:
         admin = at_server(work / "admin", server)
@@ -141,7 +141,7 @@ def commands(there: KeyedServer) -> Iterator[tuple[str, Ended]]:
 
 
 def set_in_env(app: App) -> Iterator[tuple[str, Ended]]:
-    """The same value through `teal env`, where there is one."""
+    """Sets the same value through `teal env`, if the command exists."""
     if app.teal("env", "--help").code:
         return
     argv = app.world.argv("env", "set", "KEPT")
@@ -175,7 +175,7 @@ def test_secret_is_never_in_a_file_that_another_user_can_read(story: Story) -> N
 
 
 def test_secret_is_in_no_output_of_teal(story: Story) -> None:
-    """Also not when it is refused, and shows its evidence."""
+    """Not even when a deploy is refused and its evidence is shown."""
     assert (story.ended["refused"].code, story.ended["unhealthy"].code) == (6, 6)
     told = {name: (ended.out + ended.err).encode() for name, ended in story.ended.items()}
     assert [name for name, text in told.items() if holds(text)] == []
@@ -200,7 +200,7 @@ def test_secret_is_in_no_output_of_the_system(story: Story, name: str) -> None:
 
 
 def test_secret_is_on_the_disk_only_in_files_of_root(story: Story) -> None:
-    """All that there is, but for the programs of the distribution."""
+    """Searches all files except the programs of the distribution."""
     folders = tuple(path.name for path in story.server.root.iterdir() if path.is_dir() and path.name not in NO_FILES)
     found = dict(holders(story.server, (*folders, "usr/local")))
     assert {path: f"{stat.st_mode:o} {stat.st_uid}" for path, stat in found.items()} == dict.fromkeys(found, "100600 0")

@@ -7,7 +7,7 @@ import pytest
 from harness import Server
 from harness.world import App, World, at_server, wait_until
 
-# What packages and the account tools change by themselves; the packages themselves stay.
+# Packages and account tools change these by themselves, and the packages stay.
 OF_PACKAGES = ("/var/lib/apt", "/var/lib/dpkg")
 OF_ACCOUNTS = ("/etc/passwd-", "/etc/group-", "/etc/shadow-", "/etc/gshadow-", "/etc/subuid-", "/etc/subgid-")
 OTHERS = (*OF_PACKAGES, *OF_ACCOUNTS, "/etc/.pwd.lock")

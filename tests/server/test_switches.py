@@ -1,6 +1,6 @@
 """Many switches on a booted server under every kind of client at once: nothing is lost, and nothing is done twice.
 
-The long run of the same is `bench/switches`.
+`bench/switches` is the long run of this test.
 """
 
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Three apps and somebody else's site on one server: many deploys under load, and nobody notices any of them."""
+"""Three apps and somebody else's site on one server: many deploys under load, and no app disturbs another."""
 
 import os
 import random
@@ -27,7 +27,7 @@ server {
 }
 """
 HOSTS = {"a": "a.test", "b": "b.test", "c": "whoever.test"}
-QUICK = {"keep": {"drain_s": 1, "releases": 3}}  # a drain far longer than any answer takes
+QUICK = {"keep": {"drain_s": 1, "releases": 3}}  # longer than any answer takes
 
 
 @pytest.mark.row("D1", "D2", "F6", "G5")
@@ -55,7 +55,7 @@ def test_deploys_of_three_apps_lose_no_request_of_any_site(
 
 
 def three_apps(world: World, server: Server) -> list[App]:
-    """Two with names and the default site, beside a site that was there before; each has a first release."""
+    """Two apps with names and one as the default site, beside a foreign site. Each app has a first release."""
     (server.root / "srv/foreign").mkdir()
     (server.root / "srv/foreign/page").write_bytes(PAGE)
     (server.root / "etc/nginx/conf.d/foreign.conf").write_text(FOREIGN)
@@ -68,7 +68,7 @@ def three_apps(world: World, server: Server) -> list[App]:
 
 
 def check_room(server: Server, app: App) -> None:
-    """However many there were: the good ones that are kept, what a color holds, and nothing half removed."""
+    """Checks that the server holds the good releases to keep, what a color holds, and nothing half removed."""
     releases = server.root / f"var/lib/teal/{app.name}/releases"
     stored = {path.name: sum(file.stat().st_size for file in path.iterdir()) for path in releases.iterdir()}
     assert len(stored) <= QUICK["keep"]["releases"] + 2, stored
@@ -77,7 +77,7 @@ def check_room(server: Server, app: App) -> None:
 
 
 class Lane:
-    """All that is done to one app; and whether anything else ever happened to it."""
+    """The commands on one app, and whether anything else ever happened to the app."""
 
     def __init__(self, server: Server, app: App) -> None:
         self.app = app
@@ -87,7 +87,7 @@ class Lane:
         self._left = self._processes()
 
     def acts(self, deploys: int) -> None:
-        """So many deploys, some of them refused, and a rollback now and then."""
+        """Runs so many deploys, some of them refused, with a rollback now and then."""
         for _ in range(deploys):
             refused = self._choice.random() < 0.15
             self._act(self._refused if refused else self._deploy)
@@ -117,7 +117,7 @@ class Lane:
         assert done["color"] != before
 
     def _refused(self) -> None:
-        """It says how it is used, and exits with 2."""
+        """Deploys a program that prints its usage and exits with 2."""
         before = self._live()
         text = (self.app.directory / "teal.toml").read_text()
         (self.app.directory / "teal.toml").write_text(text.replace('"{port}", ', ""))
@@ -135,13 +135,13 @@ class Lane:
 
 
 def alone(lane: Lane, others: list[Lane]) -> None:
-    """While only one app is deployed, not one process of another changes."""
+    """Checks that no process of another app changes while one app is deployed."""
     lane.acts(3)
     assert all(other.undisturbed() for other in others)
 
 
 def at_once(lanes: list[Lane], deploys: int) -> Counter[str]:
-    """The rest of the deploys, on all apps at the same time."""
+    """Runs the remaining deploys on all apps at the same time."""
     left = deploys - sum(lane.done["deploy"] + lane.done["refused"] for lane in lanes)
     shares = [left // len(lanes) + (number < left % len(lanes)) for number in range(len(lanes))]
     with ThreadPoolExecutor(len(lanes)) as pool:
@@ -151,6 +151,6 @@ def at_once(lanes: list[Lane], deploys: int) -> Counter[str]:
 
 
 def workers(server: Server) -> list[str]:
-    """All processes of nginx: a reload would make new ones."""
+    """The PIDs of nginx, which a reload would change."""
     group = run(server, "systemctl", "show", "--property=ControlGroup", "--value", "nginx.service").strip()
     return sorted(run(server, "cat", f"/sys/fs/cgroup{group}/cgroup.procs").split())

@@ -1,4 +1,4 @@
-"""A server side that syncs nothing, and does not know it. Run in the place of `python` over there:
+"""A server side that syncs nothing without noticing. Runs instead of `python` on the server:
 
 python -I -S unsynced_host.py -c STAGE0 ARGUMENTS...
 """

@@ -1,8 +1,8 @@
-"""What somebody who has stolen a deploy key can do with it: deploy that app, and nothing else at all.
+"""What a thief of a deploy key can do: deploy that app, and nothing else.
 
-Every attempt through ssh is also in sshd's own log with the fingerprint; what reached the server side has its line in
-the app's audit. All modules of this folder share one server for each Debian, in the order of their names: the first
-reads a new audit, the last removes the keys and an app.
+sshd logs every attempt with the fingerprint, and the app's audit has a line for each that reaches the server side. All
+modules of this folder share one server for each Debian, in the order of their names: the first reads a new audit, the
+last removes the keys and an app.
 """
 
 from collections.abc import Iterator

@@ -95,7 +95,7 @@ Asked = dict[str, "subprocess.CompletedProcess[bytes]"]
 
 @pytest.fixture(scope="module")
 def asked(keyed: KeyedServer) -> Asked:
-    """Every one of them tried, with a line in the audit for each."""
+    """Tries every request, and checks that each has a line in the audit."""
     before = len(keyed.audit())
     tries = {name: partial(keyed.ssh, *COMMANDS[name], stdin=SHELL, DISPLAY="127.0.0.1:0") for name in COMMANDS}
     with keyed.unchanged():
@@ -118,12 +118,12 @@ def test_deploy_key_is_refused_every_other_ssh_request_in_plain_words(asked: Ask
     assert (done.returncode, done.stdout) == (1, b"")
     in_words = (
         [] if name == "sftp" else ["this key only deploys one, with teal"]
-    )  # of a subsystem sshd passes no errors on
+    )  # sshd passes on no errors of a subsystem
     assert done.stderr.decode().splitlines()[-1:] == in_words
 
 
 def test_deploy_key_brings_no_variable_agent_or_terminal_into_an_environment(keyed: KeyedServer) -> None:
-    """Neither a terminal, nor the agent, nor X11, nor a variable, in any process on the server."""
+    """No process on the server gets a terminal, the agent, X11 or a variable of the client."""
     tricks = [f"{name}=thief" for name in ("LD_PRELOAD", "PYTHONPATH", "BASH_ENV", "ENV", "PATH", "SUDO_ASKPASS")]
     options = ["-A", "-X", "-o", f"SetEnv={' '.join(tricks)}"]
     agent = subprocess.run(["ssh-agent", "-s"], capture_output=True, text=True, check=True).stdout
@@ -139,7 +139,7 @@ def test_deploy_key_brings_no_variable_agent_or_terminal_into_an_environment(key
         finally:
             os.kill(int(told["SSH_AGENT_PID"]), 15)
     names = {line.split("=")[0] for line in seen.splitlines()}
-    assert "SSH_CONNECTION" in names  # it was looked at
+    assert "SSH_CONNECTION" in names  # the environment was really read
     assert names & {"SSH_AUTH_SOCK", "SSH_TTY", "DISPLAY", "LD_PRELOAD", "PYTHONPATH", "BASH_ENV", "ENV"} == set()
     assert "thief" not in seen
     assert "agent" not in sockets
@@ -162,7 +162,7 @@ def test_deploy_key_copies_no_file_in_either_direction(keyed: KeyedServer, tmp_p
 
 
 def test_deploy_key_runs_no_ssh_rc_file(keyed: KeyedServer) -> None:
-    """Even if somebody could write one."""
+    """sshd runs no rc file, even if somebody could write one."""
     rc = keyed.server.root / "var/lib/teal/.ssh/rc"
     rc.write_text("touch /tmp/pwned\n")
     try:

@@ -11,7 +11,7 @@ from harness.world import free_ports, wait_until
 
 
 def test_deploy_key_reaches_nothing_through_local_forwards(keyed: KeyedServer, tmp_path: Path) -> None:
-    """-L to a port, to another app, to systemd's own bus; -D; all from one connection, which is let in."""
+    """Tries -L to a port, to another app and to systemd's bus, and -D, all on one connection that sshd accepts."""
     port, other, socks = free_ports(3)
     bus = tmp_path / "bus"
     forwards = ["-L", f"{port}:127.0.0.1:80", "-L", f"{other}:127.0.0.1:8083", "-D", f"127.0.0.1:{socks}"]
@@ -25,7 +25,7 @@ def test_deploy_key_reaches_nothing_through_local_forwards(keyed: KeyedServer, t
 
 
 def reached(where: "int | Path", *said: bytes) -> bytes:
-    """What comes back until the end."""
+    """Sends these bytes, and returns what comes back until the end."""
     heard = b""
     with socket.socket(socket.AF_UNIX if isinstance(where, Path) else socket.AF_INET) as line:
         line.settimeout(60)
@@ -77,5 +77,5 @@ def test_deploy_key_connection_without_a_request_does_nothing_and_is_in_the_log(
 
 
 def logged(keyed: KeyedServer, cursor: str) -> str:
-    """Of sshd, since then."""
+    """The log of sshd since the cursor."""
     return keyed.server.run("journalctl", "--after-cursor", cursor, "-t", "sshd", "-t", "sshd-session").stdout

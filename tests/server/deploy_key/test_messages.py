@@ -41,7 +41,7 @@ Build = Callable[[KeyedServer], bytes]
 
 
 def wanting(**changes: Any) -> Build:
-    """A deploy whose configuration differs so."""
+    """Builds a deploy whose configuration differs in these settings."""
 
     def build(keyed: KeyedServer) -> bytes:
         return frame(deploy(replace(keyed.spec(), **changes), b"x", new_id()))
@@ -77,7 +77,7 @@ REFUSED: dict[str, tuple[Build, str, str]] = {
     "an app that is not there": (lambda k: frame(Status("three")), "not_allowed", "not three"),
     "an app that is a path": (lambda k: frame({"type": "status", "app": "one/../two"}), "config", "mistakes"),
     "an app with a line break": (lambda k: frame({"type": "status", "app": "one\n"}), "config", "mistakes"),
-    # what only the admin does
+    # only the admin does these
     "setup": (lambda k: frame(Setup(k.spec(), ORIGIN)), "not_allowed", "setup"),
     "setup, only looked at": (lambda k: frame(Setup(k.spec(), ORIGIN, dry_run=True)), "not_allowed", "setup"),
     "setup with a key": (
@@ -93,7 +93,7 @@ REFUSED: dict[str, tuple[Build, str, str]] = {
     "env list": (lambda k: frame(EnvList("one")), "not_allowed", "env list"),
     "exec": (lambda k: frame(Exec("one", ("id",), ORIGIN)), "not_allowed", "exec"),
     "exec in another": (lambda k: frame(Exec("two", ("id",), ORIGIN)), "not_allowed", "exec"),
-    # a deploy that wants more than was agreed
+    # a deploy asks for more than was agreed
     "another name": (wanting(site=Site(("evil.test",))), "config", "[server]"),
     "the name of another": (wanting(site=Site(("two.test",))), "config", "[server]"),
     "the default site": (wanting(site=Site()), "config", "[server]"),
@@ -108,7 +108,7 @@ REFUSED: dict[str, tuple[Build, str, str]] = {
         "config",
         "mistakes",
     ),
-    # the same, while it would still be built
+    # the same, while the client would still build
     "another name, ahead": (
         lambda k: frame(Intended(replace(k.spec(), site=Site(("evil.test",))))),
         "config",
@@ -125,7 +125,7 @@ REFUSED: dict[str, tuple[Build, str, str]] = {
         "config",
         "not expected",
     ),
-    # what is no message, or not one of these
+    # no message, or not one of these
     "an unknown message": (lambda k: frame({"type": "shell"}), "config", "not expected"),
     "an event as a request": (lambda k: frame({"type": "done"}), "config", "not expected"),
     "commit at once": (lambda k: frame(Commit()), "config", "not expected"),
@@ -166,7 +166,7 @@ Said = dict[str, dict[str, Any]]
 
 @pytest.fixture(scope="module")
 def said(keyed: KeyedServer) -> Said:
-    """The answer to each of them, all of which the audit tells with the key."""
+    """The answers to all requests. The audit names the key for each."""
     before = len(keyed.audit())
     with keyed.unchanged(), keyed.line():
         told = at_once({name: partial(keyed.replies_to, REFUSED[name][0](keyed)) for name in REFUSED})
@@ -194,7 +194,7 @@ def test_deploy_key_is_refused_ports_that_were_not_agreed(keyed: KeyedServer) ->
 
 
 def whole_deploy(keyed: KeyedServer) -> tuple[Deploy, bytes]:
-    """All that a client says in a deploy, as somebody could have recorded it."""
+    """Everything that a client sends in a deploy, as a thief could have recorded it."""
     keyed.one.program(version=f"recorded {new_id()}")
     content = (keyed.one.directory / "program").read_bytes()
     request = deploy(keyed.spec(), content, new_id())
@@ -212,12 +212,13 @@ def test_deploy_key_replay_of_a_recorded_request_does_nothing(keyed: KeyedServer
     assert gone_back["outcome"] == "live"
     with keyed.unchanged():
         for again, answer in ((recorded, first), (back, gone_back)):
-            *_, note, told = keyed.replies_to(again)  # what it was told then; and nothing is done
+            *_, note, told = keyed.replies_to(again)  # the recorded answer; the server does nothing
             assert told == answer
             assert "done before" in note["text"]
-    anew = frame(replace(request, id=new_id())) + frame(Commit())  # nothing to upload: it is here
+    # the artifact is already stored, so nothing is uploaded
+    anew = frame(replace(request, id=new_id())) + frame(Commit())
     assert keyed.replies_to(anew)[-1]["outcome"] == "live"
-    assert keyed.audit()[-1]["release"]  # to deploy an older artifact anew is what the key is for, and it is told
+    assert keyed.audit()[-1]["release"]  # a key may deploy an older artifact again, and the audit shows it
 
 
 def test_deploy_key_changes_nothing_when_the_client_leaves_in_the_middle(keyed: KeyedServer) -> None:

@@ -57,7 +57,7 @@ def test_sudo_refuses_the_user_teal_every_other_command(keyed: KeyedServer, name
 
 
 def test_server_side_runs_no_code_that_a_variable_names(keyed: KeyedServer) -> None:
-    """sudo drops them, and Python would not ask for them."""
+    """sudo drops the variables, and Python would ignore them."""
     evil = keyed.server.root / "srv/evil"
     evil.mkdir()
     (evil / "sitecustomize.py").write_text("open('/root/pwned', 'w')\n")
@@ -71,7 +71,7 @@ def test_server_side_runs_no_code_that_a_variable_names(keyed: KeyedServer) -> N
     ]
     with keyed.unchanged():
         done = keyed.as_teal("env", "-C", "/srv/evil", *names, "sudo", "-n", *rule(keyed))
-    assert "TEAL-HOST-1" in done.stdout  # it ran, and found nobody to talk to
+    assert "TEAL-HOST-1" in done.stdout  # the server side ran, and no client answered
     alone = keyed.as_teal(*rule(keyed), stdin=frame(Status("one")).decode())
     assert "on a server this needs root" in alone.stdout
     for path in evil.iterdir():

@@ -1,4 +1,4 @@
-"""`teal setup` lets a deploy key in for one app and takes it away; the last key takes all made for keys along."""
+"""`teal setup` authorizes a deploy key for one app and revokes it; the last key takes everything made for keys along."""
 
 from pathlib import Path
 
@@ -32,7 +32,7 @@ HOSTILE_KEYS = {
 
 @pytest.mark.parametrize("name", list(HOSTILE_KEYS))
 def test_setup_refuses_a_key_file_that_is_not_just_a_public_key(keyed: KeyedServer, tmp_path: Path, name: str) -> None:
-    """By the client, and by the server side, which trusts no client."""
+    """The client refuses the file, and so does the server side, which trusts no client."""
     make_key(tmp_path / "key", "plain")
     kind, packed, comment = (tmp_path / "key.pub").read_text().split()
     parts = {"key": f"{kind} {packed} {comment}", "packed": packed, "cut": packed[:47], "other": f"{kind} {packed}"}
@@ -107,7 +107,8 @@ def test_last_deploy_key_takes_everything_made_for_keys_along_even_while_it_is_i
     told = keyed.files()
     volatile = ("/etc/passwd", "/etc/shadow", "/etc/group", "/etc/gshadow", "/etc/teal/", "/etc/sub", "/etc/.pwd")
     changed = {path for path in before | told if before.get(path) != told.get(path)}
-    mine = ("/var/lib/teal/two/audit", "/var/lib/teal/.ssh")  # who was in has left a line; the user is another number
+    # the client that was connected has left a line, and the new user has another UID
+    mine = ("/var/lib/teal/two/audit", "/var/lib/teal/.ssh")
     assert {path for path in changed if not path.startswith(volatile)} <= {*mine}
 
 

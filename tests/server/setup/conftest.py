@@ -1,4 +1,4 @@
-"""`teal setup` lives beside what is there: it changes only its own files, and takes all of them back.
+"""`teal setup` on a server that others use: setup changes only its own files, and destroy removes them all.
 
 All modules of this folder share one server for each Debian.
 """
@@ -14,7 +14,7 @@ from harness.world import App, World, at_server
 from server.setup.nginx_state import reload
 from server.setup.results import OTHERS, differing
 
-# These tests start nginx more often than systemd would let anybody, and what is in /run is in no list of files.
+# These tests start nginx more often than systemd allows by default, and no file list includes /run.
 NO_LIMIT = """\
 mkdir -p /run/systemd/system/nginx.service.d
 printf '[Unit]\\nStartLimitIntervalSec=0\\n' > /run/systemd/system/nginx.service.d/no-limit.conf
@@ -24,7 +24,7 @@ systemctl daemon-reload
 
 @pytest.fixture(scope="package")
 def shared(debian: int, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """With nginx, and sudo; what a test does to it, it undoes."""
+    """A server with nginx and sudo. Each test undoes what it does to the server."""
     with harness.server(debian, tmp_path_factory.mktemp("shared"), packages=["nginx", "sudo"]) as booted:
         booted.run("sh", "-c", NO_LIMIT)
         yield booted
@@ -32,7 +32,7 @@ def shared(debian: int, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Se
 
 @pytest.fixture
 def world(shared: Server, tmp_path: Path) -> Iterator[World]:
-    """Whose end leaves the server as it was."""
+    """A world that leaves the server as it was."""
     before = shared.files(ignoring=OTHERS)
     made = at_server(tmp_path / "home", shared)
     yield made
@@ -48,7 +48,7 @@ def app(world: World) -> App:
 
 @pytest.fixture
 def put(shared: Server) -> Iterator[Callable[[str, str], Path]]:
-    """Put a file of an admin's onto the server, for one test."""
+    """Puts a file of an admin onto the server for one test."""
     made: list[Path] = []
 
     def write(path: str, text: str) -> Path:

@@ -1,4 +1,4 @@
-"""nginx as its admin sees it: a site of somebody else, its processes, what it serves."""
+"""nginx as its admin sees it: a foreign site, the processes, and what nginx serves."""
 
 from harness import Server
 
@@ -8,7 +8,7 @@ def reload(server: Server) -> None:
 
 
 def nginx(server: Server) -> tuple[int, frozenset[str]]:
-    """Its master, and its workers: new ones after each reload."""
+    """The master and its workers, which a reload replaces."""
     master = server.run("cat", "/run/nginx.pid").stdout.strip()
     return int(master), frozenset(server.run("pgrep", "-P", master).stdout.split())
 

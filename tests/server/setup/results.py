@@ -31,7 +31,7 @@ def refusal(app: App, *arguments: str, code: int = 3) -> dict[str, Any]:
 
 
 def setup_result(ended: Ended) -> dict[str, Any]:
-    """The result, all of whose lines are as the schemas say."""
+    """The result of a setup. Every line conforms to the schemas."""
     *events, result = ended.lines
     for event in events:
         judged("deploy-event", event)

@@ -14,7 +14,7 @@ from server.setup.results import OTHERS, differing, refusal, setup_changes
 
 
 class TestApt:
-    """On a bare server of its own, because packages stay."""
+    """Tests on their own bare server, because packages stay."""
 
     def test_setup_names_a_missing_network_and_waits_for_the_lock_of_another_apt(
         self, tmp_path: Path, debian: int

@@ -81,7 +81,9 @@ class TestForeignSites:
     def test_site_joins_foreign_sites_on_exact_addresses_only_with_domains(
         self, shared: Server, app: App, put: Any
     ) -> None:
-        """A wildcard could not be bound beside them, so a site with names joins them, and one without is refused."""
+        """nginx cannot bind a wildcard beside exact addresses, so a site with names joins them, and a site without is
+        refused.
+        """
         put("/etc/nginx/conf.d/exact.conf", site("static.example", f"{shared.address}:8066"))
         reload(shared)
         app.config(server={"http_port": 8066})
@@ -150,7 +152,7 @@ class TestBrokenForeignConfiguration:
         for arguments in (["--dry-run"], []):
             app.config(proxy={"directives": ["gzip perhaps;"]})
             assert "refuses 'gzip perhaps;'" in refusal(app, *arguments)["message"]
-            app.config(proxy={"directives": ["limit_req zone=nowhere;"]})  # which nginx refuses without a line
+            app.config(proxy={"directives": ["limit_req zone=nowhere;"]})  # nginx refuses this without naming a line
             error = refusal(app, *arguments)
             assert ("nowhere" in error["evidence"][0], "[proxy]" in error["hint"]) == (True, True)
         assert differing(before, shared.files(ignoring=OTHERS)) == []
@@ -160,7 +162,7 @@ class TestBrokenForeignConfiguration:
 
     @pytest.mark.row("D9")
     def test_setup_does_not_agree_on_a_site_that_nginx_does_not_serve(self, shared: Server, app: App) -> None:
-        """A redirect of everything catches Teal's own question, too."""
+        """A redirect of every request also redirects Teal's own probe."""
         app.teal("setup").ok()
         live = app.deploy().ok().result["release"]
         app.config(proxy={"directives": ["return 301 https://a.test$request_uri;"]})

@@ -17,7 +17,7 @@ class TestLayouts:
     def test_setup_follows_another_main_file_user_and_port_of_nginx(
         self, shared: Server, world: World, put: Any
     ) -> None:
-        """nginx is asked, not assumed: where it reads, as whom its workers look."""
+        """Setup asks nginx where it reads its configuration and as which user its workers run."""
         put("/opt/x/sites/static", site("static.example", "8070"))
         put("/opt/x/nginx.conf", MAIN.format(user="games", more="include sites/*;"))
         put("/etc/systemd/system/nginx.service.d/x.conf", UNIT)
@@ -94,7 +94,7 @@ class TestLayouts:
         )
         wait_until(lambda: get(shared, "x", 8070).startswith("200"))
         try:
-            shared.run("systemctl", "restart", "nginx")  # so that its number is the higher one
+            shared.run("systemctl", "restart", "nginx")  # so that it has the higher PID
             assert "write /etc/nginx/conf.d/teal-shop.conf; reload nginx" in " ".join(setup_changes(app))
         finally:
             shared.run("systemctl", "stop", "own")
@@ -116,7 +116,7 @@ UNIT = "[Service]\nExecStart=\nExecStart=/usr/sbin/nginx -c /opt/x/nginx.conf\nE
 
 @contextmanager
 def restarted(server: Server) -> Iterator[None]:
-    """nginx with another unit, and as before at the end of the test, when `put` has taken the unit away."""
+    """Restarts nginx with another unit, and as before once `put` has removed the unit."""
     server.run("systemctl", "daemon-reload")
     server.run("systemctl", "restart", "nginx")
     try:

@@ -15,7 +15,7 @@ from teal_host.wire.frames import write_frame
 from teal_host.wire.manifest import Origin
 from teal_host.wire.messages import Commit, Destroy, Setup, to_header
 
-EVERY = "3"  # of the acts of setup is killed at, so that it stays short; odd ones are set up again, even ones are not
+EVERY = "3"  # setup is killed at every third act, to save time; odd rounds are set up again, even rounds are not
 
 
 def test_setup_does_exactly_what_its_plan_says_and_does_it_once(shared: Server, app: App) -> None:
@@ -64,7 +64,7 @@ def test_setup_reloads_nginx_once_and_no_other_command_reloads_it(shared: Server
 
 
 def test_setup_killed_at_any_act_is_completed_by_the_next_setup(shared: Server, world: World) -> None:
-    """The next setup completes it, and destroy takes back a half one; nginx never has what it would refuse."""
+    """The next setup completes a killed one, and destroy removes a half one; nginx never holds what it would refuse."""
     place = shared.root / "root/killed"
     shutil.copytree(REPO / "src/teal_host", place / "teal_host")
     for script in ("server/killed_setup.py", "harness/listing.py"):

@@ -36,7 +36,7 @@ class TestTealTomlChanged:
             assert f'"v{number}"' in get(shared, name, port)
 
     def test_ports_move_over_two_deploys_without_a_stop_of_the_live_color(self, shared: Server, app: App) -> None:
-        """The color that serves is not stopped for it."""
+        """The live color keeps running throughout."""
         app.config(run={"ports": {"blue": 8081, "green": 8082}})
         app.teal("setup").ok()
         app.config(run={"ports": {"blue": 8091, "green": 8092}})
@@ -64,7 +64,7 @@ class TestTealTomlChanged:
         assert app.teal("setup").ok().out == "shop is set up already; nothing to do\n"
 
     def test_setup_asks_for_yes_when_teal_toml_belongs_to_another_project(self, app: App) -> None:
-        """It has the same name, and would take the place of what is live."""
+        """The other project has the same name, and would replace what is live."""
         app.config(server={"domains": ["a.example", "www.a.example"]})
         app.teal("setup").ok()
         app.config(server={"domains": ["a.example", "b.example"]})
