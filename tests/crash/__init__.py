@@ -1,4 +1,4 @@
-"""The server side killed, told to end and cut off at every step."""
+"""The server side is killed, told to end, or cut off, at every step."""
 
 import pytest
 

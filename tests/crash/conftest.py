@@ -1,4 +1,4 @@
-"""An app with two versions behind it, made so that one round of a test is short."""
+"""An app with two releases, with settings that make one round of a test short."""
 
 import pytest
 
@@ -8,13 +8,13 @@ from harness.world import World
 
 @pytest.fixture
 def scene(world: World, monkeypatch: pytest.MonkeyPatch) -> Scene:
-    """Nothing is deployed yet."""
+    """An app without a release."""
     return Scene(world.app(**QUICK), monkeypatch)
 
 
 @pytest.fixture
 def two(scene: Scene) -> Scene:
-    """v2 is live, v1 stands by."""
+    """An app on which v2 is live and v1 is the standby."""
     scene.deploy_new()
     scene.deploy_new()
     return scene

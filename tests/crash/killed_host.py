@@ -46,7 +46,7 @@ NO_FILE = ("run ", "spawn ", "signal ")
 
 
 class Failing:
-    """An error that acts fail with: once, or from then on."""
+    """An error with which acts fail, once or from then on."""
 
     def __init__(self, name: str) -> None:
         self.stays = name.endswith("+")
@@ -59,7 +59,7 @@ class Failing:
 
 
 class Clock:
-    """What this side takes for the time of day."""
+    """The time of day, as the server side sees it."""
 
     ahead_s = 0.0
     real = time.time
@@ -80,7 +80,7 @@ class Moment(datetime.datetime):
 
 
 class Witness:
-    """Counts acts, writes them down, and ends this process at the chosen one."""
+    """Counts acts, writes them down, and ends this process at the chosen act."""
 
     def __init__(self, acts: str, when: str, how: str) -> None:
         self._file = os.open(acts, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
@@ -90,7 +90,7 @@ class Witness:
         named = [] if self._failing or self._jump else how.split(",")
         self._numbers = [signal.Signals[name] for name in named]
         self._names: list[str] = []
-        self._done: set[str] = set()  # of what the last act announced
+        self._done: set[str] = set()  # the changes that the last act announced
 
     def __call__(self, act: str) -> None:
         if self._failing and act.startswith(NO_FILE):
@@ -117,7 +117,7 @@ class Witness:
         FSYNC(fd)
 
     def audit(self, event: str, values: tuple[Any, ...]) -> None:
-        """What changes names without being what was just announced is an act too."""
+        """An audit hook: a change of a name that no act has announced counts as an act, too."""
         if event not in CHANGES:
             return
         last = self._names[-1] if self._names else ""
@@ -137,7 +137,7 @@ class Witness:
 
 
 class InOrder:
-    """os.scandir by name: the order of a directory differs from round to round, and with it what the n-th act is."""
+    """os.scandir, sorted by name. The order of a directory differs from round to round, and so would the n-th act."""
 
     def __init__(self, path: Any = ".") -> None:
         with SCANDIR(path) as entries:
@@ -147,7 +147,7 @@ class InOrder:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """All was read at once."""
+        """Does nothing: the directory was read at once."""
 
     def __iter__(self) -> "InOrder":
         return self
@@ -157,7 +157,7 @@ class InOrder:
 
 
 def attach(witness: Witness) -> None:
-    """Replace teal_host.ground.files.witness as soon as that module is there; it comes through the pipe, later."""
+    """Replaces teal_host.ground.files.witness once that module, which arrives through the pipe, is imported."""
     real = builtins.__import__
 
     def importing(name: str, *rest: Any, **named: Any) -> Any:

@@ -1,4 +1,4 @@
-"""An app with a history, commands whose server side is ended on purpose, and what must be true afterwards."""
+"""An app with a history, commands whose server side is ended on purpose, and what must hold afterwards."""
 
 import re
 import shutil
@@ -36,8 +36,8 @@ from teal_host.wire.reports import ReleaseRow, StatusReport
 
 HOST = Path(__file__).parent / "killed_host.py"
 NEVER = "never"
-Counted = Callable[..., None]  # the fixture of that name
-UNANNOUNCED = ("os.rename ", "os.symlink ", "os.mkdir ")  # only removals are not, those inside the removal of a tree
+Counted = Callable[..., None]  # the fixture `counted`
+UNANNOUNCED = ("os.rename ", "os.symlink ", "os.mkdir ")  # only removals inside the removal of a tree are not announced
 QUICK: dict[str, Any] = {
     "health": {"successes": 1},
     "run": {"data": True},
@@ -47,7 +47,7 @@ QUICK: dict[str, Any] = {
 
 @dataclass(frozen=True)
 class Run:
-    """What a command did before its server side was ended, if it was, and what its client told."""
+    """The acts of a command, whether its server side was ended, and what its client reported."""
 
     acts: tuple[str, ...]
     was_ended: bool
@@ -60,7 +60,7 @@ class Run:
 
 
 class Scene:
-    """One app, its versions v1, v2, …, and the commands that are run on it."""
+    """One app, its versions v1, v2, …, and commands on it."""
 
     def __init__(self, app: App, patch: pytest.MonkeyPatch) -> None:
         self.app = app
@@ -72,7 +72,7 @@ class Scene:
     # --- commands -----------------------------------------------------------------------------------------------
 
     def new_version(self, **behaviour: Any) -> str:
-        """Write the next version of the program."""
+        """Writes the next version of the program."""
         self._count += 1
         version = f"v{self._count}"
         self.app.program(version=version, **behaviour)
@@ -80,7 +80,7 @@ class Scene:
         return version
 
     def ship_a_tree(self, files: int, **changes: Any) -> None:
-        """From now on the artifact is a directory of so many files beside the program."""
+        """Makes the artifact a directory of so many files beside the program."""
         self._files = files
         self.app.config(**{**QUICK, "build": {"artifact": "tree"}, **changes})
 
@@ -94,7 +94,7 @@ class Scene:
             shutil.copy(self.app.directory / "program", tree / "program")
 
     def deploy_new(self) -> str:
-        """A deploy that nobody disturbs."""
+        """Deploys a new version, undisturbed."""
         version = self.new_version()
         run = self.deploy(NEVER)
         assert run.error is None, run.error
@@ -117,7 +117,7 @@ class Scene:
         return self._run(when, "SIGKILL", lambda: secrets.set_secret(file, secrets.Secret(name, value), 0, Quiet()))
 
     def _run(self, when: str, number: str, story: Callable[[], object]) -> Run:
-        """The client's own story, with one word of the transport's argv changed."""
+        """Runs the client's own story; only the Python of the transport is another."""
         acts = self.app.world.home / "acts"
         acts.unlink(missing_ok=True)
 
@@ -139,14 +139,14 @@ class Scene:
     # --- looking ------------------------------------------------------------------------------------------------
 
     def status(self) -> StatusReport:
-        """As `teal status` is told it, through the pipe."""
+        """The status, as `teal status` gets it through the pipe."""
         return queries.status(load(self.app.directory))
 
     def releases(self) -> tuple[ReleaseRow, ...]:
         return queries.releases(load(self.app.directory)).releases
 
     def _on_the_host(self) -> HostApp:
-        """For looking without a pipe, which is quicker."""
+        """The app as the server side sees it, to read its state without a pipe, which is faster."""
         paths = HostPaths(self.app.world.root)
         proxy = LocalNginx(paths.nginx, None)
         return Host(paths, PlainProcesses(), proxy, LocalProvisioning(paths, proxy), lambda message: None).app(
@@ -154,7 +154,7 @@ class Scene:
         )
 
     def check_serves(self, *versions: str) -> str:
-        """One of these versions answers right now, and the link, the status and the process all say the same."""
+        """Checks that one of these versions answers now, and that the link, the status and the process agree."""
         answer = self.app.get()
         self._check_answer(answer, self.status(), versions)
         assert self.app.get()["pid"] == answer["pid"]
@@ -170,7 +170,9 @@ class Scene:
             assert color.pid is None or processes.life(color.pid)
 
     def check_settled(self, *versions: str) -> None:
-        """After a command that was not disturbed: this serves, and nothing is left of what was interrupted."""
+        """After an undisturbed command: checks that the version serves, and that nothing of an interrupted command is
+        left.
+        """
         app = self._on_the_host()
         told = status.status(app)
         self._check_answer(self.app.get(), told, versions)
@@ -181,14 +183,14 @@ class Scene:
         assert self.leftovers() == []
 
     def _check_processes(self, told: StatusReport) -> None:
-        """The programs of the colors, nginx, and nobody else. A child of what was killed may need a moment to end."""
+        """Checks that only the colors' programs and nginx run. A child of a killed process may need a moment to end."""
         nginx = int((self.app.world.root / "etc/nginx/nginx.pid").read_text())
         expected = {color.pid for color in told.colors.values() if color.pid} | {nginx}
         wait_until(lambda: set(self.app.world.processes()) <= expected)
         assert set(self.app.world.processes()) == expected
 
     def _check_releases(self, told: StatusReport, rows: tuple[ReleaseRow, ...]) -> None:
-        """Every one has ended in some way, and what is stored is whole and known."""
+        """Checks that every release has an outcome, and that stored releases are whole and known."""
         assert all(row.outcome != "pending" for row in rows)
         assert [(row.outcome, row.color) for row in rows if row.live] == [("live", told.live)]
         stored = {path.name for path in (self.app.state / "releases").iterdir() if not may_go_on(path.name)}
@@ -196,12 +198,12 @@ class Scene:
         assert all((self.app.state / "releases" / name / "program").is_file() for name in stored)
 
     def leftovers(self) -> list[str]:
-        """Files that are on their way to their names, and uploads that did not arrive."""
+        """The temporary files, and the uploads that did not arrive."""
         root = self.app.world.root
         return [str(path.relative_to(root)) for path in root.rglob(".*") if is_unfinished(path.name)]
 
     def check_gone(self) -> None:
-        """Destroyed: no process, no file, no port."""
+        """Checks that destroy left no process, no file and no port."""
         wait_until(lambda: self.app.world.processes() == [])
         assert not self.app.world.root.exists()
         assert all(refuses(port) for port in self.app.ports)
@@ -218,7 +220,9 @@ class Scene:
 
 @contextmanager
 def server_sides_end(patch: pytest.MonkeyPatch) -> Iterator[None]:
-    """At the end of the block, wait for what was started in it: a client may leave the other side to finish alone."""
+    """At the end of the block, waits for the server sides that the block started: a client may leave one to finish
+    alone.
+    """
     started: list[subprocess.Popen[bytes]] = []
     open_pipe = run.open_pipe
 
@@ -233,7 +237,7 @@ def server_sides_end(patch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def may_go_on(name: str) -> bool:
-    """An upload that was cut: kept for the next try, and not part of what there is."""
+    """Whether this is an interrupted upload, which is kept for the next try and is no release."""
     return name.startswith(".upload-")
 
 
@@ -242,9 +246,9 @@ def is_unfinished(name: str) -> bool:
 
 
 def at_each_act(round_: Callable[[str], Run], counted: Counted, at_least: int, every: int = 1) -> list[str]:
-    """Disturb at act 1, 2, 3 … until a round is not hit; gives the names of its acts, which are all there are.
+    """Disturbs act 1, 2, 3 … until a round is not hit. Returns the names of all acts.
 
-    Or only at every third or so, where all are disturbed in a like way by another test.
+    With `every`, disturbs only every third or so, where another test disturbs all acts in the same way.
     """
     names: list[str] = []
     while True:
@@ -261,7 +265,7 @@ def at_each_act(round_: Callable[[str], Run], counted: Counted, at_least: int, e
 
 
 def plain(act: str) -> str:
-    """The name of an act without what differs from round to round."""
+    """The name of an act, without the parts that differ from round to round."""
     act = re.sub(r"\d{4}-[0-9a-f]{12}", "RELEASE", act)
     act = re.sub(r"\.upload-[0-9a-f]{64}", ".upload-DIGEST", act)
     return re.sub(r"\b(blue|green)\b", "COLOR", act)

@@ -1,4 +1,4 @@
-"""The server side killed, or told to end, at moments that are drawn: also between acts, in a wait, while it starts."""
+"""The server side is killed, or told to end, at random moments: between acts, in a wait, while it starts."""
 
 import random
 import time
@@ -15,7 +15,7 @@ ASKED_TO_END = ["SIGTERM", "SIGHUP"] * 5
 
 @pytest.fixture
 def tree(scene: Scene) -> Scene:
-    """v2 is live, v1 stands by; each is a directory of files, and is watched for a while."""
+    """v2 is live and v1 is the standby; each is a directory of files, and is watched for a while."""
     scene.ship_a_tree(12, keep={**QUICK["keep"], "watch_s": 0.2})
     scene.deploy_new()
     scene.deploy_new()
@@ -23,7 +23,7 @@ def tree(scene: Scene) -> Scene:
 
 
 def moments(scene: Scene, rounds: int) -> Iterator[str]:
-    """Drawn from the time that a whole deploy takes here, and a bit more."""
+    """Random moments within the time that a whole deploy takes here, and a bit more."""
     draw = random.Random(SEED)
     scene.new_version()
     began = time.monotonic()
@@ -70,7 +70,7 @@ def test_deploy_told_to_end_at_any_moment_is_aborted_or_finished(tree: Scene) ->
 STEPS = [
     ("run nginx -v+0", False),
     ("make directory part1+0", False),
-    ("rename 0*.json+0", False),  # all is here, and not yet committed
+    ("rename 0*.json+0", False),  # everything has arrived, but is not committed
     ("append journal+0", True),
     ("spawn program+0", True),
     ("turn link live+0", True),
@@ -104,7 +104,7 @@ def test_lost_terminal_and_ctrl_c_end_a_deploy_at_no_step(tree: Scene) -> None:
 
 @pytest.mark.row("A5")
 def test_rollback_told_to_end_is_finished(two: Scene) -> None:
-    """It asks for no commit, so it goes on from its first act on."""
+    """A rollback waits for no commit, so it continues after its first act."""
     for at, there in (("append journal+0", 1), ("turn link live+0", 2), ("turn link live+1", 1)):
         run = two.rollback(at, "SIGTERM,SIGHUP,SIGINT", to=str(there))
         assert (run.was_ended, run.error) == (True, None), at
@@ -112,7 +112,7 @@ def test_rollback_told_to_end_is_finished(two: Scene) -> None:
 
 
 def check_aborted(scene: Scene, run: Run, old: str) -> None:
-    """The client knows that nothing was changed, and that is so."""
+    """Checks that the client reports that nothing changed, and that this is true."""
     assert isinstance(run.error, HostFailed | CannotReach)
     assert not isinstance(run.error, ContactLost)
     assert run.exit_code == 4

@@ -1,4 +1,4 @@
-"""A process that is on its way out still holds its port; the next one must not be started on it too early."""
+"""A process that is ending still holds its port. Teal must not start the next program on the port too early."""
 
 import platform
 import signal
@@ -9,7 +9,7 @@ from pathlib import Path
 from harness.world import free_ports, wait_until
 from teal_host.ground import processes, sockets
 
-END_THIS_THREAD = {"x86_64": 60, "aarch64": 93}[platform.machine()]  # the number of the call exit(2)
+END_THIS_THREAD = {"x86_64": 60, "aarch64": 93}[platform.machine()]  # the number of the system call exit(2)
 PROGRAM = f"""
 import ctypes, socket, sys, threading, time
 server = socket.create_server(("127.0.0.1", int(sys.argv[1])))

@@ -1,6 +1,6 @@
-"""A disk that is full or broken: each act on a file of a command fails, and each fsync, once or from then on.
+"""On a full or broken disk, each act on a file and each fsync of a command fails, once or from then on.
 
-Old or new serves, what is told is true, and the next command works.
+The old or the new release serves, what Teal reports is true, and the next command works.
 """
 
 import os
@@ -18,7 +18,7 @@ STEP = 1 if os.environ.get("TEAL_EVERY_ACT") else 5  # a round takes two seconds
 
 
 def at_each_act(round_: Callable[[str], Run], at_least: int) -> int:
-    """Fail at act 1, 2, 3 … (or 1, 6, 11 …) until a round is not hit. How many were."""
+    """Lets act 1, 2, 3 … (or 1, 6, 11 …) fail, until a round is not hit. Returns the number of hits."""
     number = 1
     while round_(f"act {number}").was_ended:
         number += STEP
@@ -27,7 +27,7 @@ def at_each_act(round_: Callable[[str], Run], at_least: int) -> int:
 
 
 def check_told(scene: Scene, run: Run, old: str, new: str) -> None:
-    """What the client was told is what serves."""
+    """Checks that what the client reported is what serves."""
     serves = scene.check_serves(old, new)
     if run.error is None:
         assert serves == new

@@ -1,4 +1,4 @@
-"""The clock of the server jumps in the middle of a deploy, as when it is set after a boot; no deadline goes with it."""
+"""The server's clock jumps during a deploy, as when it is set after a boot. No deadline moves with it."""
 
 import time
 

@@ -1,4 +1,4 @@
-"""The server side killed before each durable act of a deploy."""
+"""The server side is killed before each durable act of a deploy."""
 
 import os
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from teal.ground.errors import CannotReach, ContactLost, HostFailed
 
 @dataclass(frozen=True)
 class Killed:
-    """After a deploy was killed: what was live before it and before that, what it deployed, and what serves now."""
+    """The state after a killed deploy: the two releases before it, the one it deployed, and the one that serves now."""
 
     before: str
     old: str
@@ -31,7 +31,7 @@ def deploy_the_same(scene: Scene, killed: Killed) -> str:
     return killed.new
 
 
-EVERY = 1 if os.environ.get("TEAL_EVERY_ACT") else 3  # of the other next commands
+EVERY = 1 if os.environ.get("TEAL_EVERY_ACT") else 3  # other next commands follow only every third kill
 
 
 def roll_back(scene: Scene, killed: Killed) -> str:

@@ -1,4 +1,4 @@
-"""The server side killed before each act of a destroy, and before each single removal in it."""
+"""The server side is killed before each act of a destroy, and before each single removal in it."""
 
 import os
 from collections.abc import Callable
@@ -12,7 +12,10 @@ ALL = bool(os.environ.get("TEAL_EVERY_ACT"))
 
 
 def destroy_again(scene: Scene) -> None:
-    """Killed at the very end there is nothing to destroy any more; empty directories may stay."""
+    """A destroy after a destroy.
+
+    After a kill at the very end nothing is left to destroy, and empty directories may stay.
+    """
     code = scene.app.teal("destroy", "-y").code
     assert code in (0, 2)
     if code == 2:
@@ -38,7 +41,7 @@ def test_destroy_killed_at_any_act_is_finished_or_undone_by_the_next_command(
 ) -> None:
     def killed(when: str) -> Run:
         scene.deploy_new()
-        if next_command is destroy_again:  # there it is quick enough to have both colors
+        if next_command is destroy_again:  # this round is quick, so it can use both colors
             scene.deploy_new()
         run = scene.destroy(when)
         if run.was_ended:

@@ -1,4 +1,4 @@
-"""The server side killed before each durable act of `teal env set`."""
+"""The server side is killed before each durable act of `teal env set`."""
 
 import pytest
 

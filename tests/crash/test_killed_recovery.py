@@ -1,4 +1,4 @@
-"""A deploy was killed, and then the command that cleans up after it, before each act of its cleaning up."""
+"""A deploy is killed, and then the next command is killed before each act of its recovery."""
 
 import os
 import signal
@@ -17,9 +17,9 @@ def recovered(scene: Scene) -> int:
 
 
 def killed_while_recovering(scene: Scene, first: Callable[[], list[str]]) -> Callable[[str], Run]:
-    """A round: the first command is killed, then the second at `when`, then a third must work.
+    """One round: the first command is killed, then the second at `when`, then a third must work.
 
-    `first` gives the versions that may serve from then on; none, if the live one was killed too.
+    `first` returns the versions that may serve from then on, or none if the live program was killed, too.
     """
 
     def killed(when: str) -> Run:
@@ -73,7 +73,7 @@ def test_release_that_died_after_a_killed_switch_is_rolled_back_by_the_next_comm
     assert two.deploy("turn link live+1").was_ended
     two.check_serves("v3")
     os.kill(two.app.get()["pid"], signal.SIGKILL)
-    assert two.rollback(NEVER).error is None  # from v2, which the recovery has turned back to
+    assert two.rollback(NEVER).error is None  # from v2, to which the recovery has rolled back
     two.check_settled("v1")
     assert two.releases()[0].outcome == "rolled_back"
 
@@ -81,7 +81,7 @@ def test_release_that_died_after_a_killed_switch_is_rolled_back_by_the_next_comm
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize("at", ["turn link live+1", "turn link live+2", "turn link live+3"])
 def test_release_that_was_switched_to_but_never_verified_does_not_stay_live(two: Scene, at: str) -> None:
-    two.new_version(root_500=True)  # healthy when asked itself, not as `verify` wants it through nginx
+    two.new_version(root_500=True)  # passes its health check, but fails `verify` through nginx
     assert two.deploy(at).was_ended
     assert two.rollback(NEVER).error is None
     two.check_settled("v1")

@@ -1,4 +1,4 @@
-"""The server side killed before each durable act of a rollback."""
+"""The server side is killed before each durable act of a rollback."""
 
 import pytest
 

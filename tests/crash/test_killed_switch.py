@@ -1,4 +1,4 @@
-"""What was under way when a switch was interrupted."""
+"""Requests that are under way when a switch is interrupted."""
 
 import json
 import socket
@@ -16,7 +16,7 @@ BODY = b"x" * 100_000  # more than nginx keeps in memory
 
 
 def nginx_buffers_an_upload(scene: Scene) -> bool:
-    """It has read the head of a request, has chosen its color, and keeps the body in a file without a name."""
+    """Whether nginx has read the head of a request, chosen its color, and buffers the body in an unlinked file."""
     home = scene.app.world.root / "etc/nginx"
     workers = processes.session(int((home / "nginx.pid").read_text()))
     held = [str(entry.readlink()) for pid in workers for entry in Path(f"/proc/{pid}/fd").iterdir()]
@@ -24,7 +24,7 @@ def nginx_buffers_an_upload(scene: Scene) -> bool:
 
 
 def an_hour_passes(scene: Scene) -> None:
-    """All that the journal tells becomes that much older."""
+    """Makes every entry of the journal an hour older."""
     journal = scene.app.state / "journal"
     lines = [json.loads(line) for line in journal.read_text().splitlines()]
     for line in lines:

@@ -1,4 +1,4 @@
-"""The pipe between the two sides, cut by the client's end at each message of a deploy."""
+"""The client's end of the pipe is cut at each message of a deploy."""
 
 import os
 import random
@@ -23,7 +23,7 @@ def hang_up(session: Session) -> None:
 
 
 def go_deaf(session: Session) -> None:
-    """What the client says still arrives."""
+    """Closes only the client's input: what the client sends still arrives."""
     _to_nowhere(session, session._raw.fileno())
 
 
@@ -35,7 +35,7 @@ def _to_nowhere(session: Session, *descriptors: int) -> None:
 
 
 def deploy_cut_after(scene: Scene, count: int, cut: Callable[[Session], None]) -> Run:
-    """A deploy whose client sends so many messages and then loses what `cut` takes from it."""
+    """Runs a deploy whose client sends so many messages and then loses what `cut` takes away."""
     send = Session.send
     sent: list[str] = []
 
@@ -69,7 +69,7 @@ def test_pipe_cut_before_the_commit_changes_nothing_and_leaves_nothing_behind(
     before, releases = two.status(), two.releases()
     two.new_version(padding=BIG)
     run = deploy_cut_after(two, count, cut)
-    deaf = cut is go_deaf  # it listens while it sends, so it finds out before it says commit
+    deaf = cut is go_deaf  # the client listens while it sends, so it notices before it sends the commit
     assert isinstance(run.error, CannotReach if deaf or count <= 1 else CannotReach | ContactLost)
     check_nothing_changed(two, before, releases)
     two.check_settled(two.deploy_new())

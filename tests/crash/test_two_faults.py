@@ -1,4 +1,4 @@
-"""One fault is there already, a damaged file or a command that was killed, and then comes another one."""
+"""A second fault after a first: a damaged file or a killed command, and then another."""
 
 import pytest
 
@@ -45,7 +45,7 @@ def test_deploy_is_not_unchanged_when_nginx_asks_the_other_color(two: Scene) -> 
     two.check_settled("v2")
 
 
-@pytest.mark.parametrize("at", ["turn link live+4", "turn link live+6"])  # its record, before and beside its name
+@pytest.mark.parametrize("at", ["turn link live+4", "turn link live+6"])  # its record, before and after the rename
 def test_live_release_is_good_when_its_record_could_not_be_written(two: Scene, at: str) -> None:
     version = two.new_version()
     run = two.deploy(at, "ENOSPC")
@@ -64,7 +64,7 @@ def test_candidate_is_stopped_when_its_start_could_not_be_written_down(two: Scen
 def test_rolled_back_release_is_stopped_when_the_journal_cannot_say_so(two: Scene) -> None:
     two.app.config(**UNPROVED)
     two.new_version()
-    run = two.deploy("prepare link live+6", "ENOSPC")  # the line of the journal that says so
+    run = two.deploy("prepare link live+6", "ENOSPC")  # the journal line about it
     assert (run.was_ended, run.exit_code) == (True, 7)
     two.check_settled("v2")
 
@@ -84,19 +84,20 @@ def test_rollback_killed_before_its_switch_is_reported_as_refused(two: Scene) ->
     assert two.rollback(NEVER).error is None
     left = two.releases()[0].release
     assert two.rollback("append journal+1", to=left).was_ended
-    assert two.deploy("append journal+1").was_ended  # it has recovered what was killed before it
+    assert two.deploy("append journal+1").was_ended  # this deploy first recovered the killed command
     last = two.status().last
     assert last is not None
     assert (last.command, last.outcome) == ("rollback", "refused")
 
 
-@pytest.mark.parametrize("at", ["turn link live+4", "turn link live+5"])  # before the journal says it, and the record
+# before the line in the journal, and before the record
+@pytest.mark.parametrize("at", ["turn link live+4", "turn link live+5"])
 def test_rollback_in_the_watch_that_was_killed_is_reported_as_rolled_back(two: Scene, at: str) -> None:
     two.app.config(**{**QUICK, "keep": {**QUICK["keep"], "watch_s": 600}})
     two.new_version(health_sequence=[200, 200, 500])
     assert two.deploy(at).was_ended
     two.check_serves("v2")
-    assert two.deploy("append journal+1").was_ended  # it has recovered what was killed before it
+    assert two.deploy("append journal+1").was_ended  # this deploy first recovered the killed command
     last = two.status().last
     assert last is not None
     assert (last.outcome, two.releases()[0].outcome) == ("rolled_back", "rolled_back")

@@ -1,4 +1,4 @@
-"""After the switch: what turns bad is turned back once, and a rollback goes where one expects."""
+"""After the switch: a release that turns sick is rolled back once, and a rollback goes where a person expects."""
 
 import os
 import signal
@@ -11,8 +11,8 @@ import pytest
 from harness.background import children, in_background, load, stranger, wait_for_requests
 from harness.world import App, Ended, refuses, status_of, wait_until
 
-WELL_UNTIL_LIVE = {"health_sequence": [200, 200, 500]}  # two are asked before the switch, see World.config
-WELL_FOR_A_WHILE = {"health_sequence": [200] * 5 + [500]}  # in the watch each half a second
+WELL_UNTIL_LIVE = {"health_sequence": [200, 200, 500]}  # two probes come before the switch, see App.config
+WELL_FOR_A_WHILE = {"health_sequence": [200] * 5 + [500]}  # the watch probes every half second
 
 
 @pytest.mark.row("C12")
@@ -66,7 +66,7 @@ def test_verify_rolls_back_without_a_lost_request_when_nginx_delivers_a_wrong_an
 
 
 def test_rollback_reports_that_the_previous_release_does_not_run_when_its_program_has_ended(app: App) -> None:
-    """The link goes back to it all the same; a human must see to the rest."""
+    """The link goes back all the same; a person must repair the rest."""
     first = _first(app, verify={"json": {"version": "v1"}})
     os.kill(app.get()["pid"], signal.SIGKILL)
     app.program(version="v2")
@@ -242,7 +242,7 @@ def test_rollback_skips_releases_that_were_refused_or_rolled_back(app: App) -> N
     app.program(version="turned back", **WELL_UNTIL_LIVE)
     assert app.deploy().code == 7
     _deployed(app, "v2")
-    for release in _outcomes(app):  # as if their files could not have been removed
+    for release in _outcomes(app):  # as if Teal could not remove their files
         (app.state / "releases" / release).mkdir(exist_ok=True)
     assert app.teal("rollback", "--json").ok().result["release"] == first
     assert app.get()["version"] == "v1"
@@ -274,7 +274,10 @@ def test_data_is_shared_by_every_release_and_survives_deploys_and_a_rollback(app
 
 
 def _first(app: App, **config: Any) -> str:
-    """A good first release, deployed without a watch; then the configuration for the next one."""
+    """Deploys a good first release without a watch.
+
+    Returns its name, with the configuration for the next one in place.
+    """
     (first,) = _deployed(app, "v1")
     app.config(**config)
     return first
@@ -298,7 +301,7 @@ def _rolled_back(app: App, ended: Ended, first: str) -> None:
 
 
 def _releases(app: App) -> list[dict[str, Any]]:
-    """Newest first."""
+    """The releases, newest first."""
     rows = app.teal("releases", "--json").ok().result["releases"]
     assert isinstance(rows, list)
     return rows

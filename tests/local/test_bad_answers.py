@@ -1,4 +1,4 @@
-"""A program that fails its visitors after it went live, and finds itself well all the same: nginx's log knows."""
+"""A live program that fails its visitors but passes its health check: nginx's log shows the failures."""
 
 import os
 import signal
@@ -90,8 +90,10 @@ def test_watch_log_stops_when_the_server_side_is_killed_and_the_next_command_rem
 
 
 def _first(app: App) -> str:
-    """A good one, deployed without a watch; then one that is watched is on its way, and starts slowly enough for the
-    visitors of the first one to be counted."""
+    """Deploys a good release without a watch, and prepares a watched one.
+
+    The second one starts slowly, so that nginx counts visitors of the first.
+    """
     app.config()
     app.program(version="v1")
     first = str(app.deploy().ok().result["release"])
@@ -114,7 +116,7 @@ def _break(app: App) -> None:
 
 @contextmanager
 def _failing(app: App) -> Iterator[None]:
-    """Visitors of an app that fails them all."""
+    """Sends visitors to an app that fails them all."""
     stop = threading.Event()
 
     def visit() -> None:
@@ -132,7 +134,7 @@ def _failing(app: App) -> Iterator[None]:
 
 
 def _nothing_is_logged_any_more(app: App) -> None:
-    """What is still in nginx's buffer comes at the latest with a request after half a second."""
+    """Waits until the log stays the same. nginx writes its buffer at the latest with a request after half a second."""
     wait_until(lambda: not _mark(app).exists())
     sizes: list[Any] = []
 

@@ -1,4 +1,4 @@
-"""What does not fit this machine is refused before the upload, with what to type; the old one serves on."""
+"""A program that does not fit this machine is refused before the upload, with what to type; the live release serves on."""
 
 import os
 import re
@@ -13,7 +13,7 @@ from client.elf import AARCH64, LOADER, X86_64, Made
 from contract.judge import judged_lines
 from harness.world import App
 
-PADDING = os.urandom(1_000_000)  # an upload of it could not be overlooked
+PADDING = os.urandom(1_000_000)  # large, so that an upload would show
 HERE, ELSEWHERE = (X86_64, AARCH64) if os.uname().machine == "x86_64" else (AARCH64, X86_64)
 GLIBC = os.uname().machine in ("x86_64", "aarch64") and "CS_GNU_LIBC_VERSION" in os.confstr_names
 
@@ -49,7 +49,7 @@ if GLIBC:
 
 
 def put(path: Path, misfit: Misfit) -> None:
-    """An upload of a directory that is large, so that one would show."""
+    """Makes an artifact from a large directory, so that an upload would show."""
     path.mkdir(exist_ok=True)
     (path / "program").write_bytes(misfit.program)
     (path / "program").chmod(0o755)

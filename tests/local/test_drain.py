@@ -1,4 +1,7 @@
-"""Work that outlives the switch stays on its color, until that is reused: then it is waited for, counted, and told."""
+"""Work that outlives the switch stays on its color.
+
+Before the color is reused, Teal waits for the work and reports it.
+"""
 
 import shutil
 import socket
@@ -61,7 +64,7 @@ class Stream:
         wait_until(lambda: b"data: " in self.got)
 
     def flows(self) -> bool:
-        """There comes more."""
+        """Waits for more data. Returns whether the stream is still open."""
         before = len(self.got)
         wait_until(lambda: self.ended or len(self.got) > before)
         return not self.ended
@@ -104,13 +107,13 @@ def test_drain_waits_for_a_slow_upload_that_nginx_still_buffers(app: App) -> Non
     _deployed(app, "v1", drain_s=60)
     with _upload(_connected(app.ports[0])) as upload:
         _deployed(app, "v2", drain_s=60)
-        wait_until(lambda: sockets.connections(app.ports[1]) == 0)  # so nothing of it is to be seen at the color
+        wait_until(lambda: sockets.connections(app.ports[1]) == 0)  # so the color has no connection that Teal could see
         app.program(version="v3")
         with in_background(app, "deploy", "--json") as deploying:
             deploying.wait_for(type="step", name="start", detail=WAITS)
             assert app.status()["colors"]["blue"]["state"] == "running"
             upload.sendall(b"second half")
-            answer = b"".join(iter(lambda: upload.recv(4096), b""))  # head and body may come one by one
+            answer = b"".join(iter(lambda: upload.recv(4096), b""))  # head and body may come separately
             assert answer.startswith(b"HTTP/1.1 200 "), answer
             assert b"\r\nX-Color: blue\r\n" in answer
             assert answer.endswith(b"first half, second half")
@@ -183,7 +186,7 @@ def _connected_unix(path: Path) -> socket.socket:
 
 
 def _certificate(folder: Path) -> tuple[Path, Path]:
-    """For localhost, and its key."""
+    """A certificate for localhost, and its key."""
     if shutil.which("openssl") is None:
         pytest.skip("no openssl, for a certificate: apt-get install -y openssl")
     made = folder / "cert.pem", folder / "key.pem"
@@ -203,7 +206,7 @@ def _connected(port: int, address: str = "127.0.0.1") -> socket.socket:
 
 @contextmanager
 def _upload(connection: socket.socket) -> Iterator[socket.socket]:
-    """Half of one, by a visitor who takes long."""
+    """Sends half of an upload, as a slow visitor."""
     with connection as upload:
         head = "POST / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Type: text/plain\r\n"
         upload.sendall(f"{head}Content-Length: 23\r\n\r\nfirst half, ".encode())

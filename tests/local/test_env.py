@@ -1,4 +1,4 @@
-"""`teal env` as its user sees it: set before a deploy, live after it, back after a rollback, never seen."""
+"""`teal env` as a user sees it: set before a deploy, live after it, back after a rollback, never shown."""
 
 import json
 import os
@@ -127,7 +127,7 @@ def test_env_set_asks_for_the_value_on_a_terminal_and_does_not_show_it(app: App)
         stdout=theirs,
         stderr=theirs,
         start_new_session=True,
-        preexec_fn=lambda: os.close(os.open(os.ttyname(0), os.O_RDWR)),  # it becomes the controlling terminal
+        preexec_fn=lambda: os.close(os.open(os.ttyname(0), os.O_RDWR)),  # the terminal becomes the controlling terminal
     )
     os.close(theirs)
     said = b""
@@ -196,7 +196,7 @@ def test_damaged_secrets_file_stops_a_deploy_but_not_a_rollback(app: App) -> Non
 
 
 def test_secret_appears_in_no_argument_no_output_and_no_file_but_its_own(app: App) -> None:
-    """A canary: not in any argument on either side, not in any output, not in any file but its own."""
+    """A canary: in no argument on either side, in no output, and in no file but its own."""
     said = []
     app.config(run={"data": True}, build={"command": ["true"]})
     with watched_arguments() as arguments:
@@ -231,7 +231,7 @@ class Watched:
 
 @contextmanager
 def watched_arguments() -> Iterator[Watched]:
-    """The arguments of every process of this machine, looked at all the time."""
+    """Watches the arguments of every process of this machine."""
     found = Watched()
     over = threading.Event()
 

@@ -1,4 +1,6 @@
-"""`teal exec`: one command as the app would run it, its bytes both ways, its exit code, and nothing of it left."""
+"""`teal exec`: runs one command as the app would, passes its bytes both ways, returns its exit code, and leaves
+nothing.
+"""
 
 import json
 import os
@@ -19,7 +21,7 @@ from harness.world import App, World, wait_until
 
 @pytest.fixture(scope="module")
 def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
-    """One app for all: a one-off changes nothing."""
+    """One app for all tests, because a command of `teal exec` changes nothing."""
     with worlds.world(tmp_path_factory.mktemp("exec")) as made:
         app = made.app()
         app.config(run={"data": True, "env": {"MODE": "fast"}})
@@ -162,7 +164,7 @@ def test_exec_ends_the_command_on_ctrl_c_when_the_command_does_not_take_its_inpu
         pid = int(running.stdout.readline())
         os.set_blocking(running.stdin.fileno(), False)
         full_since = time.monotonic()
-        while time.monotonic() - full_since < 0.5:  # until nothing more is taken
+        while time.monotonic() - full_since < 0.5:  # until the pipe takes no more
             try:
                 os.write(running.stdin.fileno(), b"x" * 65_536)
                 full_since = time.monotonic()
@@ -194,7 +196,9 @@ def test_exec_ends_the_command_when_its_output_is_no_longer_read(live: App) -> N
 
 
 def test_exec_slows_the_command_down_for_a_slow_reader_and_fills_no_memory(live: App) -> None:
-    """A number is written before its block, so that at most one piece, which a pipe holds, comes before the first."""
+    """The command writes a number before each block, so at most one block, which a pipe holds, precedes the first
+    number.
+    """
     counts = (
         "import sys\nfor n in range(16000): print(n, file=sys.stderr, flush=1); sys.stdout.buffer.write(bytes(2**14))"
     )

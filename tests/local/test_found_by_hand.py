@@ -1,4 +1,4 @@
-"""What was first found by hand, trying it as a new user would."""
+"""Faults that were first found by hand, trying Teal as a new user."""
 
 import json
 import os
@@ -164,7 +164,7 @@ def test_init_names_what_git_should_ignore_and_that_setup_comes_first_on_a_serve
 
 
 def test_status_does_not_report_a_stopped_standby_after_a_boot_of_the_machine(app: App) -> None:
-    """All programs ended with the machine; only what is live is missed."""
+    """All programs ended with the machine, and the status reports only the live one as missing."""
     for version in ("v1", "v2"):
         app.program(version=version)
         app.deploy().ok()

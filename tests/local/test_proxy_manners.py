@@ -1,4 +1,4 @@
-"""How a request comes through nginx to the program, and the answer back, in an app that was deployed."""
+"""How nginx passes a request to the program of a deployed app, and the answer back."""
 
 import gzip
 import json
@@ -38,20 +38,20 @@ SPOOFED = {
 
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    """One world for the tests that only ask."""
+    """One world for the tests that only send requests."""
     with worlds.world(tmp_path_factory.mktemp("manners")) as made:
         yield made
 
 
 @pytest.fixture(scope="module")
 def plain(shared: World) -> App:
-    """As `teal.toml` has it by default: the default site of its port."""
+    """An app with the defaults of `teal.toml`: the default site of its port."""
     return deployed(shared, "plain")
 
 
 @pytest.fixture(scope="module")
 def named(shared: World, plain: App) -> App:
-    """On the same port, but under names; the upload is limited, gzip off, answers are buffered."""
+    """An app on the same port under names, with an upload limit, without gzip, with buffered answers."""
     rules = {"max_body_mb": 1, "gzip": False, "buffering": True}
     server = {"domains": ["one.example", "two.example"], "http_port": plain.ports[0]}
     app = deployed(shared, "named", server=server, proxy=rules)
@@ -60,7 +60,7 @@ def named(shared: World, plain: App) -> App:
 
 @pytest.fixture(scope="module")
 def first_named(shared: World) -> App:
-    """The only one on a second port, where Teal's main file has no default site: nginx asks it for whatever name."""
+    """The only app on a second port, where Teal's main file has no default site: nginx uses it for every name."""
     (alone,) = free_ports(1)
     rules = {"directives": [f"listen 127.0.0.1:{alone};"]}
     env = {"IDLE_S": "0.002"}
@@ -86,7 +86,7 @@ def asked(app: App, path: str, method: str = "GET", body: Any = None, **headers:
 
 
 def raw(app: App, text: str) -> bytes:
-    """All that comes back until the end of the connection."""
+    """Sends these bytes. Returns what comes back until the connection ends."""
     with socket.create_connection(("127.0.0.1", app.ports[0]), timeout=120) as line:
         line.sendall(text.replace("\n", "\r\n").encode())
         got = b""
@@ -101,7 +101,7 @@ def raw(app: App, text: str) -> bytes:
 @pytest.mark.parametrize("kind", ["/sse", "/chunks", "/json-lines"])
 @pytest.mark.parametrize("accepts", ["identity", "gzip"])
 def test_streamed_answer_arrives_while_it_is_open(plain: App, kind: str, accepts: str) -> None:
-    """The second half is said only after the first has arrived here."""
+    """The program sends the second half only after the first has arrived."""
     with asked(plain, kind, accept_encoding=accepts) as answer:
         first = answer.read1(65536)
         assert first
@@ -264,7 +264,7 @@ def test_default_site_of_the_port_answers_for_other_domains(plain: App, named: A
 
 
 def test_nginx_loses_and_doubles_no_request_when_the_program_closes_idle_connections(first_named: App) -> None:
-    """Each of many clients pauses about as long as the program keeps a connection, so that the two often coincide."""
+    """Each of many clients pauses about as long as the program keeps a connection, so the two often coincide."""
     statuses: Counter[int] = Counter()
     clients = [threading.Thread(target=count, args=(first_named, number, statuses)) for number in range(6)]
     for client in clients:

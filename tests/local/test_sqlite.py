@@ -1,4 +1,4 @@
-"""Data under two colors: SQLite as docs/data.md says it, migrations, backups, and what lets one process in only."""
+"""Data under two colors: SQLite as docs/data.md describes it, migrations, backups, and stores for one process only."""
 
 import http.client
 import itertools
@@ -27,12 +27,12 @@ QUICK: dict[str, Any] = {"run": {"data": True}, "health": {"path": "/", "success
 
 
 class Writers:
-    """Visitors who write notes, each one after the other. They hide nothing and ask nothing twice."""
+    """Visitors who write notes one after the other. They report every failure and never retry."""
 
     _names = itertools.count(1)
 
     def __init__(self, app: App, count: int = 3) -> None:
-        self.kept: list[str] = []  # answered with 200
+        self.kept: list[str] = []  # the notes that were answered with 200
         self.lost: list[str] = []
         self.slowest_s = 0.0
         self._port = app.ports[0]
@@ -50,7 +50,7 @@ class Writers:
             thread.join(60)
 
     def wait_for_writes(self, count: int = 10) -> None:
-        """Wait until so many more are kept."""
+        """Waits until `count` more notes are kept."""
         wanted = len(self.kept) + count
         wait_until(lambda: len(self.kept) >= wanted)
 
@@ -83,7 +83,7 @@ def writing(app: App) -> Iterator[Writers]:
 
 @pytest.fixture(scope="module")
 def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
-    """One for all tests that leave its data whole; both colors run."""
+    """One app for all tests that keep its data whole. Both colors run."""
     with worlds.world(tmp_path_factory.mktemp("sqlite")) as made:
         app = made.app("notes")
         app.config(**QUICK)
@@ -119,7 +119,7 @@ def asked(path: Path, statement: str) -> list[Any]:
 
 
 def check_whole(app: App, writers: Writers) -> None:
-    """Nothing was refused; what was answered is there once, and what was not at most once; no job was torn."""
+    """Checks that SQLite refused nothing, that every kept note is stored once, and that no job was torn."""
     path = data(app) / "app.db"
     assert asked(path, "PRAGMA integrity_check") == [("ok",)]
     refused = data(app) / "refused"
@@ -180,7 +180,7 @@ def test_migration_that_fails_at_the_start_is_refused_and_changes_nothing(app: A
     assert "exited with code 1" in refused.result["error"]["message"]
     assert "│ the migration failed: no such table: nowhere" in refused.result["error"]["evidence"]
     assert (app.get()["version"], schema_of(app)) == (version, schema)
-    (data(app) / "refused").unlink()  # where the bad one wrote it down
+    (data(app) / "refused").unlink()  # where the bad release wrote its refusals
     assert writers.lost == []
     check_whole(app, writers)
 
@@ -199,7 +199,7 @@ def test_migration_makes_the_requests_of_the_live_release_wait_and_loses_none(ap
 def test_added_column_does_not_disturb_the_previous_release_even_after_a_rollback(
     app: App,
 ) -> None:
-    """Expand: the old version does not know the column; and no data goes back with the code."""
+    """The expand step: the old version does not know the column, and a rollback moves no data back."""
     old = app.get()["version"]
     with writing(app) as writers:
         exec_python(app, block("migrate.py"))
@@ -252,7 +252,7 @@ def test_backup_during_a_switch_is_whole_and_can_be_restored(app: App, tmp_path:
 
 
 def block(name: str) -> str:
-    """What docs/data.md shows under this name: users copy it, so it is what is tried."""
+    """A block of docs/data.md by its name: users copy it, so the test runs it."""
     found = re.search(rf"```python\n(# {re.escape(name)}\n.*?)```", (REPO / "docs/data.md").read_text(), re.DOTALL)
     assert found, name
     return found[1]
@@ -276,7 +276,9 @@ def exec_(app: App, given: bytes, *command: str) -> bytes:
 
 @pytest.mark.row("J8")
 def test_exclusive_store_is_named_when_a_candidate_fails_and_goes_to_a_candidate_that_waits(world: World) -> None:
-    """docs/data.md: it is well before it has the store, and the old one is stopped after the switch."""
+    """As docs/data.md says: the candidate is healthy before it has the store, and Teal stops the old release after the
+    switch.
+    """
     app = world.app("notes")
     app.config(**QUICK, keep={"previous_running": False, "drain_s": 1})
     old = deployed(app, store="waits")

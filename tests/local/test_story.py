@@ -1,4 +1,4 @@
-"""The main job on this machine, as its user sees it."""
+"""Deploy, rollback and destroy on this machine, as a user sees them."""
 
 from harness.world import App, World, refuses
 

@@ -11,7 +11,7 @@ from harness.world import App, World
 
 @pytest.fixture
 def two(world: World) -> Iterator[list[App]]:
-    """Two apps on one port of nginx, with names; Teal is to find the ports of their colors."""
+    """Two apps with names on one port of nginx. Teal finds the ports of their colors."""
     with exclusive("free ports"):
         apps = [world.app("a"), world.app("b")]
         for app in apps:
@@ -124,5 +124,5 @@ def _ports(app: App) -> list[int]:
 
 
 def _waits_for_its_clients(world: World) -> bool:
-    """Taking a route away needs a reload, which only a recent nginx does without cutting off idle clients."""
+    """Whether nginx spares idle clients at a reload, which removes a route. Only a recent nginx does."""
     return "keepalive_min_timeout" in (world.root / "etc/nginx/nginx.conf").read_text()

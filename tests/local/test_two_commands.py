@@ -1,4 +1,6 @@
-"""Commands that meet, and commands whose client goes away: one changes an app at a time, and none is lost half-way."""
+"""Commands at the same time, and commands whose client goes away: one command changes an app at a time, and each
+finishes.
+"""
 
 import os
 import re
@@ -15,7 +17,7 @@ from harness.world import App, wait_until
 
 @contextmanager
 def deploying_v2(app: App, *arguments: str) -> Iterator[tuple[RunningCommand, Callable[[], None]]]:
-    """A deploy that is in its health step, after commit, until the second thing that is given is called."""
+    """A deploy in its health check, after commit, until the second value is called."""
     gate = app.world.home / "gate"
     app.program(version="v2", waits_for=str(gate))
     app.config(health={"deadline_s": 600})
@@ -121,7 +123,7 @@ def test_client_interrupted_during_the_build_ends_the_build_and_changes_nothing(
         running.send(signal.SIGINT)
         ended = running.ended()
     assert (ended.code, ended.result["outcome"]) == (130, "refused")
-    assert ended.result["seconds"]["build"] < 9  # so the build did not have to be waited for
+    assert ended.result["seconds"]["build"] < 9  # so Teal did not wait for the end of the build
     _nothing_changed(app, before)
 
 
@@ -183,7 +185,7 @@ def test_server_side_finishes_alone_when_the_client_is_interrupted_after_commit(
 
 
 def _ended_alone(app: App) -> None:
-    """The next command finds nothing to clean up."""
+    """Checks that the server side finished, and left nothing to recover."""
     wait_until(lambda: app.status()["notes"] == [])
     status = app.status()
     assert (status["live"], status["colors"]["green"]["state"]) == ("green", "running")
@@ -192,8 +194,8 @@ def _ended_alone(app: App) -> None:
 
 
 def _large(app: App) -> None:
-    """An artifact whose upload takes a while."""
-    app.world.line_is_slow()  # so it is packed well
+    """Makes an artifact whose upload takes a while."""
+    app.world.line_is_slow()  # so the client compresses it well
     app.program(version="v2")
     (app.directory / "dist").mkdir()
     (app.directory / "program").rename(app.directory / "dist/program")
@@ -202,7 +204,7 @@ def _large(app: App) -> None:
 
 
 def _state(app: App) -> dict[str, bytes | str | None]:
-    """All that is kept of the app, but for the note in the lock, and what waits for the next try of an upload."""
+    """The stored state of the app, without the note in the lock and without interrupted uploads."""
     found: dict[str, bytes | str | None] = {}
     for path in sorted(app.state.rglob("*")):
         if path.name != "lock" and ".upload-" not in str(path):

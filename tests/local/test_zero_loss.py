@@ -1,4 +1,4 @@
-"""No request is lost by deploys and rollbacks, seen by clients that hide nothing; and they would see it."""
+"""Deploys and rollbacks lose no request, as seen by clients that hide no failure and can see one."""
 
 import os
 import signal
@@ -32,7 +32,7 @@ def test_switches_lose_no_request_over_six_deploys_and_four_rollbacks(app: App) 
 
 
 def test_load_notices_when_the_live_program_is_stopped(app: App) -> None:
-    """So the zero above is none of their blindness."""
+    """So the load can see losses, and the zero above means something."""
     app.deploy().ok()
     with load(app, clients=CLIENTS, per_second=PER_SECOND) as visitors:
         os.kill(app.status()["colors"]["blue"]["pid"], signal.SIGTERM)
@@ -43,7 +43,7 @@ def test_load_notices_when_the_live_program_is_stopped(app: App) -> None:
 
 
 def test_load_notices_a_reload_of_nginx(app: App) -> None:
-    """What the switch would cost with a reload, on an nginx that does not wait for its clients."""
+    """What a switch with a reload would cost, on an nginx that closes idle connections at once."""
     app.deploy().ok()
     conf = app.world.root / "etc/nginx/nginx.conf"
     conf.write_text(conf.read_text().replace("keepalive_min_timeout 10s;", ""))
@@ -57,13 +57,13 @@ def test_load_notices_a_reload_of_nginx(app: App) -> None:
 
 
 def _serves(visitors: Load, color: str) -> None:
-    """Wait until this color has answered some more."""
+    """Waits until this color has answered more requests."""
     before = dict(visitors.tally().answered_by).get(color, 0)
     wait_until(lambda: dict(visitors.tally().answered_by).get(color, 0) >= before + 20)
 
 
 def _reload(app: App) -> None:
-    """Turn nginx's workers over, and wait until the old ones have gone."""
+    """Reloads nginx, and waits until the old workers have gone."""
     master = int((app.world.root / "etc/nginx/nginx.pid").read_text())
     old = children(master)
     os.kill(master, signal.SIGHUP)

@@ -106,7 +106,7 @@ def test_installed_server_side_is_not_run_when_it_cannot_be_trusted(
 
 
 def test_archive_that_is_sent_equals_the_archive_that_is_installed(access: SshAccess) -> None:
-    """One Python, one table of sources, one archive: from the sources, from the archive itself, and through the pipe."""
+    """One Python, one table of sources, one archive: from sources, from the archive itself, and through the pipe."""
     path = access.install()
     again = "import sys; from teal_host.ground import archive; from pathlib import Path; p = Path('/root/again')"
     again += "; p.write_bytes(archive.pack(archive.sources()))"

@@ -1,4 +1,4 @@
-"""`teal setup` authorizes a deploy key for one app and revokes it; the last key takes everything made for keys along."""
+"""`teal setup` authorizes a deploy key for one app and revokes it; the last key takes all traces of keys along."""
 
 from pathlib import Path
 
