@@ -1,7 +1,7 @@
-"""A program that shows what nginx does with a request on its way: it echoes, streams, counts and hangs up.
+"""A program that shows what nginx does with a request: it echoes, streams, counts and hangs up.
 
-`/sse` and `/chunks` say one thing, and another only when `/next` was asked. Every id that comes to `/count` is counted.
-IDLE_S, when set, is how long a connection may be idle after its first request before the program closes it.
+`/sse` and `/chunks` send one thing, and another only after a request to `/next`. `/count` counts every id that it gets.
+If IDLE_S is set, the program closes a connection that is idle for so long after its first request.
 """
 
 import base64
@@ -91,7 +91,7 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(f"{len(data):x}\r\n".encode() + data + b"\r\n")
 
     def websocket(self) -> None:
-        """Echo short text frames in capitals until the client closes."""
+        """Echoes short text frames in capitals until the client closes."""
         key = hashlib.sha1(self.headers["sec-websocket-key"].encode() + MAGIC)
         self.send_response(101)
         self.send_header("Upgrade", "websocket")

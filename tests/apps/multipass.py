@@ -1,11 +1,11 @@
-"""A stand-in for multipass, in front of a booted server, run as the program `multipass` on PATH.
+"""A stand-in for multipass in front of a booted server, run as the program `multipass` on PATH.
 
 It follows the documented grammar, `multipass exec [options] <name> [--] <command>` and `multipass shell <name>`, and
-refuses what multipass refuses, with its words and codes. Its pipe is as bad as that of multipass is known to be: the
-end of standard input is never told to the instance, and the end of what the instance says is seen only when its command
-has ended.
+refuses what multipass refuses, with the same words and exit codes. Its pipe has the known faults of multipass: the
+instance never sees the end of standard input, and the client sees the end of the output only when the command has
+ended.
 
-MULTIPASS_INSTANCES is a JSON object: {name: {"state": "Running", "ssh": [argv of a login there]}}.
+MULTIPASS_INSTANCES is a JSON object: {name: {"state": "Running", "ssh": [argv of a login on it]}}.
 """
 
 import json
@@ -25,7 +25,7 @@ def fail(code: int, text: str) -> NoReturn:
 
 
 def parse(arguments: list[str]) -> tuple[str, list[str]]:
-    """The instance and the command. Options of the inner command must stand behind `--`."""
+    """Returns the instance and the command. Options of the inner command must follow `--`."""
     before, dashes, behind = arguments, False, []
     if "--" in arguments:
         at = arguments.index("--")
@@ -54,7 +54,7 @@ def instance(name: str, verb: str) -> list[str]:
 
 
 def carry(ours: IO[bytes], theirs: IO[bytes]) -> None:
-    """What comes, as it comes; its end is lost."""
+    """Passes input on as it comes, but never its end."""
     while piece := os.read(ours.fileno(), 4096):
         theirs.write(piece)
         theirs.flush()

@@ -1,6 +1,7 @@
 """A program that keeps notes in SQLite, in both colors at once, as docs/data.md says; for tests/local/test_sqlite.py.
 
-BEHAVIOUR is written in front of this text, as for program.py. What SQLite refuses goes into the file `refused`.
+tests/local/test_sqlite.py writes BEHAVIOUR in front of this text, as for program.py. The file `refused` gets what
+SQLite refuses.
 """
 
 import fcntl
@@ -21,7 +22,7 @@ HAS_STORE = threading.Event()
 
 
 def opened() -> sqlite3.Connection:
-    """A connection of its own for each request; transactions begin where it says so."""
+    """Opens a connection for each request. Transactions begin only where the code begins them."""
     connection = sqlite3.connect(DATA / "app.db", isolation_level=None)
     connection.execute("PRAGMA busy_timeout = 5000")
     connection.execute("PRAGMA journal_mode = WAL")
@@ -29,7 +30,7 @@ def opened() -> sqlite3.Connection:
 
 
 def change(*statements: tuple[Any, ...]) -> None:
-    """All of them or none; the lock for writing is taken first, so that it is waited for."""
+    """Runs all statements or none. The transaction first takes the write lock, and waits for it."""
     connection = opened()
     try:
         connection.execute("BEGIN IMMEDIATE")
@@ -45,7 +46,7 @@ def change(*statements: tuple[Any, ...]) -> None:
 
 
 def migrate() -> None:
-    """All that is not there yet, at the start."""
+    """Runs the missing migrations at the start."""
     change(
         ("CREATE TABLE IF NOT EXISTS notes (text TEXT, version TEXT)",),
         ("CREATE TABLE IF NOT EXISTS ticks (color TEXT, pair INTEGER)",),
@@ -66,7 +67,7 @@ def add_note(row: dict[str, str]) -> None:
 
 
 def tick() -> None:
-    """A job of the background, which no color leaves to the other: two rows each time, or none."""
+    """A background job that both colors run: it writes two rows each time, or none."""
     number = 0
     while True:
         number += 1
@@ -76,14 +77,14 @@ def tick() -> None:
 
 
 def take_store() -> None:
-    """As databases do that let one process in only."""
+    """Takes the store for this process alone, as some databases do."""
     store = (DATA / "store").open("w")
     waits = BEHAVIOUR["store"] == "waits"
     try:
         fcntl.flock(store, fcntl.LOCK_EX | (0 if waits else fcntl.LOCK_NB))
     except BlockingIOError:
         sys.exit("store: it is locked by another process")
-    os.dup(store.fileno())  # kept open for good
+    os.dup(store.fileno())  # keeps the lock for good
     HAS_STORE.set()
 
 

@@ -1,4 +1,4 @@
-"""A program that does whatever Python it is sent and tells how it went: what a hostile one could try from inside."""
+"""A program that runs the Python code that it is sent, and reports the result: what a hostile program could try."""
 
 import json
 import os
@@ -16,7 +16,7 @@ class Handler(BaseHTTPRequestHandler):
         self.answer({**facts, "pid": os.getpid()})
 
     def do_POST(self) -> None:
-        """A table of names and code; `told` is what the code has to say."""
+        """Takes a table of names and code. The code sets `told` to its result."""
         tries = json.loads(self.rfile.read(int(self.headers["content-length"])))
         self.answer({name: tried(code) for name, code in tries.items()})
 

@@ -1,6 +1,6 @@
-"""The program that tests deploy: a small HTTP server that can misbehave in every way that a health check must name.
+"""The program that tests deploy: a small HTTP server with every fault that a health check must name.
 
-BEHAVIOUR is written in front of this text by tests/harness/world.py, so that every version is another artifact.
+tests/harness/world.py writes BEHAVIOUR in front of this text, so that every version is another artifact.
 """
 
 import json
@@ -38,9 +38,9 @@ class Handler(BaseHTTPRequestHandler):
             return self.stream()
         if self.path == "/exit":
             os._exit(3)
-        if self.path in ("/take", "/leak"):  # some memory, or until somebody ends it
+        if self.path in ("/take", "/leak"):  # takes some memory, or takes memory until the kernel kills the program
             take(32 if self.path == "/take" else 1024)
-        if self.path == "/break":  # from now on it fails its visitors, and finds itself well
+        if self.path == "/break":  # from now on the program fails its visitors, but not its health check
             BEHAVIOUR["root_500"] = True
         if self.path == "/sicken":
             BEHAVIOUR["health"] = 500
@@ -60,7 +60,7 @@ class Handler(BaseHTTPRequestHandler):
         ASKED[0] += 1
         if ASKED[0] == BEHAVIOUR.get("exits_when_asked"):
             os._exit(3)
-        if "health_sequence" in BEHAVIOUR:  # the last one is repeated
+        if "health_sequence" in BEHAVIOUR:  # the last status is repeated
             row = BEHAVIOUR["health_sequence"]
             return self.answer(row[min(ASKED[0] - 1, len(row) - 1)], {"message": "ok"})
         if "flaps" in BEHAVIOUR:
@@ -98,7 +98,7 @@ class Handler(BaseHTTPRequestHandler):
         return {name.lower(): value for name, value in self.headers.items()}
 
     def stream(self) -> None:
-        """Events that never end."""
+        """Sends events without end."""
         self.close_connection = True
         self.send_response(200)
         self.send_header("Content-Type", "text/event-stream")
@@ -132,13 +132,13 @@ HELD: list[bytes] = []
 
 
 def take(megabytes: int) -> None:
-    """Of memory, which is used and never given back."""
+    """Takes memory and never gives it back."""
     for _ in range(megabytes):
         HELD.append(b"x" * (1 << 20))
 
 
 def end_slowly(*ignored: Any) -> None:
-    """Told to end, it has something to do first."""
+    """On SIGTERM, first finishes something."""
     print("told to end", flush=True)
     while not Path(BEHAVIOUR["ends_when"]).exists():
         time.sleep(0.02)
@@ -147,7 +147,7 @@ def end_slowly(*ignored: Any) -> None:
 
 
 def work() -> None:
-    """A job in the background, beside the answers: a line each time."""
+    """A background job that writes one line at a time."""
     while True:
         with open(os.path.join(os.environ["DATA_DIR"], "worked"), "a") as file:
             file.write(f"{os.environ['COLOR']}\n")
@@ -163,7 +163,7 @@ def not_http(port: int) -> None:
 
 
 def miss_something() -> None:
-    """It ends with a word of its own where what it needs is not there."""
+    """Ends with a message if something that it needs is missing."""
     if BEHAVIOUR.get("needs", "PORT") not in os.environ:
         sys.exit(f"{BEHAVIOUR['needs']} is missing")
     if Path(BEHAVIOUR.get("exits_if", "")).is_file():
@@ -179,7 +179,7 @@ def before_serving() -> None:
     print(f"version {BEHAVIOUR.get('version')} starts on {os.environ['PORT']}", flush=True)
     for line in BEHAVIOUR.get("says", []):
         print(line, flush=True)
-    if BEHAVIOUR.get("child"):  # a child in a session of its own, deaf to TERM
+    if BEHAVIOUR.get("child"):  # a child in its own session that ignores SIGTERM
         deaf = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(3600)"
         subprocess.Popen([sys.executable, "-c", deaf], start_new_session=True)
     if BEHAVIOUR.get("deaf"):

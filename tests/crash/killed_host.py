@@ -1,19 +1,19 @@
-"""The server side, ended at a moment that a test chooses. Run in the place of `python` over there:
+"""The server side, ended at a moment that a test chooses. Runs instead of `python` on the server:
 
     python -I -S killed_host.py ACTS WHEN SIGNAL -c STAGE0 ARGUMENTS...
 
-It runs STAGE0 as `python -c` would, writes the name of every durable act into the file ACTS before the act is done, and
-sends SIGNAL (or several: A,B) to itself WHEN: "act N" is the N-th act, "NAME+K" the K-th act after the first one called
-NAME (where * is anything), "after S" a moment S seconds after the start, "never" never. SIGKILL comes before the
+Runs STAGE0 as `python -c` would. Before every durable act, writes the name of the act into the file ACTS. At WHEN,
+sends SIGNAL (or several: A,B) to itself. WHEN "act N" is the N-th act; "NAME+K" is the K-th act after the first act
+NAME (where * matches anything); "after S" is S seconds after the start; "never" is never. SIGKILL comes before the
 announced act is done.
 
-With the name of an error in the place of SIGNAL (`ENOSPC`), the act fails instead, and with `ENOSPC+` every later one
-too, as on a disk that stays full. Then only what changes files counts, and every fsync(2) is an act of its own.
+If SIGNAL is the name of an error (`ENOSPC`), the act fails instead; with `ENOSPC+`, so does every later act, as on a
+disk that stays full. Then only acts that change files count, and every fsync(2) is an act of its own.
 
-With `+1h` or `-1h` in its place, the clock of this side jumps by that at the act, and nothing ends.
+If SIGNAL is `+1h` or `-1h`, the clock of this side jumps by so much at the act, and nothing ends.
 
-Acts are what teal_host.files announces to its witness, and each single change of a name that it does not announce: in
-the removal of a tree, or because somebody forgot it.
+An act is what teal_host.ground.files announces to its witness. Each single change of a name that nothing announces is
+an act, too: in the removal of a tree, or because somebody forgot to announce it.
 """
 
 import builtins

@@ -1,4 +1,4 @@
-"""A program that does not fit this machine is refused before the upload, with what to type; the live release serves on."""
+"""A program that does not fit this machine is refused before the upload with what to type; the live one serves on."""
 
 import os
 import re

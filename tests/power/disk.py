@@ -1,8 +1,8 @@
-"""A disk that remembers what is durable and what is not yet.
+"""A disk that knows what is durable and what is not yet.
 
-A file's bytes are durable after fsync of the file, a name after fsync of its directory. What was not synced may be on
-the disk after a power cut or not, for each directory on its own; what a file got since its fsync may be lost, half
-there, or whole.
+The bytes of a file are durable after fsync of the file, a name after fsync of its directory. After a power cut, acts
+that were not synced may be on the disk or not, separately for each directory; bytes that a file got since its fsync may
+be lost, half there, or whole.
 """
 
 import itertools
@@ -15,7 +15,7 @@ from pathlib import Path
 
 @dataclass
 class File:
-    """`durable` is None until the first fsync."""
+    """A file. `durable` is None until its first fsync."""
 
     mode: int
     durable: bytes | None = None
@@ -29,7 +29,10 @@ class Link:
 
 @dataclass
 class Folder:
-    """`names` is what the program sees, `durable` what a cut leaves, `late` the acts between them, in order."""
+    """A directory.
+
+    `names` is what the program sees, `durable` is what a cut leaves, `late` has the acts between them, in order.
+    """
 
     mode: int = 0o755
     names: "dict[str, Node]" = field(default_factory=dict)
@@ -56,7 +59,7 @@ class Disk:
 
     @classmethod
     def found(cls, root: Path) -> "Disk":
-        """One whose whole tree is durable, as after a boot."""
+        """A disk whose whole tree is durable, as after a boot."""
         disk = cls(root)
         disk.top = _read(root)
         return disk
@@ -84,7 +87,7 @@ class Disk:
         return node
 
     def move(self, source: Path, target: Path) -> None:
-        """Within one directory it is one act, as rename(2) is."""
+        """Moves a name. Within one directory this is one act, as rename(2) is."""
         if source.parent != target.parent:
             self.put(target, self.take(source))
             return
@@ -93,7 +96,7 @@ class Disk:
         parent.changed()
 
     def folders(self) -> Iterator[Folder]:
-        """Those that are reachable by durable or by late names."""
+        """The folders that durable or late names lead to."""
         seen: list[Folder] = []
         waiting = [self.top]
         while waiting:
@@ -121,7 +124,7 @@ def _read(folder: Path) -> Folder:
 
 @dataclass(frozen=True)
 class Cut:
-    """Which of the late acts reached the disk: a share of each directory's, and what became of unsynced bytes."""
+    """Which late acts reached the disk: a share of each directory's, and the state of unsynced bytes."""
 
     reached: tuple[float, ...]
     bytes_kept: float
@@ -136,19 +139,19 @@ class Cut:
         kept = file.durable or b""
         if self.bytes_kept == 0:
             return kept
-        stays = kept if file.written.startswith(kept) else b""  # of a journal, which only grows
+        stays = kept if file.written.startswith(kept) else b""  # a journal only grows, so its durable part stays
         added = file.written[len(stays) :]
         return stays + added[: round(len(added) * self.bytes_kept)]
 
 
 def cuts() -> list[Cut]:
-    """Nothing late, everything late, halves, and each of two neighbors without the other."""
+    """Cuts to try: no late act, all late acts, half of them, and each of two neighbours without the other."""
     shares: list[tuple[float, ...]] = [(0.0,), (1.0,), (0.5,), (0.0, 1.0), (1.0, 0.0), (0.0, 0.0, 1.0), (1.0, 1.0, 0.0)]
     return [Cut(share, kept) for share, kept in itertools.product(shares, (0.0, 0.5, 1.0))]
 
 
 def lay_out(disk: Disk, cut: Cut, target: Path) -> str:
-    """Write the disk that this cut leaves below `target`; gives a text that tells it from others."""
+    """Writes the disk that this cut leaves below `target`. Returns a text that is different for different disks."""
     numbers = {id(folder): number for number, folder in enumerate(disk.folders())}
     told: list[str] = []
 

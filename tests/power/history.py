@@ -1,6 +1,6 @@
 """Histories of a host: deploys, rollbacks, kills, power cuts and boots in any order, each step compared with the model.
 
-A command that was interrupted leaves the model with what is found; whether that may be found is checked then.
+After an interrupted command, the model takes over what is found, once it is checked that this may be found.
 """
 
 import copy
@@ -28,8 +28,8 @@ well = st.sampled_from(["well-1", "well-2", "well-3", "well-4"])
 unwell = st.sampled_from(["sick-1", "lies-1", "sick-2", "lies-2"])
 shares = st.lists(st.sampled_from([0.0, 1.0, 0.5, 0.25, 0.75]), min_size=1, max_size=5).map(tuple)
 cuts = st.builds(Cut, shares, st.sampled_from([0.0, 1.0, 0.5]))
-acts = st.one_of(st.integers(1, 90), st.integers(35, 65))  # the switch is among the latter
-fewer = st.integers(1, 30)  # a rollback to what still runs has no more
+acts = st.one_of(st.integers(1, 90), st.integers(35, 65))  # the switch is among the second range
+fewer = st.integers(1, 30)  # a rollback to a running release has no more acts
 cut_short = st.one_of(acts, st.tuples(acts, cuts))
 ends = st.one_of(st.none(), st.none(), cut_short)
 ends_back = st.one_of(st.none(), fewer, st.tuples(fewer, cuts), cut_short)
@@ -45,10 +45,10 @@ class History(RuleBasedStateMachine):
         home = tempfile.mkdtemp(dir=MEMORY if os.access(MEMORY, os.W_OK) else None)
         self.host = LastingHost(Path(home), server, previous_running)
         self.models = {name: Model() for name in APPS}
-        self.unsynced: dict[str, list[Model]] = {name: [] for name in APPS}  # what a kill may have left
-        self.half_gone: set[str] = set()  # by a destroy that was interrupted
-        self.untidy: set[str] = set()  # since something else was
-        self.touched: set[str] = set()  # by the last step
+        self.unsynced: dict[str, list[Model]] = {name: [] for name in APPS}  # the states that a kill may have left
+        self.half_gone: set[str] = set()  # the apps of an interrupted destroy
+        self.untidy: set[str] = set()  # the apps of another interrupted command
+        self.touched: set[str] = set()  # the apps of the last step
         self.stories = 0
         COUNTED["histories"] += 1
 
@@ -93,7 +93,7 @@ class History(RuleBasedStateMachine):
 
     @rule(name=names, pick=st.integers(0, 9), end=ends)
     def type_it_again(self, name: str, pick: int, end: End) -> None:
-        """With the id of an earlier one, as a client does that had lost contact."""
+        """Repeats a command with its id, as a client does that lost contact."""
         told = self.models[name].told
         opened = self.host.picture(name).open
         known = [*told, *([opened[0]["id"]] if opened else [])]
@@ -135,7 +135,7 @@ class History(RuleBasedStateMachine):
 
     @rule(cut=st.one_of(st.none(), cuts), again=st.one_of(st.none(), st.none(), st.tuples(st.integers(1, 20), cuts)))
     def machine_goes_down(self, cut: Cut | None, again: Interruption) -> None:
-        """By a power cut, or in good order. Maybe once more, while it is seen to what the first has interrupted."""
+        """The machine goes down by a power cut or in good order, and maybe once more during the recovery."""
         if cut is None:
             self.host.shut_down()
             self.unsynced = {name: [] for name in APPS}
@@ -200,7 +200,10 @@ class History(RuleBasedStateMachine):
         self._run(name, command, lambda model, picture: model.rollback(story, word, dies, picture), end, dies)
 
     def _start_anew(self, name: str, version: str) -> None:
-        """A deploy after half a removal. What is still known of before is left open, so all of it is removed then."""
+        """Deploys after an interrupted destroy.
+
+        What is still known from before may differ, so destroy finishes first.
+        """
         result = self.host.deploy(name, version.replace("sick", "well").replace("lies", "well"), self._story(), Fuse())
         assert result.outcome in ("live", "unchanged")
         self.host.destroy(name, Fuse())
@@ -224,7 +227,7 @@ class History(RuleBasedStateMachine):
         end: End,
         dies: bool = False,
     ) -> None:
-        """Let it run to its end, or to the act after which it is killed or the power goes."""
+        """Runs a command to its end, or to the act at which it is killed or the power fails."""
         self.touched.add(name)
         count, cut = end if isinstance(end, tuple) else (end, None)
         before, picture = self.models[name], self.host.picture(name)
@@ -277,13 +280,16 @@ class History(RuleBasedStateMachine):
             self._lose_power(cut, None)
 
     def _still_runs(self, name: str, before: Model, dies: bool) -> None:
-        """Who kills a command kills no program. One may have died before, or die in the watch."""
+        """Whether the program still runs.
+
+        The kill of a command kills no program, but a program may die before, or in the watch.
+        """
         model = self.models[name]
         was_dead = model.live == before.live and not before.up
         assert model.live is None or model.up or was_dead or dies, f"{model.live} does not run any more"
 
     def _found(self, name: str, models: list[Model]) -> None:
-        """What is there is what was, or what would have been; the model goes on with it."""
+        """Checks that the state found is the old or the new one. The model continues with it."""
         picture, found = self.host.picture(name), together(models)
         fresh = found.entries.keys() - models[0].entries.keys()
         aimed_at = {line.get("release") for line in picture.open}
@@ -366,7 +372,7 @@ def _same(what: str, found: object, expected: object) -> None:
 
 
 def together(models: list[Model]) -> Model:
-    """All that one of them knows."""
+    """The releases that either model knows."""
     found = copy.deepcopy(models[-1])
     for model in models[::-1]:
         found.entries = {**copy.deepcopy(model.entries), **found.entries}

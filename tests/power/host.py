@@ -1,7 +1,8 @@
-"""A whole host that lives on: commands on two apps, a kill at any act, a power cut with any disk, the boot after it.
+"""A whole host that lives on: commands on two apps, a kill at any act, a power cut with any disk, and the boot after
+it.
 
-`server`: as on a server, setup agrees on names and ports, and systemd starts at boot what is enabled, from the files
-that Teal has left. Else it is somebody's own machine, where nothing comes back by itself.
+With `server`, setup agrees on names and ports, and at boot systemd starts the units that are enabled, from the files
+that Teal left. Without, the host is a laptop, on which nothing starts by itself.
 """
 
 import contextlib
@@ -47,12 +48,12 @@ COLORS = ("blue", "green")
 
 
 class Killed(BaseException):
-    """The command is gone, in the middle of what it did."""
+    """The command was killed in the middle."""
 
 
 @dataclass
 class Fuse:
-    """Kills the command after so many acts on the disk or on a program; then nothing of it does anything any more."""
+    """Kills the command after so many acts on the disk or on a program. From then on, the command does nothing."""
 
     acts: int | None = None
     count: int = 0
@@ -67,7 +68,7 @@ class Fuse:
 
 
 class Client(Upload):
-    """Sends the rest of what was begun."""
+    """A client that sends the rest of its messages."""
 
     def __init__(self, content: bytes) -> None:
         super().__init__(content)
@@ -82,7 +83,7 @@ class Client(Upload):
 
 
 class Clock:
-    """Passes only when somebody waits."""
+    """A clock that advances only while somebody waits."""
 
     def __init__(self) -> None:
         self._now = 0.0
@@ -98,7 +99,10 @@ class Clock:
 
 @dataclass
 class Programs:
-    """A Supervisor: which release runs as which color of which app. On a server it leaves systemd's files, too."""
+    """A Supervisor that records which release runs on which color of which app.
+
+    On a server it also leaves systemd's files.
+    """
 
     server: bool
     fuse: Fuse = field(default_factory=Fuse)
@@ -152,7 +156,7 @@ def _at_boot(color: ColorPaths) -> Path:
 
 @dataclass
 class Picture:
-    """One app as somebody sees it who knows nothing of Teal: the link, the colors, who runs, what is written."""
+    """One app as an outsider sees it: the link, the colors, the programs, the records."""
 
     live: str | None
     holds: dict[str, str | None]
@@ -177,7 +181,7 @@ class Picture:
 
     @property
     def open(self) -> list[dict[str, Any]]:
-        """The lines of the last story, if it has no end."""
+        """The journal lines of the last story, if the story has no end."""
         story: list[dict[str, Any]] = []
         for line in self.journal:
             story = [line] if line["event"] == "begin" else [] if line["event"] == "end" else [*story, line]
@@ -185,7 +189,7 @@ class Picture:
 
 
 class SetUp(ServerProvisioning):
-    """A server where setup has made nothing of the machine's own: no user, no unit, no key."""
+    """A server on which setup has made nothing of the machine's own: no user, no unit, no key."""
 
     def undo(self, app: AppPaths) -> None:
         return
@@ -201,7 +205,7 @@ class SetUp(ServerProvisioning):
 
 
 class LastingHost:
-    """`home` is a directory of its own, in memory if possible."""
+    """`home` is the host's own directory, in memory if possible."""
 
     def __init__(self, home: Path, server: bool, previous_running: bool) -> None:
         self._home, self._number = home, 0
@@ -209,7 +213,7 @@ class LastingHost:
         self.disk = Disk(home / "0")
         self.disk.root.mkdir()
         self.programs, self.nginx = Programs(server), FakeNginx()
-        self.dies = False  # the program that is watched next
+        self.dies = False  # the program of the next watch
 
     @property
     def root(self) -> Path:
@@ -238,7 +242,7 @@ class LastingHost:
             destroy.destroy(self.app(name), Destroy(name, Origin()))
 
     def set_up(self, name: str) -> None:
-        """What an administrator does before the first deploy on a server, and after a destroy."""
+        """Does what an administrator does before the first deploy on a server, and after a destroy."""
         app = self.app(name)
         with self._at_work(Fuse()):
             if self.server and not (app.paths.agreed.exists() and name in self.nginx.routes):
@@ -257,17 +261,17 @@ class LastingHost:
         self.end_all()
 
     def shut_down(self) -> None:
-        """In good order: all that was written is on the disk."""
+        """Shuts the machine down in good order: everything written is on the disk."""
         self.disk = Disk.found(self.disk.root)
         self.end_all()
 
     def end_all(self) -> None:
-        """The machine is off. What nginx serves is in its files on a server; one's own nginx does not come back."""
+        """Ends all programs. On a server, nginx keeps its routes in files; a laptop's nginx does not start again."""
         self.programs.running.clear()
         self.nginx.routes.clear()
 
     def boot(self) -> None:
-        """What systemd and nginx do by themselves."""
+        """Does what systemd and nginx do by themselves at boot."""
         for name in APPS if self.server else ():
             app = self.app(name)
             agreed = agreement.load(app.paths)
@@ -281,7 +285,7 @@ class LastingHost:
                         self.programs.running[name, color] = release
 
     def recover(self, name: str, fuse: Fuse) -> None:
-        """The unit that runs once after a boot."""
+        """Runs the unit that recovers after a boot."""
         with self._at_work(fuse):
             recover.at_boot(self.app(name))
 
@@ -304,14 +308,14 @@ class LastingHost:
         )
 
     def nginx_asks(self, name: str) -> str:
-        """The color that nginx takes: by one file test, as in its file."""
+        """The color that nginx serves, by the file test in its configuration."""
         return "green" if (self.app(name).paths.live / "green").is_file() else "blue"
 
     def version(self, name: str, release: str) -> str:
         return (self.app(name).paths.release(release) / "program").read_text()
 
     def tree(self) -> dict[str, tuple[int, int]]:
-        """Every name with what changes when it is written again."""
+        """Every name in the tree, with what changes when the name is written again."""
         found = {path: path.lstat() for path in self.disk.root.rglob("*") if path.name not in ("lock", ".lock")}
         return {str(path): (told.st_ino, told.st_mtime_ns) for path, told in found.items() if not path.is_dir()}
 
@@ -382,7 +386,7 @@ def _target(link: Path) -> str | None:
 
 
 def _lines(journal: Path) -> Iterator[dict[str, Any]]:
-    """A line that a cut has torn is none."""
+    """The lines of a file, without a line that a cut has torn."""
     for line in journal.read_bytes().splitlines() if journal.exists() else ():
         with contextlib.suppress(ValueError):
             yield json.loads(line)

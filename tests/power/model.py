@@ -20,7 +20,7 @@ from teal_host.wire.outcomes import FAILURES
 
 @dataclass
 class Entry:
-    """A release that is known. `outcome` as `teal releases` tells it."""
+    """A known release. `outcome` is as `teal releases` shows it."""
 
     seq: int
     release: str
@@ -38,7 +38,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class Told:
-    """How a command ended: `unchanged`, `live`, or the code of its failure; and of which release that is said."""
+    """How a command ended: `unchanged`, `live`, or the code of its failure, and for which release."""
 
     command: str
     wanted: str | None
@@ -63,13 +63,13 @@ class Model:
         return sorted(self.entries.values(), key=lambda entry: entry.seq)
 
     def back(self) -> Entry | None:
-        """Where a rollback without a name leads to."""
+        """The release that a rollback without a name would serve."""
         here = self.entries.get(self.live or "")
         good = [e for e in self.by_seq() if e.outcome == "live" and e.release in self.stored]
         return next((e for e in reversed(good) if here and e.seq < here.seq), None)
 
     def needed(self, picture: Picture) -> set[str]:
-        """What must not have been pruned."""
+        """The releases that must not have been pruned."""
         good = [e.release for e in self.by_seq() if e.outcome == "live" and e.release in self.stored]
         return {*good[-KEPT:], *(name for name in picture.holds.values() if name)} & self.stored
 
@@ -121,7 +121,7 @@ class Model:
         self.__init__()  # type: ignore[misc]
 
     def recovered(self, picture: Picture) -> None:
-        """By the next command, or after a boot. `picture` becomes what it is afterwards."""
+        """The model after the recovery, by the next command or after a boot. `picture` becomes the state afterwards."""
         story = picture.open
         name = next((line["release"] for line in story if line.get("release")), None) if story else None
         for entry in self.entries.values():
@@ -141,11 +141,11 @@ class Model:
     # what they have in common
 
     def _brought(self, new: Entry, dies: bool, picture: Picture) -> str:
-        """How it ends to bring a release to where the traffic is."""
+        """How bringing a release to the traffic ends."""
         if new.sick:
             return "unhealthy"
         before = self.entries.get(self.live or "")
-        if new.lies:  # who was before it serves again, if it runs
+        if new.lies:  # the previous release serves again, if it runs
             return "rolled_back" if before is None or picture.live_runs else "needs_human"
         if not dies:
             self.live, self.up = new.release, True
@@ -157,15 +157,15 @@ class Model:
         return "needs_human"
 
     def _is_well(self, live: Entry, picture: Picture) -> bool:
-        """It is asked by nginx, and answers as it should."""
+        """Whether nginx sends requests to the release and the release answers correctly."""
         return picture.live_runs and picture.served and not live.lies
 
     def _serves_again(self, before: Entry | None, picture: Picture) -> bool:
-        """What was live when a new release dies: it still runs, or is started again."""
+        """Whether the previously live release serves when a new one dies: it still runs, or can be started."""
         return before is not None and (picture.live_runs or before.outcome == "live")
 
     def _stands_by(self, entry: Entry, picture: Picture) -> bool:
-        """It runs, and is well, on the color that is not live."""
+        """Whether the release runs on the color that is not live, and is healthy."""
         held, runs = picture.holds[picture.idle], picture.runs[picture.idle]
         return picture.live is not None and held == runs == entry.release and not entry.sick
 
@@ -202,7 +202,7 @@ class Model:
             was.outcome = "superseded"
 
     def _now_told(self, begin: "dict[str, object]", name: str | None, went_live: bool) -> Told:
-        """Who asks how the interrupted command ended is told how things are now."""
+        """A client that asks how the interrupted command ended gets the present state."""
         outcome = self.entries[name].outcome if name in self.entries else "refused"
         serves = self.live == name and name is not None
         code = "live" if serves and outcome == "live" else "needs_human" if serves else "cancelled"
@@ -210,7 +210,7 @@ class Model:
         return Told(str(begin["what"]), None, code, name)
 
     def _nothing_done(self, story: str, told: Told) -> Told:
-        """It is kept, and yet it is not what ended last."""
+        """Records a command that did nothing, which is not the story that ended last."""
         self.told[story] = told
         return told
 

@@ -1,4 +1,4 @@
-"""Listens to the system calls with which a story changes files, and keeps a Disk in step."""
+"""Listens to the system calls with which a story changes files, and updates a Disk accordingly."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -15,7 +15,7 @@ _CALLS = ("open", "fsync", "rename", "replace", "symlink", "unlink", "remove", "
 
 
 class Recorder:
-    """`after` is called after each act that a cut could follow, with its name; `before` at every call, done or not."""
+    """Calls `before` at every call, done or not, and `after` after each act that a cut could follow, with its name."""
 
     def __init__(self, disk: Disk, after: Callable[[str], None], before: Callable[[], None] = lambda: None) -> None:
         self._disk = disk
@@ -44,7 +44,7 @@ class Recorder:
         return descriptor
 
     def _fsync(self, descriptor: int) -> None:
-        where = self._inside(f"/proc/self/fd/{descriptor}", None, follow=True)  # the real one would only cost time
+        where = self._inside(f"/proc/self/fd/{descriptor}", None, follow=True)  # a real fsync would only cost time
         node = self._disk.node(where) if where else None
         if where is None or node is None:
             return
@@ -97,12 +97,12 @@ class Recorder:
             self._note("rmdir", where)
 
     def _catch_up(self, where: Path, node: Any) -> None:
-        """Bytes that were written and not synced: known to the program, not to the disk."""
+        """Takes over unsynced bytes: the program sees them, the disk does not have them."""
         if isinstance(node, File) and node.durable is None:
             node.written = where.read_bytes()
 
     def _inside(self, path: Any, dir_fd: int | None = None, follow: bool = False) -> Path | None:
-        """The path below the disk's root, or None."""
+        """The path below the disk's root, or None if it is outside."""
         text = os.readlink(path) if follow else os.fspath(path)
         if dir_fd is not None and not text.startswith("/"):
             text = f"{os.readlink(f'/proc/self/fd/{dir_fd}')}/{text}"

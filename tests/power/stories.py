@@ -1,6 +1,6 @@
-"""The real stories on the real file tree, in this process; processes and nginx are played by fakes that obey the links.
+"""The real stories on the real file tree, in this process. Fakes that follow the links play the programs and nginx.
 
-After a power cut no process lives, so what the fakes would lose is what a machine loses.
+After a power cut no process lives, so the fakes lose what a machine would lose.
 """
 
 import hashlib
@@ -49,7 +49,7 @@ SPEC = {
 
 @dataclass
 class FakeProcesses:
-    """A Supervisor: which release each color runs."""
+    """A Supervisor that records which release each color runs."""
 
     running: dict[str, str] = field(default_factory=dict)
 
@@ -83,7 +83,7 @@ class FakeProcesses:
 
 @dataclass
 class FakeNginx:
-    """A Proxy: which routes it was given."""
+    """A Proxy that records its routes."""
 
     routes: dict[str, Route] = field(default_factory=dict)
 
@@ -115,7 +115,7 @@ class FakeNginx:
 
 
 class Upload:
-    """A Talk whose client has sent everything."""
+    """A channel whose client has already sent everything."""
 
     committed = False
 
@@ -137,7 +137,7 @@ class Upload:
 
 @dataclass
 class Machine:
-    """One host below a root. A new one over the same root is that host after its power came back."""
+    """One host below a root. A new Machine on the same root is the host after its power came back."""
 
     root: Path
     processes: FakeProcesses = field(default_factory=FakeProcesses)
@@ -160,7 +160,7 @@ class Machine:
         return status.status(self.app)
 
     def live_version(self) -> str | None:
-        """What the links lead to: the bytes of the program that nginx's marker names."""
+        """The version that serves: the bytes of the program to which nginx's marker leads."""
         paths = self.app.paths
         live = read_slots(paths).live
         if live is None:
@@ -170,7 +170,7 @@ class Machine:
 
     @contextmanager
     def played(self) -> Iterator[None]:
-        """Health and proof as the fakes have them."""
+        """Patches the health check and the verification to ask the fakes."""
 
         def look(app: App, candidate: Candidate, timeout_s: float) -> ProbeResult:
             runs = self.processes.running.get(candidate.color) == candidate.release
@@ -186,7 +186,7 @@ class Machine:
             patch.setattr(health, "probe_candidate", look)
             patch.setattr(health, "_BETWEEN_S", 0)
             patch.setattr(health, "check_port_is_free", lambda candidate: None)
-            patch.setattr(health, "wait_until_listening", lambda *known: None)  # nothing of the fakes listens
+            patch.setattr(health, "wait_until_listening", lambda *known: None)  # no fake listens on a port
             patch.setattr(switch, "verify", prove)
             yield
 

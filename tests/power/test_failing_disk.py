@@ -1,6 +1,6 @@
-"""The disk refuses the n-th act, or every one from the n-th on, for n = 1, 2, … until it is not reached.
+"""The disk refuses the n-th act, or every act from the n-th on, for n = 1, 2, … until a round is not hit.
 
-What serves then is the old release or the new one, and it runs; with the disk well again the next command works.
+Then the old or the new release serves and runs. With a healthy disk, the next command works.
 """
 
 import copy
@@ -26,7 +26,7 @@ Story = Callable[[Machine], object]
 
 @dataclass
 class Fault:
-    """`once`: only the n-th act is refused. `late`: it is done, and then the disk says that it may not be kept."""
+    """A failing disk. With `once`, only the n-th act fails. With `late`, the act is done, and then its fsync fails."""
 
     number: int
     once: bool
@@ -68,7 +68,7 @@ def roll_back(machine: Machine) -> None:
 
 
 def recover_and_deploy(machine: Machine) -> None:
-    """What a killed deploy of v3 has left is cleaned up first."""
+    """Deploys after a killed deploy of v3, which the deploy first recovers."""
     machine.deploy("v4")
 
 
@@ -87,7 +87,7 @@ FAULTS = [
 
 @pytest.fixture
 def home(tmp_path: Path) -> Iterator[Path]:
-    """In memory where that is possible."""
+    """A directory, in memory if possible."""
     memory = Path("/dev/shm")
     with tempfile.TemporaryDirectory(dir=memory if os.access(memory, os.W_OK) else tmp_path) as made:
         yield Path(made)

@@ -1,6 +1,6 @@
-"""A first deploy is killed at any act, the next one is done, then the power goes: what was answered is not lost.
+"""A first deploy is killed at any act, the next one finishes, then the power fails: what was answered stays.
 
-What the first has named and could not sync is nobody's any more, unless the second sees to it.
+Acts that the first deploy did not sync would be lost, unless the second deploy syncs them.
 """
 
 import os
@@ -25,7 +25,7 @@ def _home(tmp_path: Path, number: int) -> Path:
 
 
 def lost_after(tmp_path: Path) -> Iterator[int]:
-    """The acts after which the release that the second command brought live is not live, or does not come back."""
+    """The acts of the first deploy after which the release of the second one is not live, or does not come back."""
     number, reached = 0, True
     while reached:
         number += 1
@@ -59,6 +59,6 @@ def test_answered_deploy_survives_a_power_cut_after_a_killed_deploy(tmp_path: Pa
 def test_answered_deploy_is_lost_when_directories_are_not_synced(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Proves the harness."""
+    """Shows that the harness finds the loss."""
     monkeypatch.setattr(files, "sync_dirs", lambda folders: None)
     assert next(lost_after(tmp_path))

@@ -1,6 +1,6 @@
 """After a power cut at any act: the old release or the new one, never half of one; the next deploy works.
 
-Once the answer is told it is the new one, and all that is told of it stays true.
+Once the answer is sent, the new release serves, and everything in the answer stays true.
 """
 
 import os
@@ -18,12 +18,12 @@ from teal_host.stories.status import list_releases
 from teal_host.wire.messages import Result
 
 Story = Callable[[Machine], Result]
-ANSWER = "the answer"  # the last act: what is told then is not taken back
+ANSWER = "the answer"  # the last act: Teal never takes back what it reports then
 
 
 @dataclass
 class Play:
-    """A story is played once; after each act every disk that a cut could leave is laid out and recovered."""
+    """Plays a story once. After each act, lays out and recovers every disk that a cut could leave."""
 
     home: Path
     allowed: set[str | None]
@@ -80,14 +80,14 @@ class Play:
 
 
 def seen(machine: Machine) -> object:
-    """What a user is told, but of processes."""
+    """What a user sees, except processes."""
     told = machine.status()
     return told.live, told.previous, told.last, list_releases(machine.app).releases
 
 
 @pytest.fixture
 def home(tmp_path: Path) -> Iterator[Path]:
-    """In memory where that is possible: thousands of small trees are made and removed."""
+    """A directory, in memory if possible, because the test makes and removes thousands of small trees."""
     memory = Path("/dev/shm")
     with tempfile.TemporaryDirectory(dir=memory if os.access(memory, os.W_OK) else tmp_path) as made:
         yield Path(made)

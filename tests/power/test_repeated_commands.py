@@ -1,4 +1,4 @@
-"""A command that comes again with its id: it is told how it ended then, and nothing is done."""
+"""A command that repeats an id gets the recorded result, and does nothing."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -49,7 +49,7 @@ def test_repeated_command_that_went_live_gets_its_result_and_changes_nothing(mac
 
 
 def test_repeated_deploy_stays_unchanged_after_another_deploy(machine: Machine) -> None:
-    """Done anew after somebody else's deploy it would take that back."""
+    """A second run after somebody else's deploy would take that deploy back."""
     deployed(machine, "v1", "a")
     unchanged = deployed(machine, "v1", "b")
     assert unchanged.outcome == "unchanged"
@@ -123,7 +123,7 @@ def test_repeated_deploy_that_was_interrupted_tells_how_it_was_recovered(
 def test_recovery_does_not_judge_a_switched_release_while_nginx_is_dead(
     machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nothing can be proved then; taken for unwell, it would be turned back."""
+    """Nothing can be verified then. If recovery took the release for sick, it would roll back."""
     deployed(machine, "v1", "a")
 
     def killed(name: str) -> None:

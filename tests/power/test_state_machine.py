@@ -1,6 +1,6 @@
-"""Any history of commands, kills, power cuts and boots: what the model says serves, and what is told is true.
+"""Any history of commands, kills, power cuts and boots: the model says what serves, and what Teal reports is true.
 
-The normal run tries a few histories, always the same. `TEAL_EXAMPLES=5000` tries so many, others each time.
+The normal run tries a few histories, always the same. `TEAL_EXAMPLES=5000` tries so many, different ones each time.
 """
 
 import os
@@ -42,14 +42,14 @@ def test_release_of_the_model_serves_after_any_history(counted: Callable[..., No
 
 
 def unlink_and_link_again(link: Path, target: str) -> None:
-    """What `ln -sfn` does."""
+    """Does what `ln -sfn` does."""
     files.remove(link)
     link.symlink_to(target)
     files.sync_dir(link.parent)
 
 
 def newest_other(paths: AppPaths, live: str | None) -> Record | None:
-    """By time, so that two rollbacks go there and back."""
+    """The newest other release by time, so that two rollbacks go there and back."""
     records = releases.load(paths)
     stored = [entry for entry in records if paths.release(entry.release).is_dir() and entry.release != live]
     return max(stored, key=lambda entry: entry.at, default=None)
@@ -77,7 +77,7 @@ WRONG: dict[str, tuple[object, str, object]] = {
 
 @pytest.mark.parametrize("what", WRONG if LONG else ALWAYS)
 def test_state_machine_finds_a_teal_that_does_wrong(what: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Proves the harness."""
+    """Shows that the state machine finds a faulty Teal."""
     module, name, wrong = WRONG[what]
     monkeypatch.setattr(module, name, wrong)
     with pytest.raises((AssertionError, OSError)) as found:
