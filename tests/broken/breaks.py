@@ -131,7 +131,13 @@ BREAKS: tuple[Break, ...] = (
     Break(
         "no proof through nginx",
         "after the switch nobody asks through nginx whether it shows the new color, and as it should",
-        (Edit("teal_host/steps/switch.py", "        if wrong is None:\n", "        if True:\n"),),
+        (
+            Edit(
+                "teal_host/steps/switch.py",
+                "    if not judgement.well:\n        raise Not",
+                "    if False:\n        raise Not",
+            ),
+        ),
         "tests/local/test_after_the_switch.py::"
         "test_verify_rolls_back_without_a_lost_request_when_nginx_delivers_a_wrong_answer",
         r"\(0, 'live', 'green'\) == \(7, 'rolled_back', 'green'\)",
@@ -160,9 +166,9 @@ BREAKS: tuple[Break, ...] = (
     Break(
         "answer not stored",
         "how a command ended is not kept, so one that comes again cannot be told",
-        (Edit("teal_host/steps/idempotency.py", "**brief, answer={**known, **how})", "**brief)"),),
+        (Edit("teal_host/steps/idempotency.py", "**brief, answer={**subject, **how})", "**brief)"),),
         "tests/power/test_repeated_commands.py::test_repeated_command_that_went_live_gets_its_result_and_changes_nothing",
-        r"how it ended was not kept",
+        r"its result was not recorded",
     ),
     Break(
         "done again",

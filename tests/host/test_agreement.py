@@ -20,8 +20,8 @@ from teal_host.state import agreement
 from teal_host.state.agreement import Agreement
 from teal_host.state.app import App, Host
 from teal_host.state.slots import Slots
+from teal_host.steps import ports
 from teal_host.steps.scene import Scene
-from teal_host.stories import deploy
 from teal_host.wire.app import AppSpec, Health, Keep, Ports, ProxyRules, Run, Site, Verify
 from teal_host.wire.manifest import Entry, Manifest, Origin, digest_of
 from teal_host.wire.messages import Deploy
@@ -257,15 +257,15 @@ def test_apps_that_are_new_at_the_same_moment_never_share_a_port(host: HostPaths
         entries = (Entry("program", "file", 0, "a" * 64),)
         request = Deploy(spec(name), Manifest(digest_of(entries), entries), Origin(), "0" * 32)
         begin.wait(60)
-        given_ports[name] = deploy.reserve(app, request, Scene(Slots(None, {}), [], None)).ports
+        given_ports[name] = ports.reserve(app, request.spec, Scene(app.paths, Slots(None, {}), [], [], None)).ports
 
     threads = [threading.Thread(target=reserve, args=(name,)) for name in names]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    ports = [ports.of(color) for ports in given_ports.values() for color in ("blue", "green")]
-    assert len(set(ports)) == len(ports) == 16
+    every = [pair.of(color) for pair in given_ports.values() for color in ("blue", "green")]
+    assert len(set(every)) == len(every) == 16
     assert {name: cast(Agreement, agreement.load(host.app(name))).ports for name in names} == given_ports
 
 

@@ -140,6 +140,24 @@ def test_sick_release_stays_live_when_the_standby_is_dead_and_cannot_be_started(
     assert app.status()["colors"]["blue"]["state"] == "stopped"
 
 
+def test_watch_rolls_back_onto_a_standby_that_answers_badly_once(app: App) -> None:
+    app.program(version="v1", health_sequence=[200, 200, 500, 200])
+    first = app.deploy().ok().result["release"]
+    app.config(keep={"watch_s": 60})
+    app.program(version="v2", **WELL_UNTIL_LIVE)
+    _rolled_back(app, app.deploy(), first)
+
+
+def test_watch_restarts_a_standby_that_stays_sick_and_rolls_back_onto_it(app: App) -> None:
+    app.program(version="v1", health_sequence=[200, 200, 500])
+    first = app.deploy().ok().result["release"]
+    hung = app.get()["pid"]
+    app.config(keep={"watch_s": 60})
+    app.program(version="v2", **WELL_UNTIL_LIVE)
+    _rolled_back(app, app.deploy(), first)
+    assert app.get()["pid"] != hung
+
+
 def test_watch_rolls_back_a_sick_release_and_starts_nginx_again_when_nginx_has_died(app: App) -> None:
     first = _first(app, keep={"watch_s": 600})
     app.program(version="v2")

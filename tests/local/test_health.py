@@ -200,7 +200,7 @@ def test_refusal_reports_that_the_live_release_does_not_run_when_its_program_has
     app.program(version="v2", exits=1)
     refused = app.deploy()
     assert refused.code == 6
-    assert "on blue is live and does not run" in refused.result["error"]["evidence"][0]
+    assert "on blue, which does not run" in refused.result["error"]["evidence"][0]
     _the_next_one_works(app)
 
 

@@ -8,7 +8,6 @@ that Teal left. Without, the host is a laptop, on which nothing starts by itself
 import contextlib
 import json
 import shutil
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,7 +17,7 @@ import pytest
 
 from power.disk import Cut, Disk, lay_out, wipe
 from power.recorder import Recorder
-from power.stories import FakeNginx, Upload, content, manifest
+from power.stories import Clock, FakeNginx, Upload, content, manifest
 from teal_host.ground import files, sockets
 from teal_host.ground.errors import CannotRun
 from teal_host.ground.paths import AppPaths, ColorPaths, HostPaths
@@ -30,9 +29,9 @@ from teal_host.state import agreement, releases
 from teal_host.state.app import App, Host
 from teal_host.state.seams import ProcessState, Provisioning
 from teal_host.state.slots import all_colors, read_slots
-from teal_host.steps import health, switch, watch
+from teal_host.steps import health, judgement, switch, watch
 from teal_host.steps.candidate import Candidate
-from teal_host.steps.health import ProbeResult
+from teal_host.steps.judgement import ProbeResult
 from teal_host.stories import deploy as deploys
 from teal_host.stories import destroy, recover, rollback
 from teal_host.supervisors.log_file import LogFileTail
@@ -80,21 +79,6 @@ class Client(Upload):
 
     def blocks(self) -> Iterator[bytes]:
         yield self._content[self._begun :]
-
-
-class Clock:
-    """A clock that advances only while somebody waits."""
-
-    def __init__(self) -> None:
-        self._now = 0.0
-
-    def monotonic(self) -> float:
-        return self._now
-
-    def sleep(self, seconds: float) -> None:
-        self._now += seconds
-
-    time = staticmethod(time.time)
 
 
 @dataclass
@@ -348,33 +332,38 @@ class LastingHost:
     @contextlib.contextmanager
     def _played(self) -> Iterator[None]:
         clock = Clock()
-        plays: list[tuple[Any, str, Any]] = [(module, "time", clock) for module in (health, watch, switch)]
+        plays: list[tuple[Any, str, Any]] = [(module, "time", clock) for module in (judgement, watch)]
         plays += [(health, "probe", self._probe), (health, "probe_candidate", self._probe_candidate)]
-        plays += [(switch, "verify", self._verify)]
-        plays += [(health, "check_port_is_free", _nothing), (health, "wait_until_listening", _nothing)]
+        plays += [(switch, "probe_through_nginx", self._probe_through_nginx)]
+        plays += [(switch, "probe_directly", lambda candidate, answer_s: ProbeResult("well", "directly"))]
+        plays += [(health, "check_port_is_free", _nothing)]
         plays += [(sockets, "connections", lambda port: 0), (sockets, "listeners", lambda port=None: [])]
         with pytest.MonkeyPatch.context() as patch:
             for module, name, played in plays:
                 patch.setattr(module, name, played)
             yield
 
-    def _probe(self, app: App, chosen: Candidate, timeout_s: float) -> ProbeResult:
-        if self.programs.running.get((app.name, chosen.color)) != chosen.release:
-            return ProbeResult(False, "does not run", hopeless=True)
-        sick = self.version(app.name, chosen.release).startswith("sick")
-        return ProbeResult(not sick, "answers 500" if sick else "answers 200")
+    def _probe(self, app: App, candidate: Candidate, answer_s: float) -> ProbeResult:
+        if self.programs.running.get((app.name, candidate.color)) != candidate.release:
+            return ProbeResult("sick", "does not run", hopeless=True)
+        if self.version(app.name, candidate.release).startswith("sick"):
+            return ProbeResult("sick", "answers 500")
+        return ProbeResult("well", "answers 200")
 
     def _probe_candidate(self, app: App, chosen: Candidate, timeout_s: float) -> ProbeResult:
         if self.dies and read_slots(app.paths).live == chosen.color:
             self.programs.running.pop((app.name, chosen.color), None)
         return self._probe(app, chosen, timeout_s)
 
-    def _verify(self, app: App, chosen: Candidate, agreed: agreement.Agreement) -> str:
-        runs = self.programs.running.get((app.name, chosen.color)) == chosen.release
-        shown = self.nginx.serves(agreed.route(app.paths)) and self.nginx_asks(app.name) == chosen.color
-        if not runs or not shown or self.version(app.name, chosen.release).startswith("lies"):
-            raise switch.NotVerified("through nginx it does not answer as it should")
-        return "verified"
+    def _probe_through_nginx(
+        self, app: App, candidate: Candidate, agreed: agreement.Agreement, answer_s: float
+    ) -> ProbeResult:
+        runs = self.programs.running.get((app.name, candidate.color)) == candidate.release
+        if not self.nginx.serves(agreed.route(app.paths)) or self.nginx_asks(app.name) != candidate.color:
+            return ProbeResult("unknown", "nginx asks another")
+        if not runs or self.version(app.name, candidate.release).startswith("lies"):
+            return ProbeResult("sick", "through nginx it does not answer as it should")
+        return ProbeResult("well", "verified")
 
 
 def _nothing(*ignored: Any) -> bool:

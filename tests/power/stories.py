@@ -23,9 +23,9 @@ from teal_host.state.app import App, Host
 from teal_host.state.route import Route
 from teal_host.state.seams import ProcessState
 from teal_host.state.slots import read_slots
-from teal_host.steps import health, switch
+from teal_host.steps import health, judgement, switch
 from teal_host.steps.candidate import Candidate
-from teal_host.steps.health import ProbeResult
+from teal_host.steps.judgement import ProbeResult
 from teal_host.stories import rollback, status
 from teal_host.stories.deploy import deploy
 from teal_host.supervisors.log_file import LogFileTail
@@ -45,6 +45,19 @@ SPEC = {
     "verify": {},
     "keep": {"releases": 2, "watch_s": 0, "drain_s": 0},
 }
+
+
+class Clock:
+    """A clock that advances only while somebody waits."""
+
+    def __init__(self) -> None:
+        self._now = 0.0
+
+    def monotonic(self) -> float:
+        return self._now
+
+    def sleep(self, seconds: float) -> None:
+        self._now += seconds
 
 
 @dataclass
@@ -172,22 +185,24 @@ class Machine:
     def played(self) -> Iterator[None]:
         """Patches the health check and the verification to ask the fakes."""
 
-        def look(app: App, candidate: Candidate, timeout_s: float) -> ProbeResult:
-            runs = self.processes.running.get(candidate.color) == candidate.release
-            return ProbeResult(runs, "runs" if runs else "does not run", hopeless=not runs)
+        def probe(app: App, candidate: Candidate, answer_s: float) -> ProbeResult:
+            if self.processes.running.get(candidate.color) == candidate.release:
+                return ProbeResult("well", "runs")
+            return ProbeResult("sick", "does not run", hopeless=True)
 
-        def prove(app: App, candidate: Candidate, agreed: agreement.Agreement) -> str:
-            if not self.nginx.serves(agreed.route(app.paths)) or read_slots(app.paths).live != candidate.color:
-                raise switch.NotVerified("nginx does not show it")
-            return "proved"
+        def probe_through_nginx(
+            app: App, candidate: Candidate, agreed: agreement.Agreement, answer_s: float
+        ) -> ProbeResult:
+            shown = self.nginx.serves(agreed.route(app.paths)) and read_slots(app.paths).live == candidate.color
+            return ProbeResult("well" if shown else "unknown", "through nginx")
 
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(health, "probe", look)
-            patch.setattr(health, "probe_candidate", look)
-            patch.setattr(health, "_BETWEEN_S", 0)
+            patch.setattr(judgement, "time", Clock())
+            patch.setattr(health, "probe", probe)
+            patch.setattr(health, "probe_candidate", probe)
             patch.setattr(health, "check_port_is_free", lambda candidate: None)
-            patch.setattr(health, "wait_until_listening", lambda *known: None)  # no fake listens on a port
-            patch.setattr(switch, "verify", prove)
+            patch.setattr(switch, "probe_through_nginx", probe_through_nginx)
+            patch.setattr(switch, "probe_directly", lambda candidate, answer_s: ProbeResult("well", "directly"))
             yield
 
 

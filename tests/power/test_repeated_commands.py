@@ -94,7 +94,7 @@ def test_repeated_deploy_is_refused_when_an_older_teal_kept_no_answer(machine: M
     journal.write_text(
         "\n".join(line.split(', "answer"')[0].rstrip("}") + "}" for line in journal.read_text().splitlines()) + "\n"
     )
-    with pytest.raises(HostError, match="was done before"):
+    with pytest.raises(HostError, match="already ran"):
         deployed(machine, "v1", "a")
     last = machine.status().last
     assert last is not None

@@ -41,10 +41,10 @@ def _live(visit: Visit, color: Color) -> Finding:
     candidate = Candidate(record, color, visit.agreed.ports.of(color), visit.app.paths)
     result = health.probe(visit.app, candidate, _ANSWER_WITHIN_S)
     if result.well:
-        return ok("live", f"{color} runs {record.release}: {result.says}")
+        return ok("live", f"{color} runs {record.release}: {result.reason}")
     evidence = _remarks(visit, color)
     hint = f"teal logs --color {color}; then teal deploy, or teal rollback"
-    return fault("live", f"{color} with {record.release}: {result.says}", hint, evidence)
+    return fault("live", f"{color} with {record.release}: {result.reason}", hint, evidence)
 
 
 def _standby(visit: Visit, color: Color) -> Finding:

@@ -15,7 +15,7 @@ from teal_host.provisioning.base import Base
 from teal_host.state import agreement
 from teal_host.state.agreement import Agreement
 from teal_host.state.seams import Check, Hints
-from teal_host.steps.switch import NotVerified
+from teal_host.steps.switch import NotVerified, is_served
 from teal_host.wire import typed
 from teal_host.wire.app import AppSpec
 from teal_host.wire.reports import Color, Finding
@@ -53,7 +53,7 @@ class ServerProvisioning(Base):
     def open_route(self, agreed: Agreement) -> None:
         """The route is setup's, so a deploy only checks that nginx serves it."""
         self._proxy.check_site(agreed.site)
-        if not self._proxy.serves(agreed.route(self._paths.app(agreed.app))):
+        if not is_served(self._proxy, agreed.route(self._paths.app(agreed.app))):
             raise NotVerified(f"nginx does not serve {agreed.app} as setup agreed", hint="teal doctor, or teal setup")
 
     def restore_route(self, agreed: Agreement) -> None:

@@ -5,7 +5,7 @@ import time
 from dataclasses import dataclass
 from typing import Any, Callable, Iterator
 
-from teal_host.ground.errors import HostError
+from teal_host.ground.errors import Cancelled, HostError, as_host_error
 from teal_host.ground.journal import Journal
 from teal_host.ground.paths import AppPaths, HostPaths
 from teal_host.state.seams import Provisioning, Proxy, Supervisor
@@ -41,6 +41,18 @@ class App:
 
     def warn(self, text: str) -> None:
         self.tell(Note("warning", text))
+
+    @contextlib.contextmanager
+    def best_effort(self) -> Iterator[None]:
+        """Bookkeeping and tidying up: if it fails, for example on a full disk, Teal warns and carries on, and the next
+        command's recovery finishes the work.
+        """
+        try:
+            yield
+        except Cancelled:
+            raise
+        except (HostError, OSError) as problem:
+            self.warn(f"{as_host_error(problem).message}; what is left to be done, the next command does")
 
     @contextlib.contextmanager
     def step(self, name: str) -> Iterator["Running"]:

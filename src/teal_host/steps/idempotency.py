@@ -1,15 +1,14 @@
-"""How a command ended, kept in the journal with its id: for who asks again, and for `teal status`.
+"""Stores each command's result under its id, so that a repeated command gets the recorded answer.
 
-Every command has an id of its own. One that comes again is that of a client which lost contact, or was recorded and is
-played back; either way the answer is what it was then, and nothing is done.
+A client that lost contact repeats its command, and a recorded one may be played back: either gets the answer of then,
+and nothing is done. `teal status` shows the last result.
 """
 
 from typing import Any, Dict, Literal, Optional, Union, cast
 
 from teal_host.ground.errors import BadRequest, HostError, as_host_error
-from teal_host.state import agreement, releases
 from teal_host.state.app import App
-from teal_host.state.slots import read_slots
+from teal_host.steps.scene import Scene
 from teal_host.wire import typed
 from teal_host.wire.messages import Failure, Note, Result
 from teal_host.wire.outcomes import CommandOutcome
@@ -17,23 +16,23 @@ from teal_host.wire.reports import LastReport
 from teal_host.wire.upward import moment
 
 Answer = Union[Result, HostError]
-_LONGEST = 2000  # of what is kept; a program may say a lot, and the journal stays
+_LONGEST = 2000  # characters of a message; a program may write a lot, and the journal stays
 
 
 def record_end(app: App, story: str, answer: Answer, **facts: Any) -> None:
-    """Write down that the story ended, and how. The evidence is not kept."""
-    known = {"release": answer.release, "color": answer.color, "previous": answer.previous}
+    """Write down that the story ended, and how. The evidence is not stored."""
+    subject = {"release": answer.release, "color": answer.color, "previous": answer.previous}
     if isinstance(answer, Result):
         how = {"outcome": answer.outcome, "url": answer.url}
     else:
         how = {"code": answer.code, "message": answer.message[:_LONGEST], "hint": answer.hint[:_LONGEST]}
     brief = {"release": answer.release, "outcome": answer.outcome, **facts}
-    app.journal.write("end", story, **brief, answer={**known, **how})
+    app.journal.write("end", story, **brief, answer={**subject, **how})
 
 
-def record_unchanged(app: App, story: str) -> Result:
-    """What is wanted is live. That is kept, too: the same command, come again after others, must not take it back."""
-    answer = current_result(app, "unchanged", read_slots(app.paths).live_release)
+def record_unchanged(app: App, scene: Scene, story: str) -> Result:
+    """What is wanted is live. That is stored, too: the same command, repeated after others, must not take it back."""
+    answer = current_result(app, scene, "unchanged")
     try:
         app.journal.write("unchanged", story, release=answer.release, answer=typed.encode(answer))
     except OSError as problem:
@@ -45,34 +44,34 @@ def recorded_result(app: App, story: str) -> Optional[Result]:
     """The answer of a command of this very id, if there was one. Raises the HostError that it was."""
     if not app.journal.has(story):
         return None
-    app.tell(Note("warning", "this very command was done before: it ended as told here, and nothing was done now"))
+    app.tell(Note("warning", "this command already ran; here is its recorded result"))
     answer = _answer(app.journal.ending(story) or {})
     if isinstance(answer, Result):
         return answer
     raise answer
 
 
-def current_result(app: App, outcome: Literal["live", "unchanged"], name: Optional[str]) -> Result:
-    """The result, read from the links as they are now."""
-    slots, agreed = read_slots(app.paths), agreement.load(app.paths)
-    url = app.host.proxy.url(agreed.site) if agreed else ""
-    return Result(outcome, name, slots.live, releases.previous_name(app.paths, slots.live_release), url)
+def current_result(app: App, scene: Scene, outcome: Literal["live", "unchanged"]) -> Result:
+    """What is live, as the scene has it."""
+    url = app.host.proxy.url(scene.agreement.site) if scene.agreement else ""
+    previous = scene.previous.release if scene.previous else None
+    return Result(outcome, scene.slots.live_release, scene.slots.live, previous, url)
 
 
 def last_story(app: App) -> Optional[LastReport]:
     """How the last story ended; nothing when the journal does not say when."""
-    found = app.journal.last_story()
-    if found is None:
+    story = app.journal.last_story()
+    if story is None:
         return None
-    begin, line = found
-    at = str(line.get("at"))
+    begin, end = story
+    at = str(end.get("at"))
     if moment(at):
         return None
-    answer = line.get("answer")
-    says = str(line.get("detail") or (answer.get("message") if isinstance(answer, dict) else "") or "")
+    answer = end.get("answer")
+    message = str(end.get("detail") or (answer.get("message") if isinstance(answer, dict) else "") or "")
     release = str(begin["release"]) if begin.get("release") else None
     command: Literal["deploy", "rollback"] = "rollback" if begin.get("what") == "rollback" else "deploy"
-    return LastReport(command, release, _outcome(line), at, says)
+    return LastReport(command, release, _outcome(end), at, message)
 
 
 def _outcome(line: Dict[str, Any]) -> CommandOutcome:
@@ -83,14 +82,14 @@ def _outcome(line: Dict[str, Any]) -> CommandOutcome:
 
 
 def _answer(line: Dict[str, Any]) -> Answer:
-    """As it stands in the journal's line; one of an older Teal tells no more than that it was."""
-    kept = line.get("answer")
+    """As the journal's line has it; a line of an older Teal says only that the command ran."""
+    stored = line.get("answer")
     try:
-        if isinstance(kept, dict) and "code" in kept:
-            return _error(typed.decode_known(Failure, kept))
-        return typed.decode_known(Result, kept)
+        if isinstance(stored, dict) and "code" in stored:
+            return _error(typed.decode_known(Failure, stored))
+        return typed.decode_known(Result, stored)
     except typed.Mistakes:
-        return BadRequest("this very command was done before; how it ended was not kept", hint="teal status")
+        return BadRequest("this command already ran; its result was not recorded", hint="teal status")
 
 
 def _error(failure: Failure) -> HostError:

@@ -5,11 +5,12 @@ from typing import List, Set, Tuple
 from teal_host.ground import files
 from teal_host.ground.errors import HostError
 from teal_host.ground.paths import AppPaths
-from teal_host.state import releases, secrets
+from teal_host.state import secrets
 from teal_host.state.app import App
 from teal_host.state.releases import Record
-from teal_host.state.slots import all_colors, read_slots
+from teal_host.state.slots import all_colors
 from teal_host.steps import release
+from teal_host.steps.scene import Scene
 from teal_host.wire.values import dataclass
 
 _RECORDS_KEPT = 200
@@ -31,21 +32,22 @@ def plan(records: List[Record], stored: Set[str], keep: int, needed: Set[str]) -
     return PrunePlan(tuple(sorted(stored - kept)), tuple(sorted(old)))
 
 
-def prune(app: App, keep: int) -> None:
-    """Remove what the plan says; a failure is said and nothing more. What is not known is not removed."""
-    records = releases.load(app.paths)
-    unreadable = releases.load_unreadable(app.paths)
-    in_use = {name for name in read_slots(app.paths).releases.values() if name}
-    needed = in_use | {entry.release for entry in unreadable}
-    chosen = plan(records, _stored(app.paths), keep, needed)
-    for entry in unreadable:
+def prune(app: App, scene: Scene, keep: int) -> None:
+    """Remove what the plan says; a failure is a warning. What is not known is not removed.
+
+    `scene`: as things are after the switch.
+    """
+    in_use = {name for name in scene.slots.releases.values() if name}
+    unreadable = {entry.release for entry in scene.unreadable}
+    removals = plan(scene.records, _stored(app.paths), keep, in_use | unreadable)
+    for entry in scene.unreadable:
         app.warn(
             f"the record of {entry.release} cannot be read, so nothing of it is removed: {entry.path}: {entry.why}"
         )
     try:
-        for name in chosen.files:
+        for name in removals.files:
             _remove_files(app.paths, name)
-        for name in chosen.records:
+        for name in removals.records:
             files.remove(app.paths.records / f"{name}.json")
         secrets.prune(app.paths)
     except (OSError, HostError) as error:

@@ -5,18 +5,24 @@ does not fit, a beginning that is no beginning) is asked for once more, whole. S
 deploy does not fail because a shortcut did.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import BinaryIO, Dict, Iterator, List, Sequence, Tuple
 
-from teal_host.ground.errors import BadRequest
+from teal_host.ground import journal
+from teal_host.ground.errors import BadRequest, HostError
 from teal_host.pipe import unpack
 from teal_host.pipe.channel import Channel
 from teal_host.pipe.unpack import Spoilt, Unpacked
+from teal_host.state import file_index, releases, secrets
+from teal_host.state.app import App
 from teal_host.state.file_index import FileIndex
+from teal_host.state.releases import Record
+from teal_host.steps import release
 from teal_host.steps.release import Changed, Unfinished
+from teal_host.steps.scene import Scene
 from teal_host.wire import patch
 from teal_host.wire.manifest import Manifest
-from teal_host.wire.messages import Commit
+from teal_host.wire.messages import Commit, Deploy
 from teal_host.wire.uploads import Base, Begun, Part, Wanted
 
 _PIECE = 256 * 1024
@@ -27,7 +33,7 @@ class Upload:
     """`release` is the name that it will have."""
 
     manifest: Manifest
-    stock: FileIndex
+    index: FileIndex
     unfinished: Unfinished
     channel: Channel
     release: str
@@ -35,8 +41,8 @@ class Upload:
 
     def receive(self) -> str:
         """Until every file is whole. Raises BadRequest, Cancelled. Gives what there is to tell of it."""
-        here, missing = sorted_out(self.unfinished.missing(), self.manifest, self.stock)
-        bases = self.stock.bases([self.manifest.entries[place] for place in missing])
+        here, missing = sorted_out(self.unfinished.missing(), self.manifest, self.index)
+        bases = self.index.bases([self.manifest.entries[place] for place in missing])
         self._bases = {base.sha256: base for base in bases}
         self._ask(missing, bases)
         doubtful = [place for place in here if not self._copied(place)]
@@ -56,7 +62,7 @@ class Upload:
 
     def _copied(self, place: int) -> bool:
         """From a release that has the same file; disks forget, so it is hashed like everything else."""
-        one = self.stock.find(self.manifest.entries[place].sha256)
+        one = self.index.find(self.manifest.entries[place].sha256)
         if one is None:
             return False
         try:
@@ -93,7 +99,7 @@ class Upload:
         unpacked.finish()
 
     def _patched(self, place: int, base: str, unpacked: Unpacked) -> List[int]:
-        kept = self.stock.find(base) if base in self._bases else None
+        kept = self.index.find(base) if base in self._bases else None
         try:
             if kept is None:
                 raise Spoilt("the base of the patch is not here")
@@ -114,9 +120,56 @@ def _applied(unpacked: Unpacked, old: BinaryIO, size: int) -> Iterator[bytes]:
         raise Spoilt(str(error)) from None
 
 
-def sorted_out(missing: Sequence[int], manifest: Manifest, stock: FileIndex) -> "tuple[List[int], List[int]]":
+def receive_release(app: App, request: Deploy, scene: Scene, channel: Channel) -> Record:
+    """Receive and seal. Nothing is kept of an upload that is not as promised; one that was cut goes on next time."""
+    manifest, seq = request.manifest, releases.next_seq(app.paths, scene.records)
+    name = release.name(seq, manifest)
+    with app.step("upload") as step, release.Unfinished(app.paths, name, manifest) as unfinished:
+        step.detail = Upload(manifest, index_stored_files(scene), unfinished, channel, name).receive()
+    file_index.save(app.paths, name, manifest)
+    stored = secrets.load(app.paths)
+    env = secrets.environment_version(stored, request.spec.run.env)
+    record = Record(name, seq, manifest.digest, manifest.bytes, journal.now(), request.origin, env, request.spec)
+    record = replace(record, secrets=stored.current)
+    releases.save(app.paths, record)
+    return record
+
+
+def await_commit(app: App, record: Record, channel: Channel) -> None:
+    """A client that goes away before it said commit has changed nothing."""
+    try:
+        channel.await_commit()
+    except HostError:
+        releases.remove(app.paths, record)
+        release.remove(app.paths, record.release)
+        raise
+
+
+def index_stored_files(scene: Scene) -> FileIndex:
+    """The files that are here: those of the live release first, then of the others, the newest first."""
+    live = scene.slots.live_release
+    others = [record.release for record in reversed(scene.records) if record.release != live]
+    stored = [name for name in others if scene.paths.release(name).is_dir()]
+    return file_index.load(scene.paths, [*([live] if live else []), *stored])
+
+
+def estimate(manifest: Manifest, index: FileIndex) -> str:
+    """What is missing is compressed, and of a file that is here in another version only the change is sent."""
+    files = [number for number, entry in enumerate(manifest.entries) if entry.kind == "file"]
+    here, missing = sorted_out(files, manifest, index)
+    if not missing:
+        return "upload nothing: all of it is here already"
+    entries = [manifest.entries[number] for number in missing]
+    changed = {base.path for base in index.bases(entries)}
+    patched = sum(entry.path in changed for entry in entries)
+    whole = sum(entry.size for entry in entries if entry.path not in changed)
+    count = f"upload {len(missing)} of {len(here) + len(missing)} files"
+    return f"{count}: {patched} as changes to what is here, {whole:,} bytes whole (before compression)"
+
+
+def sorted_out(missing: Sequence[int], manifest: Manifest, index: FileIndex) -> "tuple[List[int], List[int]]":
     """Those that are here in another release, and those that must come."""
-    here = [place for place in missing if stock.find(manifest.entries[place].sha256)]
+    here = [number for number in missing if index.find(manifest.entries[number].sha256)]
     return here, sorted({*missing} - {*here})
 
 

@@ -22,7 +22,7 @@ def check(paths: AppPaths, run: Run, needs: Needs) -> None:
     where = search_path(run)
     if needs.finds and not shutil.which(needs.finds, path=where):
         raise BadRequest(
-            f'{_who(run.command[0], needs.finds)} "{needs.finds}", which is not on the server\'s PATH',
+            f'{_starter(run.command[0], needs.finds)} "{needs.finds}", which is not on the server\'s PATH',
             [f"looked for in {where[:1000]}"],
             f"install {needs.finds} there; a program of the release is written ./{needs.finds}",
         )
@@ -53,5 +53,5 @@ def _no_file(program: str, file: str) -> BadRequest:
     return BadRequest(f"{program} needs {kind} {file}, {lacks}", hint=_STATICALLY + install)
 
 
-def _who(program: str, finds: str) -> str:
+def _starter(program: str, finds: str) -> str:
     return "run.command starts" if program == finds else f"{program} is started by env with"

@@ -1,46 +1,80 @@
-"""What there is when a command begins: the colors, the records, the agreement. Read once, then handed on."""
+"""The app as a command sees it: its colors, records and agreement. Read once, after recovery, and handed on.
+
+Whoever needs the truth of after the switch reads a new scene, and says so. The link stays the truth.
+"""
 
 from dataclasses import dataclass
 from typing import List, Optional
 
-from teal_host.state import agreement, releases
+from teal_host.ground.paths import AppPaths
+from teal_host.state import agreement, releases, secrets
 from teal_host.state.agreement import Agreement
 from teal_host.state.app import App
-from teal_host.state.releases import Record
+from teal_host.state.releases import Record, UnreadableRecord
 from teal_host.state.slots import Slots, read_slots
 from teal_host.steps import health, switch
 from teal_host.steps.candidate import Candidate
+from teal_host.steps.judgement import PATIENT
+from teal_host.wire.messages import Deploy
+from teal_host.wire.reports import Color
 
 
 @dataclass(frozen=True)
 class Scene:
-    """What there is before anything is changed."""
-
+    paths: AppPaths
     slots: Slots
     records: List[Record]
-    agreed: Optional[Agreement]
+    unreadable: List[UnreadableRecord]
+    agreement: Optional[Agreement]
 
     @property
     def live(self) -> Optional[Record]:
         return releases.find(self.records, self.slots.live_release)
 
+    @property
+    def live_candidate(self) -> Optional[Candidate]:
+        """The live release; None also where its record is damaged."""
+        return self.candidate_on(self.slots.live) if self.slots.live else None
+
+    @property
+    def previous(self) -> Optional[Record]:
+        """Where a rollback without a name goes; None also where a record on the way cannot be read."""
+        return releases.find(self.records, releases.previous_name(self.paths, self.slots.live_release))
+
+    def candidate_on(self, color: Color) -> Optional[Candidate]:
+        record = releases.find(self.records, self.slots.releases[color])
+        if record is None or self.agreement is None:
+            return None
+        return Candidate(record, color, self.agreement.ports.of(color), self.paths)
+
+
+def read_scene(app: App) -> Scene:
+    """Raises NeedsHuman where link or agreement cannot be read."""
+    records, unreadable = releases.load(app.paths), releases.load_unreadable(app.paths)
+    return Scene(app.paths, read_slots(app.paths), records, unreadable, agreement.load(app.paths))
+
 
 def load_scene(app: App) -> Scene:
+    """For a command that changes the app. Raises NeedsHuman also where the live color holds no release."""
     switch.check_live_link(app)
-    return Scene(read_slots(app.paths), releases.load(app.paths), agreement.load(app.paths))
+    return read_scene(app)
 
 
 def live_is_well(app: App, scene: Scene) -> bool:
-    """The live release runs, answers, and nginx asks it, though the marker that nginx looks for may have been lost."""
-    standing, agreed = standby(app, scene), scene.agreed
-    if standing is None or agreed is None or not app.host.proxy.serves(agreed.route(app.paths)):
+    """The live release runs and answers, and nginx asks it; the marker that nginx tests for may have been lost."""
+    live, agreed = scene.live_candidate, scene.agreement
+    if live is None or agreed is None or not switch.is_served(app.host.proxy, agreed.route(app.paths)):
         return False
-    return health.probe(app, standing, 5.0).well and switch.is_verified(app, standing, agreed)
+    return health.judge_release(app, live, PATIENT).well and switch.is_verified(app, live, agreed)
 
 
-def standby(app: App, scene: Scene) -> Optional[Candidate]:
-    """What is live now, as something to roll back to."""
-    live, agreed = scene.live, scene.agreed
-    if live is None or agreed is None or scene.slots.live is None:
-        return None
-    return Candidate(live, scene.slots.live, agreed.ports.of(scene.slots.live), app.paths)
+def is_unchanged(app: App, request: Deploy, scene: Scene) -> bool:
+    """The same artifact, configuration and secrets are live already, and well, and served."""
+    live, agreed = scene.live, scene.agreement
+    if live is None or live.digest != request.manifest.digest or live.spec != request.spec:
+        return False
+    if live.secrets != secrets.load(app.paths).current:
+        return False
+    if agreed is None or (agreed.site, agreed.proxy) != (request.spec.site, request.spec.proxy):
+        return False
+    return live_is_well(app, scene)

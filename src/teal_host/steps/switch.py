@@ -1,27 +1,34 @@
-"""Turn the traffic: one rename of the link that nginx asks at every request, proved by a question through nginx.
+"""Switch traffic: one rename of the link that nginx tests on every request, verified by a request through nginx.
 
-No reload: a reload closes idle keep-alive connections, and who is just sending loses a request.
+No reload: a reload closes idle keep-alive connections, and a client that is just sending on one loses its request.
 """
 
-import time
+from functools import partial
 from typing import Optional
 
 from teal_host.ground import files
 from teal_host.ground.errors import HostError, NeedsHuman
-from teal_host.ground.http_probe import NoAnswer, ProbeRequest, http_get, json_differs
+from teal_host.ground.http_probe import NoAnswer, ProbeRequest, ProbeResponse, http_get, json_differs
 from teal_host.state.agreement import Agreement
 from teal_host.state.app import App
-from teal_host.state.route import ANSWERED_HEADER, PROBE_HEADER
+from teal_host.state.route import ANSWERED_HEADER, PROBE_HEADER, Route
+from teal_host.state.seams import Proxy
 from teal_host.state.slots import all_colors, read_slots
-from teal_host.steps.candidate import Candidate
+from teal_host.steps.candidate import HERE, Candidate
+from teal_host.steps.judgement import PATIENT, Judgement, Patience, ProbeResult, Verdict, judge
 from teal_host.wire.reports import Color
 
-_PROVED_WITHIN_S = 5.0
-_BETWEEN_S = 0.05
+_VERIFY = Patience(5.0, pause_s=0.05)
+_NGINX_ITSELF = (502, 504)  # nginx answers so when it got no answer
 
 
 class NotVerified(HostError):
     """nginx does not show the new color, or not as it should answer."""
+
+
+def is_served(proxy: Proxy, route: Route) -> bool:
+    """Is exactly this route in effect? One slow answer of nginx is no verdict."""
+    return judge(lambda answer_s: ProbeResult("well" if proxy.serves(route) else "sick", ""), PATIENT).well
 
 
 def settle(app: App) -> None:
@@ -37,23 +44,51 @@ def point_live_to(app: App, color: Color) -> None:
 
 
 def verify(app: App, candidate: Candidate, agreed: Agreement) -> str:
-    """Ask through nginx until the candidate answers as it should. Raises NotProved after 5 s."""
-    deadline = time.monotonic() + _PROVED_WITHIN_S
-    while True:
-        wrong = _look(app, candidate, agreed)
-        if wrong is None:
-            return f"through {app.host.proxy.url(agreed.site)}"
-        if time.monotonic() > deadline:
-            raise wrong
-        time.sleep(_BETWEEN_S)
+    """Ask through nginx until the candidate answers as it should. Raises NotVerified after 5 s."""
+    judgement = _judge_through_nginx(app, candidate, agreed)
+    if not judgement.well:
+        raise NotVerified(judgement.reason, hint=judgement.hint)
+    return judgement.reason
 
 
 def is_verified(app: App, candidate: Candidate, agreed: Agreement) -> bool:
+    return _judge_through_nginx(app, candidate, agreed).well
+
+
+def judge_answers(app: App, candidate: Candidate, agreed: Agreement) -> Judgement:
+    """Like `verify`, and tells a sick release from a route that cannot be verified, which is unknown.
+
+    Where nginx gives no answer, the release is to blame only if it gives none to a direct request either.
+    """
+    judgement = _judge_through_nginx(app, candidate, agreed)
+    if judgement.verdict != "unknown":
+        return judgement
+    directly = judge(partial(probe_directly, candidate), PATIENT)
+    return directly if directly.verdict == "sick" else judgement
+
+
+def _judge_through_nginx(app: App, candidate: Candidate, agreed: Agreement) -> Judgement:
+    return judge(partial(probe_through_nginx, app, candidate, agreed), _VERIFY)
+
+
+def probe_through_nginx(app: App, candidate: Candidate, agreed: Agreement, answer_s: float) -> ProbeResult:
+    """Sick only if nginx asked the candidate and got a wrong answer. A route that leads elsewhere is unknown."""
+    address, path = app.host.proxy.address(agreed.site), _verified_path(candidate)
+    headers = ((PROBE_HEADER, agreed.token),)
     try:
-        verify(app, candidate, agreed)
-    except NotVerified:
-        return False
-    return True
+        answer = http_get(ProbeRequest(address, path, agreed.site.host, headers, answer_s))
+    except NoAnswer as none:
+        return ProbeResult("unknown", f"nginx at {address[0]}:{address[1]}: {none}")
+    answered_by = answer.headers.get(ANSWERED_HEADER.lower(), "")
+    if not answered_by.endswith(f":{candidate.port}"):
+        reason = f"nginx asked {answered_by or 'some other site'}, not {candidate.color} on port {candidate.port}"
+        asks = f"can nginx look into {candidate.slot_paths.home}? " if answered_by else ""
+        return ProbeResult("unknown", reason, hint=f"{asks}see: teal doctor")
+    wrong = _wrong(candidate, answer)
+    if wrong:
+        verdict: Verdict = "unknown" if answer.status in _NGINX_ITSELF else "sick"
+        return ProbeResult(verdict, f"through nginx {path} answers {wrong}")
+    return ProbeResult("well", f"through {app.host.proxy.url(agreed.site)}")
 
 
 def restore(app: App, before: Optional[Color], was_agreed: Optional[Agreement]) -> None:
@@ -78,24 +113,27 @@ def check_live_link(app: App) -> None:
         )
 
 
-def _look(app: App, candidate: Candidate, agreed: Agreement) -> Optional[NotVerified]:
-    """What is wrong with the answer through nginx, or None."""
+def probe_directly(candidate: Candidate, answer_s: float) -> ProbeResult:
+    """What `verify` asks through nginx, without nginx."""
+    path = _verified_path(candidate)
+    try:
+        answer = http_get(ProbeRequest((HERE, candidate.port), path, candidate.spec.site.host, (), answer_s))
+    except NoAnswer as none:
+        return ProbeResult("sick", f"{path}: {none}")
+    wrong = _wrong(candidate, answer)
+    return ProbeResult("sick", f"{path} answers {wrong}") if wrong else ProbeResult("well", "")
+
+
+def _verified_path(candidate: Candidate) -> str:
+    verify, health = candidate.spec.verify, candidate.spec.health
+    return str(candidate.filled(verify.path or health.path))
+
+
+def _wrong(candidate: Candidate, answer: ProbeResponse) -> str:
+    """What is not as [verify] wants it; where that names no path, as [health] does."""
     verify, health = candidate.spec.verify, candidate.spec.health
     wanted = verify if verify.path else health
-    path = candidate.filled(verify.path or health.path)
-    address = app.host.proxy.address(agreed.site)
-    try:
-        answer = http_get(
-            ProbeRequest(address, path, agreed.site.host, ((PROBE_HEADER, agreed.token),), _PROVED_WITHIN_S)
-        )
-    except NoAnswer as none:
-        return NotVerified(f"nginx at {address[0]}:{address[1]}: {none}")
-    answered_by = answer.headers.get(ANSWERED_HEADER.lower(), "")
-    if not answered_by.endswith(f":{candidate.port}"):
-        says = f"nginx asked {answered_by or 'some other site'}, not {candidate.color} on port {candidate.port}"
-        asks = f"can nginx look into {candidate.slot_paths.home}? " if answered_by else ""
-        return NotVerified(says, hint=f"{asks}see: teal doctor")
     if answer.status != wanted.status:
-        return NotVerified(f"through nginx {path} answers {answer.status}, expected {wanted.status}")
+        return f"{answer.status}, expected {wanted.status}"
     differs = json_differs(answer.body, candidate.filled(wanted.json))
-    return NotVerified(f"through nginx {path} answers, but {differs}") if differs else None
+    return f"{answer.status}, but {differs}" if differs else ""

@@ -1,19 +1,16 @@
 """After the switch: see whether the new color stays well under real traffic."""
 
 import time
-from typing import List, Optional
+from typing import Optional, Sequence
 
 from teal_host.ground.errors import Unhealthy
 from teal_host.state.app import App, Running
 from teal_host.steps import health
 from teal_host.steps.candidate import Candidate
 from teal_host.steps.error_rate import AnswerCounts, AnswerLog, clearly_worse
-from teal_host.steps.health import ProbeResult
+from teal_host.steps.judgement import ProbeResult, judge, watch_for
 from teal_host.wire.values import dataclass
 
-_BETWEEN_S = 0.5
-_BAD_IN_A_ROW = 3  # one slow answer is no reason to roll back; a dead process is, at once
-_ANSWER_WITHIN_S = 2.0
 _NOBODY = AnswerCounts(0, {})
 
 
@@ -37,30 +34,36 @@ def stay_well(app: App, watched: Watched, step: Running) -> None:
     """Raises Unhealthy when the color turns bad within keep.watch_s."""
     candidate = watched.candidate
     seconds = candidate.spec.keep.watch_s
-    deadline = time.monotonic() + seconds
-    bad: List[ProbeResult] = []
-    while time.monotonic() < deadline:
-        finding = health.probe_candidate(app, candidate, _ANSWER_WITHIN_S)
-        bad = [] if finding.well else [*bad, finding]
-        when = f"{seconds - (deadline - time.monotonic()):.1f} s after the switch"
-        if finding.hopeless or len(bad) >= _BAD_IN_A_ROW:
-            _end_with_the_machine(app)
-            raise health.unhealthy(app, candidate, bad, when)
-        _refuse_bad_answers(app, watched, when)
-        step.say(f"watching for {seconds:g} s" if finding.well else finding.says)
-        time.sleep(max(0.0, min(_BETWEEN_S, deadline - time.monotonic())))
+
+    def each(probes: Sequence[ProbeResult], passed_s: float) -> None:
+        if not probes[-1].hopeless:
+            _check_answers(app, watched, _when(passed_s))
+        step.say(f"watching for {seconds:g} s" if probes[-1].well else probes[-1].reason)
+
+    began = time.monotonic()
+    judgement = judge(lambda answer_s: health.probe_candidate(app, candidate, answer_s), watch_for(seconds), each)
+    if not judgement.well:
+        _end_with_the_machine(app)
+    if judgement.verdict == "sick":
+        raise health.unhealthy(app, candidate, judgement, _when(time.monotonic() - began))
+    if judgement.verdict == "unknown":
+        app.warn(f"it is not known whether {candidate.color} stayed well: {judgement.reason}")
     step.detail = f"stayed well; of its requests {watched.new()}" if seconds else "not watched"
 
 
+def _when(passed_s: float) -> str:
+    return f"{passed_s:.1f} s after the switch"
+
+
 def _end_with_the_machine(app: App) -> None:
-    """When that goes down it ends all programs, which proves nothing against this one. So this ends, too, in the middle
-    of its story, without keeping the machine from it: the next command after the boot looks again.
+    """During shutdown every program is stopped, so its exit says nothing about this release. This process ends in the
+    middle of its story as well, so that the machine need not wait; recovery judges after the boot.
     """
     if app.host.supervisor.is_ending():
         raise SystemExit("the machine goes down")
 
 
-def _refuse_bad_answers(app: App, watched: Watched, when: str) -> None:
+def _check_answers(app: App, watched: Watched, when: str) -> None:
     """It may find itself well and yet fail its visitors. Raises Unhealthy."""
     watched.tally.read()
     new, old, candidate = watched.new(), watched.old(), watched.candidate

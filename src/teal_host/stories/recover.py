@@ -1,56 +1,44 @@
 """Whatever was interrupted, the next command that changes the app cleans up first. The link is the truth.
 
-What was not switched is undone. What was switched stays if it is well; if only the other color is, traffic is turned
-back, once.
+What was not switched is undone. What was switched stays if it is well; if only the other color is well, traffic is
+rolled back, once. What cannot be known is left for the next command.
 """
 
 import contextlib
 from typing import Optional
 
 from teal_host.ground import files, lock
-from teal_host.ground.errors import Cancelled, CannotRun, HostError, Locked, NeedsHuman, RolledBack
+from teal_host.ground.errors import Cancelled, HostError, Locked, NeedsHuman, RolledBack
 from teal_host.ground.journal import Unfinished
 from teal_host.ground.paths import AppPaths
 from teal_host.state import agreement, releases
 from teal_host.state.agreement import Agreement
-from teal_host.state.app import App
-from teal_host.state.releases import Record
-from teal_host.state.slots import Slots, all_colors, read_slots
+from teal_host.state.app import App, Running
+from teal_host.state.slots import all_colors
 from teal_host.steps import error_rate, health, idempotency, release, switch
 from teal_host.steps.candidate import Candidate
-from teal_host.steps.cutover import Cutover, best_effort, keep_or_stop_previous, stands_by
+from teal_host.steps.cutover import Cutover, keep_or_stop_previous
+from teal_host.steps.judgement import Judgement
+from teal_host.steps.rollback_traffic import judge_standby, roll_back
+from teal_host.steps.scene import Scene, read_scene
 from teal_host.supervisors.base import STOP_GRACE_S
 from teal_host.wire.manifest import Origin
 from teal_host.wire.messages import Note
-from teal_host.wire.reports import Color
-
-_ANSWER_WITHIN_S = 5.0
 
 
 def recover(app: App) -> None:
-    """Bounded: one look at each color, at most one start, at most one turn. Nothing, when nothing was interrupted."""
+    """Bounded: one judgement of each color, at most one start, at most one switch. Nothing, when nothing was
+    interrupted.
+    """
     _check_formats(app)
     _remove_unfinished(app.paths)
     error_rate.stop_counting(app)
     story = app.journal.unfinished()
     if story or not app.journal.path.exists():
-        files.sync_dirs(app.paths.all_folders())  # who was killed may have named what a power cut would still take
-    _refuse_unbegun(app, story)
-    if story is None:
-        return
-    slots = read_slots(app.paths)
-    interrupted = releases.find(releases.load(app.paths), story.release)
-    went_live = story.switched or slots.live_release == story.release
-    with app.step("recover") as step:
-        if interrupted is None or slots.live is None or slots.live_release != story.release:
-            step.detail = _undo(app, story, slots, interrupted)
-        else:
-            step.detail = _confirm(app, story, slots, interrupted)
-    switch.settle(app)
-    idempotency.record_end(
-        app, story.id, _answer(app, story, step.detail, went_live), by="recovery", detail=step.detail
-    )
-    app.tell(Note("warning", f"an earlier command was interrupted: {step.detail}"))
+        files.sync_dirs(app.paths.all_folders())  # a killed command may have named what a power cut would still take
+    _mark_unbegun(app, story)
+    if story:
+        _finish(app, story, read_scene(app))
 
 
 def at_boot(app: App) -> None:
@@ -61,15 +49,26 @@ def at_boot(app: App) -> None:
         recover(app)
 
 
-def _answer(app: App, story: Unfinished, says: str, went_live: bool) -> idempotency.Answer:
-    """What the interrupted command would have been told, read from how things are now."""
-    entry = releases.find(releases.load(app.paths), story.release)
-    ended = entry.outcome if entry else "refused"
-    is_live = read_slots(app.paths).live_release == story.release and story.release is not None
-    if is_live and ended == "live":
-        return idempotency.current_result(app, "live", story.release)
+def _finish(app: App, story: Unfinished, scene: Scene) -> None:
+    went_live = story.switched or scene.slots.live_release == story.release
+    is_live = scene.live is not None and scene.slots.live_release == story.release
+    with app.step("recover") as step:
+        step.detail = _confirm(app, story, scene, step) if is_live else _undo(app, story, scene)
+    switch.settle(app)
+    answer = _answer(app, story, step.detail, went_live)
+    idempotency.record_end(app, story.id, answer, by="recovery", detail=step.detail)
+    app.tell(Note("warning", f"an earlier command was interrupted: {step.detail}"))
+
+
+def _answer(app: App, story: Unfinished, message: str, went_live: bool) -> idempotency.Answer:
+    """What the interrupted command would have been told, read from how things are after the recovery."""
+    scene = read_scene(app)
+    record = releases.find(scene.records, story.release)
+    is_live = scene.slots.live_release == story.release and story.release is not None
+    if is_live and record and record.outcome == "live":
+        return idempotency.current_result(app, scene, "live")
     kind = NeedsHuman if is_live else RolledBack if went_live else Cancelled
-    return kind(f"the command was interrupted: {says}", hint="teal status").about(story.release, None, None)
+    return kind(f"the command was interrupted: {message}", hint="teal status").about(story.release, None, None)
 
 
 def _check_formats(app: App) -> None:
@@ -85,74 +84,93 @@ def _remove_unfinished(paths: AppPaths) -> None:
     release.remove_unfinished(paths)
 
 
-def _refuse_unbegun(app: App, story: Optional[Unfinished]) -> None:
+def _mark_unbegun(app: App, story: Optional[Unfinished]) -> None:
     """Releases that were sealed, and then their command was killed before it began with them."""
-    for entry in releases.load(app.paths):
-        if entry.outcome == "pending" and (story is None or entry.release != story.release):
-            releases.mark(app.paths, entry, "refused")
+    for record in releases.load(app.paths):
+        if record.outcome == "pending" and (story is None or record.release != story.release):
+            releases.mark(app.paths, record, "refused")
 
 
-def _undo(app: App, story: Unfinished, slots: Slots, interrupted: Optional[Record]) -> str:
-    """It is not what is live, or not any more: its process goes, and traffic stays where it is."""
+def _undo(app: App, story: Unfinished, scene: Scene) -> str:
+    """If the link does not point to the interrupted release, that one is stopped, and traffic stays where it is."""
     for color in all_colors():
-        if story.started and color == story.color and color != slots.live:
+        if story.started and color == story.color and color != scene.slots.live:
             app.host.supervisor.stop(app.paths.color(color), STOP_GRACE_S)
-    if slots.live is None:
+    if scene.slots.live is None:
         app.host.provisioning.withdraw_route(app.paths)
-    if interrupted and interrupted.outcome == "pending":
-        releases.mark(app.paths, interrupted, "rolled_back" if story.switched else "refused")
+    record = releases.find(scene.records, story.release)
+    if record and record.outcome == "pending":
+        releases.mark(app.paths, record, "rolled_back" if story.switched else "refused")
     return f"{story.release or 'it'} {'was rolled back' if story.switched else 'had not gone live and was undone'}"
 
 
-def _confirm(app: App, story: Unfinished, slots: Slots, interrupted: Record) -> str:
-    """It was switched: it stays if it is well and proved, else the other color takes over if that one is well.
+def _confirm(app: App, story: Unfinished, scene: Scene, step: Running) -> str:
+    """The link points to the interrupted release. It stays if it is well and verified; else traffic is rolled back.
 
-    Raises HostError where nginx does not run: then nothing can be proved, and the next command looks again.
+    Raises NeedsHuman where that cannot be known: then nothing is changed, and the next command judges again.
     """
-    assert slots.live is not None
-    agreed, other = agreement.load(app.paths), slots.idle
-    if agreed:
-        app.host.proxy.check_site(agreed.site)
-    standby = releases.find(releases.load(app.paths), slots.releases[other])
-    if agreed is None or _well_and_proved(app, slots.live, interrupted, agreed):
-        if interrupted.outcome != "live":
-            releases.mark(app.paths, interrupted, "live")
-        if story.is_rollback:
-            releases.mark_superseded(app.paths, standby, interrupted)
-        if agreed and standby:
-            live = Candidate(interrupted, slots.live, agreed.ports.of(slots.live), app.paths)
-            with best_effort(app):  # as the story itself would have
-                keep_or_stop_previous(app, Cutover(live, other, None, agreed, agreed, story.id, started_here=False))
-        return f"{interrupted.release} had gone live and stays"
-    if standby is None or not stands_by(app, Candidate(standby, other, agreed.ports.of(other), app.paths)).well:
-        if interrupted.outcome == "pending":
-            releases.mark(app.paths, interrupted, "unhealthy")
-        return f"{interrupted.release} had gone live, is not well, and neither is any other"
-    app.host.supervisor.enable(app.paths.color(other))
-    switch.point_live_to(app, other)
-    releases.mark(app.paths, interrupted, "rolled_back")
-    app.host.supervisor.stop(app.paths.color(slots.live), STOP_GRACE_S)
-    return f"{interrupted.release} had gone live but is not well: rolled back to {standby.release}"
+    live, agreed = scene.live_candidate, scene.agreement
+    if live is None or agreed is None:
+        return _keep(app, story, scene)
+    judgement = _judge_live(app, live, agreed, step)
+    if judgement.well:
+        return _keep(app, story, scene)
+    if judgement.verdict == "sick":
+        return _roll_back(app, _cutover(scene, story, live, agreed))
+    raise _not_known(f"{live.release} serves", judgement)
 
 
-def _well_and_proved(app: App, color: Color, entry: Record, agreed: Agreement) -> bool:
-    """The switch may have been interrupted before it was proved through nginx, so that is done again."""
-    candidate = Candidate(entry, color, agreed.ports.of(color), app.paths)
-    health.wait_until_listening(app, candidate)
-    if not _well(app, candidate):
-        return False
+def _judge_live(app: App, live: Candidate, agreed: Agreement, step: Running) -> Judgement:
+    """It may just have come up after a boot, so it gets the patience that it had when it was deployed. Its switch may
+    have been interrupted before it was verified, so that is done here.
+    """
+    app.host.proxy.check_site(agreed.site)
+    patience = health.patience_of(live.spec.health)
+    judgement = health.judge_release(app, live, patience, lambda probes, passed_s: step.say(probes[-1].reason))
+    if not judgement.well:
+        return judgement
     try:
         app.host.provisioning.open_route(agreed)
-        switch.verify(app, candidate, agreed)
     except Cancelled:
         raise
-    except HostError:
-        return False
-    return True
+    except HostError as error:
+        return Judgement("unknown", error.message)
+    return switch.judge_answers(app, live, agreed)
 
 
-def _well(app: App, candidate: Candidate) -> bool:
-    try:
-        return health.probe(app, candidate, _ANSWER_WITHIN_S).well
-    except CannotRun:
-        return False
+def _keep(app: App, story: Unfinished, scene: Scene) -> str:
+    record, standby = scene.live, scene.candidate_on(scene.slots.idle)
+    assert record is not None
+    if record.outcome != "live":
+        releases.mark(app.paths, record, "live")
+    if story.is_rollback:
+        previous = releases.find(scene.records, scene.slots.releases[scene.slots.idle])
+        releases.mark_superseded(app.paths, previous, record)
+    if standby and scene.live_candidate and scene.agreement:
+        with app.best_effort():  # as the story itself would have
+            keep_or_stop_previous(app, _cutover(scene, story, scene.live_candidate, scene.agreement))
+    return f"{record.release} had gone live and stays"
+
+
+def _roll_back(app: App, cutover: Cutover) -> str:
+    sick, standby = cutover.candidate.record, cutover.standby
+    judgement = judge_standby(app, standby) if standby else Judgement("sick", "there is none")
+    if standby and judgement.verdict == "unknown":
+        raise _not_known(f"{standby.release} is well", judgement)
+    if standby is None or not judgement.well:
+        if sick.outcome == "pending":
+            releases.mark(app.paths, sick, "unhealthy")
+        return f"{sick.release} had gone live, is not well, and neither is any other"
+    roll_back(app, cutover, standby)
+    return f"{sick.release} had gone live but is not well: rolled back to {standby.release}"
+
+
+def _not_known(what: str, judgement: Judgement) -> NeedsHuman:
+    text = f"an earlier command was interrupted, and it is not known whether {what}: {judgement.reason}"
+    return NeedsHuman(f"{text}; nothing was changed", hint=judgement.hint or "teal doctor, then the same command again")
+
+
+def _cutover(scene: Scene, story: Unfinished, live: Candidate, agreed: Agreement) -> Cutover:
+    """The switch that was interrupted, as far as it is still known."""
+    previous = scene.slots.idle
+    return Cutover(live, previous, scene.candidate_on(previous), None, agreed, story.id, started_here=False)

@@ -27,7 +27,7 @@ def set_secret(app: App, request: EnvSet, channel: Channel) -> Done:
         if kept.values.get(request.name) == value:
             return Done(f"{request.name} has this value already; nothing was changed")
         channel.committed = True
-        _warn_of_the_other_place(app, request.name)
+        _warn_of_run_env(app, request.name)
         changed = secrets.with_value(kept, request.name, value, now())
         secrets.check_size(changed)
         secrets.save(app.paths, changed)
@@ -36,11 +36,11 @@ def set_secret(app: App, request: EnvSet, channel: Channel) -> Done:
 
 def unset_secret(app: App, request: EnvUnset, channel: Channel) -> Done:
     """Raises NotThere, with the names that there are."""
-    _refuse_unknown(secrets.load(app.paths), request.name)
+    _check_is_set(secrets.load(app.paths), request.name)
     with lock.held(app.paths.lock, f"env unset {request.name}", request.origin, request.wait_s):
         agreement.renew_format(app.paths)
         kept = secrets.load(app.paths)
-        _refuse_unknown(kept, request.name)
+        _check_is_set(kept, request.name)
         channel.committed = True
         secrets.save(app.paths, secrets.without(kept, request.name))
     return Done(f"{request.name} is not set any more; that {_NEXT}")
@@ -69,13 +69,13 @@ def _value(name: str, channel: Channel) -> str:
     return value
 
 
-def _refuse_unknown(kept: StoredSecrets, name: str) -> None:
+def _check_is_set(kept: StoredSecrets, name: str) -> None:
     if name not in kept.values:
         there = ", ".join(sorted(kept.values)) or "nothing is set"
         raise NotThere(f"{name} is not set", [f"there are: {there}" if kept.values else there], "see: teal env list")
 
 
-def _warn_of_the_other_place(app: App, name: str) -> None:
+def _warn_of_run_env(app: App, name: str) -> None:
     """Not refused: a name that moves from teal.toml to `teal env` has to be set before the deploy that moves it."""
     live = _live(app)
     if live and name in live.spec.run.env:

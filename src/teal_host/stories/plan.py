@@ -1,0 +1,33 @@
+"""The story of `deploy --dry-run`: what a deploy would do, as data. It changes nothing and takes no lock."""
+
+from dataclasses import replace
+from typing import Tuple
+
+from teal_host.state import releases, secrets
+from teal_host.state.app import App
+from teal_host.steps import idempotency, receive, release
+from teal_host.steps.scene import Scene, is_unchanged
+from teal_host.wire.messages import Deploy, Result
+
+
+def plan(app: App, request: Deploy, scene: Scene) -> Result:
+    secrets.check(app.paths, request.spec)
+    if is_unchanged(app, request, scene):
+        result = idempotency.current_result(app, scene, "unchanged")
+        return replace(result, plan=("nothing: it is live",))
+    name = release.name(releases.next_seq(app.paths, scene.records), request.manifest)
+    previous = scene.previous.release if scene.previous else None
+    return Result("unchanged", name, scene.slots.idle, previous, "", _steps(app, request, scene, name))
+
+
+def _steps(app: App, request: Deploy, scene: Scene, name: str) -> Tuple[str, ...]:
+    spec, color = request.spec, scene.slots.idle
+    proposed = app.host.provisioning.agreement_for(spec, color)
+    is_new = proposed != scene.agreement
+    return (
+        receive.estimate(request.manifest, receive.index_stored_files(scene)),
+        f"seal the release {name}",
+        f"start it on {color}, port {proposed.ports.of(color)}, and ask {spec.health.path}",
+        "reload nginx once, for new names or ports" if is_new else "switch the link; no reload of nginx",
+        f"watch it for {spec.keep.watch_s:g} s, keep {spec.keep.releases} releases",
+    )

@@ -1,0 +1,84 @@
+"""Recovery of a deploy that was killed in its watch: a release that is well stays, whatever is slow beside it."""
+
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from harness.background import children, in_background
+from harness.world import App
+
+
+def test_recovery_keeps_a_release_that_warms_up_within_its_health_deadline(app: App) -> None:
+    warming_up = app.directory / "warming-up"
+    release = killed_in_the_watch(app, sick_when=str(warming_up))
+    warming_up.touch()
+    with in_background(app, "deploy", "--json") as deploying:
+        deploying.wait_for(type="step", name="recover", detail="/healthz answers 500, expected 200")
+        warming_up.unlink()
+        ended = deploying.ended().ok()
+    assert (ended.result["outcome"], ended.result["release"]) == ("unchanged", release)
+    assert app.get()["version"] == "v2"
+
+
+def test_recovery_rolls_back_a_release_that_is_sick_until_its_health_deadline(app: App) -> None:
+    sick = app.directory / "sick"
+    killed_in_the_watch(app, sick_when=str(sick), health={"deadline_s": 1})
+    sick.touch()
+    app.teal("rollback", "0001").ok()
+    assert app.get()["version"] == "v1"
+    rows = app.teal("releases", "--json").ok().result["releases"]
+    assert "is not well: rolled back to 0001-" in (app.state / "journal").read_text()
+    assert rows[0]["color"] == "green"
+
+
+def test_recovery_keeps_a_release_when_the_workers_of_nginx_hang(app: App) -> None:
+    release = killed_in_the_watch(app)
+    with stopped(children(nginx(app))):
+        ended = app.deploy().ok()
+    assert (ended.result["outcome"], ended.result["release"]) == ("unchanged", release)
+
+
+def test_recovery_changes_nothing_while_nginx_hangs_and_keeps_the_release_afterwards(app: App) -> None:
+    release = killed_in_the_watch(app)
+    pids = {color: row["pid"] for color, row in app.status()["colors"].items()}
+    master = nginx(app)
+    with stopped({master, *children(master)}):
+        refused = app.deploy()
+    assert refused.code == 10, refused
+    message = refused.result["error"]["message"]
+    assert f"it is not known whether {release} serves: nginx does not serve shop; nothing was changed" in message
+    assert {color: row["pid"] for color, row in app.status()["colors"].items()} == pids
+    ended = app.deploy().ok()
+    assert (ended.result["outcome"], ended.result["release"]) == ("unchanged", release)
+    assert app.status()["notes"] == []
+
+
+def killed_in_the_watch(app: App, health: "dict[str, object] | None" = None, **behaviour: object) -> str:
+    """v1 stands by; v2 is live, and its deploy was killed before anybody knew whether it stays well."""
+    app.deploy().ok()
+    app.config(keep={"watch_s": 60}, **({"health": health} if health else {}))
+    app.program(version="v2", **behaviour)
+    with in_background(app, "deploy", "--json") as deploying:
+        deploying.wait_for(type="step", name="watch", state="started")
+        os.kill(deploying.server_side(), signal.SIGKILL)
+        assert deploying.ended().code == 9
+    release = app.get()["release"]
+    assert isinstance(release, str)
+    return release
+
+
+def nginx(app: App) -> int:
+    return int((app.world.root / "etc/nginx/nginx.pid").read_text())
+
+
+@contextmanager
+def stopped(pids: set[int]) -> Iterator[None]:
+    """These processes do nothing during the block."""
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for pid in pids:
+            os.kill(pid, signal.SIGCONT)
