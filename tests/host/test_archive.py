@@ -1,5 +1,6 @@
 """The server side as one file: it runs, it is the same as what travels, and a stale one is only slower."""
 
+import ast
 import io
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from teal.pipe import bootstrap
 from teal_host.ground import archive as host_archive
 from teal_host.ground.paths import HostPaths
 from teal_host.pipe.greet import SYNC
+from teal_host.wire.sources import without_docstrings
 
 SOURCES = bootstrap.sources()
 STATUS = frame({"type": "status", "app": "shop"})
@@ -35,6 +37,26 @@ def archive(tmp_path: Path) -> Path:
 def test_archive_has_the_same_digest_on_both_sides(archive: Path) -> None:
     assert host_archive.digest(archive) == bootstrap.digest()
     assert host_archive.sources() == SOURCES
+
+
+def code_of(text: str) -> str:
+    """What a module does: everything but docstrings and comments, with the line of each statement."""
+    tree = ast.parse(text)
+    for node in ast.walk(tree):
+        vars(node).pop("end_lineno", None)
+        vars(node).pop("end_col_offset", None)
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
+            node.value = ast.Constant("", lineno=node.lineno, col_offset=node.col_offset)
+    return ast.dump(tree, include_attributes=True)
+
+
+def test_sources_travel_without_their_docstrings_and_do_the_same_in_the_same_lines() -> None:
+    for name, text in SOURCES.items():
+        path = Path(host_archive.__file__).parents[2] / name.replace(".", "/")
+        original = (path / "__init__.py" if path.is_dir() else path.with_suffix(".py")).read_text()
+        assert code_of(text) == code_of(original), name
+        assert without_docstrings(text) == text
+        assert original.count("\n") == text.count("\n")
 
 
 def test_archive_greets_and_serves(archive: Path, tmp_path: Path) -> None:

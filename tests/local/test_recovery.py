@@ -23,7 +23,7 @@ def test_recovery_keeps_a_release_that_warms_up_within_its_health_deadline(app: 
 
 def test_recovery_rolls_back_a_release_that_is_sick_until_its_health_deadline(app: App) -> None:
     sick = app.directory / "sick"
-    killed_in_the_watch(app, sick_when=str(sick), health={"deadline_s": 1})
+    killed_in_the_watch(app, sick_when=str(sick))
     sick.touch()
     app.teal("rollback", "0001").ok()
     assert app.get()["version"] == "v1"
@@ -54,10 +54,10 @@ def test_recovery_changes_nothing_while_nginx_hangs_and_keeps_the_release_afterw
     assert app.status()["notes"] == []
 
 
-def killed_in_the_watch(app: App, health: "dict[str, object] | None" = None, **behaviour: object) -> str:
+def killed_in_the_watch(app: App, **behaviour: object) -> str:
     """v1 stands by; v2 is live, and its deploy was killed before anybody knew whether it stays well."""
     app.deploy().ok()
-    app.config(keep={"watch_s": 60}, **({"health": health} if health else {}))
+    app.config(keep={"watch_s": 60})
     app.program(version="v2", **behaviour)
     with in_background(app, "deploy", "--json") as deploying:
         deploying.wait_for(type="step", name="watch", state="started")

@@ -185,7 +185,7 @@ def test_lock_refuses_a_second_command_with_its_holder_and_lets_a_waiting_comman
 # --- nginx does not do what the link says ---------------------------------------------------------------------------
 
 # the real limit of five seconds is long for a test
-SOON = "from teal_host.steps import switch; switch._PROVED_WITHIN_S = 2\n"
+SOON = "from teal_host.steps import switch; switch._VERIFY = switch.Patience(2)\n"
 NGINX_DIES = """
 import subprocess
 point_live_to = switch.point_live_to
@@ -211,7 +211,7 @@ def test_verify_returns_the_link_when_nginx_cannot_reach_the_marker(shop: Shop) 
     assert isinstance(error, HostFailed)
     assert (error.exit_code, error.outcome) == (7, "rolled_back")
     asked, wanted = (shop.app.status()["colors"][color]["port"] for color in ("blue", "green"))
-    assert f"nginx asked 127.0.0.1:{asked}, not green on port {wanted}; turned back: " in error.message
+    assert f"nginx asked 127.0.0.1:{asked}, not green on port {wanted}; rolled back: " in error.message
     assert error.hint == "can nginx look into /var/lib/teal/shop/green? see: teal doctor"
     assert last_line(shop)[:2] == ("end", "turned_back")
     shop.check_settled(old)
@@ -283,7 +283,7 @@ def test_recovery_rolls_back_a_sick_release_after_a_kill_in_the_watch(shop: Shop
     shop.new_version(exits=1)
     refused = shop.app.deploy()  # this deploy first recovers
     assert refused.code == 6
-    assert f"turned back to {shop.release(shop.live)}" in refused.err + refused.out
+    assert f"rolled back to {shop.release(shop.live)}" in refused.err + refused.out
     shop.check_settled(old)
 
 

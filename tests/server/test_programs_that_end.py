@@ -277,7 +277,7 @@ def test_crash_looping_standby_is_reported_and_started_again_by_the_next_rollbac
     assert 0 < int(shop.shown(standby, "NRestarts")) <= most + 1  # the last restart is the refused one
     (note,) = shop.app.status()["notes"]
     goes_to = shop.release(standby)
-    assert note == f"{standby} stands by no more: it exited with code 1; a rollback starts {goes_to} again first"
+    assert note == f"{standby} no longer stands by: it exited with code 1; a rollback starts {goes_to} again first"
     looked = shop.app.teal("doctor", "--json").result["findings"]
     assert [one["state"] for one in looked if one["what"] == "standby"] == ["warning"]
     assert shop.app.teal("rollback", "--json").code == 6

@@ -62,5 +62,5 @@ def _modules(folder: Path, name: str) -> "list[tuple[str, str]]":
         elif item.name.endswith(".py"):
             stem = item.name.removesuffix(".py")
             module = name if stem == "__init__" else f"{name}.{stem}"
-            modules.append((module, item.read_text(encoding="utf-8")))
+            modules.append((module, wire.without_docstrings(item.read_text(encoding="utf-8"))))
     return modules

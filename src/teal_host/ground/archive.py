@@ -44,7 +44,7 @@ def sources() -> Dict[str, str]:
         return dict(through_the_pipe)
     archived = getattr(loader, "archive", None)
     found = _from_archive(Path(archived)) if archived else _from_folder(Path(__file__).parents[1])
-    return {_module(path): text for path, text in found}
+    return {_module(path): wire.without_docstrings(text) for path, text in found}
 
 
 def digest(path: Path) -> Optional[str]:
