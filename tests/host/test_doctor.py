@@ -22,7 +22,7 @@ from teal_host.ground.sockets import Socket
 from teal_host.state.seams import Check, ProcessState
 from teal_host.stories import doctor
 from teal_host.supervisors import journald
-from teal_host.supervisors.journald import Words
+from teal_host.supervisors.journald import UnitLog
 from teal_host.wire.manifest import Origin
 from teal_host.wire.reports import DoctorReport, Finding
 
@@ -177,10 +177,11 @@ def test_boot_check_wants_only_the_live_color_enabled() -> None:
 
 
 def test_restart_check_says_how_often_and_why_the_program_ended() -> None:
-    assert list(colors.restarts("blue", Words(0, "it exited with code 1", []))) == []
-    (found,) = colors.restarts("blue", Words(3, journald.end({"EXIT_CODE": "killed", "EXIT_STATUS": "9"}), []))
+    assert list(colors.restarts("blue", UnitLog(0, "it exited with code 1", []))) == []
+    killed = journald.process_end({"EXIT_CODE": "killed", "EXIT_STATUS": "9"})
+    (found,) = colors.restarts("blue", UnitLog(3, killed, []))
     assert "3 times; the last time it was ended by SIGKILL" in found.says
-    assert journald.end({"EXIT_CODE": "exited", "EXIT_STATUS": "3"}) == "it exited with code 3"
+    assert journald.process_end({"EXIT_CODE": "exited", "EXIT_STATUS": "3"}) == "it exited with code 3"
 
 
 def test_systemd_check_judges_its_version_and_the_loaded_unit() -> None:

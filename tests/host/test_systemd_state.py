@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from teal_host.ground import systemctl
 from teal_host.ground.paths import HostPaths
 from teal_host.ground.run import Ran
-from teal_host.supervisors import systemd
 from teal_host.supervisors.systemd import Systemd
 
 EXITED, KILLED, DUMPED = "1", "2", "3"  # ExecMainCode
@@ -53,6 +53,6 @@ def test_systemd_state_says_how_the_program_ended(
     told: dict[str, str], says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lines = [f"{name}={value}" for name, value in {"ActiveState": "failed", "MainPID": "0", **told}.items()]
-    monkeypatch.setattr(systemd, "run", lambda argv, deadline_s: Ran(0, "\n".join(lines)))
+    monkeypatch.setattr(systemctl, "run", lambda argv, deadline_s: Ran(0, "\n".join(lines)))
     state = Systemd().state(HostPaths(tmp_path).app("shop").color("blue"))
     assert (state.state, state.end) == ("failed", says)

@@ -26,3 +26,9 @@ def test_colors_are_named_in_one_list() -> None:
 def test_system_python_is_named_in_one_module() -> None:
     named = {name for name, module in MODULES.items() if any("/usr/bin/python3" in text for text in _texts(module))}
     assert named == {"teal_host.wire.sources"}
+
+
+def test_systemctl_is_run_by_one_module() -> None:
+    """It alone knows how long systemd may not answer."""
+    named = {name for name, module in MODULES.items() if "systemctl" in _texts(module)}
+    assert named == {"teal_host.ground.systemctl"}

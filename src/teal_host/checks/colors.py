@@ -7,7 +7,7 @@ from teal_host.ground.paths import unit_name
 from teal_host.state.seams import ProcessState
 from teal_host.steps import health
 from teal_host.steps.candidate import Candidate
-from teal_host.supervisors.journald import Words, words
+from teal_host.supervisors.journald import UnitLog, read_unit_log
 from teal_host.wire.grammar import COLORS
 from teal_host.wire.reports import Color, Finding
 
@@ -31,7 +31,7 @@ def check_boot(visit: Visit) -> Iterator[Finding]:
         return
     at_boot = [color for color in (live, visit.slots.idle) if visit.app.paths.at_boot(color).is_symlink()]
     yield from boot(visit.app.name, live, at_boot)
-    yield from restarts(live, words(visit.app.paths.color(live).unit))
+    yield from restarts(live, read_unit_log(visit.app.paths.color(live).unit))
 
 
 def _live(visit: Visit, color: Color) -> Finding:
@@ -85,7 +85,7 @@ def boot(app: str, live: Color, enabled: List[Color]) -> Iterator[Finding]:
         yield ok("boot", f"{live} starts after a reboot")
 
 
-def restarts(color: Color, log: Words) -> Iterator[Finding]:
+def restarts(color: Color, log: UnitLog) -> Iterator[Finding]:
     """systemd restarts a program that crashes, so a crash may stay unnoticed."""
     if log.restarts:
         times = "once" if log.restarts == 1 else f"{log.restarts} times"

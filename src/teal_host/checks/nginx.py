@@ -6,10 +6,10 @@ from typing import Collection, Iterator, Optional
 
 from teal_host.checks.base import PROGRAM_S, Visit, fault, ok, on_server, warning
 from teal_host.ground.run import run
+from teal_host.ground.systemctl import properties
 from teal_host.proxies.local_nginx import OLDEST
 from teal_host.proxies.nginx import program as nginx_program
 from teal_host.state import footprint
-from teal_host.supervisors.systemctl import properties
 from teal_host.wire.reports import Finding
 
 

@@ -4,7 +4,7 @@ import re
 from typing import Dict, Iterator
 
 from teal_host.checks.base import Visit, fault, ok, on_server, warning
-from teal_host.supervisors.systemctl import properties
+from teal_host.ground.systemctl import properties
 from teal_host.wire.reports import Finding
 
 _OLDEST = 247  # LoadCredential=, ProtectProc=

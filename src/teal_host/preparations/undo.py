@@ -4,9 +4,9 @@ import os
 from pathlib import Path
 from typing import Iterator
 
-from teal_host.ground import files
+from teal_host.ground import files, systemctl
 from teal_host.ground.paths import AppPaths, HostPaths
-from teal_host.preparations import deploy_key, unit
+from teal_host.preparations import deploy_key
 from teal_host.state import footprint
 from teal_host.state.footprint import Footprint
 
@@ -21,7 +21,7 @@ def undo(host: HostPaths, app: AppPaths) -> None:
     for path in _of_this_app_alone(host, before):
         files.remove(path)
         files.remove(files.unfinished(path))
-    unit.reload_systemd()
+    systemctl.reload_units()
     if has_keys:
         deploy_key.withdraw(host, app.app)
     for folder in before.made:

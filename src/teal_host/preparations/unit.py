@@ -2,16 +2,12 @@
 
 from typing import Iterator
 
-from teal_host.ground import files
-from teal_host.ground.errors import CannotRun
-from teal_host.ground.run import run
+from teal_host.ground import files, systemctl
 from teal_host.preparations import change as setup_change
 from teal_host.preparations.base import Intent
 from teal_host.preparations.change import DesiredFile, SetupChange
 from teal_host.state import footprint
 from teal_host.supervisors.unit_text import Unit, recovery_text, unit_text
-
-_PROGRAM_S = 60.0
 
 
 def changes(intent: Intent) -> Iterator[SetupChange]:
@@ -19,7 +15,7 @@ def changes(intent: Intent) -> Iterator[SetupChange]:
 
     def do() -> None:
         desired.write()
-        reload_systemd()
+        systemctl.reload_units()
 
     yield from setup_change.write(desired, do, "; systemd reads its units again")
     yield from _recovery(intent)
@@ -43,15 +39,8 @@ def _recovery(intent: Intent) -> Iterator[SetupChange]:
         footprint.remember(paths, link, setup_change.digest(""))
         files.make_dir(link.parent)
         files.turn_link(link, str(paths.recovery))
-        reload_systemd()
+        systemctl.reload_units()
 
     if desired.is_so and not link.is_symlink():
         yield SetupChange(f"enable {paths.recovery.name}, which cleans up after a boot", do)
     yield from setup_change.write(desired, do, ", which cleans up after a boot")
-
-
-def reload_systemd() -> None:
-    """systemd reads its unit files again; no program notices."""
-    reloaded = run(["systemctl", "daemon-reload"], _PROGRAM_S)
-    if reloaded.code:
-        raise CannotRun("systemd does not read its units again", reloaded.lines[-3:])

@@ -1,44 +1,99 @@
-"""What systemd itself wrote of a unit, from the entries of the system's log: never prose that a decision hangs on."""
+"""The system's log: what a color's program wrote, and what systemd wrote about its unit.
+
+Entries are read as JSON, by fields that journald itself vouches for; no decision hangs on the text of a message.
+"""
 
 import contextlib
 import json
+import time
 from dataclasses import dataclass
 from typing import Any, Dict, Iterator, List, Sequence
 
+from teal_host.ground.paths import ColorPaths
 from teal_host.ground.run import run
+from teal_host.ground.systemctl import properties
+from teal_host.state.seams import OutputLine
 from teal_host.supervisors.base import ended_by
-from teal_host.supervisors.systemctl import properties
+from teal_host.wire.grammar import release_name
 
 _PROCESS_EXITED = "98e322203f7a4ed290d09fe03c09fe15"  # sd-messages(3), SD_MESSAGE_UNIT_PROCESS_EXIT
-_OF_SYSTEMD = "_PID=1"  # anybody may write UNIT= and MESSAGE_ID=; the fields with _ are journald's own
+_BY_SYSTEMD = "_PID=1"  # anybody may write UNIT= and MESSAGE_ID=; the fields with _ are journald's own
 _LINES = 6
 _ASK_S = 8.0
+_READ_S = 30.0
 
 
 @dataclass(frozen=True)
-class Words:
-    """`restarts`: by systemd, since the unit was started; `last_end` of its process; `lines` of systemd's own."""
+class UnitLog:
+    """`restarts`: by systemd, since the unit was started; `last_end` of its process; `lines`: systemd's own."""
 
     restarts: int
     last_end: str
     lines: List[str]
 
 
-def words(unit: str) -> Words:
-    run(["journalctl", "--sync"], _ASK_S)  # what was said just now
+def read_unit_log(unit: str) -> UnitLog:
+    run(["journalctl", "--sync"], _ASK_S)  # what was written just now
     count = properties(unit, ["NRestarts"]).get("NRestarts", "0")
-    exits = list(_entries([f"MESSAGE_ID={_PROCESS_EXITED}", f"UNIT={unit}", _OF_SYSTEMD], 1))
-    lines = [str(entry.get("MESSAGE", "")) for entry in _entries([f"UNIT={unit}", _OF_SYSTEMD], _LINES)]
-    return Words(int(count) if count.isdigit() else 0, end(exits[-1]) if exits else "", lines)
+    exits = list(_entries([f"MESSAGE_ID={_PROCESS_EXITED}", f"UNIT={unit}", _BY_SYSTEMD], 1))
+    lines = [str(entry.get("MESSAGE", "")) for entry in _entries([f"UNIT={unit}", _BY_SYSTEMD], _LINES)]
+    return UnitLog(int(count) if count.isdigit() else 0, process_end(exits[-1]) if exits else "", lines)
 
 
-def end(entry: Dict[str, Any]) -> str:
+def process_end(entry: Dict[str, Any]) -> str:
     """How a process ended, by the fields of the entry."""
     status = str(entry.get("EXIT_STATUS", "?"))
-    by_itself = entry.get("EXIT_CODE") == "exited"
-    if by_itself or not status.isdigit():
+    if entry.get("EXIT_CODE") == "exited" or not status.isdigit():
         return f"it exited with code {status}"
     return ended_by(int(status))
+
+
+def start_errors(unit: str, since: float) -> List[str]:
+    """systemd's own errors on the way to a program that it could not start.
+
+    `_UID=0`: before systemd changes the user. From then on the app could have written them.
+    """
+    run(["journalctl", "--sync"], _READ_S)
+    form = ["--output", "cat", "--no-pager", "--quiet", "--since", f"@{since:.6f}"]
+    errors = run(["journalctl", *form, f"UNIT={unit}", "PRIORITY=3", "_UID=0"], _READ_S)
+    return [f"systemd says: {line}" for line in errors.lines[:2]]
+
+
+class JournalTail:
+    """A Tail over the system's log. Each look runs journalctl to its end, so no child is left when nobody listens."""
+
+    pause_s = 0.5  # a look costs 12 ms of a processor
+
+    def __init__(self, color: ColorPaths) -> None:
+        self._color = color
+        self._after = ["--since", f"@{time.time():.6f}"]
+
+    def last(self, lines: int) -> List[OutputLine]:
+        run(["journalctl", "--sync"], _READ_S)  # what a program wrote just before it ended
+        output = self._read(["--lines", str(max(lines, 1))])
+        return output[-lines:] if lines else []
+
+    def more(self) -> List[OutputLine]:
+        return self._read(self._after)
+
+    def _read(self, where: List[str]) -> List[OutputLine]:
+        by_the_program = [f"_SYSTEMD_UNIT={self._color.unit}", "_TRANSPORT=stdout"]
+        form = ["--output", "json", "--output-fields", "MESSAGE,SYSLOG_IDENTIFIER", "--all", "--no-pager", "--quiet"]
+        output = []
+        for line in run(["journalctl", *form, *where, *by_the_program], _READ_S).lines:
+            with contextlib.suppress(ValueError, TypeError, KeyError):
+                entry = json.loads(line)
+                self._after = ["--after-cursor", entry["__CURSOR"]]
+                output.append(self._output_line(entry))
+        return output
+
+    def _output_line(self, entry: Dict[str, Any]) -> OutputLine:
+        """A line without a release's name was written on the way to the program."""
+        name, message = str(entry.get("SYSLOG_IDENTIFIER")), entry["MESSAGE"]
+        if isinstance(message, list):  # not UTF-8: journalctl gives the bytes as numbers
+            message = bytes(message).decode(errors="replace")
+        at = int(entry["__REALTIME_TIMESTAMP"]) / 1e6
+        return OutputLine(name if release_name(name) is None else self._color.held or "", str(message), at)
 
 
 def _entries(matches: Sequence[str], count: int) -> Iterator[Dict[str, Any]]:

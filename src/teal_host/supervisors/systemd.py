@@ -1,7 +1,7 @@
-"""systemd, on a server: each color is an instance of the app's unit. It knows the processes by their cgroup, restarts
-a program that crashes, and keeps its output in the system's log under the name of its release.
+"""systemd, on a server: each color is an instance of the app's unit.
 
-Only properties are read of systemctl, never its prose.
+systemd knows the processes by their cgroup, restarts a program that crashes, and keeps its output in the system's log
+under the name of its release.
 """
 
 import contextlib
@@ -10,26 +10,28 @@ import json
 import os
 import time
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Sequence, Set, Tuple
+from typing import Dict, List, Optional, Sequence, Set, Tuple
 
-from teal_host.ground import files, processes
+from teal_host.ground import files, processes, systemctl
 from teal_host.ground.errors import CannotRun
 from teal_host.ground.paths import AppPaths, ColorPaths
 from teal_host.ground.processes import Life
-from teal_host.ground.run import Program, run
-from teal_host.state.seams import OutputLine, ProcessState
+from teal_host.ground.run import Program
+from teal_host.state.seams import ProcessState
 from teal_host.supervisors import journald
 from teal_host.supervisors.base import ended_by
-from teal_host.wire.grammar import release_name
+from teal_host.supervisors.journald import JournalTail
 
-_PROPERTIES = "ActiveState,MainPID,Result,ExecMainCode,ExecMainStatus,ExecMainStartTimestampMonotonic,ControlGroup"
-_PROPERTIES += ",NRestarts,MemoryMax"
+_PROPERTIES = (
+    *("ActiveState", "MainPID", "Result", "ControlGroup", "NRestarts", "MemoryMax"),
+    *("ExecMainCode", "ExecMainStatus", "ExecMainStartTimestampMonotonic"),
+)
 _CGROUPS = (Path("/sys/fs/cgroup"), Path("/sys/fs/cgroup/systemd"), Path("/sys/fs/cgroup/unified"))
-_CTL_S, _START_S = 30.0, 60.0
+_RESET_S, _START_S, _STOP_S = 30.0, 60.0, 30.0  # to stop: beside the grace of the program
 _LIVE_OOM_SCORE, _STANDBY_OOM_SCORE = 0, 500
-_UP = ("initializing", "starting", "running", "degraded", "maintenance")
+_HAS_PROCESS = ("active", "activating", "reloading", "deactivating")
 _EXITED, _KILLED, _DUMPED = "1", "2", "3"  # CLD_EXITED, CLD_KILLED, CLD_DUMPED (waitid(2))
-_SAYS = {  # what systemd itself exits with in the program's place (systemd.exec(5))
+_EXITS_OF_SYSTEMD = {  # what systemd itself exits with in the program's place (systemd.exec(5))
     "203": "it could not be executed (203/EXEC)",
     "217": "its user is not there (217/USER)",
     "226": "its sandbox could not be made (226/NAMESPACE)",
@@ -41,7 +43,7 @@ _NO_SANDBOX = "every directory of [sandbox] writable must be there on the server
 
 
 class Systemd:
-    """A Supervisor. Asking systemctl takes 10 ms, so it is not asked again for what the kernel tells as well."""
+    """A Supervisor. A question to systemctl takes 10 ms, so what the kernel tells as well is read from the kernel."""
 
     def __init__(self) -> None:
         self._running: Dict[str, Tuple[Life, ProcessState]] = {}  # by unit: the main process that systemd named
@@ -49,67 +51,47 @@ class Systemd:
         self._reset: Set[str] = set()  # units that have not run since their failures were forgotten
 
     def start(self, color: ColorPaths, program: Program) -> None:
-        told = {"release": color.held, "argv": list(program.argv), "env": program.env, "cwd": str(program.cwd)}
-        files.write(color.start, json.dumps(told), mode=0o600)
+        start = {"release": color.held, "argv": list(program.argv), "env": program.env, "cwd": str(program.cwd)}
+        files.write(color.start, json.dumps(start), mode=0o600)
         self._forget_failures(color)  # a crash loop of before must not count against it
         self._reset.discard(color.unit)
-        began = time.time()
-        if run(["systemctl", "start", color.unit], _START_S).code:
-            end = self.state(color).end
-            hint = _NO_SANDBOX if end == _SAYS["226"] else ""
-            raise CannotRun(f"{color.unit} does not start: {end}", _why_not(color, began), hint)
+        began, began_us = time.time(), time.clock_gettime(time.CLOCK_MONOTONIC) * 1e6
+        if systemctl.order("start", color.unit, _START_S, lambda: self._was_tried(color, began_us)).code:
+            state = self.state(color)
+            if state.state != "running":
+                hint = _NO_SANDBOX if state.end == _EXITS_OF_SYSTEMD["226"] else ""
+                errors = journald.start_errors(color.unit, began)
+                raise CannotRun(f"{color.unit} does not start: {state.end}", errors, hint)
 
     def stop(self, color: ColorPaths, grace_s: float) -> None:
         """systemd sends TERM to the program, and at the unit's own limit KILL to all of its cgroup."""
-        stopped = run(["systemctl", "stop", color.unit], grace_s + 30)
+        limit_s = grace_s + _STOP_S
+        stopped = systemctl.order("stop", color.unit, limit_s, lambda: self._is_in(color, "inactive", "failed"))
         if stopped.code and self.pids(color):
             raise CannotRun(f"{color.unit} does not stop", stopped.lines[-3:])
         self._forget_failures(color)
         files.remove(color.start)
-
-    def _forget_failures(self, color: ColorPaths) -> None:
-        if color.unit not in self._reset:
-            run(["systemctl", "reset-failed", color.unit], _CTL_S)
-            self._reset.add(color.unit)
 
     def state(self, color: ColorPaths) -> ProcessState:
         """The main process that systemd has named is its main process as long as it lives."""
         life, running = self._running.get(color.unit, (None, None))
         if running and life and processes.life(life.pid) == life:
             return running
-        found = self._asked(color)
-        alive = processes.life(found.pid) if found.pid else None
+        state = _state(color, self._properties(color))
+        alive = processes.life(state.pid) if state.pid else None
         if alive:
-            self._running[color.unit] = (alive, found)
-        return found
-
-    def _asked(self, color: ColorPaths) -> ProcessState:
-        told = self._show(color)
-        pid = int(told.get("MainPID") or 0)
-        since = _since(told.get("ExecMainStartTimestampMonotonic", ""))
-        if told.get("ActiveState") in ("active", "activating", "reloading", "deactivating") and pid:
-            return ProcessState("running", pid, since, restarts=int(told.get("NRestarts") or 0))
-        never = told.get("ExecMainCode", "0") == "0"  # since the machine came up
-        if told.get("ActiveState") == "inactive" and (never or not color.start.exists()):
-            return ProcessState("stopped")
-        return ProcessState("failed", None, since, _end(told))
+            self._running[color.unit] = (alive, state)
+        return state
 
     def pids(self, color: ColorPaths) -> Set[int]:
-        group = self._groups.get(color.unit) or self._show(color).get("ControlGroup", "")
+        group = self._groups.get(color.unit) or self._properties(color).get("ControlGroup", "")
         return {pid for top in _CGROUPS for pid in _members(top / group.lstrip("/"))} if group else set()
 
-    def _show(self, color: ColorPaths) -> Dict[str, str]:
-        told = run(["systemctl", "show", color.unit, f"--property={_PROPERTIES}"], _CTL_S)
-        found = dict(line.split("=", 1) for line in told.lines if "=" in line)
-        if found.get("ControlGroup"):
-            self._groups[color.unit] = found["ControlGroup"]
-        return found
-
-    def tail(self, color: ColorPaths) -> "_JournalTail":
-        return _JournalTail(color)
+    def tail(self, color: ColorPaths) -> JournalTail:
+        return JournalTail(color)
 
     def remarks(self, color: ColorPaths) -> List[str]:
-        return journald.words(color.unit).lines
+        return journald.read_unit_log(color.unit).lines
 
     def enable(self, color: ColorPaths) -> None:
         link = _paths(color).at_boot(color.color)
@@ -118,8 +100,10 @@ class Systemd:
             files.turn_link(link, str(_paths(color).unit))
 
     def is_ending(self) -> bool:
-        """At its very end systemd answers no more."""
-        return run(["systemctl", "is-system-running"], _CTL_S).output.strip() not in _UP
+        """Only systemd's own word is the end of the machine. No answer is none: it may be re-executing itself."""
+        with contextlib.suppress(CannotRun):
+            return systemctl.properties("", ["SystemState"]).get("SystemState") == "stopping"
+        return False
 
     def favor(self, live: Optional[ColorPaths], others: Sequence[ColorPaths]) -> None:
         if live:
@@ -133,65 +117,55 @@ class Systemd:
         for pid in self.pids(color):
             files.set_oom_score(pid, score)
 
+    def _properties(self, color: ColorPaths) -> Dict[str, str]:
+        properties = systemctl.properties(color.unit, _PROPERTIES)
+        if properties.get("ControlGroup"):
+            self._groups[color.unit] = properties["ControlGroup"]
+        return properties
 
-def _why_not(color: ColorPaths, since: float) -> List[str]:
-    """systemd's own words, as errors, on the way to a program that it could not start.
+    def _forget_failures(self, color: ColorPaths) -> None:
+        """systemd has none of a unit that is not loaded, and says so as an error."""
+        if color.unit not in self._reset:
+            systemctl.order("reset-failed", color.unit, _RESET_S, lambda: not self._is_in(color, "failed"))
+            self._reset.add(color.unit)
 
-    Before it changes the user: from then on the app could have written them.
-    """
-    run(["journalctl", "--sync"], _CTL_S)
-    form = ["--output", "cat", "--no-pager", "--quiet", "--since", f"@{since:.6f}"]
-    told = run(["journalctl", *form, f"UNIT={color.unit}", "PRIORITY=3", "_UID=0"], _CTL_S)
-    return [f"systemd says: {line}" for line in told.lines[:2]]
+    def _is_in(self, color: ColorPaths, *states: str) -> bool:
+        return self._properties(color).get("ActiveState") in states
 
-
-class _JournalTail:
-    """A Tail over the system's log. Asked again and again, so that no child is left when nobody listens any more."""
-
-    pause_s = 0.5  # each look starts journalctl: 12 ms of a processor
-
-    def __init__(self, color: ColorPaths) -> None:
-        self._color = color
-        self._after = ["--since", f"@{time.time():.6f}"]
-
-    def last(self, lines: int) -> List[OutputLine]:
-        run(["journalctl", "--sync"], _CTL_S)  # what a program wrote just before it ended
-        found = self._read(["--lines", str(max(lines, 1))])
-        return found[-lines:] if lines else []
-
-    def more(self) -> List[OutputLine]:
-        return self._read(self._after)
-
-    def _read(self, where: List[str]) -> List[OutputLine]:
-        its_output = [f"_SYSTEMD_UNIT={self._color.unit}", "_TRANSPORT=stdout"]
-        form = ["--output", "json", "--output-fields", "MESSAGE,SYSLOG_IDENTIFIER", "--all", "--no-pager", "--quiet"]
-        found = []
-        for line in run(["journalctl", *form, *where, *its_output], _CTL_S).lines:
-            with contextlib.suppress(ValueError, TypeError, KeyError):
-                entry = json.loads(line)
-                self._after = ["--after-cursor", entry["__CURSOR"]]
-                found.append(self._written(entry))
-        return found
-
-    def _written(self, entry: Dict[str, Any]) -> OutputLine:
-        """What is not said under a release's name was said on the way to it."""
-        name, message = str(entry.get("SYSLOG_IDENTIFIER")), entry["MESSAGE"]
-        if isinstance(message, list):  # not UTF-8: journalctl gives the bytes as numbers
-            message = bytes(message).decode(errors="replace")
-        at = int(entry["__REALTIME_TIMESTAMP"]) / 1e6
-        return OutputLine(name if release_name(name) is None else self._color.held or "", str(message), at)
+    def _was_tried(self, color: ColorPaths, since_us: float) -> bool:
+        """Did systemd itself fail to start the unit, or did it start a process of it since then?"""
+        started_us = self._properties(color).get("ExecMainStartTimestampMonotonic", "")
+        return (started_us.isdigit() and int(started_us) >= since_us) or systemctl.has_failed(color.unit)
 
 
-def _members(group: Path) -> Set[int]:
-    """Of a cgroup and all below it. Each may vanish at any moment; os.walk passes over what it cannot list."""
-    found: Set[int] = set()
-    for folder, _, _ in os.walk(group):
-        with contextlib.suppress(OSError):
-            found |= {int(pid) for pid in Path(folder, "cgroup.procs").read_text().split()}
-    return found
+def _state(color: ColorPaths, properties: Dict[str, str]) -> ProcessState:
+    active, pid = properties.get("ActiveState"), int(properties.get("MainPID") or 0)
+    since = _start_time(properties.get("ExecMainStartTimestampMonotonic", ""))
+    if active in _HAS_PROCESS and pid:
+        return ProcessState("running", pid, since, restarts=int(properties.get("NRestarts") or 0))
+    never = properties.get("ExecMainCode", "0") == "0"  # since the machine came up
+    if active == "inactive" and (never or not color.start.exists()):
+        return ProcessState("stopped")
+    return ProcessState("failed", None, since, _end(properties))
 
 
-def _since(monotonic_us: str) -> Optional[str]:
+def _end(properties: Dict[str, str]) -> str:
+    status = properties.get("ExecMainStatus", "")
+    if properties.get("Result") == "oom-kill":
+        return f"it was ended because memory ran out{_limit(properties.get('MemoryMax', ''))}"
+    if properties.get("ExecMainCode") == _EXITED:
+        return _EXITS_OF_SYSTEMD.get(status, f"it exited with code {status}")
+    if properties.get("ExecMainCode") in (_KILLED, _DUMPED) and status.isdigit():
+        return ended_by(int(status))
+    return f"systemd says {properties.get('Result') or 'nothing'}"
+
+
+def _limit(memory_max: str) -> str:
+    return f" (it may have {int(memory_max) >> 20} MB: [sandbox] memory_mb)" if memory_max.isdigit() else ""
+
+
+def _start_time(monotonic_us: str) -> Optional[str]:
+    """UTC, ISO 8601; None for a process that was never started."""
     if not monotonic_us.isdigit() or monotonic_us == "0":
         return None
     ago = time.clock_gettime(time.CLOCK_MONOTONIC) - int(monotonic_us) / 1e6
@@ -199,19 +173,13 @@ def _since(monotonic_us: str) -> Optional[str]:
     return when.isoformat(timespec="seconds")
 
 
-def _end(told: Dict[str, str]) -> str:
-    status = told.get("ExecMainStatus", "")
-    if told.get("Result") == "oom-kill":
-        return f"it was ended because memory ran out{_limit(told.get('MemoryMax', ''))}"
-    if told.get("ExecMainCode") == _EXITED:
-        return _SAYS.get(status, f"it exited with code {status}")
-    if told.get("ExecMainCode") in (_KILLED, _DUMPED) and status.isdigit():
-        return ended_by(int(status))
-    return f"systemd says {told.get('Result') or 'nothing'}"
-
-
-def _limit(most: str) -> str:
-    return f" (it may have {int(most) >> 20} MB: [sandbox] memory_mb)" if most.isdigit() else ""
+def _members(group: Path) -> Set[int]:
+    """Of a cgroup and all below it. Each may vanish at any moment; os.walk passes over what it cannot list."""
+    pids: Set[int] = set()
+    for folder, _, _ in os.walk(group):
+        with contextlib.suppress(OSError):
+            pids |= {int(pid) for pid in Path(folder, "cgroup.procs").read_text().split()}
+    return pids
 
 
 def _paths(color: ColorPaths) -> AppPaths:

@@ -13,7 +13,7 @@ import signal
 from dataclasses import replace
 from typing import FrozenSet, Iterator, List, Optional, Set, Tuple
 
-from teal_host.ground import ownership, processes, sockets
+from teal_host.ground import ownership, processes, sockets, systemctl
 from teal_host.ground.errors import BadRequest, CannotRun
 from teal_host.ground.processes import Life
 from teal_host.ground.run import run, send_signal
@@ -26,7 +26,7 @@ _NAMES = ("nginx", "nginx-debug")  # the latter is nginx.org's
 _UNIT = "nginx.service"
 _UNIT_GROUP = f"/system.slice/{_UNIT}"
 _SYSTEM_GROUPS = "/system.slice/"
-_CHECK_S, _START_S, _ASK_S = 30.0, 60.0, 8.0
+_CHECK_S, _START_S = 30.0, 60.0
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class NginxProgram:
 
     def start(self) -> None:
         """Raises CannotRun if nginx does not start."""
-        started = run(["systemctl", "start", _UNIT], _START_S)
+        started = systemctl.order("start", _UNIT, _START_S, lambda: systemctl.has_failed(_UNIT))
         if started.code:
             raise CannotRun("nginx does not start", started.lines[-3:], "systemctl status nginx")
 
@@ -157,8 +157,7 @@ def _is_main(claim: Claim) -> bool:
     """systemctl takes a while, so Teal asks it only about a process of the unit for which nothing else speaks."""
     if _UNIT_GROUP not in claim.groups:
         return False
-    main = run(["systemctl", "show", _UNIT, "--property=MainPID", "--value"], _ASK_S).output.strip()
-    return main == str(claim.life.pid)
+    return systemctl.properties(_UNIT, ["MainPID"]).get("MainPID") == str(claim.life.pid)
 
 
 def _rank(master: Claim) -> Tuple[bool, bool, int]:
