@@ -23,7 +23,7 @@ from teal_host.supervisors.base import ended_by
 from teal_host.supervisors.journald import JournalTail
 
 _PROPERTIES = (
-    *("ActiveState", "MainPID", "Result", "ControlGroup", "NRestarts", "MemoryMax"),
+    *("LoadState", "ActiveState", "MainPID", "Result", "ControlGroup", "NRestarts", "MemoryMax"),
     *("ExecMainCode", "ExecMainStatus", "ExecMainStartTimestampMonotonic"),
 )
 _CGROUPS = (Path("/sys/fs/cgroup"), Path("/sys/fs/cgroup/systemd"), Path("/sys/fs/cgroup/unified"))
@@ -56,11 +56,12 @@ class Systemd:
         self._forget_failures(color)  # a crash loop of before must not count against it
         self._reset.discard(color.unit)
         began, began_us = time.time(), time.clock_gettime(time.CLOCK_MONOTONIC) * 1e6
-        if systemctl.order("start", color.unit, _START_S, lambda: self._was_tried(color, began_us)).code:
+        ordered = systemctl.order("start", color.unit, _START_S, lambda: self._was_tried(color, began_us))
+        if ordered.code:
             state = self.state(color)
             if state.state != "running":
                 hint = _NO_SANDBOX if state.end == _EXITS_OF_SYSTEMD["226"] else ""
-                errors = journald.start_errors(color.unit, began)
+                errors = journald.start_errors(color.unit, began) or ordered.lines[-3:]
                 raise CannotRun(f"{color.unit} does not start: {state.end}", errors, hint)
 
     def stop(self, color: ColorPaths, grace_s: float) -> None:
@@ -134,8 +135,9 @@ class Systemd:
 
     def _was_tried(self, color: ColorPaths, since_us: float) -> bool:
         """Did systemd itself fail to start the unit, or did it start a process of it since then?"""
-        started_us = self._properties(color).get("ExecMainStartTimestampMonotonic", "")
-        return (started_us.isdigit() and int(started_us) >= since_us) or systemctl.has_failed(color.unit)
+        properties = self._properties(color)
+        started_us = properties.get("ExecMainStartTimestampMonotonic", "")
+        return systemctl.has_failed(properties) or (started_us.isdigit() and int(started_us) >= since_us)
 
 
 def _state(color: ColorPaths, properties: Dict[str, str]) -> ProcessState:

@@ -64,7 +64,7 @@ class NginxProgram:
 
     def start(self) -> None:
         """Raises CannotRun if nginx does not start."""
-        started = systemctl.order("start", _UNIT, _START_S, lambda: systemctl.has_failed(_UNIT))
+        started = systemctl.order("start", _UNIT, _START_S, _has_failed)
         if started.code:
             raise CannotRun("nginx does not start", started.lines[-3:], "systemctl status nginx")
 
@@ -151,6 +151,10 @@ def _claim(life: Life, options: Tuple[str, ...]) -> Claim:
         files is not None and all(ownership.only_root_writes(file) for file in files),
     )
     return claim if is_machines(claim) else replace(claim, is_main=_is_main(claim))
+
+
+def _has_failed() -> bool:
+    return systemctl.has_failed(systemctl.properties(_UNIT, ["LoadState", "ActiveState"]))
 
 
 def _is_main(claim: Claim) -> bool:
