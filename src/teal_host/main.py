@@ -55,14 +55,14 @@ def _permitted(given: "Given", host: Host, request: Any) -> None:
 
 
 def _foresee(host: Host, request: messages.Intended) -> None:
-    """What can be refused before there is an artifact, so that nobody waits for a build in vain."""
+    """Check what the configuration alone decides, so that nobody waits for a build in vain."""
     app = host.app(request.spec.app)
     host.provisioning.check_is_set_up(app.paths)
     deploy.check_before_build(app, request.spec)
 
 
 def at_boot(name: str) -> int:
-    """What a reboot or a power cut has interrupted is cleaned up before anybody types anything."""
+    """Clean up what a reboot or a power outage has interrupted."""
     try:
         recover.at_boot(_server(HostPaths(Path("/")), _say).app(name))
     except (HostError, OSError) as error:
@@ -124,7 +124,7 @@ def _serve(host: Host, request: Any, channel: Channel) -> Any:
 
 
 def _seldom(app: App, request: Any, channel: Channel) -> Any:
-    """With all that they need, for which no other command should wait."""
+    """Imported here, because no other command should wait for it."""
     from teal_host.stories import destroy, doctor, logs, secrets, setup
     from teal_host.stories.exec import run_command
 
@@ -143,7 +143,7 @@ def _seldom(app: App, request: Any, channel: Channel) -> Any:
 
 
 def _alone(channel: Channel, story: Callable[[], Any]) -> Any:
-    """A story that nobody needs to listen to: it is finished in any case."""
+    """Finish the story in any case, also when nobody listens."""
     channel.committed = True
     return story()
 

@@ -28,7 +28,8 @@ def digest() -> str:
 def payload() -> bytes:
     """Eight digits of size, then the compressed program: the table SOURCES, and stage 1, which imports from it."""
     table = ",".join(f"{name!r}:{_literal(text)}" for name, text in sources().items())
-    packed = zlib.compress(f"SOURCES = {{{table}}}\n{_text('stage1.py')}".encode(), 9)
+    compressor = zlib.compressobj(9, memLevel=9)
+    packed = compressor.compress(f"SOURCES = {{{table}}}\n{_text('stage1.py')}".encode()) + compressor.flush()
     return b"%08x" % len(packed) + packed
 
 

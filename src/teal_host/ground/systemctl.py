@@ -1,7 +1,7 @@
-"""The one module that talks to systemd about units: by systemctl, of which only properties and exit codes are read.
+"""The one module that runs systemctl, and reads properties and exit codes only.
 
-While systemd re-executes itself, as an unattended upgrade makes it, it answers nobody and loses orders. A question that
-failed is not an answer, so it is asked again for some seconds; so is an order that was not carried out.
+While systemd re-executes itself (unattended upgrades do that), it answers nobody and loses orders. A question that
+failed is not an answer, so both are repeated for some seconds.
 """
 
 import time
@@ -26,14 +26,12 @@ def properties(unit: str, names: Sequence[str]) -> Dict[str, str]:
 
 
 def order(verb: str, unit: str, limit_s: float, is_settled: Callable[[], bool]) -> Ran:
-    """Start, stop or reset the unit. `is_settled`: asked after a failure, whether it was one of the unit's own, or the
-    order was carried out all the same; otherwise systemd never took it, and gets it again.
-    """
+    """Start, stop or reset the unit. `is_settled`: is the failure the unit's own, or the order carried out?"""
     deadline = time.monotonic() + _PATIENCE_S
     while True:
         ran = run(["systemctl", verb, unit], limit_s)
         if ran.code == 0 or is_settled() or time.monotonic() > deadline:
-            return ran  # else again and at once: that question was answered, so systemd is back now
+            return ran  # else at once again: systemd has just answered
 
 
 def has_failed(state: Dict[str, str]) -> bool:
@@ -42,7 +40,7 @@ def has_failed(state: Dict[str, str]) -> bool:
 
 
 def reload_units() -> None:
-    """systemd reads its unit files again; no program notices. Raises CannotRun."""
+    """systemd reads its unit files again; no program notices."""
     reloaded = _until(lambda ran: ran.code == 0, ["systemctl", "daemon-reload"], _RELOAD_S)
     if reloaded.code:
         raise CannotRun("systemd does not read its units again", reloaded.lines[-3:])

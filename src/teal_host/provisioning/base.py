@@ -1,4 +1,4 @@
-"""What both kinds of provisioning share: the paths, the proxy, and how a route is closed."""
+"""What both kinds of provisioning share."""
 
 from teal_host.ground import lock
 from teal_host.ground.paths import AppPaths, HostPaths

@@ -1,4 +1,4 @@
-"""A user's own machine. A deploy agrees on names and ports and opens the route; there is nothing to set up."""
+"""A user's own machine: a deploy agrees on names and ports and opens the route."""
 
 from functools import partial
 from typing import Sequence
@@ -29,7 +29,7 @@ class LocalProvisioning(Base):
         return agreement.propose(self._paths, spec, color)
 
     def open_route(self, agreed: Agreement) -> None:
-        """Agree, and make nginx know both colors and the names. An ordinary deploy changes and reloads nothing."""
+        """An ordinary deploy changes and reloads nothing."""
         app = self._paths.app(agreed.app)
         with lock.shared(self._paths, agreed.app, "open the route"):
             if agreement.load(app) != agreed:
@@ -59,7 +59,7 @@ class LocalProvisioning(Base):
         return Finding("setup", "ok", "nothing is deployed here yet: teal deploy")
 
     def undo(self, app: AppPaths) -> None:
-        """A deploy puts nothing outside the app's own directories."""
+        """Nothing is outside the app's own directories."""
 
     def owns_data(self, app: AppPaths) -> bool:
         """The whole root is the user's own."""

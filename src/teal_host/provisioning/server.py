@@ -1,7 +1,6 @@
-"""A server. Setup agrees on names, ports and the unit, and opens the route; a deploy keeps to what was agreed.
+"""A server: setup agrees and opens the route. A deploy keeps to it, so a deploy key changes no name and no sandbox.
 
-So a key that may only deploy cannot change a name, a directive or the sandbox. What only setup, destroy and the doctor
-need is imported when they ask for it: no deploy waits for it.
+Only setup, destroy and the doctor need the modules that are imported inside functions; no deploy waits for them.
 """
 
 import json
@@ -51,7 +50,7 @@ class ServerProvisioning(Base):
         return mine
 
     def open_route(self, agreed: Agreement) -> None:
-        """The route is setup's, so a deploy only checks that nginx serves it."""
+        """Setup opened it; a deploy only checks."""
         self._proxy.check_site(agreed.site)
         if not is_served(self._proxy, agreed.route(self._paths.app(agreed.app))):
             raise NotVerified(f"nginx does not serve {agreed.app} as setup agreed", hint="teal doctor, or teal setup")
@@ -93,7 +92,7 @@ class ServerProvisioning(Base):
             undo.undo(self._paths, app)
 
     def owns_data(self, app: AppPaths) -> bool:
-        """Setup refuses an app with data of somebody else, but a hand may have put it there since."""
+        """Somebody else's may have come since setup looked."""
         from teal_host.preparations import account
         from teal_host.state import footprint
 
@@ -111,7 +110,6 @@ class ServerProvisioning(Base):
 
 
 def _not_set_up(app: str) -> BadRequest:
-    """The first thing that everybody forgets, so the same words whatever was asked."""
     return BadRequest(f"this server is not set up for {app}", hint="teal setup")
 
 

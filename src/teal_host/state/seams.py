@@ -116,17 +116,14 @@ class Check(NamedTuple):
 
 @dataclass(frozen=True)
 class Hints:
-    """Words that differ between a server and one's own machine.
-
-    `not_served`: the note of a status. `memory`: what a warning that memory is short adds.
-    """
+    """`not_served`: a note of the status. `memory`: what the warning of short memory adds."""
 
     not_served: str
     memory: str = ""
 
 
 class Provisioning(Protocol):
-    """Who agrees with an app on its names and ports, opens its route and makes what it needs: setup, or a deploy."""
+    """Who agrees on names and ports and opens the route: setup, or a deploy."""
 
     @property
     def hints(self) -> Hints: ...
@@ -141,13 +138,13 @@ class Provisioning(Protocol):
         """The names and ports of a deploy to this color. Raises BadRequest where they do not fit or were not agreed."""
 
     def open_route(self, agreed: Agreement) -> None:
-        """The proxy serves the app as agreed: true on return. Raises HostError."""
+        """On return the proxy serves the app as agreed. Raises HostError."""
 
     def restore_route(self, agreed: Agreement) -> None:
-        """After a switch that failed: the route is as it was agreed before."""
+        """After a failed switch: the route of before."""
 
     def withdraw_route(self, app: AppPaths) -> None:
-        """Nothing is live, so nothing need be served."""
+        """Nothing is live."""
 
     def close_route(self, app: AppPaths) -> None:
         """The app is destroyed."""
@@ -156,13 +153,13 @@ class Provisioning(Protocol):
         """What the doctor looks at, in the order of its report."""
 
     def without_agreement(self, app: str) -> Finding:
-        """What the doctor says of an app that nothing was agreed with."""
+        """What the doctor says before anything was agreed."""
 
     def undo(self, app: AppPaths) -> None:
-        """Take back what setup made for the app outside the app's own directories. Can be repeated."""
+        """Remove what setup made outside the app's own directories. Can be repeated."""
 
     def owns_data(self, app: AppPaths) -> bool:
-        """Does the data directory belong to the app, so that a destroy removes it?"""
+        """Does a destroy remove the data directory?"""
 
     def remove_user(self, app: AppPaths) -> None:
         """After the app's files are removed."""

@@ -1,4 +1,4 @@
-"""The two colors of an app: which is live is read from the link, each time; nothing says it a second time."""
+"""The colors of an app. Which one is live is read from the link, each time."""
 
 from typing import Dict, Optional, Tuple
 
@@ -11,7 +11,7 @@ from teal_host.wire.values import dataclass
 
 @dataclass(frozen=True)
 class Slots:
-    """What the links say."""
+    """What the links point to."""
 
     live: Optional[Color]
     releases: Dict[Color, Optional[str]]
@@ -32,7 +32,7 @@ class Slots:
 
 
 def read_slots(paths: AppPaths) -> Slots:
-    """Raises NeedsHuman when the live link was turned by hand to something that is no color."""
+    """Raises NeedsHuman when the live link points to no color."""
     releases = {color: _release(paths, color) for color in all_colors()}
     return Slots(_live(paths), releases)
 

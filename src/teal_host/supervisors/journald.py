@@ -1,7 +1,4 @@
-"""The system's log: what a color's program wrote, and what systemd wrote about its unit.
-
-Entries are read as JSON, by fields that journald itself vouches for; no decision hangs on the text of a message.
-"""
+"""The system's log: what a color's program wrote, and what systemd wrote about its unit."""
 
 import contextlib
 import json
@@ -19,7 +16,6 @@ from teal_host.wire.grammar import release_name
 _PROCESS_EXITED = "98e322203f7a4ed290d09fe03c09fe15"  # sd-messages(3), SD_MESSAGE_UNIT_PROCESS_EXIT
 _BY_SYSTEMD = "_PID=1"  # anybody may write UNIT= and MESSAGE_ID=; the fields with _ are journald's own
 _LINES = 6
-_ASK_S = 8.0
 _READ_S = 30.0
 
 
@@ -33,10 +29,10 @@ class UnitLog:
 
 
 def read_unit_log(unit: str) -> UnitLog:
-    run(["journalctl", "--sync"], _ASK_S)  # what was written just now
+    run(["journalctl", "--sync"], _READ_S)  # what was written just now
     count = properties(unit, ["NRestarts"]).get("NRestarts", "0")
-    exits = list(_entries([f"MESSAGE_ID={_PROCESS_EXITED}", f"UNIT={unit}", _BY_SYSTEMD], 1))
-    lines = [str(entry.get("MESSAGE", "")) for entry in _entries([f"UNIT={unit}", _BY_SYSTEMD], _LINES)]
+    exits = list(_entries(["--lines=1", f"MESSAGE_ID={_PROCESS_EXITED}", f"UNIT={unit}", _BY_SYSTEMD]))
+    lines = [str(entry.get("MESSAGE", "")) for entry in _entries([f"--lines={_LINES}", f"UNIT={unit}", _BY_SYSTEMD])]
     return UnitLog(int(count) if count.isdigit() else 0, process_end(exits[-1]) if exits else "", lines)
 
 
@@ -78,11 +74,9 @@ class JournalTail:
 
     def _read(self, where: List[str]) -> List[OutputLine]:
         by_the_program = [f"_SYSTEMD_UNIT={self._color.unit}", "_TRANSPORT=stdout"]
-        form = ["--output", "json", "--output-fields", "MESSAGE,SYSLOG_IDENTIFIER", "--all", "--no-pager", "--quiet"]
         output = []
-        for line in run(["journalctl", *form, *where, *by_the_program], _READ_S).lines:
+        for entry in _entries(["--output-fields", "MESSAGE,SYSLOG_IDENTIFIER", "--all", *where, *by_the_program]):
             with contextlib.suppress(ValueError, TypeError, KeyError):
-                entry = json.loads(line)
                 self._after = ["--after-cursor", entry["__CURSOR"]]
                 output.append(self._output_line(entry))
         return output
@@ -96,9 +90,9 @@ class JournalTail:
         return OutputLine(name if release_name(name) is None else self._color.held or "", str(message), at)
 
 
-def _entries(matches: Sequence[str], count: int) -> Iterator[Dict[str, Any]]:
-    argv = ["journalctl", "--output", "json", "--no-pager", "--quiet", "--lines", str(count), *matches]
-    for line in run(argv, _ASK_S).lines:
+def _entries(arguments: Sequence[str]) -> Iterator[Dict[str, Any]]:
+    argv = ["journalctl", "--output", "json", "--no-pager", "--quiet", *arguments]
+    for line in run(argv, _READ_S).lines:
         with contextlib.suppress(ValueError):
             entry = json.loads(line)
             if isinstance(entry, dict):

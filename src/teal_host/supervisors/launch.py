@@ -1,8 +1,8 @@
 """Become the program of a color: what a systemd unit starts, as the app's user and inside its sandbox.
 
-The unit is fixed at setup; which command with which environment is a file of the color's, handed over by systemd as a
-credential. So nothing that a deploy sends ever stands in a unit file, and no secret in anything that `systemctl show`
-tells. systemd-cat names the release in the system's log and then becomes the program too.
+Setup fixes the unit. Systemd hands over the command and its environment as a credential, from a file of the color. So
+nothing that a deploy sends stands in a unit file, and `systemctl show` shows no secret. systemd-cat names the release
+in the system's log, then becomes the program. Every start waits for this module, so it imports nothing but `files`.
 """
 
 import json
@@ -22,35 +22,34 @@ _NOT_FOR_THE_PROGRAM = ("CREDENTIALS_DIRECTORY", "SHELL")
 
 def main(arguments: List[str]) -> int:
     """`arguments`: the link `live` and the color. Returns only when the program cannot be started."""
-    told = _told()
+    start = _read_start()
     _stand_back(Path(arguments[0]), arguments[1])
     for number in (signal.SIGPIPE, signal.SIGXFSZ):  # Python ignores them, and what is ignored is inherited
         signal.signal(number, signal.SIG_DFL)
     env = {name: value for name, value in os.environ.items() if name not in _NOT_FOR_THE_PROGRAM}
     try:
-        os.chdir(told["cwd"])
-        _refuse_what_is_not_there(told["argv"][0])
-        argv = ["systemd-cat", f"--identifier={told['release']}", "--", *told["argv"]]
-        os.execve("/usr/bin/systemd-cat", argv, {**env, **told["env"]})  # noqa: S606
+        os.chdir(start["cwd"])
+        _check_is_executable(start["argv"][0])
+        argv = ["systemd-cat", f"--identifier={start['release']}", "--", *start["argv"]]
+        os.execve("/usr/bin/systemd-cat", argv, {**env, **start["env"]})  # noqa: S606
     except OSError as error:
-        sys.stderr.write(f"teal: {told['argv'][0]} cannot be started: {error.strerror}\n")
+        sys.stderr.write(f"teal: {start['argv'][0]} cannot be started: {error.strerror}\n")
     return CANNOT_START
 
 
-def _told() -> Dict[str, Any]:
-    path = Path(os.environ["CREDENTIALS_DIRECTORY"]) / CREDENTIAL
-    told = json.loads(path.read_text())
-    assert isinstance(told, dict)
-    return told
+def _read_start() -> Dict[str, Any]:
+    start = json.loads(Path(os.environ["CREDENTIALS_DIRECTORY"], CREDENTIAL).read_text())
+    assert isinstance(start, dict)
+    return start
 
 
 def _stand_back(live: Path, color: str) -> None:
-    """Unless this color is live, offer it to the kernel first when memory runs out. Raising it needs no right."""
+    """When memory runs out, the kernel ends a color that is not live first. Raising the score needs no right."""
     if not (live / color).exists():
         files.set_oom_score(os.getpid(), _STANDBY_OOM_SCORE)
 
 
-def _refuse_what_is_not_there(program: str) -> None:
+def _check_is_executable(program: str) -> None:
     """systemd-cat would only say that it failed."""
     if "/" in program and not os.access(program, os.X_OK):
         os.stat(program)  # its own word when it is not there  # noqa: PTH116

@@ -1,4 +1,4 @@
-"""What plain processes wrote, from their log files: one for each color and release."""
+"""What plain processes wrote: a log file for each color and release."""
 
 import os
 from pathlib import Path
@@ -28,8 +28,8 @@ class LogFileTail:
         path = self._path
         if not self._release or not path.exists():
             return []
-        told = path.stat()
-        self._at, self._written_at = told.st_size, told.st_mtime
+        status = path.stat()
+        self._at, self._written_at = status.st_size, status.st_mtime
         with path.open("rb") as file:
             file.seek(max(0, self._at - _TAIL_BYTES))
             text = file.read(_TAIL_BYTES)

@@ -1,8 +1,7 @@
 """A plain process in a session of its own: for `target = "local"`, without root and without systemd.
 
-What systemd knows by its cgroup, this knows by a mark in the environment: every process that was started as a color
-carries TEAL_SLOT, and so do its children. So nothing is lost from sight, not even a process whose starter was killed
-before it could write down the number.
+Every process of a color carries TEAL_SLOT in its environment, and so do its children. So none is lost from sight, not
+even one whose starter was killed before it could write down the number.
 """
 
 import contextlib
@@ -29,7 +28,7 @@ _LOOK_EVERY_S = 0.02
 
 
 class PlainProcesses:
-    """A Supervisor. Remembers the processes that it started itself, because only their parent learns how they end."""
+    """A Supervisor. It remembers the processes that it started, because only their parent learns how they end."""
 
     def __init__(self) -> None:
         self._started: Dict[int, subprocess.Popen[bytes]] = {}
@@ -45,10 +44,10 @@ class PlainProcesses:
                 f"{program.argv[0]} cannot be started: {run.why(error, program.argv[0], program.cwd)}"
             ) from None
         self._started[child.pid] = child
-        _write_down(color, child.pid)
+        _record(color, child.pid)
 
     def stop(self, color: ColorPaths, grace_s: float) -> None:
-        main = _written(color)
+        main = _recorded(color)
         if main and processes.life(main.pid) == main:
             self._signal(color, main.pid, signal.SIGTERM)
             self._wait(lambda: processes.life(main.pid) == main, grace_s)
@@ -56,7 +55,7 @@ class PlainProcesses:
         files.remove(color.process)
 
     def state(self, color: ColorPaths) -> ProcessState:
-        main = _written(color)
+        main = _recorded(color)
         if main is None:
             return ProcessState("stopped")
         self._reap()
@@ -74,32 +73,32 @@ class PlainProcesses:
         return LogFileTail(color)
 
     def remarks(self, color: ColorPaths) -> List[str]:
-        """Nobody watches over a plain process, so nobody says anything of it."""
+        """Nobody watches over a plain process."""
         return []
 
     def enable(self, color: ColorPaths) -> None:
         """Nothing of Teal runs at the boot of somebody's own machine."""
 
     def is_ending(self) -> bool:
-        """Of somebody's own machine that is not asked."""
+        """Nobody asks that of one's own machine."""
         return False
 
     def favor(self, live: Optional[ColorPaths], others: Sequence[ColorPaths]) -> None:
         """An ordinary user has no say in this."""
 
     def _end_strays(self, color: ColorPaths) -> None:
-        """Whatever still carries the mark: children that stayed, or a process whose starter was killed."""
+        """End what still carries the mark: children, or a process whose starter was killed."""
         for _ in range(50):  # a process that forks while it is being ended has that many chances
-            left = self.pids(color)
-            if not left:
+            pids = self.pids(color)
+            if not pids:
                 return
-            for pid in left:
+            for pid in pids:
                 self._signal(color, pid, signal.SIGKILL)
-            self._wait(partial(_any_lives, left), 2.0)
+            self._wait(partial(_any_lives, pids), 2.0)
         raise CannotRun(f"processes of {color.app} {color.color} do not end: {sorted(self.pids(color))}")
 
     def _signal(self, color: ColorPaths, pid: int, number: signal.Signals) -> None:
-        """Signal it only if it is still ours: the number is held by a pidfd while the mark is looked at again."""
+        """A pidfd holds the number while the mark is read again, so no stranger is signalled."""
         with contextlib.suppress(ProcessLookupError):
             held = os.pidfd_open(pid)
             try:
@@ -142,16 +141,16 @@ def _assignment(color: ColorPaths) -> str:
     return f"TEAL_SLOT={color.home}"
 
 
-def _write_down(color: ColorPaths, pid: int) -> None:
+def _record(color: ColorPaths, pid: int) -> None:
     now = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
     alive = processes.life(pid) or Life(pid, -1, processes.boot_id())  # it may have ended already
     files.write(color.process, json.dumps({"format": 1, "since": now, **asdict(alive)}))
 
 
-def _written(color: ColorPaths) -> Optional[Life]:
+def _recorded(color: ColorPaths) -> Optional[Life]:
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-        found = json.loads(color.process.read_text())
-        return Life(int(found["pid"]), int(found["ticks"]), str(found["boot"]))
+        record = json.loads(color.process.read_text())
+        return Life(int(record["pid"]), int(record["ticks"]), str(record["boot"]))
     return None
 
 

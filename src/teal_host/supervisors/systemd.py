@@ -101,7 +101,7 @@ class Systemd:
             files.turn_link(link, str(_paths(color).unit))
 
     def is_ending(self) -> bool:
-        """Only systemd's own word is the end of the machine. No answer is none: it may be re-executing itself."""
+        """No answer is not the end: systemd may be re-executing itself."""
         with contextlib.suppress(CannotRun):
             return systemctl.properties("", ["SystemState"]).get("SystemState") == "stopping"
         return False
@@ -125,7 +125,6 @@ class Systemd:
         return properties
 
     def _forget_failures(self, color: ColorPaths) -> None:
-        """systemd has none of a unit that is not loaded, and says so as an error."""
         if color.unit not in self._reset:
             systemctl.order("reset-failed", color.unit, _RESET_S, lambda: not self._is_in(color, "failed"))
             self._reset.add(color.unit)
@@ -134,7 +133,7 @@ class Systemd:
         return self._properties(color).get("ActiveState") in states
 
     def _was_tried(self, color: ColorPaths, since_us: float) -> bool:
-        """Did systemd itself fail to start the unit, or did it start a process of it since then?"""
+        """Did systemd start a process of the unit since then, or fail to?"""
         properties = self._properties(color)
         started_us = properties.get("ExecMainStartTimestampMonotonic", "")
         return systemctl.has_failed(properties) or (started_us.isdigit() and int(started_us) >= since_us)

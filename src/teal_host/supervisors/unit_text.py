@@ -1,8 +1,7 @@
-"""The text of an app's unit, from validated values only. Pure: the same agreement gives the same text.
+"""The text of an app's units, from validated values only: the same agreement gives the same text.
 
-One template for both colors, because they must be alike but for the color. It says nothing of a release: what is
-started is told to `launch` at each start. The sandbox is that of reference systemd.exec(5); `systemd-analyze security`
-gives it 1.5 of 10, where an ordinary unit with a user of its own has 9.5.
+Both colors share one template. It names no release: `launch` reads at each start what to run. `systemd-analyze
+security` rates the sandbox 1.5 of 10, an ordinary unit with its own user 9.5.
 """
 
 from pathlib import Path
