@@ -22,8 +22,6 @@ EXCEPTIONS = {
     ("teal_host.state.file_index", "there"),
     ("teal_host.stories.setup", "_do"),
     ("teal_host.stories.setup", "_says"),
-    ("teal_host.supervisors.launch", "_refuse_what_is_not_there"),
-    ("teal_host.supervisors.launch", "_told"),
     ("teal_host.wire.values", "_Shared"),
 }
 
