@@ -64,9 +64,9 @@ def http_get(request: ProbeRequest) -> ProbeResponse:
         raise NoAnswer(f"the connection broke: {error.strerror or error}") from None
 
 
-def json_differs(body: bytes, wanted: Optional[Dict[str, Any]]) -> Optional[str]:
-    """What differs in a JSON answer, or None. Only the members of `wanted` count."""
-    if wanted is None:
+def json_differs(body: bytes, expected: Optional[Dict[str, Any]]) -> Optional[str]:
+    """What differs in a JSON answer, or None. Only the members of `expected` count."""
+    if expected is None:
         return None
     try:
         answer = json.loads(body)
@@ -74,7 +74,7 @@ def json_differs(body: bytes, wanted: Optional[Dict[str, Any]]) -> Optional[str]
         return "the answer is not JSON"
     if not isinstance(answer, dict):
         return "the answer is not a JSON object"
-    for key, value in wanted.items():
+    for key, value in expected.items():
         if key not in answer:
             return f'"{key}" is not in the answer'
         if answer[key] != value or isinstance(answer[key], bool) != isinstance(value, bool):

@@ -42,9 +42,9 @@ def boot_id() -> str:
 
 def with_env(assignment: str) -> Set[int]:
     """All living processes of this user alone that started with NAME=value in their environment, and their children."""
-    wanted, user = assignment.encode(), os.geteuid()
+    entry, user = assignment.encode(), os.geteuid()
     marked = {
-        pid for pid in _owned_by(user) if wanted in _beginning(pid, "environ", _MOST_OF_AN_ENVIRONMENT).split(b"\0")
+        pid for pid in _owned_by(user) if entry in _beginning(pid, "environ", _MOST_OF_AN_ENVIRONMENT).split(b"\0")
     }
     return {pid for pid in marked if uids(pid) == (user,) * 4 and life(pid)}
 

@@ -126,10 +126,10 @@ def _desired_keys(intent: Intent) -> Tuple[str, ...]:
     return (*keys, key)
 
 
-def _check_is_known(keys: Sequence[str], wanted: str, name: str) -> None:
+def _check_is_known(keys: Sequence[str], revoked: str, name: str) -> None:
     known = [fingerprint(key) for key in keys]
-    if wanted not in known:
-        raise BadRequest(f"the key {wanted} may not deploy {name}, so there is nothing to remove", known)
+    if revoked not in known:
+        raise BadRequest(f"the key {revoked} may not deploy {name}, so there is nothing to remove", known)
 
 
 def _check_is_unbound(host: HostPaths, name: str, key: str) -> None:

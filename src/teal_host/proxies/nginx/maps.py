@@ -9,8 +9,8 @@ _UPSTREAMS = Template("""\
 # A connection that is kept can be closed by the program just when it is used again. Then nginx asks once more, which
 # is safe for GET and HEAD alone; everything else gets a connection of its own and is never sent twice. (That is asked
 # of an address, because newer nginx keeps connections of every upstream.)
-upstream teal_${app}_blue  { server 127.0.0.1:${blue};  keepalive ${kept}; keepalive_timeout 4s; }
-upstream teal_${app}_green { server 127.0.0.1:${green}; keepalive ${kept}; keepalive_timeout 4s; }
+upstream teal_${app}_blue  { server 127.0.0.1:${blue};  keepalive ${keepalive}; keepalive_timeout 4s; }
+upstream teal_${app}_green { server 127.0.0.1:${green}; keepalive ${keepalive}; keepalive_timeout 4s; }
 """)
 _MAPS = Template("""\
 map $$request_method $$teal_${name}_once { default _once; GET ""; HEAD ""; }
@@ -37,7 +37,7 @@ _LONGEST_HASHED = 40  # nginx puts longer words of a map into its hash only afte
 
 def upstreams(site: SiteParameters) -> str:
     ports = site.route.ports
-    return _UPSTREAMS.substitute(app=site.route.app, kept=site.kept, blue=ports.blue, green=ports.green)
+    return _UPSTREAMS.substitute(app=site.route.app, keepalive=site.keepalive, blue=ports.blue, green=ports.green)
 
 
 def maps(site: SiteParameters) -> str:

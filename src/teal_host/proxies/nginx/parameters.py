@@ -22,14 +22,14 @@ class SiteLog:
 class SiteParameters:
     """`listens` are values of nginx's directive `listen`, such as `80` and `[::]:80`.
 
-    `kept` is how many idle connections to each color an nginx worker keeps open.
+    `keepalive` is how many idle connections to each color an nginx worker keeps open.
     """
 
     route: Route
     listens: Tuple[str, ...]
     log: Optional[SiteLog]
     generation: str
-    kept: int = 128  # two colors take at most a third of a worker's connections in Debian's nginx.conf, 768
+    keepalive: int = 128  # two colors take at most a third of a worker's connections in Debian's nginx.conf, 768
 
     @property
     def name(self) -> str:

@@ -11,7 +11,7 @@ from teal_host.proxies.nginx import directives, locations, log, maps, server
 from teal_host.proxies.nginx.parameters import SiteLog, SiteParameters
 from teal_host.state.route import Route
 
-_KEPT_AT_FIRST = 32  # in the generation for ever: a server whose file has this number still serves as agreed
+_FIRST_KEEPALIVE = 32  # in the generation for ever: a server whose file has this number still serves as agreed
 _Part = Callable[[SiteParameters], str]
 
 
@@ -48,7 +48,7 @@ def site_text(route: Route, listens: Sequence[str], site_log: Optional[SiteLog] 
 
 def generation(route: Route) -> str:
     """A hash of all that the app can notice. Addresses, logs and kept connections are the machine's own business."""
-    return hashlib.sha256(_text(SiteParameters(route, (), None, "", _KEPT_AT_FIRST)).encode()).hexdigest()[:16]
+    return hashlib.sha256(_text(SiteParameters(route, (), None, "", _FIRST_KEEPALIVE)).encode()).hexdigest()[:16]
 
 
 def _text(site: SiteParameters) -> str:
