@@ -20,8 +20,6 @@ EXCEPTIONS = {
     ("teal_host.state.agreement", "_refuse_taken_names"),
     ("teal_host.state.file_index", "place"),
     ("teal_host.state.file_index", "there"),
-    ("teal_host.stories.setup", "_do"),
-    ("teal_host.stories.setup", "_says"),
     ("teal_host.wire.values", "_Shared"),
 }
 

@@ -1,4 +1,4 @@
-"""A release on a color: what is started, asked, switched to and watched."""
+"""A release on a color: Teal starts, probes, switches to and watches it."""
 
 from typing import Any, Dict
 
@@ -62,14 +62,14 @@ def start(app: App, candidate: Candidate) -> None:
 
 
 def warn_if_memory_is_short(app: App, live: Candidate) -> None:
-    """Before a second copy of the program is started: what one takes, the live one says."""
-    left = processes.available_memory()
-    if left >= processes.total_memory() // 2:  # so it cannot hold more, and systemd need not be asked
+    """Before a second copy of the program is started: the live one shows how much memory a copy takes."""
+    free = processes.available_memory()
+    if free >= processes.total_memory() // 2:  # so it cannot hold more, and systemd need not be asked
         return
-    held = processes.resident(app.host.supervisor.pids(live.slot_paths))
-    if left < held:
+    used = processes.resident(app.host.supervisor.pids(live.slot_paths))
+    if free < used:
         app.warn(
-            f"{live.color} holds {held // _MB:,} MB of memory, and only {left // _MB:,} MB are left for a second copy"
+            f"{live.color} holds {used // _MB:,} MB of memory, and only {free // _MB:,} MB are left for a second copy"
             f"{app.host.provisioning.hints.memory}"
         )
 
@@ -77,12 +77,12 @@ def warn_if_memory_is_short(app: App, live: Candidate) -> None:
 def environment_of(candidate: Candidate) -> Dict[str, str]:
     """All that Teal gives the program: teal.toml's environment, that of `teal env`, and Teal's own names last.
 
-    Raises NeedsHuman when the values that the release ran with are not there any more.
+    Raises NeedsHuman when the values that the release ran with are lost.
     """
-    secret = secrets.values_of(candidate.paths, candidate.record)
+    stored = secrets.values_of(candidate.paths, candidate.record)
     own = {"PORT": str(candidate.port), "HOST": HERE, "COLOR": candidate.color, "RELEASE": candidate.release}
     data = {"DATA_DIR": str(candidate.paths.data)} if candidate.spec.run.data else {}
-    return {**candidate.spec.run.env, **secret, **own, **data}
+    return {**candidate.spec.run.env, **stored, **own, **data}
 
 
 def _program(candidate: Candidate) -> Program:

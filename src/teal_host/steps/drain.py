@@ -1,8 +1,8 @@
-"""Before a color is reused: its last work must have ended.
+"""Before a color is reused, its last work must have ended.
 
-After a switch it gets no new request, but one that began before may still run, and a slow upload that nginx still
-buffers is not even a connection to it yet. So "no connections to the color" proves nothing. A moment without any client
-of nginx proves it; else the color is given `keep.drain_s` since the switch.
+After a switch the color gets no new request, but a request that began before may still run, and nginx may still buffer
+a slow upload, for which it has no connection to the color yet. So "no connections to the color" proves nothing. A
+moment without any client of nginx proves it; otherwise the color gets `keep.drain_s` since the switch.
 """
 
 import time
@@ -17,7 +17,7 @@ _IDLE_POOL_S = 5.0  # nginx closes its own unused connections to a color after 4
 
 
 def wait(app: App, color: Color, agreed: Agreement, drain_s: float, step: Running) -> None:
-    """Wait for the color's last work, at most so long after the switch; say what had to be cut."""
+    """Wait for the color's last work, at most so long after the switch, and report what was cut."""
     if app.host.supervisor.state(app.paths.color(color)).state != "running":
         return
     passed = app.journal.since_switch()

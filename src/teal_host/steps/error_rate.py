@@ -1,6 +1,6 @@
-"""How the colors answer, from nginx's own log, which it writes only while Teal watches: is the new one clearly worse?
+"""How the colors answer, from a log that nginx writes only while Teal watches: is the new color clearly worse?
 
-A line is the address that nginx asked and the status that the visitor got: nothing of who asked for what.
+A line is the address that nginx asked and the status that the visitor got, and nothing of who asked for what.
 """
 
 import contextlib
@@ -81,18 +81,18 @@ class AnswerLog:
         return AnswerCounts(sum(statuses.values()), {status: n for status, n in statuses.items() if status >= 500})
 
     def _count(self, line: bytes) -> None:
-        """Of several addresses, asked one after the other, the last has answered. What is no line of ours is none."""
-        found = _LINE.search(line)
-        if found:
-            self._seen.setdefault(int(found.group(1)), Counter())[int(found.group(2))] += 1
+        """Where nginx asked several addresses one after the other, the last one answered. Other lines do not count."""
+        match = _LINE.search(line)
+        if match:
+            self._seen.setdefault(int(match.group(1)), Counter())[int(match.group(2))] += 1
 
 
 @contextlib.contextmanager
 def counting(app: App, watch_s: float) -> Iterator[AnswerLog]:
-    """While the block runs, nginx logs how it answers, if there will be a watch. Where it cannot be told so, nothing is
-    counted: a deploy does not fail for that.
+    """If there will be a watch, nginx logs its answers while the block runs. If the log cannot be switched on, nothing
+    is counted; no deploy fails for that.
 
-    The mark that nginx asks for is of this process, so when this is killed, nginx logs no more.
+    nginx tests for a link to this process, so when this process is killed, nginx stops logging.
     """
     log = app.host.proxy.log_of(app.name)
     if watch_s:

@@ -1,8 +1,7 @@
-"""The conversation in which an artifact arrives: what is here is copied, what is missing is asked for and checked.
+"""An artifact arrives: files that another release has are copied, missing files are requested and checked.
 
-What does not come out right although it may have been this side's fault (a base that is damaged or gone, a patch that
-does not fit, a beginning that is no beginning) is asked for once more, whole. So there is never a wrong release, and a
-deploy does not fail because a shortcut did.
+If a shortcut fails, the server requests the file once more, whole: a base is damaged or gone, a patch does not fit, or
+an upload was resumed from wrong bytes. So no release is ever wrong, and no deploy fails because a shortcut did.
 """
 
 from dataclasses import dataclass, field, replace
@@ -40,12 +39,12 @@ class Upload:
     _bases: Dict[str, Base] = field(default_factory=dict)
 
     def receive(self) -> str:
-        """Until every file is whole. Raises BadRequest, Cancelled. Gives what there is to tell of it."""
+        """Until every file is whole. Raises BadRequest, Cancelled. Gives a summary."""
         here, missing = sorted_out(self.unfinished.missing(), self.manifest, self.index)
-        bases = self.index.bases([self.manifest.entries[place] for place in missing])
+        bases = self.index.bases([self.manifest.entries[number] for number in missing])
         self._bases = {base.sha256: base for base in bases}
         self._ask(missing, bases)
-        doubtful = [place for place in here if not self._copied(place)]
+        doubtful = [number for number in here if not self._copied(number)]
         doubtful += self._parts(missing)
         if doubtful:
             self.channel.receive(Commit)  # was said of what has not arrived
@@ -56,58 +55,58 @@ class Upload:
         return _detail(len(here), len(missing), len(doubtful))
 
     def _ask(self, missing: Sequence[int], bases: Tuple[Base, ...]) -> None:
-        begun = [(place, self.unfinished.begun[place]) for place in missing if place in self.unfinished.begun]
-        told = tuple(Begun(place, count) for place, count in begun)
-        self.channel.tell(Wanted(self.release, tuple(missing), told, bases, unpack.packings()))
+        begun = [(number, self.unfinished.begun[number]) for number in missing if number in self.unfinished.begun]
+        resumed = tuple(Begun(number, count) for number, count in begun)
+        self.channel.tell(Wanted(self.release, tuple(missing), resumed, bases, unpack.packings()))
 
-    def _copied(self, place: int) -> bool:
+    def _copied(self, number: int) -> bool:
         """From a release that has the same file; disks forget, so it is hashed like everything else."""
-        one = self.index.find(self.manifest.entries[place].sha256)
-        if one is None:
+        stored = self.index.find(self.manifest.entries[number].sha256)
+        if stored is None:
             return False
         try:
-            with one.place.open("rb") as file:
-                begun = self.unfinished.begun.get(place, 0)
+            with stored.place.open("rb") as file:
+                begun = self.unfinished.begun.get(number, 0)
                 file.seek(begun)
-                self.unfinished.write(place, iter(lambda: file.read(_PIECE), b""))
+                self.unfinished.write(number, iter(lambda: file.read(_PIECE), b""))
         except (Spoilt, FileNotFoundError):
             return False
         return True
 
     def _parts(self, missing: Sequence[int]) -> List[int]:
-        """All of them, in the client's parts; gives the places of those that are in doubt."""
-        left = list(missing)
+        """All of them, in the client's parts; gives the numbers of those that are in doubt."""
+        remaining = list(missing)
         doubtful: List[int] = []
-        while left:
+        while remaining:
             part = self.channel.receive(Part)
-            if part.count > len(left) or (part.base and part.count > 1):
+            if part.count > len(remaining) or (part.base and part.count > 1):
                 raise BadRequest("the upload has more files than are missing")
-            places, left = left[: part.count], left[part.count :]
+            numbers, remaining = remaining[: part.count], remaining[part.count :]
             unpacked = Unpacked(self.channel.blocks(), part.packing)
-            doubtful += self._patched(places[0], part.base, unpacked) if part.base else self._whole(places, unpacked)
+            doubtful += self._patched(numbers[0], part.base, unpacked) if part.base else self._whole(numbers, unpacked)
         return doubtful
 
-    def _whole(self, places: Sequence[int], unpacked: Unpacked) -> Iterator[int]:
-        for place in places:
-            entry, begun = self.manifest.entries[place], self.unfinished.begun.get(place, 0)
+    def _whole(self, numbers: Sequence[int], unpacked: Unpacked) -> Iterator[int]:
+        for number in numbers:
+            entry, begun = self.manifest.entries[number], self.unfinished.begun.get(number, 0)
             try:
-                self.unfinished.write(place, unpacked.pieces(entry.size - begun))
+                self.unfinished.write(number, unpacked.pieces(entry.size - begun))
             except Changed:
                 if not begun:
                     raise
-                yield place
+                yield number
         unpacked.finish()
 
-    def _patched(self, place: int, base: str, unpacked: Unpacked) -> List[int]:
-        kept = self.index.find(base) if base in self._bases else None
+    def _patched(self, number: int, base: str, unpacked: Unpacked) -> List[int]:
+        stored = self.index.find(base) if base in self._bases else None
         try:
-            if kept is None:
+            if stored is None:
                 raise Spoilt("the base of the patch is not here")
-            with kept.place.open("rb") as old:
-                rest = self.manifest.entries[place].size - self.unfinished.begun.get(place, 0)
-                self.unfinished.write(place, _applied(unpacked, old, rest))
+            with stored.place.open("rb") as old:
+                rest = self.manifest.entries[number].size - self.unfinished.begun.get(number, 0)
+                self.unfinished.write(number, _applied(unpacked, old, rest))
         except (Spoilt, FileNotFoundError):
-            return [place]
+            return [number]
         finally:
             unpacked.leave()
         return []
@@ -174,7 +173,7 @@ def sorted_out(missing: Sequence[int], manifest: Manifest, index: FileIndex) -> 
 
 
 def _detail(here: int, came: int, again: int) -> str:
-    told = [f"{came} file{'' if came == 1 else 's'}"] if came else ["nothing to send"]
-    told += [f"{here} here already"] if here else []
-    told += [f"{again} once more, whole"] if again else []
-    return ", ".join(told)
+    parts = [f"{came} file{'' if came == 1 else 's'}"] if came else ["nothing to send"]
+    parts += [f"{here} here already"] if here else []
+    parts += [f"{again} once more, whole"] if again else []
+    return ", ".join(parts)

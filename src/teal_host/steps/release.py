@@ -1,4 +1,4 @@
-"""An artifact on its way to become a release, and releases, which are never changed again.
+"""An artifact on its way to become a release, and releases, which never change.
 
 There is no archive format, so there is nothing to escape from: the manifest names plain files and directories, and only
 their bytes travel. What an upload that was cut has left is the beginning of the next try; every byte of it is hashed
@@ -45,7 +45,7 @@ class Unfinished:
     def __init__(self, paths: AppPaths, release: str, manifest: Manifest) -> None:
         self._paths, self._release, self._manifest = paths, release, manifest
         self._path = paths.releases / f"{_UPLOAD}{manifest.digest}"
-        self.begun: Dict[int, int] = {}  # bytes of files, by their place in the manifest, that are there already
+        self.begun: Dict[int, int] = {}  # bytes of files, by their number in the manifest, that are there already
 
     def __enter__(self) -> "Unfinished":
         """Raises BadRequest before anything is sent that would not fit."""
@@ -57,7 +57,7 @@ class Unfinished:
             if entry.kind == "dir":
                 files.make_dir(self._path / entry.path)
         files.make_dir(self._path)
-        self.begun = dict(self._left_over())
+        self.begun = dict(self._leftovers())
         return self
 
     def __exit__(self, kind: Optional[Type[BaseException]], error: object, tb: Optional[TracebackType]) -> None:
@@ -72,9 +72,9 @@ class Unfinished:
         entries = enumerate(self._manifest.entries)
         return [at for at, entry in entries if entry.kind == "file" and self.begun.get(at) != entry.size]
 
-    def write(self, place: int, pieces: Iterable[bytes]) -> None:
+    def write(self, number: int, pieces: Iterable[bytes]) -> None:
         """The rest of a file. Raises Spoilt when it is not as the manifest promises; then nothing of it is left."""
-        entry, begun = self._manifest.entries[place], self.begun.pop(place, 0)
+        entry, begun = self._manifest.entries[number], self.begun.pop(number, 0)
         path = self._path / entry.path
         files.make_dir(path.parent)
         try:
@@ -84,25 +84,25 @@ class Unfinished:
             files.remove(path)
             raise
 
-    def _left_over(self) -> Iterator["tuple[int, int]"]:
+    def _leftovers(self) -> Iterator["tuple[int, int]"]:
         """What an earlier try has left of each file, if that is of any use."""
-        for place, entry in enumerate(self._manifest.entries):
+        for number, entry in enumerate(self._manifest.entries):
             path = self._path / entry.path
             if entry.kind == "dir" or not os.path.lexists(path):
                 continue
             status = path.lstat()
             whole = stat.S_ISREG(status.st_mode) and status.st_size == entry.size
             if whole and _hashed(path, entry.size).hexdigest() == entry.sha256 and not status.st_mode & 0o222:
-                yield place, entry.size
+                yield number, entry.size
             elif stat.S_ISREG(status.st_mode) and 0 < status.st_size < entry.size:
-                yield place, status.st_size
+                yield number, status.st_size
             else:
                 files.remove(path)
 
 
-def check_free_space(paths: AppPaths, manifest: Manifest, there: int) -> None:
+def check_free_space(paths: AppPaths, manifest: Manifest, arrived: int) -> None:
     room = os.statvfs(paths.releases)
-    free, needed = room.f_bavail * room.f_frsize, manifest.bytes - there + _SPARE_BYTES
+    free, needed = room.f_bavail * room.f_frsize, manifest.bytes - arrived + _SPARE_BYTES
     if free < needed:
         raise BadRequest(f"the disk has {free:,} bytes free, this release needs {needed:,}", hint="make room first")
     if room.f_files and room.f_favail < len(manifest.entries) + 100:
@@ -110,7 +110,7 @@ def check_free_space(paths: AppPaths, manifest: Manifest, there: int) -> None:
 
 
 def remove(paths: AppPaths, release: str) -> None:
-    """In one rename it is no release any more; a removal that is interrupted leaves only a part."""
+    """One rename, and the release is gone; an interrupted removal leaves only a part."""
     part = paths.releases / f".partial-{release}"
     files.move(paths.release(release), part)
     files.remove_tree(part)
@@ -166,14 +166,14 @@ def _hashed(path: Path, count: int) -> "hashlib._Hash":
 
 
 def _write(file: BinaryIO, entry: Entry, seen: "hashlib._Hash", pieces: Iterable[bytes]) -> None:
-    left = entry.size - file.seek(0, os.SEEK_END)
+    remaining = entry.size - file.seek(0, os.SEEK_END)
     for piece in pieces:
-        left -= len(piece)
-        if left < 0:
+        remaining -= len(piece)
+        if remaining < 0:
             raise Spoilt(f"{entry.path} has more bytes than its manifest says")
         seen.update(piece)
         file.write(piece)
-    if left:
-        raise Spoilt(f"{entry.path} ends {left:,} bytes too early")
+    if remaining:
+        raise Spoilt(f"{entry.path} ends {remaining:,} bytes too early")
     if seen.hexdigest() != entry.sha256:
         raise Changed(f"{entry.path} arrived changed: its SHA-256 is not the one that was announced")

@@ -32,7 +32,7 @@ def is_served(proxy: Proxy, route: Route) -> bool:
 
 
 def settle(app: App) -> None:
-    """What is live, as the link says, comes back at boot; what is not does not."""
+    """The color that the link points to starts at boot; the other one does not."""
     live = read_slots(app.paths).live
     colors = {color: app.paths.color(color) for color in all_colors()}
     app.host.supervisor.favor(colors.pop(live) if live else None, list(colors.values()))
@@ -91,20 +91,20 @@ def probe_through_nginx(app: App, candidate: Candidate, agreed: Agreement, answe
     return ProbeResult("well", f"through {app.host.proxy.url(agreed.site)}")
 
 
-def restore(app: App, before: Optional[Color], was_agreed: Optional[Agreement]) -> None:
-    """As it was: the link back first, because it is what serves; then the route."""
-    if before is None:
+def restore(app: App, previous_color: Optional[Color], previous_agreement: Optional[Agreement]) -> None:
+    """As it was: the link first, because it is what serves; then the route."""
+    if previous_color is None:
         app.host.provisioning.withdraw_route(app.paths)
         files.remove(app.paths.live)
     else:
-        point_live_to(app, before)
+        point_live_to(app, previous_color)
     settle(app)
-    if before and was_agreed is not None:
-        app.host.provisioning.restore_route(was_agreed)
+    if previous_color and previous_agreement is not None:
+        app.host.provisioning.restore_route(previous_agreement)
 
 
 def check_live_link(app: App) -> None:
-    """Before anything is changed: refuse to work on links that nobody understands. Raises NeedsHuman."""
+    """Before anything is changed. Raises NeedsHuman when the live color holds no release."""
     slots = read_slots(app.paths)
     if slots.live and not slots.live_release:
         raise NeedsHuman(

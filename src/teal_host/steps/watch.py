@@ -1,4 +1,4 @@
-"""After the switch: see whether the new color stays well under real traffic."""
+"""After the switch Teal watches whether the new color stays well under real traffic."""
 
 import time
 from typing import Optional, Sequence
@@ -16,22 +16,22 @@ _NOBODY = AnswerCounts(0, {})
 
 @dataclass(frozen=True)
 class Watched:
-    """The new color and the one before it, and how nginx says that they answer."""
+    """The new color and its standby, and nginx's log of how both answer."""
 
     candidate: Candidate
-    before: Optional[Candidate]
-    tally: AnswerLog
+    standby: Optional[Candidate]
+    log: AnswerLog
 
     def new(self) -> AnswerCounts:
-        return self.tally.of(self.candidate.port)
+        return self.log.of(self.candidate.port)
 
     def old(self) -> AnswerCounts:
-        """Of what it was asked before the switch: since then it gets no new request."""
-        return self.tally.of(self.before.port) if self.before else _NOBODY
+        """The standby answered before the switch; since then it gets no new request."""
+        return self.log.of(self.standby.port) if self.standby else _NOBODY
 
 
 def stay_well(app: App, watched: Watched, step: Running) -> None:
-    """Raises Unhealthy when the color turns bad within keep.watch_s."""
+    """Raises Unhealthy when the color turns sick within keep.watch_s."""
     candidate = watched.candidate
     seconds = candidate.spec.keep.watch_s
 
@@ -64,15 +64,15 @@ def _end_with_the_machine(app: App) -> None:
 
 
 def _check_answers(app: App, watched: Watched, when: str) -> None:
-    """It may find itself well and yet fail its visitors. Raises Unhealthy."""
-    watched.tally.read()
+    """A release may be healthy and yet fail its visitors. Raises Unhealthy."""
+    watched.log.read()
     new, old, candidate = watched.new(), watched.old(), watched.candidate
     if not clearly_worse(new, old):
         return
     _end_with_the_machine(app)
-    text = f"{candidate.release} on {candidate.color} fails its visitors {when}, though it finds itself well: {new}"
+    text = f"{candidate.release} on {candidate.color} fails its visitors {when}, though its health check is well: {new}"
     counts = [f"{candidate.color}, since the switch: {new}"]
-    counts += [f"{watched.before.color}, before it: {old}"] if watched.before else []
+    counts += [f"{watched.standby.color}, before it: {old}"] if watched.standby else []
     output = [f"│ {line}" for line in health.recent_output(app, candidate)]
     evidence = [*counts, *(["the program's last lines:", *output] if output else [])]
     raise Unhealthy(text, evidence, f"see: teal logs --color {candidate.color}")

@@ -1,4 +1,4 @@
-"""Take one app off this host, and nothing else: its way in first, then its processes, then its files."""
+"""The story of a destroy: one app goes, and nothing else: its route first, then its processes, then its files."""
 
 from teal_host.ground import files, lock
 from teal_host.ground.errors import NotThere
@@ -16,21 +16,21 @@ def destroy(app: App, request: Destroy) -> Done:
     """
     if not (app.paths.home.is_dir() or app.paths.agreed.exists()):
         if app.host.paths.lock.parent.is_dir():
-            _remove_what_was_for_all(app)  # interrupted: a destroy at its very end, or a setup at its beginning
+            _remove_what_apps_shared(app)  # interrupted: a destroy at its very end, or a setup at its beginning
         raise NotThere(f"there is no app {app.name} here; nothing to remove")
     agreement.check_not_newer(app.paths)
     with lock.held(app.paths.lock, "destroy", request.origin, request.wait_s):
         with app.step("close the route"):
             app.host.provisioning.close_route(app.paths)
         with app.step("stop"):
-            places = [app.paths.color(color) for color in all_colors()]
-            app.host.supervisor.favor(None, places)
-            for place in places:
-                app.host.supervisor.stop(place, STOP_GRACE_S)
+            slots = [app.paths.color(color) for color in all_colors()]
+            app.host.supervisor.favor(None, slots)
+            for slot in slots:
+                app.host.supervisor.stop(slot, STOP_GRACE_S)
         with app.step("remove"):
             app.host.provisioning.undo(app.paths)
             _remove_files(app)
-    _remove_what_was_for_all(app)
+    _remove_what_apps_shared(app)
     return Done(f"{app.name} is gone")
 
 
@@ -49,8 +49,8 @@ def _remove_files(app: App) -> None:
     files.remove_tree(paths.home)
 
 
-def _remove_what_was_for_all(app: App) -> None:
-    """The last app takes it with it."""
+def _remove_what_apps_shared(app: App) -> None:
+    """With the last app."""
     with lock.shared(app.host.paths, app.name, "destroy"):
         if any(app.host.paths.apps()):
             return

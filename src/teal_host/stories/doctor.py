@@ -1,4 +1,4 @@
-"""The story of the doctor: look at everything side by side, bounded in time. Changes nothing, takes no lock."""
+"""The story of the doctor: all checks run side by side, bounded in time. It changes nothing and takes no lock."""
 
 import threading
 import time
@@ -34,32 +34,32 @@ def doctor(app: App, request: Doctor) -> DoctorReport:
 
 def side_by_side(visit: Visit, checks: Sequence[Check], within_s: float) -> List[Finding]:
     """The findings of all, in the order of the checks. One that hangs is a finding itself."""
-    looks = [(check, _start(check, visit)) for check in checks]
+    running = [(check, _start(check, visit)) for check in checks]
     deadline = time.monotonic() + within_s
-    found: List[Finding] = []
-    for check, (thread, told) in looks:
+    findings: List[Finding] = []
+    for check, (thread, result) in running:
         thread.join(max(0.0, deadline - time.monotonic()))
         late = fault(check.what, f"it could not be looked at within {within_s:g} s", "teal doctor again")
-        found += [late] if thread.is_alive() else told
-    return found
+        findings += [late] if thread.is_alive() else result
+    return findings
 
 
 def _start(check: Check, visit: Visit) -> Tuple[threading.Thread, List[Finding]]:
-    """In a thread that nobody needs to wait for: what a check asks may hang, such as a name server or a disk."""
-    told: List[Finding] = []
-    thread = threading.Thread(target=lambda: told.extend(_looked(check, visit)), daemon=True)
+    """In a daemon thread: what a check asks may hang, such as a name server or a disk."""
+    result: List[Finding] = []
+    thread = threading.Thread(target=lambda: result.extend(_run(check, visit)), daemon=True)
     thread.start()
-    return thread, told
+    return thread, result
 
 
-def _looked(check: Check, visit: Visit) -> List[Finding]:
-    found: List[Finding] = []
+def _run(check: Check, visit: Visit) -> List[Finding]:
+    findings: List[Finding] = []
     try:
         for finding in check.look(visit):
-            found.append(finding)
+            findings.append(finding)
     except Exception as error:  # noqa: BLE001 - one check that fails takes no other with it
-        found.append(from_error(check.what, as_host_error(error)))
-    return found
+        findings.append(from_error(check.what, as_host_error(error)))
+    return findings
 
 
 def _report(app: App, findings: List[Finding]) -> DoctorReport:

@@ -1,4 +1,4 @@
-"""The story of `teal exec`: one command, run as the app would run it, and its bytes carried both ways."""
+"""The story of `teal exec`: one command runs as the app would run it, and its bytes travel both ways."""
 
 import pwd
 from typing import Dict, Optional, Tuple
@@ -8,11 +8,10 @@ from teal_host.ground.errors import NotThere
 from teal_host.ground.run import Command
 from teal_host.pipe import stdio_relay
 from teal_host.pipe.channel import Channel
-from teal_host.state import agreement, releases
 from teal_host.state.app import App
-from teal_host.state.slots import read_slots
 from teal_host.steps import candidate
 from teal_host.steps.candidate import Candidate
+from teal_host.steps.scene import read_scene
 from teal_host.wire.messages import Exec, Exited
 
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"  # as systemd gives it to the app
@@ -32,21 +31,19 @@ def run_command(app: App, request: Exec, channel: Channel) -> Exited:
 def _command(app: App, request: Exec) -> Command:
     """Without PORT: a command that listened would take the place of the app."""
     live, user = _live(app)
-    found = candidate.environment_of(live)
-    del found["PORT"]
-    return Command(request.command, {**_base(user), **found}, live.paths.release(live.release), user)
+    env = candidate.environment_of(live)
+    del env["PORT"]
+    return Command(request.command, {**_base(user), **env}, live.paths.release(live.release), user)
 
 
 def _live(app: App) -> Tuple[Candidate, Optional[str]]:
     """The live release, and whom it runs as; None: whoever runs this."""
-    slots = read_slots(app.paths)
-    entry = releases.find(releases.load(app.paths), slots.live_release)
-    agreed = agreement.load(app.paths)
-    if slots.live is None or entry is None or agreed is None:
+    scene = read_scene(app)
+    if scene.live_candidate is None or scene.agreement is None:
         raise NotThere(
             f"nothing of {app.name} is live here, so there is nothing to run a command as", hint="teal deploy"
         )
-    return Candidate(entry, slots.live, agreed.ports.of(slots.live), app.paths), agreed.user
+    return scene.live_candidate, scene.agreement.user
 
 
 def _base(user: Optional[str]) -> Dict[str, str]:
@@ -58,6 +55,6 @@ def _base(user: Optional[str]) -> Dict[str, str]:
 
 def _not_started(command: Command, error: OSError) -> Exited:
     name = command.argv[0]
-    there = "/" in name and (command.cwd / name).is_file()
-    code = _NOT_FOUND if isinstance(error, FileNotFoundError) and not there else _NOT_EXECUTABLE
+    exists = "/" in name and (command.cwd / name).is_file()
+    code = _NOT_FOUND if isinstance(error, FileNotFoundError) and not exists else _NOT_EXECUTABLE
     return Exited(code, f"{name} cannot be started: {run.why(error, name, command.cwd)}")

@@ -1,4 +1,4 @@
-"""What the programs wrote: the last lines of both colors by their times, and then what comes."""
+"""The story of `teal logs`: the last lines of both colors by their times, and then each new line."""
 
 import heapq
 import time
@@ -23,9 +23,9 @@ def logs(app: App, request: Logs, listening: Callable[[], bool]) -> Done:
     return Done()
 
 
-def _order(app: App, chosen: Optional[Color]) -> List[Color]:
-    if chosen:
-        return [chosen]
+def _order(app: App, color: Optional[Color]) -> List[Color]:
+    if color:
+        return [color]
     slots = read_slots(app.paths)
     return [slots.idle, slots.live] if slots.live else list(all_colors())
 

@@ -52,7 +52,7 @@ def choose(app: App, request: Rollback, scene: Scene) -> Record:
         return previous
     named = releases.find_named(app.paths, request.release)
     if named is None or not app.paths.release(named.release).is_dir():
-        raise NotThere(f"there is no release {request.release} here any more", hint="see: teal releases")
+        raise NotThere(f"release {request.release} is not stored here", hint="see: teal releases")
     if named.outcome not in ("live", "pending"):
         app.warn(f"{named.release} is {named.outcome.replace('_', ' ')}; it is checked again")
     return named

@@ -23,12 +23,12 @@ def set_secret(app: App, request: EnvSet, channel: Channel) -> Done:
     value = _value(request.name, channel)
     with lock.held(app.paths.lock, f"env set {request.name}", request.origin, request.wait_s):
         agreement.renew_format(app.paths)
-        kept = secrets.load(app.paths)
-        if kept.values.get(request.name) == value:
+        stored = secrets.load(app.paths)
+        if stored.values.get(request.name) == value:
             return Done(f"{request.name} has this value already; nothing was changed")
         channel.committed = True
         _warn_of_run_env(app, request.name)
-        changed = secrets.with_value(kept, request.name, value, now())
+        changed = secrets.with_value(stored, request.name, value, now())
         secrets.check_size(changed)
         secrets.save(app.paths, changed)
     return Done(f"{request.name} is set{'' if value else ', to nothing'}; it {_NEXT}")
@@ -39,22 +39,22 @@ def unset_secret(app: App, request: EnvUnset, channel: Channel) -> Done:
     _check_is_set(secrets.load(app.paths), request.name)
     with lock.held(app.paths.lock, f"env unset {request.name}", request.origin, request.wait_s):
         agreement.renew_format(app.paths)
-        kept = secrets.load(app.paths)
-        _check_is_set(kept, request.name)
+        stored = secrets.load(app.paths)
+        _check_is_set(stored, request.name)
         channel.committed = True
-        secrets.save(app.paths, secrets.without(kept, request.name))
-    return Done(f"{request.name} is not set any more; that {_NEXT}")
+        secrets.save(app.paths, secrets.without(stored, request.name))
+    return Done(f"{request.name} is no longer set; that {_NEXT}")
 
 
 def list_secrets(app: App) -> EnvReport:
     """Every name and since when it has its value; never the value."""
-    kept, live = secrets.load(app.paths), _live(app)
-    running = kept.versions.get(live.secrets, {}) if live else {}
+    stored, live = secrets.load(app.paths), _live(app)
+    running = stored.versions.get(live.secrets, {}) if live else {}
     rows = [
-        EnvRow(name, kept.since[name], name in running and running[name] == value)
-        for name, value in sorted(kept.values.items())
+        EnvRow(name, stored.since[name], name in running and running[name] == value)
+        for name, value in sorted(stored.values.items())
     ]
-    return EnvReport(app.name, tuple(rows), pending=kept.current != (live.secrets if live else ""))
+    return EnvReport(app.name, tuple(rows), pending=stored.current != (live.secrets if live else ""))
 
 
 def _value(name: str, channel: Channel) -> str:
@@ -69,14 +69,16 @@ def _value(name: str, channel: Channel) -> str:
     return value
 
 
-def _check_is_set(kept: StoredSecrets, name: str) -> None:
-    if name not in kept.values:
-        there = ", ".join(sorted(kept.values)) or "nothing is set"
-        raise NotThere(f"{name} is not set", [f"there are: {there}" if kept.values else there], "see: teal env list")
+def _check_is_set(stored: StoredSecrets, name: str) -> None:
+    if name not in stored.values:
+        names = ", ".join(sorted(stored.values))
+        raise NotThere(
+            f"{name} is not set", [f"there are: {names}" if names else "nothing is set"], "see: teal env list"
+        )
 
 
 def _warn_of_run_env(app: App, name: str) -> None:
-    """Not refused: a name that moves from teal.toml to `teal env` has to be set before the deploy that moves it."""
+    """A warning only: a name that moves from teal.toml to `teal env` has to be set before the deploy that moves it."""
     live = _live(app)
     if live and name in live.spec.run.env:
         app.warn(f"the live release has {name} in [run] env; the next deploy is refused if teal.toml still has it")

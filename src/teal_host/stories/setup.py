@@ -1,4 +1,4 @@
-"""The story of setup: look at the server, say what is missing, and after commit do exactly that."""
+"""The story of setup: inspect the server, plan what is missing, and after commit apply exactly that."""
 
 from dataclasses import replace
 from typing import Iterator, List, Optional, Sequence
@@ -23,11 +23,11 @@ _A_PERSON_READS_WITHIN_S = 3600.0  # nothing is held meanwhile
 def setup(app: App, request: Setup, channel: Channel) -> Done:
     """Raises BadRequest for what stands in the way, before anything is changed."""
     app.host.provisioning.check_setup_is_possible()
-    told = planned(app, request)
-    for one in told:
-        if one.is_note:
-            app.tell(Note("warning", one.description))
-    plan = _plan(told)
+    changes = planned(app, request)
+    for change in changes:
+        if change.is_note:
+            app.tell(Note("warning", change.description))
+    plan = _plan(changes)
     app.tell(plan)
     if request.dry_run or not plan.changes:
         return Done()
@@ -36,13 +36,13 @@ def setup(app: App, request: Setup, channel: Channel) -> Done:
         _remove_unfinished(app)
         _install(app, request, plan)
         with lock.shared(app.host.paths, app.name, "setup"):  # with two setups at once, each would take the same ports
-            for act in _as_told(app, request, plan):
-                _do(app, act)
+            for change in _as_planned(app, request, plan):
+                _apply(app, change)
     return Done(f"{app.name} is set up")
 
 
 def planned(app: App, request: Setup) -> List[SetupChange]:
-    """In the order in which they are done. Nothing is changed by looking."""
+    """In the order in which they are applied. Planning changes nothing."""
     switch.check_live_link(app)
     intent = _intent(app, request)
     parts = {
@@ -54,51 +54,50 @@ def planned(app: App, request: Setup) -> List[SetupChange]:
         "names": _agreement(app, request, intent.agreed),
         "key": deploy_key.changes(intent),
     }
-    return [replace(act, part=part) for part, acts in parts.items() for act in acts]
+    return [replace(change, part=part) for part, changes in parts.items() for change in changes]
 
 
 def _intent(app: App, request: Setup) -> Intent:
     return Intent(app, _agreed(app, request), footprint.load(app.paths), request.key, request.no_key)
 
 
-def _plan(acts: Sequence[SetupChange]) -> Plan:
-    return Plan(tuple(act.change for act in acts if not act.is_note))
+def _plan(changes: Sequence[SetupChange]) -> Plan:
+    return Plan(tuple(change.change for change in changes if not change.is_note))
 
 
 def _install(app: App, request: Setup, plan: Plan) -> None:
-    """Before what apps share is held: it can take minutes, and the others go on deploying."""
-    for act in packages.changes(_intent(app, request)):
-        if act.change not in plan.changes:
+    """Before the lock that apps share is taken: it can take minutes, and other apps go on deploying."""
+    for change in packages.changes(_intent(app, request)):
+        if change.change not in plan.changes:
             raise _changed()
-        _do(app, replace(act, part="packages"))
+        _apply(app, replace(change, part="packages"))
 
 
-def _as_told(app: App, request: Setup, plan: Plan) -> List[SetupChange]:
-    """What is left of the plan. Raises BadRequest when the server is not any more as it was for the plan.
+def _as_planned(app: App, request: Setup, plan: Plan) -> List[SetupChange]:
+    """What remains of the plan. Raises BadRequest when the server is no longer as it was for the plan.
 
     nginx could only be asked after it was installed, so then the plan said less than can be said now.
     """
-    acts = planned(app, request)
-    left = _plan(acts).changes
-    if left != plan.changes and not (
-        plan.changes[0].says.startswith(packages.INSTALL) and len(left) < len(plan.changes)
-    ):
+    changes = planned(app, request)
+    remaining = _plan(changes).changes
+    was_installed = plan.changes[0].says.startswith(packages.INSTALL) and len(remaining) < len(plan.changes)
+    if remaining != plan.changes and not was_installed:
         raise _changed()
-    return [act for act in acts if not act.is_note]
+    return [change for change in changes if not change.is_note]
 
 
 def _changed() -> BadRequest:
     return BadRequest("the server has changed since the plan was made; nothing was done", hint="teal setup again")
 
 
-def _do(app: App, act: SetupChange) -> None:
-    with app.step(act.part) as step:
-        step.detail = act.description
-        act.do()
+def _apply(app: App, change: SetupChange) -> None:
+    with app.step(change.part) as step:
+        step.detail = change.description
+        change.do()
 
 
 def _remove_unfinished(app: App) -> None:
-    """What an earlier setup left that was killed."""
+    """What a killed setup has left."""
     for folder in app.paths.folders:
         files.remove_unfinished(folder)
 
@@ -117,15 +116,15 @@ def _agreement(app: App, request: Setup, agreed: Agreement) -> Iterator[SetupCha
     if before == agreed:
         return
     for color in all_colors():
-        place = app.paths.color(color)
-        if before and before.ports.of(color) != agreed.ports.of(color) and app.host.supervisor.pids(place):
-            says = f"stop the standby on {color}, whose port changes"
-            yield SetupChange(says, lambda place=place: app.host.supervisor.stop(place, STOP_GRACE_S))  # type: ignore[misc]
-    do = lambda: agreement.save(app.paths, agreed)  # noqa: E731
-    yield SetupChange(_says(before, agreed), do, unserves=_unserved(app, before, agreed))
+        slot = app.paths.color(color)
+        if before and before.ports.of(color) != agreed.ports.of(color) and app.host.supervisor.pids(slot):
+            text = f"stop the standby on {color}, whose port changes"
+            yield SetupChange(text, lambda slot=slot: app.host.supervisor.stop(slot, STOP_GRACE_S))  # type: ignore[misc]
+    save = lambda: agreement.save(app.paths, agreed)  # noqa: E731
+    yield SetupChange(_description(before, agreed), save, unserves=_unserved(app, before, agreed))
 
 
-def _says(before: Optional[Agreement], agreed: Agreement) -> str:
+def _description(before: Optional[Agreement], agreed: Agreement) -> str:
     if before is None:
         return f"agree on {_site(agreed)}, {_ports(agreed)}"
     pairs = ((_site(before), _site(agreed)), (_ports(before), _ports(agreed)))
@@ -152,5 +151,5 @@ def _unserved(app: App, before: Optional[Agreement], agreed: Agreement) -> "tupl
 def _moves_later(app: App, request: Setup, agreed: Agreement) -> Iterator[SetupChange]:
     live, wanted = read_slots(app.paths).live, request.spec.run.ports
     if live and wanted and wanted.of(live) != agreed.ports.of(live):
-        says = f"{live} serves, so it stays on port {agreed.ports.of(live)}"
-        yield note(f"{says}; it moves to {wanted.of(live)} with: teal deploy, then teal setup, then teal deploy")
+        text = f"{live} serves, so it stays on port {agreed.ports.of(live)}"
+        yield note(f"{text}; it moves to {wanted.of(live)} with: teal deploy, then teal setup, then teal deploy")
