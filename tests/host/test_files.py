@@ -1,8 +1,11 @@
 """Files are changed as a whole, announced before each act, and never through a link."""
 
+import errno
 import os
+import resource
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -168,6 +171,58 @@ def test_write_succeeds_when_a_killed_writer_left_a_temporary_file(tmp_path: Pat
     else:
         files.turn_link(tmp_path / "link", "blue")
         assert str((tmp_path / "link").readlink()) == "blue"
+
+
+@contextmanager
+def limited(size: int) -> Iterator[None]:
+    """No file can grow beyond so many bytes: the kernel writes what fits and reports no error, as on a full disk."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.row("F2")
+@pytest.mark.parametrize("before", ["", "one\n", "one\ncut"])
+def test_append_is_undone_when_the_disk_takes_a_part_of_the_line(tmp_path: Path, before: str) -> None:
+    path = tmp_path / "journal"
+    path.write_text(before)
+    for size in range(len(before), len(before) + len("another line") + 1):
+        with pytest.raises(OSError) as full, limited(size):
+            files.append_line(path, "another line")
+        assert full.value.errno in (errno.ENOSPC, errno.EFBIG)  # the latter where nothing at all fits
+        assert path.read_text() == before
+    files.append_line(path, "another line")
+    assert path.read_text().splitlines()[-1] == "another line"
+
+
+def test_write_leaves_the_old_file_when_the_disk_takes_a_part(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    files.write(path, "old")
+    for size in (0, 1, 4096, 99_999):
+        with pytest.raises(OSError), limited(size):
+            files.write(path, "x" * 100_000)
+        assert path.read_text() == "old"
+
+
+def test_file_of_a_release_raises_when_the_disk_takes_a_part(tmp_path: Path) -> None:
+    with pytest.raises(OSError), limited(99_999), files.new_file(tmp_path / "program", True) as file:
+        file.write(b"x" * 100_000)
+
+
+def test_holder_note_stops_no_command_when_the_disk_takes_a_part(tmp_path: Path) -> None:
+    lock = files.open_lock(tmp_path / "lock")
+    try:
+        for size in (0, 3):
+            with limited(size):
+                files.note_holder(lock, '{"who": "me"}')
+            assert (tmp_path / "lock").read_text() == '{"who": "me"}'[:size]
+        files.note_holder(lock, "me")
+        assert (tmp_path / "lock").read_text() == "me"
+    finally:
+        os.close(lock)
 
 
 def test_write_never_follows_a_planted_link(tmp_path: Path) -> None:

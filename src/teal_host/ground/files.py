@@ -27,19 +27,26 @@ def write(path: Path, content: Union[str, bytes], mode: int = 0o644) -> None:
 
 
 def append_line(path: Path, line: str, mode: int = 0o644) -> None:
-    """Add one line to a history. A line cut by a crash ends at the next one's line break."""
+    """Add one line to a history, whole or not at all. A line that a crash cut ends at the next one's line break."""
     witness(f"append {path.name}")
     fresh = not path.exists()
     handle = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW, mode)
     try:
         size = os.fstat(handle).st_size
         cut = size and os.pread(handle, 1, size - 1) != b"\n"
-        os.write(handle, ("\n" if cut else "").encode() + line.encode() + b"\n")
+        _append(handle, size, (b"\n" if cut else b"") + line.encode() + b"\n")
         os.fsync(handle)
     finally:
         os.close(handle)
     if fresh:
         sync_dir(path.parent)
+
+
+def _append(handle: int, size: int, data: bytes) -> None:
+    """On a disk that becomes full, write(2) takes a part and reports no error. What it took is cut off again."""
+    if os.write(handle, data) != len(data):
+        os.ftruncate(handle, size)
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def turn_link(link: Path, target: str) -> None:
@@ -186,9 +193,9 @@ def open_lock(path: Path) -> int:
 
 
 def note_holder(lock: int, note: str) -> None:
-    """Say in the lock file who holds it; a courtesy, so not synced."""
-    os.ftruncate(lock, 0)
-    os.pwrite(lock, note.encode(), 0)
+    """Say in the lock file who holds it: a courtesy, so it is not synced, and a full disk stops no command here."""
+    with contextlib.suppress(OSError):
+        os.ftruncate(lock, os.pwrite(lock, note.encode(), 0))
 
 
 def empty(log: Path) -> None:

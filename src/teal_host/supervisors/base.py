@@ -4,6 +4,7 @@ import contextlib
 import signal
 
 STOP_GRACE_S = 30.0  # between TERM and KILL, as in the systemd unit
+START_FORMAT = 1  # of start.json, which the installed server side reads, maybe an older one than the one that writes it
 
 
 def ended_by(number: int) -> str:

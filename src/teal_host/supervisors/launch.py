@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Dict, List
 
 from teal_host.ground import files
+from teal_host.supervisors.base import START_FORMAT
 
 CREDENTIAL = "start"
 CANNOT_START = 203  # systemd's own code for the same (EXIT_EXEC)
@@ -23,6 +24,9 @@ _NOT_FOR_THE_PROGRAM = ("CREDENTIALS_DIRECTORY", "SHELL")
 def main(arguments: List[str]) -> int:
     """`arguments`: the link `live` and the color. Returns only when the program cannot be started."""
     start = _read_start()
+    if start.get("format", START_FORMAT) > START_FORMAT:
+        sys.stderr.write("teal: a newer Teal wrote start.json; install its server side: teal setup\n")
+        return CANNOT_START
     _stand_back(Path(arguments[0]), arguments[1])
     for number in (signal.SIGPIPE, signal.SIGXFSZ):  # Python ignores them, and what is ignored is inherited
         signal.signal(number, signal.SIG_DFL)
@@ -38,6 +42,7 @@ def main(arguments: List[str]) -> int:
 
 
 def _read_start() -> Dict[str, Any]:
+    """What to start. Keys that this Teal does not know are a newer one's, and are left aside."""
     start = json.loads(Path(os.environ["CREDENTIALS_DIRECTORY"], CREDENTIAL).read_text())
     assert isinstance(start, dict)
     return start

@@ -19,7 +19,7 @@ from teal_host.ground.processes import Life
 from teal_host.ground.run import Program
 from teal_host.state.seams import ProcessState
 from teal_host.supervisors import journald
-from teal_host.supervisors.base import ended_by
+from teal_host.supervisors.base import START_FORMAT, ended_by
 from teal_host.supervisors.journald import JournalTail
 
 _PROPERTIES = (
@@ -52,7 +52,7 @@ class Systemd:
 
     def start(self, color: ColorPaths, program: Program) -> None:
         start = {"release": color.held, "argv": list(program.argv), "env": program.env, "cwd": str(program.cwd)}
-        files.write(color.start, json.dumps(start), mode=0o600)
+        files.write(color.start, json.dumps({**start, "format": START_FORMAT}), mode=0o600)
         self._forget_failures(color)  # a crash loop of before must not count against it
         self._reset.discard(color.unit)
         began, began_us = time.time(), time.clock_gettime(time.CLOCK_MONOTONIC) * 1e6
