@@ -1,4 +1,4 @@
-"""What Teal does by itself, beside libraries that do the same: messages through a pipe, classes, and patches of a program."""
+"""What Teal does by itself, beside libraries that do the same: messages, classes, and patches of a program."""
 
 import argparse
 import json
