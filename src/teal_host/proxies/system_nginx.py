@@ -69,7 +69,7 @@ class SystemNginx:
             return str(no_answer)
         if answer.status == 200 and answer.body.decode(errors="replace") == nginx_site.generation(route):
             return None
-        return f"nginx answers Teal's own path with {answer.status}"
+        return f"nginx answers {answer.status} to Teal's own path"
 
     def address(self, site: Site) -> Tuple[str, int]:
         return listeners.address(site)

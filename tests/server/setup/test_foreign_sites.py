@@ -72,7 +72,7 @@ class TestForeignSites:
         put("/etc/nginx/sites-enabled/static", "\n\n" + site("static.example", "80"))
         app.config(server={"domains": ["shop.example", "static.example"]})
         message = refusal(app)["message"]
-        assert message == "static.example is served on port 80 by /etc/nginx/sites-enabled/static:3 already"
+        assert message == "/etc/nginx/sites-enabled/static:3 serves static.example on port 80 already"
 
     def test_default_page_of_nginx_org_is_named_in_the_refusal(self, app: App, shared: Server, put: Any) -> None:
         put("/etc/nginx/conf.d/default.conf", site("localhost", "80"))
