@@ -19,6 +19,7 @@ import pytest
 
 import harness
 from harness import Server
+from harness.background import in_background
 from harness.world import REPO, App, at_server
 
 NAME = "example.com"
@@ -85,7 +86,10 @@ def test_https_works_with_the_directives_of_the_documentation(
 
     def agree(directives: list[str]) -> None:
         app.config(
-            server={"domains": [NAME]}, proxy={"directives": directives}, verify={"path": "/healthz", "json": None}
+            server={"domains": [NAME]},
+            proxy={"directives": directives},
+            verify={"path": "/healthz", "json": None},
+            keep={"drain_s": 60},
         )
         app.teal("setup").ok()
 
@@ -105,6 +109,8 @@ def test_https_works_with_the_directives_of_the_documentation(
         assert told(ask(server, "/headers", how))["x-forwarded-proto"] == scheme
     goes_on(app, server, ca)
 
+    an_upload_is_waited_for(app, server, ca)
+
     agree(redirected)
     moved = ask(server, "/some/page?x=1")
     assert (moved.status, moved.headers["location"]) == (301, f"https://{NAME}/some/page?x=1")
@@ -123,6 +129,23 @@ def answered(server: Server) -> None:
     answer = ask(server, CHALLENGE)
     assert (answer.status, answer.read()) == (200, b"what the authority wants to read")
     assert ask(server, f"{CHALLENGE}-not-there").status == 404
+
+
+def an_upload_is_waited_for(app: App, server: Server, ca: Path) -> None:
+    """Over HTTPS, by the next deploy, whose color has just served."""
+    (idle,) = {"blue", "green"} - {app.status()["live"]}
+    plain = socket.create_connection((server.address, 443), timeout=60)
+    with ssl.create_default_context(cafile=str(ca)).wrap_socket(plain, server_hostname=NAME) as upload:
+        head = f"POST / HTTP/1.1\r\nHost: {NAME}\r\nConnection: close\r\nContent-Type: text/plain\r\n"
+        upload.sendall(f"{head}Content-Length: 23\r\n\r\nfirst half, ".encode())
+        app.program(version="when it has ended")
+        with in_background(app, "deploy", "--json") as deploying:
+            deploying.wait_for(type="step", name="start", detail=f"waiting for the last work of {idle}")
+            upload.sendall(b"second half")
+            assert b"".join(iter(lambda: upload.recv(4096), b"")).startswith(b"HTTP/1.1 200 ")
+            upload.close()
+            deploying.ended(60).ok()
+    assert told(ask(server, "/", ca))["version"] == "when it has ended"
 
 
 def goes_on(app: App, server: Server, ca: Path) -> None:

@@ -103,6 +103,6 @@ class TestNames:
         app.config(sandbox={"writable": ["/srv/uploads"]})
         error = refusal(app)
         assert "no directory /srv/uploads" in error["message"]
-        assert error["hint"].startswith("make it on the server: mkdir -p /srv/uploads")
+        assert error["hint"].startswith("make the directory on the server: mkdir -p /srv/uploads")
         put("/srv/uploads/one", "")
         app.teal("setup").ok()
