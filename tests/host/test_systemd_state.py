@@ -56,3 +56,13 @@ def test_systemd_state_says_how_the_program_ended(
     monkeypatch.setattr(systemctl, "run", lambda argv, deadline_s: Ran(0, "\n".join(lines)))
     state = Systemd().state(HostPaths(tmp_path).app("shop").color("blue"))
     assert (state.state, state.end) == ("failed", says)
+
+
+@pytest.mark.parametrize(("active", "soon"), [("activating", True), ("failed", False), ("deactivating", False)])
+def test_systemd_state_says_whether_systemd_starts_the_program_again(
+    active: str, soon: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines = [f"{name}={value}" for name, value in {"ActiveState": active, "MainPID": "0", **_exited(1)}.items()]
+    monkeypatch.setattr(systemctl, "run", lambda argv, deadline_s: Ran(0, "\n".join(lines)))
+    state = Systemd().state(HostPaths(tmp_path).app("shop").color("blue"))
+    assert (state.state, state.restarts_soon) == ("failed", soon)

@@ -71,6 +71,17 @@ def test_watched_release_is_killed_before_the_standby_when_it_uses_up_the_memory
     assert shop.pid(shop.live) == standby
 
 
+def test_watch_rolls_back_onto_a_standby_that_answers_badly_once(shop: Shop) -> None:
+    version = shop.deployed(health_sequence=[200, 500, 200])
+    standby = shop.pid(shop.live)
+    shop.config(keep={"watch_s": LONG_S})
+    shop.new_version(health_sequence=[200, 500])
+    ended = shop.app.deploy()
+    assert (ended.code, ended.result["outcome"]) == (7, "rolled_back")
+    shop.check_settled(version)
+    assert shop.pid(shop.live) == standby
+
+
 @pytest.mark.row("C17")
 def test_candidate_killed_for_want_of_memory_is_refused_with_that_reason(shop: Shop) -> None:
     version = shop.serving()

@@ -19,7 +19,8 @@ from teal_host.wire.values import dataclass
 class ProcessState:
     """`end` says how a failed process ended, as far as it is known. `since` is when it was started, UTC, ISO 8601.
 
-    `restarts`: how often it has ended and was started again by the supervisor itself, since `start`.
+    `restarts`: how often it has ended and was started again by the supervisor itself, since `start`. `restarts_soon`:
+    it has ended, and the supervisor pauses before it starts it again.
     """
 
     state: Literal["running", "stopped", "failed"]
@@ -27,6 +28,7 @@ class ProcessState:
     since: Optional[str] = None
     end: str = ""
     restarts: int = 0
+    restarts_soon: bool = False
 
 
 class OutputLine(NamedTuple):

@@ -46,7 +46,7 @@ def judge_release(app: App, candidate: Candidate, patience: Patience, watcher: O
 
 def probe_candidate(app: App, candidate: Candidate, timeout_s: float) -> ProbeResult:
     """What was just started. When the supervisor had to start it again since, no later answer makes it well."""
-    state = app.host.supervisor.state(candidate.slot_paths)
+    state = replace(app.host.supervisor.state(candidate.slot_paths), restarts_soon=False)
     if not state.restarts:
         return _probe(app, candidate, state, timeout_s)
     often = "once" if state.restarts == 1 else f"{state.restarts} times"
@@ -79,7 +79,8 @@ def _not_running(app: App, state: ProcessState) -> ProbeResult:
     """A machine that goes down ends every program, which says nothing about this one."""
     if app.host.supervisor.is_ending():
         return ProbeResult("unknown", "the program is not running: this machine goes down", hopeless=True)
-    return ProbeResult("sick", f"the program is not running: {state.end or 'it was stopped'}", hopeless=True)
+    reason = f"the program is not running: {state.end or 'it was stopped'}"
+    return ProbeResult("sick", reason, hopeless=not state.restarts_soon)
 
 
 def check_port_is_free(candidate: Candidate) -> None:

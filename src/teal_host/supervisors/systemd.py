@@ -147,7 +147,7 @@ def _state(color: ColorPaths, properties: Dict[str, str]) -> ProcessState:
     never = properties.get("ExecMainCode", "0") == "0"  # since the machine came up
     if active == "inactive" and (never or not color.start.exists()):
         return ProcessState("stopped")
-    return ProcessState("failed", None, since, _end(properties))
+    return ProcessState("failed", None, since, _end(properties), restarts_soon=active == "activating")
 
 
 def _end(properties: Dict[str, str]) -> str:
