@@ -1,7 +1,8 @@
 """A plain process in a session of its own: for `target = "local"`, without root and without systemd.
 
 Every process of a color carries TEAL_SLOT in its environment, and so do its children. So none is lost from sight, not
-even one whose starter was killed before it could write down the number.
+even one whose starter was killed before it could write down the number. A program may write its title over its
+environment (Perl, Puma, gunicorn): the recorded number, start time and boot prove it as well, and its session with it.
 """
 
 import contextlib
@@ -49,8 +50,11 @@ class PlainProcesses:
     def stop(self, color: ColorPaths, grace_s: float) -> None:
         main = _recorded(color)
         if main and processes.life(main.pid) == main:
-            self._signal(color, main.pid, signal.SIGTERM)
+            session = _session(main)
+            _signal(main.pid, signal.SIGTERM, lambda: processes.life(main.pid) == main)
             self._wait(lambda: processes.life(main.pid) == main, grace_s)
+            for life in session:
+                _signal(life.pid, signal.SIGKILL, lambda life=life: processes.life(life.pid) == life)  # type: ignore[misc]
         self._end_strays(color)
         files.remove(color.process)
 
@@ -67,7 +71,10 @@ class PlainProcesses:
         return ProcessState("failed", None, since, self._end_of(main.pid))
 
     def pids(self, color: ColorPaths) -> Set[int]:
-        return processes.with_env(_assignment(color))
+        pids, main = processes.with_env(_assignment(color)), _recorded(color)
+        if main and main.pid not in pids and processes.life(main.pid) == main:
+            pids |= processes.session(main.pid)
+        return pids
 
     def tail(self, color: ColorPaths) -> LogFileTail:
         return LogFileTail(color)
@@ -93,19 +100,9 @@ class PlainProcesses:
             if not pids:
                 return
             for pid in pids:
-                self._signal(color, pid, signal.SIGKILL)
+                _signal(pid, signal.SIGKILL, lambda pid=pid: pid in self.pids(color))  # type: ignore[misc]
             self._wait(partial(_any_lives, pids), 2.0)
         raise CannotRun(f"processes of {color.app} {color.color} do not end: {sorted(self.pids(color))}")
-
-    def _signal(self, color: ColorPaths, pid: int, number: signal.Signals) -> None:
-        """A pidfd holds the number while the mark is read again, so no stranger is signalled."""
-        with contextlib.suppress(ProcessLookupError):
-            held = os.pidfd_open(pid)
-            try:
-                if pid in self.pids(color):
-                    run.send_signal(pid, number, held)
-            finally:
-                os.close(held)
 
     def _wait(self, still: Callable[[], bool], seconds: float) -> None:
         deadline = time.monotonic() + seconds
@@ -122,6 +119,24 @@ class PlainProcesses:
         if child is None or child.returncode is None:
             return "it ended; how is not known"
         return _end(child.returncode)
+
+
+def _signal(pid: int, number: signal.Signals, is_ours: Callable[[], bool]) -> None:
+    """A pidfd holds the number while it is asked whose it is, so no stranger is signalled."""
+    with contextlib.suppress(ProcessLookupError):
+        held = os.pidfd_open(pid)
+        try:
+            if is_ours():
+                run.send_signal(pid, number, held)
+        finally:
+            os.close(held)
+
+
+def _session(main: Life) -> Set[Life]:
+    """Read between two looks at the session, so that none is a stranger with a number that has become free."""
+    lives = [processes.life(pid) for pid in processes.session(main.pid)]
+    still = processes.session(main.pid)
+    return {life for life in lives if life and life.pid in still}
 
 
 def _any_lives(pids: Set[int]) -> bool:

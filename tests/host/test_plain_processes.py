@@ -1,0 +1,79 @@
+"""Plain processes that write over their environment, as Perl, Puma and gunicorn do with their titles."""
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from harness.world import wait_until
+from teal_host.ground import processes
+from teal_host.ground.paths import ColorPaths, HostPaths
+from teal_host.ground.run import Program
+from teal_host.supervisors.process import PlainProcesses
+
+HIDES = """
+import ctypes, os, time
+from pathlib import Path
+if {children}:
+    os.fork()
+start, end = map(int, Path("/proc/self/stat").read_text().rpartition(")")[2].split()[47:49])
+if os.getpid() != os.getsid(0) or {main}:
+    ctypes.memset(start, ord("x"), end - start)
+Path(f"hidden-{{os.getpid()}}").touch()
+time.sleep(600)
+"""
+
+
+@pytest.fixture
+def color(tmp_path: Path) -> ColorPaths:
+    color = HostPaths(tmp_path).app("shop").color("blue")
+    color.home.mkdir(parents=True)
+    return color
+
+
+@pytest.fixture
+def supervisor(color: ColorPaths) -> Iterator[PlainProcesses]:
+    supervisor = PlainProcesses()
+    yield supervisor
+    supervisor.stop(color, 5)
+    supervisor._reap()
+
+
+def start(supervisor: PlainProcesses, color: ColorPaths, main: bool, children: bool) -> set[int]:
+    """The numbers of its processes, once they have written over their environment."""
+    argv = [sys.executable, "-c", HIDES.format(main=main, children=children)]
+    supervisor.start(color, Program(argv, {}, color.home, color.home / "logs/log"))
+    wait_until(lambda: len(list(color.home.glob("hidden-*"))) == 1 + children)
+    return {int(path.name.partition("-")[2]) for path in color.home.glob("hidden-*")}
+
+
+@pytest.mark.parametrize("children", [False, True])
+def test_program_without_its_environment_is_known_by_what_was_recorded(
+    supervisor: PlainProcesses, color: ColorPaths, children: bool
+) -> None:
+    pids = start(supervisor, color, True, children)
+    assert processes.with_env(f"TEAL_SLOT={color.home}") == set()
+    assert supervisor.pids(color) == pids
+    state = supervisor.state(color)
+    assert (state.state, state.pid in pids) == ("running", True)
+
+
+@pytest.mark.parametrize(("main", "children"), [(True, False), (True, True), (False, True)])
+def test_stop_ends_a_program_without_its_environment(
+    supervisor: PlainProcesses, color: ColorPaths, main: bool, children: bool
+) -> None:
+    pids = start(supervisor, color, main, children)
+    supervisor.stop(color, 5)
+    assert not any(processes.life(pid) for pid in pids)
+    assert supervisor.state(color).state == "stopped"
+
+
+def test_stranger_with_the_recorded_number_is_not_believed(supervisor: PlainProcesses, color: ColorPaths) -> None:
+    """The number alone proves nothing: start time and boot must be the recorded ones."""
+    life = processes.life(os.getpid())
+    assert life
+    color.process.write_text(f'{{"pid": {life.pid}, "ticks": {life.ticks - 1}, "boot": "{life.boot}"}}')
+    assert supervisor.pids(color) == set()
+    assert supervisor.state(color).state == "failed"
