@@ -138,8 +138,7 @@ BREAKS: tuple[Break, ...] = (
                 "    if False:\n        raise Not",
             ),
         ),
-        "tests/local/test_after_the_switch.py::"
-        "test_verify_rolls_back_without_a_lost_request_when_nginx_delivers_a_wrong_answer",
+        "tests/local/test_watch.py::test_verify_rolls_back_without_a_lost_request_when_nginx_delivers_a_wrong_answer",
         r"\(0, 'live', 'green'\) == \(7, 'rolled_back', 'green'\)",
     ),
     Break(

@@ -171,8 +171,23 @@ class App:
     def deploy(self, *arguments: str, **more: Any) -> Ended:
         return self.teal("deploy", "--json", *arguments, **more)
 
+    def deploy_versions(self, *versions: str, **config: Any) -> list[str]:
+        """Deploys these versions of the program. Returns the names of their releases."""
+        self.config(**config)
+        names = []
+        for version in versions:
+            self.program(version=version)
+            names.append(self.deploy().ok().result["release"])
+        return names
+
     def status(self) -> dict[str, Any]:
         return self.teal("status", "--json").ok().result
+
+    def releases(self) -> list[dict[str, Any]]:
+        """The releases, newest first."""
+        rows = self.teal("releases", "--json").ok().result["releases"]
+        assert isinstance(rows, list)
+        return rows
 
     def get(self, path: str = "/", host: str | None = None) -> Any:
         """The answer through nginx, as JSON."""

@@ -97,3 +97,10 @@ def test_command_runs_the_release_with_a_program_of_the_server(app: App, command
     app.config(run={"command": command("/usr/bin/python3" if os.path.exists("/usr/bin/python3") else "python3")})
     app.deploy().ok()
     assert app.get()["version"] == "v1"
+
+
+def test_command_of_the_release_without_dot_slash_is_refused_with_the_right_spelling(app: App) -> None:
+    app.config(run={"command": ["program"]})
+    refused = app.deploy()
+    assert refused.code == 3
+    assert 'write "./program"' in refused.err

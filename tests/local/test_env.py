@@ -58,7 +58,7 @@ def test_changed_secret_makes_a_new_release_without_an_upload(app: App) -> None:
     app.teal("env", "unset", "A").ok()
     assert app.deploy().ok().result["outcome"] == "live"
     assert seen(app, "A") is None
-    words = [row["env"] for row in app.teal("releases", "--json").ok().result["releases"]]
+    words = [row["env"] for row in app.releases()]
     assert len(set(words)) == 3
 
 

@@ -254,3 +254,21 @@ def _patched(path: Path, pattern: bytes, instead: bytes) -> None:
     name = found[0][:-1]
     assert len(instead) == len(name)
     path.write_bytes(program.replace(name, instead))
+
+
+def test_health_check_asks_whether_the_path_is_right_when_the_program_answers_404(app: App) -> None:
+    app.program(version="v1", health=404)
+    app.config(health={"path": "/healthz", "deadline_s": 1})
+    refused = app.deploy()
+    assert refused.code == 6
+    assert "is [health] path the right one" in refused.err
+
+
+def test_unhealthy_message_counts_the_probes_only_when_the_program_keeps_running(app: App) -> None:
+    app.program(version="v1", exits=3)
+    refused = app.teal("deploy")
+    assert (refused.code, "times" in refused.err) == (6, False)
+    app.program(version="v1", health=503)
+    app.config(health={"deadline_s": 1})
+    refused = app.teal("deploy")
+    assert (refused.code, "times and was never well" in refused.err) == (6, True)

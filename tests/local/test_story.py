@@ -1,5 +1,7 @@
 """Deploy, rollback and destroy on this machine, as a user sees them."""
 
+import sys
+
 from harness.world import App, World, refuses
 
 
@@ -37,3 +39,13 @@ def test_destroy_leaves_no_process_file_or_port(app: App, world: World) -> None:
     assert world.processes() == []
     assert not world.root.exists()
     assert all(refuses(port) for port in app.ports)
+
+
+def test_build_output_is_printed_once_when_the_build_fails(app: App) -> None:
+    script = "import sys; print('main.go:3: undefined: x'); sys.exit(2)"
+    app.config(build={"command": [sys.executable, "-c", script]})
+    failed = app.teal("deploy")
+    assert (failed.code, failed.err.count("undefined: x")) == (5, 1)
+    quiet = app.teal("deploy", "-q")
+    assert (quiet.code, quiet.err.count("undefined: x")) == (5, 1)
+    assert app.deploy().result["error"]["evidence"] == ["main.go:3: undefined: x"]

@@ -126,3 +126,29 @@ def _ports(app: App) -> list[int]:
 def _waits_for_its_clients(world: World) -> bool:
     """Whether nginx spares idle clients at a reload, which removes a route. Only a recent nginx does."""
     return "keepalive_min_timeout" in (world.root / "etc/nginx/nginx.conf").read_text()
+
+
+def test_ports_of_a_refused_deploy_are_not_remembered(app: App) -> None:
+    app.deploy().ok()
+    before = app.status()
+    blue, green = app.world.app("elsewhere").ports[1:]
+    with stranger(green):
+        app.config(run={"ports": {"blue": blue, "green": green}})
+        assert app.deploy().code == 6
+    after = app.status()
+    assert after["colors"]["green"]["port"] == before["colors"]["green"]["port"]
+    assert after["notes"] == []
+    app.config(run={"ports": None})
+    app.program(version="v2")
+    assert app.deploy().ok().result["color"] == "green"
+
+
+def test_taken_domain_is_refused_before_the_upload_and_leaves_no_release(app: App, world: World) -> None:
+    app.config(server={"domains": ["one.localhost"]})
+    app.deploy().ok()
+    other = world.app("other")
+    other.config(server={"domains": ["one.localhost"], "http_port": app.ports[0]})
+    refused = other.deploy()
+    assert refused.code == 3
+    assert "is served for the app shop already" in refused.err
+    assert other.releases() == []

@@ -82,7 +82,7 @@ def test_queries_are_answered_while_a_deploy_holds_the_lock(app: App) -> None:
         assert any("a command is at work" in note for note in status["notes"])
         lines = app.teal("logs", "--json").ok().result["lines"]
         assert {line["color"] for line in lines} == {"blue", "green"}
-        assert len(app.teal("releases", "--json").ok().result["releases"]) == 2
+        assert len(app.releases()) == 2
         assert first.process.poll() is None
         let_it_listen()
         first.ended().ok()
@@ -99,7 +99,7 @@ def test_lock_is_free_at_once_when_the_server_side_that_holds_it_is_killed(app: 
     app.program(version="v3")
     app.deploy().ok()
     assert app.get()["version"] == "v3"
-    outcomes = [row["outcome"] for row in app.teal("releases", "--json").ok().result["releases"]]
+    outcomes = [row["outcome"] for row in app.releases()]
     assert outcomes == ["live", "refused", "live"]
 
 
@@ -189,7 +189,7 @@ def _ended_alone(app: App) -> None:
     wait_until(lambda: app.status()["notes"] == [])
     status = app.status()
     assert (status["live"], status["colors"]["green"]["state"]) == ("green", "running")
-    rows = app.teal("releases", "--json").ok().result["releases"]
+    rows = app.releases()
     assert [row["outcome"] for row in rows] == ["live", "live"]
 
 

@@ -1,14 +1,14 @@
-"""Which release must serve, and what must be told of each: written from what Teal promises, not from its code.
+"""Which release must serve, and what Teal must report of each: written from what Teal promises, not from its code.
 
-- A deploy goes live or changes nothing of what serves. What is sick never gets the link; what does not prove itself, or
-  dies in the watch, is rolled back, if what was live before is well or can be started; else it stays, and a human is
-  asked for.
-- A rollback without a name leads to the last good release before the live one, by sequence, that is still stored. What
-  is gone back from is no place to go back to any more; nor is what was refused or rolled back.
-- Stored at least: so many good releases, the live one, and what a color holds.
-- Who is interrupted leaves the old release or the new one. The next command sees to the rest: what was not switched is
-  refused; what was stays if it is well, else the other color takes over if that is well, or can be started.
-- A command that comes again with its id is told what it was told, and does nothing.
+- A deploy goes live, or changes nothing of what serves. A sick release never gets the link. A release that fails its
+  verification, or dies in the watch, is rolled back if the previously live release is well or can be started;
+  otherwise the release stays, and Teal asks for a person.
+- A rollback without a name goes to the last good stored release before the live one, by sequence. It never goes to a
+  release that was superseded, refused or rolled back.
+- Stored are at least the configured number of good releases, the live one, and what a color holds.
+- An interrupted command leaves the old release or the new one. The next command recovers: a release that was not
+  switched to is refused; one that was stays if it is well, else the other color takes over if well or startable.
+- A command that repeats an id gets the recorded result, and does nothing.
 """
 
 from dataclasses import dataclass, field

@@ -148,7 +148,7 @@ class Shop:
         """Checks that the version serves, and that nothing is left of an interrupted command."""
         self.check_serves(version)
         assert self.app.status()["notes"] == []
-        rows = self.app.teal("releases", "--json").ok().result["releases"]
+        rows = self.app.releases()
         assert "pending" not in {row["outcome"] for row in rows}
         home = self.server.root / "var/lib/teal/shop"
         assert [path for path in home.rglob(".*") if path.name.startswith((".partial", ".live"))] == []

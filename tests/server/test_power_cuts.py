@@ -205,7 +205,7 @@ def check_told(machine: Machine, cut: Cut) -> None:
 
 def check_whole(shop: Shop) -> None:
     """Checks that every stored release has all of its bytes."""
-    for row in shop.app.teal("releases", "--json").ok().result["releases"]:
+    for row in shop.app.releases():
         if row["stored"]:
             stored = shop.server.root / "var/lib/teal/shop/releases" / row["release"]
             assert artifact.read(stored).manifest.digest == row["digest"], row

@@ -1,8 +1,7 @@
-"""After the switch: a release that turns sick is rolled back once, and a rollback goes where a person expects."""
+"""The watch and the verification after the switch: a release that turns sick is rolled back once."""
 
 import os
 import signal
-from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -86,7 +85,7 @@ def test_deploy_goes_live_after_a_release_was_rolled_back(app: App) -> None:
     app.program(version="v3")
     assert app.deploy().ok().result["color"] == "green"
     assert app.get()["version"] == "v3"
-    assert [row["outcome"] for row in _releases(app)] == ["live", "rolled_back", "live"]
+    assert [row["outcome"] for row in app.releases()] == ["live", "rolled_back", "live"]
 
 
 def test_verify_leaves_nothing_live_when_the_first_release_answers_wrongly_through_nginx(app: App) -> None:
@@ -187,127 +186,14 @@ def test_rollback_needs_a_person_when_nginx_cannot_confirm_it(app: App) -> None:
     assert app.get()["version"] == "v3"
 
 
-def test_previous_color_stops_without_previous_running_and_a_rollback_starts_it_again(app: App) -> None:
-    _deployed(app, "v1", keep={"previous_running": False, "drain_s": 1})
-    app.program(version="v2")
-    with load(app) as visitors:
-        app.deploy().ok()
-        colors = app.status()["colors"]
-        assert (colors["blue"]["state"], colors["green"]["state"]) == ("stopped", "running")
-        app.teal("rollback", "--json").ok()
-        colors = app.status()["colors"]
-        assert (colors["blue"]["state"], colors["green"]["state"]) == ("running", "stopped")
-        wait_for_requests(visitors)
-    assert visitors.tally().failed == 0, visitors.tally()
-    assert app.get()["version"] == "v1"
-
-
-@pytest.mark.row("E12")
-def test_background_job_runs_on_the_live_color_alone_without_previous_running(
-    app: App, counted: Callable[..., None]
-) -> None:
-    quick = {"keep": {"previous_running": False, "drain_s": 0.5}, "run": {"data": True}}
-    app.config(**quick)
-    app.program(version="v1", works=True)
-    app.deploy().ok()
-    app.program(version="v2", works=True)
-    app.deploy().ok()
-    before = len(_worked(app))
-    wait_until(lambda: len(_worked(app)) >= before + 20)
-    since = Counter(_worked(app)[before:])
-    assert set(since) == {"green"}
-    counted(written_by_the_live_color=since["green"], written_by_the_other=since["blue"])
-
-
-def _worked(app: App) -> list[str]:
-    return (app.world.root / "var/lib/shop/worked").read_text().split()
-
-
-def test_rollback_goes_to_a_named_release_that_no_longer_runs(app: App) -> None:
-    first, *_ = _deployed(app, "v1", "v2", "v3")
-    back = app.teal("rollback", first, "--json").ok().result
-    assert (back["outcome"], back["release"]) == ("live", first)
-    assert app.get()["version"] == "v1"
-
-
-@pytest.mark.row("E6")
-def test_rollback_goes_one_release_further_each_time_until_no_earlier_release_remains(app: App) -> None:
-    first, second, _ = _deployed(app, "v1", "v2", "v3")
-    assert app.status()["previous"] == second
-    for release, previous in ((second, first), (first, None)):
-        back = app.teal("rollback", "--json").ok().result
-        assert (back["release"], back["previous"], app.status()["previous"]) == (release, previous, previous)
-    nowhere = app.teal("rollback", "--json")
-    assert (nowhere.code, nowhere.result["outcome"]) == (2, "refused")
-    assert "no earlier release stayed well" in nowhere.result["error"]["message"]
-    assert app.get()["version"] == "v1"
-
-
-@pytest.mark.parametrize("release", [(), ("0009-0123456789ab",), ("yesterday",)], ids=str)
-def test_rollback_is_refused_when_no_such_release_exists(app: App, release: tuple[str, ...]) -> None:
-    app.deploy().ok()
-    nowhere = app.teal("rollback", *release, "--json")
-    assert (nowhere.code, nowhere.result["outcome"]) == (2, "refused")
-    assert app.get()["version"] == "v1"
-
-
-@pytest.mark.row("E6")
-def test_rollback_skips_releases_that_were_refused_or_rolled_back(app: App) -> None:
-    first, *_ = _deployed(app, "v1")
-    app.program(version="refused", exits=1)
-    assert app.deploy().code == 6
-    app.config(keep={"watch_s": 600})
-    app.program(version="turned back", **WELL_UNTIL_LIVE)
-    assert app.deploy().code == 7
-    _deployed(app, "v2")
-    for release in _outcomes(app):  # as if Teal could not remove their files
-        (app.state / "releases" / release).mkdir(exist_ok=True)
-    assert app.teal("rollback", "--json").ok().result["release"] == first
-    assert app.get()["version"] == "v1"
-
-
-@pytest.mark.row("F6")
-def test_prune_keeps_the_configured_number_of_good_releases_and_does_not_count_bad_releases(app: App) -> None:
-    app.config(keep={"releases": 3})
-    _deployed(app, "v1", "v2", "v3")
-    for number in range(2):
-        app.program(version=f"bad {number}", exits=1)
-        assert app.deploy().code == 6
-    _deployed(app, "v4", keep={"releases": 3})
-    rows = [(row["outcome"], row["stored"]) for row in reversed(_releases(app))]
-    assert rows == [("live", False), ("live", True), ("live", True), *[("unhealthy", False)] * 2, ("live", True)]
-    stored = {path.name for path in (app.state / "releases").iterdir()}
-    assert stored == {row["release"] for row in _releases(app) if row["stored"]}
-
-
-def test_data_is_shared_by_every_release_and_survives_deploys_and_a_rollback(app: App) -> None:
-    app.config(run={"data": True})
-    for version in ("v1", "v2", "v3"):
-        app.program(version=version)
-        app.deploy().ok()
-        app.get("/write")
-    assert app.get("/kept")["kept"] == ["v1", "v2", "v3"]
-    app.teal("rollback").ok()
-    assert app.get("/write")["kept"] == ["v1", "v2", "v3", "v2"]
-
-
 def _first(app: App, **config: Any) -> str:
     """Deploys a good first release without a watch.
 
     Returns its name, with the configuration for the next one in place.
     """
-    (first,) = _deployed(app, "v1")
+    (first,) = app.deploy_versions("v1")
     app.config(**config)
     return first
-
-
-def _deployed(app: App, *versions: str, **config: Any) -> list[str]:
-    app.config(**config)
-    names = []
-    for version in versions:
-        app.program(version=version)
-        names.append(app.deploy().ok().result["release"])
-    return names
 
 
 def _rolled_back(app: App, ended: Ended, first: str) -> None:
@@ -318,15 +204,8 @@ def _rolled_back(app: App, ended: Ended, first: str) -> None:
     assert _outcomes(app) == {first: "live", result["release"]: "rolled_back"}
 
 
-def _releases(app: App) -> list[dict[str, Any]]:
-    """The releases, newest first."""
-    rows = app.teal("releases", "--json").ok().result["releases"]
-    assert isinstance(rows, list)
-    return rows
-
-
 def _outcomes(app: App) -> dict[str, str]:
-    return {row["release"]: row["outcome"] for row in _releases(app)}
+    return {row["release"]: row["outcome"] for row in app.releases()}
 
 
 def _kill_nginx(app: App) -> None:
