@@ -27,18 +27,8 @@ def digest() -> str:
 @functools.cache
 def payload() -> bytes:
     """Eight digits of size, then the compressed program: the table SOURCES, and stage 1, which imports from it."""
-    table = ",".join(f"{name!r}:{_literal(text)}" for name, text in sources().items())
-    compressor = zlib.compressobj(9, memLevel=9)
-    packed = compressor.compress(f"SOURCES = {{{table}}}\n{_text('stage1.py')}".encode()) + compressor.flush()
+    packed = zlib.compress(f"SOURCES = {sources()!r}\n{_text('stage1.py')}".encode(), 9)
     return b"%08x" % len(packed) + packed
-
-
-def _literal(text: str) -> str:
-    """The text as Python writes it, with its line breaks as they are, and tabs for indentation, which stage 1 takes
-    back (no source has a tab). Compressed, each makes it a hundredth smaller.
-    """
-    escaped = text.replace("    ", "\t").replace("\\", "\\\\").replace("'''", "\\'\\'\\'")
-    return f"'''{escaped}'''"
 
 
 def stage0(server: bool) -> str:

@@ -7,7 +7,7 @@ Sent as text behind a table SOURCES {module: source}; never imported here.
 import sys
 from importlib.machinery import ModuleSpec  # not importlib.abc, which python3-minimal lacks
 
-SOURCES = {name: text.replace("\t", "    ") for name, text in globals().get("SOURCES", {}).items()}
+SOURCES = globals().get("SOURCES", {})
 
 
 class FromPipe:
