@@ -155,7 +155,7 @@ BREAKS: tuple[Break, ...] = (
         (
             Edit(
                 "teal_host/steps/health.py",
-                "foreign = [socket for socket in listening if socket.inode not in ours]",
+                "foreign = [socket for socket in listening if socket.inode not in inodes]",
                 "foreign: List[sockets.Socket] = []",
             ),
         ),
