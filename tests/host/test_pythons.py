@@ -167,5 +167,5 @@ def test_session_is_refused_when_the_python_is_too_old(too_old: str, tmp_path: P
     with pytest.raises(CannotReach) as refused:
         Session(there)
     (version,) = [name for name in ("3.6", "3.7", "3.8") if name in Path(too_old).name]
-    assert refused.value.message == f"the Python on the shop is {version}; Teal needs 3.9 or newer there"
+    assert refused.value.message == f"the Python on the shop is {version}; Teal needs 3.9 or newer"
     assert not (tmp_path / "state").exists()
