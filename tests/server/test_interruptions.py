@@ -151,7 +151,7 @@ def test_watch_rolls_back_a_sick_release_while_the_line_is_silent(shop: Shop) ->
     with own_line(shop.app.world, shop.server) as line, watching(shop) as (_, running):
         line.falls_silent()
         shop.app.get("/sicken")
-        wait_until(lambda: last_line(shop)[:2] == ("end", "turned_back"))
+        wait_until(lambda: last_line(shop)[:2] == ("end", "rolled_back"))
         assert line.is_silent()
         line.goes_on()
         assert running.ended().code == 7
@@ -213,7 +213,7 @@ def test_verify_returns_the_link_when_nginx_cannot_reach_the_marker(shop: Shop) 
     asked, wanted = (shop.app.status()["colors"][color]["port"] for color in ("blue", "green"))
     assert f"nginx asked 127.0.0.1:{asked}, not green on port {wanted}; rolled back: " in error.message
     assert error.hint == "can nginx look into /var/lib/teal/shop/green? see: teal doctor"
-    assert last_line(shop)[:2] == ("end", "turned_back")
+    assert last_line(shop)[:2] == ("end", "rolled_back")
     shop.check_settled(old)
 
 
@@ -411,7 +411,7 @@ def stored(shop: Shop) -> set[str]:
 def last_line(shop: Shop) -> tuple[str, str, str]:
     """The last line of the journal: the act, the outcome, and the release."""
     line = json.loads((shop.server.root / "var/lib/teal/shop/journal").read_text().splitlines()[-1])
-    return line["act"], line.get("outcome", ""), line.get("release", "")
+    return line["event"], line.get("outcome", ""), line.get("release", "")
 
 
 # --- the machine goes down in the middle ----------------------------------------------------------------------------

@@ -253,7 +253,7 @@ def test_watch_rolls_back_onto_the_standby_when_the_release_crashes(shop: Shop) 
     ended = shop.app.deploy()
     assert (ended.code, ended.result["outcome"]) == (7, "rolled_back")
     assert "exited with code 3" in ended.result["error"]["message"]
-    assert shop.outcome(ended.result["release"]) == "turned_back"
+    assert shop.outcome(ended.result["release"]) == "rolled_back"
     _ended_for_good(shop, shop.standby)
     shop.check_serves(version)
     assert shop.pid(shop.live) == before

@@ -155,7 +155,7 @@ REFUSED: dict[str, tuple[Build, str, str]] = {
     "NaN": (lambda k: raw(b'{"type":"rollback","wait_s":NaN}'), "config", "not JSON"),
     "a list": (lambda k: raw(b"[]"), "config", "not a JSON object"),
     "a huge number": (lambda k: raw(b'{"type":"logs","app":"one","lines":' + b"9" * 4000 + b"}"), "config", "mistakes"),
-    "nothing at all": (lambda k: b"", "aborted", "went away"),
+    "nothing at all": (lambda k: b"", "cancelled", "went away"),
     "a shell's words": (lambda k: SHELL, "config", ""),
     "no release of that name": (lambda k: frame(Rollback("one", ORIGIN, new_id(), "999")), "not_there", "no release"),
 }
