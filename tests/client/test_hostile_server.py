@@ -250,19 +250,19 @@ NOT_OF_THIS_ARTIFACT: dict[str, dict[str, Any]] = {
     "a place beyond the last": {"missing": [5]},
     "a directory": {"missing": [0]},
     "a file twice": {"missing": [1, 1]},
-    "more bytes than it has": {"missing": [1], "begun": [{"place": 1, "bytes": 11}]},
-    "a beginning of what is not missing": {"missing": [1], "begun": [{"place": 2, "bytes": 1}]},
+    "more bytes than it has": {"missing": [1], "begun": [{"number": 1, "bytes": 11}]},
+    "a beginning of what is not missing": {"missing": [1], "begun": [{"number": 2, "bytes": 1}]},
     "a negative place": {"missing": [-1]},
     "a path that leads out": {"missing": [1], "bases": [{"path": "../x", "sha256": "0" * 64, "size": 1}]},
     "a digest that is a path": {"missing": [1], "bases": [{"path": "app", "sha256": "../../id_rsa", "size": 1}]},
 }
 
 
-@pytest.mark.parametrize("wanted", NOT_OF_THIS_ARTIFACT.values(), ids=list(NOT_OF_THIS_ARTIFACT))
+@pytest.mark.parametrize("missingfiles", NOT_OF_THIS_ARTIFACT.values(), ids=list(NOT_OF_THIS_ARTIFACT))
 def test_deploy_sends_nothing_that_the_artifact_does_not_have(wanted: dict[str, Any], laptop: Laptop) -> None:
     """At 55bfd35 `missing: [5]` was an IndexError, and a directory an IsADirectoryError."""
     laptop.project()
-    laptop.serve(HONEST, {"type": "wanted", "release": "0001-0123456789ab", **wanted})
+    laptop.serve(HONEST, {"type": "missingfiles", "release": "0001-0123456789ab", **wanted})
     ended = laptop.teal("deploy")
     assert ended.returncode == 4, ended.stderr
     assert "is not to be trusted" in ended.stderr
@@ -270,7 +270,7 @@ def test_deploy_sends_nothing_that_the_artifact_does_not_have(wanted: dict[str, 
 
 def test_deploy_ends_when_the_server_asks_without_end(laptop: Laptop) -> None:
     laptop.project()
-    laptop.serve(HONEST, *[{"type": "wanted", "release": "0001-0123456789ab"}] * 100)
+    laptop.serve(HONEST, *[{"type": "missingfiles", "release": "0001-0123456789ab"}] * 100)
     ended = laptop.teal("deploy")
     assert ended.returncode == 4
     assert "missing: is asked for the 4th time" in ended.stderr

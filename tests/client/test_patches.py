@@ -14,7 +14,7 @@ from teal.sending.patches import NoPatch, Patch, Patches
 from teal.sending.strategy import Line
 from teal.sending.upload import is_large
 from teal_host.wire.manifest import Entry
-from teal_host.wire.uploads import Base, Packing
+from teal_host.wire.uploads import Packing, PatchBase
 
 SLOW = Line(125_000, "measured")
 ALL: tuple[Packing, ...] = ("plain", "zlib", "bz2", "lzma")
@@ -52,10 +52,10 @@ def entry(of: Artifact) -> Entry:
     return of.manifest.entries[0]
 
 
-def base(of: Artifact) -> Base:
+def base(of: Artifact) -> PatchBase:
     """The server has it, and it is in the cache."""
     cache.keep([Sent(of.root / entry(of).path, entry(of).size, entry(of).sha256)])
-    return Base("app", entry(of).sha256, entry(of).size)
+    return PatchBase("app", entry(of).sha256, entry(of).size)
 
 
 def test_patch_made_ahead_is_not_made_again(tmp_path: Path, made: list[int]) -> None:
@@ -78,7 +78,7 @@ def test_patch_made_ahead_for_another_base_is_not_used(tmp_path: Path, made: lis
     assert isinstance(found, Patch)
     assert found.base == base(old)
     assert len(made) == 2
-    assert isinstance(patches.find(entry(new), entry(new).size, [Base("app", "0" * 64, 9)], ALL), NoPatch)
+    assert isinstance(patches.find(entry(new), entry(new).size, [PatchBase("app", "0" * 64, 9)], ALL), NoPatch)
 
 
 def test_patch_made_ahead_is_not_used_for_the_rest_of_a_file_or_another_packing(
@@ -117,7 +117,7 @@ def test_patch_slower_than_the_whole_file_is_given_up_once_it_is_waited_for(tmp_
 
 
 def test_debug_sections_are_blamed_only_for_a_large_or_abandoned_patch() -> None:
-    base = Base("app", "0" * 64, 1_000_000)
+    base = PatchBase("app", "0" * 64, 1_000_000)
     assert not is_large(Patch(base, "bz2", [b"x" * 2_000]), 1_000_000)
     assert is_large(Patch(base, "bz2", [b"x" * 200_000]), 1_000_000)
     assert is_large(NoPatch("too different from what the server has"), 1_000_000)

@@ -17,7 +17,7 @@ from teal_host.checks.owner import DataOwner
 from teal_host.checks.room import Disk, Memory
 from teal_host.ground import lock
 from teal_host.ground.errors import NeedsHuman
-from teal_host.ground.journal import Unfinished
+from teal_host.ground.journal import UnfinishedStory
 from teal_host.ground.sockets import Socket
 from teal_host.state.seams import Check, ProcessState
 from teal_host.stories import doctor
@@ -92,9 +92,9 @@ def test_memory_check_judges_available_memory_and_the_limit(memory: Memory, stat
 
 def test_history_check_names_a_command_at_work_or_interrupted() -> None:
     assert history.history(None, None).state == "ok"
-    at_work = history.history("ada@laptop is at work here: deploy", Unfinished("1", None, None, True))
+    at_work = history.history("ada@laptop is at work here: deploy", UnfinishedStory("1", None, None, True))
     assert "ada@laptop" in at_work.says
-    interrupted = history.history(None, Unfinished("1", "0007-3f2a9c1b7d4e", "blue", True))
+    interrupted = history.history(None, UnfinishedStory("1", "0007-3f2a9c1b7d4e", "blue", True))
     assert (interrupted.state, "0007-3f2a9c1b7d4e" in interrupted.says) == ("warning", True)
 
 

@@ -235,6 +235,6 @@ def test_app_can_be_sent_again_after_refused_uploads(tmp_path: Path) -> None:
     for _ in range(2):
         assert pipe.say(tmp_path / "state", sent(ONE, b"other")).answer["code"] == "config"
     heard = pipe.say(tmp_path / "state", sent(ONE, BODY))
-    (wanted,) = [message for message in heard.messages if message["type"] == "wanted"]
+    (wanted,) = [message for message in heard.messages if message["type"] == "missingfiles"]
     assert wanted["missing"] == [0]
     assert wanted["release"].startswith("0001-")

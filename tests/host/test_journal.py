@@ -11,7 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from teal_host.ground import journal as journals
-from teal_host.ground.journal import Journal, Unfinished
+from teal_host.ground.journal import Journal, UnfinishedStory
 
 BEGIN = {"event": "begin", "id": "a", "release": "0001-aaaaaaaaaaaa", "left": None}
 START = {"event": "start", "id": "a", "release": "0001-aaaaaaaaaaaa", "color": "blue"}
@@ -79,20 +79,23 @@ def test_journal_is_empty_when_its_file_is_missing(journal: Journal) -> None:
         ([BEGIN, START, TURN, TURNED, END], None),
         ([END], None),
         ([START], None),
-        ([BEGIN], Unfinished("a", "0001-aaaaaaaaaaaa", None, False)),
-        ([BEGIN, START], Unfinished("a", "0001-aaaaaaaaaaaa", "blue", True)),
-        ([BEGIN, START, TURN], Unfinished("a", "0001-aaaaaaaaaaaa", "blue", True)),
-        ([BEGIN, START, TURN, TURNED], Unfinished("a", "0001-aaaaaaaaaaaa", "blue", True, switched=True)),
-        ([BEGIN, START, END, {**BEGIN, "id": "b"}], Unfinished("b", "0001-aaaaaaaaaaaa", None, False)),
-        ([BEGIN, START, {**BEGIN, "id": "b"}], Unfinished("b", "0001-aaaaaaaaaaaa", None, False)),
+        ([BEGIN], UnfinishedStory("a", "0001-aaaaaaaaaaaa", None, False)),
+        ([BEGIN, START], UnfinishedStory("a", "0001-aaaaaaaaaaaa", "blue", True)),
+        ([BEGIN, START, TURN], UnfinishedStory("a", "0001-aaaaaaaaaaaa", "blue", True)),
+        ([BEGIN, START, TURN, TURNED], UnfinishedStory("a", "0001-aaaaaaaaaaaa", "blue", True, switched=True)),
+        ([BEGIN, START, END, {**BEGIN, "id": "b"}], UnfinishedStory("b", "0001-aaaaaaaaaaaa", None, False)),
+        ([BEGIN, START, {**BEGIN, "id": "b"}], UnfinishedStory("b", "0001-aaaaaaaaaaaa", None, False)),
         ([BEGIN, START, {**BEGIN, "id": "b"}, END], None),
-        ([BEGIN, {"event": "later", "id": "a", "new": [1]}, START], Unfinished("a", "0001-aaaaaaaaaaaa", "blue", True)),
-        ([{**BEGIN, "format": 9, "more": {"x": 1}}], Unfinished("a", "0001-aaaaaaaaaaaa", None, False)),
-        ([{"event": "begin"}], Unfinished("None", None, None, False)),
+        (
+            [BEGIN, {"event": "later", "id": "a", "new": [1]}, START],
+            UnfinishedStory("a", "0001-aaaaaaaaaaaa", "blue", True),
+        ),
+        ([{**BEGIN, "format": 9, "more": {"x": 1}}], UnfinishedStory("a", "0001-aaaaaaaaaaaa", None, False)),
+        ([{"event": "begin"}], UnfinishedStory("None", None, None, False)),
     ],
 )
 def test_story_is_unfinished_until_its_end_is_written(
-    journal: Journal, lines: list[Any], left: Unfinished | None
+    journal: Journal, lines: list[Any], left: UnfinishedStory | None
 ) -> None:
     hold(journal, *lines)
     assert journal.unfinished() == left
@@ -102,7 +105,7 @@ def test_story_is_unfinished_until_its_end_is_written(
 def test_journal_garbage_hides_no_line_around_it(journal: Journal, garbage: bytes) -> None:
     hold(journal, garbage, BEGIN, garbage, START, garbage)
     assert journal.lines() == [BEGIN, START]
-    assert journal.unfinished() == Unfinished("a", "0001-aaaaaaaaaaaa", "blue", True)
+    assert journal.unfinished() == UnfinishedStory("a", "0001-aaaaaaaaaaaa", "blue", True)
 
 
 @given(st.lists(st.sampled_from([BEGIN, START, TURN, TURNED, END]), max_size=5), st.binary(max_size=60))

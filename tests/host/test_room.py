@@ -86,7 +86,10 @@ def test_upload_leaves_nothing_when_the_disk_becomes_full(paths: AppPaths, numbe
         raise stopped
 
     def upload(stopped: BaseException) -> list[Any]:
-        with pytest.raises(type(stopped)), release.Unfinished(paths, "0001-x", Manifest(digest_of(one), one)) as begun:
+        with (
+            pytest.raises(type(stopped)),
+            release.Unfinished(paths, "0001-x", Manifest(digest_of(one), one)) as begun,
+        ):
             begun.write(0, pieces(stopped))
         return list(paths.releases.iterdir())
 

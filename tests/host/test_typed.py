@@ -43,7 +43,7 @@ SAMPLES: list[tuple[type[Any], Any]] = [
 def found(kind: type[Any], raw: object) -> list[tuple[str, str]]:
     with pytest.raises(Mistakes) as mistakes:
         decode(kind, raw)
-    return [(place, says) for place, says in mistakes.value.found]
+    return [(place, says) for place, says in mistakes.value.mistakes]
 
 
 @pytest.mark.parametrize(("kind", "sample"), SAMPLES, ids=[kind.__name__ for kind, _ in SAMPLES])
@@ -65,8 +65,8 @@ def test_decoder_gives_a_value_or_mistakes_for_a_spoilt_sample(data: st.DataObje
     try:
         value = decode(kind, raw)
     except Mistakes as mistakes:
-        assert mistakes.found
-        assert all(isinstance(place, str) and says for place, says in mistakes.found)
+        assert mistakes.mistakes
+        assert all(isinstance(place, str) and says for place, says in mistakes.mistakes)
         return
     assert decode(kind, json.loads(json.dumps(encode(value), allow_nan=False))) == value
 

@@ -81,7 +81,7 @@ class Line:
 
     def ask(self, content: bytes) -> dict[str, Any]:
         self.say(deploy(files({"program": content}), spec=spec(self.port), id=uuid.uuid4().hex))
-        return self.hear("wanted", "failure")
+        return self.hear("missingfiles", "failure")
 
     def part(self, body: bytes, packing: str = "zlib", base: bytes | None = None, count: int = 1) -> None:
         named = {"base": hashlib.sha256(base).hexdigest()} if base is not None else {}
@@ -104,7 +104,7 @@ def begun(root: Path) -> list[Path]:
 def deployed(line: Line) -> None:
     """It was sealed, and then the program ended at once: that is how these tests leave nothing behind."""
     line.commit()
-    assert line.hear("failure", "result", "wanted")["code"] == "unhealthy"
+    assert line.hear("failure", "result", "missingfiles")["code"] == "unhealthy"
 
 
 @pytest.fixture(scope="module")
@@ -201,8 +201,8 @@ def test_wrong_patch_is_answered_with_a_request_for_the_whole_file(root: Path, w
         line.ask(NEW)
         wrong(line)
         line.commit()
-        again = line.hear("wanted", "failure")
-        assert (again["type"], again["missing"], again["bases"], again["begun"]) == ("wanted", [0], [], [])
+        again = line.hear("missingfiles", "failure")
+        assert (again["type"], again["missing"], again["bases"], again["begun"]) == ("missingfiles", [0], [], [])
         line.part(zlib.compress(NEW))
         deployed(line)
     check(root, NEW)
@@ -215,9 +215,9 @@ def test_upload_is_refused_when_the_second_round_is_wrong_too(root: Path, wrong:
         line.ask(NEW)
         wrong(line)
         line.commit()
-        line.hear("wanted")
+        line.hear("missingfiles")
         line.part(zlib.compress(NEW[::-1]))
-        failure = line.hear("failure", "wanted")
+        failure = line.hear("failure", "missingfiles")
         assert failure["code"] == "config"
         assert "arrived changed" in failure["message"]
     check(root, OLD)
@@ -229,9 +229,9 @@ def test_patch_is_refused_in_the_second_round(root: Path) -> None:
         line.ask(NEW)
         line.part(b"", "bz2", OLD)
         line.commit()
-        line.hear("wanted")
+        line.hear("missingfiles")
         line.part(zlib.compress(patched()), "zlib", OLD)
-        assert line.hear("failure", "wanted")["code"] == "config"
+        assert line.hear("failure", "missingfiles")["code"] == "config"
     check(root, OLD)
 
 
@@ -244,7 +244,7 @@ def test_damaged_base_is_noticed_and_the_whole_file_requested(root: Path) -> Non
         line.ask(NEW)
         line.part(zlib.compress(patched()), "zlib", OLD)
         line.commit()
-        assert line.hear("wanted", "failure")["missing"] == [0]
+        assert line.hear("missingfiles", "failure")["missing"] == [0]
         line.part(zlib.compress(NEW))
         deployed(line)
     assert releases(root)[-1].joinpath("program").read_bytes() == NEW
@@ -258,7 +258,7 @@ def test_damaged_copy_is_noticed_and_the_whole_file_requested(root: Path) -> Non
     with Line(root, free_ports(1)[0]) as line:
         assert line.ask(OLD)["missing"] == []
         line.commit()
-        assert line.hear("wanted", "failure")["missing"] == [0]
+        assert line.hear("missingfiles", "failure")["missing"] == [0]
         line.part(zlib.compress(OLD))
         deployed(line)
     assert releases(root)[-1].joinpath("program").read_bytes() == OLD
@@ -307,7 +307,7 @@ def test_interrupted_upload_is_requested_whole_when_its_beginning_is_damaged(roo
         (there,) = line.ask(NEW)["begun"]
         line.part(zlib.compress(NEW[there["bytes"] :]))
         line.commit()
-        again = line.hear("wanted", "failure")
+        again = line.hear("missingfiles", "failure")
         assert (again["missing"], again["begun"]) == ([0], [])
         line.part(zlib.compress(NEW))
         deployed(line)
@@ -369,7 +369,7 @@ def test_upload_of_200_megabytes_takes_little_memory(tmp_path: Path) -> None:
     root = tmp_path / "state"
     with Line(root, free_ports(1)[0], memory=128 * 1024 * 1024) as line:
         line.say(deploy(listed, spec=spec(line.port)))
-        line.hear("wanted")
+        line.hear("missingfiles")
         line.say({"type": "part", "count": 1, "packing": "plain"})
         line.say({"type": "block", "last": False}, SMALL)
         for number in range(size // len(piece)):

@@ -9,7 +9,7 @@ import pytest
 from teal_host.wire import grammar, messages, upward
 from teal_host.wire.frames import Frame
 from teal_host.wire.messages import Failure, LogLine, Note
-from teal_host.wire.uploads import Wanted
+from teal_host.wire.uploads import MissingFiles
 
 SENT_BY_A_SERVER = (*messages.EVENTS, *messages.ANSWERS)
 ONLY_SHOWN = {upward.text, grammar.line}
@@ -107,7 +107,7 @@ LONG = (
     Note("info", "é" * (upward.MOST_TEXT + 1)),
     Failure("unexpected", "\ud800" * 100_000, ("x" * 100_000,) * 3),
     Failure("unexpected", "much", ("line",) * 100_000),
-    Wanted("0001-0123456789ab", tuple(range(upward.MOST_ITEMS))),
+    MissingFiles("0001-0123456789ab", tuple(range(upward.MOST_ITEMS))),
 )
 
 
@@ -116,5 +116,5 @@ def test_server_clips_what_is_longer_than_a_client_takes(message: Any) -> None:
     sent = Frame(upward.clip(messages.to_header(message)))
     arrived = messages.from_frame(sent, (type(message),))
     assert type(arrived) is type(message)
-    if isinstance(message, Wanted):
+    if isinstance(message, MissingFiles):
         assert arrived == message

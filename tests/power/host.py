@@ -39,7 +39,7 @@ from teal_host.wire import typed
 from teal_host.wire.app import AppSpec
 from teal_host.wire.manifest import Origin
 from teal_host.wire.messages import Deploy, Destroy, Result, Rollback
-from teal_host.wire.uploads import Wanted
+from teal_host.wire.uploads import MissingFiles
 
 APPS = {"shop": 18080, "blog": 18090}
 KEPT = 3
@@ -74,7 +74,7 @@ class Client(Upload):
         self._begun = 0
 
     def tell(self, message: object) -> None:
-        if isinstance(message, Wanted):
+        if isinstance(message, MissingFiles):
             self._begun = sum(begun.bytes for begun in message.begun)
 
     def blocks(self) -> Iterator[bytes]:

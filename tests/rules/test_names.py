@@ -17,9 +17,6 @@ OPPOSITE = {"refuse", "refuses"}  # `refuse(x)` reads as the opposite of a check
 EXCEPTIONS = {
     ("teal_host.ground.lock", "shared"),
     ("teal_host.preparations.unit", "do"),
-    ("teal_host.state.agreement", "_refuse_taken_names"),
-    ("teal_host.state.file_index", "place"),
-    ("teal_host.state.file_index", "there"),
     ("teal_host.wire.values", "_Shared"),
 }
 

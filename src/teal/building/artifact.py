@@ -61,7 +61,7 @@ def read(path: Path) -> Artifact:
         digest = digest_of(tuple(entries))
         return Artifact(root, typed.decode(Manifest, {"digest": digest, "entries": typed.encode(entries)}))
     except typed.Mistakes as mistakes:
-        raise ConfigError(f"{path} cannot be shipped", [text for _, text in mistakes.found]) from None
+        raise ConfigError(f"{path} cannot be shipped", [text for _, text in mistakes.mistakes]) from None
 
 
 def _configured(file: ConfigFile) -> Path:

@@ -37,7 +37,7 @@ def load(config_path: Path | None) -> ConfigFile:
     try:
         return ConfigFile(_with_target_of_environment(decode(Config, _table(path, text))), path)
     except Mistakes as mistakes:
-        raise ConfigError(*_report(path, text, mistakes.found)) from None
+        raise ConfigError(*_report(path, text, mistakes.mistakes)) from None
 
 
 def _with_target_of_environment(config: Config) -> Config:

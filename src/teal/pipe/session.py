@@ -209,7 +209,7 @@ def expect(answer: object, kind: type[_T]) -> _T:
 
 def not_trusted(name: str, mistakes: Mistakes) -> CannotReach:
     """The error for values that no server side of Teal sends. They were used for nothing."""
-    evidence = [f"{place[:100]}: {text[:_EVIDENCE_CHARS]}" for place, text in mistakes.found[:_EVIDENCE_LINES]]
+    evidence = [f"{place[:100]}: {text[:_EVIDENCE_CHARS]}" for place, text in mistakes.mistakes[:_EVIDENCE_LINES]]
     return CannotReach(
         f"{name} sent what no server side of Teal sends; its answer is not to be trusted",
         evidence,

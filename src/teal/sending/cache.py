@@ -17,7 +17,7 @@ from teal.ground.errors import Usage
 from teal_host.wire import typed
 from teal_host.wire.manifest import Entry
 from teal_host.wire.typed import Mistakes
-from teal_host.wire.uploads import Base
+from teal_host.wire.uploads import PatchBase
 
 WORTH = 16 * 1024  # bytes of a file; a patch of a smaller file saves nothing
 MOST_FILE = 256 * 1024 * 1024  # bytes; no patch is made of a larger file
@@ -69,10 +69,10 @@ def keep(sent: Iterable[Sent]) -> None:
         _evict(folder() / "sent")
 
 
-def last(target: str, app: str) -> tuple[Base, ...]:
+def last(target: str, app: str) -> tuple[PatchBase, ...]:
     """The files of the last upload to this app: a guess at what the server has, because others deploy too."""
     with contextlib.suppress(OSError, ValueError, RecursionError, RuntimeError, Mistakes):
-        return typed.decode(tuple[Base, ...], json.loads(_last(target, app).read_bytes()))
+        return typed.decode(tuple[PatchBase, ...], json.loads(_last(target, app).read_bytes()))
     return ()
 
 
@@ -80,7 +80,7 @@ def remember_last(target: str, app: str, sent: Iterable[Entry]) -> None:
     """Remember the largest files that could be the base of a patch."""
     candidates = (entry for entry in sent if WORTH <= entry.size <= MOST_FILE)
     largest = sorted(candidates, key=lambda entry: entry.size, reverse=True)
-    bases = [Base(entry.path, entry.sha256, entry.size) for entry in largest[:MOST_FILES]]
+    bases = [PatchBase(entry.path, entry.sha256, entry.size) for entry in largest[:MOST_FILES]]
     with contextlib.suppress(OSError, RuntimeError, Usage):
         files.private_dir(folder() / "last")
         files.write(_last(target, app), json.dumps(typed.encode(bases)))

@@ -15,14 +15,14 @@ from teal.sending import cache, compression, delta, strategy
 from teal.sending.compression import Packer
 from teal.sending.strategy import Line, Way
 from teal_host.wire.manifest import Entry
-from teal_host.wire.uploads import Base, Packing
+from teal_host.wire.uploads import Packing, PatchBase
 
 _USUAL: tuple[Packing, ...] = ("plain", "zlib", "bz2", "lzma")  # what a complete Python can unpack
 
 
 @dataclass(frozen=True)
 class Patch:
-    base: Base
+    base: PatchBase
     packing: Packing
     packed: list[bytes]
 
@@ -51,7 +51,7 @@ class Patches:
         self._prepared: dict[tuple[str, str, Packing], Patch | NoPatch] = {}  # by file, base and packing
         self.made = False  # was a patch made since the server named its files?
 
-    def prepare(self, guesses: Iterable[Base], enough: Callable[[], bool]) -> None:
+    def prepare(self, guesses: Iterable[PatchBase], enough: Callable[[], bool]) -> None:
         """Make patches to the files that the server probably has, until `enough`."""
         bases = {base.path: base for base in guesses}
         for entry in self._artifact.manifest.entries:
@@ -64,7 +64,7 @@ class Patches:
             too_late = self._too_late(strategy.whole(entry.size, self._line, _USUAL), enough)
             self._prepared[entry.sha256, base.sha256, kind] = self._make(entry, 0, [base], _Making(kind, too_late))
 
-    def find(self, entry: Entry, rest: int, bases: Sequence[Base], packings: Sequence[Packing]) -> Patch | NoPatch:
+    def find(self, entry: Entry, rest: int, bases: Sequence[PatchBase], packings: Sequence[Packing]) -> Patch | NoPatch:
         """A patch for the last `rest` bytes of the file."""
         kind, whole = strategy.patch(rest, self._line, packings).packing, strategy.whole(rest, self._line, packings)
         prepared = [self._prepared.get((entry.sha256, base.sha256, kind)) for base in bases if rest == entry.size]
@@ -83,7 +83,7 @@ class Patches:
         end = time.monotonic() + whole.seconds
         return lambda: time.monotonic() > end and needed()
 
-    def _make(self, entry: Entry, start: int, bases: Sequence[Base], making: _Making) -> Patch | NoPatch:
+    def _make(self, entry: Entry, start: int, bases: Sequence[PatchBase], making: _Making) -> Patch | NoPatch:
         old = next(((base, path) for base in bases if (path := cache.find(base.sha256, base.size))), None)
         if old is None:
             return NoPatch("the file that the server has is not in the cache here", tried=False)

@@ -20,7 +20,7 @@ from teal.ui.base import Progress, Ui, size
 from teal_host.wire.manifest import Entry, Manifest
 from teal_host.wire.messages import Note, Step
 from teal_host.wire.typed import Mistake, Mistakes
-from teal_host.wire.uploads import Base, Block, Part, Taken, Wanted
+from teal_host.wire.uploads import Block, MissingFiles, Part, PatchBase, Taken
 
 _BLOCK = 256 * 1024  # bytes in one message
 _MOST_REQUESTS = 3  # times; a server side asks again for files that arrived damaged
@@ -57,7 +57,7 @@ class Uploader:
         if self._target.address != "local":  # a local upload takes no time
             self._patches.prepare(cache.last(self._target.address, self._target.app), enough)
 
-    def send(self, wanted: Wanted) -> None:
+    def send(self, wanted: MissingFiles) -> None:
         """Send all missing files. Raises PipeEnded, HostFailed; CannotReach for a file that is not in this artifact."""
         self._requests += 1
         mistakes = [*wanted_mistakes(wanted, self._artifact.manifest), *_too_many_requests(self._requests)]
@@ -98,7 +98,7 @@ class Uploader:
         cache.keep(Sent(self._artifact.root / entry.path, entry.size, entry.sha256) for entry in files)
         cache.remember_last(self._target.address, self._target.app, files)
 
-    def _way(self, rest: int, wanted: Wanted) -> Way:
+    def _way(self, rest: int, wanted: MissingFiles) -> Way:
         return strategy.whole(rest, self._line, wanted.packings)
 
     def _patch(self, index: int, parts: "_Parts") -> Patch | None:
@@ -185,7 +185,7 @@ def is_large(patch: Patch | NoPatch, rest: int) -> bool:
     return patch.tried if isinstance(patch, NoPatch) else patch.bytes > _SMALL_PATCH * rest
 
 
-def wanted_mistakes(wanted: Wanted, manifest: Manifest) -> Iterator[Mistake]:
+def wanted_mistakes(wanted: MissingFiles, manifest: Manifest) -> Iterator[Mistake]:
     """What a server cannot ask for: a file that is not in the artifact, a file twice, more bytes than a file has."""
     sizes = {index: entry.size for index, entry in enumerate(manifest.entries) if entry.kind == "file"}
     missing = set(wanted.missing)
@@ -194,8 +194,8 @@ def wanted_mistakes(wanted: Wanted, manifest: Manifest) -> Iterator[Mistake]:
     if len(missing) < len(wanted.missing):
         yield Mistake("missing", "has a file twice")
     for begun in wanted.begun:
-        if begun.place not in missing or begun.bytes > sizes.get(begun.place, 0):
-            yield Mistake("begun", f"{begun.bytes:,} bytes of file {begun.place} cannot have arrived")
+        if begun.number not in missing or begun.bytes > sizes.get(begun.number, 0):
+            yield Mistake("begun", f"{begun.bytes:,} bytes of file {begun.number} cannot have arrived")
 
 
 def _too_many_requests(times: int) -> Iterator[Mistake]:
@@ -206,11 +206,11 @@ def _too_many_requests(times: int) -> Iterator[Mistake]:
 class _Parts:
     """The files that the server side asks for, by their index in the manifest."""
 
-    def __init__(self, wanted: Wanted, artifact: Artifact) -> None:
+    def __init__(self, wanted: MissingFiles, artifact: Artifact) -> None:
         self.wanted = wanted
         self._artifact = artifact
-        self._begun = {begun.place: begun.bytes for begun in wanted.begun}
-        self._bases: dict[str, list[Base]] = {}
+        self._begun = {begun.number: begun.bytes for begun in wanted.begun}
+        self._bases: dict[str, list[PatchBase]] = {}
         for base in wanted.bases:
             self._bases.setdefault(base.path, []).append(base)
 
@@ -221,7 +221,7 @@ class _Parts:
         """Bytes that the server does not have yet."""
         return max(0, self.entry(index).size - self._begun.get(index, 0))
 
-    def bases(self, entry: Entry) -> list[Base]:
+    def bases(self, entry: Entry) -> list[PatchBase]:
         return self._bases.get(entry.path, []) if is_worth_it(entry) else []
 
     def pieces(self, indexes: list[int]) -> Iterator[bytes]:

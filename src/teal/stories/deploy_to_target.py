@@ -8,7 +8,7 @@ from teal.sending.upload import Uploader, UploadTarget
 from teal.stories.exchange import explain_interruption, receive_answer
 from teal.stories.reporter import Reporter
 from teal_host.wire.messages import Commit, Deploy, Result
-from teal_host.wire.uploads import Wanted
+from teal_host.wire.uploads import MissingFiles
 
 
 def deploy_to_target(request: Deploy, built: BuiltArtifact, pending: PendingSession, reporter: Reporter) -> Result:
@@ -20,7 +20,7 @@ def deploy_to_target(request: Deploy, built: BuiltArtifact, pending: PendingSess
     with explain_interruption(session, "deploy") as commitment:
         session.send(request)
         answer = receive_answer(session, reporter, upload)
-        while isinstance(answer, Wanted):
+        while isinstance(answer, MissingFiles):
             commitment.made = False  # the server asks again: an earlier Commit no longer counts
             upload.send(answer)
             session.send(Commit())

@@ -4,7 +4,7 @@ from typing import Iterator, Optional
 
 from teal_host.checks.base import Visit, ok, warning
 from teal_host.ground import lock
-from teal_host.ground.journal import Unfinished
+from teal_host.ground.journal import UnfinishedStory
 from teal_host.wire.reports import Finding
 
 
@@ -12,7 +12,7 @@ def check(visit: Visit) -> Iterator[Finding]:
     yield history(lock.at_work(visit.app.paths.lock), visit.app.journal.unfinished())
 
 
-def history(at_work: Optional[str], unfinished: Optional[Unfinished]) -> Finding:
+def history(at_work: Optional[str], unfinished: Optional[UnfinishedStory]) -> Finding:
     if at_work:
         message = f"{at_work}; the other findings may show that command halfway"
         return warning("commands", message, "teal doctor again after it")

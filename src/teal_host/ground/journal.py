@@ -59,7 +59,7 @@ class Journal:
         begin = next(begins, None)
         return (begin, end) if begin and end else None
 
-    def unfinished(self) -> Optional["Unfinished"]:
+    def unfinished(self) -> Optional["UnfinishedStory"]:
         """The last story, if it did not come to its end."""
         story: List[Dict[str, Any]] = []
         for line in self.lines():
@@ -84,7 +84,7 @@ class Journal:
 
 
 @dataclass(frozen=True)
-class Unfinished:
+class UnfinishedStory:
     """A story that was interrupted: which, of which release, on which color, and whether that color was started.
 
     `switched`: its release was live, maybe only until traffic was rolled back.
@@ -130,11 +130,11 @@ def now() -> str:
     return datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="milliseconds")
 
 
-def _unfinished(story: List[Dict[str, Any]]) -> Unfinished:
+def _unfinished(story: List[Dict[str, Any]]) -> UnfinishedStory:
     facts: Dict[str, Any] = {}
     for line in story:
         facts.update(line)
-    return Unfinished(
+    return UnfinishedStory(
         str(facts.get("id")),
         facts.get("release"),
         facts.get("color"),

@@ -85,8 +85,9 @@ class Channel:
         except FrameError as error:
             raise BadRequest(f"what came through the pipe is not a message: {error}") from None
         except Mistakes as error:
-            told = [f"{place[:100]}: {says[:_EVIDENCE_CHARS]}" for place, says in error.found[:_EVIDENCE_LINES]]
-            raise BadRequest("the message has mistakes", told) from None
+            mistakes = error.mistakes[:_EVIDENCE_LINES]
+            evidence = [f"{path[:100]}: {text[:_EVIDENCE_CHARS]}" for path, text in mistakes]
+            raise BadRequest("the message has mistakes", evidence) from None
 
 
 class _Patient:

@@ -81,7 +81,7 @@ def propose(host: HostPaths, spec: AppSpec, moving: Optional[Color]) -> Agreemen
     """
     mine = load(host.app(spec.app))
     others = list(_others(host, spec.app))
-    _refuse_taken_names(spec, others)
+    _check_names_are_free(spec, others)
     ports = _ports(spec, mine, others, moving)
     token, user = (mine.token, mine.user) if mine else (secrets.token_hex(16), None)
     return Agreement(spec.app, spec.site, ports, token, spec.proxy, spec.sandbox, user)
@@ -110,7 +110,7 @@ def _others(host: HostPaths, app: str) -> Iterator[Agreement]:
             yield agreed
 
 
-def _refuse_taken_names(spec: AppSpec, others: List[Agreement]) -> None:
+def _check_names_are_free(spec: AppSpec, others: List[Agreement]) -> None:
     site = spec.site
     for other in others:
         if other.site.http_port != site.http_port:

@@ -14,7 +14,7 @@ from teal_host.ground import files
 from teal_host.ground.paths import AppPaths
 from teal_host.wire.grammar import digest
 from teal_host.wire.manifest import Entry, Manifest
-from teal_host.wire.uploads import Base
+from teal_host.wire.uploads import PatchBase
 
 _RELEASES = 6  # are looked at, the best first
 _BASES = 1_000  # are told
@@ -31,42 +31,42 @@ class IndexedFile:
     sha256: str
 
     @property
-    def place(self) -> Path:
+    def file(self) -> Path:
         return self.release / self.path
 
-    def there(self) -> bool:
+    def is_stored(self) -> bool:
         """As far as can be seen without reading it."""
         with contextlib.suppress(OSError):
-            status = self.place.lstat()
+            status = self.file.lstat()
             return stat.S_ISREG(status.st_mode) and status.st_size == self.size
         return False
 
 
 class FileIndex:
-    def __init__(self, kept: Sequence[IndexedFile]) -> None:
+    def __init__(self, indexed: Sequence[IndexedFile]) -> None:
         self._by_digest: Dict[str, IndexedFile] = {}
         self._by_path: Dict[str, List[IndexedFile]] = {}
-        for one in kept:
-            self._by_digest.setdefault(one.sha256, one)
-            self._by_path.setdefault(one.path, []).append(one)
+        for file in indexed:
+            self._by_digest.setdefault(file.sha256, file)
+            self._by_path.setdefault(file.path, []).append(file)
 
     def find(self, sha256: str) -> Optional[IndexedFile]:
-        one = self._by_digest.get(sha256)
-        return one if one is not None and one.there() else None
+        file = self._by_digest.get(sha256)
+        return file if file is not None and file.is_stored() else None
 
-    def bases(self, missing: Sequence[Entry]) -> Tuple[Base, ...]:
+    def bases(self, missing: Sequence[Entry]) -> Tuple[PatchBase, ...]:
         """What could be the base of a patch for these, the best of each first, bounded."""
-        found: Dict[str, Base] = {}
+        bases: Dict[str, PatchBase] = {}
         for entry in missing:
-            for one in self._by_path.get(entry.path, ()) if entry.size >= _WORTH else ():
-                if one.size >= _WORTH and one.sha256 not in found and len(found) < _BASES and one.there():
-                    found[one.sha256] = Base(one.path, one.sha256, one.size)
-        return tuple(found.values())
+            for file in self._by_path.get(entry.path, ()) if entry.size >= _WORTH else ():
+                if file.size >= _WORTH and file.sha256 not in bases and len(bases) < _BASES and file.is_stored():
+                    bases[file.sha256] = PatchBase(file.path, file.sha256, file.size)
+        return tuple(bases.values())
 
 
 def load(paths: AppPaths, releases: Sequence[str]) -> FileIndex:
     """What is in these releases, the best first."""
-    return FileIndex([one for release in releases[:_RELEASES] for one in _read(paths, release)])
+    return FileIndex([file for release in releases[:_RELEASES] for file in _read(paths, release)])
 
 
 def save(paths: AppPaths, release: str, manifest: Manifest) -> None:

@@ -37,8 +37,8 @@ class Footprint:
         return digest in self.files.get(str(path), ())
 
     def with_file(self, path: Path, digest: str) -> "Footprint":
-        told = (*self.files.get(str(path), ()), digest)[-_REMEMBERED:]
-        return replace(self, files={**self.files, str(path): told})
+        digests = (*self.files.get(str(path), ()), digest)[-_REMEMBERED:]
+        return replace(self, files={**self.files, str(path): digests})
 
 
 _FORMAT = DiskFormat(Footprint, 2)
@@ -63,9 +63,9 @@ def remember(paths: AppPaths, path: Path, digest: str) -> None:
 
 def remember_made(paths: AppPaths, folder: Path) -> None:
     """This directory will be made, where there is none; said before it is done."""
-    told = load(paths)
-    if str(folder) not in told.made:
-        save(paths, replace(told, made=(*told.made, str(folder))))
+    footprint = load(paths)
+    if str(folder) not in footprint.made:
+        save(paths, replace(footprint, made=(*footprint.made, str(folder))))
 
 
 def nginx_files(host: HostPaths, app: str, own: Footprint) -> Set[str]:
@@ -76,6 +76,6 @@ def nginx_files(host: HostPaths, app: str, own: Footprint) -> Set[str]:
 
 def others(host: HostPaths, app: str) -> Iterator[Tuple[str, Footprint]]:
     """Those of all other apps, by name."""
-    for found in sorted((host.root / "etc/teal").glob("*/footprint.json")):
-        if found.parent.name != app:
-            yield found.parent.name, load(host.app(found.parent.name))
+    for path in sorted((host.root / "etc/teal").glob("*/footprint.json")):
+        if path.parent.name != app:
+            yield path.parent.name, load(host.app(path.parent.name))

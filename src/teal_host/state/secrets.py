@@ -1,7 +1,7 @@
 """The part of an app's environment that is not in teal.toml: what `teal env` keeps here, and who may never see.
 
 One file has the values that the next deploy takes and those that stored releases ran with, each set under its version.
-So a rollback finds its own, and nothing is kept that no release needs.
+So a rollback finds its own, and nothing is stored that no release needs.
 """
 
 import hashlib
@@ -48,7 +48,7 @@ _FORMAT = DiskFormat(StoredSecrets, 2)
 
 
 def load(paths: AppPaths) -> StoredSecrets:
-    """What is kept. Raises Unreadable, without a word of what is in the file."""
+    """What is stored. Raises Unreadable, without a word of what is in the file."""
     try:
         return _FORMAT.read(paths.secrets)
     except FileNotFoundError:
@@ -60,10 +60,10 @@ def load(paths: AppPaths) -> StoredSecrets:
         raise
 
 
-def save(paths: AppPaths, kept: StoredSecrets) -> None:
+def save(paths: AppPaths, stored: StoredSecrets) -> None:
     """Write it without the versions that nobody needs; without any, there is no file."""
-    needed = set(kept.versions) if _may_be_needed(paths) else _needed(paths) | {kept.current}
-    slim = replace(kept, versions={name: kept.versions[name] for name in kept.versions if name in needed})
+    needed = set(stored.versions) if _may_be_needed(paths) else _needed(paths) | {stored.current}
+    slim = replace(stored, versions={name: stored.versions[name] for name in stored.versions if name in needed})
     if not slim.versions:
         files.remove(paths.secrets)
         return
@@ -73,62 +73,62 @@ def save(paths: AppPaths, kept: StoredSecrets) -> None:
 def prune(paths: AppPaths) -> None:
     """Values go with the last release that ran with them."""
     if paths.secrets.exists() and not _may_be_needed(paths):
-        kept = load(paths)
-        if set(kept.versions) - _needed(paths) - {kept.current}:
-            save(paths, kept)
+        stored = load(paths)
+        if set(stored.versions) - _needed(paths) - {stored.current}:
+            save(paths, stored)
 
 
-def with_value(kept: StoredSecrets, name: str, value: str, now: str) -> StoredSecrets:
-    return _turned_to(kept, {**kept.values, name: value}, {**kept.since, name: now})
+def with_value(stored: StoredSecrets, name: str, value: str, now: str) -> StoredSecrets:
+    return _turned_to(stored, {**stored.values, name: value}, {**stored.since, name: now})
 
 
-def without(kept: StoredSecrets, name: str) -> StoredSecrets:
-    values = {key: value for key, value in kept.values.items() if key != name}
-    return _turned_to(kept, values, {key: since for key, since in kept.since.items() if key != name})
+def without(stored: StoredSecrets, name: str) -> StoredSecrets:
+    values = {key: value for key, value in stored.values.items() if key != name}
+    return _turned_to(stored, values, {key: since for key, since in stored.since.items() if key != name})
 
 
 def values_of(paths: AppPaths, entry: Record) -> Dict[str, str]:
     """The values that the release runs with, also after a rollback to it. Raises NeedsHuman when they are lost."""
     if not entry.secrets:
         return {}
-    found = load(paths).versions.get(entry.secrets)
-    if found is None:
+    values = load(paths).versions.get(entry.secrets)
+    if values is None:
         text = f"{paths.secrets} does not have the environment that {entry.release} ran with any more"
         raise NeedsHuman(text, hint="restore it, or set each name again with teal env set, and deploy")
-    return found
+    return values
 
 
-def environment_version(kept: StoredSecrets, declared: Mapping[str, str]) -> str:
+def environment_version(stored: StoredSecrets, declared: Mapping[str, str]) -> str:
     """A short name for the whole environment, from which no value of `teal env` can be guessed."""
-    if not kept.current:
+    if not stored.current:
         return releases.env_version(dict(declared))
-    return _keyed(kept.key, {"teal.toml": dict(declared), "teal env": kept.values})[:8]
+    return _keyed(stored.key, {"teal.toml": dict(declared), "teal env": stored.values})[:8]
 
 
 def check(paths: AppPaths, spec: AppSpec) -> None:
     """Raises BadRequest for a name that is declared twice, and for more than a program can be started with."""
-    kept = load(paths)
-    twice = sorted(set(kept.values) & set(spec.run.env))
+    stored = load(paths)
+    twice = sorted(set(stored.values) & set(spec.run.env))
     if twice:
         raise BadRequest(
             f"{', '.join(twice)}: both in [run] env of teal.toml and in teal env; one place for one name",
             hint=f"take it out of teal.toml, or: teal env unset {twice[0]}",
         )
-    check_size(kept, spec.run.handed_over)
+    check_size(stored, spec.run.handed_over)
 
 
-def check_size(kept: StoredSecrets, more: int = 0) -> None:
-    size = more + sum(len(text.encode()) for text in (*kept.values, *kept.values.values()))
+def check_size(stored: StoredSecrets, more: int = 0) -> None:
+    size = more + sum(len(text.encode()) for text in (*stored.values, *stored.values.values()))
     if size > MOST_HANDED_OVER:
         text = f"command, [run] env and teal env are together {size:,} bytes; at most {MOST_HANDED_OVER:,} can be"
         raise BadRequest(text, hint="keep large values in files, and their paths in the environment")
 
 
-def _turned_to(kept: StoredSecrets, values: Dict[str, str], since: Dict[str, str]) -> StoredSecrets:
+def _turned_to(stored: StoredSecrets, values: Dict[str, str], since: Dict[str, str]) -> StoredSecrets:
     """The same values have the same version, so setting one back is no change to deploy."""
-    version = _keyed(kept.key, values)[:16] if values else ""
-    versions = {**kept.versions, version: values} if values else kept.versions
-    return replace(kept, current=version, since=since, versions=versions)
+    version = _keyed(stored.key, values)[:16] if values else ""
+    versions = {**stored.versions, version: values} if values else stored.versions
+    return replace(stored, current=version, since=since, versions=versions)
 
 
 def _keyed(key: str, value: Any) -> str:

@@ -22,7 +22,7 @@ from teal_host.steps.scene import Scene
 from teal_host.wire import patch
 from teal_host.wire.manifest import Manifest
 from teal_host.wire.messages import Commit, Deploy
-from teal_host.wire.uploads import Base, Begun, Part, Wanted
+from teal_host.wire.uploads import MissingFiles, Part, PartialFile, PatchBase
 
 _PIECE = 256 * 1024
 
@@ -36,7 +36,7 @@ class Upload:
     unfinished: Unfinished
     channel: Channel
     release: str
-    _bases: Dict[str, Base] = field(default_factory=dict)
+    _bases: Dict[str, PatchBase] = field(default_factory=dict)
 
     def receive(self) -> str:
         """Until every file is whole. Raises BadRequest, Cancelled. Gives a summary."""
@@ -54,10 +54,10 @@ class Upload:
                 raise BadRequest("the upload did not come whole when it was asked for whole")
         return _detail(len(here), len(missing), len(doubtful))
 
-    def _ask(self, missing: Sequence[int], bases: Tuple[Base, ...]) -> None:
+    def _ask(self, missing: Sequence[int], bases: Tuple[PatchBase, ...]) -> None:
         begun = [(number, self.unfinished.begun[number]) for number in missing if number in self.unfinished.begun]
-        resumed = tuple(Begun(number, count) for number, count in begun)
-        self.channel.tell(Wanted(self.release, tuple(missing), resumed, bases, unpack.packings()))
+        resumed = tuple(PartialFile(number, count) for number, count in begun)
+        self.channel.tell(MissingFiles(self.release, tuple(missing), resumed, bases, unpack.packings()))
 
     def _copied(self, number: int) -> bool:
         """From a release that has the same file; disks forget, so it is hashed like everything else."""
@@ -65,7 +65,7 @@ class Upload:
         if stored is None:
             return False
         try:
-            with stored.place.open("rb") as file:
+            with stored.file.open("rb") as file:
                 begun = self.unfinished.begun.get(number, 0)
                 file.seek(begun)
                 self.unfinished.write(number, iter(lambda: file.read(_PIECE), b""))
@@ -102,7 +102,7 @@ class Upload:
         try:
             if stored is None:
                 raise Spoilt("the base of the patch is not here")
-            with stored.place.open("rb") as old:
+            with stored.file.open("rb") as old:
                 rest = self.manifest.entries[number].size - self.unfinished.begun.get(number, 0)
                 self.unfinished.write(number, _applied(unpacked, old, rest))
         except (Spoilt, FileNotFoundError):

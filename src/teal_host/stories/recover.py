@@ -9,7 +9,7 @@ from typing import Optional
 
 from teal_host.ground import files, lock
 from teal_host.ground.errors import Cancelled, HostError, Locked, NeedsHuman, RolledBack
-from teal_host.ground.journal import Unfinished
+from teal_host.ground.journal import UnfinishedStory
 from teal_host.ground.paths import AppPaths
 from teal_host.state import agreement, releases
 from teal_host.state.agreement import Agreement
@@ -49,7 +49,7 @@ def at_boot(app: App) -> None:
         recover(app)
 
 
-def _finish(app: App, story: Unfinished, scene: Scene) -> None:
+def _finish(app: App, story: UnfinishedStory, scene: Scene) -> None:
     went_live = story.switched or scene.slots.live_release == story.release
     is_live = scene.live is not None and scene.slots.live_release == story.release
     with app.step("recover") as step:
@@ -60,7 +60,7 @@ def _finish(app: App, story: Unfinished, scene: Scene) -> None:
     app.tell(Note("warning", f"an earlier command was interrupted: {step.detail}"))
 
 
-def _answer(app: App, story: Unfinished, message: str, went_live: bool) -> idempotency.Answer:
+def _answer(app: App, story: UnfinishedStory, message: str, went_live: bool) -> idempotency.Answer:
     """What the interrupted command would have been told, read from how things are after the recovery."""
     scene = read_scene(app)
     record = releases.find(scene.records, story.release)
@@ -84,14 +84,14 @@ def _remove_unfinished(paths: AppPaths) -> None:
     release.remove_unfinished(paths)
 
 
-def _mark_unbegun(app: App, story: Optional[Unfinished]) -> None:
+def _mark_unbegun(app: App, story: Optional[UnfinishedStory]) -> None:
     """Releases that were sealed, and then their command was killed before it began with them."""
     for record in releases.load(app.paths):
         if record.outcome == "pending" and (story is None or record.release != story.release):
             releases.mark(app.paths, record, "refused")
 
 
-def _undo(app: App, story: Unfinished, scene: Scene) -> str:
+def _undo(app: App, story: UnfinishedStory, scene: Scene) -> str:
     """If the link does not point to the interrupted release, that one is stopped, and traffic stays where it is."""
     for color in all_colors():
         if story.started and color == story.color and color != scene.slots.live:
@@ -104,7 +104,7 @@ def _undo(app: App, story: Unfinished, scene: Scene) -> str:
     return f"{story.release or 'it'} {'was rolled back' if story.switched else 'had not gone live and was undone'}"
 
 
-def _confirm(app: App, story: Unfinished, scene: Scene, step: Running) -> str:
+def _confirm(app: App, story: UnfinishedStory, scene: Scene, step: Running) -> str:
     """The link points to the interrupted release. It stays if it is well and verified; else traffic is rolled back.
 
     Raises NeedsHuman where that cannot be known: then nothing is changed, and the next command judges again.
@@ -138,7 +138,7 @@ def _judge_live(app: App, live: Candidate, agreed: Agreement, step: Running) -> 
     return switch.judge_answers(app, live, agreed)
 
 
-def _keep(app: App, story: Unfinished, scene: Scene) -> str:
+def _keep(app: App, story: UnfinishedStory, scene: Scene) -> str:
     record, standby = scene.live, scene.candidate_on(scene.slots.idle)
     assert record is not None
     if record.outcome != "live":
@@ -170,7 +170,7 @@ def _not_known(what: str, judgement: Judgement) -> NeedsHuman:
     return NeedsHuman(f"{text}; nothing was changed", hint=judgement.hint or "teal doctor, then the same command again")
 
 
-def _cutover(scene: Scene, story: Unfinished, live: Candidate, agreed: Agreement) -> Cutover:
+def _cutover(scene: Scene, story: UnfinishedStory, live: Candidate, agreed: Agreement) -> Cutover:
     """The switch that was interrupted, as far as it is still known."""
     previous = scene.slots.idle
     return Cutover(live, previous, scene.candidate_on(previous), None, agreed, story.id, started_here=False)

@@ -1,8 +1,8 @@
 """Every message, by name: requests downward, events and one answer upward.
 
-A conversation is: greeting, one request, then events until one answer or one Failure. A deploy has a middle: the server
-side answers Wanted, the client sends the parts and Commit; from then on the server side finishes alone. Before a Deploy
-that is still being built there may be Intended, which is answered only where the deploy would be refused.
+A conversation is a greeting, one request, then events until one answer or one Failure. In the middle of a deploy the
+server side sends MissingFiles, and the client sends the parts and Commit; from then on the server side finishes alone.
+While the build runs, the client sends Intended, and the server side replies only to reject the deploy.
 
 The client believes nothing that a server sends: each field of an event or answer has a grammar or a bound. `Text` is
 only ever shown; every other word has a form in which it is harmless wherever the client puts it.
@@ -28,7 +28,7 @@ from teal_host.wire.grammar import (
 from teal_host.wire.manifest import Manifest, Needs, Origin
 from teal_host.wire.outcomes import FailureCode
 from teal_host.wire.reports import Change, Color, DoctorReport, EnvReport, ReleasesReport, StatusReport
-from teal_host.wire.uploads import Block, Part, Taken, Wanted
+from teal_host.wire.uploads import Block, MissingFiles, Part, Taken
 from teal_host.wire.upward import (
     MOST_ITEMS,
     Duration,
@@ -68,7 +68,7 @@ class Deploy:
 
 @dataclass(frozen=True)
 class Intended:
-    """What a Deploy will ask for, said while it is still being built. Answered only by a refusal."""
+    """What the Deploy will ask for, sent while the build runs. The server side replies only to reject it."""
 
     spec: AppSpec
 
@@ -109,9 +109,9 @@ class Destroy:
 
 @dataclass(frozen=True)
 class Setup:
-    """Prepare the server for the app. Answered by a Plan; nothing is done before Commit, or at all with `dry_run`.
+    """Prepare the server for the app. The server side replies with a Plan, and changes nothing before Commit.
 
-    `key` is a public key that may deploy this app from now on, and nothing else; the one of `no_key` may no more.
+    `key`: a public key that may deploy this app from now on, and nothing else. `no_key`: the digest of a key to revoke.
     """
 
     spec: AppSpec
@@ -169,7 +169,7 @@ class Exec:
 class Input:
     """Bytes for a command's standard input, or a secret value, in the frame's body; `last` closes it.
 
-    At most as many are sent as More has asked for. An empty one says that the client is still there.
+    The client sends at most as many bytes as More allows. An empty Input says that the client is still connected.
     """
 
     last: bool = False
@@ -177,7 +177,7 @@ class Input:
 
 @dataclass(frozen=True)
 class Enough:
-    """No more is wanted. Said in words, because the end of a pipe may never be seen (multipass)."""
+    """The client needs no more. It says so, because multipass swallows the end of a pipe."""
 
 
 @dataclass(frozen=True)
@@ -232,7 +232,7 @@ class Output:
 
 @dataclass(frozen=True)
 class More:
-    """So many bytes more of the command's standard input may be sent."""
+    """The client may send so many more bytes of the command's standard input."""
 
     bytes: Annotated[int, between(0, WINDOW)]
 
@@ -294,7 +294,7 @@ REQUESTS: Tuple[Type[Any], ...] = (
     Intended, Deploy, Rollback, Status, Releases, Logs, Destroy, Setup, Doctor, EnvSet, EnvUnset, EnvList, Exec,
 )  # fmt: skip
 MIDDLE: Tuple[Type[Any], ...] = (Part, Block, Commit, Input, Enough)
-EVENTS: Tuple[Type[Any], ...] = (Greeting, Step, Note, Wanted, Taken, LogLine, Output, More, Plan)
+EVENTS: Tuple[Type[Any], ...] = (Greeting, Step, Note, MissingFiles, Taken, LogLine, Output, More, Plan)
 ANSWERS: Tuple[Type[Any], ...] = (
     Result, StatusReport, ReleasesReport, EnvReport, DoctorReport, Exited, Done, Failure,
 )  # fmt: skip

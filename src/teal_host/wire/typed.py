@@ -1,4 +1,4 @@
-"""From plain JSON or TOML values to typed ones: every mistake at once, each with its place.
+"""From plain JSON or TOML values to typed ones: every mistake at once, each with its path.
 
 Small and of our own because the server side has the standard library only, and because one decoder for the wire
 and for `teal.toml` means that what the client accepts and what the server side accepts cannot drift apart.
@@ -33,29 +33,29 @@ Check = Callable[[Any], Optional[str]]  # gives what is wrong with a value, or N
 
 
 class Mistake(NamedTuple):
-    """One thing that is wrong. `place` is a dotted path such as `run.ports.blue`."""
+    """One thing that is wrong. `path` is a dotted path such as `run.ports.blue`."""
 
-    place: str
-    says: str
+    path: str
+    message: str
 
 
 class Mistakes(ValueError):
     """Everything that is wrong with one value."""
 
-    def __init__(self, found: Sequence[Mistake]) -> None:
-        super().__init__("; ".join(f"{mistake.place}: {mistake.says}" for mistake in found))
-        self.found = tuple(found)
+    def __init__(self, mistakes: Sequence[Mistake]) -> None:
+        super().__init__("; ".join(f"{mistake.path}: {mistake.message}" for mistake in mistakes))
+        self.mistakes = tuple(mistakes)
 
 
-def decode(kind: Type[T], raw: object, place: str = "") -> T:
+def decode(kind: Type[T], raw: object, path: str = "") -> T:
     """`raw` as a value of `kind`: from the wire and from teal.toml, where an unknown key is a mistake.
 
     Raises Mistakes with all of them.
     """
-    found: List[Mistake] = []
-    value = _read(kind, raw, place, found)
-    if found:
-        raise Mistakes(found)
+    mistakes: List[Mistake] = []
+    value = _read(kind, raw, path, mistakes)
+    if mistakes:
+        raise Mistakes(mistakes)
     return value  # type: ignore[no-any-return]
 
 
@@ -116,21 +116,21 @@ _WRONG: Any = object()
 _PLAIN = {str: "text", int: "a whole number", bool: "true or false", float: "a number"}
 
 
-def _read(kind: Any, raw: object, place: str, found: List[Mistake]) -> Any:  # noqa: PLR0911 - a table of kinds
+def _read(kind: Any, raw: object, path: str, mistakes: List[Mistake]) -> Any:  # noqa: PLR0911 - a table of kinds
     origin = get_origin(kind)
     if origin is Annotated:
-        return _read_checked(kind, raw, place, found)
+        return _read_checked(kind, raw, path, mistakes)
     if dataclasses.is_dataclass(kind):
-        return _read_table(kind, raw, place, found)
+        return _read_table(kind, raw, path, mistakes)
     if origin is Union or origin is getattr(types, "UnionType", Union):  # new in 3.10
-        return None if raw is None else _read(get_args(kind)[0], raw, place, found)
+        return None if raw is None else _read(get_args(kind)[0], raw, path, mistakes)
     if origin is tuple:
-        return _read_list(get_args(kind)[0], raw, place, found)
+        return _read_list(get_args(kind)[0], raw, path, mistakes)
     if origin is dict:
-        return _read_map(get_args(kind), raw, place, found)
+        return _read_map(get_args(kind), raw, path, mistakes)
     if origin is Literal:
-        return _read_choice(get_args(kind), raw, place, found)
-    return raw if kind is Any else _read_plain(kind, raw, place, found)
+        return _read_choice(get_args(kind), raw, path, mistakes)
+    return raw if kind is Any else _read_plain(kind, raw, path, mistakes)
 
 
 def _table_kind(kind: Any) -> Any:
@@ -142,13 +142,13 @@ def _table_kind(kind: Any) -> Any:
     return _table_kind(inner[0]) if is_wrapped else None
 
 
-def _read_checked(kind: Any, raw: object, place: str, found: List[Mistake]) -> Any:
+def _read_checked(kind: Any, raw: object, path: str, mistakes: List[Mistake]) -> Any:
     base, *checks = get_args(kind)
-    value = _read(base, raw, place, found)
+    value = _read(base, raw, path, mistakes)
     for check in checks:
         complaint = None if value is _WRONG else check(value)
         if complaint:
-            found.append(Mistake(place, complaint))
+            mistakes.append(Mistake(path, complaint))
             return _WRONG
     return value
 
@@ -159,42 +159,42 @@ def _hints(kind: Any) -> Dict[str, Any]:
     return get_type_hints(kind, include_extras=True)
 
 
-def _read_table(kind: Any, raw: object, place: str, found: List[Mistake]) -> Any:
+def _read_table(kind: Any, raw: object, path: str, mistakes: List[Mistake]) -> Any:
     if not isinstance(raw, dict):
-        return _wrong("a table", raw, place, found)
+        return _wrong("a table", raw, path, mistakes)
     hints = _hints(kind)
-    before = len(found)
+    before = len(mistakes)
     for key in raw:
         if key not in hints:
-            hint = near(str(key), list(hints)) if len(found) < _HINTS else ""
-            found.append(Mistake(_under(place, str(key)), f"unknown key{hint}"))
+            hint = near(str(key), list(hints)) if len(mistakes) < _HINTS else ""
+            mistakes.append(Mistake(_under(path, str(key)), f"unknown key{hint}"))
     values = {}
     for field in dataclasses.fields(kind):
-        here = _under(place, field.name)
+        here = _under(path, field.name)
         if field.name in raw:
-            values[field.name] = _read(hints[field.name], raw[field.name], here, found)
+            values[field.name] = _read(hints[field.name], raw[field.name], here, mistakes)
         elif field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
-            found.append(Mistake(here, "is missing"))
-    if len(found) > before:
+            mistakes.append(Mistake(here, "is missing"))
+    if len(mistakes) > before:
         return _WRONG
-    return _whole(kind(**values), place, found)
+    return _whole(kind(**values), path, mistakes)
 
 
-def _whole(value: Any, place: str, found: List[Mistake]) -> Any:
+def _whole(value: Any, path: str, mistakes: List[Mistake]) -> Any:
     """A table may have a rule on several of its keys together: a method `mistakes()`."""
     own = list(value.mistakes()) if hasattr(value, "mistakes") else []
-    found.extend(Mistake(_under(place, mistake.place), mistake.says) for mistake in own)
+    mistakes.extend(Mistake(_under(path, mistake.path), mistake.message) for mistake in own)
     return _WRONG if own else value
 
 
-def _read_list(item: Any, raw: object, place: str, found: List[Mistake]) -> Any:
+def _read_list(item: Any, raw: object, path: str, mistakes: List[Mistake]) -> Any:
     if isinstance(raw, str) and len(raw) <= _SHOWN:
-        words = raw.split() if place.endswith("command") else [raw]
-        found.append(Mistake(place, f"must be a list, not {raw!r}; write [{', '.join(map(_quoted, words))}]"))
+        words = raw.split() if path.endswith("command") else [raw]
+        mistakes.append(Mistake(path, f"must be a list, not {raw!r}; write [{', '.join(map(_quoted, words))}]"))
         return _WRONG
     if not isinstance(raw, (list, tuple)):
-        return _wrong("a list", raw, place, found)
-    return tuple(_read(item, value, f"{place}[{index}]", found) for index, value in enumerate(raw))
+        return _wrong("a list", raw, path, mistakes)
+    return tuple(_read(item, value, f"{path}[{index}]", mistakes) for index, value in enumerate(raw))
 
 
 def _quoted(text: str) -> str:
@@ -202,39 +202,39 @@ def _quoted(text: str) -> str:
     return f"'{text}'" if '"' in text and "'" not in text else json.dumps(text, ensure_ascii=False)
 
 
-def _read_map(kinds: Any, raw: object, place: str, found: List[Mistake]) -> Any:
+def _read_map(kinds: Any, raw: object, path: str, mistakes: List[Mistake]) -> Any:
     if not isinstance(raw, dict):
-        return _wrong("a table", raw, place, found)
+        return _wrong("a table", raw, path, mistakes)
     values: Dict[Any, Any] = {}
     for key, value in raw.items():
-        here = _under(place, str(key))
-        values[_read(kinds[0], key, here, found)] = _read(kinds[1], value, here, found)
+        here = _under(path, str(key))
+        values[_read(kinds[0], key, here, mistakes)] = _read(kinds[1], value, here, mistakes)
     return values
 
 
-def _read_choice(choices: Any, raw: object, place: str, found: List[Mistake]) -> Any:
+def _read_choice(choices: Any, raw: object, path: str, mistakes: List[Mistake]) -> Any:
     if isinstance(raw, str) and raw in choices:
         return raw
-    return _wrong("one of " + ", ".join(f'"{choice}"' for choice in choices), raw, place, found)
+    return _wrong("one of " + ", ".join(f'"{choice}"' for choice in choices), raw, path, mistakes)
 
 
-def _read_plain(kind: Any, raw: object, place: str, found: List[Mistake]) -> Any:
+def _read_plain(kind: Any, raw: object, path: str, mistakes: List[Mistake]) -> Any:
     if kind in (int, float) and isinstance(raw, int) and not isinstance(raw, bool):
-        return kind(raw) if abs(raw) < _TOO_LARGE else _wrong("a smaller number", raw, place, found)
+        return kind(raw) if abs(raw) < _TOO_LARGE else _wrong("a smaller number", raw, path, mistakes)
     if type(raw) is not kind:
-        return _wrong(_PLAIN[kind], raw, place, found)
+        return _wrong(_PLAIN[kind], raw, path, mistakes)
     if isinstance(raw, float) and not math.isfinite(raw):
-        return _wrong("a finite number", raw, place, found)
+        return _wrong("a finite number", raw, path, mistakes)
     return raw
 
 
-def _wrong(expected: str, raw: object, place: str, found: List[Mistake]) -> Any:
+def _wrong(expected: str, raw: object, path: str, mistakes: List[Mistake]) -> Any:
     shown = {list: "a list", tuple: "a list", dict: "a table", type(None): "nothing"}.get(type(raw))
     if isinstance(raw, int) and abs(raw) >= _TOO_LARGE:
         shown = "such a large number"  # Python writes out no number of any size
-    found.append(Mistake(place, f"must be {expected}, not {shown or repr(raw)[:60]}"))
+    mistakes.append(Mistake(path, f"must be {expected}, not {shown or repr(raw)[:60]}"))
     return _WRONG
 
 
-def _under(place: str, key: str) -> str:
-    return f"{place}.{key}" if place and key else place or key
+def _under(path: str, key: str) -> str:
+    return f"{path}.{key}" if path and key else path or key

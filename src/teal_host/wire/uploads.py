@@ -1,4 +1,4 @@
-"""What both sides say while an artifact travels: what is missing, and the parts that bring it."""
+"""The messages of an upload: which files are missing, and the parts that bring them."""
 
 from typing import Annotated, Literal, Optional, Tuple
 
@@ -8,16 +8,16 @@ from teal_host.wire.upward import MOST_ITEMS, at_most
 from teal_host.wire.values import dataclass
 
 Packing = Literal["plain", "zlib", "bz2", "lzma"]
-Place = Annotated[int, between(0, MAX_FILES)]
+FileNumber = Annotated[int, between(0, MAX_FILES)]
 
 _MOST = 9_000_000_000_000_000  # JSON has no larger whole numbers
 
 
 @dataclass(frozen=True)
 class Part:
-    """The next `count` files of those that are missing, in blocks: packed whole, or one as a patch to a base.
+    """The next `count` missing files, in blocks: packed whole, or one file as a patch to a base.
 
-    Of a file that was begun only the rest comes.
+    Of a partial file only the rest comes.
     """
 
     count: Annotated[int, between(1, MAX_FILES)]
@@ -33,8 +33,8 @@ class Block:
 
 
 @dataclass(frozen=True)
-class Base:
-    """A file of an earlier release that is still here, of the same path as one that is missing."""
+class PatchBase:
+    """A stored file of an earlier release, at the path of a missing file."""
 
     path: FilePath
     sha256: Digest
@@ -42,30 +42,30 @@ class Base:
 
 
 @dataclass(frozen=True)
-class Begun:
-    """A missing file of which an upload that was cut has left so many bytes."""
+class PartialFile:
+    """A missing file of which an interrupted upload has left `bytes` bytes. `number`: its place in the manifest."""
 
-    place: Place
+    number: FileNumber
     bytes: Count
 
 
 @dataclass(frozen=True)
-class Wanted:
-    """What is missing of the artifact, by its place in the manifest, and what it can be made of, the best first.
+class MissingFiles:
+    """The missing files, by their place in the manifest, and the bases that patches can start from, the best first.
 
-    Answered by parts, in that order, and Commit. Asked again when something did not arrive as it should: that Commit
-    counts for nothing, and the same follows for what is missing then.
+    The client sends the parts in that order, then Commit. If a file did not arrive intact, the server side ignores that
+    Commit, sends MissingFiles again, and the client sends what is missing then.
     """
 
     release: ReleaseName
-    missing: Annotated[Tuple[Place, ...], at_most(MAX_FILES)] = ()
-    begun: Annotated[Tuple[Begun, ...], at_most(MAX_FILES)] = ()
-    bases: Annotated[Tuple[Base, ...], at_most(MOST_ITEMS)] = ()
+    missing: Annotated[Tuple[FileNumber, ...], at_most(MAX_FILES)] = ()
+    begun: Annotated[Tuple[PartialFile, ...], at_most(MAX_FILES)] = ()
+    bases: Annotated[Tuple[PatchBase, ...], at_most(MOST_ITEMS)] = ()
     packings: Annotated[Tuple[Packing, ...], at_most(16)] = ("plain", "zlib")
 
 
 @dataclass(frozen=True)
 class Taken:
-    """So many bytes of blocks have arrived, in all."""
+    """`bytes`: how many bytes of blocks have arrived in all."""
 
     bytes: Annotated[int, between(0, _MOST)]
