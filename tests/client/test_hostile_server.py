@@ -258,7 +258,7 @@ NOT_OF_THIS_ARTIFACT: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.mark.parametrize("missingfiles", NOT_OF_THIS_ARTIFACT.values(), ids=list(NOT_OF_THIS_ARTIFACT))
+@pytest.mark.parametrize("wanted", NOT_OF_THIS_ARTIFACT.values(), ids=list(NOT_OF_THIS_ARTIFACT))
 def test_deploy_sends_nothing_that_the_artifact_does_not_have(wanted: dict[str, Any], laptop: Laptop) -> None:
     """At 55bfd35 `missing: [5]` was an IndexError, and a directory an IsADirectoryError."""
     laptop.project()
