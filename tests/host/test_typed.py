@@ -17,7 +17,7 @@ from teal_host.wire.app import AppSpec, Ports, Site
 from teal_host.wire.grammar import between
 from teal_host.wire.manifest import Origin
 from teal_host.wire.messages import Commit, Deploy, Failure
-from teal_host.wire.typed import Mistakes, decode, encode, near
+from teal_host.wire.typed import Mistakes, decode, decode_known, encode, join, near, split
 
 DEPLOY = {key: value for key, value in pipe.deploy().items() if key != "type"}
 FULL = {**pipe.spec(), "run": {"command": ["./program"], "ports": {"blue": 8081, "green": 8082}, "env": {"A": "b"}}}
@@ -25,7 +25,8 @@ SERVER = {"target": "ssh://root@203.0.113.10:22", "domains": ["example.com"], "h
 TOML = {**FULL, "build": {"command": ["make"], "env": {"A": "b"}, "artifact": "x"}, "server": SERVER}
 CONFIG = {key: value for key, value in TOML.items() if key != "site"}
 AGREED = encode(Agreement("shop", Site(("a.test",)), Ports(8081, 8082), "0" * 32))
-WRITTEN = Record("0001-" + "a" * 12, 1, "a" * 64, 10, "2026-01-01", Origin(), "abc", decode(AppSpec, FULL))
+NOON = "2026-01-01T12:00:00+00:00"
+WRITTEN = Record("0001-" + "a" * 12, 1, "a" * 64, 10, NOON, Origin(), "abc", decode(AppSpec, FULL))
 RECORD = encode(WRITTEN)
 SAMPLES: list[tuple[type[Any], Any]] = [
     (Deploy, DEPLOY),
@@ -170,3 +171,29 @@ def test_decoder_looks_for_near_words_a_hundred_times_at_most() -> None:
     mistakes = found(messages.Status, {f"app{number}": 1 for number in range(2000)})
     assert len(mistakes) == 2001
     assert sum("did you mean" in says for _, says in mistakes) == 100
+
+
+LATER = {"a": 1, "keep": {"hours": 2}, "run": {"ports": {"red": 3}}}
+
+
+def test_unknown_keys_are_a_mistake_on_the_wire_and_left_out_on_the_disk() -> None:
+    raw = join(encode(decode(AppSpec, FULL)), LATER)
+    with pytest.raises(Mistakes) as mistakes:
+        decode(AppSpec, raw)
+    assert {mistake.path for mistake in mistakes.value.mistakes} == {"a", "keep.hours", "run.ports.red"}
+    assert decode_known(AppSpec, raw) == decode(AppSpec, FULL)
+
+
+def test_split_and_join_give_back_what_they_were_given() -> None:
+    raw = join(encode(decode(AppSpec, FULL)), LATER)
+    known, unknown = split(AppSpec, raw)
+    assert unknown == LATER
+    assert join(known, unknown) == raw
+
+
+def test_join_takes_the_known_value_where_both_have_one() -> None:
+    assert join({"a": 1, "b": {"c": 2}, "d": None}, {"a": 9, "b": {"e": 3}, "d": {"f": 4}}) == {
+        "a": 1,
+        "b": {"c": 2, "e": 3},
+        "d": None,
+    }
