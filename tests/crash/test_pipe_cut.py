@@ -93,7 +93,7 @@ def test_unhealthy_release_is_refused_when_the_pipe_is_cut_after_the_commit(two:
     run = deploy_cut_after(two, len(MESSAGES), hang_up)
     assert isinstance(run.error, ContactLost)
     two.check_settled("v2")
-    assert two.releases()[0].outcome == "refused"
+    assert two.releases()[0].outcome == "unhealthy"
 
 
 def test_pipe_cut_within_a_message_changes_nothing(two: Scene) -> None:
