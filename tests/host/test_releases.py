@@ -226,6 +226,7 @@ def test_rollback_target_is_chosen_by_sequence_and_not_by_the_clock(paths: AppPa
     for record in history("ggg"):
         releases.save(paths, replace(record, at=f"20{30 - record.seq}-01-01T00:00:00+00:00"))
     assert releases.previous_name(paths, name(3)) == name(2)
+    assert releases.previous_name(paths, name(2)) == name(1)
 
 
 @pytest.mark.parametrize(
