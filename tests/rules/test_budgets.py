@@ -8,7 +8,7 @@ import pytest
 
 from rules.source import CLIENT, HOST, MODULES, Module
 
-LONGEST_FILE, LONGEST_FUNCTION, MOST_PARAMETERS = 350, 40, 5
+LONGEST_FILE, LONGEST_FUNCTION, MOST_PARAMETERS = 350, 40, 4
 USUAL_FUNCTION, NINE_IN_TEN = 10, 25
 BOOTSTRAP_BYTES = 140_061  # a tenth more than before the house was rearranged; sent once, before setup has installed it
 

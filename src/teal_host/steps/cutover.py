@@ -48,7 +48,7 @@ def start_and_check(app: App, cutover: Cutover) -> None:
     environment_of(candidate)  # a lost secret is reported before anything is stopped
     with app.step("start") as step:
         agreed = cutover.previous_agreement or cutover.agreement
-        drain.wait(app, candidate.color, agreed, candidate.spec.keep.drain_s, step)
+        drain.wait(step, candidate.color, agreed, candidate.spec.keep.drain_s)
         app.journal.write("start", cutover.story_id, release=candidate.release, color=candidate.color)
         _stop(app, candidate.slot_paths, step)
         health.check_port_is_free(candidate)
@@ -143,7 +143,7 @@ def keep_or_stop_previous(app: App, cutover: Cutover) -> None:
     if slot is None or keep.previous_running:
         return
     with app.step("drain") as step:
-        drain.wait(app, slot.color, cutover.agreement, keep.drain_s, step)
+        drain.wait(step, slot.color, cutover.agreement, keep.drain_s)
         _stop(app, slot, step)
         step.detail = f"{slot.color} is stopped"
 

@@ -9,15 +9,16 @@ import time
 
 from teal_host.ground import sockets
 from teal_host.state.agreement import Agreement
-from teal_host.state.app import App, Running
+from teal_host.state.app import Running
 from teal_host.wire.reports import Color
 
 _BETWEEN_S = 0.02
 _IDLE_POOL_S = 5.0  # nginx closes its own unused connections to a color after 4 s; only older ones are work
 
 
-def wait(app: App, color: Color, agreed: Agreement, drain_s: float, step: Running) -> None:
+def wait(step: Running, color: Color, agreed: Agreement, drain_s: float) -> None:
     """Wait for the color's last work, at most so long after the switch, and report what was cut."""
+    app = step.app
     if app.host.supervisor.state(app.paths.color(color)).state != "running":
         return
     passed = app.journal.since_switch()
