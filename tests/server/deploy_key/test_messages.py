@@ -157,7 +157,7 @@ REFUSED: dict[str, tuple[Build, str, str]] = {
     "a huge number": (lambda k: raw(b'{"type":"logs","app":"one","lines":' + b"9" * 4000 + b"}"), "config", "mistakes"),
     "nothing at all": (lambda k: b"", "cancelled", "went away"),
     "a shell's words": (lambda k: SHELL, "config", ""),
-    "no release of that name": (lambda k: frame(Rollback("one", ORIGIN, new_id(), "999")), "not_there", "no release"),
+    "no release of that name": (lambda k: frame(Rollback("one", ORIGIN, new_id(), "999")), "not_there", "is not stored here"),
 }
 
 
@@ -214,7 +214,7 @@ def test_deploy_key_replay_of_a_recorded_request_does_nothing(keyed: KeyedServer
         for again, answer in ((recorded, first), (back, gone_back)):
             *_, note, told = keyed.replies_to(again)  # the recorded answer; the server does nothing
             assert told == answer
-            assert "done before" in note["text"]
+            assert "already ran" in note["text"]
     # the artifact is already stored, so nothing is uploaded
     anew = frame(replace(request, id=new_id())) + frame(Commit())
     assert keyed.replies_to(anew)[-1]["outcome"] == "live"
