@@ -48,7 +48,7 @@ A15 | state is cut short, garbage, or of a newer Teal | nothing is guessed and n
 B1 | the client is killed in the upload | nothing changed, nothing is left
 B2 | the line falls silent in the upload | both sides end within their limits, and the lock is free
 B3 | the line falls silent after the commit | the server side ends alone; `teal status` tells how
-B4 | the line falls silent in the watch | it is confirmed or turned back without the client
+B4 | the line falls silent in the watch | it is confirmed or rolled back without the client
 B6 | the client reads no more, or says no more | no step is held up or broken by it
 B7 | bytes are changed on the way or on the disk | refused by their hash; the old one is untouched
 B8 | the upload ends too early, in good order | refused by its length
@@ -68,7 +68,7 @@ C9 | the port's former owner ignores TERM and has children | the whole group is 
 C11 | health flaps | so many good answers in a row are needed
 C13 | health hangs or drips | each question and all together have a deadline
 C17 | the kernel ends it for want of memory | said in these words
-C18 | it runs out of memory in the watch | turned back; later the kernel ends the standby first
+C18 | it runs out of memory in the watch | rolled back; later the kernel ends the standby first
 D1 | many deploys under every kind of client | no request lost or doubled
 D2 | many rollbacks under every kind of client | no request lost or doubled
 D5 | nginx is stopped | refused with what to type; nothing changed
@@ -76,9 +76,9 @@ D7 | a foreign site's configuration is broken | a deploy goes on; a change of ro
 D9 | Teal's own nginx file would be refused | tried before it is in place; the routes stay as they were
 D14 | Teal's nginx file was edited by hand | shown as a difference, not overwritten; a deploy leaves it alone
 D17 | an upload that began before the switch | ends where it began, however slow
-E1 | the new release crashes in the watch | turned back; only requests that met the crash fail
-E2 | a visitor's request crashes it | turned back
-E5 | a turn back is wanted, the standby is dead | it is started again; if it is not well, the other stays, exit 10
+E1 | the new release crashes in the watch | rolled back; only requests that met the crash fail
+E2 | a visitor's request crashes it | rolled back
+E5 | a rollback is wanted, the standby is dead | it is started again; if it is not well, the other stays, exit 10
 E6 | rollback after rollback | goes where it said it would
 E9 | long streams on the color that is to be used again | waited for, counted, told, then ended
 E10 | two deploys right after each other | the work of the one before is still waited for
@@ -103,7 +103,7 @@ A13 | fsync says EIO | the old one stays, and the words name the disk
 A14 | the disk is read-only | refused in words; the old one serves
 B5 | the line is cut or reset at each message | as before or after the commit
 B9 | a very slow line that loses packets | it works, with progress
-C12 | healthy at first, sick after some seconds | the watch turns back
+C12 | healthy at first, sick after some seconds | the watch rolls back
 C15 | healthy, and its pages fail | `[verify]` and nginx's log see it
 C16 | a variable is missing in its environment | its own words are shown
 C19 | its sandbox cannot be made | said in these words

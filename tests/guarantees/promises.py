@@ -69,7 +69,7 @@ PROMISES = (
         "A1 A2 A3 A5 A6 A7 A9 A10 B3 B4 F1 F2",
     ),
     (
-        "A release that is not healthy never gets a request, and one that turns bad in the watch is turned back, once",
+        "A release that is not healthy never gets a request, and one that turns bad in the watch is rolled back, once",
         "Health is asked of the very process that was started",
         "C1 C3 C5 C6 C8 C11 C13 E1 E2 E5 H5",
     ),
