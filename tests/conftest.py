@@ -14,6 +14,7 @@ from harness import world as worlds
 # A shell starts a background job with these signals ignored, and child processes inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 signal.signal(signal.SIGQUIT, signal.SIG_DFL)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # nohup ignores it
 
 
 @pytest.fixture
