@@ -189,7 +189,7 @@ def test_damaged_secrets_file_stops_a_deploy_but_not_a_rollback(app: App) -> Non
     for command in (("env", "list"), ("env", "set", "A"), ("deploy",)):
         stopped = app.teal(*command, stdin="3")
         assert stopped.code == 10
-        assert "secrets is damaged" in stopped.err
+        assert "secrets cannot be read" in stopped.err
     assert len(secrets.read_text()) == 50
     app.teal("rollback").ok()
     assert seen(app, "A") == "1"

@@ -61,10 +61,11 @@ def probe(app: App, candidate: Candidate, timeout_s: float) -> ProbeResult:
 def _probe(app: App, candidate: Candidate, state: ProcessState, timeout_s: float) -> ProbeResult:
     if state.state != "running":
         return _not_running(app, state)
+    listeners = sockets.listeners(candidate.port)  # first: a program that begins to listen meanwhile is no stranger
     inodes = sockets.sockets_of(app.host.supervisor.pids(candidate.slot_paths))
     listening = [
         socket
-        for socket in sockets.listeners(candidate.port)
+        for socket in listeners
         if socket.inode in inodes or socket.is_reached_at(HERE)  # a stranger on another address takes no request
     ]
     if not listening:

@@ -157,7 +157,11 @@ REFUSED: dict[str, tuple[Build, str, str]] = {
     "a huge number": (lambda k: raw(b'{"type":"logs","app":"one","lines":' + b"9" * 4000 + b"}"), "config", "mistakes"),
     "nothing at all": (lambda k: b"", "cancelled", "went away"),
     "a shell's words": (lambda k: SHELL, "config", ""),
-    "no release of that name": (lambda k: frame(Rollback("one", ORIGIN, new_id(), "999")), "not_there", "is not stored here"),
+    "no release of that name": (
+        lambda k: frame(Rollback("one", ORIGIN, new_id(), "999")),
+        "not_there",
+        "is not stored here",
+    ),
 }
 
 
