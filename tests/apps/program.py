@@ -50,6 +50,7 @@ class Handler(BaseHTTPRequestHandler):
         if self.path in BEHAVIOUR.get("missing", []):
             return self.answer(404, {"message": "not found"})
         facts = {"version": BEHAVIOUR.get("version"), "color": os.environ["COLOR"], "release": os.environ["RELEASE"]}
+        facts.update({"page": "x" * BEHAVIOUR["page"]} if "page" in BEHAVIOUR else {})
         return self.answer(500 if BEHAVIOUR.get("root_500") else 200, {**facts, "pid": os.getpid()})
 
     def do_POST(self) -> None:

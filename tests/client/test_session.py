@@ -68,7 +68,6 @@ SILENT = {
     "ends at once": ("exit 3", ()),
     "ends with words": ("echo 'no login here'; exit 1", ("no login here",)),
     "only noise, then ends": ("for i in 1 2 3; do echo motd $i; done", ("motd 1", "motd 2", "motd 3")),
-    "noise without end": ("while :; do echo motd; done", ("motd",)),
     "an older word": ("printf '\\nTEAL-HOST-0\\n'", ("TEAL-HOST-0",)),
     "the word and nothing else": ("printf 'hello\\n\\nTEAL-HOST-1\\n'", ("hello",)),
     "the word and then noise": ("printf '\\nTEAL-HOST-1\\n'; echo 'and then this is no frame at all'", ()),
@@ -89,6 +88,12 @@ def test_session_reports_soon_what_a_server_said_instead_of_greeting(
     heard = "\n".join(error.evidence)
     assert all(words in heard for words in evidence)
     assert len(error.evidence) <= 10
+
+
+def test_session_says_so_when_a_login_script_prints_without_end(tmp_path: Path) -> None:
+    error = refused(shell(tmp_path, "while :; do echo motd; done"))
+    assert error.message == "the shop printed more than 64 KiB before the server side could answer"
+    assert (error.exit_code, "login script" in error.hint, error.evidence[0]) == (4, True, "motd")
 
 
 WORDS = {

@@ -55,7 +55,7 @@ ANSWERS = [
     Bad("flaps", r"it flaps: well in \d+ of \d+ attempts, never 2 in a row", {"flaps": 2}, row=mark.row("C11")),
     Bad("hangs", r"/healthz: no whole answer within \d", {"hangs": True}, row=mark.row("C13")),
     Bad("redirects", r"/healthz redirects to /login \(302\); Teal follows no redirect", {"redirects": "/login"}),
-    Bad("never stops answering", "/healthz: the answer does not end within 64 KiB", {"endless": "fast"}),
+    Bad("never stops answering", "answers 200, but the answer does not end within 64 KiB", {"endless": "fast"}),
     Bad("answers in drops", r"/healthz: no whole answer within \d", {"endless": "drip"}, row=mark.row("C13")),
     Bad("speaks no HTTP", "/healthz: the answer is not HTTP", {"not_http": True}),
     Bad("says something else", '"message" is "sick", expected "ok"', {"health_json": {"message": "sick"}}),
@@ -92,6 +92,17 @@ def test_candidate_that_listens_on_all_addresses_goes_live_with_a_warning(app: A
     (told,) = [line["text"] for line in app.deploy().ok().lines if line["type"] == "note"]
     assert told.startswith("blue listens on all addresses of this machine")
     assert str(app.ports[1]) in told
+
+
+def test_long_page_is_well_for_every_judge_when_no_json_is_asked_for(app: App) -> None:
+    app.config(health={"path": "/", "json": None}, verify={"path": None, "json": None}, keep={"watch_s": 1})
+    for version in ("v1", "v2"):
+        app.program(version=version, page=149_000)
+        app.deploy().ok()
+    assert app.deploy().ok().result["outcome"] == "unchanged"
+    assert app.teal("rollback", "--json").ok().result["outcome"] == "live"
+    assert {finding["state"] for finding in app.teal("doctor", "--json").ok().result["findings"]} <= {"ok", "warning"}
+    assert app.get()["version"] == "v1"
 
 
 @mark.row("C7")

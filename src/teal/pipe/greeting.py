@@ -27,6 +27,7 @@ class Preamble:
 
     greets: bool = False
     in_time: bool = True
+    too_long: bool = False
     words: list[tuple[str, str]] = field(default_factory=list)
     noise: list[str] = field(default_factory=list)
 
@@ -61,6 +62,7 @@ def read_preamble(raw: io.FileIO, send: Callable[[], None], patience_s: float) -
         line = b""
         if preamble.greets or not byte:
             break
+    preamble.too_long = count == _NOISE_LIMIT and not preamble.greets
     if line.strip():
         preamble.noise.append(line.decode(errors="replace"))
     return preamble
@@ -91,6 +93,10 @@ def explain_silence(transport: Transport, preamble: Preamble, end: TransportExit
         return CannotReach(
             f"there is no python3 on {transport.name}", preamble.noise[-10:], "on the server: apt install python3"
         )
+    if preamble.too_long:
+        message = f"{transport.name} printed more than {_NOISE_LIMIT // 1024} KiB before the server side could answer"
+        hint = "a login script there (.profile, .bashrc) should print nothing where there is no terminal"
+        return CannotReach(message, preamble.noise[-10:], hint)
     if not preamble.in_time:
         message = f"{transport.name} did not answer within {transport.greets_within_s:g} s"
         return CannotReach(message, preamble.noise[-10:], "is the address right, is the server on?")

@@ -12,8 +12,8 @@ from typing import Any, BinaryIO, Dict, Optional, Tuple, cast
 
 from teal_host.wire.values import dataclass
 
-MAX_ANSWER = 64 * 1024  # bytes of body
-_MAX_LINE, _MAX_LINES = 64 * 1024, 100  # of a head
+MAX_ANSWER = 64 * 1024  # bytes of body; a longer one is left unread from there on, which is no fault of the program
+_MAX_HEAD = 64 * 1024  # bytes; nginx passes on 16 KiB
 _CONTINUE, _NO_CONTENT, _NOT_MODIFIED = 100, 204, 304
 
 
@@ -28,9 +28,12 @@ class ProbeRequest:
 
 @dataclass(frozen=True)
 class ProbeResponse:
+    """`is_whole`: the body ends within the limit of the probe. Else the body is its beginning."""
+
     status: int
     headers: Dict[str, str]
     body: bytes
+    is_whole: bool = True
 
     @property
     def beginning(self) -> str:
@@ -64,16 +67,20 @@ def http_get(request: ProbeRequest) -> ProbeResponse:
         raise NoAnswer(f"the connection broke: {error.strerror or error}") from None
 
 
-def json_differs(body: bytes, expected: Optional[Dict[str, Any]]) -> Optional[str]:
+def json_differs(response: ProbeResponse, expected: Optional[Dict[str, Any]]) -> Optional[str]:
     """What differs in a JSON answer, or None. Only the members of `expected` count."""
     if expected is None:
         return None
+    if not response.is_whole:
+        return f"the answer does not end within {MAX_ANSWER // 1024} KiB"
     try:
-        answer = json.loads(body)
+        answer = json.loads(response.body)
     except (ValueError, RecursionError):
         return "the answer is not JSON"
-    if not isinstance(answer, dict):
-        return "the answer is not a JSON object"
+    return _members_differ(answer, expected) if isinstance(answer, dict) else "the answer is not a JSON object"
+
+
+def _members_differ(answer: Dict[str, Any], expected: Dict[str, Any]) -> Optional[str]:
     for key, value in expected.items():
         if key not in answer:
             return f'"{key}" is not in the answer'
@@ -98,9 +105,7 @@ def _answer(stream: BinaryIO) -> ProbeResponse:
         status = _status(_line(stream))
         headers = _headers(stream)
     body = b"" if status in (_NO_CONTENT, _NOT_MODIFIED) else _body(stream, headers)
-    if len(body) > MAX_ANSWER:
-        raise NoAnswer(f"the answer does not end within {MAX_ANSWER // 1024} KiB")
-    return ProbeResponse(status, headers, body)
+    return ProbeResponse(status, headers, body[:MAX_ANSWER], len(body) <= MAX_ANSWER)
 
 
 def _status(line: str) -> int:
@@ -114,13 +119,15 @@ def _status(line: str) -> int:
 def _headers(stream: BinaryIO) -> Dict[str, str]:
     """The first header of each name, with the name in lower case."""
     headers: Dict[str, str] = {}
-    for _ in range(_MAX_LINES):
+    size = 0
+    while size <= _MAX_HEAD:
         line = _line(stream)
         if not line:
             return headers
+        size += len(line)
         name, _, value = line.partition(":")
         headers.setdefault(name.strip().lower(), value.strip())
-    raise _NotHttp("too many headers")
+    raise _NotHttp(f"its headers do not end within {_MAX_HEAD // 1024} KiB")
 
 
 def _body(stream: BinaryIO, headers: Dict[str, str]) -> bytes:
@@ -154,8 +161,8 @@ def _chunks(stream: BinaryIO) -> bytes:
 
 def _line(stream: BinaryIO) -> str:
     """Without the line's end; empty at the end of the answer."""
-    line = stream.readline(_MAX_LINE + 1)
-    if len(line) > _MAX_LINE:
+    line = stream.readline(_MAX_HEAD + 1)
+    if len(line) > _MAX_HEAD:
         raise _NotHttp("a line is too long")
     return line.decode("latin-1").rstrip("\r\n")
 

@@ -129,7 +129,7 @@ def _wrong(answer: ProbeResponse, status: int, candidate: Candidate, path: str) 
         return f"{path} redirects to {where} ({answer.status}); Teal follows no redirect"
     if answer.status != status:
         return f"{path} answers {answer.status}, expected {status}"
-    differs = json_differs(answer.body, candidate.filled(candidate.spec.health.json))
+    differs = json_differs(answer, candidate.filled(candidate.spec.health.json))
     return f"{path} answers {status}, but {differs}" if differs else ""
 
 

@@ -135,5 +135,5 @@ def _wrong(candidate: Candidate, answer: ProbeResponse) -> str:
     wanted = verify if verify.path else health
     if answer.status != wanted.status:
         return f"{answer.status}, expected {wanted.status}"
-    differs = json_differs(answer.body, candidate.filled(wanted.json))
+    differs = json_differs(answer, candidate.filled(wanted.json))
     return f"{answer.status}, but {differs}" if differs else ""
