@@ -2,6 +2,7 @@
 
 import json
 import os
+import pwd
 import shlex
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from teal.ground.errors import CannotReach, Usage
 from teal.pipe.session import Session
 from teal.transports import Transport, base, choose
 from teal.transports.ssh import explain, parse
+from teal.transports.ssh_files import SshFiles, ssh_files
 from teal_host.wire.messages import Logs, Status
 
 SHORT = 'app = "shop"\n[run]\ncommand = ["./app"]\n[build]\nartifact = "app"\n'
@@ -243,10 +245,90 @@ def test_teal_ssh_without_ssh_says_what_to_install(world: World) -> None:
 
 def test_ssh_error_is_explained_for_exit_code_255_only() -> None:
     there = parse("ssh://shop")
-    assert explain(there, 1, ["Permission denied (publickey)."]) is None
-    unknown = explain(there, 255, ["something new"])
+    assert explain(there, SshFiles(), 1, ["Permission denied (publickey)."]) is None
+    unknown = explain(there, SshFiles(), 255, ["something new"])
     assert unknown is not None
     assert (unknown.evidence, unknown.exit_code) == (("something new",), 4)
+
+
+@pytest.fixture
+def shop(world: World) -> World:
+    """A directory whose app has its server at ssh://me@shop."""
+    world.home.joinpath("teal.toml").write_text(f'{SHORT}[server]\ntarget = "ssh://me@shop"\n')
+    world.home.joinpath("app").write_text("")
+    return world
+
+
+@pytest.mark.parametrize("command", ["status", "deploy", "setup", "rollback", "logs", "exec true", "ssh", "destroy -y"])
+def test_every_command_gives_ssh_the_configuration_of_the_environment(argv: Path, shop: World, command: str) -> None:
+    config = shop.home / "ci" / "ssh_config"
+    config.parent.mkdir()
+    config.write_text("Host *\n")
+    shop.teal(*command.split(), TEAL_SSH_CONFIG="ci/ssh_config")
+    assert json.loads(argv.read_text())[1:3] == ["-F", str(config)]
+
+
+def test_ssh_configuration_begins_at_the_current_directory_and_not_at_the_config(argv: Path, shop: World) -> None:
+    elsewhere = shop.home / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "mine").write_text("")
+    shop.teal("status", "-C", str(shop.home), cwd=elsewhere, TEAL_SSH_CONFIG="mine")
+    assert json.loads(argv.read_text())[1:3] == ["-F", str(elsewhere / "mine")]
+
+
+@pytest.mark.parametrize("command", ["status", "deploy", "ssh"])
+@pytest.mark.parametrize("named", ["missing", ".", "none", "-oProxyCommand=x"])
+def test_missing_ssh_configuration_is_a_mistake_in_usage(argv: Path, shop: World, command: str, named: str) -> None:
+    ended = shop.teal(command, TEAL_SSH_CONFIG=named)
+    assert (ended.code, "TEAL_SSH_CONFIG names" in ended.err) == (2, True), ended.err
+    assert not argv.exists()
+
+
+def test_empty_ssh_configuration_counts_as_none(argv: Path, shop: World) -> None:
+    shop.teal("status", TEAL_SSH_CONFIG="")
+    assert "-F" not in json.loads(argv.read_text())
+
+
+def test_ssh_configuration_is_no_key_of_teal_toml(shop: World) -> None:
+    file = shop.home / "teal.toml"
+    file.write_text(f"{file.read_text()}ssh_config = 'mine'\n")
+    ended = shop.teal("status")
+    assert (ended.code, "ssh_config" in ended.err) == (3, True)
+
+
+BY_FILES = ["Host key verification failed.", "root@shop: Permission denied (publickey)."]
+
+
+@pytest.mark.parametrize("text", BY_FILES)
+def test_hint_names_the_home_of_ssh_when_the_environment_has_another(text: str) -> None:
+    error = explain(parse("ssh://shop"), SshFiles("", "/root", "/github/home"), 255, [text])
+    assert error is not None
+    assert "/root/.ssh" in error.hint
+    assert "HOME=/github/home" in error.hint
+    assert "TEAL_SSH_CONFIG" in error.hint
+
+
+@pytest.mark.parametrize("text", BY_FILES)
+def test_hint_tries_the_configuration_of_the_environment(text: str) -> None:
+    error = explain(parse("ssh://me@shop"), SshFiles("/ci/config", "/root", "/github/home"), 255, [text])
+    assert error is not None
+    assert "ssh -F /ci/config me@shop" in error.hint
+    assert "HOME" not in error.hint
+
+
+def test_ssh_without_a_user_in_the_password_file_is_explained() -> None:
+    error = explain(parse("ssh://shop"), SshFiles(), 255, ["No user exists for uid 1001"])
+    assert error is not None
+    assert "/etc/passwd" in error.hint
+
+
+def test_home_of_ssh_is_that_of_the_password_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    real = pwd.getpwuid(os.getuid()).pw_dir
+    monkeypatch.delenv("TEAL_SSH_CONFIG", raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert (ssh_files().ssh_home, ssh_files().ignores_home) == (real, True)
+    monkeypatch.setenv("HOME", real)
+    assert not ssh_files().ignores_home
 
 
 def test_answer_deadline_is_longer_for_a_person_than_for_a_machine() -> None:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from teal.ground.errors import CannotReach
 from teal.transports.base import A_PERSON_ANSWERS_WITHIN_S, ANSWERS_WITHIN_S, Transport, has_a_person
+from teal.transports.ssh_files import CONFIG, SshFiles, ssh_files
 from teal_host.wire.values import dataclass
 
 _TARGET = re.compile(r"ssh://(?:([^@/]+)@)?(\[[^\]]+\]|[^\[\]:/]+)(?::([0-9]+))?/?")
@@ -48,7 +49,7 @@ class Destination:
 
 
 def ssh(target: str) -> Transport:
-    destination = parse(target)
+    destination, files = parse(target), ssh_files()
     interactive = has_a_person()
     silent = () if interactive else ("-o", "BatchMode=yes")  # ssh fails at once instead of asking nobody
     return Transport(
@@ -56,20 +57,20 @@ def ssh(target: str) -> Transport:
         ("python3", "-I", "-S"),
         ("--server",),
         own_session=not interactive,  # a question needs the terminal, and a session of its own has none
-        way=("ssh", *_FOR_A_PIPE, *silent, *destination.options),
+        way=("ssh", *files.options, *_FOR_A_PIPE, *silent, *destination.options),
         one_word=True,
         server=True,
         greets_within_s=A_PERSON_ANSWERS_WITHIN_S if interactive else ANSWERS_WITHIN_S,
-        explain=lambda code, errors: explain(destination, code, errors),
+        explain=lambda code, errors: explain(destination, files, code, errors),
     )
 
 
 def login(target: str, command: Sequence[str], on_a_terminal: bool) -> list[str]:
     """The argv of a login with the user's own terminal."""
-    destination = parse(target)
+    destination, ssh = parse(target), ["ssh", *ssh_files().options]
     if not command:
-        return ["ssh", *destination.options]
-    return ["ssh", *(["-t"] if on_a_terminal else []), *destination.options, shlex.join(command)]
+        return [*ssh, *destination.options]
+    return [*ssh, *(["-t"] if on_a_terminal else []), *destination.options, shlex.join(command)]
 
 
 def parse(target: str) -> Destination:
@@ -81,18 +82,28 @@ def parse(target: str) -> Destination:
 
 @dataclass(frozen=True)
 class _Explanation:
-    """A text of ssh, what it means, and what to type. The text chooses the explanation and decides nothing else."""
+    """A text of ssh, what it means, and what to type. The text chooses the explanation and decides nothing else.
+
+    `by_files`: ssh looked into its files, so the cause may be that it read others than expected.
+    """
 
     text: str
     message: str
     hint: str
+    by_files: bool = False
 
 
+_TRY = "does this work: {ssh} {login}"
+_OTHER_HOME = (
+    "ssh reads {ssh_home}/.ssh and ignores HOME={env_home}: write a configuration with IdentityFile and "
+    f"UserKnownHostsFile, and set {CONFIG} to that file"
+)
 _EXPLANATIONS = (
     _Explanation(
         "REMOTE HOST IDENTIFICATION HAS CHANGED",
         "{host} has another host key than before; nothing was sent",
-        "if the server was reinstalled: ssh-keygen -R '{host}', then ssh {login}; if not, somebody intercepts it",
+        "if the server was reinstalled: ssh-keygen -R '{host}'{in_file}, then {ssh} {login}; "
+        "if not, somebody intercepts it",
     ),
     _Explanation(
         "REVOKED HOST KEY",
@@ -102,10 +113,19 @@ _EXPLANATIONS = (
     _Explanation(
         "Host key verification failed",
         "the host key of {host} is not known; nothing was sent",
-        "ssh {login} once, and compare its fingerprint; in CI: put the server's line into ~/.ssh/known_hosts",
+        "{ssh} {login} once, and compare its fingerprint; in CI: put the server's line into {known_hosts}",
+        by_files=True,
     ),
-    _Explanation("Permission denied (", "{host} does not accept the login", "does this work: ssh {login}"),
-    _Explanation("Too many authentication failures", "{host} does not accept the login", "does this work: ssh {login}"),
+    _Explanation("Permission denied (", "{host} does not accept the login", _TRY, by_files=True),
+    _Explanation("Too many authentication failures", "{host} does not accept the login", _TRY),
+    _Explanation(
+        "Bad configuration option", "ssh does not understand its configuration; nothing was sent", "mend that line"
+    ),
+    _Explanation(
+        "No user exists for uid",
+        "ssh does not start, because this user is not in the password file",
+        "give this user a line in /etc/passwd, such as with useradd, or run Teal as a user that has one",
+    ),
     _Explanation("Could not resolve hostname", "there is no host called {host}", "look at server.target in teal.toml"),
     _Explanation(
         "Connection refused",
@@ -118,13 +138,22 @@ _EXPLANATIONS = (
 )
 
 
-def explain(destination: Destination, code: int | None, errors: Sequence[str]) -> CannotReach | None:
+def explain(destination: Destination, files: SshFiles, code: int | None, errors: Sequence[str]) -> CannotReach | None:
     """Why ssh ended before the greeting. Its own words are on the terminal already and are not repeated."""
     if code != _SSH_FAILED:
         return None
+    names = {
+        "host": destination.host,
+        "login": destination.login,
+        "ssh": files.command,
+        "known_hosts": files.known_hosts,
+        "in_file": f" -f FILE, which is {files.known_hosts}" if files.config else "",
+        "ssh_home": files.ssh_home,
+        "env_home": files.env_home,
+    }
     output = "\n".join(errors)
     for explanation in _EXPLANATIONS:
         if explanation.text in output:
-            names = {"host": destination.host, "login": destination.login}
-            return CannotReach(explanation.message.format(**names), hint=explanation.hint.format(**names))
-    return CannotReach(f"ssh cannot reach {destination.host}", errors[-3:], f"does this work: ssh {destination.login}")
+            hint = _OTHER_HOME if explanation.by_files and files.ignores_home else explanation.hint
+            return CannotReach(explanation.message.format(**names), hint=hint.format(**names))
+    return CannotReach(f"ssh cannot reach {destination.host}", errors[-3:], _TRY.format(**names))
