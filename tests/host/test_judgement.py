@@ -69,9 +69,13 @@ class Clock:
     """Passes only when somebody waits."""
 
     now = 0.0
+    worked = 0.0
 
     def monotonic(self) -> float:
         return self.now
+
+    def thread_time(self) -> float:
+        return self.worked
 
     def sleep(self, seconds: float) -> None:
         self.now += seconds
@@ -121,3 +125,13 @@ def test_judge_does_not_pause_after_the_probe_that_decides(clock: Clock) -> None
     assert clock.now == 0
     assert judge(lambda answer_s: SICK, STANDBY).verdict == "sick"
     assert clock.now == pytest.approx(0.2)
+
+
+def test_judge_pauses_longer_when_a_probe_takes_much_of_a_processor(clock: Clock) -> None:
+    def laborious(answer_s: float) -> ProbeResult:
+        clock.worked += 0.1
+        clock.now += 0.1
+        return SICK
+
+    judge(laborious, Patience(30.0))
+    assert clock.worked <= 30 / 10

@@ -1,17 +1,87 @@
 """What the kernel says of sockets: who listens where, and whether a client is connected."""
 
+import errno
 import os
 import socket
+from collections.abc import Iterator
+from contextlib import ExitStack
 
 import pytest
 
 from harness.world import free_ports
-from teal_host.ground import sockets
+from teal_host.ground import sock_diag, sockets
 from teal_host.ground.errors import BadRequest
 from teal_host.ground.sockets import Listeners, Socket
 from teal_host.proxies.nginx import listeners
 
 OWN = os.getpid()
+
+
+@pytest.fixture(params=["sock_diag", "tables"])
+def source(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Where the answers come from: some kernels know no sock_diag."""
+    if request.param == "tables":
+        monkeypatch.setattr(sock_diag, "tcp", _unknown)
+    return str(request.param)
+
+
+@pytest.fixture
+def built(monkeypatch: pytest.MonkeyPatch) -> list[Socket]:
+    """Every socket of which an object is made."""
+    made: list[Socket] = []
+
+    def build(address: str, port: int, inode: int) -> Socket:
+        made.append(Socket(address, port, inode))
+        return made[-1]
+
+    monkeypatch.setattr(sockets, "Socket", build)
+    return made
+
+
+def _unknown(state: int, port: int = 0) -> Iterator[sock_diag.Row]:
+    raise OSError(errno.ENOENT, "no sock_diag")
+
+
+def test_look_makes_no_object_of_the_many_sockets_that_nobody_asked_for(source: str, built: list[Socket]) -> None:
+    with ExitStack() as open_:
+        busy = open_.enter_context(socket.create_server(("127.0.0.1", 0), backlog=200))
+        quiet = open_.enter_context(socket.create_server(("127.0.0.1", 0)))
+        for _ in range(200):
+            open_.enter_context(socket.create_connection(busy.getsockname()))
+            open_.enter_context(busy.accept()[0])
+        (own,) = sockets.listeners(quiet.getsockname()[1])
+        assert not Listeners((own,), (), False).have_connections()
+        assert sockets.held({own.inode}, [OWN]) == {own.inode}
+        assert len(built) == 1
+        (own,) = sockets.listeners(busy.getsockname()[1])
+        assert Listeners((own,), (), False).have_connections()
+        assert len(built) == 3, "the first connection decides"
+        assert sockets.connections(busy.getsockname()[1]) == 200
+
+
+def test_kernel_and_tables_tell_the_same_of_every_listener(monkeypatch: pytest.MonkeyPatch) -> None:
+    with (
+        socket.create_server(("127.0.0.3", 0)) as first,
+        socket.create_server(("::1", 0), family=socket.AF_INET6) as second,
+        socket.create_server(("::", 0), family=socket.AF_INET6, dualstack_ipv6=True) as third,
+        socket.create_connection(("127.0.0.1", third.getsockname()[1])) as client,
+    ):
+        ports = [first.getsockname()[1], second.getsockname()[1], third.getsockname()[1]]
+        told = [sockets.listeners(port) for port in ports]
+        connected = list(sock_diag.tcp(sock_diag.ESTABLISHED, ports[2]))
+        assert sockets.connections(client.getsockname()[1]) == 1
+        monkeypatch.setattr(sock_diag, "tcp", _unknown)
+        assert [sockets.listeners(port) for port in ports] == told
+        assert [row.address for (row,) in told] == ["127.0.0.3", "::1", "::"]
+        assert [row.address for row in connected] == ["::ffff:127.0.0.1"]
+        assert sockets.connections(ports[2]) == 1
+
+
+def test_held_finds_only_the_sockets_of_these_processes() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        (own,) = sockets.listeners(server.getsockname()[1])
+        assert sockets.held({own.inode, 1}, [OWN]) == {own.inode}
+        assert sockets.held({own.inode}, [1_000_000_000]) == set()
 
 
 def test_listeners_have_connections_when_a_client_is_connected_to_one_of_them() -> None:

@@ -8,8 +8,7 @@ import socket
 import ssl
 import subprocess
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,9 +16,11 @@ from typing import Any
 import pytest
 
 from harness.background import in_background, stranger
+from harness.slow_upload import finish, upload
 from harness.world import App, free_ports, wait_until
 from teal_host.ground import sockets
 from teal_host.ground.paths import HostPaths
+from teal_host.steps import drain
 from teal_host.supervisors.process import PlainProcesses
 
 LISTENERS = ["http_port", "another port", "IPv6", "Unix socket", "TLS"]
@@ -105,19 +106,17 @@ def test_drain_keeps_a_stream_open_until_its_color_is_reused_and_then_reports_th
 @pytest.mark.row("D17", "E10")
 def test_drain_waits_for_a_slow_upload_that_nginx_still_buffers(app: App) -> None:
     _deployed(app, "v1", drain_s=60)
-    with _upload(_connected(app.ports[0])) as upload:
+    with upload(_connected(app.ports[0])) as visitor:
         _deployed(app, "v2", drain_s=60)
         wait_until(lambda: sockets.connections(app.ports[1]) == 0)  # so the color has no connection that Teal could see
         app.program(version="v3")
         with in_background(app, "deploy", "--json") as deploying:
             deploying.wait_for(type="step", name="start", detail=WAITS)
             assert app.status()["colors"]["blue"]["state"] == "running"
-            upload.sendall(b"second half")
-            answer = b"".join(iter(lambda: upload.recv(4096), b""))  # head and body may come separately
+            answer = finish(visitor)
             assert answer.startswith(b"HTTP/1.1 200 "), answer
             assert b"\r\nX-Color: blue\r\n" in answer
             assert answer.endswith(b"first half, second half")
-            upload.close()
             ended = deploying.ended().ok()
     assert [line for line in ended.lines if line["type"] == "note"] == []
     assert app.get()["version"] == "v3"
@@ -126,18 +125,43 @@ def test_drain_waits_for_a_slow_upload_that_nginx_still_buffers(app: App) -> Non
 def test_drain_waits_for_an_upload_over_any_listener_of_nginx(app: App, way_in: WayIn) -> None:
     app.config(keep={"drain_s": 60}, proxy={"directives": way_in.directives})
     app.deploy().ok()
-    with _upload(way_in.connect()) as upload:
+    with upload(way_in.connect()) as visitor:
         app.program(version="v2")
         app.deploy().ok()
         app.program(version="v3")
         with in_background(app, "deploy", "--json") as deploying:
             deploying.wait_for(type="step", name="start", detail=WAITS)
-            upload.sendall(b"second half")
-            answer = b"".join(iter(lambda: upload.recv(4096), b""))
+            answer = finish(visitor)
             assert answer.startswith(b"HTTP/1.1 200 "), answer
-            upload.close()
             deploying.ended().ok()
     assert app.get()["version"] == "v3"
+
+
+def test_drain_waits_for_an_upload_on_a_release_that_is_rolled_back_in_its_watch(app: App) -> None:
+    sick = app.directory / "sick"
+    _deployed(app, "v1", drain_s=60)
+    app.config(keep={"drain_s": 60, "watch_s": 600})
+    app.program(version="v2", sick_when=str(sick))
+    with in_background(app, "deploy", "--json") as deploying:
+        deploying.wait_for(type="step", name="watch", state="started")
+        with upload(_connected(app.ports[0])) as visitor:
+            sick.touch()
+            deploying.wait_for(type="step", name="drain", detail="waiting for the last work of green")
+            assert app.get()["version"] == "v1"
+            assert b"\r\nX-Color: green\r\n" in finish(visitor)
+        assert deploying.ended().code == 7
+    assert app.status()["colors"]["green"]["state"] == "failed"
+
+
+def test_drain_looks_seldom_in_the_long_run_and_takes_a_small_part_of_a_processor() -> None:
+    for look_s in (0.0001, 0.001, 0.1):
+        passed_s = worked_s = looks = 0.0
+        while passed_s < 30:
+            passed_s += look_s + drain.pause_s(passed_s, look_s)
+            worked_s, looks = worked_s + look_s, looks + 1
+        assert worked_s < passed_s * 0.05
+        assert looks < 200
+    assert drain.pause_s(0, 0.0001) < 0.05, "a short drain ends soon"
 
 
 def test_drain_waits_for_nobody_who_uses_the_port_of_nginx_at_another_address(app: App) -> None:
@@ -202,15 +226,6 @@ def _log(app: App, release: str) -> str:
 
 def _connected(port: int, address: str = "127.0.0.1") -> socket.socket:
     return socket.create_connection((address, port), 120)
-
-
-@contextmanager
-def _upload(connection: socket.socket) -> Iterator[socket.socket]:
-    """Sends half of an upload, as a slow visitor."""
-    with connection as upload:
-        head = "POST / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Type: text/plain\r\n"
-        upload.sendall(f"{head}Content-Length: 23\r\n\r\nfirst half, ".encode())
-        yield upload
 
 
 def _deployed(app: App, version: str, drain_s: float) -> list[dict[str, Any]]:

@@ -1,4 +1,8 @@
-"""What the kernel says of sockets and addresses, read from /proc and by ioctl. Reads only."""
+"""What the kernel says of sockets and addresses, by sock_diag, from /proc and by ioctl. Reads only.
+
+A machine may have many thousand sockets, and a drain looks again and again. So no look makes an object of a socket that
+nobody asked for.
+"""
 
 import contextlib
 import fcntl
@@ -6,13 +10,14 @@ import os
 import socket
 import struct
 from pathlib import Path
-from typing import Dict, Iterator, List, Optional, Sequence, Set, Tuple
+from typing import Dict, Iterable, Iterator, List, Optional, Sequence, Set, Tuple
 
+from teal_host.ground import sock_diag
 from teal_host.ground.processes import name_of, pids
+from teal_host.ground.sock_diag import ESTABLISHED, LISTEN
 from teal_host.wire.values import dataclass
 
 _PROC = Path("/proc")
-_LISTEN, _ESTABLISHED = "0A", "01"
 _UDP_UNCONNECTED = "07"  # takes packets from anybody; a client of a syslog server is connected
 _UNIX_ACCEPTS, _UNIX_CONNECTED = "00010000", "03"
 _ANY, _ANY_IPV6 = "0.0.0.0", "::"  # noqa: S104 - compared, not listened on
@@ -53,7 +58,8 @@ class Listeners:
 
     def have_connections(self) -> bool:
         """Is a client connected, or can that not be known?"""
-        tcp = (connection for state, connection in _tcp() if state == _ESTABLISHED)
+        ports = {listener.port for listener in self.tcp}
+        tcp = (connection for port in ports for connection in _tcp(ESTABLISHED, port))
         unix = (path for _, state, _, path in _unix() if state == _UNIX_CONNECTED)
         return (
             self.takes_udp
@@ -90,8 +96,7 @@ def has_ipv6() -> bool:
 
 def listeners(port: Optional[int] = None) -> List[Socket]:
     """All listening TCP sockets of this network namespace, or those on one port."""
-    rows = [row for state, row in _tcp() if state == _LISTEN]
-    return [row for row in rows if port is None or row.port == port]
+    return list(_tcp(LISTEN, port or 0))
 
 
 def listeners_at(address: str, port: int) -> List[Socket]:
@@ -114,18 +119,36 @@ def listeners_of(owner: int) -> Listeners:
     """On what this process listens, whatever the address family."""
     inodes = set(_inodes(owner))
     unix = (path for flags, _, inode, path in _unix() if inode in inodes and flags == _UNIX_ACCEPTS)
-    udp = any(row.inode in inodes for state, row in _rows("udp", "udp6") if state == _UDP_UNCONNECTED)
+    rows = (row for table in ("udp", "udp6") for row in _fields(table) if row[3] == _UDP_UNCONNECTED)
+    udp = any(int(row[9]) in inodes for row in rows)
     return Listeners(tuple(row for row in listeners() if row.inode in inodes), tuple(unix), udp)
 
 
 def connections(port: int) -> int:
     """How many connections are established to this local port."""
-    return sum(1 for state, row in _tcp() if state == _ESTABLISHED and row.port == port)
+    return sum(1 for _ in _tcp(ESTABLISHED, port))
+
+
+def has_connections(port: int) -> bool:
+    return any(True for _ in _tcp(ESTABLISHED, port))
 
 
 def sockets_of(owners: Set[int]) -> Set[int]:
     """The inodes of all sockets that these processes hold."""
     return {inode for pid in owners for inode in _inodes(pid)}
+
+
+def held(inodes: Set[int], owners: Iterable[int]) -> Set[int]:
+    """Which of these sockets the processes hold. A listener is among the first files of a process, so the search ends
+    there, also where a connection a file follows.
+    """
+    missing = set(inodes)
+    for pid in owners:
+        for inode in _inodes(pid) if missing else ():
+            missing.discard(inode)
+            if not missing:
+                break
+    return inodes - missing
 
 
 def describe_holder(inode: int) -> str:
@@ -140,24 +163,33 @@ def holder(inode: int) -> Optional[int]:
 
 
 def _inodes(pid: int) -> Iterator[int]:
-    with contextlib.suppress(OSError):
-        for descriptor in os.scandir(_PROC / str(pid) / "fd"):
+    with contextlib.suppress(OSError), os.scandir(_PROC / str(pid) / "fd") as descriptors:
+        for descriptor in descriptors:
             with contextlib.suppress(OSError):
                 target = os.readlink(descriptor.path)  # noqa: PTH115
                 if target.startswith("socket:["):
                     yield int(target[8:-1])
 
 
-def _tcp() -> "Iterator[Tuple[str, Socket]]":
-    return _rows("tcp", "tcp6")
+def _tcp(state: int, port: int = 0) -> Iterator[Socket]:
+    """The sockets in this state, on this port; 0: on any."""
+    try:
+        for row in sock_diag.tcp(state, port):
+            yield Socket(*row)
+    except OSError:  # as in a container whose filter of system calls knows no sock_diag
+        yield from _tcp_of_tables(state, port)
 
 
-def _rows(*tables: str) -> "Iterator[Tuple[str, Socket]]":
-    """The state and the local end of every socket in these tables of /proc/net."""
-    for table in tables:
-        for fields in _fields(table):
-            address, port = fields[1].split(":")
-            yield fields[3], Socket(_address(address), int(port, 16), int(fields[9]))
+def _tcp_of_tables(state: int, port: int) -> Iterator[Socket]:
+    """From /proc/net. A line is compared as text before anything is made of it."""
+    local, has_state = f":{port:04X} " if port else ":", f" {state:02X} "
+    for table in ("tcp", "tcp6"):
+        for line in _lines(table):
+            if has_state in line and local in line:
+                fields = line.split()
+                address, number = fields[1].split(":")
+                if int(fields[3], 16) == state and port in (0, int(number, 16)):
+                    yield Socket(_address(address), int(number, 16), int(fields[9]))
 
 
 def _unix() -> "Iterator[Tuple[str, str, int, str]]":
@@ -168,9 +200,14 @@ def _unix() -> "Iterator[Tuple[str, str, int, str]]":
 
 
 def _fields(table: str) -> "Iterator[Sequence[str]]":
-    with contextlib.suppress(OSError):
-        for line in (_PROC / "net" / table).read_text(errors="replace").splitlines()[1:]:
-            yield line.split()
+    return (line.split() for line in _lines(table))
+
+
+def _lines(table: str) -> Iterator[str]:
+    """Of a table, without its head."""
+    with contextlib.suppress(OSError), (_PROC / "net" / table).open(errors="replace") as file:
+        next(file, "")
+        yield from file
 
 
 _KNOWN: Dict[str, str] = {}

@@ -6,8 +6,8 @@ from typing import Iterator, Optional
 from teal_host.ground.errors import CannotRun, HostError, NeedsHuman, RolledBack, Unhealthy, as_host_error
 from teal_host.ground.paths import ColorPaths
 from teal_host.state.agreement import Agreement
-from teal_host.state.app import App, Running
-from teal_host.state.slots import assign_release
+from teal_host.state.app import App
+from teal_host.state.slots import assign_release, read_slots
 from teal_host.steps import drain, health, switch
 from teal_host.steps.candidate import Candidate, environment_of, start, warn_if_memory_is_short
 from teal_host.steps.scene import Scene
@@ -48,9 +48,9 @@ def start_and_check(app: App, cutover: Cutover) -> None:
     environment_of(candidate)  # a lost secret is reported before anything is stopped
     with app.step("start") as step:
         agreed = cutover.previous_agreement or cutover.agreement
-        drain.wait(step, candidate.color, agreed, candidate.spec.keep.drain_s)
+        drain.wait(step, candidate.slot_paths, agreed, candidate.spec.keep.drain_s)
         app.journal.write("start", cutover.story_id, release=candidate.release, color=candidate.color)
-        _stop(app, candidate.slot_paths, step)
+        drain.stop(step, candidate.slot_paths)
         health.check_port_is_free(candidate)
         if cutover.standby:
             warn_if_memory_is_short(app, cutover.standby)
@@ -125,7 +125,9 @@ def _not_served(app: App, cutover: Cutover) -> Optional[HostError]:
 
 def _undo(app: App, cutover: Cutover, error: HostError) -> None:
     """As it was. Raises NeedsHuman when the link cannot be changed, as on a full disk."""
+    candidate = cutover.candidate
     try:
+        was_live = read_slots(app.paths).live == candidate.color
         switch.restore(app, cutover.previous_color, cutover.previous_agreement)
     except (HostError, OSError) as problem:
         text = f"{error.message}; rolling back failed as well: {as_host_error(problem).message}"
@@ -134,7 +136,8 @@ def _undo(app: App, cutover: Cutover, error: HostError) -> None:
         app.journal.write("rolled_back", cutover.story_id, to=cutover.previous_color)
     with app.best_effort():
         if cutover.started_here:
-            app.host.supervisor.stop(cutover.candidate.slot_paths, STOP_GRACE_S)
+            drain_s = candidate.spec.keep.drain_s if was_live else 0
+            drain.wait_and_stop(app, candidate.slot_paths, cutover.agreement, drain_s)
 
 
 def keep_or_stop_previous(app: App, cutover: Cutover) -> None:
@@ -142,18 +145,7 @@ def keep_or_stop_previous(app: App, cutover: Cutover) -> None:
     slot, keep = cutover.previous_slot, cutover.candidate.spec.keep
     if slot is None or keep.previous_running:
         return
-    with app.step("drain") as step:
-        drain.wait(step, slot.color, cutover.agreement, keep.drain_s)
-        _stop(app, slot, step)
-        step.detail = f"{slot.color} is stopped"
-
-
-def _stop(app: App, slot: ColorPaths, step: Running) -> None:
-    """Whatever runs on this color. A program may take its time to end, so the step says what it waits for."""
-    if app.host.supervisor.state(slot).state == "running":
-        step.say(f"waiting for {slot.held} on {slot.color} to end")
-    app.host.supervisor.stop(slot, STOP_GRACE_S)
-    step.detail = ""
+    drain.wait_and_stop(app, slot, cutover.agreement, keep.drain_s)
 
 
 def rolled_back(cutover: Cutover, error: HostError) -> RolledBack:

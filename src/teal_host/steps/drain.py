@@ -8,24 +8,54 @@ moment without any client of nginx proves it; otherwise the color gets `keep.dra
 import time
 
 from teal_host.ground import sockets
+from teal_host.ground.paths import ColorPaths
 from teal_host.state.agreement import Agreement
-from teal_host.state.app import Running
-from teal_host.wire.reports import Color
+from teal_host.state.app import App, Running
+from teal_host.supervisors.base import STOP_GRACE_S
 
-_BETWEEN_S = 0.02
+_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.02, 0.5
+_SLOWER = 20  # a pause is this part of the time that has passed
+_LEISURE = 40  # a pause is at least so much longer than the processor time of the look before it
 _IDLE_POOL_S = 5.0  # nginx closes its own unused connections to a color after 4 s; only older ones are work
 
 
-def wait(step: Running, color: Color, agreed: Agreement, drain_s: float) -> None:
-    """Wait for the color's last work, at most so long after the switch, and report what was cut."""
+def pause_s(passed_s: float, look_s: float) -> float:
+    """Between two looks. They come seldom in a long drain, and take a small part of a processor however slow one is."""
+    return max(_FIRST_PAUSE_S, min(_LONGEST_PAUSE_S, passed_s / _SLOWER), look_s * _LEISURE)
+
+
+def wait(step: Running, slot: ColorPaths, agreed: Agreement, drain_s: float) -> None:
+    """Wait for the color's last work, at most so long after the switch, and report what is cut."""
     app = step.app
-    if app.host.supervisor.state(app.paths.color(color)).state != "running":
+    if app.host.supervisor.state(slot).state != "running":
         return
-    passed = app.journal.since_switch()
-    deadline = time.monotonic() + max(0.0, drain_s - passed)
-    while time.monotonic() < deadline and not app.host.proxy.quiet(agreed.site):
-        step.say(f"waiting for the last work of {color}")
-        time.sleep(_BETWEEN_S)
-    open_still = sockets.connections(agreed.ports.of(color))
+    _wait_until_quiet(step, slot, agreed, drain_s - app.journal.since_switch())
+    open_still = sockets.connections(agreed.ports.of(slot.color))
     if open_still and app.journal.since_switch() > _IDLE_POOL_S:
-        app.warn(f"{open_still} connection(s) to {color} were still open after {drain_s:g} s and are cut")
+        app.warn(f"{open_still} connection(s) to {slot.color} were still open after {drain_s:g} s and are cut")
+
+
+def stop(step: Running, slot: ColorPaths) -> None:
+    """Whatever runs on this color. A program may take its time to end, so the step says what it waits for."""
+    if step.app.host.supervisor.state(slot).state == "running":
+        step.say(f"waiting for {slot.held} on {slot.color} to end")
+    step.app.host.supervisor.stop(slot, STOP_GRACE_S)
+    step.detail = ""
+
+
+def wait_and_stop(app: App, slot: ColorPaths, agreed: Agreement, drain_s: float) -> None:
+    """A color that visitors were sent to ends only after its last work."""
+    with app.step("drain") as step:
+        wait(step, slot, agreed, drain_s)
+        stop(step, slot)
+        step.detail = f"{slot.color} is stopped"
+
+
+def _wait_until_quiet(step: Running, slot: ColorPaths, agreed: Agreement, at_most_s: float) -> None:
+    began = time.monotonic()
+    while (passed_s := time.monotonic() - began) < at_most_s:
+        worked_s = time.thread_time()
+        if step.app.host.proxy.quiet(agreed.site):
+            return
+        step.say(f"waiting for the last work of {slot.color}")
+        time.sleep(min(pause_s(passed_s, time.thread_time() - worked_s), at_most_s - passed_s))

@@ -62,18 +62,26 @@ def _probe(app: App, candidate: Candidate, state: ProcessState, timeout_s: float
     if state.state != "running":
         return _not_running(app, state)
     listeners = sockets.listeners(candidate.port)  # first: a program that begins to listen meanwhile is no stranger
-    inodes = sockets.sockets_of(app.host.supervisor.pids(candidate.slot_paths))
+    inodes = _held(app, candidate, state, {socket.inode for socket in listeners})
     listening = [
         socket
         for socket in listeners
         if socket.inode in inodes or socket.is_reached_at(HERE)  # a stranger on another address takes no request
     ]
     if not listening:
-        return ProbeResult("sick", f"nothing listens on port {candidate.port}{_elsewhere(candidate, inodes)}")
+        return ProbeResult("sick", f"nothing listens on port {candidate.port}{_elsewhere(app, candidate)}")
     foreign = [socket for socket in listening if socket.inode not in inodes]
     if foreign and _still_there(foreign[0]):
         return _foreign(candidate, foreign[0], state)
     return _answer(candidate, timeout_s)
+
+
+def _held(app: App, candidate: Candidate, state: ProcessState, inodes: Set[int]) -> Set[int]:
+    """Which of these sockets are the program's. Mostly the main process holds them, and no other one is looked at."""
+    by_main = sockets.held(inodes, [state.pid] if state.pid else [])
+    if by_main == inodes:
+        return by_main
+    return by_main | sockets.held(inodes - by_main, app.host.supervisor.pids(candidate.slot_paths))
 
 
 def _not_running(app: App, state: ProcessState) -> ProbeResult:
@@ -144,8 +152,10 @@ def _still_there(socket: sockets.Socket) -> bool:
     return any(again.inode == socket.inode for again in sockets.listeners(socket.port))
 
 
-def _elsewhere(candidate: Candidate, inodes: Set[int]) -> str:
-    ports = sorted({socket.port for socket in sockets.listeners() if socket.inode in inodes} - {candidate.port})
+def _elsewhere(app: App, candidate: Candidate) -> str:
+    listening = {socket.inode: socket.port for socket in sockets.listeners()}
+    own = sockets.held(set(listening), app.host.supervisor.pids(candidate.slot_paths))
+    ports = sorted({listening[inode] for inode in own} - {candidate.port})
     return f"; the program listens on {', '.join(map(str, ports))} instead" if ports else ""
 
 

@@ -13,6 +13,7 @@ from teal_host.wire.values import dataclass
 Verdict = Literal["well", "sick", "unknown"]
 
 _FIRST_PAUSE_S, _LONGER = 0.005, 1.3  # pauses grow by a third while the verdict stays the same
+_LEISURE = 10  # a pause is at least so much longer than the processor time of the probe before it
 _FAIR_S = 1.0  # also for the last probe before the deadline, so that a slow answer is still told from none
 
 
@@ -109,12 +110,15 @@ def judge(probe: Probe, patience: Patience, watcher: Optional[Watcher] = None) -
         judgement = decide(probes, patience, patience.deadline_s - left_s)
         if judgement:
             return judgement
+        worked_s = time.thread_time()
         probes.append(_probed(probe, max(_FAIR_S, min(left_s, patience.answer_s))))
+        worked_s = time.thread_time() - worked_s
         passed_s = time.monotonic() - began
         if watcher:
             watcher(probes, passed_s)
         if decide(probes, patience, passed_s) is None:
-            time.sleep(max(0.0, min(pause_s(probes, patience), patience.deadline_s - passed_s)))
+            rest_s = max(pause_s(probes, patience), worked_s * _LEISURE)
+            time.sleep(max(0.0, min(rest_s, patience.deadline_s - passed_s)))
 
 
 def _at_the_deadline(probes: Sequence[ProbeResult], known: Sequence[ProbeResult], patience: Patience) -> Judgement:

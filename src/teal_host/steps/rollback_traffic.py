@@ -5,7 +5,7 @@ from typing import NoReturn
 from teal_host.ground.errors import Cancelled, HostError, NeedsHuman, Unhealthy, as_host_error
 from teal_host.state import releases
 from teal_host.state.app import App
-from teal_host.steps import health, switch, watch
+from teal_host.steps import drain, health, switch, watch
 from teal_host.steps.candidate import Candidate, start
 from teal_host.steps.cutover import Cutover, rolled_back
 from teal_host.steps.error_rate import AnswerLog
@@ -57,8 +57,9 @@ def roll_back(app: App, cutover: Cutover, standby: Candidate) -> None:
         app.journal.write("rolled_back", cutover.story_id, to=standby.color)
         releases.mark(app.paths, cutover.candidate.record, "rolled_back")
     _verify(app, cutover, standby)
+    sick = cutover.candidate
     with app.best_effort():
-        app.host.supervisor.stop(cutover.candidate.slot_paths, STOP_GRACE_S)
+        drain.wait_and_stop(app, sick.slot_paths, cutover.agreement, sick.spec.keep.drain_s)
 
 
 def _rescue(app: App, cutover: Cutover, error: Unhealthy) -> NoReturn:

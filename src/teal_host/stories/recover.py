@@ -10,12 +10,12 @@ from typing import Optional
 from teal_host.ground import files, lock
 from teal_host.ground.errors import Cancelled, HostError, Locked, NeedsHuman, RolledBack
 from teal_host.ground.journal import UnfinishedStory
-from teal_host.ground.paths import AppPaths
+from teal_host.ground.paths import AppPaths, ColorPaths
 from teal_host.state import agreement, releases
 from teal_host.state.agreement import Agreement
 from teal_host.state.app import App, Running
 from teal_host.state.slots import all_colors
-from teal_host.steps import error_rate, health, idempotency, release, switch
+from teal_host.steps import drain, error_rate, health, idempotency, release, switch
 from teal_host.steps.candidate import Candidate
 from teal_host.steps.cutover import Cutover, keep_or_stop_previous
 from teal_host.steps.judgement import Judgement
@@ -95,13 +95,22 @@ def _undo(app: App, story: UnfinishedStory, scene: Scene) -> str:
     """If the link does not point to the interrupted release, that one is stopped, and traffic stays where it is."""
     for color in all_colors():
         if story.started and color == story.color and color != scene.slots.live:
-            app.host.supervisor.stop(app.paths.color(color), STOP_GRACE_S)
+            _stop_interrupted(app, story, scene, app.paths.color(color))
     if scene.slots.live is None:
         app.host.provisioning.withdraw_route(app.paths)
     record = releases.find(scene.records, story.release)
     if record and record.outcome == "pending":
         releases.mark(app.paths, record, "rolled_back" if story.switched else "refused")
     return f"{story.release or 'it'} {'was rolled back' if story.switched else 'had not gone live and was undone'}"
+
+
+def _stop_interrupted(app: App, story: UnfinishedStory, scene: Scene, slot: ColorPaths) -> None:
+    """Traffic may have been on it until the story, or a recovery, rolled back."""
+    record, agreed = releases.find(scene.records, story.release), scene.agreement
+    if story.switched and record and agreed:
+        drain.wait_and_stop(app, slot, agreed, record.spec.keep.drain_s)
+    else:
+        app.host.supervisor.stop(slot, STOP_GRACE_S)
 
 
 def _confirm(app: App, story: UnfinishedStory, scene: Scene, step: Running) -> str:

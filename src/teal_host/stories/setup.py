@@ -1,10 +1,12 @@
 """The story of setup: inspect the server, plan what is missing, and after commit apply exactly that."""
 
 from dataclasses import replace
-from typing import Iterator, List, Optional, Sequence
+from functools import partial
+from typing import Iterator, List, Optional, Sequence, cast
 
 from teal_host.ground import files, lock
 from teal_host.ground.errors import BadRequest
+from teal_host.ground.paths import ColorPaths
 from teal_host.pipe.channel import Channel
 from teal_host.preparations import account, deploy_key, packages, route, server_side, unit
 from teal_host.preparations.base import Intent
@@ -13,7 +15,7 @@ from teal_host.state import agreement, footprint
 from teal_host.state.agreement import Agreement
 from teal_host.state.app import App
 from teal_host.state.slots import all_colors, read_slots
-from teal_host.steps import switch
+from teal_host.steps import drain, switch
 from teal_host.supervisors.base import STOP_GRACE_S
 from teal_host.wire.messages import Done, Note, Plan, Setup
 
@@ -35,6 +37,7 @@ def setup(app: App, request: Setup, channel: Channel) -> Done:
     with lock.held(app.paths.lock, "setup", request.origin, request.wait_s):
         _remove_unfinished(app)
         _install(app, request, plan)
+        _drain(app, request)
         with lock.shared(app.host.paths, app.name, "setup"):  # with two setups at once, each would take the same ports
             for change in _as_planned(app, request, plan):
                 _apply(app, change)
@@ -71,6 +74,14 @@ def _install(app: App, request: Setup, plan: Plan) -> None:
         if change.change not in plan.changes:
             raise _changed()
         _apply(app, replace(change, part="packages"))
+
+
+def _drain(app: App, request: Setup) -> None:
+    """Before the lock that apps share, too. No request comes to a standby, so once drained it stays so."""
+    before = agreement.load(app.paths)
+    for slot in _moving(app, before, _agreed(app, request)):
+        with app.step("drain") as step:
+            drain.wait(step, slot, cast(Agreement, before), request.spec.keep.drain_s)
 
 
 def _as_planned(app: App, request: Setup, plan: Plan) -> List[SetupChange]:
@@ -115,13 +126,17 @@ def _agreement(app: App, request: Setup, agreed: Agreement) -> Iterator[SetupCha
     before = agreement.load(app.paths)
     if before == agreed:
         return
-    for color in all_colors():
-        slot = app.paths.color(color)
-        if before and before.ports.of(color) != agreed.ports.of(color) and app.host.supervisor.pids(slot):
-            text = f"stop the standby on {color}, whose port changes"
-            yield SetupChange(text, lambda slot=slot: app.host.supervisor.stop(slot, STOP_GRACE_S))  # type: ignore[misc]
+    for slot in _moving(app, before, agreed):
+        text = f"stop the standby on {slot.color}, whose port changes"
+        yield SetupChange(text, partial(app.host.supervisor.stop, slot, STOP_GRACE_S))
     save = lambda: agreement.save(app.paths, agreed)  # noqa: E731
     yield SetupChange(_description(before, agreed), save, unserves=_unserved(app, before, agreed))
+
+
+def _moving(app: App, before: Optional[Agreement], agreed: Agreement) -> List[ColorPaths]:
+    """The colors that run on a port that changes."""
+    colors = [color for color in all_colors() if before and before.ports.of(color) != agreed.ports.of(color)]
+    return [slot for slot in map(app.paths.color, colors) if app.host.supervisor.pids(slot)]
 
 
 def _description(before: Optional[Agreement], agreed: Agreement) -> str:

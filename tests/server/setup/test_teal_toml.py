@@ -1,10 +1,13 @@
 """`teal setup` after a change of teal.toml, and the names and folders that a server cannot give to an app."""
 
+import socket
 from typing import Any
 
 import pytest
 
 from harness import Server
+from harness.background import in_background
+from harness.slow_upload import finish, upload
 from harness.world import App, World
 from server.setup.nginx_state import get
 from server.setup.results import OTHERS, differing, refusal, setup_changes
@@ -43,14 +46,17 @@ class TestTealTomlChanged:
         assert "8091" in " ".join(setup_changes(app)), "nothing runs yet, so both move"
         app.deploy().ok()
         app.program(version="v2")
-        app.deploy().ok()  # green is live, blue is the standby
-        app.config(run={"ports": {"blue": 8101, "green": 8102}})
-        assert app.deploy().code == 3
-        ended = app.teal("setup").ok()
-        assert "stop the standby on blue" in ended.err
-        assert (
-            "green serves, so it stays on port 8092; it moves to 8102 with: teal deploy, then teal setup" in ended.err
-        )
+        with upload(socket.create_connection((shared.address, 80), 120)) as visitor:
+            app.deploy().ok()  # green is live, blue is the standby
+            app.config(run={"ports": {"blue": 8101, "green": 8102}}, keep={"drain_s": 60})
+            assert app.deploy().code == 3
+            with in_background(app, "setup", "--json") as moving:
+                moving.wait_for(type="step", name="drain", detail="waiting for the last work of blue")
+                assert b"\r\nX-Color: blue\r\n" in finish(visitor)
+                ended = moving.ended().ok()
+        told = "\n".join(line.get("text", line.get("detail", "")) for line in ended.lines)
+        assert "stop the standby on blue" in told
+        assert "green serves, so it stays on port 8092; it moves to 8102 with: teal deploy, then teal setup" in told
         again = app.teal("setup").ok()
         assert ("nothing to do" in again.out, "moves to 8102" in again.err) == (True, True)
         assert '"v2"' in get(shared, "x")
