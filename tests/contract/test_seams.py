@@ -111,6 +111,18 @@ def test_open_route_returns_only_when_the_proxy_serves(
             provisioning.open_route(agreed)
 
 
+def test_route_is_checked_before_the_upload_where_setup_opened_it(
+    paths: HostPaths, agreed: Agreement, proxy: Any
+) -> None:
+    for provisioning in (LocalProvisioning(paths, proxy), ServerProvisioning(paths, proxy)):
+        provisioning.check_route(agreed)
+    proxy.serving = False
+    LocalProvisioning(paths, proxy).check_route(agreed)
+    with pytest.raises(BadRequest, match="nginx does not serve shop as setup agreed"):
+        ServerProvisioning(paths, proxy).check_route(agreed)
+    assert proxy.acts == []
+
+
 def test_close_route_takes_the_app_off_the_proxy(provisioning: Provisioning, paths: HostPaths, proxy: Any) -> None:
     provisioning.close_route(paths.app("shop"))
     assert proxy.acts == ["remove shop"]

@@ -28,6 +28,9 @@ class LocalProvisioning(Base):
     def agreement_for(self, spec: AppSpec, color: Color) -> Agreement:
         return agreement.propose(self._paths, spec, color)
 
+    def check_route(self, agreed: Agreement) -> None:
+        """A deploy opens the route."""
+
     def open_route(self, agreed: Agreement) -> None:
         """An ordinary deploy changes and reloads nothing."""
         app = self._paths.app(agreed.app)

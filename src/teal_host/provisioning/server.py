@@ -20,6 +20,7 @@ from teal_host.wire.app import AppSpec
 from teal_host.wire.reports import Color, Finding
 
 _SHOWN_CHARS = 300  # of a value that is not as agreed
+_NOT_SERVED_HINT = "teal doctor"
 
 
 class ServerProvisioning(Base):
@@ -49,11 +50,18 @@ class ServerProvisioning(Base):
             raise BadRequest(message, both, "teal setup (it shows what changes), then teal deploy")
         return mine
 
+    def check_route(self, agreed: Agreement) -> None:
+        if not self._serves(agreed):
+            raise BadRequest(f"nginx does not serve {agreed.app} as setup agreed", hint=_NOT_SERVED_HINT)
+
     def open_route(self, agreed: Agreement) -> None:
         """Setup opened it; a deploy only checks."""
         self._proxy.check_site(agreed.site)
-        if not is_served(self._proxy, agreed.route(self._paths.app(agreed.app))):
-            raise NotVerified(f"nginx does not serve {agreed.app} as setup agreed", hint="teal doctor, or teal setup")
+        if not self._serves(agreed):
+            raise NotVerified(f"nginx does not serve {agreed.app} as setup agreed", hint=_NOT_SERVED_HINT)
+
+    def _serves(self, agreed: Agreement) -> bool:
+        return is_served(self._proxy, agreed.route(self._paths.app(agreed.app)))
 
     def restore_route(self, agreed: Agreement) -> None:
         """No deploy has changed it."""

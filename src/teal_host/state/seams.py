@@ -139,6 +139,9 @@ class Provisioning(Protocol):
     def agreement_for(self, spec: AppSpec, color: Color) -> Agreement:
         """The names and ports of a deploy to this color. Raises BadRequest where they do not fit or were not agreed."""
 
+    def check_route(self, agreed: Agreement) -> None:
+        """Before the upload: raise BadRequest where `open_route` would find that the proxy does not serve the app."""
+
     def open_route(self, agreed: Agreement) -> None:
         """On return the proxy serves the app as agreed. Raises HostError."""
 

@@ -35,7 +35,7 @@ def deploy(app: App, request: Deploy, channel: Channel) -> Result:
         secrets.check(app.paths, request.spec)
         if is_unchanged(app, request, scene):
             return idempotency.record_unchanged(app, scene, request.id)
-        app.host.provisioning.agreement_for(request.spec, scene.slots.idle)  # a conflict is reported before the upload
+        _check_route(app, request.spec, scene)
         record = receive_release(app, request, scene, channel)
         await_commit(app, record, channel)
         return go_live(app, request, scene, record)
@@ -45,7 +45,13 @@ def check_before_build(app: App, spec: AppSpec) -> None:
     """Whatever the configuration alone decides, while the build runs. Raises HostError."""
     app.host.proxy.check_site(spec.site)
     secrets.check(app.paths, spec)
-    app.host.provisioning.agreement_for(spec, load_scene(app).slots.idle)
+    _check_route(app, spec, load_scene(app))
+
+
+def _check_route(app: App, spec: AppSpec, scene: Scene) -> None:
+    """A conflict, or a route that is not served, is reported before the upload."""
+    agreed = app.host.provisioning.agreement_for(spec, scene.slots.idle)
+    app.host.provisioning.check_route(agreed)
 
 
 def go_live(app: App, request: Deploy, scene: Scene, record: Record) -> Result:

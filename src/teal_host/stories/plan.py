@@ -23,6 +23,7 @@ def plan(app: App, request: Deploy, scene: Scene) -> Result:
 def _steps(app: App, request: Deploy, scene: Scene, name: str) -> Tuple[str, ...]:
     spec, color = request.spec, scene.slots.idle
     proposed = app.host.provisioning.agreement_for(spec, color)
+    app.host.provisioning.check_route(proposed)
     is_new = proposed != scene.agreement
     return (
         receive.estimate(request.manifest, receive.index_stored_files(scene)),

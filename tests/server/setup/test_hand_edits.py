@@ -6,6 +6,7 @@ import pytest
 
 from harness import Server
 from harness.world import App
+from server.setup.nginx_state import reload
 from server.setup.results import OTHERS, differing, make_public_key, setup_changes
 
 
@@ -59,6 +60,22 @@ class TestHandEdits:
         changes = app.teal("setup", "--json").ok().result["changes"]
         assert [change["edited"] for change in changes] == [False] * 3
         assert "+MemoryMax=64M" in changes[0]["diff"]
+
+    def test_deploy_is_refused_before_the_upload_when_nginx_no_longer_serves_the_app(
+        self, shared: Server, app: App
+    ) -> None:
+        app.teal("setup").ok()
+        app.deploy().ok()
+        (shared.root / self.FILES[1]).unlink()
+        reload(shared)
+        app.program(version="v2")
+        for arguments in ((), ("--dry-run",)):
+            refused = app.deploy(*arguments)
+            assert (refused.code, refused.result["error"]["exit_code"]) == (3, 3)
+            assert refused.result["error"]["message"] == "nginx does not serve shop as setup agreed"
+            assert not any(line.get("name") == "upload" for line in refused.lines)
+        app.teal("setup").ok()
+        app.deploy().ok()
 
 
 class TestDestroy:
