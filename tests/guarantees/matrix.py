@@ -82,6 +82,8 @@ E5 | a rollback is wanted, the standby is dead | it is started again; if it is n
 E6 | rollback after rollback | goes where it said it would
 E9 | long streams on the color that is to be used again | waited for, counted, told, then ended
 E10 | two deploys right after each other | the work of the one before is still waited for
+E16 | what the live release needs at its start is away for long | it is tried for ever, told, and back within 15 s
+E17 | what the live release needs comes later than it does at boot | the same
 E12 | background jobs on both colors | run once where `previous_running = false`
 F1 | the disk is full in the upload | refused; nothing is left; the old one serves
 F2 | the disk is full at any write of the state | old or new serves, and what is told is true
@@ -117,7 +119,7 @@ D20 | the clock jumps in the switch | deadlines do not notice
 E4 | it crashes after the watch | systemd restarts it; Teal leaves it alone, and doctor tells
 E11 | it needs long to stop | waited for, up to its limit
 E13 | memory is short | the standby goes first
-E15 | the standby crashes | told by status; systemd gives up after five starts
+E15 | the standby crashes | told by status; systemd starts it again until it runs
 F3 | no more files can be made | refused; the words say files
 F4 | /tmp is full | nothing of Teal needs it
 F8 | too little memory for two | doctor warns

@@ -52,6 +52,11 @@ LONG_RUNS = {
         env="TEAL_EXAMPLES=1000",
         tests="tests/power/test_state_machine.py",
     ),
+    "late-dependency": LongRun(
+        "what the live release needs is away for ten minutes, at runtime and at boot",
+        env="TEAL_AWAY_S=600",
+        tests="tests/server/test_programs_that_end.py -k live_release_is_back",
+    ),
     "endurance": LongRun("half an hour of deploys under load", bench="bench/endurance --per-second 100"),
 }
 

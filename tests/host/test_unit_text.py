@@ -1,19 +1,44 @@
 """The text of an app's units, as far as it can be judged without systemd."""
 
+from dataclasses import replace
 from pathlib import Path
+
+import pytest
 
 from teal_host.ground.paths import AppPaths
 from teal_host.supervisors.unit_text import Unit, recovery_text, unit_text
 from teal_host.wire.app import Sandbox
 from teal_host.wire.sources import PYTHON
 
-UNIT = Unit(AppPaths(Path("/"), "shop"), "teal-shop", Sandbox(), Path("/usr/local/lib/teal/teal-host"))
+UNIT = Unit(AppPaths(Path("/"), "shop"), "teal-shop", Sandbox(), Path("/usr/local/lib/teal/teal-host"), 252)
 
 
 def test_unit_starts_with_the_python_of_the_system() -> None:
     """Not with the one that happened to run setup: a pyenv in root's home ended with 203/EXEC."""
     for text in (unit_text(UNIT), recovery_text(UNIT)):
         assert f"\nExecStart={PYTHON} -I -S /usr/local/lib/teal/teal-host " in text
+
+
+@pytest.mark.parametrize(
+    ("systemd", "pauses"),
+    [
+        (252, ["RestartSec=2s"]),
+        (253, ["RestartSec=2s"]),
+        (254, ["RestartSec=1s", "RestartSteps=6", "RestartMaxDelaySec=5s"]),
+        (257, ["RestartSec=1s", "RestartSteps=6", "RestartMaxDelaySec=5s"]),
+    ],
+)
+def test_unit_starts_a_program_again_for_ever_with_the_pauses_that_systemd_knows(
+    systemd: int, pauses: list[str]
+) -> None:
+    lines = unit_text(replace(UNIT, systemd=systemd)).splitlines()
+    assert [line for line in lines if line.startswith("Restart")] == ["Restart=always", *pauses]
+    assert [line for line in lines if line.startswith("StartLimit")] == ["StartLimitIntervalSec=0"]
+
+
+def test_unit_does_not_hold_the_boot_for_the_network() -> None:
+    """The program listens on loopback, and an uplink that is down would cost two minutes."""
+    assert "network-online" not in unit_text(UNIT)
 
 
 def test_recovery_waits_for_both_colors() -> None:

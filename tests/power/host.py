@@ -118,6 +118,9 @@ class Programs:
     def remarks(self, color: ColorPaths) -> list[str]:
         return []
 
+    def restarts(self, color: ColorPaths) -> None:
+        return None
+
     def is_ending(self) -> bool:
         return False
 

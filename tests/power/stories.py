@@ -84,6 +84,9 @@ class FakeProcesses:
     def remarks(self, color: ColorPaths) -> list[str]:
         return []
 
+    def restarts(self, color: ColorPaths) -> None:
+        return None
+
     def enable(self, color: ColorPaths) -> None:
         return
 

@@ -44,7 +44,7 @@ def test_guarantees_page_matches_the_figures() -> None:
 
 def test_long_runs_have_tests_or_a_bench() -> None:
     for run in LONG_RUNS.values():
-        assert (REPO / (run.tests or run.bench.split()[0])).exists(), run.command
+        assert (REPO / (run.tests or run.bench).split()[0]).exists(), run.command
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,11 @@
 """Programs that end under systemd: a live one is restarted, a candidate is refused, a watched one is rolled back."""
 
+import os
+import re
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from pathlib import Path
 
 import pytest
 
@@ -10,11 +13,13 @@ from harness import Server, memory
 from harness.background import in_background
 from harness.ssh_access import run
 from harness.visitors import Site, visitors
-from harness.world import status_of, wait_until
+from harness.world import PATIENCE_S, status_of, wait_until
 from server.shop import Shop
 
 LONG_S = 600  # a deadline or a watch that must not be waited for
-
+AWAY_S = float(os.environ.get("TEAL_AWAY_S", "0"))  # at least so long is what the live release needs away
+BACK_WITHIN_S = 15.0
+MORE_THAN_SYSTEMD_ALLOWS = 5  # starts in ten seconds, unless the unit says otherwise
 
 Little = Callable[[Server, list[int], int], AbstractContextManager[None]]
 
@@ -149,7 +154,7 @@ def test_visitors_notice_a_restart_of_the_app_and_a_reload_of_nginx(shop: Shop) 
     shop.serving()
     for argv in (("restart", f"teal-shop@{shop.live}"), ("reload", "nginx")):
         with visitors(shop.server, [shop_site()], each=8, per_second=50) as seen:
-            for _ in range(3):  # systemd allows five starts a minute
+            for _ in range(3):
                 run(shop.server, "systemctl", *argv)
                 seen.wait_for_requests()
         assert seen.tally.lost > 0, argv
@@ -198,7 +203,7 @@ def test_good_release_goes_live_after_more_bad_candidates_than_systemd_starts_in
         shop.new_version(**behaviour)
         refused = shop.app.deploy()
         assert (refused.code, says in refused.result["error"]["message"]) == (6, True), refused
-    assert len(WAYS_TO_END) > int(shop.shown(shop.standby, "StartLimitBurst"))
+    assert len(WAYS_TO_END) > MORE_THAN_SYSTEMD_ALLOWS
     shop.check_serves(version)
     shop.check_settled(shop.deployed())
 
@@ -281,22 +286,69 @@ def test_crash_looping_standby_is_reported_and_started_again_by_the_next_rollbac
     version = shop.deployed()
     live, standby = shop.pid(shop.live), shop.standby
     gone.touch()
-    with shop.drop_in("RestartSec=100ms"):
+    with shop.drop_in("RestartSec=100ms\nRestartSteps=0"):
         shop.kill(standby)
-        wait_until(lambda: shop.shown(standby, "ActiveState") == "failed")
-    most = int(shop.shown(standby, "StartLimitBurst"))
-    assert 0 < int(shop.shown(standby, "NRestarts")) <= most + 1  # the last restart is the refused one
-    (note,) = shop.app.status()["notes"]
-    goes_to = shop.release(standby)
-    assert note == f"{standby} no longer stands by: it exited with code 1; a rollback starts {goes_to} again first"
-    looked = shop.app.teal("doctor", "--json").result["findings"]
-    assert [one["state"] for one in looked if one["what"] == "standby"] == ["warning"]
+        wait_until(lambda: int(shop.shown(standby, "NRestarts")) > MORE_THAN_SYSTEMD_ALLOWS)
+        ended = r"since .* UTC it ended \d+ times: it was ended by SIGKILL, it exited with code 1 \(\d+ times\)"
+        says = f"{standby} no longer stands by: {ended}; systemd tries again and again; a rollback starts "
+        says += f"{shop.release(standby)} again first"
+        wait_until(lambda: any(re.fullmatch(says, note) for note in shop.app.status()["notes"]))
+        assert shop.app.status()["colors"][standby]["restarts"]["times"] > MORE_THAN_SYSTEMD_ALLOWS
+        looked = shop.app.teal("doctor", "--json").result["findings"]
+        assert [one["state"] for one in looked if one["what"] == "standby"] == ["warning"]
+        gone.unlink()
+        wait_until(lambda: shop.pid(standby) != 0)
+    gone.touch()
+    shop.kill(standby)
     assert shop.app.teal("rollback", "--json").code == 6
+    assert shop.shown(standby, "ActiveState") in ("inactive", "failed")
     shop.check_serves(version)
     assert shop.pid(shop.live) == live
     gone.unlink()
     shop.app.teal("rollback").ok()
     shop.check_settled(before)
+
+
+@pytest.mark.row("E16", "E17")
+def test_live_release_is_back_soon_after_what_it_needs_is_back(shop: Shop, counted: Callable[..., None]) -> None:
+    """At runtime, and again after a reboot."""
+    away = shop.server.root / "var/lib/shop/away"  # like a database that the program needs at its start
+    version = shop.deployed(exits_if="/var/lib/shop/away")
+    live, began = shop.live, time.monotonic()
+    away.touch()
+    shop.kill(live)
+    wait_until(lambda: int(shop.shown(live, "NRestarts")) > MORE_THAN_SYSTEMD_ALLOWS, AWAY_S + PATIENCE_S)
+    wait_until(lambda: time.monotonic() > began + AWAY_S, AWAY_S + PATIENCE_S)
+    _check_is_tried(shop, live)
+    at_runtime = _back_within(shop, version, away)
+    away.touch()
+    shop.server.reboot()
+    began = time.monotonic()
+    wait_until(lambda: int(shop.shown(live, "NRestarts")) > 0)
+    wait_until(lambda: time.monotonic() > began + AWAY_S, AWAY_S + PATIENCE_S)
+    at_boot = _back_within(shop, version, away)
+    counted(away=f"{AWAY_S:g} s", back_after=f"{at_runtime:.1f} s", back_after_at_boot=f"{at_boot:.1f} s")
+
+
+def _check_is_tried(shop: Shop, live: str) -> None:
+    wait_until(lambda: shop.app.status()["colors"][live]["state"] == "failed")
+    told = shop.app.status()
+    row = told["colors"][live]["restarts"]
+    assert [end["how"] for end in row["ends"]] == ["it was ended by SIGKILL", "it exited with code 1"]
+    assert row["times"] == 1 + row["ends"][1]["times"] > MORE_THAN_SYSTEMD_ALLOWS
+    assert row["since"] == row["ends"][0]["since"] < row["ends"][1]["last"]
+    says = "does not run; systemd tries again and again; since"
+    assert any(f"{live} is live but {says}" in note for note in told["notes"]), told["notes"]
+    looked = shop.app.teal("doctor", "--json").result["findings"]
+    (found,) = (one for one in looked if one["what"] == "live")
+    assert (found["state"], "it exited with code 1 (" in found["says"]) == ("fault", True), found
+
+
+def _back_within(shop: Shop, version: str, away: Path) -> float:
+    began = time.monotonic()
+    away.unlink()
+    wait_until(lambda: shop.answers(version), BACK_WITHIN_S)
+    return time.monotonic() - began
 
 
 @pytest.mark.row("D12")

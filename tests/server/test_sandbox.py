@@ -297,6 +297,7 @@ UNITS = {
         open_files=1024,
     ),
 }
+SYSTEMD = {12: 252, 13: 257}
 
 
 def test_unit_passes_the_verification_and_security_analysis_of_systemd(server: Server) -> None:
@@ -304,7 +305,9 @@ def test_unit_passes_the_verification_and_security_analysis_of_systemd(server: S
     for name, sandbox in UNITS.items():
         app = f"shop-{name}"
         paths = AppPaths(Path("/"), app)
-        text = unit_text(Unit(paths, "teal-shop", sandbox, Path("/usr/local/lib/teal/teal-host")))
+        text = unit_text(
+            Unit(paths, "teal-shop", sandbox, Path("/usr/local/lib/teal/teal-host"), SYSTEMD[server.debian])
+        )
         (server.root / str(paths.unit).lstrip("/")).write_text(text)
         verified = server.run("systemd-analyze", "verify", str(paths.unit))
         assert (verified.returncode, verified.stdout + verified.stderr) == (0, "")

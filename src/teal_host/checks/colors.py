@@ -42,14 +42,20 @@ def _live(visit: Visit, color: Color) -> Finding:
     result = health.probe(visit.app, candidate, _ANSWER_WITHIN_S)
     if result.well:
         return ok("live", f"{color} runs {record.release}: {result.reason}")
-    evidence = _remarks(visit, color)
+    evidence, restarts = _remarks(visit, color), visit.app.host.supervisor.restarts(visit.app.paths.color(color))
+    if restarts:
+        message = f"{color} with {record.release}: {result.reason}; systemd tries again and again; {restarts}"
+        return fault("live", message, f"teal logs --color {color}: what does the program need?", evidence)
     hint = f"teal logs --color {color}; then teal deploy, or teal rollback"
     return fault("live", f"{color} with {record.release}: {result.reason}", hint, evidence)
 
 
 def _standby(visit: Visit, color: Color) -> Finding:
-    record = visit.record(color)
-    state = visit.app.host.supervisor.state(visit.app.paths.color(color))
+    record, supervisor, slot = visit.record(color), visit.app.host.supervisor, visit.app.paths.color(color)
+    state, restarts = supervisor.state(slot), supervisor.restarts(slot)
+    if restarts:
+        message = f"{color} does not stand by; systemd tries again and again; {restarts}"
+        return warning("standby", message, f"teal logs --color {color}", _remarks(visit, color))
     was_refused = record is not None and record.outcome in ("refused", "unhealthy")
     should_run = record is None or record.spec.keep.previous_running
     if state.state == "running" or not (was_refused or state.state == "failed"):

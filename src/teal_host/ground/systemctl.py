@@ -4,6 +4,7 @@ While systemd re-executes itself (unattended upgrades do that), it answers nobod
 failed is not an answer, so both are repeated for some seconds.
 """
 
+import re
 import time
 from typing import Callable, Dict, Sequence
 
@@ -23,6 +24,15 @@ def properties(unit: str, names: Sequence[str]) -> Dict[str, str]:
     if shown.code or not shown.output.strip():
         raise CannotRun("systemd does not answer", shown.lines[-3:], "systemctl status")
     return dict(line.split("=", 1) for line in shown.lines if "=" in line)
+
+
+def version() -> int:
+    """Of systemd, such as 252. Raises CannotRun."""
+    words = properties("", ["Version"]).get("Version", "")
+    number = re.match(r"[0-9]+", words)
+    if number is None:
+        raise CannotRun(f"systemd says that its version is {words[:40]!r}", hint="systemctl show --property=Version")
+    return int(number.group())
 
 
 def order(verb: str, unit: str, limit_s: float, is_settled: Callable[[], bool]) -> Ran:

@@ -26,7 +26,8 @@ def desired_unit(intent: Intent) -> DesiredFile:
 
 
 def _unit(intent: Intent) -> Unit:
-    return Unit(intent.app.paths, intent.user, intent.agreed.sandbox, intent.app.host.paths.installed)
+    installed, sandbox = intent.app.host.paths.installed, intent.agreed.sandbox
+    return Unit(intent.app.paths, intent.user, sandbox, installed, systemctl.version())
 
 
 def _recovery(intent: Intent) -> Iterator[SetupChange]:

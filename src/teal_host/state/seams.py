@@ -11,7 +11,7 @@ from teal_host.ground.run import Program
 from teal_host.state.agreement import Agreement
 from teal_host.state.route import Route
 from teal_host.wire.app import AppSpec, Site
-from teal_host.wire.reports import Color, Finding
+from teal_host.wire.reports import Color, Finding, RestartsReport
 from teal_host.wire.values import dataclass
 
 
@@ -70,6 +70,9 @@ class Supervisor(Protocol):
 
     def remarks(self, color: ColorPaths) -> List[str]:
         """What the supervisor itself wrote about the color, the newest last; nothing where it keeps no log."""
+
+    def restarts(self, color: ColorPaths) -> Optional[RestartsReport]:
+        """Of a program that ends again and again, or ended and is to be started again: since when, and how it ended."""
 
     def enable(self, color: ColorPaths) -> None:
         """From now on this color comes back when the machine does: said before traffic is turned to it."""

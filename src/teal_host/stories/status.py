@@ -4,7 +4,7 @@ They change nothing and wait for no other command.
 """
 
 import contextlib
-from typing import Iterator, List
+from typing import Dict, Iterator, List
 
 from teal_host.ground.errors import HostError
 from teal_host.state import releases, secrets
@@ -19,15 +19,17 @@ from teal_host.wire.reports import Color, ColorReport, ReleaseRow, ReleasesRepor
 def status(app: App) -> StatusReport:
     """What is true now: read from the links and the processes, never from the journal."""
     scene = read_scene(app)
+    colors = {color: _color(app, scene, color) for color in all_colors()}
     return StatusReport(
         app.name,
         scene.slots.live,
-        {color: _color(app, scene, color) for color in all_colors()},
+        colors,
         scene.previous.release if scene.previous else None,
         app.host.proxy.url(scene.agreement.site) if scene.agreement else None,
         (
+            *_note_on_the_live_color(scene, colors),
             *_notes(app, scene),
-            *_note_on_the_standby(app, scene),
+            *_note_on_the_standby(app, scene, colors),
             *_note_on_secrets(app, scene),
             *(f"{entry.error().message}; see: teal releases" for entry in scene.unreadable),
         ),
@@ -52,14 +54,26 @@ def _color(app: App, scene: Scene, color: Color) -> ColorReport:
     record = releases.find(scene.records, release)
     failed = record is not None and record.outcome in ("refused", "unhealthy", "rolled_back")
     state = "failed" if process.state == "stopped" and failed else process.state
-    return ColorReport(release, port, state, process.pid, process.since)
+    restarts = app.host.supervisor.restarts(app.paths.color(color))
+    return ColorReport(release, port, state, process.pid, process.since, restarts)
+
+
+def _note_on_the_live_color(scene: Scene, colors: Dict[Color, ColorReport]) -> Iterator[str]:
+    live = scene.slots.live
+    if live is None:
+        return
+    row = colors[live]
+    if row.state != "running" and row.restarts:
+        yield f"{live} is live but does not run; systemd tries again and again; {row.restarts}; see: teal doctor"
+    elif row.state != "running":
+        yield f"{live} is live but does not run: teal deploy, or teal rollback"
+    elif row.restarts:
+        yield f"{live} runs at the moment; {row.restarts}; see: teal logs --color {live}"
 
 
 def _notes(app: App, scene: Scene) -> List[str]:
     """What a person should know beyond the picture."""
     slots, agreed, notes = scene.slots, scene.agreement, []
-    if slots.live and app.host.supervisor.state(app.paths.color(slots.live)).state != "running":
-        notes.append(f"{slots.live} is live but does not run: teal deploy, or teal rollback")
     if slots.live and agreed and not app.host.proxy.serves(agreed.route(app.paths)):
         notes.append(app.host.provisioning.hints.not_served)
     if app.journal.unfinished():
@@ -67,14 +81,17 @@ def _notes(app: App, scene: Scene) -> List[str]:
     return notes
 
 
-def _note_on_the_standby(app: App, scene: Scene) -> Iterator[str]:
+def _note_on_the_standby(app: App, scene: Scene, colors: Dict[Color, ColorReport]) -> Iterator[str]:
     """The standby was to go on running for an instant rollback. After a boot it is not started, and that is no news."""
     idle, previous = scene.slots.idle, scene.previous
     if previous is None or scene.slots.releases[idle] != previous.release:
         return
-    process = app.host.supervisor.state(app.paths.color(idle))
+    process, restarts = app.host.supervisor.state(app.paths.color(idle)), colors[idle].restarts
+    if restarts and process.state == "running":
+        yield f"{idle} runs at the moment; {restarts}; see: teal logs --color {idle}"
     if process.state == "failed":
-        yield f"{idle} no longer stands by: {process.end}; a rollback starts {previous.release} again first"
+        why = f"{restarts}; systemd tries again and again" if restarts else process.end
+        yield f"{idle} no longer stands by: {why}; a rollback starts {previous.release} again first"
 
 
 def _note_on_secrets(app: App, scene: Scene) -> Iterator[str]:

@@ -11,11 +11,14 @@ from teal_host.ground.run import run
 from teal_host.ground.systemctl import properties
 from teal_host.state.seams import OutputLine
 from teal_host.supervisors.base import ended_by
+from teal_host.supervisors.ends import ProcessEnd, exited_with
 from teal_host.wire.grammar import release_name
 
 _PROCESS_EXITED = "98e322203f7a4ed290d09fe03c09fe15"  # sd-messages(3), SD_MESSAGE_UNIT_PROCESS_EXIT
+_UNIT_SUCCEEDED = "7ad2d189f7e94e70a38c781354912448"  # ditto, SD_MESSAGE_UNIT_SUCCESS: it exited with 0, say
 _BY_SYSTEMD = "_PID=1"  # anybody may write UNIT= and MESSAGE_ID=; the fields with _ are journald's own
 _LINES = 6
+_MOST_ENDS = 10_000  # that are read, of a program that ended more often: some hours of trying in vain
 _READ_S = 30.0
 
 
@@ -36,11 +39,20 @@ def read_unit_log(unit: str) -> UnitLog:
     return UnitLog(int(count) if count.isdigit() else 0, process_end(exits[-1]) if exits else "", lines)
 
 
+def ends(unit: str, most: int) -> List[ProcessEnd]:
+    """How the unit's process ended, the last so many times, the newest last. systemd logs no exit code of 0."""
+    run(["journalctl", "--sync"], _READ_S)
+    ended = [f"MESSAGE_ID={_PROCESS_EXITED}", f"MESSAGE_ID={_UNIT_SUCCEEDED}", f"UNIT={unit}", _BY_SYSTEMD]
+    fields = ["--output-fields", "EXIT_CODE,EXIT_STATUS"]
+    entries = _entries([f"--lines={min(most, _MOST_ENDS)}", *fields, *ended])
+    return [ProcessEnd(int(entry["__REALTIME_TIMESTAMP"]) / 1e6, process_end(entry)) for entry in entries]
+
+
 def process_end(entry: Dict[str, Any]) -> str:
     """How a process ended, by the fields of the entry."""
-    status = str(entry.get("EXIT_STATUS", "?"))
-    if entry.get("EXIT_CODE") == "exited" or not status.isdigit():
-        return f"it exited with code {status}"
+    status = str(entry.get("EXIT_STATUS", "0"))
+    if entry.get("EXIT_CODE", "exited") == "exited" or not status.isdigit():
+        return exited_with(status)
     return ended_by(int(status))
 
 

@@ -24,6 +24,7 @@ from teal_host.ground.run import Program
 from teal_host.state.seams import ProcessState
 from teal_host.supervisors.base import ended_by
 from teal_host.supervisors.log_file import LogFileTail
+from teal_host.wire.reports import RestartsReport
 
 _LOOK_EVERY_S = 0.02
 
@@ -82,6 +83,10 @@ class PlainProcesses:
     def remarks(self, color: ColorPaths) -> List[str]:
         """Nobody watches over a plain process."""
         return []
+
+    def restarts(self, color: ColorPaths) -> Optional[RestartsReport]:
+        """Nobody starts a plain process again."""
+        return None
 
     def enable(self, color: ColorPaths) -> None:
         """Nothing of Teal runs at the boot of somebody's own machine."""

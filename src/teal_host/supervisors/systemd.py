@@ -20,7 +20,9 @@ from teal_host.ground.run import Program
 from teal_host.state.seams import ProcessState
 from teal_host.supervisors import journald
 from teal_host.supervisors.base import START_FORMAT, ended_by
+from teal_host.supervisors.ends import exited_with, restarts_report
 from teal_host.supervisors.journald import JournalTail
+from teal_host.wire.reports import RestartsReport
 
 _PROPERTIES = (
     *("LoadState", "ActiveState", "MainPID", "Result", "ControlGroup", "NRestarts", "MemoryMax"),
@@ -31,14 +33,6 @@ _RESET_S, _START_S, _STOP_S = 30.0, 60.0, 30.0  # to stop: beside the grace of t
 _LIVE_OOM_SCORE, _STANDBY_OOM_SCORE = 0, 500
 _HAS_PROCESS = ("active", "activating", "reloading", "deactivating")
 _EXITED, _KILLED, _DUMPED = "1", "2", "3"  # CLD_EXITED, CLD_KILLED, CLD_DUMPED (waitid(2))
-_EXITS_OF_SYSTEMD = {  # what systemd itself exits with in the program's place (systemd.exec(5))
-    "203": "it could not be executed (203/EXEC)",
-    "217": "its user is not there (217/USER)",
-    "226": "its sandbox could not be made (226/NAMESPACE)",
-    "228": "its system calls could not be limited (228/SECCOMP)",
-    "238": "its data directory could not be made (238/STATE_DIRECTORY)",
-    "243": "what it is to start was not handed over (243/CREDENTIALS)",
-}
 _NO_SANDBOX = "every directory of [sandbox] writable must be there on the server; teal doctor tells more"
 
 
@@ -60,7 +54,7 @@ class Systemd:
         if ordered.code:
             state = self.state(color)
             if state.state != "running":
-                hint = _NO_SANDBOX if state.end == _EXITS_OF_SYSTEMD["226"] else ""
+                hint = _NO_SANDBOX if state.end == exited_with("226") else ""
                 errors = journald.start_errors(color.unit, began) or ordered.lines[-3:]
                 raise CannotRun(f"{color.unit} does not start: {state.end}", errors, hint)
 
@@ -93,6 +87,16 @@ class Systemd:
 
     def remarks(self, color: ColorPaths) -> List[str]:
         return journald.read_unit_log(color.unit).lines
+
+    def restarts(self, color: ColorPaths) -> Optional[RestartsReport]:
+        state = self.state(color)
+        properties = self._properties(color) if state.restarts or state.state == "failed" else {}
+        count = int(properties.get("NRestarts") or 0)
+        if not (count or state.restarts_soon):
+            return None
+        running = state.state == "running"
+        ends = journald.ends(color.unit, count if running else count + 1)
+        return restarts_report(ends, running, time.time())
 
     def enable(self, color: ColorPaths) -> None:
         link = _paths(color).at_boot(color.color)
@@ -155,7 +159,7 @@ def _end(properties: Dict[str, str]) -> str:
     if properties.get("Result") == "oom-kill":
         return f"it was ended because memory ran out{_limit(properties.get('MemoryMax', ''))}"
     if properties.get("ExecMainCode") == _EXITED:
-        return _EXITS_OF_SYSTEMD.get(status, f"it exited with code {status}")
+        return exited_with(status)
     if properties.get("ExecMainCode") in (_KILLED, _DUMPED) and status.isdigit():
         return ended_by(int(status))
     return f"systemd says {properties.get('Result') or 'nothing'}"

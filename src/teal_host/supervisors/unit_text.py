@@ -17,12 +17,11 @@ _UNIT = Template("""\
 # ${app}: written by `teal setup` from teal.toml; change it there, then run `teal setup` again.
 [Unit]
 Description=Teal: ${app} (%i)
-Wants=network-online.target
-After=network-online.target
+After=network.target
 # An empty color is skipped, not failed.
 ConditionPathExists=${home}/%i/release
-StartLimitIntervalSec=60
-StartLimitBurst=5
+# What was live comes back by itself, however late what it needs comes.
+StartLimitIntervalSec=0
 
 [Service]
 Type=exec
@@ -34,7 +33,7 @@ StateDirectory=${app}
 StateDirectoryMode=0700
 UMask=0077
 Restart=always
-RestartSec=1s
+${pauses}
 KillMode=mixed
 TimeoutStartSec=30s
 TimeoutStopSec=30s
@@ -73,6 +72,10 @@ WantedBy=multi-user.target
 """)
 
 
+_GROWING_SINCE = 254  # the first systemd that knows RestartSteps
+_GROWING_PAUSES = "RestartSec=1s\nRestartSteps=6\nRestartMaxDelaySec=5s"
+_PLAIN_PAUSE = "RestartSec=2s"
+
 _RECOVERY = Template("""\
 # ${app}: written by `teal setup`. Does nothing but after a boot that has interrupted a deploy or a rollback.
 [Unit]
@@ -93,12 +96,13 @@ WantedBy=multi-user.target
 
 @dataclass(frozen=True)
 class Unit:
-    """`installed`: the server side's path on the server."""
+    """`installed`: the server side's path on the server. `systemd`: the version of systemd there."""
 
     paths: AppPaths
     user: str
     sandbox: Sandbox
     installed: Path
+    systemd: int
 
 
 def unit_text(unit: Unit) -> str:
@@ -115,6 +119,7 @@ def unit_text(unit: Unit) -> str:
         memory=_line("MemoryMax", f"{allowed.memory_mb}M" if allowed.memory_mb else ""),
         capabilities=" ".join(allowed.capabilities),
         writable=_line("ReadWritePaths", " ".join(allowed.writable)),
+        pauses=_GROWING_PAUSES if unit.systemd >= _GROWING_SINCE else _PLAIN_PAUSE,
         system_calls=_line("SystemCallFilter", " ".join(allowed.system_calls)),
     )
 

@@ -10,14 +10,47 @@ from teal_host.wire.typed import Mistake
 from teal_host.wire.upward import MOST_ITEMS, Address, EnvDigest, Label, Moment, ProcessId, Text, Texts, Url, at_most
 from teal_host.wire.values import dataclass
 
+MOST_ENDS = 10  # different ends in succession, of one program
+
+
+@dataclass(frozen=True)
+class EndsReport:
+    """`how` a program ended so many times in succession, the first and the last time."""
+
+    how: Text
+    times: Count
+    since: Moment
+    last: Moment
+
+
+@dataclass(frozen=True)
+class RestartsReport:
+    """The supervisor starts a program again after each end. `since`: the first end. `ends`: the newest last."""
+
+    since: Moment
+    times: Count
+    ends: Annotated[Tuple[EndsReport, ...], at_most(MOST_ENDS)]
+
+    def __str__(self) -> str:
+        ends = ", ".join(f"{end.how}{_times(end.times)}" for end in self.ends)
+        return f"since {self.since[:19].replace('T', ' ')} UTC it ended {_times(self.times, '', '')}: {ends}"
+
+
+def _times(count: int, before: str = " (", after: str = ")") -> str:
+    often = "twice" if count == 2 else f"{count} times"
+    return ("" if before else "once") if count == 1 else f"{before}{often}{after}"
+
 
 @dataclass(frozen=True)
 class ColorReport:
+    """`restarts`: of a program that ended, and that the supervisor starts again and again; else null."""
+
     release: Optional[ReleaseName]
     port: Optional[Port]
     state: Literal["running", "stopped", "failed", "empty"]
     pid: Optional[ProcessId] = None
     since: Optional[Moment] = None
+    restarts: Optional[RestartsReport] = None
 
 
 @dataclass(frozen=True)
