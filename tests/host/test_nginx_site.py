@@ -123,10 +123,18 @@ def test_route_generation_tells_two_routes_apart(one: Site, other: Site) -> None
     assert list(read(route(one)).all("return"))[-1].words[1:] == ("200", nginx_site.generation(route(one)))
 
 
-def test_generation_is_that_of_an_earlier_teal_that_kept_fewer_connections() -> None:
+def test_mark_tells_neither_the_token_nor_that_of_another_app() -> None:
+    mine, other = route(Site()), replace(route(Site()), token="f" * 32)
+    words = {mine.mark.question, mine.mark.answer, other.mark.question, other.mark.answer}
+    assert len(words) == 4
+    assert not any(word in TOKEN or TOKEN in word for word in words)
+
+
+def test_generation_is_that_of_an_earlier_teal_that_kept_fewer_connections_and_had_no_mark() -> None:
     text = nginx_site.site_text(route(Site()), [LISTEN])
-    earlier = text.replace(" keepalive 128;", " keepalive 32;")
-    assert earlier != text
+    mark = route(Site()).mark
+    earlier = text.replace(" keepalive 128;", " keepalive 32;").replace(f' "{mark.question}" "{mark.answer}";', "")
+    assert len(earlier) < len(text) - 2 * 32
     without_generation = earlier.replace(f"    listen {LISTEN} default_server;\n", "").replace(
         nginx_site.generation(route(Site())), ""
     )

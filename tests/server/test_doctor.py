@@ -2,6 +2,7 @@
 
 import shlex
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +12,7 @@ import harness
 from contract.judge import judged
 from harness import Server
 from harness.booted_server import make_key
-from harness.world import App, at_server, wait_until
+from harness.world import App, Ended, at_server, wait_until
 
 NGINX_FILE = "/etc/nginx/conf.d/teal-shop.conf"
 UNIT = "/etc/systemd/system/teal-shop@.service"
@@ -232,3 +233,65 @@ def _pid(app: App) -> int | None:
         return int(app.get()["pid"])
     except (OSError, ValueError):
         return None
+
+
+@contextmanager
+def firewall(server: Server, verdict: str) -> Iterator[None]:
+    """Port 80 is closed for everybody but the server itself."""
+    rule = f'iifname != "lo" tcp dport 80 {verdict};'
+    assert (
+        server.run(
+            "nft", f"table inet closed {{ chain input {{ type filter hook input priority 0; {rule} }}; }}"
+        ).returncode
+        == 0
+    )
+    try:
+        yield
+    finally:
+        server.run("nft", "delete", "table", "inet", "closed")
+
+
+def test_doctor_and_first_deploy_warn_when_a_firewall_closes_the_port(one: Patient) -> None:
+    one.run("apt-get", "install", "-y", "nftables")
+    with firewall(one.server, "drop"):
+        row = one.wrong(code=0)["url"]
+        assert f"port 80 of {one.server.address} does not answer: a firewall drops it" in row["says"]
+        assert "open TCP port 80" in row["hint"]
+        one.app.teal("destroy", "-y").ok()
+        one.app.teal("setup").ok()
+        deployed = one.app.deploy().ok()
+        (warning,) = warnings(deployed)
+        assert f"port 80 of {one.server.address} does not answer" in warning
+        assert deployed.result["outcome"] == "live"
+        one.app.program(version="v3")
+        assert warnings(one.app.deploy().ok()) == []  # only after the first deploy
+    with firewall(one.server, "reject with tcp reset"):
+        assert "refuses the connection" in one.wrong(code=0)["url"]["says"]
+    assert one.wrong(code=0) == {}
+
+
+def test_first_deploy_names_the_record_of_a_name_that_leads_nowhere(one: Patient) -> None:
+    app = one.app.world.app("stall")
+    app.config(server={"domains": ["stall.invalid"]}, keep={"watch_s": 0, "drain_s": 0})
+    app.teal("setup").ok()
+    (warning,) = warnings(app.deploy().ok())
+    assert "stall.invalid leads nowhere yet" in warning
+    assert "add to its DNS: stall.invalid A" in warning
+    app.teal("destroy", "-y").ok()
+
+
+def test_doctor_warns_when_another_site_answers(one: Patient) -> None:
+    """The app's own site is well; visitors come to a default site that was put in front of it."""
+    site = f"server {{ listen {one.server.address}:80 default_server; return 200; }}"
+    path = one.server.root / "etc/nginx/conf.d/front.conf"
+    path.write_text(f"{site}\n")
+    one.run("systemctl", "restart", "nginx")
+    row = one.wrong(code=10)["url"]
+    assert "another site or server answers on port 80" in row["says"]
+    path.unlink()
+    one.run("systemctl", "restart", "nginx")
+    wait_until(lambda: one.wrong(code=0) == {})
+
+
+def warnings(deployed: Ended) -> list[str]:
+    return [line["text"] for line in deployed.lines if line.get("type") == "note" and line["level"] == "warning"]

@@ -28,24 +28,30 @@ def judge(name: str, leads_to: Collection[str] | None, server: Collection[str]) 
     """`leads_to`: None when no name server answered in time; `server`: the addresses that the server has itself."""
     if leads_to is None:
         return Finding("domains", "warning", f"no name server answered in time for {name}")
-    public = sorted(address for address in server if not ipaddress.ip_address(address).is_private)
     if not leads_to:
-        return Finding("domains", "warning", f"{name} leads nowhere yet", f"add to its DNS: {_records(name, public)}")
+        hint = f"add to its DNS: {records(name, public(server))}"
+        return Finding("domains", "warning", f"{name} leads nowhere yet", hint)
     resolved = ", ".join(sorted(leads_to))
     if set(leads_to) & set(server):
         return Finding("domains", "ok", f"{name} leads to this server")
-    if not public:
+    if not public(server):
         return Finding(
             "domains", "ok", f"{name} leads to {resolved}; this server knows only addresses of its own network"
         )
-    text = f"{name} leads to {resolved}, not to this server ({', '.join(public)}); behind a CDN that is as it should be"
+    here = ", ".join(public(server))
+    text = f"{name} leads to {resolved}, not to this server ({here}); behind a CDN that is as it should be"
     return Finding("domains", "warning", text)
 
 
-def _records(name: str, public: Sequence[str]) -> str:
+def public(server: Collection[str]) -> list[str]:
+    """The addresses by which the server can be reached from anywhere."""
+    return sorted(address for address in server if not ipaddress.ip_address(address).is_private)
+
+
+def records(name: str, addresses: Sequence[str]) -> str:
     """The DNS records that make the name lead to these addresses."""
-    records = [f"{name} {'AAAA' if ':' in address else 'A'} {address}" for address in public]
-    return ", ".join(records) or f"{name} A, with the address of the server"
+    lines = [f"{name} {'AAAA' if ':' in address else 'A'} {address}" for address in addresses]
+    return ", ".join(lines) or f"{name} A, with the address of the server"
 
 
 def _resolve(name: str, addresses: dict[str, set[str]]) -> None:

@@ -1,5 +1,6 @@
 """The story of a deploy on the client: connect, build the artifact meanwhile, deploy it to the target."""
 
+import contextlib
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,8 @@ from teal.stories.reporter import Reporter
 from teal.stories.result_json import Account
 from teal.ui.base import Ui
 from teal_host.wire.app import AppSpec
-from teal_host.wire.messages import Deploy, Result
+from teal_host.wire.messages import Deploy, Note, Result
+from teal_host.wire.reports import Entrance
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,20 @@ def deploy(file: ConfigFile, options: DeployOptions, ui: Ui, account: Account) -
     with reporter.clock("total"), connecting(file, reporter) as pending:
         built = build_artifact(file, options.artifact, pending, reporter)
         request = _request(file.config.spec, built, options)
-        return deploy_to_target(request, built, pending, reporter)
+        result = deploy_to_target(request, built, pending, reporter)
+    if result.entrance:
+        warn_if_closed(file, result.entrance, ui)
+    return result
+
+
+def warn_if_closed(file: ConfigFile, entrance: Entrance, ui: Ui) -> None:
+    """The release is live already, so neither a failure nor Ctrl-C changes how the deploy ended."""
+    from teal.stories.entrance import check_entrance  # only here: it imports ssl
+
+    with contextlib.suppress(KeyboardInterrupt):
+        for finding in check_entrance(file, entrance):
+            if finding.state != "ok":
+                ui.note(Note("warning", f"{finding.says}; {finding.hint}"))
 
 
 def _request(spec: AppSpec, built: BuiltArtifact, options: DeployOptions) -> Deploy:

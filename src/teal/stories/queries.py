@@ -33,12 +33,14 @@ def logs(file: ConfigFile, request: Logs, on_line: Callable[[LogLine], None]) ->
 
 
 def doctor(file: ConfigFile) -> DoctorReport:
-    """The findings of the server side, and where the domains lead, which only the client can see."""
+    """The findings of the server side; and whether domains and URL lead there, which only the client can see."""
     answer = expect(_query(file, lambda: Doctor(file.config.spec, time.time())), DoctorReport)
     if file.config.server.target == "local":
         return answer
+    from teal.stories.entrance import check_entrance  # only here: it imports ssl
+
     of_domains = dns.check_domains(file.config.server.domains, answer.addresses)
-    return replace(answer, findings=(*answer.findings, *of_domains))
+    return replace(answer, findings=(*answer.findings, *of_domains, *check_entrance(file, answer.entrance)))
 
 
 def _query(file: ConfigFile, request: Any, on_line: Callable[[LogLine], None] = lambda line: None) -> Any:

@@ -8,9 +8,8 @@ from teal_host.ground.http_probe import NoAnswer, ProbeRequest, http_get
 from teal_host.preparations import route
 from teal_host.proxies.nginx import program as nginx_program
 from teal_host.proxies.nginx.program import NginxProgram
-from teal_host.state.route import ANSWERED_HEADER, PROBE_HEADER
 from teal_host.wire.grammar import COLORS
-from teal_host.wire.reports import Color, Finding
+from teal_host.wire.reports import ANSWERED_HEADER, PROBE_HEADER, Color, Finding
 
 _ANSWER_WITHIN_S = 4.0
 

@@ -79,6 +79,7 @@ def _welcome_page_change(site: SiteFile) -> str:
 def _without_token(change: SetupChange, route: Route) -> SetupChange:
     """Whoever knows the token can pass for the probe, so no output shows it. Each plan of a new app draws another."""
     hidden = {route.token: "(token)", nginx_site.generation(route): "(generation)"}
+    hidden.update({route.mark.question: "(question)", route.mark.answer: "(answer)"})
     diff, text = (tuple(_replaced(line, hidden) for line in lines) for lines in (change.diff, change.text))
     return replace(change, diff=diff, text=text)
 

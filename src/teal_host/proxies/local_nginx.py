@@ -75,8 +75,7 @@ class LocalNginx:
     def serves(self, route: Route) -> bool:
         agreed = nginx_site.generation(route)
         with contextlib.suppress(NoAnswer):
-            path = f"/.teal-{route.token}"
-            answer = http_get(ProbeRequest(self.address(route.site), path, route.site.host, timeout_s=2))
+            answer = http_get(ProbeRequest(self.address(route.site), route.own_path, route.site.host, timeout_s=2))
             return answer.status == 200 and answer.body.decode(errors="replace") == agreed
         return False
 

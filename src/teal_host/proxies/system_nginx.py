@@ -62,7 +62,7 @@ class SystemNginx:
 
     def _why_not_served(self, route: Route) -> Optional[str]:
         """None when nginx answers with exactly this route's generation."""
-        request = ProbeRequest(self.address(route.site), f"/.teal-{route.token}", route.site.host, timeout_s=2)
+        request = ProbeRequest(self.address(route.site), route.own_path, route.site.host, timeout_s=2)
         try:
             answer = http_get(request)
         except NoAnswer as no_answer:

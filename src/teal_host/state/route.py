@@ -1,13 +1,12 @@
 """One app's way in, as a value: its names, its ports, and the link that nginx asks at every request."""
 
+import hashlib
 from dataclasses import field
 from pathlib import Path
 
 from teal_host.wire.app import Ports, ProxyRules, Site
+from teal_host.wire.reports import SiteMark
 from teal_host.wire.values import dataclass
-
-PROBE_HEADER = "X-Teal-Probe"  # with the app's token: "tell me which color answered"
-ANSWERED_HEADER = "X-Teal-Answered-By"
 
 
 @dataclass(frozen=True)
@@ -20,3 +19,16 @@ class Route:
     live: Path
     token: str
     rules: ProxyRules = field(default_factory=ProxyRules)
+
+    @property
+    def own_path(self) -> str:
+        """Teal's own path on the site; the app gets no request for it."""
+        return f"/.teal-{self.token}"
+
+    @property
+    def mark(self) -> SiteMark:
+        """Hashes of the token, because they travel in clear text, perhaps to a server that is not ours."""
+        return SiteMark(self._word("question"), self._word("answer"))
+
+    def _word(self, purpose: str) -> str:
+        return hashlib.sha256(f"{purpose} {self.token}".encode()).hexdigest()[:32]

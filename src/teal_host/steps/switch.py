@@ -3,20 +3,21 @@
 No reload: a reload closes idle keep-alive connections, and a client that is just sending on one loses its request.
 """
 
+import contextlib
 from functools import partial
 from typing import Optional
 
-from teal_host.ground import files
+from teal_host.ground import files, sockets
 from teal_host.ground.errors import HostError, NeedsHuman
 from teal_host.ground.http_probe import NoAnswer, ProbeRequest, ProbeResponse, http_get, json_differs
 from teal_host.state.agreement import Agreement
 from teal_host.state.app import App
-from teal_host.state.route import ANSWERED_HEADER, PROBE_HEADER, Route
+from teal_host.state.route import Route
 from teal_host.state.seams import Proxy
 from teal_host.state.slots import all_colors, read_slots
 from teal_host.steps.candidate import HERE, Candidate
 from teal_host.steps.judgement import PATIENT, Judgement, Patience, ProbeResult, Verdict, judge
-from teal_host.wire.reports import Color
+from teal_host.wire.reports import ANSWERED_HEADER, PROBE_HEADER, Color, Entrance
 
 _VERIFY = Patience(5.0, pause_s=0.05)
 _NGINX_ITSELF = (502, 504)  # nginx answers so when it got no answer
@@ -89,6 +90,16 @@ def probe_through_nginx(app: App, candidate: Candidate, agreed: Agreement, answe
         verdict: Verdict = "unknown" if answer.status in _NGINX_ITSELF else "sick"
         return ProbeResult(verdict, f"through nginx {path} answers {wrong}")
     return ProbeResult("well", f"through {app.host.proxy.url(agreed.site)}")
+
+
+def entrance(app: App, agreed: Agreement) -> Entrance:
+    """With the mark only if nginx answers to it: nginx may have a file of before there was a mark."""
+    proxy, route = app.host.proxy, agreed.route(app.paths)
+    headers, mark = ((PROBE_HEADER, route.mark.question),), None
+    with contextlib.suppress(NoAnswer):
+        answer = http_get(ProbeRequest(proxy.address(route.site), route.own_path, route.site.host, headers, 2.0))
+        mark = route.mark if answer.headers.get(ANSWERED_HEADER.lower()) == route.mark.answer else None
+    return Entrance(proxy.url(route.site), (*sockets.addresses(), *sockets.addresses_v6()), mark)
 
 
 def restore(app: App, previous_color: Optional[Color], previous_agreement: Optional[Agreement]) -> None:

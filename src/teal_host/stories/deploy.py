@@ -1,5 +1,6 @@
 """The story of a deploy on this side: check, receive, start the candidate, switch, watch, finish."""
 
+from dataclasses import replace
 from typing import Iterator
 
 from teal_host.ground import lock
@@ -8,7 +9,7 @@ from teal_host.pipe.channel import Channel
 from teal_host.state import releases, secrets
 from teal_host.state.app import App
 from teal_host.state.releases import Record
-from teal_host.steps import error_rate, idempotency, ports, prune, requirements
+from teal_host.steps import error_rate, idempotency, ports, prune, requirements, switch
 from teal_host.steps.candidate import Candidate
 from teal_host.steps.cutover import Cutover, keep_or_stop_previous, start_and_check, switch_traffic
 from teal_host.steps.receive import await_commit, receive_release
@@ -98,7 +99,8 @@ def _finish(app: App, request: Deploy, cutover: Cutover) -> Result:
         prune.prune(app, now, request.spec.keep.releases)
         result = idempotency.current_result(app, now, "live")
         idempotency.record_end(app, request.id, result)
-    return result or idempotency.current_result(app, read_scene(app), "live")
+    result = result or idempotency.current_result(app, read_scene(app), "live")
+    return result if result.previous else replace(result, entrance=switch.entrance(app, cutover.agreement))
 
 
 def _traffic(app: App, scene: Scene) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 import threading
 import time
+from dataclasses import replace
 from typing import List, Sequence, Tuple
 
 from teal_host.checks import machine
@@ -12,6 +13,7 @@ from teal_host.state import agreement, footprint, releases
 from teal_host.state.app import App
 from teal_host.state.seams import Check
 from teal_host.state.slots import read_slots
+from teal_host.steps import switch
 from teal_host.wire.messages import Doctor
 from teal_host.wire.reports import DoctorReport, Finding
 
@@ -29,7 +31,8 @@ def doctor(app: App, request: Doctor) -> DoctorReport:
         visit = Visit(app, request.spec, ahead_s, agreed_on, slots, records, put)
     except HostError as error:
         return _report(app, [from_error("state", error), *machine.on_any(ahead_s)])
-    return _report(app, side_by_side(visit, app.host.provisioning.checks(), _ALL_WITHIN_S))
+    report = _report(app, side_by_side(visit, app.host.provisioning.checks(), _ALL_WITHIN_S))
+    return replace(report, entrance=switch.entrance(app, agreed_on)) if slots.live else report
 
 
 def side_by_side(visit: Visit, checks: Sequence[Check], within_s: float) -> List[Finding]:

@@ -27,7 +27,7 @@ from teal_host.wire.grammar import (
 )
 from teal_host.wire.manifest import Manifest, Needs, Origin
 from teal_host.wire.outcomes import FailureCode
-from teal_host.wire.reports import Change, Color, DoctorReport, EnvReport, ReleasesReport, StatusReport
+from teal_host.wire.reports import Change, Color, DoctorReport, Entrance, EnvReport, ReleasesReport, StatusReport
 from teal_host.wire.uploads import Block, MissingFiles, Part, Taken
 from teal_host.wire.upward import (
     MOST_ITEMS,
@@ -251,7 +251,7 @@ class Plan:
 class Result:
     """How a deploy or rollback ended. `previous` is where `teal rollback` would go now.
 
-    `plan`: what a dry run says instead of doing it; its outcome is `unchanged`.
+    `plan`: what a dry run says instead of doing it; its outcome is `unchanged`. `entrance`: after a first deploy.
     """
 
     outcome: Literal["live", "unchanged"]
@@ -260,6 +260,7 @@ class Result:
     previous: Optional[ReleaseName] = None
     url: Url = ""
     plan: Texts = ()
+    entrance: Optional[Entrance] = None
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,23 @@ from teal_host.wire.grammar import Color as Color  # noqa: PLC0414 - said so tha
 from teal_host.wire.manifest import Count, Origin
 from teal_host.wire.outcomes import CommandOutcome, ReleaseOutcome
 from teal_host.wire.typed import Mistake
-from teal_host.wire.upward import MOST_ITEMS, Address, EnvDigest, Label, Moment, ProcessId, Text, Texts, Url, at_most
+from teal_host.wire.upward import (
+    MOST_ITEMS,
+    Address,
+    EnvDigest,
+    Label,
+    MarkWord,
+    Moment,
+    ProcessId,
+    Text,
+    Texts,
+    Url,
+    at_most,
+)
 from teal_host.wire.values import dataclass
 
+PROBE_HEADER = "X-Teal-Probe"  # with the app's token: which color answered; with the question of a mark: its answer
+ANSWERED_HEADER = "X-Teal-Answered-By"
 MOST_ENDS = 10  # different ends in succession, of one program
 
 
@@ -146,12 +160,36 @@ class Finding:
 
 
 @dataclass(frozen=True)
+class SiteMark:
+    """By it a client recognizes an app's site. To a PROBE_HEADER that is `question`, only that site replies with an
+    ANSWERED_HEADER that is `answer`. Both are no secret: they follow from the token, which does not follow from them.
+    """
+
+    question: MarkWord
+    answer: MarkWord
+
+
+@dataclass(frozen=True)
+class Entrance:
+    """Where visitors enter, for a client that tries it. `addresses`: the server's own. `mark`: None while nginx has a
+    file of an older Teal."""
+
+    url: Url
+    addresses: Annotated[Tuple[Address, ...], at_most(MOST_ITEMS)] = ()
+    mark: Optional[SiteMark] = None
+
+
+@dataclass(frozen=True)
 class DoctorReport:
-    """`addresses`: the server's own, for the client to compare with those of the domains."""
+    """`addresses`: the server's own, for the client to compare with those of the domains.
+
+    `entrance`: None while nothing is live.
+    """
 
     app: AppName
     findings: Annotated[Tuple[Finding, ...], at_most(MOST_ITEMS)]
     addresses: Annotated[Tuple[Address, ...], at_most(MOST_ITEMS)] = ()
+    entrance: Optional[Entrance] = None
 
 
 @dataclass(frozen=True)

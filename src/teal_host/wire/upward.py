@@ -73,6 +73,11 @@ def url(value: str) -> Optional[str]:
     return None if not value or re.fullmatch(_URL, value) else f"{value[:60]!r} is not a URL, such as http://a.example/"
 
 
+def mark_word(value: str) -> Optional[str]:
+    """One of the two words by which a client recognizes an app's site."""
+    return None if re.fullmatch("[0-9a-f]{32}", value) else f"{value[:60]!r} is not a word of a mark"
+
+
 def address(value: str) -> Optional[str]:
     """An IP address without a zone."""
     import ipaddress  # only for the doctor
@@ -116,6 +121,7 @@ ReleaseOrNone = Annotated[str, release_or_none]
 Moment = Annotated[str, moment]
 Url = Annotated[str, url]
 Address = Annotated[str, address]
+MarkWord = Annotated[str, mark_word]
 Text = Annotated[str, text]
 Texts = Annotated[Tuple[Text, ...], at_most(MOST_ITEMS)]
 ProcessId = Annotated[int, between(1, 2**31)]

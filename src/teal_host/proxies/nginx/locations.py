@@ -10,7 +10,7 @@ _APP = """\
     }
 """
 _GENERATION = Template("""\
-    location = /.teal-${token} {
+    location = ${path} {
         access_log off;
         default_type text/plain;
         return 200 "${generation}";
@@ -23,4 +23,4 @@ def app(_: SiteParameters) -> str:
 
 
 def generation(site: SiteParameters) -> str:
-    return _GENERATION.substitute(token=site.route.token, generation=site.generation)
+    return _GENERATION.substitute(path=site.route.own_path, generation=site.generation)

@@ -23,7 +23,7 @@ map $$teal_color$$teal_${name}_once $$teal_${name}_asked {
 map $$http_upgrade $$teal_${name}_upgrade { default ""; websocket websocket; }
 map $$teal_${name}_upgrade$$teal_${name}_once $$teal_${name}_connect { default upgrade; "" ""; _once close; }
 map $$http_host $$teal_${name}_host { default $$host; "" ${host}; "~(:[0-9]+)$$" $$host$$1; }
-map $$http_x_teal_probe $$teal_${name}_answered { default ""; "${token}" $$upstream_addr; }
+map $$http_x_teal_probe $$teal_${name}_answered { default ""; "${token}" $$upstream_addr;${mark} }
 """)
 _NAMES = Template("""\
 map $$http_host $$teal_${name}_named { default $$host; "" ""; }
@@ -49,8 +49,13 @@ def maps(site: SiteParameters) -> str:
         green=route.ports.green,
         host=route.site.host,
         token=route.token,
+        mark=_mark(site),
     )
     return text + (_names(site.name, route.site.domains) if route.site.domains else "")
+
+
+def _mark(site: SiteParameters) -> str:
+    return f' "{site.route.mark.question}" "{site.route.mark.answer}";' if site.has_mark else ""
 
 
 def _names(name: str, domains: Sequence[str]) -> str:

@@ -22,7 +22,8 @@ class SiteLog:
 class SiteParameters:
     """`listens` are values of nginx's directive `listen`, such as `80` and `[::]:80`.
 
-    `keepalive` is how many idle connections to each color an nginx worker keeps open.
+    `keepalive` is how many idle connections to each color an nginx worker keeps open. With `has_mark` a client can
+    recognize the site.
     """
 
     route: Route
@@ -30,6 +31,7 @@ class SiteParameters:
     log: Optional[SiteLog]
     generation: str
     keepalive: int = 128  # two colors take at most a third of a worker's connections in Debian's nginx.conf, 768
+    has_mark: bool = True
 
     @property
     def name(self) -> str:

@@ -4,7 +4,7 @@ from string import Template
 
 from teal_host.proxies.nginx.parameters import SiteParameters
 from teal_host.proxies.nginx.quoting import quoted
-from teal_host.state.route import ANSWERED_HEADER
+from teal_host.wire.reports import ANSWERED_HEADER
 
 _STRANGERS = Template("""\
     if ($$teal_${name}_stranger) { return 444; }

@@ -47,8 +47,12 @@ def site_text(route: Route, listens: Sequence[str], site_log: Optional[SiteLog] 
 
 
 def generation(route: Route) -> str:
-    """A hash of all that the app can notice. Addresses, logs and kept connections are the machine's own business."""
-    return hashlib.sha256(_text(SiteParameters(route, (), None, "", _FIRST_KEEPALIVE)).encode()).hexdigest()[:16]
+    """A hash of all that the app can notice. Addresses, logs and kept connections are the machine's own business.
+
+    The mark is left out, too: a file of before there was a mark still serves as agreed.
+    """
+    agreed = SiteParameters(route, (), None, "", _FIRST_KEEPALIVE, has_mark=False)
+    return hashlib.sha256(_text(agreed).encode()).hexdigest()[:16]
 
 
 def _text(site: SiteParameters) -> str:
