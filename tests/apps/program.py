@@ -47,8 +47,10 @@ class Handler(BaseHTTPRequestHandler):
         if self.path in ("/write", "/kept"):
             with open(os.path.join(os.environ["DATA_DIR"], "kept")) as file:
                 return self.answer(200, {"kept": file.read().split()})
-        if self.path in BEHAVIOUR.get("missing", []):
-            return self.answer(404, {"message": "not found"})
+        refused = dict.fromkeys(BEHAVIOUR.get("missing", []), 404)
+        refused |= dict.fromkeys(("/fail", *BEHAVIOUR.get("fails", [])), 500)
+        if self.path in refused:
+            return self.answer(refused[self.path], {"message": "not found"})
         facts = {"version": BEHAVIOUR.get("version"), "color": os.environ["COLOR"], "release": os.environ["RELEASE"]}
         facts.update({"page": "x" * BEHAVIOUR["page"]} if "page" in BEHAVIOUR else {})
         return self.answer(500 if BEHAVIOUR.get("root_500") else 200, {**facts, "pid": os.getpid()})

@@ -85,6 +85,7 @@ E10 | two deploys right after each other | the work of the one before is still w
 E16 | what the live release needs at its start is away for long | it is tried for ever, told, and back within 15 s
 E17 | what the live release needs comes later than it does at boot | the same
 E12 | background jobs on both colors | run once where `previous_running = false`
+E16 | a visitor's requests fail on every release, or on the new one | nobody alone decides; a worse one is rolled back
 F1 | the disk is full in the upload | refused; nothing is left; the old one serves
 F2 | the disk is full at any write of the state | old or new serves, and what is told is true
 F6 | old releases pile up | so many are kept; live and standby always; the disk stays as it is

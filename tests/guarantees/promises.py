@@ -57,6 +57,16 @@ LONG_RUNS = {
         env="TEAL_AWAY_S=600",
         tests="tests/server/test_programs_that_end.py -k live_release_is_back",
     ),
+    "attack": LongRun(
+        "ten minutes of requests that fail on every release, then a worse release",
+        env="TEAL_ATTACK_S=600",
+        tests="tests/local/test_attack.py",
+    ),
+    "verdicts": LongRun(
+        "simulated deploys, of which the watch keeps a worse release or rolls back a good one",
+        env="TEAL_CASES=10000",
+        tests="tests/host/test_verdict_rates.py",
+    ),
     "endurance": LongRun("half an hour of deploys under load", bench="bench/endurance --per-second 100"),
 }
 
@@ -76,7 +86,7 @@ PROMISES = (
     (
         "A release that is not healthy never gets a request, and one that turns bad in the watch is rolled back, once",
         "Health is asked of the very process that was started",
-        "C1 C3 C5 C6 C8 C11 C13 E1 E2 E5 H5",
+        "C1 C3 C5 C6 C8 C11 C13 E1 E2 E5 E16 H5",
     ),
     (
         "A deploy key can deploy its app, and gets no shell, no other app and no root; an app cannot touch its release",

@@ -1,8 +1,11 @@
 """A live program that fails its visitors but passes its health check: nginx's log shows the failures."""
 
+import json
 import os
 import signal
+import stat
 import threading
+import time
 import urllib.error
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -34,6 +37,7 @@ def test_watch_rolls_back_when_visitors_get_errors_though_the_health_check_passe
     assert " with 500)" in since
     assert before.startswith("blue, before it: 0 of ")
     assert (app.status()["live"], app.get()["version"]) == ("blue", "v1")
+    assert not _marks(app)
     _nothing_is_logged_any_more(app)
 
 
@@ -46,7 +50,7 @@ def test_watch_rolls_back_a_failing_release_when_the_client_is_gone(app: App) ->
         _break(app)
         wait_until(lambda: bool(app.status()["live"] == "blue"))
         wait_until(lambda: app.teal("releases", "--json").result["releases"][0]["outcome"] == "rolled_back")
-    wait_until(lambda: not _mark(app).is_symlink())
+    wait_until(lambda: not _marks(app))
     assert app.get()["version"] == "v1"
 
 
@@ -72,8 +76,11 @@ def test_watch_log_holds_no_secret_and_is_written_only_during_the_watch(app: App
         wait_until(lambda: _log(app).read_bytes() != b"")
         lines = _log(app).read_text().splitlines()
         os.kill(deploying.server_side(), signal.SIGKILL)
-    addresses = {f"127.0.0.1:{port} 200" for port in app.ports[1:]}
-    assert set(lines) <= addresses
+        assert stat.S_IMODE(_log(app).stat().st_mode) == 0o600
+    token = json.loads((app.world.root / f"etc/teal/{app.name}/app.json").read_text())["token"]
+    answered = [(f"127.0.0.1:{port}", port) for port in app.ports[1:]] + [("", port) for port in app.ports[1:]]
+    assert set(lines) <= {f"{by}|127.0.0.1 127.0.0.1:{port} 200" for by, port in answered}
+    assert token not in "".join(lines)
     app.teal("destroy", "-y").ok()
     assert not _log(app).exists()
 
@@ -83,10 +90,15 @@ def test_watch_log_stops_when_the_server_side_is_killed_and_the_next_command_rem
     with _in_the_watch(app) as deploying:
         os.kill(deploying.server_side(), signal.SIGKILL)
         assert deploying.ended().code == 9
+    now = int(time.time()) // 10
+    assert {int(mark.name.partition("-")[2]) for mark in _marks(app)} <= {now - 1, now, now + 1}
+    for mark in _marks(app):  # as nginx sees them twenty seconds later
+        mark.rename(mark.with_name("watched-100"))
     _nothing_is_logged_any_more(app)
     app.config()
     app.deploy()
-    assert not _mark(app).is_symlink()
+    assert not _marks(app)
+    assert _log(app).read_bytes() == b""
 
 
 def _first(app: App) -> str:
@@ -135,7 +147,6 @@ def _failing(app: App) -> Iterator[None]:
 
 def _nothing_is_logged_any_more(app: App) -> None:
     """Waits until the log stays the same. nginx writes its buffer at the latest with a request after half a second."""
-    wait_until(lambda: not _mark(app).exists())
     sizes: list[Any] = []
 
     def settled() -> bool:
@@ -146,8 +157,8 @@ def _nothing_is_logged_any_more(app: App) -> None:
     wait_until(settled)
 
 
-def _mark(app: App) -> Path:
-    return app.state / "watched"
+def _marks(app: App) -> list[Path]:
+    return list(app.state.glob("watched*"))
 
 
 def _log(app: App) -> Path:

@@ -199,9 +199,25 @@ def note_holder(lock: int, note: str) -> None:
 
 
 def empty(log: Path) -> None:
-    """Drop what is in a log that others append to: of a moment, so this is neither synced nor announced."""
+    """Drop what is in a log that others append to, and let its owner alone read what comes: of a moment, so this is
+    neither synced nor announced.
+    """
     with contextlib.suppress(FileNotFoundError):
-        os.close(os.open(log, os.O_WRONLY | os.O_NOFOLLOW | os.O_TRUNC))
+        handle = os.open(log, os.O_WRONLY | os.O_NOFOLLOW | os.O_TRUNC)
+        try:
+            os.fchmod(handle, 0o600)
+        finally:
+            os.close(handle)
+
+
+def mark(path: Path) -> None:
+    """An empty file that says something for a moment: neither synced nor announced, and its removal is not either."""
+    os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW, 0o600))
+
+
+def drop(mark: Path) -> None:
+    with contextlib.suppress(FileNotFoundError):
+        mark.unlink()
 
 
 def own(path: Path, user: int, group: int, mode: int) -> None:

@@ -100,9 +100,8 @@ class AppPaths:
 
     @property
     def watched(self) -> Path:
-        """There while Teal watches: a link to the watching process's own entry in /proc, so it dangles when that ends.
-
-        nginx asks for it at every request, and only then logs how it was answered.
+        """With the current ten seconds behind it: the file for which nginx looks at every request. Only while Teal
+        makes such files does nginx log how it answered.
         """
         return self.home / "watched"
 

@@ -188,7 +188,9 @@ class LocalNginx:
     def _master(self) -> Optional[int]:
         with contextlib.suppress(OSError, ValueError):
             pid = int((self._home / "nginx.pid").read_text())
-            if self._is_of_this_user(pid) and str(self._conf) in processes.command_line(pid) and processes.life(pid):
+            title = processes.command_line(pid)  # an editor may have the file open, too
+            is_master = title.startswith("nginx: master process ") and str(self._conf) in title
+            if is_master and self._is_of_this_user(pid) and processes.life(pid):
                 return pid
         return None
 

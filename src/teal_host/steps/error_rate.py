@@ -1,71 +1,61 @@
-"""How the colors answer, from a log that nginx writes only while Teal watches: is the new color clearly worse?
+"""How the colors answer, from a log that nginx writes only while Teal follows it.
 
-A line is the address that nginx asked and the status that the visitor got, and nothing of who asked for what.
+A line is who asked, the address that nginx asked, and the status that the visitor got; nothing of what was asked for.
+Who asked is counted and shown to nobody. The log is its owner's alone, is emptied as it is read, and again at the end.
 """
 
 import contextlib
-import math
-import os
 import re
+import threading
+import time
 from collections import Counter
 from pathlib import Path
 from typing import Dict, Iterator
 
 from teal_host.ground import files
+from teal_host.state.answers import AnswerCounts, Answered, client_of
 from teal_host.state.app import App
-from teal_host.wire.values import dataclass
 
-ENOUGH = 20  # requests, before anything is said of a color
-FEWEST_FAILED = 5
-HALF = 0.5  # that is bad whatever was before, where too few were asked to know that
-CLEARLY = 0.05  # so much larger is the share of failed requests, and at least twice as large
-SURELY = 4.0  # standard deviations of what chance does; it is looked at again and again
+PERIOD_S = 10  # nginx looks for a file that is named after the current ten seconds
+_LOOK_S = 1.0
 _LONGEST_LOG = 1024 * 1024
 _PIECE = 8 * 1024 * 1024  # of one look
-_LINE = re.compile(rb":(\d+) (\d{3})$")
+_MOST_CLIENTS = 10_000  # of a color; whoever comes later counts in the sums alone
+# Teal's own requests have an address before the bar. A site's file that an earlier Teal wrote logs no client.
+_LINE = re.compile(rb"^(?:\|(\S+) )?[^|]*:(\d+) (\d{3})$")
 
 
-@dataclass(frozen=True)
-class AnswerCounts:
-    """Of one color: how many requests were answered, and how many of them with which status from 500 on."""
+class _Color:
+    """What was logged of the requests to one port."""
 
-    asked: int
-    failed: Dict[int, int]
+    def __init__(self) -> None:
+        self.statuses: Counter[int] = Counter()
+        self.clients: Dict[bytes, Answered] = {}
 
-    @property
-    def share(self) -> float:
-        return sum(self.failed.values()) / self.asked if self.asked else 0.0
+    def count(self, client: bytes, status: int) -> None:
+        self.statuses[status] += 1
+        if client in self.clients or len(self.clients) < _MOST_CLIENTS:
+            asked, failed = self.clients.get(client, Answered())
+            self.clients[client] = Answered(asked + 1, failed + (status >= 500))
 
-    def __str__(self) -> str:
-        statuses = ", ".join(f"{count} with {status}" for status, count in sorted(self.failed.items()))
-        return f"{sum(self.failed.values())} of {self.asked} failed" + (f" ({statuses})" if statuses else "")
-
-
-def clearly_worse(new: AnswerCounts, old: AnswerCounts) -> bool:
-    """Does the new color fail so much more often than the old one that it is not chance? Few requests prove nothing."""
-    if new.asked < ENOUGH or sum(new.failed.values()) < FEWEST_FAILED:
-        return False
-    if old.asked < ENOUGH:
-        return new.share >= HALF
-    if new.share < max(old.share + CLEARLY, 2 * old.share):
-        return False
-    both = (sum(new.failed.values()) + sum(old.failed.values())) / (new.asked + old.asked)
-    deviation = math.sqrt(both * (1 - both) * (1 / new.asked + 1 / old.asked))
-    return new.share - old.share > SURELY * deviation
+    def counts(self) -> AnswerCounts:
+        failed = {status: count for status, count in self.statuses.items() if status >= 500}
+        return AnswerCounts(sum(self.statuses.values()), failed, dict(self.clients))
 
 
 class AnswerLog:
-    """What nginx has logged, by the port that it asked. The log is emptied as it is read, so it stays small."""
+    """What nginx has logged, by the port that it asked. Two threads read it; it is emptied as it is read."""
 
     def __init__(self, log: Path) -> None:
         self._log = log
         self._at = 0
         self._rest = b""
-        self._seen: Dict[int, Counter[int]] = {}
+        self._seen: Dict[int, _Color] = {}
+        self._reading = threading.Lock()
 
     def read(self) -> None:
         """Count what has come since. Nothing, where nginx has no such log."""
-        with contextlib.suppress(FileNotFoundError), self._log.open("rb") as file:
+        with self._reading, contextlib.suppress(FileNotFoundError), self._log.open("rb") as file:
             file.seek(self._at)
             text = file.read(_PIECE)
             self._at += len(text)
@@ -77,34 +67,63 @@ class AnswerLog:
                 self._at = 0
 
     def of(self, port: int) -> AnswerCounts:
-        statuses = self._seen.get(port, Counter())
-        return AnswerCounts(sum(statuses.values()), {status: n for status, n in statuses.items() if status >= 500})
+        with self._reading:
+            return self._seen.get(port, _Color()).counts()
 
     def _count(self, line: bytes) -> None:
         """Where nginx asked several addresses one after the other, the last one answered. Other lines do not count."""
-        match = _LINE.search(line)
+        match = _LINE.match(line)
         if match:
-            self._seen.setdefault(int(match.group(1)), Counter())[int(match.group(2))] += 1
+            client, port, status = match.groups()
+            self._seen.setdefault(int(port), _Color()).count(client_of(client or b""), int(status))
 
 
 @contextlib.contextmanager
 def counting(app: App, watch_s: float) -> Iterator[AnswerLog]:
     """If there will be a watch, nginx logs its answers while the block runs. If the log cannot be switched on, nothing
     is counted; no deploy fails for that.
-
-    nginx tests for a link to this process, so when this process is killed, nginx stops logging.
     """
-    log = app.host.proxy.log_of(app.name)
-    if watch_s:
-        with contextlib.suppress(OSError):
-            files.empty(log)
-            files.turn_link(app.paths.watched, f"/proc/{os.getpid()}/stat")
+    log = AnswerLog(app.host.proxy.log_of(app.name))
+    if not watch_s:
+        yield log
+        return
+    ended = threading.Event()
+    follower = threading.Thread(target=_follow, args=(app, log, ended), daemon=True)
+    with contextlib.suppress(OSError):
+        stop_counting(app)
+        _let_nginx_log(app)
+    follower.start()
     try:
-        yield AnswerLog(log)
+        yield log
     finally:
+        ended.set()
+        follower.join()
         with contextlib.suppress(OSError):
             stop_counting(app)
 
 
 def stop_counting(app: App) -> None:
-    files.remove(app.paths.watched)
+    """nginx may still write what it has buffered for half a second; the next command removes that."""
+    for mark in app.paths.home.glob(f"{app.paths.watched.name}*"):
+        files.drop(mark)
+    with contextlib.suppress(OSError):
+        files.empty(app.host.proxy.log_of(app.name))
+
+
+def _follow(app: App, log: AnswerLog, ended: threading.Event) -> None:
+    while not ended.wait(_LOOK_S):
+        with contextlib.suppress(OSError):
+            _let_nginx_log(app)
+            log.read()
+
+
+def _let_nginx_log(app: App) -> None:
+    """In these ten seconds and the next ones. So nginx stops soon after this process has ended, however it ended. A
+    process number would be somebody else's one day, and nginx's workers may see no process of root (hidepid).
+    """
+    now = int(time.time()) // PERIOD_S
+    marks = {app.paths.watched.with_name(f"{app.paths.watched.name}-{period}") for period in (now, now + 1)}
+    for mark in marks:
+        files.mark(mark)
+    for old in set(app.paths.home.glob(f"{app.paths.watched.name}-*")) - marks:
+        files.drop(old)

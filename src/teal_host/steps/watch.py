@@ -4,14 +4,13 @@ import time
 from typing import Optional, Sequence
 
 from teal_host.ground.errors import Unhealthy
+from teal_host.state.answers import NOBODY, AnswerCounts, clearly_worse
 from teal_host.state.app import App, Running
 from teal_host.steps import health
 from teal_host.steps.candidate import Candidate
-from teal_host.steps.error_rate import AnswerCounts, AnswerLog, clearly_worse
+from teal_host.steps.error_rate import AnswerLog
 from teal_host.steps.judgement import ProbeResult, judge, watch_for
 from teal_host.wire.values import dataclass
-
-_NOBODY = AnswerCounts(0, {})
 
 
 @dataclass(frozen=True)
@@ -27,7 +26,7 @@ class Watched:
 
     def old(self) -> AnswerCounts:
         """The standby answered before the switch; since then it gets no new request."""
-        return self.log.of(self.standby.port) if self.standby else _NOBODY
+        return self.log.of(self.standby.port) if self.standby else NOBODY
 
 
 def stay_well(app: App, watched: Watched, step: Running) -> None:
@@ -71,8 +70,8 @@ def _check_answers(app: App, watched: Watched, when: str) -> None:
         return
     _end_with_the_machine(app)
     text = f"{candidate.release} on {candidate.color} fails its visitors {when}, though its health check is well: {new}"
-    counts = [f"{candidate.color}, since the switch: {new}"]
-    counts += [f"{watched.standby.color}, before it: {old}"] if watched.standby else []
+    counts = [f"{candidate.color}, since the switch: {new}, at {new.failing_clients}"]
+    counts += [f"{watched.standby.color}, before it: {old}, at {old.failing_clients}"] if watched.standby else []
     output = [f"│ {line}" for line in health.recent_output(app, candidate)]
     evidence = [*counts, *(["the program's last lines:", *output] if output else [])]
     raise Unhealthy(text, evidence, f"see: teal logs --color {candidate.color}")

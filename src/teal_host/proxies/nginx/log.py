@@ -8,14 +8,16 @@ from teal_host.proxies.nginx.parameters import SiteParameters
 from teal_host.proxies.nginx.quoting import quoted
 from teal_host.proxies.nginx.tree import Directive, Tree, matches
 
-# Which color and which status, nothing else of a request. nginx writes it only while Teal watches: no disk fills up.
+# Who, which color and which status; nothing of what was asked for. Teal's own requests have something before the bar.
+# nginx writes it only in seconds for which Teal has made a file: no disk fills up after Teal.
 _FORMAT = Template("""\
-log_format teal_${name} "$$upstream_addr $$status";
+log_format teal_${name} "$$teal_${name}_answered|$$remote_addr $$upstream_addr $$status";
+map $$msec $$teal_${name}_now { default ""; "~^([0-9]+)[0-9][.]" $$1; }
 """)
 _CONDITION = Template("""\
     uninitialized_variable_warn off;
     set $$teal_watched "";
-    if (-f ${watched}) { set $$teal_watched 1; }
+    if (-f "${watched}-$$teal_${name}_now") { set $$teal_watched 1; }
 """)
 _ACCESS_LOG = Template("""\
     access_log ${path} teal_${name} buffer=16k flush=500ms if=$$teal_watched;
@@ -29,8 +31,9 @@ def log_format(site: SiteParameters) -> str:
 
 
 def condition(site: SiteParameters) -> str:
-    """nginx looks for the file that Teal makes while it watches."""
-    return _CONDITION.substitute(watched=quoted(site.route.live.with_name("watched"))) if site.log else ""
+    """nginx looks for the file that Teal makes while it watches, for ten seconds at a time."""
+    watched = quoted(site.route.live.with_name("watched")).strip('"')
+    return _CONDITION.substitute(watched=watched, name=site.name) if site.log else ""
 
 
 def access_logs(site: SiteParameters) -> str:
