@@ -276,11 +276,51 @@ def test_deploy_ends_when_the_server_asks_without_end(laptop: Laptop) -> None:
     assert "missing: is asked for the 4th time" in ended.stderr
 
 
+MISSING = {"type": "missingfiles", "release": "0001-0123456789ab"}
+PLAN = {"type": "plan", "changes": [{"says": "write a file"}]}
+AFTER_COMMIT: dict[str, tuple[str, tuple[dict[str, Any], ...]]] = {
+    "deploy, another answer": ("deploy --json", (MISSING, {"type": "done"})),
+    "deploy, a strange value": ("deploy --json", (MISSING, MESSAGES["a release"])),
+    "deploy, a strange step": ("deploy --json", (MISSING, MESSAGES["a step"])),
+    "rollback, another answer": ("rollback --json", ({"type": "done"},)),
+    "rollback, a strange value": ("rollback --json", (MESSAGES["an outcome"],)),
+    "destroy, another answer": ("destroy --yes", (MESSAGES["a color"],)),
+    "destroy, a strange value": ("destroy --yes", (MESSAGES["a code"],)),
+    "exec, another answer": ("exec true", ({"type": "done"},)),
+    "exec, a strange value": ("exec true", (MESSAGES["a code"],)),
+    "env set, another answer": ("env unset NAME", ({"type": "exited", "code": 0},)),
+    "setup, another answer": ("setup", (PLAN, {"type": "exited", "code": 0})),
+    "setup, a strange value": ("setup", (PLAN, MESSAGES["a code"])),
+}
+
+
+@pytest.mark.parametrize(("command", "messages"), AFTER_COMMIT.values(), ids=list(AFTER_COMMIT))
+def test_strange_answer_after_commit_leaves_the_outcome_unknown(
+    command: str, messages: tuple[dict[str, Any], ...], laptop: Laptop
+) -> None:
+    laptop.project()
+    laptop.serve(HONEST, *messages)
+    ended = laptop.teal(*command.split())
+    assert ended.returncode == 9, ended.stderr
+    assert "not known here" in ended.stderr
+    if "--json" in command:
+        assert json.loads(ended.stdout.splitlines()[-1])["outcome"] == "unknown"
+
+
+@pytest.mark.parametrize(("command", "wrong"), [("deploy", MESSAGES["a step"]), ("setup", {"type": "done"})])
+def test_strange_answer_before_commit_means_that_nothing_was_changed(
+    command: str, wrong: dict[str, Any], laptop: Laptop
+) -> None:
+    laptop.project()
+    laptop.serve(HONEST, wrong)
+    assert laptop.teal(command).returncode == 4
+
+
 @pytest.mark.parametrize("command", ["status", "releases", "env list", "doctor", "logs", "destroy --yes", "exec true"])
 def test_command_ends_in_one_error_when_the_answer_is_of_another_question(command: str, laptop: Laptop) -> None:
     """At 55bfd35 it was an AssertionError, or taken for an answer."""
     laptop.project()
     laptop.serve(HONEST, {"type": "result", "outcome": "live"})
     ended = laptop.teal(*command.split())
-    assert ended.returncode == 4, ended.stderr
+    assert ended.returncode == (9 if command in ("destroy --yes", "exec true") else 4), ended.stderr
     assert "the server side answered with Result, which is not expected" in ended.stderr

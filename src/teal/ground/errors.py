@@ -4,6 +4,7 @@ TealError
 ├── Usage            the command line makes no sense                              → exit 2
 ├── ConfigError      teal.toml has mistakes, or names a file that does not exist   → exit 3
 ├── CannotReach      no server side answers                                        → exit 4
+│   └── StrangeAnswer  what no server side of Teal sends; after commit a ContactLost → exit 4
 ├── BuildFailed      the build command failed                                      → exit 5
 ├── HostFailed       the server side reports a failure; its code decides           → exit 1, 2, 3, 4, 6, 7, 8, 10
 ├── ContactLost      after commit: the outcome is not known here                   → exit 9
@@ -42,6 +43,13 @@ class ConfigError(TealError):
 
 class CannotReach(TealError):
     exit_code = 4
+
+
+class StrangeAnswer(CannotReach):
+    """After a commit it says nothing about the outcome, so `lost` makes a ContactLost of it."""
+
+    def lost(self, unknown: str, hint: str) -> "ContactLost":
+        return ContactLost(f"{self.message}; {unknown}", self.evidence, self.hint or hint)
 
 
 class BuildFailed(TealError):

@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Any, BinaryIO, TypeVar, cast
 
 from teal.ground import run
-from teal.ground.errors import CannotReach, HostFailed
+from teal.ground.errors import CannotReach, HostFailed, StrangeAnswer
 from teal.pipe import bootstrap
 from teal.pipe.greeting import Preamble, TransportExit, explain_silence, other_version, read_preamble
 from teal.pipe.stderr_tee import StderrTee
@@ -201,16 +201,16 @@ class Session:
 
 
 def expect(answer: object, kind: type[_T]) -> _T:
-    """The answer, if it is of this kind. Raises CannotReach: a server can answer with anything."""
+    """The answer, if it is of this kind. Raises StrangeAnswer: a server can answer with anything."""
     if not isinstance(answer, kind):
-        raise CannotReach(f"the server side answered with {type(answer).__name__}, which is not expected")
+        raise StrangeAnswer(f"the server side answered with {type(answer).__name__}, which is not expected")
     return answer
 
 
-def not_trusted(name: str, mistakes: Mistakes) -> CannotReach:
+def not_trusted(name: str, mistakes: Mistakes) -> StrangeAnswer:
     """The error for values that no server side of Teal sends. They were used for nothing."""
     evidence = [f"{place[:100]}: {text[:_EVIDENCE_CHARS]}" for place, text in mistakes.mistakes[:_EVIDENCE_LINES]]
-    return CannotReach(
+    return StrangeAnswer(
         f"{name} sent what no server side of Teal sends; its answer is not to be trusted",
         evidence,
         f"find out who else can log in to {name}, and whether it is the machine that you mean",

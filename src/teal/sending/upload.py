@@ -9,7 +9,7 @@ from typing import Any
 
 from teal.building import executable
 from teal.building.artifact import Artifact
-from teal.ground.errors import CannotReach
+from teal.ground.errors import StrangeAnswer
 from teal.pipe.session import Session, not_trusted
 from teal.sending import cache, strategy
 from teal.sending.cache import Sent
@@ -58,7 +58,7 @@ class Uploader:
             self._patches.prepare(cache.last(self._target.address, self._target.app), enough)
 
     def send(self, wanted: MissingFiles) -> None:
-        """Send all missing files. Raises PipeEnded, HostFailed; CannotReach for a file that is not in this artifact."""
+        """Send all missing files. Raises PipeEnded, HostFailed; StrangeAnswer for a file that this artifact lacks."""
         self._requests += 1
         mistakes = [*wanted_mistakes(wanted, self._artifact.manifest), *_too_many_requests(self._requests)]
         if mistakes:
@@ -172,7 +172,7 @@ class Uploader:
         elif isinstance(message, Note):
             self._ui.note(message)
         else:
-            raise CannotReach(f"the server side sent {type(message).__name__} in the middle of an upload")
+            raise StrangeAnswer(f"the server side sent {type(message).__name__} in the middle of an upload")
 
     def _show_progress(self) -> None:
         seconds = time.monotonic() - self._began

@@ -26,4 +26,4 @@ def deploy_to_target(request: Deploy, built: BuiltArtifact, pending: PendingSess
             session.send(Commit())
             commitment.made = True
             answer = receive_answer(session, reporter, upload)
-    return expect(answer, Result)
+        return expect(answer, Result)

@@ -2,7 +2,6 @@
 
 from teal.building.origin import origin
 from teal.config.read import ConfigFile
-from teal.pipe.session import expect
 from teal.stories.exchange import request_answer
 from teal.stories.reporter import Reporter
 from teal.stories.result_json import Account
@@ -13,4 +12,4 @@ from teal_host.wire.messages import Destroy, Done
 def destroy(file: ConfigFile, wait_s: float, ui: Ui) -> None:
     """Raises TealError."""
     request = Destroy(file.config.app, origin(), wait_s)
-    expect(request_answer(file, request, Reporter(ui, Account())), Done)
+    request_answer(file, request, Done, Reporter(ui, Account()))

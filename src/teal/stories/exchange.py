@@ -4,16 +4,19 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TypeVar
 
 from teal.config.read import ConfigFile
-from teal.ground.errors import CannotReach, ContactLost, Interrupted, TealError
+from teal.ground.errors import CannotReach, ContactLost, Interrupted, StrangeAnswer, TealError
 from teal.pipe.open import begin_session, open_session
 from teal.pipe.pending_session import PendingSession
-from teal.pipe.session import PipeEnded, Session
+from teal.pipe.session import PipeEnded, Session, expect
 from teal.sending.upload import Uploader
 from teal.stories.reporter import Reporter
 from teal_host.wire.messages import Note, Step
 from teal_host.wire.uploads import Taken
+
+_T = TypeVar("_T")
 
 
 @dataclass
@@ -23,8 +26,11 @@ class Commitment:
     made: bool = False
 
 
-def request_answer(file: ConfigFile, request: object, reporter: Reporter) -> object:
-    """Send a request that the server side finishes alone from its first word on. Raises TealError."""
+def request_answer(file: ConfigFile, request: object, kind: type[_T], reporter: Reporter) -> _T:
+    """Send a request that the server side finishes alone from its first word on, and return its answer of this kind.
+
+    Raises TealError.
+    """
     with (
         reporter.clock("total"),
         _connected(file, reporter) as session,
@@ -32,7 +38,7 @@ def request_answer(file: ConfigFile, request: object, reporter: Reporter) -> obj
     ):
         session.send(request)
         commitment.made = True
-        return receive_answer(session, reporter)
+        return expect(receive_answer(session, reporter), kind)
 
 
 def receive_answer(session: Session, reporter: Reporter, upload: Uploader | None = None) -> object:
@@ -88,7 +94,10 @@ def _bytes_counted(session: Session, reporter: Reporter) -> Iterator[None]:
 
 @contextmanager
 def explain_interruption(session: Session, command: str) -> Iterator[Commitment]:
-    """What a lost connection or Ctrl-C means depends on the commitment: after it the outcome is not known here."""
+    """What a lost connection, a strange answer or Ctrl-C means depends on the commitment.
+
+    After it the outcome is not known here.
+    """
     commitment = Commitment()
     try:
         yield commitment
@@ -97,6 +106,11 @@ def explain_interruption(session: Session, command: str) -> Iterator[Commitment]
             session.detach()
             raise ContactLost("contact lost after commit: the outcome is not known here", hint="teal status") from None
         raise CannotReach("contact lost before commit: nothing was changed", hint="try again") from None
+    except StrangeAnswer as strange:
+        if commitment.made:
+            session.detach()
+            raise strange.lost("the outcome is not known here", "teal status") from None
+        raise
     except KeyboardInterrupt:
         if commitment.made:
             session.detach()

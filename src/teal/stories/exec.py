@@ -11,13 +11,14 @@ from collections.abc import Callable
 
 from teal.building.origin import origin
 from teal.config.read import ConfigFile
-from teal.ground.errors import CannotReach
+from teal.ground.errors import ContactLost, StrangeAnswer
 from teal.pipe.open import open_session
 from teal.pipe.session import PipeEnded, Session, expect
 from teal_host.wire.messages import ALIVE_EVERY_S, ANSWERS, PIECE, Enough, Exec, Exited, Input, More, Output
 
 Write = Callable[[str, bytes], None]
 _ENOUGH_WITHIN_S = 1.0
+_UNKNOWN = "the outcome of the command is not known here"
 
 
 def run_command(file: ConfigFile, command: tuple[str, ...], stdin: int | None, write: Write) -> Exited:
@@ -31,7 +32,9 @@ def run_command(file: ConfigFile, command: tuple[str, ...], stdin: int | None, w
             session.send(Exec(file.config.app, command, origin()))
             return _until_exited(session, feed, write)
         except PipeEnded:
-            raise CannotReach("contact lost: the outcome of the command is not known here") from None
+            raise ContactLost(f"contact lost: {_UNKNOWN}") from None
+        except StrangeAnswer as error:
+            raise error.lost(_UNKNOWN, "teal logs may show it") from None
         except (KeyboardInterrupt, BrokenPipeError):
             feed.finish()
             session.detach()

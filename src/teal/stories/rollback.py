@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 from teal.building.origin import origin
 from teal.config.read import ConfigFile
-from teal.pipe.session import expect
 from teal.stories.exchange import request_answer
 from teal.stories.reporter import Reporter
 from teal.stories.result_json import Account
@@ -24,4 +23,4 @@ class RollbackOptions:
 def rollback(file: ConfigFile, options: RollbackOptions, ui: Ui, account: Account) -> Result:
     """Raises TealError."""
     request = Rollback(file.config.app, origin(), uuid.uuid4().hex, options.release, options.wait_s)
-    return expect(request_answer(file, request, Reporter(ui, account)), Result)
+    return request_answer(file, request, Result, Reporter(ui, account))

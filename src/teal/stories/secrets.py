@@ -5,7 +5,7 @@ from typing import Any
 
 from teal.building.origin import origin
 from teal.config.read import ConfigFile
-from teal.ground.errors import ConfigError, ContactLost, Interrupted
+from teal.ground.errors import ConfigError, ContactLost, Interrupted, StrangeAnswer
 from teal.pipe.open import open_session
 from teal.pipe.session import PipeEnded, Session, expect
 from teal.ui import Ui
@@ -46,6 +46,8 @@ def _change(file: ConfigFile, request: EnvSet | EnvUnset, value: str | None, ui:
             return _receive_confirmation(session, ui)
         except PipeEnded:
             raise ContactLost(f"contact lost: {unknown}", hint="teal env list") from None
+        except StrangeAnswer as error:
+            raise error.lost(unknown, "teal env list") from None
         except KeyboardInterrupt:
             session.detach()
             raise Interrupted(f"interrupted: {unknown}", hint="teal env list") from None

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from teal.building.origin import origin
 from teal.config.read import ConfigFile
-from teal.ground.errors import CannotReach, ConfigError
+from teal.ground.errors import CannotReach, ConfigError, ContactLost, StrangeAnswer
 from teal.pipe.open import open_session
 from teal.pipe.session import PipeEnded, Session, expect
 from teal.ui.base import Ui
@@ -35,15 +35,23 @@ def setup(file: ConfigFile, options: SetupOptions, ui: Ui, confirm: Callable[[Pl
         try:
             session.send(Setup(file.config.spec, origin(file.directory), key, revoked, options.dry_run, options.wait_s))
             plan = expect(_receive(session, ui, Plan), Plan)
-            if plan.changes and not options.dry_run:
-                confirm(plan)
-                session.send(Commit())
-                expect(_receive(session, ui, Done), Done)
         except PipeEnded:
-            raise CannotReach(
-                "contact lost", hint="teal setup can be repeated: it does what is still missing"
-            ) from None
+            raise CannotReach("contact lost before commit: nothing was changed", hint="try again") from None
+        if plan.changes and not options.dry_run:
+            confirm(plan)
+            _commit(session, ui)
     return plan
+
+
+def _commit(session: Session, ui: Ui) -> None:
+    unknown, hint = "how far setup came is not known here", "teal setup can be repeated: it does what is still missing"
+    try:
+        session.send(Commit())
+        expect(_receive(session, ui, Done), Done)
+    except PipeEnded:
+        raise ContactLost(f"contact lost: {unknown}", hint=hint) from None
+    except StrangeAnswer as error:
+        raise error.lost(unknown, hint) from None
 
 
 def read_key(path: Path) -> str:
