@@ -7,6 +7,7 @@ import traceback
 from pathlib import Path
 from typing import Any, BinaryIO, Callable, Dict, List, Optional
 
+from teal_host.ground import overtaking
 from teal_host.ground.errors import Cancelled, HostError, NotAllowed, as_host_error
 from teal_host.ground.paths import HostPaths
 from teal_host.pipe.channel import FIRST_WITHIN_S, Channel
@@ -178,6 +179,7 @@ def _outlive_the_client(channel: Channel) -> None:
             raise Cancelled("the server side was told to end")
 
     signal.signal(signal.SIGTERM, told_to_end)
+    overtaking.listen()
 
 
 def _unexpected(error: Exception) -> Failure:

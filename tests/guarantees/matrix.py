@@ -92,7 +92,7 @@ F6 | old releases pile up | so many are kept; live and standby always; the disk 
 G1 | two commands for one app | the second is told who, since when, doing what; it can wait
 G2 | the holder of the lock is killed | the lock is free at once
 G3 | the client is gone, its deploy goes on | the next command is told, and breaks nothing
-G6 | a rollback while a deploy runs | refused
+G6 | a rollback while a deploy runs | the deploy gives way: exit 8 before its switch, 7 in its watch
 G10 | CI cancels the job | the server side ends alone; the next job sees how
 H5 | nginx cannot reach the marker it is told to look at | the proof through nginx fails and the link goes back
 J1 | both colors write to one SQLite file | nothing is lost or locked with the settings of docs/data.md

@@ -5,6 +5,7 @@ import json
 import os
 import re
 import signal
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -161,16 +162,15 @@ def test_watch_rolls_back_a_sick_release_while_the_line_is_silent(shop: Shop) ->
 # --- two commands ---------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.row("G1", "G6")
+@pytest.mark.row("G1")
 def test_lock_refuses_a_second_command_with_its_holder_and_lets_a_waiting_command_in(shop: Shop) -> None:
     shop.serving()
     with deploying(shop) as (_, first, let_it_listen):
-        for command in ("deploy", "rollback"):
-            refused = shop.app.teal(command, "--json")
-            assert (refused.code, refused.result["outcome"]) == (8, "refused")
-            says = refused.result["error"]["message"]
-            assert re.search(r"is at work here since \d\d:\d\d:\d\d UTC: deploy \(process ", says)
-            assert "--wait" in refused.result["error"]["hint"]
+        refused = shop.app.teal("deploy", "--json")
+        assert (refused.code, refused.result["outcome"]) == (8, "refused")
+        says = refused.result["error"]["message"]
+        assert re.search(r"is at work here since \d\d:\d\d:\d\d UTC: deploy \(process ", says)
+        assert "--wait" in refused.result["error"]["hint"]
         assert shop.app.deploy("--wait", "0.3").code == 8
         last = shop.new_version()
         with in_background(shop.app, "deploy", "--json", "--wait", "60") as second:
@@ -180,6 +180,32 @@ def test_lock_refuses_a_second_command_with_its_holder_and_lets_a_waiting_comman
             after = second.ended().ok().result
     assert after["previous"] == before["release"]
     shop.check_settled(last)
+
+
+@pytest.mark.row("G6")
+def test_rollback_overtakes_a_deploy_in_its_health_check_and_in_its_watch(
+    shop: Shop, counted: Callable[..., None]
+) -> None:
+    def rolled_back() -> None:
+        began = time.monotonic()
+        assert shop.app.teal("rollback", "--json").ok().result["outcome"] == "live"
+        counted(seconds_of_the_rollback=round(time.monotonic() - began, 2))
+
+    shop.serving()
+    before = shop.deployed()
+    shop.deployed()
+    with deploying(shop) as (_, waiting, _):
+        rolled_back()
+        ended = waiting.ended()
+    assert (ended.code, ended.result["error"]["message"]) == (8, "gave way to a rollback; traffic stayed")
+    shop.check_settled(before)
+    with deploying(shop, watch_s=3600) as (_, watching, let_it_listen):
+        let_it_listen()
+        watching.wait_for(type="step", name="watch", state="started")
+        rolled_back()
+        ended = watching.ended()
+    assert (ended.code, ended.result["outcome"]) == (7, "superseded")
+    shop.check_settled(before)
 
 
 # --- nginx does not do what the link says ---------------------------------------------------------------------------

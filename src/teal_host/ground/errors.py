@@ -8,7 +8,9 @@ HostError                  every one becomes one Failure on the wire, never a tr
 ├── RolledBack             switched, failed, rolled back                  → exit 7
 ├── Locked                 another command holds the lock                 → exit 8
 ├── NeedsHuman             neither forward nor back is safe               → exit 10
+├── Superseded             a rollback ended the watch and goes back       → exit 7
 ├── Cancelled              the client went away before it said commit     → exit 4
+│   └── GaveWay            a rollback overtook it before its switch       → exit 8
 └── CannotRun              a program that Teal needs did not do its work  → exit 1
 """
 
@@ -78,6 +80,19 @@ class NeedsHuman(HostError):
 
 class Cancelled(HostError):
     code: FailureCode = "cancelled"
+
+
+class GaveWay(Cancelled):
+    """Raised inside a wait, so it passes whatever takes a failed question for no answer, as Cancelled does."""
+
+    code: FailureCode = "locked"
+
+    def __init__(self) -> None:
+        super().__init__("gave way to a rollback; traffic stayed", hint="teal status, then teal deploy again")
+
+
+class Superseded(HostError):
+    code: FailureCode = "superseded"
 
 
 class CannotRun(HostError):

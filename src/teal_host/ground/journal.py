@@ -45,6 +45,12 @@ class Journal:
         """Was a story of this id begun, or found to have nothing to do?"""
         return any(line.get("event") in ("begin", "unchanged") and line.get("id") == story for line in self.lines())
 
+    def has_rollback_since(self, up: float) -> bool:
+        """Did a rollback begin since this machine was up for so many seconds?"""
+        begins = (line for line in self.lines() if (line.get("event"), line.get("what")) == ("begin", "rollback"))
+        times = (line.get("up") for line in begins)
+        return any(isinstance(time, float) and time >= up for time in times)
+
     def ending(self, story: str) -> Optional[Dict[str, Any]]:
         """The line with which a story of this id ended."""
         ended = ("end", "unchanged")

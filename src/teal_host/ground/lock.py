@@ -5,9 +5,10 @@ import fcntl
 import json
 import os
 import time
+from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import ContextManager, Iterator, Optional
+from typing import Callable, ContextManager, Iterator, Optional, Union
 
 from teal_host.ground import files, processes
 from teal_host.ground.errors import Locked
@@ -15,15 +16,28 @@ from teal_host.ground.journal import now
 from teal_host.ground.paths import HostPaths
 from teal_host.wire.manifest import Origin
 
-_LOOK_EVERY_S = 0.1
+_LOOK_EVERY_S = 0.05
 _SHARED_WAIT_S = 60.0  # for another app's change of what apps share
 
 
+Wait = Union[float, Callable[[], float]]
+"""For how many seconds a command waits for the lock; or what is called, while the lock is held, to say so."""
+
+
+@dataclass(frozen=True)
+class Holder:
+    """`words`: who it is, since when, doing what, for a person."""
+
+    pid: int
+    what: str
+    words: str
+
+
 @contextlib.contextmanager
-def held(path: Path, what: str, origin: Origin, wait_s: float) -> Iterator[None]:
-    """Hold the lock; wait at most so many seconds for it. Raises Locked with who has it, since when, doing what."""
+def held(path: Path, what: str, origin: Origin, wait: Wait) -> Iterator[None]:
+    """Hold the lock; wait at most so long for it. Raises Locked with who has it, since when, doing what."""
     files.make_dir(path.parent)
-    lock = _take(path, wait_s)
+    lock = _take(path, wait)
     try:
         note = {
             "who": origin.who,
@@ -43,22 +57,33 @@ def shared(host: HostPaths, app: str, what: str) -> ContextManager[None]:
     return held(host.lock, what, Origin(app, "this host"), _SHARED_WAIT_S)
 
 
-def at_work(path: Path) -> Optional[str]:
-    """Who holds the lock, since when, doing what; None when nobody does. Looks only: it is not taken for a moment."""
+def holder(path: Path) -> Optional[Holder]:
+    """Who holds the lock, by the kernel's word; None when nobody does. Looks only: it is not taken for a moment."""
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-        if processes.has_lock(int(json.loads(path.read_text())["pid"]), path.stat().st_ino):
-            return _holder(path)
+        note = json.loads(path.read_text())
+        if is_holder(path, int(note["pid"])):
+            return Holder(int(note["pid"]), str(note["what"]), _words(path))
     return None
 
 
-def _take(path: Path, wait_s: float) -> int:
-    deadline = time.monotonic() + wait_s
+def at_work(path: Path) -> Optional[str]:
+    """The words for who holds the lock now."""
+    found = holder(path)
+    return found.words if found else None
+
+
+def is_holder(path: Path, pid: int) -> bool:
+    return processes.has_lock(pid, path.stat().st_ino)
+
+
+def _take(path: Path, wait: Wait) -> int:
+    began = time.monotonic()
     while True:
         lock = _try(path)
         if lock is not None:
             return lock
-        if time.monotonic() >= deadline:
-            raise Locked(_holder(path), hint="wait for it, or use --wait SECONDS")
+        if time.monotonic() >= began + (wait() if callable(wait) else wait):
+            raise Locked(_words(path), hint="wait for it, or use --wait SECONDS")
         time.sleep(_LOOK_EVERY_S)
 
 
@@ -82,7 +107,7 @@ def _clock(since: str) -> str:
     return when.strftime("%H:%M:%S %Z" if when.date() == today.date() else "%Y-%m-%d %H:%M:%S %Z")
 
 
-def _holder(path: Path) -> str:
+def _words(path: Path) -> str:
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
         note = json.loads(path.read_text())
         return (

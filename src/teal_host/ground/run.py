@@ -10,7 +10,7 @@ import signal
 import subprocess
 import threading
 from pathlib import Path
-from typing import Dict, List, Optional, Sequence, Tuple
+from typing import Callable, Dict, List, Optional, Sequence, Tuple
 
 from teal_host.ground import files
 from teal_host.ground.errors import CannotRun
@@ -162,6 +162,17 @@ def _signal_group(leader: int, number: signal.Signals) -> None:
     files.witness(f"signal {number.name}")
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(leader, number)
+
+
+def send_signal_if(pid: int, number: signal.Signals, is_wanted: Callable[[], bool]) -> None:
+    """A pidfd holds the process while `is_wanted` proves which one it is, so no stranger is signalled."""
+    with contextlib.suppress(ProcessLookupError):
+        held = os.pidfd_open(pid)
+        try:
+            if is_wanted():
+                send_signal(pid, number, held)
+        finally:
+            os.close(held)
 
 
 def send_signal(pid: int, number: signal.Signals, descriptor: Optional[int] = None) -> None:

@@ -8,6 +8,7 @@ import select
 import time
 from typing import Any, BinaryIO, Iterator, Tuple, Type
 
+from teal_host.ground import overtaking
 from teal_host.ground.errors import BadRequest, Cancelled
 from teal_host.wire.frames import FrameError, read_frame, write_frame
 from teal_host.wire.messages import Commit, Enough, from_frame, to_header
@@ -41,7 +42,8 @@ class Channel:
         if self.alone:
             return
         try:
-            write_frame(self._outgoing, clip(to_header(message)), body)
+            with overtaking.postponed():
+                write_frame(self._outgoing, clip(to_header(message)), body)
         except OSError:
             self.alone = True
 

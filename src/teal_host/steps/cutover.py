@@ -3,6 +3,7 @@
 import contextlib
 from typing import Iterator, Optional
 
+from teal_host.ground import overtaking
 from teal_host.ground.errors import CannotRun, HostError, NeedsHuman, RolledBack, Unhealthy, as_host_error
 from teal_host.ground.paths import ColorPaths
 from teal_host.state.agreement import Agreement
@@ -48,7 +49,8 @@ def start_and_check(app: App, cutover: Cutover) -> None:
     environment_of(candidate)  # a lost secret is reported before anything is stopped
     with app.step("start") as step:
         agreed = cutover.previous_agreement or cutover.agreement
-        drain.wait(step, candidate.slot_paths, agreed, candidate.spec.keep.drain_s)
+        with overtaking.possible():
+            drain.wait(step, candidate.slot_paths, agreed, candidate.spec.keep.drain_s)
         app.journal.write("start", cutover.story_id, release=candidate.release, color=candidate.color)
         drain.stop(step, candidate.slot_paths)
         health.check_port_is_free(candidate)
@@ -62,7 +64,7 @@ def start_and_check(app: App, cutover: Cutover) -> None:
         except CannotRun as error:
             text = f"{candidate.release} on {candidate.color} is not healthy: {error.message}"
             raise Unhealthy(text, error.evidence, error.hint) from None
-    with _stopped_if_it_fails(app, candidate), app.step("health") as step:
+    with _stopped_if_it_fails(app, candidate), app.step("health") as step, overtaking.possible():
         health.wait_until_healthy(app, candidate, step)
 
 

@@ -7,7 +7,8 @@ moment without any client of nginx proves it; otherwise the color gets `keep.dra
 
 import time
 
-from teal_host.ground import sockets
+from teal_host.ground import overtaking, sockets
+from teal_host.ground.errors import GaveWay
 from teal_host.ground.paths import ColorPaths
 from teal_host.state.agreement import Agreement
 from teal_host.state.app import App, Running
@@ -44,9 +45,16 @@ def stop(step: Running, slot: ColorPaths) -> None:
 
 
 def wait_and_stop(app: App, slot: ColorPaths, agreed: Agreement, drain_s: float) -> None:
-    """A color that visitors were sent to ends only after its last work."""
+    """A color that visitors were sent to ends only after its last work. A rollback does not wait for that: it may need
+    this color, and otherwise the next command drains it.
+    """
     with app.step("drain") as step:
-        wait(step, slot, agreed, drain_s)
+        try:
+            with overtaking.possible():
+                wait(step, slot, agreed, drain_s)
+        except GaveWay:
+            step.detail = f"{slot.color} runs on, for a rollback"
+            return
         stop(step, slot)
         step.detail = f"{slot.color} is stopped"
 

@@ -7,7 +7,7 @@ an upload was resumed from wrong bytes. So no release is ever wrong, and no depl
 from dataclasses import dataclass, field, replace
 from typing import BinaryIO, Dict, Iterator, List, Sequence, Tuple
 
-from teal_host.ground import journal
+from teal_host.ground import journal, overtaking
 from teal_host.ground.errors import BadRequest, HostError
 from teal_host.pipe import unpack
 from teal_host.pipe.channel import Channel
@@ -123,7 +123,8 @@ def receive_release(app: App, request: Deploy, scene: Scene, channel: Channel) -
     """Receive and seal. Nothing is kept of an upload that is not as promised; one that was cut goes on next time."""
     manifest, seq = request.manifest, releases.next_seq(app.paths, scene.records)
     name = release.name(seq, manifest)
-    with app.step("upload") as step, release.Unfinished(app.paths, name, manifest) as unfinished:
+    upload = release.Unfinished(app.paths, name, manifest)
+    with overtaking.possible(), app.step("upload") as step, upload as unfinished:
         step.detail = Upload(manifest, index_stored_files(scene), unfinished, channel, name).receive()
     file_index.save(app.paths, name, manifest)
     stored = secrets.load(app.paths)
@@ -137,7 +138,8 @@ def receive_release(app: App, request: Deploy, scene: Scene, channel: Channel) -
 def await_commit(app: App, record: Record, channel: Channel) -> None:
     """A client that goes away before it said commit has changed nothing."""
     try:
-        channel.await_commit()
+        with overtaking.possible():
+            channel.await_commit()
     except HostError:
         releases.remove(app.paths, record)
         release.remove(app.paths, record.release)

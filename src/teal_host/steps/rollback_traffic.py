@@ -2,7 +2,8 @@
 
 from typing import NoReturn
 
-from teal_host.ground.errors import Cancelled, HostError, NeedsHuman, Unhealthy, as_host_error
+from teal_host.ground import overtaking
+from teal_host.ground.errors import Cancelled, GaveWay, HostError, NeedsHuman, Superseded, Unhealthy, as_host_error
 from teal_host.state import releases
 from teal_host.state.app import App
 from teal_host.steps import drain, health, switch, watch
@@ -17,13 +18,18 @@ from teal_host.supervisors.base import STOP_GRACE_S
 def watch_and_roll_back(app: App, cutover: Cutover, log: AnswerLog) -> None:
     """Watch the live color. If it turns sick, roll back once, onto a standby that is well.
 
-    Raises RolledBack, or NeedsHuman when there is no such standby.
+    Raises RolledBack, NeedsHuman when there is no such standby, and Superseded when a rollback ends the watch: that
+    rollback takes the traffic, so this command leaves it where it is.
     """
+    candidate = cutover.candidate
     try:
-        with app.step("watch") as step:
-            watch.stay_well(app, Watched(cutover.candidate, cutover.standby, log), step)
+        with app.step("watch") as step, overtaking.possible():
+            watch.stay_well(app, Watched(candidate, cutover.standby, log), step)
     except Unhealthy as error:
         _rescue(app, cutover, error)
+    except GaveWay:
+        text = f"{candidate.release} on {candidate.color} was live and gave way to a rollback, which ended its watch"
+        raise Superseded(text, hint="see: teal status") from None
 
 
 def judge_standby(app: App, standby: Candidate) -> Judgement:

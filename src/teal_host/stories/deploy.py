@@ -3,8 +3,8 @@
 from dataclasses import replace
 from typing import Iterator
 
-from teal_host.ground import lock
-from teal_host.ground.errors import HostError, as_host_error
+from teal_host.ground import lock, overtaking
+from teal_host.ground.errors import GaveWay, HostError, Superseded, Unhealthy, as_host_error
 from teal_host.pipe.channel import Channel
 from teal_host.state import releases, secrets
 from teal_host.state.app import App
@@ -32,6 +32,7 @@ def deploy(app: App, request: Deploy, channel: Channel) -> Result:
         recorded = idempotency.recorded_result(app, request.id)
         if recorded:
             return recorded
+        overtaking.check_not_overtaken(app.journal)
         scene = load_scene(app)
         secrets.check(app.paths, request.spec)
         if is_unchanged(app, request, scene):
@@ -69,7 +70,7 @@ def go_live(app: App, request: Deploy, scene: Scene, record: Record) -> Result:
         with app.best_effort():
             releases.mark(app.paths, record, error.outcome)
             _clean_up(app, request, scene, error)
-        if error.code == "unhealthy":
+        if isinstance(error, (GaveWay, Unhealthy)):
             error.evidence = (*_traffic(app, scene), *error.evidence)
         raise error from None
     return _finish(app, request, cutover)
@@ -82,10 +83,11 @@ def _cutover(app: App, request: Deploy, scene: Scene, record: Record) -> Cutover
 
 
 def _clean_up(app: App, request: Deploy, scene: Scene, error: HostError) -> None:
-    """After a release that did not stay."""
+    """After a release that did not stay. A rollback that waits for the lock does not wait for the pruning as well."""
     now = read_scene(app)
     ports.give_back(app, scene, now)
-    prune.prune(app, now, (scene.live.spec if scene.live else request.spec).keep.releases)
+    if not isinstance(error, (GaveWay, Superseded)):
+        prune.prune(app, now, (scene.live.spec if scene.live else request.spec).keep.releases)
     idempotency.record_end(app, request.id, error)
 
 

@@ -1,10 +1,12 @@
 """The story of a rollback: the same switch, to an older release. At once, if that release still runs."""
 
 from dataclasses import replace
+from functools import cached_property
 from typing import Optional
 
-from teal_host.ground import lock
-from teal_host.ground.errors import HostError, NeedsHuman, NotThere, as_host_error
+from teal_host.ground import lock, overtaking
+from teal_host.ground.errors import HostError, NeedsHuman, NotThere, Superseded, as_host_error
+from teal_host.ground.lock import Holder
 from teal_host.pipe.channel import Channel
 from teal_host.state import releases
 from teal_host.state.app import App
@@ -16,20 +18,26 @@ from teal_host.steps.judgement import PATIENT
 from teal_host.steps.rollback_traffic import watch_and_roll_back
 from teal_host.steps.scene import Scene, live_is_well, load_scene, read_scene
 from teal_host.stories import recover
-from teal_host.wire.messages import Result, Rollback
+from teal_host.wire.messages import Note, Result, Rollback
+
+_OVERTAKEN = ("deploy", "rollback")  # as the lock has it; any other command is waited for
+_GIVES_WAY_WITHIN_S = 30.0  # a candidate gets its time to end, and a switch that has begun is verified
+_NOTED_WITHIN_S = 1.0  # the lock says who has it
+_ASK_AT_LOOKS = 10  # a signal can be lost
 
 
 def rollback(app: App, request: Rollback, channel: Channel) -> Result:
     """Raises NotThere when there is nothing to go back to, and what a deploy raises."""
     if not app.paths.home.is_dir():
         raise NotThere(f"there is no app {app.name} here", hint="teal deploy")
-    with lock.held(app.paths.lock, "rollback", request.origin, request.wait_s):
+    way = _Way(app, request)
+    with lock.held(app.paths.lock, "rollback", request.origin, way.cleared_within_s):
         recover.recover(app)
         recorded = idempotency.recorded_result(app, request.id)
         if recorded:
             return recorded
         scene = load_scene(app)
-        target = choose(app, request, scene)
+        target = way.target(scene)
         if scene.agreement:
             app.host.proxy.check_site(scene.agreement.site)
         channel.committed = True
@@ -38,11 +46,66 @@ def rollback(app: App, request: Rollback, channel: Channel) -> Result:
         return go_back(app, request, scene, target)
 
 
+class _Way:
+    """A deploy or rollback that holds the lock gives way.
+
+    The target is chosen first: nobody gives way where there is nothing to go back to, and the target stays the same
+    when the traffic turns meanwhile.
+    """
+
+    def __init__(self, app: App, request: Rollback) -> None:
+        self._app, self._request = app, request
+        self._asked = 0  # times; again and again, because the next in line may take the lock first
+        self._wait_s = max(request.wait_s, _NOTED_WITHIN_S)
+
+    def cleared_within_s(self) -> float:
+        """Called whenever the lock is held by somebody."""
+        path = self._app.paths.lock
+        holder = lock.holder(path)
+        if holder and self._gives_way(holder):
+            if not self._asked:
+                self._app.tell(Note("info", f"{holder.words}; it is asked to give way"))
+            self._asked += 1
+            if self._asked % _ASK_AT_LOOKS == 1:
+                overtaking.ask(holder.pid, lambda: lock.is_holder(path, holder.pid))
+            self._wait_s = max(self._wait_s, _GIVES_WAY_WITHIN_S)
+        elif holder and not self._asked:
+            return self._request.wait_s
+        return self._wait_s
+
+    def target(self, scene: Scene) -> Record:
+        """Under the lock."""
+        asked_for = self._in_sight.release if self._asked and self._in_sight else self._request.release
+        return choose(self._app, replace(self._request, release=asked_for), scene)
+
+    def _gives_way(self, holder: Holder) -> bool:
+        """A command that came before, or that goes to the same release, has nothing to overtake."""
+        journal, target = self._app.journal, self._in_sight
+        if holder.what not in _OVERTAKEN or target is None or journal.has(self._request.id):
+            return False
+        story = journal.unfinished()
+        return story is None or story.release != target.release
+
+    @cached_property
+    def _in_sight(self) -> Optional[Record]:
+        try:
+            return _find(self._app, self._request, load_scene(self._app))
+        except (HostError, OSError):
+            return None
+
+
 def choose(app: App, request: Rollback, scene: Scene) -> Record:
     """The named release, or the last one before the live release that stayed well, by sequence.
 
     Raises NeedsHuman when a record in the way cannot be read.
     """
+    target = _find(app, request, scene)
+    if request.release and target.outcome not in ("live", "pending"):
+        app.warn(f"{target.release} is {target.outcome.replace('_', ' ')}; it is checked again")
+    return target
+
+
+def _find(app: App, request: Rollback, scene: Scene) -> Record:
     if request.release is None:
         previous = releases.previous(app.paths, scene.slots.live_release)
         if previous is None:
@@ -53,8 +116,6 @@ def choose(app: App, request: Rollback, scene: Scene) -> Record:
     named = releases.find_named(app.paths, request.release)
     if named is None or not app.paths.release(named.release).is_dir():
         raise NotThere(f"release {request.release} is not stored here", hint="see: teal releases")
-    if named.outcome not in ("live", "pending"):
-        app.warn(f"{named.release} is {named.outcome.replace('_', ' ')}; it is checked again")
     return named
 
 
@@ -70,6 +131,8 @@ def go_back(app: App, request: Rollback, scene: Scene, target: Record) -> Result
     except (HostError, OSError) as problem:
         error = as_host_error(problem).about(target.release, cutover.candidate.color, scene.slots.live_release)
         with app.best_effort():
+            if isinstance(error, Superseded):  # the switch is done, and stays
+                releases.mark_superseded(app.paths, scene.live, target)
             idempotency.record_end(app, request.id, error)
         raise error from None
     return _finish(app, scene, cutover)

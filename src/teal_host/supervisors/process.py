@@ -8,7 +8,6 @@ environment (Perl, Puma, gunicorn): the recorded number, start time and boot pro
 import contextlib
 import datetime
 import json
-import os
 import signal
 import subprocess
 import time
@@ -52,10 +51,10 @@ class PlainProcesses:
         main = _recorded(color)
         if main and processes.life(main.pid) == main:
             session = _session(main)
-            _signal(main.pid, signal.SIGTERM, lambda: processes.life(main.pid) == main)
+            run.send_signal_if(main.pid, signal.SIGTERM, lambda: processes.life(main.pid) == main)
             self._wait(lambda: processes.life(main.pid) == main, grace_s)
             for life in session:
-                _signal(life.pid, signal.SIGKILL, lambda life=life: processes.life(life.pid) == life)  # type: ignore[misc]
+                run.send_signal_if(life.pid, signal.SIGKILL, lambda life=life: processes.life(life.pid) == life)  # type: ignore[misc]
         self._end_strays(color)
         files.remove(color.process)
 
@@ -105,7 +104,7 @@ class PlainProcesses:
             if not pids:
                 return
             for pid in pids:
-                _signal(pid, signal.SIGKILL, lambda pid=pid: pid in self.pids(color))  # type: ignore[misc]
+                run.send_signal_if(pid, signal.SIGKILL, lambda pid=pid: pid in self.pids(color))  # type: ignore[misc]
             self._wait(partial(_any_lives, pids), 2.0)
         raise CannotRun(f"processes of {color.app} {color.color} do not end: {sorted(self.pids(color))}")
 
@@ -124,17 +123,6 @@ class PlainProcesses:
         if child is None or child.returncode is None:
             return "it ended; how is not known"
         return _end(child.returncode)
-
-
-def _signal(pid: int, number: signal.Signals, is_ours: Callable[[], bool]) -> None:
-    """A pidfd holds the number while it is asked whose it is, so no stranger is signalled."""
-    with contextlib.suppress(ProcessLookupError):
-        held = os.pidfd_open(pid)
-        try:
-            if is_ours():
-                run.send_signal(pid, number, held)
-        finally:
-            os.close(held)
 
 
 def _session(main: Life) -> Set[Life]:

@@ -5,7 +5,7 @@ from typing import Dict, Literal, Tuple
 CommandOutcome = Literal["live", "unchanged", "refused", "unhealthy", "rolled_back", "superseded", "unknown"]
 """How a command ended. `unknown`: contact was lost after the commit, so only the client says it.
 
-`superseded`: another command has taken the traffic meanwhile.
+`superseded`: a rollback ended its watch and takes the traffic.
 """
 
 FailedOutcome = Literal["refused", "unhealthy", "rolled_back", "superseded"]

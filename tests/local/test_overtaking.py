@@ -1,0 +1,188 @@
+"""A rollback waits for nobody's upload, build, drain, health check or watch: the other command gives way and says so.
+
+`WITHIN_S` is generous, because machines differ. What a rollback took is in docs/guarantees.md.
+"""
+
+import os
+import signal
+import socket
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from harness.background import in_background, load, wait_for_requests
+from harness.world import App, Ended, wait_until
+
+WITHIN_S = 20.0
+GAVE_WAY = "gave way to a rollback; traffic stayed"
+AN_HOUR = {"watch_s": 3600}
+Counted = Callable[..., None]
+Deploying = Callable[[], Ended]  # lets the deploy go on, and waits for its end
+
+
+@contextmanager
+def uploading(app: App) -> Iterator[Deploying]:
+    """A deploy whose line does not move: its client is stopped in the middle of the upload."""
+    app.world.line_is_slow()
+    app.program(version="v3")
+    (app.directory / "dist").mkdir()
+    (app.directory / "program").rename(app.directory / "dist/program")
+    (app.directory / "dist/large").write_bytes(os.urandom(24_000_000))
+    app.config(build={"artifact": "dist"})
+    with in_background(app, "deploy", "--json") as running:
+        running.wait_for(type="progress", step="upload")
+        running.send(signal.SIGSTOP)
+        yield lambda: running.send(signal.SIGCONT) or running.ended()  # type: ignore[func-returns-value]
+
+
+@contextmanager
+def building(app: App) -> Iterator[Deploying]:
+    gate = app.world.home / "gate"
+    app.program(version="v3")
+    app.config(build={"command": ["sh", "-c", f"echo building; while ! [ -e {gate} ]; do sleep 0.05; done"]})
+    with in_background(app, "deploy", "--json") as running:
+        running.wait_for(type="output", line="building")
+        running.wait_for(type="step", name="connect", state="done")
+        yield lambda: gate.touch() or running.ended()  # type: ignore[func-returns-value]
+
+
+@contextmanager
+def waiting_for_health(app: App, **behaviour: Any) -> Iterator[Deploying]:
+    app.program(version="v3", **(behaviour or {"waits_for": "/nowhere"}))
+    app.config(health={"deadline_s": 3600})
+    with in_background(app, "deploy", "--json") as running:
+        running.wait_for(type="step", name="health", state="started")
+        yield running.ended
+
+
+@contextmanager
+def waiting_for_an_answer(app: App) -> Iterator[Deploying]:
+    with waiting_for_health(app, hangs=True) as ended:
+        yield ended
+
+
+@contextmanager
+def draining(app: App) -> Iterator[Deploying]:
+    """A visitor's connection keeps the color of v1, which the deploy of v3 waits for."""
+    app.program(version="v3")
+    app.config(keep={"drain_s": 3600})
+    with socket.create_connection(("127.0.0.1", app.ports[0])) as visitor:
+        visitor.sendall(b"GET /stream HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert visitor.recv(100)
+        with in_background(app, "deploy", "--json") as running:
+            running.wait_for(type="step", name="start", detail="waiting for the last work of blue")
+            yield running.ended
+
+
+@contextmanager
+def watching(app: App) -> Iterator[Deploying]:
+    app.program(version="v3")
+    app.config(keep=AN_HOUR)
+    with in_background(app, "deploy", "--json") as running:
+        running.wait_for(type="step", name="watch", state="started")
+        yield running.ended
+
+
+def rolled_back(app: App, counted: Counted, *arguments: str) -> Ended:
+    began = time.monotonic()
+    ended = app.teal("rollback", "--json", *arguments).ok()
+    took = time.monotonic() - began
+    counted(seconds_of_the_rollback=round(took, 2))
+    assert took < WITHIN_S
+    return ended
+
+
+@pytest.mark.row("G6")
+@pytest.mark.parametrize("phase", [uploading, building, waiting_for_health, waiting_for_an_answer, draining])
+def test_rollback_overtakes_a_deploy_before_its_switch(app: App, counted: Counted, phase: Any) -> None:
+    first, second = app.deploy_versions("v1", "v2")
+    with phase(app) as deploying:
+        ended = rolled_back(app, counted)
+        assert (ended.result["outcome"], ended.result["release"]) == ("live", first)
+        assert app.get()["version"] == "v1"
+        overtaken = deploying()
+    assert (overtaken.code, overtaken.result["outcome"]) == (8, "refused")
+    assert overtaken.result["error"]["message"] == GAVE_WAY
+    assert app.get()["version"] == "v1"
+    assert app.status()["notes"] == []
+    outcomes = {row["release"]: row["outcome"] for row in app.releases()}
+    assert (outcomes.pop(first), outcomes.pop(second)) == ("live", "superseded")
+    assert set(outcomes.values()) <= {"refused"}
+    app.config()
+    app.program(version="v4")
+    app.deploy().ok()
+    assert app.get()["version"] == "v4"
+
+
+@pytest.mark.row("G6")
+def test_rollback_ends_a_watch_of_an_hour_and_goes_back_without_a_lost_request(app: App, counted: Counted) -> None:
+    _, second = app.deploy_versions("v1", "v2")
+    with load(app) as visitors, watching(app) as deploying:
+        wait_for_requests(visitors)
+        ended = rolled_back(app, counted)
+        overtaken = deploying()
+        wait_for_requests(visitors)
+    assert visitors.tally().failed == 0, visitors.tally()
+    assert (ended.result["outcome"], ended.result["release"]) == ("live", second)
+    assert (overtaken.code, overtaken.result["outcome"]) == (7, "superseded")
+    assert "gave way to a rollback, which ended its watch" in overtaken.result["error"]["message"]
+    rows = app.releases()
+    assert [row["outcome"] for row in rows] == ["superseded", "live", "live"]
+    assert [row["live"] for row in rows] == [False, True, False]
+    assert app.status()["notes"] == []
+
+
+def test_rollback_ends_the_watch_of_another_rollback(app: App, counted: Counted) -> None:
+    (first,) = app.deploy_versions("v1", keep={"previous_running": False})
+    with watching(app) as deploying:
+        rolled_back(app, counted)
+        second = deploying().result["release"]
+    with in_background(app, "rollback", "--json", second) as forward:
+        forward.wait_for(type="step", name="watch", state="started")
+        assert rolled_back(app, counted).result["release"] == first
+        overtaken = forward.ended()
+    assert (overtaken.code, overtaken.result["outcome"]) == (7, "superseded")
+    assert app.get()["version"] == "v1"
+    assert [row["outcome"] for row in app.releases()] == ["superseded", "live"]
+
+
+@pytest.mark.row("G6")
+def test_rollback_asks_nobody_to_give_way_where_it_has_nothing_to_go_back_to(app: App) -> None:
+    app.deploy_versions("v1")
+    gate = app.world.home / "gate"
+    with waiting_for_health(app, waits_for=str(gate)) as deploying:
+        refused = app.teal("rollback", "--json")
+        assert (refused.code, "is at work here since" in refused.result["error"]["message"]) == (8, True)
+        gate.touch()
+        deploying().ok()
+    assert app.get()["version"] == "v3"
+
+
+def test_rollback_overtakes_a_deploy_that_waits_for_the_lock(app: App, counted: Counted) -> None:
+    first, _ = app.deploy_versions("v1", "v2")
+    with waiting_for_health(app) as one, in_background(app, "deploy", "--json", "--wait", "600") as next_in_line:
+        next_in_line.wait_for(type="step", name="connect", state="done")
+        assert rolled_back(app, counted).result["release"] == first
+        for deploying in (one, next_in_line.ended):
+            overtaken = deploying()
+            assert (overtaken.code, overtaken.result["error"]["message"]) == (8, GAVE_WAY)
+    assert app.get()["version"] == "v1"
+
+
+def test_rollback_spares_the_previous_release_that_a_deploy_drains(app: App, counted: Counted) -> None:
+    """With previous_running = false, the deploy would end it after the drain."""
+    app.deploy_versions("v1")
+    app.config(keep={"drain_s": 3600, "previous_running": False})
+    app.program(version="v2")
+    with socket.create_connection(("127.0.0.1", app.ports[0])) as visitor:
+        visitor.sendall(b"GET /stream HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert visitor.recv(100)
+        pid = app.get()["pid"]
+        with in_background(app, "deploy", "--json") as deploying:
+            deploying.wait_for(type="step", name="drain", detail="waiting for the last work of blue")
+            rolled_back(app, counted)
+            assert deploying.ended().ok().result["outcome"] == "live"
+    wait_until(lambda: bool(app.get()["pid"] == pid))
