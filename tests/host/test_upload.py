@@ -30,6 +30,29 @@ NEW = OLD[:100_000] + b"another line" + OLD[100_000:]
 SMALL = b"#!/bin/sh\nexit 0\n"
 
 
+BENT = Path(__file__).parents[1] / "server/bent_host.py"
+UNREADABLE = """
+import errno, io, os, pathlib
+
+def fail(*ignored):
+    raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+class Failing(io.FileIO):
+    readinto = fail
+
+def opened(path, mode="r", *rest, **named):
+    is_bad = mode == "rb" and path.match({pattern!r})
+    return io.BufferedReader(Failing(path)) if is_bad else open_(path, mode, *rest, **named)
+
+def pread(descriptor, *rest):
+    path = pathlib.Path(os.readlink(f"/proc/self/fd/{{descriptor}}"))
+    return fail() if path.match({pattern!r}) else pread_(descriptor, *rest)
+
+open_, pathlib.Path.open = pathlib.Path.open, opened
+pread_, os.pread = os.pread, pread
+"""
+
+
 @dataclass
 class Line:
     """A conversation, word by word, with a server side that has `OLD` as its live release, or nothing."""
@@ -38,11 +61,13 @@ class Line:
     port: int
     memory: int = 256 * 1024 * 1024
     heard: list[dict[str, Any]] = field(default_factory=list)
+    unreadable: str = ""  # the disk gives an error for each file whose path matches
 
     def __enter__(self) -> "Line":
         limit = self.memory
+        bent = (str(BENT), UNREADABLE.format(pattern=self.unreadable)) if self.unreadable else ()
         self._process = subprocess.Popen(
-            pipe.argv(self.root),
+            pipe.argv(self.root, (*pipe.PYTHON, *bent)),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -262,6 +287,32 @@ def test_damaged_copy_is_noticed_and_the_whole_file_requested(root: Path) -> Non
         line.part(zlib.compress(OLD))
         deployed(line)
     assert releases(root)[-1].joinpath("program").read_bytes() == OLD
+
+
+@pytest.mark.parametrize("content", [OLD, NEW], ids=["the same", "another version"])
+def test_unreadable_file_of_an_older_release_is_named_and_the_whole_file_requested(root: Path, content: bytes) -> None:
+    (stored,) = releases(root)
+    with Line(root, free_ports(1)[0], unreadable="releases/[0-9]*/program") as line:
+        if line.ask(content)["missing"]:
+            line.part(zlib.compress(patched()), "zlib", OLD)
+        line.commit()
+        assert line.hear("missingfiles", "failure")["missing"] == [0]
+        says = f"{stored}/program cannot be read (Input/output error); program is asked for whole"
+        assert [note["text"] for note in line.heard if note["type"] == "note"] == [says]
+        line.part(zlib.compress(content))
+        deployed(line)
+    assert releases(root)[-1].joinpath("program").read_bytes() == content
+
+
+def test_interrupted_upload_starts_anew_when_its_beginning_is_unreadable(root: Path) -> None:
+    port = free_ports(1)[0]
+    cut(root, port, 0.9)
+    with Line(root, port, unreadable=".upload-*/program") as line:
+        asked = line.ask(NEW)
+        assert (asked["missing"], asked["begun"]) == ([0], [])
+        line.part(zlib.compress(NEW))
+        deployed(line)
+    check(root, NEW)
 
 
 def cut(

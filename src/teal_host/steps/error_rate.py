@@ -54,8 +54,8 @@ class AnswerLog:
         self._reading = threading.Lock()
 
     def read(self) -> None:
-        """Count what has come since. Nothing, where nginx has no such log."""
-        with self._reading, contextlib.suppress(FileNotFoundError), self._log.open("rb") as file:
+        """Count what has come since. Nothing, where nginx has no such log, or the disk gives an error for it."""
+        with self._reading, contextlib.suppress(OSError), self._log.open("rb") as file:
             file.seek(self._at)
             text = file.read(_PIECE)
             self._at += len(text)

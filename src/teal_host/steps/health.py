@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import List, Optional, Sequence, Set, Tuple
 
 from teal_host.ground import sockets
-from teal_host.ground.errors import Unhealthy
+from teal_host.ground.errors import Cancelled, HostError, Unhealthy
 from teal_host.ground.http_probe import NoAnswer, ProbeRequest, ProbeResponse, http_get, json_differs
 from teal_host.state.app import App, Running
 from teal_host.state.seams import ProcessState
@@ -112,8 +112,13 @@ def unhealthy(app: App, candidate: Candidate, judgement: Judgement, when: str) -
 
 
 def recent_output(app: App, candidate: Candidate, lines: int = _LOG_LINES) -> List[str]:
-    """The program's last lines."""
-    written = app.host.supervisor.tail(candidate.slot_paths).last(lines)
+    """The program's last lines. None where they cannot be read: they only explain what is known anyway."""
+    try:
+        written = app.host.supervisor.tail(candidate.slot_paths).last(lines)
+    except Cancelled:
+        raise
+    except (HostError, OSError):
+        return []
     return [line.text for line in written if line.release == candidate.release]
 
 

@@ -1,11 +1,15 @@
 """An artifact arrives: files that another release has are copied, missing files are requested and checked.
 
-If a shortcut fails, the server requests the file once more, whole: a base is damaged or gone, a patch does not fit, or
-an upload was resumed from wrong bytes. So no release is ever wrong, and no deploy fails because a shortcut did.
+If a shortcut fails, the server requests the file once more, whole: a base is damaged, unreadable or gone, a patch does
+not fit, or an upload was resumed from wrong bytes. So no release is ever wrong, and no deploy fails because a
+shortcut did.
 """
 
+import contextlib
+import os
 from dataclasses import dataclass, field, replace
-from typing import BinaryIO, Dict, Iterator, List, Sequence, Tuple
+from pathlib import Path
+from typing import BinaryIO, Callable, Dict, Iterator, List, Sequence, Tuple
 
 from teal_host.ground import journal, overtaking
 from teal_host.ground.errors import BadRequest, HostError
@@ -14,14 +18,14 @@ from teal_host.pipe.channel import Channel
 from teal_host.pipe.unpack import Spoilt, Unpacked
 from teal_host.state import file_index, releases, secrets
 from teal_host.state.app import App
-from teal_host.state.file_index import FileIndex
+from teal_host.state.file_index import FileIndex, IndexedFile
 from teal_host.state.releases import Record
 from teal_host.steps import release
 from teal_host.steps.release import Changed, Unfinished
 from teal_host.steps.scene import Scene
 from teal_host.wire import patch
 from teal_host.wire.manifest import Manifest
-from teal_host.wire.messages import Commit, Deploy
+from teal_host.wire.messages import Commit, Deploy, Note
 from teal_host.wire.uploads import MissingFiles, Part, PartialFile, PatchBase
 
 _PIECE = 256 * 1024
@@ -62,14 +66,21 @@ class Upload:
     def _copied(self, number: int) -> bool:
         """From a release that has the same file; disks forget, so it is hashed like everything else."""
         stored = self.index.find(self.manifest.entries[number].sha256)
-        if stored is None:
-            return False
+        begun = self.unfinished.begun.get(number, 0)
+        return stored is not None and self._made(number, stored, lambda old: _rest(old, begun))
+
+    def _made(self, number: int, stored: IndexedFile, pieces: Callable[[BinaryIO], Iterator[bytes]]) -> bool:
+        """Make the file from one of another release. If that one is damaged or gone, or the disk gives an error for it,
+        the client is asked for the file. An error while the new file is written is another thing: it ends the deploy.
+        """
         try:
-            with stored.file.open("rb") as file:
-                begun = self.unfinished.begun.get(number, 0)
-                file.seek(begun)
-                self.unfinished.write(number, iter(lambda: file.read(_PIECE), b""))
-        except (Spoilt, FileNotFoundError):
+            with _opened(stored.file) as old:
+                self.unfinished.write(number, pieces(old))
+        except CannotRead as error:
+            text = f"{stored.file} cannot be read ({error}); {self.manifest.entries[number].path} is asked for whole"
+            self.channel.tell(Note("warning", text))
+            return False
+        except Spoilt:
             return False
         return True
 
@@ -99,22 +110,48 @@ class Upload:
 
     def _patched(self, number: int, base: str, unpacked: Unpacked) -> List[int]:
         stored = self.index.find(base) if base in self._bases else None
+        rest = self.manifest.entries[number].size - self.unfinished.begun.get(number, 0)
         try:
-            if stored is None:
-                raise Spoilt("the base of the patch is not here")
-            with stored.file.open("rb") as old:
-                rest = self.manifest.entries[number].size - self.unfinished.begun.get(number, 0)
-                self.unfinished.write(number, _applied(unpacked, old, rest))
-        except (Spoilt, FileNotFoundError):
-            return [number]
+            is_made = stored is not None and self._made(number, stored, lambda old: _applied(unpacked, old, rest))
         finally:
             unpacked.leave()
-        return []
+        return [] if is_made else [number]
+
+
+class CannotRead(Spoilt):
+    """The disk gives an error for a file of another release."""
+
+
+@contextlib.contextmanager
+def _opened(file: Path) -> Iterator[BinaryIO]:
+    try:
+        old = file.open("rb")
+    except FileNotFoundError:
+        raise Spoilt("it was removed meanwhile") from None
+    except OSError as error:
+        raise CannotRead(str(error.strerror)) from None
+    with old:
+        yield old
+
+
+def _rest(old: BinaryIO, begun: int) -> Iterator[bytes]:
+    """What of the older file follows after so many bytes."""
+    while True:
+        try:
+            piece = os.pread(old.fileno(), _PIECE, begun)
+        except OSError as error:
+            raise CannotRead(str(error.strerror)) from None
+        if not piece:
+            return
+        begun += len(piece)
+        yield piece
 
 
 def _applied(unpacked: Unpacked, old: BinaryIO, size: int) -> Iterator[bytes]:
     try:
         yield from patch.apply(unpacked, old, size)
+    except patch.CannotReadBase as error:
+        raise CannotRead(str(error)) from None
     except patch.PatchError as error:
         raise Spoilt(str(error)) from None
 

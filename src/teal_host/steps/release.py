@@ -14,7 +14,7 @@ import stat
 import time
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO, Dict, Iterable, Iterator, List, Optional, Type
+from typing import BinaryIO, Callable, Dict, Iterable, Iterator, List, Optional, Type
 
 from teal_host.ground import files
 from teal_host.ground.errors import BadRequest
@@ -46,6 +46,7 @@ class Unfinished:
         self._paths, self._release, self._manifest = paths, release, manifest
         self._path = paths.releases / f"{_UPLOAD}{manifest.digest}"
         self.begun: Dict[int, int] = {}  # bytes of files, by their number in the manifest, that are there already
+        self._seen: Dict[int, hashlib._Hash] = {}  # of these bytes
 
     def __enter__(self) -> "Unfinished":
         """Raises BadRequest before anything is sent that would not fit."""
@@ -75,11 +76,12 @@ class Unfinished:
     def write(self, number: int, pieces: Iterable[bytes]) -> None:
         """The rest of a file. Raises Spoilt when it is not as the manifest promises; then nothing of it is left."""
         entry, begun = self._manifest.entries[number], self.begun.pop(number, 0)
+        seen = self._seen.pop(number) if begun else hashlib.sha256()
         path = self._path / entry.path
         files.make_dir(path.parent)
         try:
             with files.new_file(path, entry.executable, begun > 0) as file:
-                _write(file, entry, _hashed(path, begun), pieces)
+                _write(file, entry, seen, pieces)
         except Spoilt:
             files.remove(path)
             raise
@@ -91,11 +93,14 @@ class Unfinished:
             if entry.kind == "dir" or not os.path.lexists(path):
                 continue
             status = path.lstat()
-            whole = stat.S_ISREG(status.st_mode) and status.st_size == entry.size
-            if whole and _hashed(path, entry.size).hexdigest() == entry.sha256 and not status.st_mode & 0o222:
-                yield number, entry.size
-            elif stat.S_ISREG(status.st_mode) and 0 < status.st_size < entry.size:
+            fits = 0 < status.st_size < entry.size or status.st_size == entry.size
+            seen = _hashed(path, status.st_size) if fits and stat.S_ISREG(status.st_mode) else None
+            is_sealed = not status.st_mode & 0o222
+            if seen and status.st_size < entry.size:
+                self._seen[number] = seen
                 yield number, status.st_size
+            elif seen and seen.hexdigest() == entry.sha256 and is_sealed:
+                yield number, entry.size
             else:
                 files.remove(path)
 
@@ -117,7 +122,7 @@ def remove(paths: AppPaths, release: str) -> None:
     file_index.forget(paths, release)
 
 
-def remove_unfinished(paths: AppPaths) -> None:
+def remove_unfinished(paths: AppPaths, warn: Callable[[str], None] = lambda text: None) -> None:
     """Whatever an interrupted upload or removal left: parts, and releases of which nothing was written down.
 
     But the beginning of an upload stays for a day: the next try goes on from there.
@@ -125,7 +130,10 @@ def remove_unfinished(paths: AppPaths) -> None:
     known = {*releases.recorded(paths), *read_slots(paths).releases.values()}
     for path in list(paths.releases.glob("*")):
         if path.name not in known and not _may_go_on(path):
-            files.remove_tree(path)
+            try:
+                files.remove_tree(path)
+            except OSError as error:  # nobody needs it, so no command ends for it
+                warn(f"{path} is left of an earlier command and cannot be removed: {error.strerror}")
     stored = {path.name for path in paths.releases.glob("[0-9]*")}
     file_index.forget_all_but(paths, stored)
 
@@ -139,7 +147,8 @@ def _may_go_on(path: Path) -> bool:
 def _remove_uploads(paths: AppPaths, but: Path) -> None:
     for path in list(paths.releases.glob(f"{_UPLOAD}*")):
         if path != but:
-            files.remove_tree(path)
+            with contextlib.suppress(OSError):  # recovery warns of it a day later
+                files.remove_tree(path)
 
 
 def _is_full(error: object) -> bool:
@@ -151,18 +160,18 @@ def _size(top: Path) -> int:
     return sum(path.lstat().st_size for path in top.rglob("*") if not path.is_dir()) if top.is_dir() else 0
 
 
-def _hashed(path: Path, count: int) -> "hashlib._Hash":
-    """The hash of so many bytes of the file, to go on with."""
+def _hashed(path: Path, count: int) -> "Optional[hashlib._Hash]":
+    """The hash of so many bytes of the file, to go on with. None: the disk gives an error for them."""
     seen = hashlib.sha256()
-    if count:
-        with path.open("rb") as file:
-            while count:
-                piece = file.read(min(count, _PIECE))
-                if not piece:
-                    break
-                seen.update(piece)
-                count -= len(piece)
-    return seen
+    with contextlib.suppress(OSError), path.open("rb") as file:
+        while count:
+            piece = file.read(min(count, _PIECE))
+            if not piece:
+                break
+            seen.update(piece)
+            count -= len(piece)
+        return seen
+    return None
 
 
 def _write(file: BinaryIO, entry: Entry, seen: "hashlib._Hash", pieces: Iterable[bytes]) -> None:

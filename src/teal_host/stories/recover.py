@@ -10,7 +10,7 @@ from typing import Optional
 from teal_host.ground import files, lock
 from teal_host.ground.errors import Cancelled, HostError, Locked, NeedsHuman, RolledBack
 from teal_host.ground.journal import UnfinishedStory
-from teal_host.ground.paths import AppPaths, ColorPaths
+from teal_host.ground.paths import ColorPaths
 from teal_host.state import agreement, releases
 from teal_host.state.agreement import Agreement
 from teal_host.state.app import App, Running
@@ -31,7 +31,7 @@ def recover(app: App) -> None:
     interrupted.
     """
     _check_formats(app)
-    _remove_unfinished(app.paths)
+    _remove_unfinished(app)
     error_rate.stop_counting(app)
     story = app.journal.unfinished()
     if story or not app.journal.path.exists():
@@ -78,10 +78,10 @@ def _check_formats(app: App) -> None:
         raise NeedsHuman(f"{app.journal.path} is of a newer Teal", hint="use the Teal that wrote it, or a later one")
 
 
-def _remove_unfinished(paths: AppPaths) -> None:
-    for folder in paths.folders:
+def _remove_unfinished(app: App) -> None:
+    for folder in app.paths.folders:
         files.remove_unfinished(folder)
-    release.remove_unfinished(paths)
+    release.remove_unfinished(app.paths, app.warn)
 
 
 def _mark_unbegun(app: App, story: Optional[UnfinishedStory]) -> None:

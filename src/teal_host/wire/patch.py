@@ -28,6 +28,10 @@ class PatchError(ValueError):
     """The patch is none, or not one for this file."""
 
 
+class CannotReadBase(PatchError):
+    """The disk gives an error for the older file."""
+
+
 class Source(Protocol):
     def fileno(self) -> int:
         """The older file."""
@@ -105,7 +109,10 @@ class _Old:
             raise PatchError("the patch points outside the older file")
 
     def read(self, count: int) -> bytes:
-        piece = os.pread(self._descriptor, count, self._at)
+        try:
+            piece = os.pread(self._descriptor, count, self._at)
+        except OSError as error:
+            raise CannotReadBase(error.strerror) from None
         self._at += count
         if len(piece) != count:
             raise PatchError("the patch points outside the older file")
