@@ -149,6 +149,26 @@ def test_rollback_ends_the_watch_of_another_rollback(app: App, counted: Counted)
     assert [row["outcome"] for row in app.releases()] == ["superseded", "live"]
 
 
+def test_rollback_goes_no_further_back_where_the_watch_has_gone_back_already(app: App, counted: Counted) -> None:
+    """The deploy still holds the lock, because it drains the release that turned sick."""
+    _, second = app.deploy_versions("v1", "v2")
+    app.config(keep={"watch_s": 600, "drain_s": 3600})
+    sick = app.world.home / "sick"
+    app.program(version="v3", sick_when=str(sick))
+    with in_background(app, "deploy", "--json") as deploying:
+        deploying.wait_for(type="step", name="watch", state="started")
+        with socket.create_connection(("127.0.0.1", app.ports[0])) as visitor:
+            visitor.sendall(b"GET /stream HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            assert visitor.recv(100)
+            sick.touch()
+            deploying.wait_for(type="step", name="drain", detail="waiting for the last work of blue")
+            ended = rolled_back(app, counted)
+        overtaken = deploying.ended()
+    assert (ended.result["outcome"], ended.result["release"]) == ("unchanged", second)
+    assert (overtaken.code, overtaken.result["outcome"]) == (7, "rolled_back")
+    assert app.get()["version"] == "v2"
+
+
 @pytest.mark.row("G6")
 def test_rollback_asks_nobody_to_give_way_where_it_has_nothing_to_go_back_to(app: App) -> None:
     app.deploy_versions("v1")

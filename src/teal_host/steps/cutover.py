@@ -138,8 +138,10 @@ def _undo(app: App, cutover: Cutover, error: HostError) -> None:
         app.journal.write("rolled_back", cutover.story_id, to=cutover.previous_color)
     with app.best_effort():
         if cutover.started_here:
-            drain_s = candidate.spec.keep.drain_s if was_live else 0
-            drain.wait_and_stop(app, candidate.slot_paths, cutover.agreement, drain_s)
+            if was_live:
+                drain.wait_and_stop(app, candidate.slot_paths, cutover.agreement, candidate.spec.keep.drain_s)
+            else:
+                app.host.supervisor.stop(candidate.slot_paths, STOP_GRACE_S)
 
 
 def keep_or_stop_previous(app: App, cutover: Cutover) -> None:

@@ -88,8 +88,13 @@ class _Way:
 
     @cached_property
     def _in_sight(self) -> Optional[Record]:
+        """If the other command has gone back by itself already, a rollback without a name goes no further back."""
         try:
-            return _find(self._app, self._request, load_scene(self._app))
+            scene, story = load_scene(self._app), self._app.journal.unfinished()
+            is_back = story is not None and story.switched and scene.slots.live_release != story.release
+            if is_back and scene.live and self._request.release is None:
+                return scene.live
+            return _find(self._app, self._request, scene)
         except (HostError, OSError):
             return None
 
