@@ -182,6 +182,11 @@ def before_serving() -> None:
     print(f"version {BEHAVIOUR.get('version')} starts on {os.environ['PORT']}", flush=True)
     for line in BEHAVIOUR.get("says", []):
         print(line, flush=True)
+    if "shouts" in BEHAVIOUR:  # so many lines of so many characters
+        count, length = BEHAVIOUR["shouts"]
+        for number in range(count):
+            print(f"{number:0{length}}")
+        sys.stdout.flush()
     if BEHAVIOUR.get("child"):  # a child in its own session that ignores SIGTERM
         deaf = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(3600)"
         subprocess.Popen([sys.executable, "-c", deaf], start_new_session=True)

@@ -1,13 +1,41 @@
-"""A memory limit for some processes of a booted server. The server has no memory controller, but its host has one."""
+"""How much memory a command takes, and a memory limit for some processes of a booted server, whose host has a memory
+controller.
+"""
 
+import re
+import subprocess
+import sys
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from harness.booted_server import Server
-from harness.world import wait_until
+from harness.world import PATIENCE_S, App, wait_until
 
+_MEASURE = """\
+import resource, subprocess, sys
+done = subprocess.run(sys.argv[2:], stdout=open(sys.argv[1], "wb"))
+print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
+sys.exit(done.returncode)
+"""
 MEMORY = Path("/sys/fs/cgroup/memory")  # cgroup v1
+
+
+def peak_of(app: App, arguments: list[str], output: Path) -> int:
+    """Kilobytes that the largest process of a command took: the client's, or of a local target the server side's."""
+    argv = [sys.executable, "-c", _MEASURE, str(output), *app.world.argv(*arguments)]
+    done = subprocess.run(
+        argv, cwd=app.directory, env=app.world.env, capture_output=True, text=True, timeout=10 * PATIENCE_S, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return int(done.stdout)
+
+
+def peak_so_far(status: str) -> int:
+    """Kilobytes, by the text of a /proc/PID/status."""
+    found = re.search(r"VmHWM:\s*(\d+) kB", status)
+    assert found
+    return int(found[1])
 
 
 def why_not() -> str | None:

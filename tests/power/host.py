@@ -112,8 +112,8 @@ class Programs:
     def pids(self, color: ColorPaths) -> set[int]:
         return set()
 
-    def tail(self, color: ColorPaths) -> LogFileTail:
-        return LogFileTail(color)
+    def tail(self, colors: Sequence[ColorPaths]) -> LogFileTail:
+        return LogFileTail(colors)
 
     def remarks(self, color: ColorPaths) -> list[str]:
         return []

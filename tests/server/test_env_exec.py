@@ -2,6 +2,7 @@
 either.
 """
 
+import json
 import subprocess
 from collections.abc import Iterator
 
@@ -9,6 +10,7 @@ import pytest
 
 import harness
 from harness import Server
+from harness.memory import peak_so_far
 from harness.world import App, at_server, wait_until
 
 CANARY = "S3CR3T-5c7e"
@@ -124,3 +126,23 @@ def test_logs_merge_the_last_lines_of_both_colors_by_time(app: App) -> None:
     standby = "green" if live == "blue" else "blue"
     assert last(1) == [(standby, "version newer")]
     assert last(2) == [(live, "version older"), (standby, "version newer")]
+
+
+def test_logs_take_no_more_memory_for_many_lines_of_the_system_log(server: Server, app: App) -> None:
+    """10 MB of log, and a process of 20 MB."""
+    app.program(version="loud", shouts=[5_000, 2_000])
+    app.deploy().ok()
+    following = app.world.start("logs", "-n", "5000", "-f", "--json", cwd=app.directory)
+    try:
+        output = following.stdout
+        assert output is not None
+        told = [int(json.loads(output.readline())["text"]) for _ in range(5_000)]
+        statuses = server.run(
+            "sh", "-c", "for pid in $(pgrep -u root -x python3); do cat /proc/$pid/status; done"
+        ).stdout
+        peaks = [peak_so_far(status) for status in statuses.split("Name:")[1:]]
+    finally:
+        following.kill()
+        following.communicate()
+    assert told == list(range(5_000))
+    assert 0 < max(peaks) < 48 * 1024

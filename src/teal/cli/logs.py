@@ -7,7 +7,7 @@ import click
 from teal.cli.options import GlobalOptions, global_options
 from teal.stories import queries
 from teal.ui.base import PAINT, shown
-from teal.ui.jsonlines import emit
+from teal.ui.jsonlines import ObjectWithList, emit
 from teal_host.wire.messages import LogLine, Logs
 from teal_host.wire.typed import encode
 
@@ -22,7 +22,7 @@ from teal_host.wire.typed import encode
 def command(options: GlobalOptions, follow: bool, color: Any, lines: int) -> None:
     """Show what the program wrote, each line with its color and release."""
     file = options.load()
-    collected: list[dict[str, Any]] = []
+    whole = ObjectWithList({"schema": 1, "app": file.config.app}, "lines")
 
     def on_line(line: LogLine) -> None:
         if not options.manner.json:
@@ -30,15 +30,18 @@ def command(options: GlobalOptions, follow: bool, color: Any, lines: int) -> Non
         elif follow:
             emit(encode(line))
         else:
-            collected.append(encode(line))
+            whole.add(encode(line))
 
     try:
-        queries.logs(file, Logs(file.config.app, color, lines, follow), on_line)
+        remark = queries.logs(file, Logs(file.config.app, color, lines, follow), on_line)
     except KeyboardInterrupt:
         if not follow:
             raise
+        return
     if options.manner.json and not follow:
-        emit({"schema": 1, "app": file.config.app, "lines": collected})
+        whole.close()
+    if remark:
+        click.echo(shown(remark), err=True)
 
 
 def _text(line: LogLine, paint: bool) -> str:

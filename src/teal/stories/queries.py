@@ -27,9 +27,11 @@ def env(file: ConfigFile) -> EnvReport:
     return expect(_query(file, EnvList(file.config.app)), EnvReport)
 
 
-def logs(file: ConfigFile, request: Logs, on_line: Callable[[LogLine], None]) -> None:
-    """`on_line` gets each line as it arrives; with `follow` until the user presses Ctrl-C."""
-    expect(_query(file, request, on_line), Done)
+def logs(file: ConfigFile, request: Logs, on_line: Callable[[LogLine], None]) -> str:
+    """`on_line` gets each line as it arrives; with `follow` until the user presses Ctrl-C. Returns the server side's
+    remark on them, if there is one.
+    """
+    return expect(_query(file, request, on_line), Done).said
 
 
 def doctor(file: ConfigFile) -> DoctorReport:

@@ -50,3 +50,18 @@ class JsonLines:
 def emit(value: dict[str, Any]) -> None:
     sys.stdout.write(json.dumps(value) + "\n")  # ASCII: one line for every reader, on every output
     sys.stdout.flush()
+
+
+class ObjectWithList:
+    """One JSON object whose last member is a list, written item by item: however long the list, no memory holds it."""
+
+    def __init__(self, head: dict[str, Any], name: str) -> None:
+        self._opening = json.dumps({**head, name: []}).removesuffix("]}")
+
+    def add(self, item: dict[str, Any]) -> None:
+        sys.stdout.write(self._opening + json.dumps(item))
+        self._opening = ", "
+
+    def close(self) -> None:
+        sys.stdout.write(f"{'' if self._opening == ', ' else self._opening}]}}\n")
+        sys.stdout.flush()

@@ -10,12 +10,13 @@ import signal
 import subprocess
 import threading
 from pathlib import Path
-from typing import Callable, Dict, List, Optional, Sequence, Tuple
+from typing import IO, Callable, Dict, Iterator, List, Optional, Sequence, Tuple, cast
 
 from teal_host.ground import files
 from teal_host.ground.errors import CannotRun
 from teal_host.wire.values import dataclass
 
+_BLOCK, _LONGEST_LINE = 64 * 1024, 4 * 1024 * 1024  # of output that is read line by line
 _PASSED_ON = ("PATH", "HOME", "LANG", "TZ", "USER", "LOGNAME")
 
 
@@ -47,6 +48,42 @@ def run(argv: Sequence[str], deadline_s: float) -> Ran:
     except OSError as error:
         raise CannotRun(f"cannot run {argv[0]}: {error.strerror}") from None
     return Ran(done.returncode, done.stdout.decode(errors="replace"))
+
+
+def output_lines(argv: Sequence[str], silent_s: float) -> Iterator[bytes]:
+    """The lines of a program's output as they are taken, and none of them is stored. The program ends with the
+    iteration. Raises CannotRun when it cannot run, or writes nothing for so long.
+    """
+    files.witness(f"run {Path(argv[0]).name} {' '.join(argv[1:2])}")
+    try:
+        child = subprocess.Popen(
+            list(argv),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env={**os.environ, "LC_ALL": "C"},
+        )
+    except OSError as error:
+        raise CannotRun(f"cannot run {argv[0]}: {error.strerror}") from None
+    with child:
+        try:
+            yield from _lines_of(cast("IO[bytes]", child.stdout).fileno(), argv[0], silent_s)
+        finally:
+            child.kill()
+
+
+def _lines_of(pipe: int, name: str, silent_s: float) -> Iterator[bytes]:
+    """Of a line that is too long only the beginning."""
+    rest, block = b"", b"-"
+    while block:
+        if not select.select([pipe], [], [], silent_s)[0]:
+            raise CannotRun(f"{name} wrote nothing for {silent_s:g} s")
+        block = os.read(pipe, _BLOCK)
+        *whole, rest = (rest + block).split(b"\n")
+        yield from whole
+        rest = rest[:_LONGEST_LINE]
+    if rest:
+        yield rest
 
 
 @dataclass(frozen=True)

@@ -32,25 +32,24 @@ class ProcessState:
 
 
 class OutputLine(NamedTuple):
-    """A line that a program wrote, and the release that it was.
+    """A line that a program wrote, and the color and release that it was; a long line comes in pieces."""
 
-    `at`: when, in seconds since 1970; of a log that keeps no times, when it was last written to.
-    """
-
+    color: Color
     release: str
     text: str
-    at: float = 0.0
 
 
 class Tail(Protocol):
-    """Where somebody is in what a color writes, also over its next releases. `pause_s`: how long between two looks."""
+    """Where somebody is in what some colors write, also over their next releases. Both methods hold a window of it in
+    memory, however much there is and however slowly it is taken. `pause_s`: how long between two looks.
+    """
 
     pause_s: float
 
-    def last(self, lines: int) -> List[OutputLine]:
-        """The last lines until now."""
+    def last(self, lines: int) -> Iterator[OutputLine]:
+        """The last lines of all these colors until now, by their times as far as these are known."""
 
-    def more(self) -> List[OutputLine]:
+    def more(self) -> Iterator[OutputLine]:
         """What came since."""
 
 
@@ -66,7 +65,8 @@ class Supervisor(Protocol):
     def pids(self, color: ColorPaths) -> Set[int]:
         """All processes of the color, children included."""
 
-    def tail(self, color: ColorPaths) -> Tail: ...
+    def tail(self, colors: Sequence[ColorPaths]) -> Tail:
+        """Of what was written at the same time, that of the last color stands last."""
 
     def remarks(self, color: ColorPaths) -> List[str]:
         """What the supervisor itself wrote about the color, the newest last; nothing where it keeps no log."""

@@ -114,12 +114,12 @@ def unhealthy(app: App, candidate: Candidate, judgement: Judgement, when: str) -
 def recent_output(app: App, candidate: Candidate, lines: int = _LOG_LINES) -> List[str]:
     """The program's last lines. None where they cannot be read: they only explain what is known anyway."""
     try:
-        written = app.host.supervisor.tail(candidate.slot_paths).last(lines)
+        written = app.host.supervisor.tail([candidate.slot_paths]).last(lines)
+        return [line.text for line in written if line.release == candidate.release]
     except Cancelled:
         raise
     except (HostError, OSError):
         return []
-    return [line.text for line in written if line.release == candidate.release]
 
 
 def _answer(candidate: Candidate, timeout_s: float) -> ProbeResult:

@@ -1,8 +1,10 @@
-"""The story of `teal logs`: the last lines of both colors by their times, and then each new line."""
+"""The story of `teal logs`: the last lines of both colors by their times, and then each new line.
 
-import heapq
+Each line is told as it is read, so a slow client slows the reading, and neither side ever holds more than a window.
+"""
+
 import time
-from typing import Callable, Dict, Iterator, List, Optional, Tuple
+from typing import Callable, Iterator, List, Optional
 
 from teal_host.state.app import App
 from teal_host.state.seams import OutputLine
@@ -10,16 +12,22 @@ from teal_host.state.slots import all_colors, read_slots
 from teal_host.wire.messages import Done, LogLine, Logs
 from teal_host.wire.reports import Color
 
+_MOST = 256 * 1024 * 1024  # characters of the last lines
+
 
 def logs(app: App, request: Logs, listening: Callable[[], bool]) -> Done:
     """Of lines of the same time the live color's stand last. Follows a color on to its next release."""
-    colors = _order(app, request.color)
-    tails = {color: app.host.supervisor.tail(app.paths.color(color)) for color in colors}
-    last = _merged({color: tail.last(request.lines) for color, tail in tails.items()})
-    _tell(app, last[-request.lines :] if request.lines else [])
+    tail = app.host.supervisor.tail([app.paths.color(color) for color in _order(app, request.color)])
+    told = 0
+    for line in _while(listening, tail.last(request.lines)):
+        told += len(line.text)
+        if told > _MOST and not request.follow:
+            return Done(f"these are the first {_MOST >> 20} MiB of them; ask for fewer lines to see the last ones: -n")
+        _tell(app, line)
     while request.follow and listening():
-        _tell(app, _merged({color: tail.more() for color, tail in tails.items()}))
-        time.sleep(max(tail.pause_s for tail in tails.values()))
+        for line in _while(listening, tail.more()):
+            _tell(app, line)
+        time.sleep(tail.pause_s)
     return Done()
 
 
@@ -30,16 +38,12 @@ def _order(app: App, color: Optional[Color]) -> List[Color]:
     return [slots.idle, slots.live] if slots.live else list(all_colors())
 
 
-def _merged(written: Dict[Color, List[OutputLine]]) -> List[Tuple[Color, OutputLine]]:
-    """By time; what a color wrote stays in its order, also when the clock was set back meanwhile."""
-    return list(heapq.merge(*_by_color(written), key=lambda line: line[1].at))
+def _while(listening: Callable[[], bool], lines: Iterator[OutputLine]) -> Iterator[OutputLine]:
+    for line in lines:
+        if not listening():
+            return
+        yield line
 
 
-def _by_color(written: Dict[Color, List[OutputLine]]) -> Iterator[List[Tuple[Color, OutputLine]]]:
-    for color, lines in written.items():
-        yield [(color, line) for line in lines]
-
-
-def _tell(app: App, lines: List[Tuple[Color, OutputLine]]) -> None:
-    for color, line in lines:
-        app.tell(LogLine(color, line.release, line.text))
+def _tell(app: App, line: OutputLine) -> None:
+    app.tell(LogLine(line.color, line.release, line.text))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Dict, Iterator, List, Sequence
 
 from teal_host.ground.paths import ColorPaths
-from teal_host.ground.run import run
+from teal_host.ground.run import output_lines, run
 from teal_host.ground.systemctl import properties
 from teal_host.state.seams import OutputLine
 from teal_host.supervisors.base import ended_by
@@ -72,39 +72,37 @@ class JournalTail:
 
     pause_s = 0.5  # a look costs 12 ms of a processor
 
-    def __init__(self, color: ColorPaths) -> None:
-        self._color = color
+    def __init__(self, colors: Sequence[ColorPaths]) -> None:
+        self._colors = {color.unit: color for color in colors}
         self._after = ["--since", f"@{time.time():.6f}"]
 
-    def last(self, lines: int) -> List[OutputLine]:
+    def last(self, lines: int) -> Iterator[OutputLine]:
         run(["journalctl", "--sync"], _READ_S)  # what a program wrote just before it ended
-        output = self._read(["--lines", str(max(lines, 1))])
-        return output[-lines:] if lines else []
+        if lines:
+            yield from self._read(["--lines", str(lines)])
 
-    def more(self) -> List[OutputLine]:
-        return self._read(self._after)
+    def more(self) -> Iterator[OutputLine]:
+        yield from self._read(self._after)
 
-    def _read(self, where: List[str]) -> List[OutputLine]:
-        by_the_program = [f"_SYSTEMD_UNIT={self._color.unit}", "_TRANSPORT=stdout"]
-        output = []
-        for entry in _entries(["--output-fields", "MESSAGE,SYSLOG_IDENTIFIER", "--all", *where, *by_the_program]):
+    def _read(self, where: List[str]) -> Iterator[OutputLine]:
+        by_the_programs = ["_TRANSPORT=stdout", *(f"_SYSTEMD_UNIT={unit}" for unit in self._colors)]
+        fields = "MESSAGE,SYSLOG_IDENTIFIER,_SYSTEMD_UNIT"
+        for entry in _entries(["--output-fields", fields, "--all", *where, *by_the_programs]):
             with contextlib.suppress(ValueError, TypeError, KeyError):
                 self._after = ["--after-cursor", entry["__CURSOR"]]
-                output.append(self._output_line(entry))
-        return output
+                yield self._output_line(entry)
 
     def _output_line(self, entry: Dict[str, Any]) -> OutputLine:
         """A line without a release's name was written on the way to the program."""
+        color = self._colors[entry["_SYSTEMD_UNIT"]]
         name, message = str(entry.get("SYSLOG_IDENTIFIER")), entry["MESSAGE"]
         if isinstance(message, list):  # not UTF-8: journalctl gives the bytes as numbers
             message = bytes(message).decode(errors="replace")
-        at = int(entry["__REALTIME_TIMESTAMP"]) / 1e6
-        return OutputLine(name if release_name(name) is None else self._color.held or "", str(message), at)
+        return OutputLine(color.color, name if release_name(name) is None else color.held or "", str(message))
 
 
 def _entries(arguments: Sequence[str]) -> Iterator[Dict[str, Any]]:
-    argv = ["journalctl", "--output", "json", "--no-pager", "--quiet", *arguments]
-    for line in run(argv, _READ_S).lines:
+    for line in output_lines(["journalctl", "--output", "json", "--no-pager", "--quiet", *arguments], _READ_S):
         with contextlib.suppress(ValueError):
             entry = json.loads(line)
             if isinstance(entry, dict):

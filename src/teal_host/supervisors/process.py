@@ -76,8 +76,8 @@ class PlainProcesses:
             pids |= processes.session(main.pid)
         return pids
 
-    def tail(self, color: ColorPaths) -> LogFileTail:
-        return LogFileTail(color)
+    def tail(self, colors: Sequence[ColorPaths]) -> LogFileTail:
+        return LogFileTail(colors)
 
     def remarks(self, color: ColorPaths) -> List[str]:
         """Nobody watches over a plain process."""

@@ -82,8 +82,8 @@ class Systemd:
         group = self._groups.get(color.unit) or self._properties(color).get("ControlGroup", "")
         return {pid for top in _CGROUPS for pid in _members(top / group.lstrip("/"))} if group else set()
 
-    def tail(self, color: ColorPaths) -> JournalTail:
-        return JournalTail(color)
+    def tail(self, colors: Sequence[ColorPaths]) -> JournalTail:
+        return JournalTail(colors)
 
     def remarks(self, color: ColorPaths) -> List[str]:
         return journald.read_unit_log(color.unit).lines
