@@ -202,6 +202,35 @@ def test_deploy_waits_for_a_program_that_ends_slowly_and_reports_the_wait(app: A
     assert app.get()["version"] == "v3"
 
 
+@pytest.mark.parametrize("start", ["#!/bin/sh\n./program\necho ended\n", "#!/bin/sh\n./program & wait\n"])
+def test_program_behind_a_start_script_is_told_to_end_and_finishes_its_request(app: App, start: str) -> None:
+    may_end = app.directory / "may end"
+    app.config(build={"artifact": "dist"}, run={"command": ["./start.sh"]}, keep={"previous_running": False})
+    _behind_a_script(app, start, version="v1", ends_when=str(may_end))
+    told = [line["text"] for line in app.deploy().ok().lines if line["type"] == "note"]
+    assert any(text.startswith("start.sh starts python") and "write exec" in text for text in told), told
+    (log,) = (app.state / "logs").glob("blue-*.log")
+    stream = Stream(app)
+    _behind_a_script(app, start, version="v2")
+    with in_background(app, "deploy", "--json") as deploying:
+        wait_until(lambda: "told to end" in log.read_text())
+        assert stream.flows(), "the script was not told, and the program finishes"
+        may_end.touch()
+        deploying.ended().ok()
+    assert "has ended by itself" in log.read_text()
+    assert app.get()["version"] == "v2"
+    stream.close()
+
+
+def _behind_a_script(app: App, start: str, **behaviour: Any) -> None:
+    folder = app.directory / "dist"
+    folder.mkdir(exist_ok=True)
+    app.program(**behaviour)
+    (app.directory / "program").replace(folder / "program")
+    (folder / "start.sh").write_text(start)
+    (folder / "start.sh").chmod(0o755)
+
+
 def _connected_unix(path: Path) -> socket.socket:
     connection = socket.socket(socket.AF_UNIX)
     connection.settimeout(30)

@@ -420,3 +420,21 @@ def test_stop_kills_a_program_that_ignores_sigterm_with_all_its_children(shop: S
     assert set(before) & set(after) == set()
     assert shop.live == color
     shop.check_settled(new)
+
+
+def test_program_behind_a_start_script_is_told_to_end_and_finishes_its_work(shop: Shop) -> None:
+    may_end = "/var/lib/shop/may-end"
+    shop.config(
+        run={"command": ["sh", "-c", "./program; true"], "data": True}, keep={"previous_running": False, "drain_s": 0}
+    )
+    shop.new_version(ends_when=may_end)
+    told = [line["text"] for line in shop.app.deploy().ok().lines if line["type"] == "note"]
+    assert any(text.startswith("sh starts python3") and "write exec" in text for text in told), told
+    previous = shop.live
+    shop.new_version()
+    with in_background(shop.app, "deploy", "--json") as deploying:
+        wait_until(lambda: "told to end" in shop.app.teal("logs", "--color", previous).ok().out)
+        (shop.server.root / may_end.lstrip("/")).touch()
+        deploying.ended().ok()
+    assert "has ended by itself" in shop.app.teal("logs", "--color", previous).ok().out
+    shop.check_settled(shop.deployed())

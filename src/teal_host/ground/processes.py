@@ -78,6 +78,11 @@ def of_root() -> List[int]:
     return [pid for pid in sorted(_owned_by(0)) if uids(pid) == (0, 0, 0, 0)]
 
 
+def parent(pid: int) -> int:
+    """0 when the process is gone, or its parent is not of this machine."""
+    return int(status(pid).get("PPid", "0"))
+
+
 def children(parent: int) -> List[int]:
     """All living children of this process, the lowest number first."""
     return [pid for pid in sorted(pids()) if status(pid).get("PPid") == str(parent) and life(pid)]

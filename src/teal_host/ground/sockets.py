@@ -129,6 +129,12 @@ def connections(port: int) -> int:
     return sum(1 for _ in _tcp(ESTABLISHED, port))
 
 
+def listening_inodes() -> Set[int]:
+    """Of every socket at which a client may connect, TCP or Unix."""
+    unix = {inode for flags, _, inode, _ in _unix() if flags == _UNIX_ACCEPTS}
+    return {row.inode for row in listeners()} | unix
+
+
 def has_connections(port: int) -> bool:
     return any(True for _ in _tcp(ESTABLISHED, port))
 

@@ -5,15 +5,18 @@ program on the same port is the oldest way to switch to nothing.
 """
 
 from dataclasses import replace
+from pathlib import Path
 from typing import List, Optional, Sequence, Set, Tuple
 
 from teal_host.ground import sockets
 from teal_host.ground.errors import Cancelled, HostError, Unhealthy
 from teal_host.ground.http_probe import NoAnswer, ProbeRequest, ProbeResponse, http_get, json_differs
+from teal_host.ground.processes import name_of
 from teal_host.state.app import App, Running
 from teal_host.state.seams import ProcessState
 from teal_host.steps.candidate import HERE, Candidate
 from teal_host.steps.judgement import Judgement, Patience, ProbeResult, Watcher, judge
+from teal_host.supervisors.children import listening
 from teal_host.wire.app import Health
 
 _LOG_LINES = 15
@@ -37,6 +40,7 @@ def wait_until_healthy(app: App, candidate: Candidate, step: Running) -> None:
         reason = _flapping(judgement.probes, health.successes) or judgement.reason
         raise unhealthy(app, candidate, replace(judgement, reason=reason), f"after {health.deadline_s:g} s")
     _warn_if_open_to_all(app, candidate)
+    _warn_if_a_child_listens(app, candidate)
 
 
 def judge_release(app: App, candidate: Candidate, patience: Patience, watcher: Optional[Watcher] = None) -> Judgement:
@@ -200,4 +204,15 @@ def _warn_if_open_to_all(app: App, candidate: Candidate) -> None:
         app.warn(
             f"{candidate.color} listens on all addresses of this machine, so port {candidate.port} may be reached "
             "without nginx; listen on HOST (127.0.0.1)"
+        )
+
+
+def _warn_if_a_child_listens(app: App, candidate: Candidate) -> None:
+    slot, first = candidate.slot_paths, Path(candidate.spec.run.command[0]).name
+    child = next(iter(listening(app.host.supervisor.state(slot).pid, app.host.supervisor.pids(slot))), None)
+    if child:
+        name = name_of(child)
+        app.warn(
+            f"{first} starts {name} as a child, which is not told when this machine goes down or the program is "
+            f"restarted by hand: write exec before it in {first}, or start {name} itself (Teal's own stops do tell it)"
         )

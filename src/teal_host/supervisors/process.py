@@ -21,6 +21,7 @@ from teal_host.ground.paths import ColorPaths
 from teal_host.ground.processes import Life
 from teal_host.ground.run import Program
 from teal_host.state.seams import ProcessState
+from teal_host.supervisors import children
 from teal_host.supervisors.base import ended_by
 from teal_host.supervisors.log_file import LogFileTail
 from teal_host.wire.reports import RestartsReport
@@ -50,6 +51,9 @@ class PlainProcesses:
     def stop(self, color: ColorPaths, grace_s: float) -> None:
         main = _recorded(color)
         if main and processes.life(main.pid) == main:
+            began = time.monotonic()
+            children.end(main.pid, lambda: self.pids(color), grace_s)
+            grace_s = max(0.0, grace_s - (time.monotonic() - began))
             session = _session(main)
             run.send_signal_if(main.pid, signal.SIGTERM, lambda: processes.life(main.pid) == main)
             self._wait(lambda: processes.life(main.pid) == main, grace_s)
@@ -72,7 +76,7 @@ class PlainProcesses:
 
     def pids(self, color: ColorPaths) -> Set[int]:
         pids, main = processes.with_env(_assignment(color)), _recorded(color)
-        if main and main.pid not in pids and processes.life(main.pid) == main:
+        if main and processes.life(main.pid) == main:
             pids |= processes.session(main.pid)
         return pids
 

@@ -18,7 +18,7 @@ from teal_host.ground.paths import AppPaths, ColorPaths
 from teal_host.ground.processes import Life
 from teal_host.ground.run import Program
 from teal_host.state.seams import ProcessState
-from teal_host.supervisors import journald
+from teal_host.supervisors import children, journald
 from teal_host.supervisors.base import START_FORMAT, ended_by
 from teal_host.supervisors.ends import exited_with, restarts_report
 from teal_host.supervisors.journald import JournalTail
@@ -59,7 +59,12 @@ class Systemd:
                 raise CannotRun(f"{color.unit} does not start: {state.end}", errors, hint)
 
     def stop(self, color: ColorPaths, grace_s: float) -> None:
-        """systemd sends TERM to the program, and at the unit's own limit KILL to all of its cgroup."""
+        """systemd sends TERM to the main process, and when that has ended, or at the unit's own limit, KILL to all of
+        its cgroup.
+        """
+        state = self.state(color)
+        if state.state == "running":
+            children.end(state.pid, lambda: self.pids(color), grace_s)
         limit_s = grace_s + _STOP_S
         stopped = systemctl.order("stop", color.unit, limit_s, lambda: self._is_in(color, "inactive", "failed"))
         if stopped.code and self.pids(color):
