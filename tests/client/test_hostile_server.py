@@ -277,7 +277,7 @@ def test_deploy_ends_when_the_server_asks_without_end(laptop: Laptop) -> None:
 
 
 MISSING = {"type": "missingfiles", "release": "0001-0123456789ab"}
-PLAN = {"type": "plan", "changes": [{"says": "write a file"}]}
+PLAN = {"type": "plan", "changes": [{"message": "write a file"}]}
 AFTER_COMMIT: dict[str, tuple[str, tuple[dict[str, Any], ...]]] = {
     "deploy, another answer": ("deploy --json", (MISSING, {"type": "done"})),
     "deploy, a strange value": ("deploy --json", (MISSING, MESSAGES["a release"])),

@@ -162,16 +162,16 @@ def test_visit_does_not_wait_for_a_name_server(monkeypatch: pytest.MonkeyPatch) 
 def test_every_event_is_a_warning_with_its_cause_and_a_hint(event: Event) -> None:
     finding = judge(Entrance("http://shop.example/", (SERVER,), MARK), Visit(event, 80, (SERVER,), SERVER))
     assert (finding.what, finding.state) == ("url", "warning")
-    assert finding.says.startswith("http://shop.example/ does not lead visitors to the app: ")
+    assert finding.message.startswith("http://shop.example/ does not lead visitors to the app: ")
     assert finding.hint
-    assert "{" not in finding.says + finding.hint
+    assert "{" not in finding.message + finding.hint
     if event not in ("no name", "late name server"):
-        assert f"port 80 of {SERVER}" in finding.says
+        assert f"port 80 of {SERVER}" in finding.message
 
 
 def test_closed_firewall_is_named_with_its_port() -> None:
     finding = judge(Entrance("http://shop.example:8443/", (SERVER,), MARK), Visit("dropped", 8443, (SERVER,), SERVER))
-    assert "firewall" in finding.says
+    assert "firewall" in finding.message
     assert finding.hint.startswith("open TCP port 8443 in the firewall")
 
 

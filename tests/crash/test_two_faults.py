@@ -101,7 +101,7 @@ def test_rollback_in_the_watch_that_was_killed_is_reported_as_rolled_back(two: S
     last = two.status().last
     assert last is not None
     assert (last.outcome, two.releases()[0].outcome) == ("rolled_back", "rolled_back")
-    assert "was rolled back" in last.says
+    assert "was rolled back" in last.message
 
 
 def test_deploys_that_are_refused_again_and_again_do_not_fill_the_disk(two: Scene) -> None:

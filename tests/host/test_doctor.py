@@ -48,7 +48,7 @@ def states(findings: Iterator[Finding]) -> list[tuple[str, str]]:
 def test_clock_check_judges_how_far_the_clock_is_off(ahead_s: float, state: str, says: str) -> None:
     found = machine.clock(ahead_s)
     assert found.state == state
-    assert says in found.says
+    assert says in found.message
     assert ("timedatectl" in found.hint) == (state != "ok")
 
 
@@ -71,7 +71,7 @@ def test_python_check_needs_3_9_or_newer() -> None:
 )
 def test_disk_check_judges_free_bytes_and_inodes(disk: Disk, state: str, says: str) -> None:
     found = room.disk(Path("/var/lib/teal/shop"), disk, 16 * MB)
-    assert (found.state, says in found.says) == (state, True), found
+    assert (found.state, says in found.message) == (state, True), found
 
 
 @pytest.mark.row("F8")
@@ -93,9 +93,9 @@ def test_memory_check_judges_available_memory_and_the_limit(memory: Memory, stat
 def test_history_check_names_a_command_at_work_or_interrupted() -> None:
     assert history.history(None, None).state == "ok"
     at_work = history.history("ada@laptop is at work here: deploy", UnfinishedStory("1", None, None, True))
-    assert "ada@laptop" in at_work.says
+    assert "ada@laptop" in at_work.message
     interrupted = history.history(None, UnfinishedStory("1", "0007-3f2a9c1b7d4e", "blue", True))
-    assert (interrupted.state, "0007-3f2a9c1b7d4e" in interrupted.says) == ("warning", True)
+    assert (interrupted.state, "0007-3f2a9c1b7d4e" in interrupted.message) == ("warning", True)
 
 
 def test_lock_holder_is_named_without_taking_the_lock(tmp_path: Path) -> None:
@@ -155,7 +155,7 @@ def test_exposure_check_is_silent_about_a_loopback_port(address: str) -> None:
 def test_exposure_check_reports_a_port_that_is_open_to_others(address: str) -> None:
     sockets = [Socket("127.0.0.1", 8081, 1), Socket(address, 9000, 2)]
     (found,) = exposed.exposed("blue", sockets, fault)
-    assert (found.state, address in found.says, "9000" in found.says) == ("fault", True, True)
+    assert (found.state, address in found.message, "9000" in found.message) == ("fault", True, True)
     assert [one.state for one in exposed.exposed("blue", sockets, warning)] == ["warning"]
 
 
@@ -165,7 +165,7 @@ def test_standby_check_judges_a_running_stopped_or_failed_color() -> None:
     assert colors.standby("green", ProcessState("stopped"), False).state == "ok"
     state = ProcessState("failed", end="it exited with code 3")
     failed = colors.ended("green", "0007-3f2a9c1b7d4e", state, ["systemd's"])
-    assert (failed.evidence, "code 3" in failed.says) == (("systemd's",), True)
+    assert (failed.evidence, "code 3" in failed.message) == (("systemd's",), True)
 
 
 def test_boot_check_wants_only_the_live_color_enabled() -> None:
@@ -180,7 +180,7 @@ def test_restart_check_says_how_often_and_why_the_program_ended() -> None:
     assert list(colors.restarts("blue", UnitLog(0, "it exited with code 1", []))) == []
     killed = journald.process_end({"EXIT_CODE": "killed", "EXIT_STATUS": "9"})
     (found,) = colors.restarts("blue", UnitLog(3, killed, []))
-    assert "3 times; the last time it was ended by SIGKILL" in found.says
+    assert "3 times; the last time it was ended by SIGKILL" in found.message
     assert journald.process_end({"EXIT_CODE": "exited", "EXIT_STATUS": "3"}) == "it exited with code 3"
 
 
@@ -236,8 +236,8 @@ def test_nginx_worker_reaches_the_marker_unless_a_folder_blocks_the_way() -> Non
 
 def test_route_check_judges_which_color_answered() -> None:
     assert route.answered("green", 8082, "127.0.0.1:8082").state == "ok"
-    assert "127.0.0.1:8081" in route.answered("green", 8082, "127.0.0.1:8081").says
-    assert "some other site" in route.answered("green", 8082, "").says
+    assert "127.0.0.1:8081" in route.answered("green", 8082, "127.0.0.1:8081").message
+    assert "some other site" in route.answered("green", 8082, "").message
 
 
 @pytest.mark.parametrize(
@@ -257,7 +257,7 @@ def test_route_check_judges_which_color_answered() -> None:
 def test_sshd_check_says_why_the_deploy_user_cannot_log_in(text: str, says: str | None) -> None:
     found = keys.sshd(text.splitlines())
     assert found.state == ("fault" if says else "ok")
-    assert (says or "lets") in found.says
+    assert (says or "lets") in found.message
 
 
 def test_hint_contains_sudo_when_the_user_logged_in_with_sudo(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -286,7 +286,7 @@ def test_doctor_reports_a_hanging_or_failing_check_and_goes_on() -> None:
     found = doctor.side_by_side(NOBODY, checks, 0.2)
     never.set()
     assert states(iter(found)) == [("a", "fault"), ("b", "ok"), ("b", "fault"), ("c", "fault"), ("d", "ok")]
-    assert (found[3].says, found[3].evidence, found[3].hint) == ("it is damaged", ("here",), "mend it")
+    assert (found[3].message, found[3].evidence, found[3].hint) == ("it is damaged", ("here",), "mend it")
 
 
 SERVER = ["203.0.113.10", "2001:db8::a", "10.0.0.5"]
@@ -307,7 +307,7 @@ def test_domain_check_compares_dns_with_the_addresses_of_the_server(
     leads_to: set[str] | None, server: list[str], state: str, says: str
 ) -> None:
     found = dns.judge("example.com", leads_to, server)
-    assert (found.state, says in found.says) == (state, True), found
+    assert (found.state, says in found.message) == (state, True), found
 
 
 @pytest.mark.parametrize(

@@ -85,7 +85,12 @@ def test_repeated_deploy_that_was_refused_fails_the_same_way_and_changes_nothing
     assert files(machine) == before
     last = machine.status().last
     assert last is not None
-    assert (last.command, last.release, last.outcome, last.says) == ("deploy", then.release, "unhealthy", then.message)
+    assert (last.command, last.release, last.outcome, last.message) == (
+        "deploy",
+        then.release,
+        "unhealthy",
+        then.message,
+    )
 
 
 def test_repeated_deploy_is_refused_when_an_older_teal_kept_no_answer(machine: Machine) -> None:
@@ -98,7 +103,7 @@ def test_repeated_deploy_is_refused_when_an_older_teal_kept_no_answer(machine: M
         deployed(machine, "v1", "a")
     last = machine.status().last
     assert last is not None
-    assert (last.outcome, last.says) == ("live", "")
+    assert (last.outcome, last.message) == ("live", "")
 
 
 def test_repeated_deploy_that_was_interrupted_tells_how_it_was_recovered(

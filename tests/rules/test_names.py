@@ -7,7 +7,8 @@ import pytest
 from rules.source import MODULES, Module
 
 PRONOUNS = {"told", "says", "said", "found", "there", "left", "one", "ones", "ours", "kept", "it", "its", "that"}
-PRONOUNS |= {"who", "what"}
+QUESTIONS = {"who", "what"}  # of an origin and of a finding, by contract
+PRONOUNS |= QUESTIONS
 EMPTY = {"look", "thing", "things", "stuff", "do", "place"}
 EMPTY |= {"utils", "util", "helpers", "helper", "common", "manager", "misc", "shared", "base_utils"}
 BANNED = PRONOUNS | EMPTY
@@ -36,6 +37,18 @@ def _is_banned(name: str) -> bool:
 def test_names_are_neither_pronouns_nor_empty_words(module: Module) -> None:
     banned = {(module.name, name) for name in _names(module) if _is_banned(name)}
     assert not banned - EXCEPTIONS, "house rule: name the thing, not a pronoun; a check is check_* or ensure_*"
+
+
+def _fields(module: Module) -> set[str]:
+    """The fields of the module's classes."""
+    classes = (node for node in ast.walk(module.tree) if isinstance(node, ast.ClassDef))
+    fields = (line for node in classes for line in node.body if isinstance(line, ast.AnnAssign))
+    return {field.target.id for field in fields if isinstance(field.target, ast.Name)}
+
+
+@pytest.mark.parametrize("module", MODULES.values(), ids=list(MODULES))
+def test_fields_are_no_pronouns(module: Module) -> None:
+    assert not _fields(module) & (PRONOUNS - QUESTIONS), "house rule: name the thing, not a pronoun"
 
 
 def test_no_exception_is_stale() -> None:

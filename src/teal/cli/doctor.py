@@ -9,7 +9,7 @@ import click
 from teal.cli.options import GlobalOptions, global_options
 from teal.stories import queries
 from teal.ui.base import shown
-from teal.ui.jsonlines import emit
+from teal.ui.jsonlines import as_contract, emit
 from teal_host.wire.reports import DoctorReport, Finding
 from teal_host.wire.typed import encode
 
@@ -33,7 +33,7 @@ def command(options: GlobalOptions) -> int:
                 "schema": 1,
                 "app": report.app,
                 "state": state,
-                "findings": [encode(finding) for finding in report.findings],
+                "findings": [as_contract(encode(finding)) for finding in report.findings],
             }
         )
     else:
@@ -60,7 +60,7 @@ def lines(report: DoctorReport, only_wrong: bool, paint: bool) -> Iterator[str]:
 def _finding(finding: Finding, width: int, paint: bool) -> Iterator[str]:
     sign, color = _SIGNS[finding.state]
     mark = f"\033[{color}m{sign}\033[0m" if paint else sign
-    yield f"{mark} {finding.what:<{width}}  {shown(finding.says)}"
+    yield f"{mark} {finding.what:<{width}}  {shown(finding.message)}"
     margin = " " * (width + 4)
     for line in finding.evidence:
         yield f"{margin}│ {shown(line)}"

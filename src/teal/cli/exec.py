@@ -26,8 +26,8 @@ def command(options: GlobalOptions, words: tuple[str, ...]) -> int:
     file = options.load()
     _check_words(words)
     end = run_command(file, words, _stdin(), _write)
-    if end.says:
-        click.echo(f"teal: {shown(end.says)}", err=True)
+    if end.message:
+        click.echo(f"teal: {shown(end.message)}", err=True)
     return end.code
 
 

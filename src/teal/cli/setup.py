@@ -12,7 +12,7 @@ from teal.stories.result_json import as_json
 from teal.stories.setup import SetupOptions, setup
 from teal.ui import choose
 from teal.ui.base import Ui, shown
-from teal.ui.jsonlines import emit
+from teal.ui.jsonlines import as_contract, emit
 from teal_host.wire.messages import Plan
 from teal_host.wire.typed import encode
 
@@ -64,7 +64,13 @@ class _SetupResult:
     plan: Plan = field(default_factory=lambda: Plan(()))
 
     def as_json(self) -> dict[str, object]:
-        return {"type": "result", "schema": 1, "app": self.app, "dry_run": self.dry_run, **encode(self.plan)}
+        return {
+            "type": "result",
+            "schema": 1,
+            "app": self.app,
+            "dry_run": self.dry_run,
+            **as_contract(encode(self.plan)),
+        }
 
 
 def _confirm(options: GlobalOptions, result: _SetupResult, plan: Plan, yes: bool) -> None:
@@ -100,7 +106,7 @@ def _show(options: GlobalOptions, plan: Plan) -> None:
         return
     click.echo("setup would:", err=True)
     for change in plan.changes:
-        click.echo(f"  - {shown(change.says)}", err=True)
+        click.echo(f"  - {shown(change.message)}", err=True)
         text = change.text if options.manner.verbose else ()
         for line in (*text, *(change.diff if change.edited or options.manner.verbose else ())):
             click.echo(f"      {shown(line)}", err=True)

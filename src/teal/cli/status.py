@@ -6,7 +6,7 @@ import click
 
 from teal.cli.options import GlobalOptions, global_options
 from teal.stories import queries
-from teal.ui.jsonlines import emit
+from teal.ui.jsonlines import as_contract, emit
 from teal.ui.picture import draw
 from teal_host.wire.reports import StatusReport
 from teal_host.wire.typed import encode
@@ -25,7 +25,7 @@ def command(options: GlobalOptions) -> None:
 
 def as_json(report: StatusReport) -> dict[str, Any]:
     """The contract (schemas/status.json)."""
-    return {"schema": 1, **encode(report)}
+    return {"schema": 1, **as_contract(encode(report))}
 
 
 def _painted(options: GlobalOptions) -> bool:

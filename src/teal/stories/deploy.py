@@ -46,7 +46,7 @@ def warn_if_closed(file: ConfigFile, entrance: Entrance, ui: Ui) -> None:
     with contextlib.suppress(KeyboardInterrupt):
         for finding in check_entrance(file, entrance):
             if finding.state != "ok":
-                ui.note(Note("warning", f"{finding.says}; {finding.hint}"))
+                ui.note(Note("warning", f"{finding.message}; {finding.hint}"))
 
 
 def _request(spec: AppSpec, built: BuiltArtifact, options: DeployOptions) -> Deploy:

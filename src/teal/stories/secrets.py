@@ -58,4 +58,4 @@ def _receive_confirmation(session: Session, ui: Ui) -> str:
     for answer in session.events():
         if isinstance(answer, Note):
             ui.note(answer)
-    return expect(answer, Done).said
+    return expect(answer, Done).message

@@ -11,6 +11,15 @@ from teal_host.wire.messages import Note, Step
 _PROGRESS_EVERY_S = 0.2
 
 
+def as_contract(report: Any) -> Any:
+    """A report as JSON has it: the message of a finding, a change or a last command is called `says` there."""
+    if isinstance(report, list):
+        return [as_contract(item) for item in report]
+    if isinstance(report, dict):
+        return {"says" if name == "message" else name: as_contract(member) for name, member in report.items()}
+    return report
+
+
 class JsonLines:
     shows_output = False  # a person reads standard error
 

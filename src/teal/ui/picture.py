@@ -63,9 +63,9 @@ def _after(report: StatusReport) -> Iterator[str]:
         yield f"teal rollback goes to {report.previous}"
     elif report.live is None:
         yield "nothing is deployed yet: teal deploy"
-    if report.last and report.last.says:
+    if report.last and report.last.message:
         last = report.last
-        yield f"the last {last.command}, of {last.release}, at {_since(last.at)}: {shown(last.says)}"
+        yield f"the last {last.command}, of {last.release}, at {_since(last.at)}: {shown(last.message)}"
     for note in report.notes:
         yield f"! {shown(note)}"
 

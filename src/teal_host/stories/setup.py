@@ -91,7 +91,7 @@ def _as_planned(app: App, request: Setup, plan: Plan) -> List[SetupChange]:
     """
     changes = planned(app, request)
     remaining = _plan(changes).changes
-    was_installed = plan.changes[0].says.startswith(packages.INSTALL) and len(remaining) < len(plan.changes)
+    was_installed = plan.changes[0].message.startswith(packages.INSTALL) and len(remaining) < len(plan.changes)
     if remaining != plan.changes and not was_installed:
         raise _changed()
     return [change for change in changes if not change.is_note]

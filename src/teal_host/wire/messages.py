@@ -265,17 +265,17 @@ class Result:
 
 @dataclass(frozen=True)
 class Exited:
-    """How a command of `teal exec` ended: 128 and the signal's number when by one. `says`: why it never ran."""
+    """How a command of `teal exec` ended: 128 and the signal's number when by one. `message`: why it never ran."""
 
     code: Annotated[int, between(0, 255)]
-    says: Text = ""
+    message: Text = ""
 
 
 @dataclass(frozen=True)
 class Done:
     """The answer of a command that has nothing more to tell."""
 
-    said: Text = ""
+    message: Text = ""
 
 
 @dataclass(frozen=True)

@@ -69,13 +69,13 @@ class ColorReport:
 
 @dataclass(frozen=True)
 class LastReport:
-    """How the last deploy or rollback ended: also for a client that had lost contact. `says` is why, if not well."""
+    """How the last deploy or rollback ended: also for a client that had lost contact. `message` is why, if not well."""
 
     command: Literal["deploy", "rollback"]
     release: Optional[ReleaseName]
     outcome: CommandOutcome
     at: Moment
-    says: Text = ""
+    message: Text = ""
 
 
 @dataclass(frozen=True)
@@ -154,7 +154,7 @@ class Finding:
 
     what: Label
     state: Literal["ok", "warning", "fault"]
-    says: Text
+    message: Text
     hint: Text = ""
     evidence: Texts = ()
 
@@ -199,7 +199,7 @@ class Change:
     `unserves`: domains that the app serves now, none of which it would serve any more. `text`: of a new file.
     """
 
-    says: Text
+    message: Text
     diff: Texts = ()
     edited: bool = False
     unserves: Annotated[Tuple[Domain, ...], at_most(MOST_ITEMS)] = ()
