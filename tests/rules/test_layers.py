@@ -82,6 +82,27 @@ def test_imports_form_no_circle(name: str) -> None:
             waiting += _of_its_side(imported)
 
 
+def _whole_folder(name: str) -> str:
+    """The folder of a module, however deep; a package is its own folder."""
+    return name if name in _PACKAGES else name.rpartition(".")[0]
+
+
+def _folders_below(folder: str) -> set[str]:
+    """The folders from which modules of this one import."""
+    inside = (name for name in MODULES if _whole_folder(name) == folder)
+    return {_whole_folder(other) for name in inside for other in _of_its_side(name)} - {folder}
+
+
+@pytest.mark.parametrize("folder", sorted(_PACKAGES))
+def test_folders_form_no_circle_however_deep_they_lie(folder: str) -> None:
+    below: set[str] = set()
+    waiting = _folders_below(folder)
+    while waiting - below:
+        below |= waiting
+        waiting = {deeper for other in waiting for deeper in _folders_below(other)}
+    assert folder not in below, f"{folder} imports itself in a circle of folders"
+
+
 @pytest.mark.parametrize("name", list(HOST))
 def test_server_side_imports_the_standard_library_only(name: str) -> None:
     for imported in HOST[name].imports:

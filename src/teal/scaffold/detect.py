@@ -4,12 +4,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
 from teal.scaffold import languages
-from teal.scaffold.kinds import is_manifest
 from teal.scaffold.names import app_name, last_part
 from teal.scaffold.project import Project, UnknownProgramError
-from teal.scaffold.recipe import ProgramRecipe, Recipe
 from teal.scaffold.run_settings import RunSettings, infer_run_settings
-from teal.scaffold.tree import MAX_BYTES, MAX_FILES, SourceTree, read
+from teal.scaffold.sources.kinds import is_manifest
+from teal.scaffold.sources.recipe import ProgramRecipe, Recipe
+from teal.scaffold.sources.tree import MAX_BYTES, MAX_FILES, SourceTree, read
 
 TESTS = frozenset({"test", "tests", "benches", "spec", "specs", "e2e"})
 UNKNOWN_PROGRAM = ProgramRecipe("", (), "dist/app")

@@ -19,8 +19,8 @@ from teal.scaffold.languages import (
     swift,
     zig,
 )
-from teal.scaffold.recipe import Recipe
-from teal.scaffold.tree import SourceTree
+from teal.scaffold.sources.recipe import Recipe
+from teal.scaffold.sources.tree import SourceTree
 
 # Manifests of a single language come first; manifests that several languages share come last.
 DETECTORS: tuple[Callable[[SourceTree], Recipe | None], ...] = (

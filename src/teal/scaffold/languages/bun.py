@@ -1,9 +1,9 @@
 """Bun: one file, compiled with its runtime. A package.json alone may belong to Node, so Bun needs another sign."""
 
 from teal.scaffold.languages.entry import entry_point
-from teal.scaffold.parse import jsonc, string, table
-from teal.scaffold.recipe import ProgramRecipe, Recipe
-from teal.scaffold.tree import SourceTree
+from teal.scaffold.sources.parse import jsonc, string, table
+from teal.scaffold.sources.recipe import ProgramRecipe, Recipe
+from teal.scaffold.sources.tree import SourceTree
 
 SIGNS = ("bun.lock", "bun.lockb", "bunfig.toml")
 BUILD = ("bun", "build", "--compile", "--target=bun-linux-x64")

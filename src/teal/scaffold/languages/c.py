@@ -2,8 +2,8 @@
 
 import re
 
-from teal.scaffold.recipe import ProgramRecipe, Recipe
-from teal.scaffold.tree import SourceTree
+from teal.scaffold.sources.recipe import ProgramRecipe, Recipe
+from teal.scaffold.sources.tree import SourceTree
 
 SUFFIXES = (".c", ".h", ".cc", ".cpp", ".cxx", ".hpp")
 CPP = (".cc", ".cpp", ".cxx", ".hpp")

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import PurePosixPath
 
-from teal.scaffold.parse import Table, string, strings, table, tables, toml
-from teal.scaffold.tree import SourceTree
+from teal.scaffold.sources.parse import Table, string, strings, table, tables, toml
+from teal.scaffold.sources.tree import SourceTree
 
 
 @dataclass(frozen=True)

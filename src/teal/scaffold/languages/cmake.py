@@ -5,8 +5,8 @@ from pathlib import PurePosixPath
 
 from teal.scaffold.languages import ranks
 from teal.scaffold.languages.c import SUFFIXES, language
-from teal.scaffold.recipe import ProgramRecipe, Recipe
-from teal.scaffold.tree import SourceTree
+from teal.scaffold.sources.recipe import ProgramRecipe, Recipe
+from teal.scaffold.sources.tree import SourceTree
 
 PROJECT = re.compile(r"(?mi)^[ \t]*project\s*\(\s*\"?([\w.+-]+)")
 EXECUTABLE = re.compile(r"(?mi)^[ \t]*add_executable\s*\(\s*([\w.+${}-]+)(?!\s+(?:ALIAS|IMPORTED)\b)")

@@ -2,8 +2,8 @@
 
 import re
 
-from teal.scaffold.recipe import ProgramRecipe, Recipe
-from teal.scaffold.tree import SourceTree
+from teal.scaffold.sources.recipe import ProgramRecipe, Recipe
+from teal.scaffold.sources.tree import SourceTree
 
 NAME = re.compile(r"(?m)^name:[ \t]*[\"']?([^\s\"'#]+)")
 TARGETS = re.compile(r"(?m)^targets:[ \t]*\n((?:[ \t]+.*\n?|[ \t]*\n)+)")

@@ -3,9 +3,9 @@
 import re
 
 from teal.scaffold.languages.entry import entry_point
-from teal.scaffold.parse import jsonc, string, table
-from teal.scaffold.recipe import ProgramRecipe, Recipe
-from teal.scaffold.tree import SourceTree
+from teal.scaffold.sources.parse import jsonc, string, table
+from teal.scaffold.sources.recipe import ProgramRecipe, Recipe
+from teal.scaffold.sources.tree import SourceTree
 
 SCRIPT = re.compile(r"\S+\.[jt]sx?\b")
 BUILD = ("deno", "compile", "--allow-net", "--allow-env", "--allow-read", "--allow-write")

@@ -3,9 +3,9 @@
 import re
 from pathlib import PurePosixPath
 
-from teal.scaffold.parse import jsonc, string
-from teal.scaffold.recipe import ProgramRecipe, Recipe
-from teal.scaffold.tree import SourceTree
+from teal.scaffold.sources.parse import jsonc, string
+from teal.scaffold.sources.recipe import ProgramRecipe, Recipe
+from teal.scaffold.sources.tree import SourceTree
 
 BUILD = ("dub", "build", "--build=release")
 KEYS = ("name", "targetName", "targetPath", "targetType")

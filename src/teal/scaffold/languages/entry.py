@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from pathlib import PurePosixPath
 
-from teal.scaffold.tree import SourceTree
+from teal.scaffold.sources.tree import SourceTree
 
 DEFAULTS = tuple(
     f"{folder}{stem}.{suffix}"

@@ -4,8 +4,8 @@ import re
 from pathlib import PurePosixPath
 
 from teal.scaffold.languages import ranks
-from teal.scaffold.recipe import ProgramRecipe, Recipe
-from teal.scaffold.tree import SourceTree
+from teal.scaffold.sources.recipe import ProgramRecipe, Recipe
+from teal.scaffold.sources.tree import SourceTree
 
 PACKAGE_MAIN = re.compile(r"(?m)^package\s+main\b")
 FUNC_MAIN = re.compile(r"(?m)^func\s+main\s*\(\s*\)")

@@ -3,8 +3,8 @@
 import re
 from pathlib import PurePosixPath
 
-from teal.scaffold.recipe import ProgramRecipe, Recipe
-from teal.scaffold.tree import SourceTree
+from teal.scaffold.sources.recipe import ProgramRecipe, Recipe
+from teal.scaffold.sources.tree import SourceTree
 
 EXECUTABLE = re.compile(r"(?mi)^executable\s+(\S+)")
 COPY = ("--installdir=dist", "--install-method=copy", "--overwrite-policy=always")

@@ -3,9 +3,9 @@
 import re
 from pathlib import PurePosixPath
 
-from teal.scaffold.parse import quoted
-from teal.scaffold.recipe import ProgramRecipe, Recipe
-from teal.scaffold.tree import SourceTree
+from teal.scaffold.sources.parse import quoted
+from teal.scaffold.sources.recipe import ProgramRecipe, Recipe
+from teal.scaffold.sources.tree import SourceTree
 
 BIN = re.compile(r"(?m)^[ \t]*bin\s*=\s*@\[([^\]]*)\]")
 BIN_DIR = re.compile(r'(?m)^[ \t]*binDir\s*=\s*"([^"\n]+)"')

@@ -4,8 +4,8 @@ import re
 from pathlib import PurePosixPath
 
 from teal.scaffold.languages import ranks
-from teal.scaffold.recipe import ProgramRecipe, Recipe
-from teal.scaffold.tree import SourceTree
+from teal.scaffold.sources.recipe import ProgramRecipe, Recipe
+from teal.scaffold.sources.tree import SourceTree
 
 PROJECT = re.compile(r"(?m)^\(name\s+([^\s()]+)\)")
 EXECUTABLE = re.compile(r"\(executables?\b[^)]{0,500}\(names?\s+([^()]+)\)")

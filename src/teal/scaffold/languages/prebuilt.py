@@ -2,8 +2,8 @@
 
 from pathlib import PurePosixPath
 
-from teal.scaffold.recipe import ProgramRecipe, Recipe
-from teal.scaffold.tree import SourceTree
+from teal.scaffold.sources.recipe import ProgramRecipe, Recipe
+from teal.scaffold.sources.tree import SourceTree
 
 
 def recipe(tree: SourceTree) -> Recipe | None:

@@ -2,9 +2,9 @@
 
 from teal.scaffold.languages import ranks
 from teal.scaffold.languages.cargo import Binary, Package, binaries, packages
-from teal.scaffold.parse import Table, string, table, toml
-from teal.scaffold.recipe import ProgramRecipe, Recipe
-from teal.scaffold.tree import CARGO_SETTINGS, SourceTree
+from teal.scaffold.sources.parse import Table, string, table, toml
+from teal.scaffold.sources.recipe import ProgramRecipe, Recipe
+from teal.scaffold.sources.tree import CARGO_SETTINGS, SourceTree
 
 SUFFIXES = (".rs",)
 PORTABLE = "x86_64-unknown-linux-musl"

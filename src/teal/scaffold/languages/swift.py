@@ -2,8 +2,8 @@
 
 import re
 
-from teal.scaffold.recipe import ProgramRecipe, Recipe
-from teal.scaffold.tree import SourceTree
+from teal.scaffold.sources.recipe import ProgramRecipe, Recipe
+from teal.scaffold.sources.tree import SourceTree
 
 PACKAGE = re.compile(r'Package\(\s*name:\s*"([^"\n]+)"')
 PRODUCT = re.compile(r'\.executable\(\s*name:\s*"([^"\n]+)"')

@@ -2,8 +2,8 @@
 
 import re
 
-from teal.scaffold.recipe import ProgramRecipe, Recipe
-from teal.scaffold.tree import SourceTree
+from teal.scaffold.sources.recipe import ProgramRecipe, Recipe
+from teal.scaffold.sources.tree import SourceTree
 
 EXECUTABLE = re.compile(r'addExecutable\(\s*\.\{[^;]{0,500}?\.name\s*=\s*"([^"\n]+)"')
 NAME = re.compile(r'\.name\s*=\s*\.?@?"?([\w.-]+)')

@@ -5,8 +5,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from teal.scaffold.kinds import depth, is_text, read_order
-from teal.scaffold.walk import entries, is_file, walk
+from teal.scaffold.sources.kinds import depth, is_text, read_order
+from teal.scaffold.sources.walk import entries, is_file, walk
 
 MAX_FILES = 400
 MAX_BYTES = 2_000_000
