@@ -31,7 +31,7 @@ def logs(file: ConfigFile, request: Logs, on_line: Callable[[LogLine], None]) ->
     """`on_line` gets each line as it arrives; with `follow` until the user presses Ctrl-C. Returns the server side's
     remark on them, if there is one.
     """
-    return expect(_query(file, request, on_line), Done).said
+    return expect(_query(file, request, on_line), Done).message
 
 
 def doctor(file: ConfigFile) -> DoctorReport:
