@@ -190,4 +190,25 @@ BREAKS: tuple[Break, ...] = (
         "tests/host/test_lock.py::test_lock_tells_the_second_comer_who_holds_it_for_what_and_since_when",
         r"DID NOT RAISE.*Locked",
     ),
+    Break(
+        "unreadable base",
+        "an error of the disk while the base of a patch is read ends the deploy",
+        (
+            Edit(
+                "teal_host/wire/patch.py",
+                "raise CannotReadBase(str(error.strerror)) from None\n",
+                "raise\n",
+            ),
+        ),
+        "tests/host/test_upload.py::"
+        "test_unreadable_file_of_an_older_release_is_named_and_the_whole_file_requested[another version]",
+        r"KeyError: 'missing'",
+    ),
+    Break(
+        "nobody gives way",
+        "a rollback is refused while a deploy holds the lock",
+        (Edit("teal_host/stories/rollback.py", '_OVERTAKEN = ("deploy", "rollback")', "_OVERTAKEN = ()"),),
+        "tests/local/test_overtaking.py::test_rollback_overtakes_a_deploy_before_its_switch[waiting_for_health]",
+        r"is at work here since",
+    ),
 )

@@ -93,6 +93,16 @@ def _rolled_back(app: App) -> Ended:
     return app.deploy()
 
 
+def _superseded(app: App) -> Ended:
+    app.deploy().ok()
+    app.config(keep={"watch_s": 600})
+    app.program(version="watched")
+    with in_background(app, "deploy", "--json") as watching:
+        watching.wait_for(type="step", name="watch", state="started")
+        app.teal("rollback").ok()
+        return watching.ended()
+
+
 def _locked(app: App) -> Ended:
     app.config(health={"deadline_s": 600})
     app.program(version="slow", never_listens=True)
@@ -153,6 +163,7 @@ ENDINGS = [
     Ending(5, "refused", "no such compiler", _no_compiler),
     Ending(6, "unhealthy", "the program ends", _unhealthy),
     Ending(7, "rolled_back", "sick in the watch", _rolled_back),
+    Ending(7, "superseded", "a rollback in the watch", _superseded),
     Ending(8, "refused", "another one is at work", _locked),
     Ending(9, "unknown", "the server side is killed", _server_side_killed),
     Ending(10, "unhealthy", "nothing well is left", _nothing_well_is_left),

@@ -30,7 +30,7 @@ def deploying(scene: Scene, when: str, **behaviour: Any) -> Iterator[list[Run]]:
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize(
     ("behaviour", "last", "acts"),
-    [(WAITS, '"start"', ("spawn program", 2, 3)), ({}, '"switched"', ("remove watched", 0, 2))],
+    [(WAITS, '"start"', ("spawn program", 2, 3)), ({}, '"switched"', ("turn link live", 2, 2))],
     ids=["health", "watch"],
 )
 @pytest.mark.row("G6")

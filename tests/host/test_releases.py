@@ -3,9 +3,12 @@
 import errno
 import json
 import os
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -16,8 +19,10 @@ from teal_host.ground.paths import AppPaths
 from teal_host.state import releases
 from teal_host.state.disk_format import Unreadable
 from teal_host.state.releases import Record, UnreadableRecord
-from teal_host.steps.prune import PrunePlan, plan
+from teal_host.state.slots import read_slots
+from teal_host.steps.prune import PrunePlan, plan, prune
 from teal_host.steps.release import remove_unfinished
+from teal_host.steps.scene import Scene
 from teal_host.wire.app import AppSpec, Health, Keep, Run, Site, Verify
 from teal_host.wire.manifest import Origin
 from teal_host.wire.outcomes import ReleaseOutcome
@@ -316,6 +321,31 @@ def test_prune_never_removes_a_running_release_or_a_good_release_within_keep(
     good = [one.release for one in records if one.outcome == "live" and one.release in names(*stored)]
     assert not gone & set(good[-keep:])
     assert len(names(*stored) - gone - names(*in_use)) <= keep
+
+
+def test_prune_removes_the_others_when_one_release_cannot_be_removed(paths: AppPaths) -> None:
+    store(paths, 1, 2, 3)
+    for seq in (1, 2, 3):
+        releases.save(paths, entry(seq))
+    (paths.releases / f".partial-{name(1)}/in the way").mkdir(parents=True)
+    warnings: list[str] = []
+    app: Any = SimpleNamespace(paths=paths, warn=warnings.append)
+    prune(app, Scene(paths, read_slots(paths), releases.load(paths), [], None), 1)
+    assert [path.name for path in sorted(paths.releases.glob("0*"))] == [name(1), name(3)]
+    (warning,) = warnings
+    assert warning.startswith(f"release {name(1)} could not be removed: the system says: Directory not empty")
+
+
+def test_command_goes_on_with_a_warning_when_a_leftover_cannot_be_removed(
+    paths: AppPaths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for leftover in (".partial-a", ".partial-b"):
+        (paths.releases / leftover).mkdir(parents=True)
+    monkeypatch.setattr(shutil, "rmtree", failing(errno.EIO))
+    warnings: list[str] = []
+    remove_unfinished(paths, warnings.append)
+    assert len(warnings) == 2
+    assert all("cannot be removed: Input/output error" in warning for warning in warnings)
 
 
 def test_prune_keeps_records_longer_than_files() -> None:

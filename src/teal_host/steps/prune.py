@@ -1,9 +1,10 @@
 """Which releases may go, and their removal. Never fails a deploy."""
 
-from typing import List, Set, Tuple
+from functools import partial
+from typing import Callable, List, Set, Tuple
 
 from teal_host.ground import files
-from teal_host.ground.errors import HostError
+from teal_host.ground.errors import HostError, as_host_error
 from teal_host.ground.paths import AppPaths
 from teal_host.state import secrets
 from teal_host.state.app import App
@@ -33,7 +34,7 @@ def plan(records: List[Record], stored: Set[str], keep: int, needed: Set[str]) -
 
 
 def prune(app: App, scene: Scene, keep: int) -> None:
-    """Remove what the plan says; a failure is a warning. What is not known is not removed.
+    """Remove what the plan says. What cannot be removed is a warning, and the rest goes; what is not known stays.
 
     `scene`: as things are after the switch.
     """
@@ -44,14 +45,18 @@ def prune(app: App, scene: Scene, keep: int) -> None:
         app.warn(
             f"the record of {entry.release} cannot be read, so nothing of it is removed: {entry.path}: {entry.why}"
         )
+    for name in removals.files:
+        _try(app, f"release {name}", partial(_remove_files, app.paths, name))
+    for name in removals.records:
+        _try(app, f"the record of {name}", partial(files.remove, app.paths.records / f"{name}.json"))
+    _try(app, "old secrets", partial(secrets.prune, app.paths))
+
+
+def _try(app: App, what: str, remove: Callable[[], None]) -> None:
     try:
-        for name in removals.files:
-            _remove_files(app.paths, name)
-        for name in removals.records:
-            files.remove(app.paths.records / f"{name}.json")
-        secrets.prune(app.paths)
+        remove()
     except (OSError, HostError) as error:
-        app.warn(f"old releases could not be removed: {error}")
+        app.warn(f"{what} could not be removed: {as_host_error(error).message}")
 
 
 def _stored(paths: AppPaths) -> Set[str]:

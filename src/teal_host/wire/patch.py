@@ -112,7 +112,7 @@ class _Old:
         try:
             piece = os.pread(self._descriptor, count, self._at)
         except OSError as error:
-            raise CannotReadBase(error.strerror) from None
+            raise CannotReadBase(str(error.strerror)) from None
         self._at += count
         if len(piece) != count:
             raise PatchError("the patch points outside the older file")
