@@ -9,12 +9,13 @@ from pathlib import Path
 
 import pytest
 
+import teal
 from host.pipe import frame
 from teal.pipe import bootstrap
 from teal_host.ground import archive as host_archive
 from teal_host.ground.paths import HostPaths
 from teal_host.pipe.greet import SYNC
-from teal_host.wire.sources import without_docstrings
+from teal_host.wire.sources import VERSION, is_older, without_docstrings
 
 SOURCES = bootstrap.sources()
 STATUS = frame({"type": "status", "app": "shop"})
@@ -37,6 +38,26 @@ def archive(tmp_path: Path) -> Path:
 def test_archive_has_the_same_digest_on_both_sides(archive: Path) -> None:
     assert host_archive.digest(archive) == bootstrap.digest()
     assert host_archive.sources() == SOURCES
+
+
+def test_archive_says_of_which_teal_it_is(archive: Path, tmp_path: Path) -> None:
+    assert teal.__version__ == VERSION
+    assert host_archive.version(archive) == VERSION
+    content = archive.read_bytes()
+    before = tmp_path / "before"
+    before.write_bytes(content.replace(f"{VERSION} ".encode(), b"\x00" * 6))
+    assert (host_archive.version(before), host_archive.digest(before)) == ("", bootstrap.digest())
+    assert host_archive.version(tmp_path / "missing") == ""
+
+
+ORDER = [("0.9.1", "0.10.0"), ("0.1.0", "1.0"), ("", "0.1.0"), ("strange", "0.1.0"), ("0.1", "0.1.1")]
+
+
+@pytest.mark.parametrize(("older", "newer"), ORDER)
+def test_versions_are_ordered_by_their_numbers(older: str, newer: str) -> None:
+    assert is_older(older, newer)
+    assert not is_older(newer, older)
+    assert not is_older(newer, newer)
 
 
 def code_of(text: str) -> str:

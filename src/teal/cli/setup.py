@@ -32,7 +32,7 @@ from teal_host.wire.typed import encode
     metavar="FILE.pub|FINGERPRINT",
     help="Revoke this key: it may no longer deploy this app.",
 )
-@click.option("-y", "--yes", is_flag=True, help="Do not ask before manual edits are overwritten.")
+@click.option("-y", "--yes", is_flag=True, help="Do not ask before manual edits or a newer server side go.")
 @wait_option()
 def command(options: GlobalOptions, yes: bool, wait: float, **given: Any) -> None:
     """Prepare a Debian or Ubuntu server for this app. Repeating it changes nothing.
@@ -87,7 +87,9 @@ def _questions(app: str | None, plan: Plan) -> list[str]:
     lost = [name for change in plan.changes for name in change.unserves]
     edited = any(change.edited for change in plan.changes)
     names = f"{app} is live as {', '.join(lost)} now, and would no longer be. Is this the teal.toml of that project?"
-    return [names] * bool(lost) + ["Overwrite what was edited by hand?"] * edited
+    older = any(change.downgrades for change in plan.changes)
+    downgrade = "Replace the server side of a newer Teal by that of this older one?"
+    return [names] * bool(lost) + ["Overwrite what was edited by hand?"] * edited + [downgrade] * older
 
 
 def _end(options: GlobalOptions, result: _SetupResult, ui: Ui) -> None:

@@ -1,7 +1,8 @@
 """The server side as one file that Python runs: made here, put there by setup, known by the digest of its sources.
 
-The digest is the archive's comment, which ends the file: stage 0 reads it without opening the archive. It says which
-sources these are, not that nobody changed them; for that the file belongs to root and nobody else may write it.
+The file ends with the archive's comment, the version and the digest: stage 0 reads the digest without opening the
+archive. It says which sources these are, not that nobody changed them; for that the file belongs to root and nobody
+else may write it.
 """
 
 import importlib.util
@@ -19,7 +20,7 @@ _PACKAGE = "teal_host"
 _SHEBANG = f"#!{wire.PYTHON} -IS\n".encode()  # isolated from whatever a user has set or installed
 _MAIN = f"import sys\nfrom {_PACKAGE}.start import start\nsys.exit(start())\n"
 _UNCHECKED_HASH = (0b01).to_bytes(4, "little")  # PEP 552: the code is taken as it is, the source beside is not asked
-_DIGEST = re.compile(rb"[0-9a-f]{64}\Z")
+_COMMENT = re.compile(rb"(?:([0-9][0-9A-Za-z.+-]{0,39}) )?([0-9a-f]{64})\Z")
 
 
 def pack(sources: Dict[str, str]) -> bytes:
@@ -30,7 +31,7 @@ def pack(sources: Dict[str, str]) -> bytes:
     made = io.BytesIO()
     made.write(_SHEBANG)
     with zipfile.ZipFile(made, "a") as file:
-        file.comment = wire.digest(sources).encode()
+        file.comment = f"{wire.VERSION} {wire.digest(sources)}".encode()
         for path, content in [("__main__.py", _MAIN.encode()), *_members(sources)]:
             file.writestr(_entry(path), content)
     return made.getvalue()
@@ -49,13 +50,23 @@ def sources() -> Dict[str, str]:
 
 def digest(path: Path) -> Optional[str]:
     """Of the sources that the archive was made from; None if there is no such archive."""
+    comment = _comment(path)
+    return comment[2].decode() if comment else None
+
+
+def version(path: Path) -> str:
+    """Which Teal made the archive; empty if that does not stand there, as before Teal wrote it down."""
+    comment = _comment(path)
+    return (comment[1] or b"").decode() if comment else ""
+
+
+def _comment(path: Path) -> "Optional[re.Match[bytes]]":
     try:
         with path.open("rb") as file:
-            file.seek(-64, io.SEEK_END)
-            found = file.read()
+            file.seek(-128, io.SEEK_END)
+            return _COMMENT.search(file.read())
     except OSError:
         return None
-    return found.decode() if _DIGEST.match(found) else None
 
 
 def _members(sources: Dict[str, str]) -> Iterator[Tuple[str, bytes]]:

@@ -22,7 +22,8 @@ _DIFF_LINES = 200
 class SetupChange:
     """`edited`: somebody edited the file that the change overwrites. `unserves`: names that the app no longer serves.
 
-    `text`: of a new file. `part`: which part of the server changes, in a word.
+    `downgrades`: a newer Teal wrote what the change
+    overwrites. `text`: of a new file. `part`: which part of the server changes, in a word.
     """
 
     description: str
@@ -33,10 +34,11 @@ class SetupChange:
     is_note: bool = False
     part: str = "setup"
     text: Tuple[str, ...] = ()
+    downgrades: bool = False
 
     @property
     def change(self) -> Change:
-        return Change(self.description, self.diff, self.edited, self.unserves, self.text)
+        return Change(self.description, self.diff, self.edited, self.unserves, self.text, self.downgrades)
 
 
 def note(text: str) -> SetupChange:

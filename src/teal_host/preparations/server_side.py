@@ -8,7 +8,7 @@ from teal_host.ground import archive, files
 from teal_host.ground.paths import HostPaths
 from teal_host.preparations.base import Intent
 from teal_host.preparations.change import SetupChange
-from teal_host.wire.sources import digest
+from teal_host.wire.sources import VERSION, digest, is_older
 
 
 def changes(intent: Intent) -> Iterator[SetupChange]:
@@ -17,8 +17,11 @@ def changes(intent: Intent) -> Iterator[SetupChange]:
     installed = archive.digest(host.installed)
     if installed == own and _is_for_root_alone(host):
         return
-    does = "install" if installed is None else "replace"
-    yield SetupChange(f"{does} the server side, {host.installed} (sources {own[:12]})", partial(_install, host))
+    version = archive.version(host.installed)
+    does, downgrades = "install" if installed is None else "replace", is_older(VERSION, version)
+    of = f"; it is of Teal {version}, and this one of the older Teal {VERSION}" if downgrades else ""
+    text = f"{does} the server side, {host.installed} (sources {own[:12]}){of}"
+    yield SetupChange(text, partial(_install, host), downgrades=downgrades)
 
 
 def _is_for_root_alone(host: HostPaths) -> bool:

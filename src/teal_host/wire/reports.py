@@ -197,6 +197,7 @@ class Change:
     """One thing that setup does. `edited`: a hand has changed what Teal wrote, and it would be overwritten.
 
     `unserves`: domains that the app serves now, none of which it would serve any more. `text`: of a new file.
+    `downgrades`: a newer Teal wrote what would be overwritten.
     """
 
     message: Text
@@ -204,3 +205,4 @@ class Change:
     edited: bool = False
     unserves: Annotated[Tuple[Domain, ...], at_most(MOST_ITEMS)] = ()
     text: Texts = ()
+    downgrades: bool = False

@@ -2,11 +2,23 @@
 
 import hashlib
 import json
-from typing import Dict
+import re
+from typing import Dict, Tuple
 
 INSTALLED = "usr/local/lib/teal/teal-host"  # below the root of a server
 PYTHON = "/usr/bin/python3"  # the system's own: a login may come with another, which a unit cannot run
+VERSION = "0.1.0"  # that of the distribution
 CALLS = "TEAL-CALLS"  # in every command that a client sends
+
+
+def is_older(version: str, other: str) -> bool:
+    """Versions such as 0.9.1 and 0.10.0; what stands behind the numbers does not count."""
+    return _numbers(version) < _numbers(other)
+
+
+def _numbers(version: str) -> Tuple[int, ...]:
+    leading = re.match(r"[0-9]{1,9}([.][0-9]{1,9}){0,3}", version)
+    return tuple(int(number) for number in leading[0].split(".")) if leading else ()
 
 
 def digest(sources: Dict[str, str]) -> str:
