@@ -12,7 +12,7 @@ from typing import Any, get_args
 import pytest
 
 from teal.config import load
-from teal.ground.visitor import Event, Visit, visit
+from teal.ground.visitor import Arrival, Event, visit
 from teal.stories import deploy as deploy_story
 from teal.stories import entrance as entrances
 from teal.stories.entrance import check_entrance, judge
@@ -160,7 +160,7 @@ def test_visit_does_not_wait_for_a_name_server(monkeypatch: pytest.MonkeyPatch) 
 
 @pytest.mark.parametrize("event", [event for event in get_args(Event) if event != "own site"])
 def test_every_event_is_a_warning_with_its_cause_and_a_hint(event: Event) -> None:
-    finding = judge(Entrance("http://shop.example/", (SERVER,), MARK), Visit(event, 80, (SERVER,), SERVER))
+    finding = judge(Entrance("http://shop.example/", (SERVER,), MARK), Arrival(event, 80, (SERVER,), SERVER))
     assert (finding.what, finding.state) == ("url", "warning")
     assert finding.message.startswith("http://shop.example/ does not lead visitors to the app: ")
     assert finding.hint
@@ -170,25 +170,27 @@ def test_every_event_is_a_warning_with_its_cause_and_a_hint(event: Event) -> Non
 
 
 def test_closed_firewall_is_named_with_its_port() -> None:
-    finding = judge(Entrance("http://shop.example:8443/", (SERVER,), MARK), Visit("dropped", 8443, (SERVER,), SERVER))
+    finding = judge(Entrance("http://shop.example:8443/", (SERVER,), MARK), Arrival("dropped", 8443, (SERVER,), SERVER))
     assert "firewall" in finding.message
     assert finding.hint.startswith("open TCP port 8443 in the firewall")
 
 
 @pytest.mark.parametrize("event", ["other site", "refused", "dropped"])
 def test_name_that_leads_to_another_machine_gets_the_record_to_make(event: Event) -> None:
-    finding = judge(Entrance("http://shop.example/", (SERVER,), MARK), Visit(event, 80, ("192.0.2.7",), "192.0.2.7"))
+    finding = judge(Entrance("http://shop.example/", (SERVER,), MARK), Arrival(event, 80, ("192.0.2.7",), "192.0.2.7"))
     assert "shop.example leads to 192.0.2.7" in finding.hint
     assert f"shop.example A {SERVER}" in finding.hint
 
 
 def test_name_that_leads_nowhere_gets_the_record_to_make() -> None:
-    finding = judge(Entrance("http://shop.example/", (SERVER, "2a00:1450::9"), MARK), Visit("no name", 80))
+    finding = judge(Entrance("http://shop.example/", (SERVER, "2a00:1450::9"), MARK), Arrival("no name", 80))
     assert finding.hint == f"add to its DNS: shop.example AAAA 2a00:1450::9, shop.example A {SERVER}"
 
 
 def test_private_address_of_a_server_is_named_as_a_cause() -> None:
-    finding = judge(Entrance("http://10.0.0.4/", ("10.0.0.4",), MARK), Visit("dropped", 80, ("10.0.0.4",), "10.0.0.4"))
+    finding = judge(
+        Entrance("http://10.0.0.4/", ("10.0.0.4",), MARK), Arrival("dropped", 80, ("10.0.0.4",), "10.0.0.4")
+    )
     assert "own network" in finding.hint
     assert "open TCP port 80" in finding.hint
 
@@ -221,7 +223,7 @@ def test_hostile_server_does_not_choose_whom_the_client_asks(
 ) -> None:
     (tmp_path / "app").write_text("")
     (tmp_path / "teal.toml").write_text(TOML + toml)
-    monkeypatch.setattr(entrances, "visit", lambda _: Visit("own site", 80))
+    monkeypatch.setattr(entrances, "visit", lambda _: Arrival("own site", 80))
     assert bool(list(check_entrance(load(tmp_path), Entrance(url, (SERVER,), MARK)))) is asked
 
 
@@ -231,13 +233,13 @@ def test_ctrl_c_during_the_visit_does_not_end_a_deploy_that_is_live(
     (tmp_path / "app").write_text("")
     (tmp_path / "teal.toml").write_text(TOML + REMOTE)
 
-    def interrupted(_: Entrance) -> Visit:
+    def interrupted(_: Entrance) -> Arrival:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(entrances, "visit", interrupted)
     notes: list[Note] = []
     ui: Any = type("Ui", (), {"note": lambda _, note: notes.append(note)})()
     deploy_story.warn_if_closed(load(tmp_path), Entrance(f"http://{SERVER}/", (SERVER,), MARK), ui)
-    monkeypatch.setattr(entrances, "visit", lambda _: Visit("dropped", 80, (SERVER,), SERVER))
+    monkeypatch.setattr(entrances, "visit", lambda _: Arrival("dropped", 80, (SERVER,), SERVER))
     deploy_story.warn_if_closed(load(tmp_path), Entrance(f"http://{SERVER}/", (SERVER,), MARK), ui)
     assert [note.level for note in notes] == ["warning"]

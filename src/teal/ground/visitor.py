@@ -31,7 +31,7 @@ _CLEAREST: tuple[Event, ...] = ("refused", "dropped", "no route")  # of a host w
 
 
 @dataclass(frozen=True)
-class Visit:
+class Arrival:
     """How a visit ended. `addresses` are those of the URL's host; `address` and `port` are what was tried last."""
 
     event: Event
@@ -40,12 +40,12 @@ class Visit:
     address: str = ""
 
 
-def visit(entrance: Entrance, within_s: float = _WITHIN_S) -> Visit:
+def visit(entrance: Entrance, within_s: float = _WITHIN_S) -> Arrival:
     visitor = _Visitor(entrance, time.monotonic() + within_s)
     thread = threading.Thread(target=visitor.run, daemon=True)
     thread.start()
     thread.join(within_s)
-    return visitor.visit
+    return visitor.arrival
 
 
 class _Stopped(Exception):
@@ -53,12 +53,12 @@ class _Stopped(Exception):
 
 
 class _Visitor:
-    """`visit` says at any moment how far the visitor has come."""
+    """`arrival` says at any moment how far the visitor has come."""
 
     def __init__(self, entrance: Entrance, deadline: float) -> None:
         self._mark, self._deadline = entrance.mark, deadline
         self._url = urlsplit(entrance.url)
-        self.visit = Visit("late name server", _port(self._url))
+        self.arrival = Arrival("late name server", _port(self._url))
 
     def run(self) -> None:
         with contextlib.suppress(_Stopped):
@@ -69,18 +69,18 @@ class _Visitor:
 
     def _resolve(self) -> tuple[str, ...]:
         try:
-            answers = socket.getaddrinfo(self._url.hostname, self.visit.port, type=socket.SOCK_STREAM)
+            answers = socket.getaddrinfo(self._url.hostname, self.arrival.port, type=socket.SOCK_STREAM)
         except (OSError, UnicodeError):
             raise self._stopped("no name") from None
         addresses = tuple(dict.fromkeys(str(answer[4][0]) for answer in answers))
         if not addresses:
             raise self._stopped("no name")
-        self.visit = replace(self.visit, event="dropped", addresses=addresses)
+        self.arrival = replace(self.arrival, event="dropped", addresses=addresses)
         return addresses
 
     def _get(self, addresses: Sequence[str]) -> http.client.HTTPResponse:
         connected = self._connect(addresses)
-        self.visit = replace(self.visit, event="no answer")
+        self.arrival = replace(self.arrival, event="no answer")
         try:
             return self._answer(connected)
         except ssl.SSLCertVerificationError:
@@ -95,7 +95,7 @@ class _Visitor:
     def _answer(self, connected: socket.socket) -> http.client.HTTPResponse:
         host, encrypted = self._url.hostname or "", self._url.scheme == "https"
         kind = http.client.HTTPSConnection if encrypted else http.client.HTTPConnection
-        connection = kind(host, self.visit.port)
+        connection = kind(host, self.arrival.port)
         connection.sock = connected
         if encrypted:
             connection.sock = ssl.create_default_context().wrap_socket(connected, server_hostname=host)
@@ -107,10 +107,10 @@ class _Visitor:
     def _connect(self, addresses: Sequence[str]) -> socket.socket:
         failures: dict[Event, str] = {}
         for address in addresses[:_MOST_ADDRESSES]:
-            self.visit = replace(self.visit, event="dropped", address=address)
+            self.arrival = replace(self.arrival, event="dropped", address=address)
             try:
                 seconds = max(0.1, min(_CONNECTS_WITHIN_S, self._deadline - time.monotonic()))
-                return socket.create_connection((address, self.visit.port), timeout=seconds)
+                return socket.create_connection((address, self.arrival.port), timeout=seconds)
             except ConnectionRefusedError:
                 failures.setdefault("refused", address)
             except TimeoutError:
@@ -118,7 +118,7 @@ class _Visitor:
             except OSError:
                 failures.setdefault("no route", address)
         event = min(failures, key=_CLEAREST.index)
-        self.visit = replace(self.visit, address=failures[event])
+        self.arrival = replace(self.arrival, address=failures[event])
         raise self._stopped(event)
 
     def _follow(self, answer: http.client.HTTPResponse) -> None:
@@ -129,17 +129,17 @@ class _Visitor:
         if answer.status not in (301, 302, 303, 307, 308) or not location:
             raise self._stopped("other site")
         self._url = self._target(location)
-        self.visit = replace(self.visit, port=_port(self._url))
+        self.arrival = replace(self.arrival, port=_port(self._url))
 
     def _target(self, location: str) -> SplitResult:
         with contextlib.suppress(ValueError, KeyError):
             target = urlsplit(urljoin(self._url.geturl(), location))
-            if target.hostname == self._url.hostname and _port(target) in (_PORTS[target.scheme], self.visit.port):
+            if target.hostname == self._url.hostname and _port(target) in (_PORTS[target.scheme], self.arrival.port):
                 return target
         raise self._stopped("other host")
 
     def _stopped(self, event: Event) -> _Stopped:
-        self.visit = replace(self.visit, event=event)
+        self.arrival = replace(self.arrival, event=event)
         return _Stopped()
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from teal.config.read import ConfigFile
 from teal.ground.dns import public, records
-from teal.ground.visitor import Event, Visit, visit
+from teal.ground.visitor import Arrival, Event, visit
 from teal_host.wire.reports import Entrance, Finding
 
 _FIREWALL = "open TCP port {port} in the firewall of the server and in that of its provider"
@@ -67,26 +67,26 @@ def _may_be_a_server(host: str) -> bool:
     return not (address.is_loopback or address.is_link_local or address.is_multicast or address.is_unspecified)
 
 
-def judge(entrance: Entrance, visited: Visit) -> Finding:
+def judge(entrance: Entrance, arrival: Arrival) -> Finding:
     """What the visit means for visitors, and what to do."""
-    if visited.event == "own site":
+    if arrival.event == "own site":
         return Finding("url", "ok", f"{entrance.url} is answered, asked from here")
     host = entrance.url.split("/")[2].rpartition(":")[0] or entrance.url.split("/")[2]
-    message, hint = _TEXTS[visited.event]
-    names = {"host": host, "port": visited.port, "at": visited.address or host}
-    hint = _address_hint(entrance, visited, host) or hint
+    message, hint = _TEXTS[arrival.event]
+    names = {"host": host, "port": arrival.port, "at": arrival.address or host}
+    hint = _address_hint(entrance, arrival, host) or hint
     text = f"{entrance.url} does not lead visitors to the app: {message.format(**names)}"
     return Finding("url", "warning", text, hint.format(**names))
 
 
-def _address_hint(entrance: Entrance, visited: Visit, host: str) -> str:
+def _address_hint(entrance: Entrance, arrival: Arrival, host: str) -> str:
     """If the URL's address is the likely cause: the record to make, or that the address is a private one."""
     own = public(entrance.addresses)
-    if visited.event == "no name":
+    if arrival.event == "no name":
         return f"add to its DNS: {records(host, own)}"
-    if host in visited.addresses:  # the URL has no name
-        private = ipaddress.ip_address(host).is_private and visited.event in ("dropped", "no route")
+    if host in arrival.addresses:  # the URL has no name
+        private = ipaddress.ip_address(host).is_private and arrival.event in ("dropped", "no route")
         return _OWN_NETWORK if private else ""
-    if own and visited.addresses and not set(visited.addresses) & set(entrance.addresses):
-        return f"{host} leads to {', '.join(visited.addresses)}; without a CDN there, make it {records(host, own)}"
+    if own and arrival.addresses and not set(arrival.addresses) & set(entrance.addresses):
+        return f"{host} leads to {', '.join(arrival.addresses)}; without a CDN there, make it {records(host, own)}"
     return ""
