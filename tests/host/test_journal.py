@@ -1,6 +1,7 @@
 """The history of an app: what a crash or a stranger left in it never hides what can be read."""
 
 import datetime
+import errno
 import json
 from math import inf
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from teal_host.ground import files
 from teal_host.ground import journal as journals
 from teal_host.ground.journal import Journal, UnfinishedStory
 
@@ -184,3 +186,105 @@ def test_journal_does_not_follow_a_link_in_its_place(journal: Journal, tmp_path:
     with pytest.raises(OSError, match=r"symbolic links|Too many"):
         journal.write("begin", "a")
     assert not (tmp_path / "elsewhere").exists()
+
+
+def test_journal_parses_each_line_once_however_often_it_is_asked(
+    journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    story: list[dict[str, Any]] = [BEGIN, START, TURN, TURNED, END]
+    hold(journal, *(story * 200))
+    parsed: list[dict[str, Any]] = []
+
+    def converted(line: dict[str, Any]) -> dict[str, Any]:
+        parsed.append(line)
+        return line
+
+    monkeypatch.setattr(journals, "_converted", converted)
+    for _ in range(3):
+        assert (journal.is_newer(), journal.has("a"), journal.unfinished()) == (False, True, None)
+        assert journal.last_story() is not None
+    journal.write("begin", "b", release="0002-bbbbbbbbbbbb")
+    assert journal.unfinished() == UnfinishedStory("b", "0002-bbbbbbbbbbbb", None, False)
+    assert len(parsed) == 1001
+
+
+def test_journal_reads_a_file_that_took_its_place_from_the_beginning(journal: Journal) -> None:
+    hold(journal, BEGIN, END)
+    assert journal.lines() == [BEGIN, END]
+    beside = Journal(journal.path.with_name("other"))
+    hold(beside, START, START, START)
+    beside.path.replace(journal.path)
+    assert journal.lines() == [START] * 3
+    journal.path.unlink()
+    assert journal.lines() == []
+
+
+def long_journal(journal: Journal) -> list[dict[str, Any]]:
+    """More than any journal keeps; the last story is far from the end, behind commands that had nothing to do."""
+    story = [{**line, "id": "last", "up": 5} for line in (BEGIN, START, TURN, TURNED, END)]
+    many = [{**BEGIN, "id": str(number), "more": "x" * 500} for number in range(3_000)]
+    unchanged = [{"event": "unchanged", "id": str(number), "more": "x" * 500} for number in range(3_000, 6_000)]
+    hold(journal, *many, END, *story, *unchanged)
+    return story
+
+
+def test_long_journal_is_trimmed_and_still_answers_what_commands_ask(journal: Journal) -> None:
+    (begin, _, _, turned, end) = long_journal(journal)
+    before, since = journal.path.read_bytes(), journal.since_switch()
+    journal.trim()
+    assert journal.path.stat().st_size < journals.TRIMMED_TO + 2_000
+    assert journal.path.with_name("journal.1").read_bytes() == before
+    assert (
+        oct(journal.path.stat().st_mode)[-3:] == oct(journal.path.with_name("journal.1").stat().st_mode)[-3:] == "600"
+    )
+    assert journal.lines()[:3] == [begin, turned, end]
+    assert (journal.last_story(), journal.unfinished()) == ((begin, end), None)
+    assert journal.has("5999")
+    assert journal.since_switch() == pytest.approx(since, abs=60)
+    short = journal.path.read_bytes()
+    journal.trim()
+    assert journal.path.read_bytes() == short
+
+
+def test_journal_is_not_trimmed_in_the_middle_of_a_story_or_on_a_full_disk(
+    journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    long_journal(journal)
+    journal.write("begin", "now", release="0001-aaaaaaaaaaaa")
+    size = journal.path.stat().st_size
+    journal.trim()
+    assert journal.path.stat().st_size == size
+    journal.write("end", "now")
+    whole = journal.path.read_bytes()
+
+    def full(*ignored: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(files, "write", full)
+    journal.trim()
+    assert journal.path.read_bytes() == whole
+
+
+@pytest.mark.parametrize("act", range(4))
+def test_trim_that_is_killed_at_any_act_leaves_the_old_or_the_new_journal(
+    journal: Journal, act: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Killed(BaseException):
+        pass
+
+    (begin, *_, end) = long_journal(journal)
+    acts: list[str] = []
+
+    def witness(name: str) -> None:
+        acts.append(name)
+        if len(acts) > act:
+            raise Killed
+
+    monkeypatch.setattr(files, "witness", witness)
+    with pytest.raises(Killed):
+        journal.trim()
+    again = Journal(journal.path)
+    assert (again.last_story(), again.unfinished(), again.has("5999")) == ((begin, end), None, True)
+    monkeypatch.setattr(files, "witness", acts.append)
+    again.trim()
+    assert again.path.stat().st_size < journals.TRIMMED_TO + 2_000

@@ -1,5 +1,6 @@
 """Recovery of a deploy that was killed in its watch: a release that is well stays, whatever is slow beside it."""
 
+import json
 import os
 import signal
 from collections.abc import Iterator
@@ -82,3 +83,26 @@ def stopped(pids: set[int]) -> Iterator[None]:
     finally:
         for pid in pids:
             os.kill(pid, signal.SIGCONT)
+
+
+def test_journal_of_years_is_trimmed_by_the_next_deploy_and_recovery_still_finds_what_was_interrupted(app: App) -> None:
+    app.deploy().ok()
+    journal = app.state / "journal"
+    written = journal.read_text()
+    old = [
+        json.dumps({"event": event, "id": str(n), "more": "x" * 200})
+        for n in range(10_000)
+        for event in ("begin", "end")
+    ]
+    journal.write_text("\n".join(old) + f"\n{written}")
+    app.program(version="v2")
+    second = app.deploy().ok().result["release"]
+    assert journal.stat().st_size < 600_000
+    assert len((app.state / "journal.1").read_text().splitlines()) > 20_000
+    assert app.status()["last"]["release"] == second
+    with journal.open("a") as file:
+        file.write(json.dumps({"event": "begin", "id": "x", "what": "deploy", "release": "0003-aaaaaaaaaaaa"}) + "\n")
+    assert any("interrupted" in note for note in app.status()["notes"])
+    told = app.teal("rollback").ok().err
+    assert "0003-aaaaaaaaaaaa had not gone live and was undone" in told
+    assert app.get()["version"] == "v1"

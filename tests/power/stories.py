@@ -56,6 +56,9 @@ class Clock:
     def monotonic(self) -> float:
         return self._now
 
+    def thread_time(self) -> float:
+        return 0.0
+
     def sleep(self, seconds: float) -> None:
         self._now += seconds
 

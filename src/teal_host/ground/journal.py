@@ -6,21 +6,31 @@ A story begins with `begin` and ends with `end`; one without its `end` was inter
 import contextlib
 import datetime
 import json
+import os
 import time
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 from teal_host.ground import files
 from teal_host.wire.outcomes import FAILURES
 from teal_host.wire.values import dataclass
 
 FORMAT = 2
+LONGEST, TRIMMED_TO = (
+    1024 * 1024,
+    512 * 1024,
+)  # bytes: a longer journal is trimmed after a story, to so much and a few lines
+_SWITCHES = ("switching", "switched", "rolled_back")
 _NAMES_OF_FORMAT_1: Dict[Any, Any] = {"turned_back": "rolled_back", "aborted": "cancelled"}  # of events and of codes
 
 
-@dataclass(frozen=True)
 class Journal:
-    path: Path
+    """Each line is parsed once, however often a command asks."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._parsed: List[Dict[str, Any]] = []
+        self._inode, self._at = 0, 0  # of which file, and up to where
 
     def write(self, event: str, story: str, **facts: Any) -> None:
         """Add what is about to happen, or how it ended; on the disk when this returns."""
@@ -29,13 +39,32 @@ class Journal:
 
     def lines(self) -> List[Dict[str, Any]]:
         """All that can be read, in the words of now; a line that a crash cut is left out."""
-        entries = []
-        with contextlib.suppress(FileNotFoundError):
-            for line in self.path.read_bytes().splitlines():
-                with contextlib.suppress(ValueError, RecursionError):
-                    entry = json.loads(line)
-                    entries += [_converted(entry)] if isinstance(entry, dict) else []
-        return entries
+        try:
+            with self.path.open("rb") as file:
+                status = os.fstat(file.fileno())
+                if status.st_ino != self._inode or status.st_size < self._at:
+                    self._parsed, self._inode, self._at = [], status.st_ino, 0
+                file.seek(self._at)
+                text = file.read()
+        except FileNotFoundError:
+            return []
+        whole = text[: text.rfind(b"\n") + 1]
+        self._parsed += _entries(whole)
+        self._at += len(whole)
+        return [*self._parsed, *_entries(text[len(whole) :])]
+
+    def trim(self) -> None:
+        """After a story, so that no command ever reads much: the last part stays, and what `last_story` and
+        `since_switch` need. The journal as it was is `journal.1` until the next time.
+
+        Two writes, each whole or not at all. A failure does no harm: the next story tries again.
+        """
+        with contextlib.suppress(OSError):
+            if self.path.stat().st_size <= LONGEST or self.unfinished():
+                return
+            text = self.path.read_bytes()
+            files.write(self.path.with_name(f"{self.path.name}.1"), text, 0o600)
+            files.write(self.path, b"".join(line + b"\n" for line in _remaining(text.splitlines())), 0o600)
 
     def is_newer(self) -> bool:
         """Has a newer Teal written a line whose meaning this one does not know?"""
@@ -83,7 +112,7 @@ class Journal:
         By the time that the machine is up, which no set clock changes. Of an earlier boot nothing is left to wait for.
         """
         for line in reversed(self.lines()):
-            if line.get("event") in ("switching", "switched", "rolled_back"):
+            if line.get("event") in _SWITCHES:
                 with contextlib.suppress(KeyError, ValueError, TypeError):
                     return _since(line)
         return float("inf")
@@ -102,6 +131,33 @@ class UnfinishedStory:
     started: bool
     is_rollback: bool = False
     switched: bool = False
+
+
+def _remaining(lines: Sequence[bytes]) -> List[bytes]:
+    """What stays of a long journal whose last story has ended: the end of it, and before that what is asked for."""
+    entries = [next(iter(_entries(line)), {}) for line in lines]
+    first, size = len(lines), 0
+    while first and size + len(lines[first - 1]) < TRIMMED_TO:
+        first -= 1
+        size += len(lines[first]) + 1
+    needed = {_last(entries, "end"), _last(entries, *_SWITCHES)}
+    needed.add(_last(entries, "begin", story=entries[_last(entries, "end")].get("id")))
+    return [line for number, line in enumerate(lines) if number >= first or number in needed]
+
+
+def _last(entries: Sequence[Dict[str, Any]], *events: str, story: Any = None) -> int:
+    """The number of the last line of these events; of nothing the last line of all."""
+    numbers = (n for n in reversed(range(len(entries))) if entries[n].get("event") in events)
+    return next((n for n in numbers if story is None or entries[n].get("id") == story), len(entries) - 1)
+
+
+def _entries(text: bytes) -> List[Dict[str, Any]]:
+    entries = []
+    for line in text.splitlines():
+        with contextlib.suppress(ValueError, RecursionError):
+            entry = json.loads(line)
+            entries += [_converted(entry)] if isinstance(entry, dict) else []
+    return entries
 
 
 def _converted(line: Dict[str, Any]) -> Dict[str, Any]:

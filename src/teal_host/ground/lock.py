@@ -66,6 +66,17 @@ def holder(path: Path) -> Optional[Holder]:
     return None
 
 
+@contextlib.contextmanager
+def alone(path: Path) -> Iterator[bool]:
+    """For a file's own upkeep: is nobody else at it, and is it still the file of this name?"""
+    lock = _try(path)
+    try:
+        yield lock is not None
+    finally:
+        if lock is not None:
+            os.close(lock)
+
+
 def at_work(path: Path) -> Optional[str]:
     """The words for who holds the lock now."""
     found = holder(path)

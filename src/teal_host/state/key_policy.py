@@ -7,9 +7,10 @@ import base64
 import hashlib
 import json
 import re
+from pathlib import Path
 from typing import Any, Optional
 
-from teal_host.ground import files
+from teal_host.ground import files, lock
 from teal_host.ground.errors import NotAllowed
 from teal_host.ground.journal import now
 from teal_host.ground.paths import HostPaths
@@ -17,6 +18,7 @@ from teal_host.state import footprint
 from teal_host.wire.messages import Deploy, Failure, Intended, Logs, Releases, Result, Rollback, Status
 from teal_host.wire.values import dataclass
 
+MOST = 4 * 1024 * 1024  # bytes of the audit: some 16,000 uses of a key
 _CHANGE = (Deploy, Rollback)
 _ALLOWED = (Intended, Deploy, Rollback, Status, Releases, Logs)
 
@@ -52,12 +54,24 @@ class KeyPolicy:
         release = getattr(answer, "release", None)
         about = {**says, "release": release} if release else says
         line = {"at": now(), "key": self.fingerprint, "did": what, "ended": _ended(answer), **about}
+        _make_room(paths.audit)
         files.append_line(paths.audit, json.dumps(line), mode=0o600)
 
     @property
     def fingerprint(self) -> str:
         """As OpenSSH shows it."""
         return _shown(bytes.fromhex(self.key))
+
+
+def _make_room(audit: Path) -> None:
+    """Each use of a key has a line, also a status that a monitor asks for each minute. A long audit becomes `audit.1`.
+
+    Several connections write at once. Whoever opened the file before it got that name still writes into it.
+    """
+    if audit.exists() and audit.stat().st_size > MOST:
+        with lock.alone(audit) as taken:
+            if taken and audit.stat().st_size > MOST:
+                files.move(audit, audit.with_name(f"{audit.name}.1"))
 
 
 def fingerprint(key: str) -> str:

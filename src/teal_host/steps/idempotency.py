@@ -28,6 +28,7 @@ def record_end(app: App, story: str, answer: Answer, **facts: Any) -> None:
         how = {"code": answer.code, "message": answer.message[:_LONGEST], "hint": answer.hint[:_LONGEST]}
     brief = {"release": answer.release, "outcome": answer.outcome, **facts}
     app.journal.write("end", story, **brief, answer={**subject, **how})
+    app.journal.trim()
 
 
 def record_unchanged(app: App, scene: Scene, story: str) -> Result:
@@ -35,6 +36,7 @@ def record_unchanged(app: App, scene: Scene, story: str) -> Result:
     answer = current_result(app, scene, "unchanged")
     try:
         app.journal.write("unchanged", story, release=answer.release, answer=typed.encode(answer))
+        app.journal.trim()
     except OSError as problem:
         app.warn(f"that nothing had to be done is not written down: {as_host_error(problem).message}")
     return answer

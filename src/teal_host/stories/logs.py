@@ -18,10 +18,10 @@ _MOST = 256 * 1024 * 1024  # characters of the last lines
 def logs(app: App, request: Logs, listening: Callable[[], bool]) -> Done:
     """Of lines of the same time the live color's stand last. Follows a color on to its next release."""
     tail = app.host.supervisor.tail([app.paths.color(color) for color in _order(app, request.color)])
-    told = 0
+    size = 0
     for line in _while(listening, tail.last(request.lines)):
-        told += len(line.text)
-        if told > _MOST and not request.follow:
+        size += len(line.text)
+        if size > _MOST and not request.follow:
             return Done(f"these are the first {_MOST >> 20} MiB of them; ask for fewer lines to see the last ones: -n")
         _tell(app, line)
     while request.follow and listening():

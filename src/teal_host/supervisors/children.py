@@ -25,9 +25,9 @@ def end(main: Optional[int], pids: Callable[[], Set[int]], grace_s: float) -> No
     """Tell the listening children to end, and wait for them. `pids`: all processes of the color, asked anew before a
     signal.
     """
-    told = {life for life in map(processes.life, listening(main, pids())) if life}
-    for life in told:
+    ending = {life for life in map(processes.life, listening(main, pids())) if life}
+    for life in ending:
         run.send_signal_if(life.pid, signal.SIGTERM, lambda life=life: life.pid in pids())  # type: ignore[misc]
     deadline = time.monotonic() + grace_s
-    while any(processes.life(life.pid) == life for life in told) and time.monotonic() < deadline:
+    while any(processes.life(life.pid) == life for life in ending) and time.monotonic() < deadline:
         time.sleep(_LOOK_EVERY_S)
