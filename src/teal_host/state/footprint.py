@@ -1,4 +1,4 @@
-"""What setup has put on this server for an app: so a hand's change is noticed, and destroy takes back just that."""
+"""What setup has put on the server for an app. With it Teal notices manual edits, and destroy removes just that."""
 
 from dataclasses import field, replace
 from pathlib import Path
@@ -9,12 +9,12 @@ from teal_host.state.disk_format import DiskFormat
 from teal_host.wire.grammar import PublicKey
 from teal_host.wire.values import dataclass
 
-_REMEMBERED = 10  # digests a file: what is there, and what a setup that was killed or refused did not reach
+_REMEMBERED = 10  # digests of one file: its content, and contents that a killed or rejected setup announced
 
 
 @dataclass(frozen=True)
 class GaveWay:
-    """A distribution's welcome page that this app's default site took the place of: a link, and where it pointed."""
+    """A distribution's welcome page that this app's default site replaced: a link, and where the link pointed."""
 
     link: str
     target: str
@@ -22,9 +22,9 @@ class GaveWay:
 
 @dataclass(frozen=True)
 class Footprint:
-    """`files`: every file that setup wrote, with the digests that it may have; `nginx`: which of them is the route.
+    """`files`: every file that setup wrote, with the digests that the file may have. `nginx`: the file of the route.
 
-    `made`: directories that were not there before. `keys`: the deploy keys, as they were given.
+    `made`: directories that setup created. `keys`: the deploy keys, as the admin gave them.
     """
 
     files: Dict[str, Tuple[str, ...]] = field(default_factory=dict)
@@ -57,12 +57,12 @@ def save(paths: AppPaths, footprint: Footprint) -> None:
 
 
 def remember(paths: AppPaths, path: Path, digest: str) -> None:
-    """This file will be written; said before it is done."""
+    """Record that Teal is about to write this file."""
     save(paths, load(paths).with_file(path, digest))
 
 
 def remember_made(paths: AppPaths, folder: Path) -> None:
-    """This directory will be made, where there is none; said before it is done."""
+    """Record that Teal is about to create this directory, if it does not exist."""
     footprint = load(paths)
     if str(folder) not in footprint.made:
         save(paths, replace(footprint, made=(*footprint.made, str(folder))))
@@ -75,7 +75,7 @@ def nginx_files(host: HostPaths, app: str, own: Footprint) -> Set[str]:
 
 
 def others(host: HostPaths, app: str) -> Iterator[Tuple[str, Footprint]]:
-    """Those of all other apps, by name."""
+    """The name and footprint of each other app."""
     for path in sorted((host.root / "etc/teal").glob("*/footprint.json")):
         if path.parent.name != app:
             yield path.parent.name, load(host.app(path.parent.name))

@@ -1,6 +1,6 @@
-"""What somebody with a deploy key may do, and the line that each try leaves.
+"""What a deploy key may do, and the line that each try of a key leaves in the app's audit.
 
-sshd and sudo have fixed the app and the key in this side's arguments, so what the client says of itself counts nothing.
+sshd and sudo fix the app and the key in the arguments of the server side. What the client says of itself is ignored.
 """
 
 import base64
@@ -34,17 +34,17 @@ class KeyPolicy:
         """Raises NotAllowed."""
         app = request.spec.app if isinstance(request, (Intended, Deploy)) else getattr(request, "app", None)
         if not isinstance(request, _ALLOWED):
-            says = f"a deploy key may not do this: {_typed(request)}"
-            raise NotAllowed(says, hint="log in as the server's admin for that")
+            message = f"a deploy key may not do this: {_typed(request)}"
+            raise NotAllowed(message, hint="log in as the server's admin for that")
         if app != self.app:
             raise NotAllowed(f"this key may deploy {self.app}, not {app}")
         if self.fingerprint not in map(fingerprint, footprint.load(host.app(self.app)).keys):
-            raise NotAllowed(f"this key may deploy {self.app} no more")  # while its connection stood open
+            raise NotAllowed(f"this key may no longer deploy {self.app}")  # revoked while its connection was open
         if isinstance(request, _CHANGE):
-            self.note(host, request, None)  # that it was begun, should this side be killed
+            self.note(host, request, None)  # the audit shows the begin even if this process is killed
 
     def note(self, host: HostPaths, request: Optional[Any], answer: Any) -> None:
-        """A line in the app's audit: when, with which key, what was wanted, how it ended. Never what was sent."""
+        """Write a line into the app's audit: when, which key, which request, how it ended. It quotes no request."""
         paths = host.app(self.app)
         if not paths.home.is_dir():
             return
@@ -59,14 +59,14 @@ class KeyPolicy:
 
     @property
     def fingerprint(self) -> str:
-        """As OpenSSH shows it."""
+        """The fingerprint of the key, as OpenSSH shows it."""
         return _shown(bytes.fromhex(self.key))
 
 
 def _make_room(audit: Path) -> None:
-    """Each use of a key has a line, also a status that a monitor asks for each minute. A long audit becomes `audit.1`.
+    """Rename a long audit to `audit.1`. A monitor that asks for the status each minute writes a line each time.
 
-    Several connections write at once. Whoever opened the file before it got that name still writes into it.
+    Several connections write at once. A connection that opened the file before the rename writes into `audit.1`.
     """
     if audit.exists() and audit.stat().st_size > MOST:
         with lock.alone(audit) as taken:
@@ -75,12 +75,12 @@ def _make_room(audit: Path) -> None:
 
 
 def fingerprint(key: str) -> str:
-    """Of a public key, as OpenSSH shows it."""
+    """The fingerprint of a public key, as OpenSSH shows it."""
     return _shown(hashlib.sha256(base64.b64decode(key.split()[1])).digest())
 
 
 def _typed(request: Any) -> str:
-    """What a person types for it, such as `env set`."""
+    """The command that a person types for this request, such as `env set`."""
     return "deploy" if isinstance(request, Intended) else re.sub("(?<=.)(?=[A-Z])", " ", type(request).__name__).lower()
 
 

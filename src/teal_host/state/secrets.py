@@ -1,7 +1,7 @@
-"""The part of an app's environment that is not in teal.toml: what `teal env` keeps here, and who may never see.
+"""The secrets of an app: the part of its environment that `teal env` keeps on the server and never shows.
 
-One file has the values that the next deploy takes and those that stored releases ran with, each set under its version.
-So a rollback finds its own, and nothing is stored that no release needs.
+One file holds the values that the next deploy takes, and the values that stored releases ran with, each set under its
+version. So a rollback finds the values of its release. Values that no release needs are not stored.
 """
 
 import hashlib
@@ -25,9 +25,10 @@ from teal_host.wire.values import dataclass
 
 @dataclass(frozen=True)
 class StoredSecrets:
-    """`current` is the version that the next deploy takes; empty: nothing is set. `since`: when each name was, in UTC.
+    """`current` is the version that the next deploy takes; empty when nothing is set. `since` says when each name was
+    set, in UTC.
 
-    `key` goes into every version, so that nobody who sees one can try out values.
+    `key` goes into every version, so that nobody can try out values against a version.
     """
 
     key: Token = field(repr=False)
@@ -48,7 +49,7 @@ _FORMAT = DiskFormat(StoredSecrets, 2)
 
 
 def load(paths: AppPaths) -> StoredSecrets:
-    """What is stored. Raises Unreadable, without a word of what is in the file."""
+    """Read the file. Raises Unreadable, whose text quotes nothing of the file."""
     try:
         return _FORMAT.read(paths.secrets)
     except FileNotFoundError:
@@ -61,7 +62,7 @@ def load(paths: AppPaths) -> StoredSecrets:
 
 
 def save(paths: AppPaths, stored: StoredSecrets) -> None:
-    """Write it without the versions that nobody needs; without any, there is no file."""
+    """Write the file without versions that nobody needs. Remove the file when no version remains."""
     needed = set(stored.versions) if _may_be_needed(paths) else _needed(paths) | {stored.current}
     slim = replace(stored, versions={name: stored.versions[name] for name in stored.versions if name in needed})
     if not slim.versions:
@@ -71,7 +72,7 @@ def save(paths: AppPaths, stored: StoredSecrets) -> None:
 
 
 def prune(paths: AppPaths) -> None:
-    """Values go with the last release that ran with them."""
+    """Remove values together with the last release that ran with them."""
     if paths.secrets.exists() and not _may_be_needed(paths):
         stored = load(paths)
         if set(stored.versions) - _needed(paths) - {stored.current}:
@@ -88,7 +89,7 @@ def without(stored: StoredSecrets, name: str) -> StoredSecrets:
 
 
 def values_of(paths: AppPaths, entry: Record) -> Dict[str, str]:
-    """The values that the release runs with, also after a rollback to it. Raises NeedsHuman when they are lost."""
+    """The values that the release runs with, also after a rollback to it. Raises NeedsHuman if they are lost."""
     if not entry.secrets:
         return {}
     values = load(paths).versions.get(entry.secrets)
@@ -99,14 +100,14 @@ def values_of(paths: AppPaths, entry: Record) -> Dict[str, str]:
 
 
 def environment_version(stored: StoredSecrets, declared: Mapping[str, str]) -> str:
-    """A short name for the whole environment, from which no value of `teal env` can be guessed."""
+    """A short name for the whole environment. Nobody can guess a value of `teal env` from it."""
     if not stored.current:
         return releases.env_version(dict(declared))
     return _keyed(stored.key, {"teal.toml": dict(declared), "teal env": stored.values})[:8]
 
 
 def check(paths: AppPaths, spec: AppSpec) -> None:
-    """Raises BadRequest for a name that is declared twice, and for more than a program can be started with."""
+    """Raises BadRequest for a name that is declared twice, and for an environment that Linux starts no program with."""
     stored = load(paths)
     twice = sorted(set(stored.values) & set(spec.run.env))
     if twice:
@@ -125,7 +126,7 @@ def check_size(stored: StoredSecrets, more: int = 0) -> None:
 
 
 def _turned_to(stored: StoredSecrets, values: Dict[str, str], since: Dict[str, str]) -> StoredSecrets:
-    """The same values have the same version, so setting one back is no change to deploy."""
+    """The same values have the same version. So a value that is set back is no change to deploy."""
     version = _keyed(stored.key, values)[:16] if values else ""
     versions = {**stored.versions, version: values} if values else stored.versions
     return replace(stored, current=version, since=since, versions=versions)
@@ -136,7 +137,7 @@ def _keyed(key: str, value: Any) -> str:
 
 
 def _needed(paths: AppPaths) -> Set[str]:
-    """The versions of releases that could be started again."""
+    """The versions that releases need which can start again."""
     return {entry.secrets for entry in releases.load(paths) if paths.release(entry.release).is_dir()} - {""}
 
 

@@ -1,8 +1,8 @@
-"""The grammar of every name and value that a user can write: an allow-list each, checked on both sides.
+"""The grammar of every name and value that a user can write. Both sides check with the same allow-lists.
 
-A check takes the value and gives what is wrong with it, or None. What passes may reach nginx text, a unit file, an
-argv or a path, so each says what is allowed, never what is forbidden (Dokku's CVE-2026-45408 was a
-pattern that only excluded). `fullmatch`, because `$` accepts a trailing newline.
+A check takes a value and returns what is wrong with it, or None. A value that passes may reach nginx text, a unit file,
+an argv or a path. So each check says what is allowed, never what is forbidden (Dokku's CVE-2026-45408 was a pattern
+that only excluded). The checks use `fullmatch`, because `$` accepts a trailing newline.
 """
 
 import base64
@@ -13,7 +13,7 @@ from typing import Annotated, Any, Dict, Literal, Optional, Tuple
 from teal_host.wire import nginx_words
 
 Color = Literal["blue", "green"]
-COLORS: Tuple[Color, ...] = ("blue", "green")  # the first is where an app begins, and what nginx takes without a marker
+COLORS: Tuple[Color, ...] = ("blue", "green")  # an app begins on the first, which nginx takes without a marker
 PLACEHOLDERS = ("port", "color", "release", "data_dir", "host")
 RESERVED_ENV = ("PORT", "HOST", "COLOR", "RELEASE", "DATA_DIR")
 
@@ -42,7 +42,7 @@ _AS_GOOD_AS_ROOT = {
 
 
 def other_color(color: Color) -> Color:
-    """Where the next release is started while this color serves."""
+    """The color on which the next release starts while this color serves."""
     return COLORS[(COLORS.index(color) + 1) % len(COLORS)]
 
 
@@ -72,7 +72,7 @@ def deploy_id(value: str) -> Optional[str]:
 
 
 def domain(value: str) -> Optional[str]:
-    """A host name as nginx's server_name takes it literally (RFC 1123, plus the underscore that DNS has)."""
+    """A host name that nginx's server_name takes literally (RFC 1123, and the underscore that DNS has)."""
     if len(value) > 253:
         return f"{value[:60]!r} is longer than a host name can be"
     otherwise = _otherwise(value)
@@ -87,7 +87,7 @@ def domain(value: str) -> Optional[str]:
 
 
 def _otherwise(value: str) -> Optional[str]:
-    """How the name would be written right that was meant."""
+    """The right spelling of the name that the user probably meant."""
     bare = re.split("[/:]", value.split("://", 1)[-1], maxsplit=1)[0]
     if bare != value and domain(bare) is None and ("." in bare or "://" in value):
         return f'the bare name, "{bare}"'
@@ -108,7 +108,7 @@ def port(value: int) -> Optional[str]:
 
 
 def app_port(value: int) -> Optional[str]:
-    """Ports of colors: an app never runs as root, so it cannot have one below 1024."""
+    """The ports of both colors. An app never runs as root, so it cannot listen below 1024."""
     return None if 1024 <= value <= 65535 else f"{value} is not a port that an app can have; use 1024 to 65535"
 
 
@@ -129,19 +129,19 @@ def env_value(value: str) -> Optional[str]:
 
 
 def env_version(value: str) -> Optional[str]:
-    """Which values of `teal env`; empty for none."""
+    """The version of the values of `teal env`; empty for no values."""
     return None if _VERSION.fullmatch(value) else "is not a version of an environment"
 
 
 def url_path(value: str) -> Optional[str]:
-    """A path to ask, with or without a query; never another host, never a second header line."""
+    """The path of a probe, with or without a query. It names no other host and starts no second header line."""
     if not _URL_PATH.fullmatch(value):
         return f"{value[:60]!r} must be a path such as /healthz, of URL characters only"
     return unknown_placeholder(value)
 
 
 def argument(value: str) -> Optional[str]:
-    """One element of a command: anything that an argv can carry; placeholders must be known ones."""
+    """One element of a command: whatever an argv can carry, with known placeholders only."""
     if "\0" in value:
         return "must not contain a NUL character"
     if not _encodable(value):
@@ -150,7 +150,7 @@ def argument(value: str) -> Optional[str]:
 
 
 def word(value: str) -> Optional[str]:
-    """One word of a command that is run as it stands; Linux takes none that is longer."""
+    """One word of a command that Teal runs unchanged. Linux accepts no longer word."""
     if "\0" in value:
         return "must not contain a NUL character"
     if not _encodable(value):
@@ -166,7 +166,7 @@ def unknown_placeholder(value: str) -> Optional[str]:
 
 
 def json_value(value: Any) -> Optional[str]:
-    """A value that JSON has, looked at without what is in it."""
+    """A value that JSON can hold. The check does not look into lists and tables."""
     if isinstance(value, str):
         return unknown_placeholder(value) if _encodable(value) else "must be valid Unicode"
     if value is None or isinstance(value, (bool, dict, list, tuple)):
@@ -177,7 +177,7 @@ def json_value(value: Any) -> Optional[str]:
 
 
 def file_path(value: str) -> Optional[str]:
-    """A path inside a release: relative, no way upward, no control characters (S12: archives that escape)."""
+    """A path inside a release: relative, without a way upward and without control characters."""
     parts = value.split("/")
     if not value or len(value.encode(errors="replace")) > 1024 or len(parts) > 64 or not _encodable(value):
         return f"{value[:60]!r} is not a path that a release can hold"
@@ -187,35 +187,35 @@ def file_path(value: str) -> Optional[str]:
 
 
 def absolute_path(value: str) -> Optional[str]:
-    """A directory on the server, as it may stand in a unit file: no space, quote, % or way upward."""
+    """A directory on the server that a unit file can name: without space, quote, % or way upward."""
     if not _ABSOLUTE.fullmatch(value) or len(value) > 512 or any(part in (".", "..") for part in value.split("/")):
         return f"{value[:60]!r} must be an absolute path, such as /srv/uploads, of letters, digits and . _ - / only"
     return None
 
 
 def program_path(value: str) -> Optional[str]:
-    """A program or loader on the server, only to be looked for."""
+    """The path of a program or loader. The server side only checks whether it exists."""
     if value.startswith("/") and len(value) <= 4096 and value.isprintable() and _encodable(value):
         return None
     return f"{value[:60]!r} must be an absolute path"
 
 
 def program_name(value: str) -> Optional[str]:
-    """A program that is looked for on PATH."""
+    """The name of a program that the server side searches for on PATH."""
     if value and len(value) <= 255 and "/" not in value and value.isprintable() and _encodable(value):
         return None
     return f"{value[:60]!r} is not the name of a program"
 
 
 def capability(value: str) -> Optional[str]:
-    """Linux capabilities (capabilities(7)), without those with which a program would be as good as root."""
+    """Linux capabilities (capabilities(7)), except those that make a program as powerful as root."""
     if not _CAPABILITY.fullmatch(value):
         return f"{value[:60]!r} is not a capability, such as CAP_NET_BIND_SERVICE"
     return f"{value} would make the program as good as root" if value in _AS_GOOD_AS_ROOT else None
 
 
 def system_call_group(value: str) -> Optional[str]:
-    """A group of systemd's (`systemd-analyze syscall-filter`) or the name of one call."""
+    """The name of a system call, or of a group of systemd's (`systemd-analyze syscall-filter`)."""
     return (
         None if _SYSTEM_CALL.fullmatch(value) else f"{value[:60]!r} is not a system call or a group such as @resources"
     )
@@ -245,7 +245,7 @@ def _is_of_its_type(kind: str, packed: str) -> bool:
 
 
 def key_digest(value: str) -> Optional[str]:
-    """Of a public key, as `ssh-keygen -l` shows it."""
+    """The fingerprint of a public key, as `ssh-keygen -l` shows it."""
     return None if _KEY_DIGEST.fullmatch(value) else "is not the fingerprint of a key: SHA256:…"
 
 
@@ -254,7 +254,7 @@ def status_code(value: int) -> Optional[str]:
 
 
 def between(low: float, high: float) -> Any:
-    """A check that a number lies in a range, both ends allowed."""
+    """A check that a number lies in a range. Both ends belong to the range."""
 
     def check(value: float) -> Optional[str]:
         return None if low <= value <= high else f"{value:g} is out of range; use {low:g} to {high:g}"
@@ -263,12 +263,12 @@ def between(low: float, high: float) -> Any:
 
 
 def line(value: str) -> Optional[str]:
-    """One line of text to be shown: who, from where, which commit."""
+    """One line of text that Teal shows, such as a user, a host or a commit."""
     return None if len(value) <= 512 and value.isprintable() else "must be one printable line"
 
 
 def fill(template: str, values: Dict[str, str]) -> str:
-    """The template with its placeholders replaced; others stay as they are (they were refused on arrival)."""
+    """The template with these placeholders replaced. Teal has rejected a template with others on arrival."""
     return _PLACEHOLDER.sub(lambda match: values.get(match.group(1), match.group(0)), template)
 
 
