@@ -11,6 +11,23 @@ from teal_host.wire.values import dataclass
 ANSWERS_WITHIN_S = 60.0
 A_PERSON_ANSWERS_WITHIN_S = 600.0  # a person reads a fingerprint, or looks for a hardware key
 
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Words of ssh or multipass, what they mean, and what to type. The words choose the explanation and decide nothing
+    else. `by_files`: ssh looked into its files, so the cause may be that it read others than expected.
+    """
+
+    text: str
+    message: str
+    hint: str
+    by_files: bool = False
+
+    def error(self, **names: str) -> CannotReach:
+        return CannotReach(self.message.format(**names), hint=self.hint.format(**names))
+
+
 Explain = Callable[[int | None, Sequence[str]], CannotReach | None]
 
 

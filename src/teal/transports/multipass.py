@@ -3,14 +3,14 @@
 from collections.abc import Sequence
 
 from teal.ground.errors import CannotReach
-from teal.transports.base import Transport, has_a_person
+from teal.transports.base import Explanation, Transport, has_a_person
 
 _EXPLANATIONS = (
-    ("does not exist", "there is no instance {name}", "multipass list; or: multipass launch --name {name}"),
-    ("is deleted", "the instance {name} is deleted", "multipass recover {name}"),
-    ("is not running", "the instance {name} is not running", "multipass start {name}"),
-    ("is suspended", "the instance {name} is not running", "multipass start {name}"),
-    (
+    Explanation("does not exist", "there is no instance {name}", "multipass list; or: multipass launch --name {name}"),
+    Explanation("is deleted", "the instance {name} is deleted", "multipass recover {name}"),
+    Explanation("is not running", "the instance {name} is not running", "multipass start {name}"),
+    Explanation("is suspended", "the instance {name} is not running", "multipass start {name}"),
+    Explanation(
         "cannot connect to the multipass socket",
         "multipass itself does not run",
         "is its service running? multipass version",
@@ -45,7 +45,7 @@ def instance(target: str) -> str:
 def explain(name: str, errors: Sequence[str]) -> CannotReach | None:
     """Why multipass failed, by its words: its exit codes do not distinguish these cases."""
     output = "\n".join(errors)
-    for words, message, hint in _EXPLANATIONS:
-        if words in output and "failed" in output:
-            return CannotReach(message.format(name=name), hint=hint.format(name=name))
+    for explanation in _EXPLANATIONS:
+        if explanation.text in output and "failed" in output:
+            return explanation.error(name=name)
     return None

@@ -8,7 +8,7 @@ import shlex
 from collections.abc import Sequence
 
 from teal.ground.errors import CannotReach
-from teal.transports.base import A_PERSON_ANSWERS_WITHIN_S, ANSWERS_WITHIN_S, Transport, has_a_person
+from teal.transports.base import A_PERSON_ANSWERS_WITHIN_S, ANSWERS_WITHIN_S, Explanation, Transport, has_a_person
 from teal.transports.ssh_files import CONFIG, SshFiles, ssh_files
 from teal_host.wire.values import dataclass
 
@@ -80,61 +80,48 @@ def parse(target: str) -> Destination:
     return Destination(match[2].strip("[]"), match[1] or "", match[3] or "")
 
 
-@dataclass(frozen=True)
-class _Explanation:
-    """A text of ssh, what it means, and what to type. The text chooses the explanation and decides nothing else.
-
-    `by_files`: ssh looked into its files, so the cause may be that it read others than expected.
-    """
-
-    text: str
-    message: str
-    hint: str
-    by_files: bool = False
-
-
 _TRY = "does this work: {ssh} {login}"
 _OTHER_HOME = (
     "ssh reads {ssh_home}/.ssh and ignores HOME={env_home}: write a configuration with IdentityFile and "
     f"UserKnownHostsFile, and set {CONFIG} to that file"
 )
 _EXPLANATIONS = (
-    _Explanation(
+    Explanation(
         "REMOTE HOST IDENTIFICATION HAS CHANGED",
         "{host} has another host key than before; nothing was sent",
         "if the server was reinstalled: ssh-keygen -R '{host}'{in_file}, then {ssh} {login}; "
         "if not, somebody intercepts it",
     ),
-    _Explanation(
+    Explanation(
         "REVOKED HOST KEY",
         "the host key of {host} is revoked; nothing was sent",
         "ask whoever revoked it",
     ),
-    _Explanation(
+    Explanation(
         "Host key verification failed",
         "the host key of {host} is not known; nothing was sent",
         "{ssh} {login} once, and compare its fingerprint; in CI: put the server's line into {known_hosts}",
         by_files=True,
     ),
-    _Explanation("Permission denied (", "{host} does not accept the login", _TRY, by_files=True),
-    _Explanation("Too many authentication failures", "{host} does not accept the login", _TRY),
-    _Explanation(
+    Explanation("Permission denied (", "{host} does not accept the login", _TRY, by_files=True),
+    Explanation("Too many authentication failures", "{host} does not accept the login", _TRY),
+    Explanation(
         "Bad configuration option", "ssh does not understand its configuration; nothing was sent", "mend that line"
     ),
-    _Explanation(
+    Explanation(
         "No user exists for uid",
         "ssh does not start, because this user is not in the password file",
         "give this user a line in /etc/passwd, such as with useradd, or run Teal as a user that has one",
     ),
-    _Explanation("Could not resolve hostname", "there is no host called {host}", "look at server.target in teal.toml"),
-    _Explanation(
+    Explanation("Could not resolve hostname", "there is no host called {host}", "look at server.target in teal.toml"),
+    Explanation(
         "Connection refused",
         "{host} refuses the connection: nothing listens on its port for ssh",
         'is sshd running there, and on which port? target = "ssh://USER@HOST:PORT"',
     ),
-    _Explanation("timed out", "{host} does not answer", "is the address right, is it on, does a firewall block ssh?"),
-    _Explanation("No route to host", "{host} cannot be reached from here", "is the address right, is it on?"),
-    _Explanation("Network is unreachable", "{host} cannot be reached from here", "is this machine online?"),
+    Explanation("timed out", "{host} does not answer", "is the address right, is it on, does a firewall block ssh?"),
+    Explanation("No route to host", "{host} cannot be reached from here", "is the address right, is it on?"),
+    Explanation("Network is unreachable", "{host} cannot be reached from here", "is this machine online?"),
 )
 
 

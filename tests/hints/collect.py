@@ -1,0 +1,194 @@
+"""Every hint that Teal can print, collected from the code.
+
+A hint is what an argument, attribute or field called `hint` gets. A part that is known only at run time is `{}`.
+"""
+
+import ast
+import itertools
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from rules.source import MODULES, Module
+
+_Texts = list[str]
+_Function = ast.FunctionDef | ast.AsyncFunctionDef
+
+
+class CannotCollect(Exception):
+    """A hint is made in a way that the rule cannot read."""
+
+
+@dataclass(frozen=True)
+class Hint:
+    text: str
+    place: str
+
+
+def hints() -> dict[str, Hint]:
+    """Each hint once, by its text."""
+    program = _Program()
+    found: dict[str, Hint] = {}
+    for module in MODULES.values():
+        for node, scope in _with_scopes(module.tree):
+            for value in program.hints_in(node, module):
+                for text in program.texts(value, _Scope(module, scope, {})):
+                    if text:
+                        found.setdefault(text, Hint(text, f"{module.path.name}:{value.lineno}"))
+    return found
+
+
+@dataclass(frozen=True)
+class _Scope:
+    """Where an expression stands, and what the parameters of that function are, if they are known."""
+
+    module: Module
+    function: _Function | None
+    given: Mapping[str, _Texts]
+
+
+class _Program:
+    def __init__(self) -> None:
+        self._functions: dict[str, tuple[Module, _Function]] = {}
+        self._positions: dict[str, int] = {"Hints": -1}  # -1: every argument is a hint
+        classes: dict[str, ast.ClassDef] = {}
+        homes: dict[str, Module] = {}
+        for module in MODULES.values():
+            for node in ast.walk(module.tree):
+                if isinstance(node, ast.FunctionDef):
+                    name = _full(node.name, module)
+                    self._functions.setdefault(name, (module, node))
+                    names = [arg.arg for arg in node.args.args]
+                    if "hint" in names and node.name != "__init__":
+                        self._positions[name] = names.index("hint")
+                elif isinstance(node, ast.ClassDef):
+                    classes[node.name] = node
+                    homes[node.name] = module
+        for name in classes:
+            position = _position_in_class(name, classes)
+            if position is not None:
+                self._positions[_full(name, homes[name])] = position
+
+    def hints_in(self, node: ast.AST, module: Module) -> Iterator[ast.expr]:
+        """The expressions of this node that are hints."""
+        if isinstance(node, ast.Call):
+            position = self._positions.get(_full(_name(node.func), module))
+            for number, argument in enumerate(node.args):
+                if number == position or position == -1:
+                    yield argument
+            for keyword in node.keywords:
+                if keyword.arg == "hint" or (position == -1 and keyword.arg):
+                    yield keyword.value
+        if isinstance(node, ast.Assign) and any(_name(target) == "hint" for target in node.targets):
+            if isinstance(node.targets[0], ast.Attribute):
+                yield node.value
+
+    def texts(self, value: ast.expr, scope: _Scope) -> _Texts:
+        """Every text that the expression can be."""
+        if isinstance(value, ast.Constant):
+            return [str(value.value or "")]
+        if isinstance(value, ast.JoinedStr):
+            return self._joined([self._part(part, scope) for part in value.values])
+        if isinstance(value, ast.BinOp) and isinstance(value.op, ast.Add):
+            return self._joined([self.texts(value.left, scope), self.texts(value.right, scope)])
+        if isinstance(value, ast.IfExp):
+            return [*self.texts(value.body, scope), *self.texts(value.orelse, scope)]
+        if isinstance(value, ast.BoolOp):
+            return [text for part in value.values for text in self.texts(part, scope)]
+        if isinstance(value, ast.Name):
+            return self._of_name(value, scope)
+        if isinstance(value, ast.Attribute) and value.attr in ("hint", "not_served", "memory"):
+            return []  # passed on: it is collected where it is made
+        if isinstance(value, ast.Call):
+            return self._of_call(value, scope)
+        raise CannotCollect(f"{scope.module.path}:{value.lineno}: a hint that the rule cannot read")
+
+    def _part(self, part: ast.expr, scope: _Scope) -> _Texts:
+        if isinstance(part, ast.Constant):
+            return [str(part.value)]
+        assert isinstance(part, ast.FormattedValue)
+        try:
+            return self.texts(part.value, scope)
+        except CannotCollect:
+            return ["{}"]
+
+    def _joined(self, parts: list[_Texts]) -> _Texts:
+        return ["".join(words) for words in itertools.product(*parts)]
+
+    def _of_name(self, value: ast.Name, scope: _Scope) -> _Texts:
+        if value.id in scope.given:
+            return scope.given[value.id]
+        if scope.function and value.id in [arg.arg for arg in scope.function.args.args]:
+            if value.id == "hint":
+                return []  # collected from the callers
+            raise CannotCollect(f"{scope.module.path}:{value.lineno}: {value.id}")
+        for where in (scope.function, scope.module.tree):
+            values = list(_assigned(value.id, where)) if where else []
+            if values:
+                return [text for assigned in values for text in self.texts(assigned, scope)]
+        raise CannotCollect(f"{scope.module.path}:{value.lineno}: {value.id}")
+
+    def _of_call(self, call: ast.Call, scope: _Scope) -> _Texts:
+        name = _full(_name(call.func), scope.module)
+        if name == "format" and isinstance(call.func, ast.Attribute):
+            return self.texts(call.func.value, scope)
+        if name == "get" and isinstance(call.func, ast.Attribute) and isinstance(call.func.value, ast.Dict):
+            return [text for value in call.func.value.values for text in self.texts(value, scope)]
+        if name not in self._functions:
+            raise CannotCollect(f"{scope.module.path}:{call.lineno}: {name}()")
+        module, function = self._functions[name]
+        given = {}
+        for parameter, argument in zip(function.args.args, call.args, strict=False):
+            try:
+                given[parameter.arg] = self.texts(argument, scope)
+            except CannotCollect:
+                given[parameter.arg] = ["{}"]
+        returned = [node.value for node in ast.walk(function) if isinstance(node, ast.Return) and node.value]
+        if not returned:
+            raise CannotCollect(f"{scope.module.path}:{call.lineno}: {name}()")
+        return [text for value in returned for text in self.texts(value, _Scope(module, function, given))]
+
+
+def _position_in_class(name: str, classes: Mapping[str, ast.ClassDef]) -> int | None:
+    """At which place the class takes its hint, by its own `__init__` or fields, or those of what it inherits from."""
+    for node in classes[name].body:
+        if isinstance(node, ast.FunctionDef) and node.name == "__init__":
+            names = [arg.arg for arg in node.args.args[1:]]
+            return names.index("hint") if "hint" in names else None
+    fields = [node.target.id for node in classes[name].body if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name)]
+    if "hint" in fields:
+        return fields.index("hint")
+    parents = [_name(base) for base in classes[name].bases]
+    found = [_position_in_class(parent, classes) for parent in parents if parent in classes]
+    return found[0] if found else None
+
+
+def _with_scopes(tree: ast.AST, scope: _Function | None = None) -> Iterator[tuple[ast.AST, _Function | None]]:
+    for node in ast.iter_child_nodes(tree):
+        inner = node if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) else scope
+        yield node, scope
+        yield from _with_scopes(node, inner)
+
+
+def _assigned(name: str, where: ast.AST) -> Iterator[ast.expr]:
+    for node in ast.walk(where):
+        if isinstance(node, ast.Assign) and any(isinstance(t, ast.Name) and t.id == name for t in node.targets):
+            yield node.value
+        elif isinstance(node, ast.AnnAssign) and _name(node.target) == name and node.value:
+            yield node.value
+
+
+def _full(name: str, module: Module) -> str:
+    """A private function is one of its module."""
+    return f"{module.name}.{name}" if name.startswith("_") else name
+
+
+def _name(node: ast.AST) -> str:
+    if isinstance(node, ast.Name):
+        return node.id
+    return node.attr if isinstance(node, ast.Attribute) else ""
+
+
+def pattern(text: str) -> re.Pattern[str]:
+    """Matches a hint as printed."""
+    return re.compile("".join(".*" if part == "{}" else re.escape(part) for part in re.split(r"(\{\w*\})", text)))
