@@ -77,7 +77,7 @@ browser ──▶ nginx 127.0.0.1:8080 ──▶ ● blue  live     0001-aaaaaaa
                                      ○ green stopped  0002-bbbbbbbbbbbb  :8082
 
 http://127.0.0.1:8080/
-teal rollback goes to 0002-bbbbbbbbbbbb""",
+teal rollback goes to 0002-bbbbbbbbbbbb, which is started first""",
     ),
     "live but it does not run": (
         report(

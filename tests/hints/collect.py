@@ -6,7 +6,7 @@ A hint is what an argument, attribute or field called `hint` gets. A part that i
 import ast
 import itertools
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from rules.source import MODULES, Module
@@ -50,7 +50,7 @@ class _Scope:
 class _Program:
     def __init__(self) -> None:
         self._functions: dict[str, tuple[Module, _Function]] = {}
-        self._positions: dict[str, int] = {"Hints": -1}  # -1: every argument is a hint
+        self._positions: dict[str, int] = {"Hints": -1, "__init__": 2}  # -1: every argument is a hint
         classes: dict[str, ast.ClassDef] = {}
         homes: dict[str, Module] = {}
         for module in MODULES.values():
@@ -74,33 +74,37 @@ class _Program:
         if isinstance(node, ast.Call):
             position = self._positions.get(_full(_name(node.func), module))
             for number, argument in enumerate(node.args):
-                if number == position or position == -1:
+                if position in (number, -1):
                     yield argument
             for keyword in node.keywords:
                 if keyword.arg == "hint" or (position == -1 and keyword.arg):
                     yield keyword.value
-        if isinstance(node, ast.Assign) and any(_name(target) == "hint" for target in node.targets):
-            if isinstance(node.targets[0], ast.Attribute):
-                yield node.value
+        if (
+            isinstance(node, ast.Assign)
+            and _name(node.targets[0]) == "hint"
+            and not isinstance(node.targets[0], ast.Name)
+        ):
+            yield node.value
 
-    def texts(self, value: ast.expr, scope: _Scope) -> _Texts:
+    def texts(self, value: ast.expr, scope: _Scope) -> _Texts:  # noqa: PLR0911
         """Every text that the expression can be."""
-        if isinstance(value, ast.Constant):
-            return [str(value.value or "")]
-        if isinstance(value, ast.JoinedStr):
-            return self._joined([self._part(part, scope) for part in value.values])
-        if isinstance(value, ast.BinOp) and isinstance(value.op, ast.Add):
-            return self._joined([self.texts(value.left, scope), self.texts(value.right, scope)])
-        if isinstance(value, ast.IfExp):
-            return [*self.texts(value.body, scope), *self.texts(value.orelse, scope)]
-        if isinstance(value, ast.BoolOp):
-            return [text for part in value.values for text in self.texts(part, scope)]
-        if isinstance(value, ast.Name):
-            return self._of_name(value, scope)
-        if isinstance(value, ast.Attribute) and value.attr in ("hint", "not_served", "memory"):
-            return []  # passed on: it is collected where it is made
-        if isinstance(value, ast.Call):
-            return self._of_call(value, scope)
+        match value:
+            case ast.Constant():
+                return [str(value.value or "")]
+            case ast.JoinedStr():
+                return _joined([self._part(part, scope) for part in value.values])
+            case ast.BinOp(op=ast.Add()):
+                return _joined([self.texts(value.left, scope), self.texts(value.right, scope)])
+            case ast.IfExp():
+                return [*self.texts(value.body, scope), *self.texts(value.orelse, scope)]
+            case ast.BoolOp():
+                return [text for part in value.values for text in self.texts(part, scope)]
+            case ast.Name():
+                return self._of_name(value, scope)
+            case ast.Attribute(attr="hint" | "not_served" | "memory"):
+                return []  # passed on: it is collected where it is made
+            case ast.Call():
+                return self._of_call(value, scope)
         raise CannotCollect(f"{scope.module.path}:{value.lineno}: a hint that the rule cannot read")
 
     def _part(self, part: ast.expr, scope: _Scope) -> _Texts:
@@ -111,9 +115,6 @@ class _Program:
             return self.texts(part.value, scope)
         except CannotCollect:
             return ["{}"]
-
-    def _joined(self, parts: list[_Texts]) -> _Texts:
-        return ["".join(words) for words in itertools.product(*parts)]
 
     def _of_name(self, value: ast.Name, scope: _Scope) -> _Texts:
         if value.id in scope.given:
@@ -134,6 +135,8 @@ class _Program:
             return self.texts(call.func.value, scope)
         if name == "get" and isinstance(call.func, ast.Attribute) and isinstance(call.func.value, ast.Dict):
             return [text for value in call.func.value.values for text in self.texts(value, scope)]
+        if name == "typed":
+            return self.texts(call.args[0], scope)
         if name not in self._functions:
             raise CannotCollect(f"{scope.module.path}:{call.lineno}: {name}()")
         module, function = self._functions[name]
@@ -149,13 +152,21 @@ class _Program:
         return [text for value in returned for text in self.texts(value, _Scope(module, function, given))]
 
 
+def _joined(parts: Sequence[_Texts]) -> _Texts:
+    return ["".join(words) for words in itertools.product(*parts)]
+
+
 def _position_in_class(name: str, classes: Mapping[str, ast.ClassDef]) -> int | None:
     """At which place the class takes its hint, by its own `__init__` or fields, or those of what it inherits from."""
     for node in classes[name].body:
         if isinstance(node, ast.FunctionDef) and node.name == "__init__":
             names = [arg.arg for arg in node.args.args[1:]]
             return names.index("hint") if "hint" in names else None
-    fields = [node.target.id for node in classes[name].body if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name)]
+    fields = [
+        node.target.id
+        for node in classes[name].body
+        if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name)
+    ]
     if "hint" in fields:
         return fields.index("hint")
     parents = [_name(base) for base in classes[name].bases]
@@ -172,15 +183,17 @@ def _with_scopes(tree: ast.AST, scope: _Function | None = None) -> Iterator[tupl
 
 def _assigned(name: str, where: ast.AST) -> Iterator[ast.expr]:
     for node in ast.walk(where):
-        if isinstance(node, ast.Assign) and any(isinstance(t, ast.Name) and t.id == name for t in node.targets):
-            yield node.value
-        elif isinstance(node, ast.AnnAssign) and _name(node.target) == name and node.value:
-            yield node.value
+        targets = (
+            node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AnnAssign) else []
+        )
+        value = node.value if isinstance(node, ast.Assign | ast.AnnAssign) else None
+        if value and any(isinstance(target, ast.Name) and target.id == name for target in targets):
+            yield value
 
 
 def _full(name: str, module: Module) -> str:
     """A private function is one of its module."""
-    return f"{module.name}.{name}" if name.startswith("_") else name
+    return f"{module.name}.{name}" if name.startswith("_") and not name.endswith("__") else name
 
 
 def _name(node: ast.AST) -> str:

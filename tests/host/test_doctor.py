@@ -10,7 +10,7 @@ import pytest
 from teal.cli.doctor import lines, worst
 from teal.ground import dns
 from teal_host.checks import agreed, colors, exposed, history, keys, machine, marker, nginx, owner, room, route, systemd
-from teal_host.checks.base import Visit, fault, ok, on_server, warning
+from teal_host.checks.base import Visit, fault, ok, warning
 from teal_host.checks.marker import Directory, Worker
 from teal_host.checks.nginx import NginxState
 from teal_host.checks.owner import DataOwner
@@ -18,6 +18,7 @@ from teal_host.checks.room import Disk, Memory
 from teal_host.ground import lock
 from teal_host.ground.errors import NeedsHuman
 from teal_host.ground.journal import UnfinishedStory
+from teal_host.ground.remedies import on_server
 from teal_host.ground.sockets import Socket
 from teal_host.state.seams import Check, ProcessState
 from teal_host.stories import doctor
@@ -70,7 +71,7 @@ def test_python_check_needs_3_9_or_newer() -> None:
     ],
 )
 def test_disk_check_judges_free_bytes_and_inodes(disk: Disk, state: str, says: str) -> None:
-    found = room.disk(Path("/var/lib/teal/shop"), disk, 16 * MB)
+    found = room.disk(Path("/var/lib/teal/shop"), disk, 16 * MB, "make room")
     assert (found.state, says in found.message) == (state, True), found
 
 
@@ -235,9 +236,9 @@ def test_nginx_worker_reaches_the_marker_unless_a_folder_blocks_the_way() -> Non
 
 
 def test_route_check_judges_which_color_answered() -> None:
-    assert route.answered("green", 8082, "127.0.0.1:8082").state == "ok"
-    assert "127.0.0.1:8081" in route.answered("green", 8082, "127.0.0.1:8081").message
-    assert "some other site" in route.answered("green", 8082, "").message
+    assert route.answered("green", 8082, "127.0.0.1:8082", "teal setup").state == "ok"
+    assert "127.0.0.1:8081" in route.answered("green", 8082, "127.0.0.1:8081", "teal setup").message
+    assert "some other site" in route.answered("green", 8082, "", "teal setup").message
 
 
 @pytest.mark.parametrize(

@@ -148,9 +148,9 @@ def test_port_is_free_when_no_stranger_listens_at_the_same_address(taken: str, l
     family = socket.AF_INET6 if ":" in taken else socket.AF_INET
     with socket.create_server((taken, port), family=family):
         mine = {one.inode for one in sockets.listeners(port)}
-        listeners.check_is_free([listen.format(port=port)], mine, "")
+        listeners.check_is_free([listen.format(port=port)], mine)
         if is_free:
-            listeners.check_is_free([listen.format(port=port)], set(), "")
+            listeners.check_is_free([listen.format(port=port)], set())
         else:
             with pytest.raises(BadRequest, match=f"port {port} is taken by python"):
-                listeners.check_is_free([listen.format(port=port)], set(), "")
+                listeners.check_is_free([listen.format(port=port)], set())

@@ -96,7 +96,7 @@ def test_upload_sends_only_the_changed_file_of_a_thousand(tmp_path: Path) -> Non
         app.deploy().ok()
         (top / "part3/3.txt").write_text("changed")
         planned = app.teal("deploy", "--dry-run", "--json").ok().result["plan"]
-        assert planned[0].startswith("upload 1 of 1001 files: 0 as changes to what is here, 7 bytes whole")
+        assert planned[0].startswith("upload 1 of 1001 files, at most 7 bytes (before compression)")
         done = app.deploy()
         uploaded = next(line for line in done.lines if line.get("name") == "upload" and line["state"] == "done")
         assert uploaded["detail"] == "1 file, 1000 here already"

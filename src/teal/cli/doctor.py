@@ -38,7 +38,7 @@ def command(options: GlobalOptions) -> int:
         )
     else:
         for line in lines(report, options.manner.quiet, _painted(options)):
-            click.echo(line)
+            click.echo(options.manner.typed(line))
     return NEEDS_HUMAN if state == "fault" else 0
 
 

@@ -71,7 +71,7 @@ def list_(options: GlobalOptions) -> None:
     if options.manner.json:
         emit({"schema": 1, **encode(report)})
     else:
-        click.echo("\n".join(_lines(report)))
+        click.echo(options.manner.typed("\n".join(_lines(report))))
 
 
 def _name(words: tuple[str, ...], hint: str) -> str:
@@ -82,8 +82,15 @@ def _name(words: tuple[str, ...], hint: str) -> str:
         raise Usage(f"one NAME and nothing more; {_NO_VALUES}", hint=hint)
     complaint = env_name(words[0])
     if complaint:
-        raise Usage(f"the name {complaint}", hint=hint)
+        raise Usage(f"the name {complaint}", hint=_other_name(words[0]) or hint)
     return words[0]
+
+
+def _other_name(name: str) -> str:
+    """For a name that Teal sets."""
+    if name == "PORT":
+        return "[run] ports in teal.toml says which ports the program gets"
+    return f"such as: teal env set APP_{name}" if env_name(f"APP_{name}") is None else ""
 
 
 def _value(name: str) -> str:
@@ -127,7 +134,7 @@ def _say(options: GlobalOptions, text: str) -> None:
 def _lines(report: EnvReport) -> Iterator[str]:
     width = max((len(row.name) for row in report.names), default=0)
     for row in report.names:
-        yield f"{row.name:<{width}}  since {_when(row)}{'' if row.live else '  not live yet'}"
+        yield f"{row.name:<{width}}  since {_when(row)}{'' if row.live else '  not as the live release has it'}"
     if not report.names:
         yield "nothing is set: teal env set NAME"
     if report.pending:

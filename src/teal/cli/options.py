@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from teal.ground.errors import Interrupted, Usage
+from teal.ground.errors import Interrupted, TealError, Usage
 from teal.ui.base import Manner, manner
 
 if TYPE_CHECKING:
@@ -40,7 +40,13 @@ def global_options(json: bool = False) -> Decorator:
         def call(**given: Any) -> Any:  # each decorator below returns it with one more option
             before = click.get_current_context().find_root().params  # `teal -q deploy` is `teal deploy -q`
             flags = [bool(given.pop(name, False) or before.get(name)) for name in _FLAGS]
-            return function(GlobalOptions(given.pop("config") or before.get("config"), manner(*flags)), **given)
+            config = given.pop("config") or before.get("config")
+            options = GlobalOptions(config, manner(*flags)._replace(config=str(config or "")))
+            try:
+                return function(options, **given)
+            except TealError as error:
+                error.hint = options.manner.typed(error.hint)
+                raise
 
         call.__doc__ = function.__doc__
         call.__name__ = function.__name__

@@ -22,7 +22,7 @@ def command(options: GlobalOptions) -> None:
     if options.manner.json:
         emit({"schema": 2, **encode(report)})
     elif not report.releases and not report.unreadable:
-        click.echo("no release yet: teal deploy")
+        click.echo(options.manner.typed("no release yet: teal deploy"))
     else:
         click.echo("\n".join(_table([_HEAD, *(_cells(row) for row in report.releases)])))
         for unreadable in report.unreadable:

@@ -39,6 +39,7 @@ def show_result(manner: Manner, ui: Ui, account: Account) -> Iterator[Conclusion
 
 def _show_error(manner: Manner, ui: Ui, account: Account, error: TealError) -> None:
     ui.close()
+    error.hint = manner.typed(error.hint)
     if manner.json:
         emit(failure_json(account, error))
 
@@ -58,7 +59,7 @@ def _lines(manner: Manner, account: Account, result: Result) -> list[str]:
     lines = [f"{color} {state}: {result.release}  {result.url}"]
     lines.append(f"  {_seconds(account)}, sent {size(account.bytes_sent)}{_of_artifact(account)}")
     if result.previous:
-        lines.append(f"  back with: teal rollback   (to {result.previous})")
+        lines.append(manner.typed(f"  back with: teal rollback   (to {result.previous})"))
     return lines
 
 

@@ -49,6 +49,7 @@ def command(options: GlobalOptions, yes: bool, wait: float, **given: Any) -> Non
         result.plan = setup(file, setup_options, ui, lambda plan: _confirm(options, result, plan, yes))
     except TealError as error:
         ui.close()
+        error.hint = options.manner.typed(error.hint)
         if options.manner.json:
             emit({**result.as_json(), "error": as_json(error)})
         raise
@@ -100,7 +101,7 @@ def _end(options: GlobalOptions, result: _SetupResult, ui: Ui) -> None:
     if result.dry_run:
         _show(options, result.plan)
     if not options.manner.quiet:
-        click.echo(_last_line(result.app, result.plan, result.dry_run))
+        click.echo(options.manner.typed(_last_line(result.app, result.plan, result.dry_run)))
 
 
 def _show(options: GlobalOptions, plan: Plan) -> None:

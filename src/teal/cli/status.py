@@ -20,7 +20,7 @@ def command(options: GlobalOptions) -> None:
     if options.manner.json:
         emit(as_json(report))
     else:
-        click.echo(draw(report, paint=_painted(options)))
+        click.echo(options.manner.typed(draw(report, paint=_painted(options))))
 
 
 def as_json(report: StatusReport) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Reads teal.toml and reports all mistakes at once, each with its line."""
 
 import os
+import re
 import shlex
 import tomllib
 from collections.abc import Iterator
@@ -16,6 +17,20 @@ from teal_host.wire.values import dataclass
 NAME = "teal.toml"
 TARGET = "TEAL_TARGET"
 _MAX_BYTES = 1024 * 1024  # bytes; no person writes a longer teal.toml
+_CURES = {  # by the beginning of what tomllib says
+    "Invalid value": 'text stands in quotes, as in name = "value"',
+    "Expected '=' after a key": 'a line is name = "value" or [section]',
+    "Unterminated string": "a quote is missing",
+    "Illegal character": "a quote is missing, or a character that no text may hold",
+    "Unclosed array": "a ] is missing",
+    "Expected ']'": "a ] is missing",
+    "Unclosed inline table": "a } is missing",
+    "Expected newline or end of document": "one name = value stands in a line",
+    "Cannot overwrite a value": "the name stands twice; leave one",
+    "Cannot declare": "the section stands twice; join them",
+    "Duplicate": "the name stands twice; leave one",
+    "Unescaped": "write \\\\ for a backslash, or put the text in single quotes",
+}
 
 
 @dataclass(frozen=True)
@@ -81,7 +96,20 @@ def _table(path: Path, text: str) -> dict[str, Any]:
     try:
         return tomllib.loads(text)
     except (ValueError, RecursionError) as error:  # ValueError: also a number with more digits than Python reads
-        raise ConfigError(f"{path} is not TOML: {error}") from None
+        raise _not_toml(path, text, str(error)) from None
+
+
+def _not_toml(path: Path, text: str, complaint: str) -> ConfigError:
+    """What is wrong and in which line, in tomllib's words, and how that is usually mended. The line itself may hold a
+    secret."""
+    words, _, where = complaint.partition(" (at ")
+    at_line = re.match(r"line (\d+)", where)
+    line = int(at_line[1]) if at_line else text.rstrip().count("\n") + 1
+    cure = next(
+        (cure for begin, cure in _CURES.items() if words.startswith(begin)),
+        "compare it with docs/reference/teal-toml.md",
+    )
+    return ConfigError(f"{path} is not TOML: {complaint}", hint=f"mend line {line} of {path.name}: {cure}")
 
 
 def _report(path: Path, text: str, mistakes: tuple[Mistake, ...]) -> tuple[str, list[str]]:

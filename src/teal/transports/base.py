@@ -12,7 +12,6 @@ ANSWERS_WITHIN_S = 60.0
 A_PERSON_ANSWERS_WITHIN_S = 600.0  # a person reads a fingerprint, or looks for a hardware key
 
 
-
 @dataclass(frozen=True)
 class Explanation:
     """Words of ssh or multipass, what they mean, and what to type. The words choose the explanation and decide nothing

@@ -1,6 +1,8 @@
 """What a user interface is: it shows what happens and decides nothing."""
 
 import os
+import re
+import shlex
 import sys
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
@@ -10,17 +12,24 @@ if TYPE_CHECKING:  # `teal --help` imports no messages
 
 PAINT = {"blue": (0, 119, 194), "green": (0, 118, 108)}  # red, green, blue: the colors of the post
 
+_COMMANDS = "init|setup|deploy|rollback|status|releases|logs|doctor|env|exec|ssh|destroy"  # that take -C
+_COMMAND = re.compile(rf"\bteal (?=(?:{_COMMANDS})\b(?! -C| has))")
 STOPPED = "the server rejects this deploy"  # the detail of a build that the client stopped for that
 
 
 class Manner(NamedTuple):
-    """How the user wants the output: clig.dev, no-color.org."""
+    """How the user wants the output: clig.dev, no-color.org. `config`: what -C named, as it was typed."""
 
     json: bool = False
     quiet: bool = False
     verbose: bool = False
     color: bool = False
     terminal: bool = False
+    config: str = ""
+
+    def typed(self, text: str) -> str:
+        """A text with commands of Teal as this user types them: with the -C that this command was given."""
+        return _COMMAND.sub(f"teal -C {shlex.quote(self.config)} ", text) if self.config else text
 
 
 class Progress(NamedTuple):

@@ -60,7 +60,7 @@ def _after(report: StatusReport) -> Iterator[str]:
     if report.url and report.live:
         yield f"{report.url}"
     if report.previous:
-        yield f"teal rollback goes to {report.previous}"
+        yield f"teal rollback goes to {report.previous}{'' if _stands_by(report) else ', which is started first'}"
     elif report.live is None:
         yield "nothing is deployed yet: teal deploy"
     if report.last and report.last.message:
@@ -68,6 +68,11 @@ def _after(report: StatusReport) -> Iterator[str]:
         yield f"the last {last.command}, of {last.release}, at {_since(last.at)}: {shown(last.message)}"
     for note in report.notes:
         yield f"! {shown(note)}"
+
+
+def _stands_by(report: StatusReport) -> bool:
+    """Does the release still run to which a rollback goes?"""
+    return any((row.release, row.state) == (report.previous, "running") for row in report.colors.values())
 
 
 def _address(report: StatusReport) -> str:

@@ -3,8 +3,9 @@
 from pathlib import Path
 from typing import Iterator, Optional, Sequence, Tuple
 
-from teal_host.checks.base import Visit, drift, fault, from_error, ok, on_server, warning
+from teal_host.checks.base import Visit, drift, fault, from_error, ok, warning
 from teal_host.ground.errors import BadRequest
+from teal_host.ground.remedies import on_server
 from teal_host.preparations import packages, server_side, unit
 from teal_host.wire.reports import Finding
 

@@ -1,6 +1,5 @@
 """What every check is given, and the findings that a check can make."""
 
-import os
 from dataclasses import dataclass
 from typing import Iterable, Iterator, List, Optional, Sequence, Set
 
@@ -57,11 +56,6 @@ def fault(what: str, message: str, hint: str = "", evidence: Sequence[str] = ())
 
 def from_error(what: str, error: HostError) -> Finding:
     return fault(what, error.message, error.hint, error.evidence)
-
-
-def on_server(command: str) -> str:
-    """The command that a person types at home to run this one on the server as root."""
-    return f"teal ssh -- {'sudo ' if 'SUDO_USER' in os.environ else ''}{command}"
 
 
 def drift(what: str, changes: Iterable[SetupChange], well: str) -> Iterator[Finding]:

@@ -1,9 +1,11 @@
 """The live color and the standby: do they run, do they come back at boot, how did they end?"""
 
-from typing import Iterator, List
+from typing import Iterator, List, Optional
 
-from teal_host.checks.base import Visit, fault, ok, on_server, warning
+from teal_host.checks.base import Visit, fault, ok, warning
 from teal_host.ground.paths import unit_name
+from teal_host.ground.remedies import on_server
+from teal_host.state import releases
 from teal_host.state.seams import ProcessState
 from teal_host.steps import health
 from teal_host.steps.candidate import Candidate
@@ -59,8 +61,21 @@ def _standby(visit: Visit, color: Color) -> Finding:
     was_refused = record is not None and record.outcome in ("refused", "unhealthy")
     should_run = record is None or record.spec.keep.previous_running
     if state.state == "running" or not (was_refused or state.state == "failed"):
-        return standby(color, state, should_run)
+        previous = releases.previous_name(visit.app.paths, visit.slots.live_release)
+        return _rollback_elsewhere(visit.slots.releases[color], previous) or standby(color, state, should_run)
     return ended(color, visit.slots.releases[color] or "", state, _remarks(visit, color))
+
+
+def _rollback_elsewhere(release: Optional[str], previous: Optional[str]) -> Optional[Finding]:
+    """After a rollback the other color holds the newer release, to which no rollback without a name goes."""
+    if release == previous:
+        return None
+    goes = (
+        f"teal rollback goes to {previous}, which is started first"
+        if previous
+        else "teal rollback has no release to go to"
+    )
+    return ok("standby", f"{goes}; teal rollback {release} goes to the release of the other color")
 
 
 def standby(color: Color, state: ProcessState, should_run: bool) -> Finding:

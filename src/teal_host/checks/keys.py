@@ -4,7 +4,8 @@ import shutil
 from fnmatch import fnmatchcase
 from typing import Dict, Iterator, List, Optional
 
-from teal_host.checks.base import PROGRAM_S, Visit, drift, fault, ok, on_server, warning
+from teal_host.checks.base import PROGRAM_S, Visit, drift, fault, ok, warning
+from teal_host.ground.remedies import on_server
 from teal_host.ground.run import run
 from teal_host.preparations import deploy_key
 from teal_host.wire.reports import Finding

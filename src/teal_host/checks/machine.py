@@ -4,7 +4,8 @@ import platform
 import sys
 from typing import Iterator, Tuple
 
-from teal_host.checks.base import Visit, fault, ok, on_server, warning
+from teal_host.checks.base import Visit, fault, ok, warning
+from teal_host.ground.remedies import on_server
 from teal_host.wire.reports import Finding
 
 _OFF_S, _FAR_OFF_S = 30.0, 300.0

@@ -4,7 +4,8 @@ import re
 from dataclasses import dataclass
 from typing import Collection, Iterator, Optional
 
-from teal_host.checks.base import PROGRAM_S, Visit, fault, ok, on_server, warning
+from teal_host.checks.base import PROGRAM_S, Visit, fault, ok, warning
+from teal_host.ground.remedies import on_server
 from teal_host.ground.run import run
 from teal_host.ground.systemctl import properties
 from teal_host.proxies.local_nginx import OLDEST

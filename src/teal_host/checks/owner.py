@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Iterator, Optional
 
-from teal_host.checks.base import Visit, drift, fault, on_server
+from teal_host.checks.base import Visit, drift, fault
+from teal_host.ground.remedies import on_server
 from teal_host.preparations import account
 from teal_host.wire.reports import Finding
 

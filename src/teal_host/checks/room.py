@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Iterator, Optional
 
-from teal_host.checks.base import Visit, fault, ok, on_server, warning
+from teal_host.checks.base import Visit, fault, ok, warning
 from teal_host.ground import processes
+from teal_host.ground.remedies import on_host
 from teal_host.wire.reports import Finding
 
 _LEAST_BYTES = 50_000_000  # for records, logs and what else grows
@@ -43,16 +44,16 @@ def check(visit: Visit) -> Iterator[Finding]:
         directory = next(parent for parent in (path, *path.parents) if parent.is_dir())
         if directory.stat().st_dev not in devices:
             devices.add(directory.stat().st_dev)
-            yield disk(path, _disk(directory), 2 * newest)
+            look = on_host(visit.app.paths.root, f"du -xh -d2 {directory} | sort -h | tail")
+            yield disk(path, _disk(directory), 2 * newest, f"make room; the largest are shown by: {look}")
     if visit.slots.live:
         yield memory(_memory(visit))
 
 
-def disk(path: Path, space: Disk, next_release: int) -> Finding:
+def disk(path: Path, space: Disk, next_release: int, hint: str) -> Finding:
     """`next_release`: bytes of a release and its copy; the last release is the estimate."""
     needed = next_release + _LEAST_BYTES
     message = f"{_size(space.free)} of {_size(space.size)} are free for {path}"
-    hint = on_server("du -xh -d2 /var | sort -h | tail, and make room")
     if space.free < needed:
         return fault("disk", f"{message}; a deploy may need {_size(needed)}", hint)
     if space.files and space.files_free < _LEAST_FILES:

@@ -3,8 +3,9 @@
 from typing import Iterator, Optional
 
 from teal_host.checks import marker
-from teal_host.checks.base import Visit, drift, fault, ok, on_server
+from teal_host.checks.base import Visit, drift, fault, ok
 from teal_host.ground.http_probe import NoAnswer, ProbeRequest, http_get
+from teal_host.ground.remedies import on_server
 from teal_host.preparations import route
 from teal_host.proxies.nginx import program as nginx_program
 from teal_host.proxies.nginx.program import NginxProgram
@@ -30,13 +31,13 @@ def check_way(visit: Visit) -> Iterator[Finding]:
         message = f"nginx's workers cannot enter {closed}, so {COLORS[0]} gets every request, whichever color is live"
         yield fault("route", message, on_server(f"chmod o+x {closed}"))
     elif program:
-        yield from _answer(visit)
+        yield from _answer(visit, "teal setup")
 
 
 def check_answer(visit: Visit) -> Iterator[Finding]:
     """The user's own nginx."""
     if visit.app.host.proxy.serves(visit.agreed.route(visit.app.paths)):
-        yield from _answer(visit)
+        yield from _answer(visit, "teal deploy")
 
 
 def _running() -> Optional[NginxProgram]:
@@ -44,17 +45,18 @@ def _running() -> Optional[NginxProgram]:
     return program if program and program.master else None
 
 
-def _answer(visit: Visit) -> Iterator[Finding]:
+def _answer(visit: Visit, hint: str) -> Iterator[Finding]:
+    """`hint`: the command that writes the route."""
     if visit.slots.live:
-        yield answered(visit.slots.live, visit.agreed.ports.of(visit.slots.live), _answering_address(visit))
+        yield answered(visit.slots.live, visit.agreed.ports.of(visit.slots.live), _answering_address(visit), hint)
 
 
-def answered(live: Color, port: int, by: str) -> Finding:
+def answered(live: Color, port: int, by: str, hint: str) -> Finding:
     """`by`: the address to which nginx passed the request, or why there was no answer."""
     if by.endswith(f":{port}"):
         return ok("route", f"nginx asks {live}, which is live")
     message = f"nginx asked {by or 'some other site'}, not {live} on port {port}, which is live"
-    return fault("route", message, "teal setup")
+    return fault("route", message, hint)
 
 
 def _answering_address(visit: Visit) -> str:

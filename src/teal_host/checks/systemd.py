@@ -3,7 +3,8 @@
 import re
 from typing import Dict, Iterator
 
-from teal_host.checks.base import Visit, fault, ok, on_server, warning
+from teal_host.checks.base import Visit, fault, ok, warning
+from teal_host.ground.remedies import on_server
 from teal_host.ground.systemctl import properties
 from teal_host.wire.reports import Finding
 

@@ -9,6 +9,7 @@ import time
 from typing import Callable, Dict, Sequence
 
 from teal_host.ground.errors import CannotRun
+from teal_host.ground.remedies import on_server
 from teal_host.ground.run import Ran, run
 
 _PATIENCE_S = 8.0  # systemd is back after one or two, on a busy machine later
@@ -22,7 +23,7 @@ def properties(unit: str, names: Sequence[str]) -> Dict[str, str]:
     argv = ["systemctl", "show", *([unit] if unit else []), f"--property={','.join(names)}"]
     shown = _until(lambda ran: ran.code == 0 and bool(ran.output.strip()), argv, _ANSWER_S)
     if shown.code or not shown.output.strip():
-        raise CannotRun("systemd does not answer", shown.lines[-3:], "systemctl status")
+        raise CannotRun("systemd does not answer", shown.lines[-3:], on_server("systemctl status"))
     return dict(line.split("=", 1) for line in shown.lines if "=" in line)
 
 

@@ -11,6 +11,7 @@ from typing import Iterator, Optional
 from teal_host.ground import files, processes
 from teal_host.ground.errors import BadRequest, CannotRun
 from teal_host.ground.paths import AppPaths
+from teal_host.ground.remedies import on_server
 from teal_host.ground.run import run, send_signal
 from teal_host.preparations.base import Intent
 from teal_host.preparations.change import SetupChange
@@ -55,7 +56,11 @@ def remove_user(user: str) -> None:
         _end_all(entry.pw_uid)
         removed = run(["userdel", user], _PROGRAM_S)
         if removed.code:
-            raise CannotRun(f"cannot remove the user {user}", removed.lines[-3:], f"ps -u {user}; then try again")
+            raise CannotRun(
+                f"cannot remove the user {user}",
+                removed.lines[-3:],
+                f"{on_server(f'ps -u {user}')}; then the same command again",
+            )
 
 
 def is_foreign(data: Path, own: Footprint, user: str) -> bool:
@@ -90,8 +95,7 @@ def _check_writable_folders(intent: Intent) -> None:
     user = intent.user
     for folder in intent.agreed.sandbox.writable:
         if not Path(folder).is_dir():
-            owner = f"; chown {user}: {folder}" if find(user) else f" (and after setup: chown {user}: {folder})"
-            hint = f"make the directory on the server: mkdir -p {folder}{owner}"
+            hint = f"{on_server(f'mkdir -p {folder}')}; then teal setup; then {on_server(f'chown {user}: {folder}')}"
             raise BadRequest(f"[sandbox] writable: this server has no directory {folder}", hint=hint)
 
 

@@ -12,6 +12,7 @@ from teal_host.preparations import change as setup_change
 from teal_host.preparations.base import Intent
 from teal_host.preparations.change import SetupChange, note
 from teal_host.preparations.site_file import SiteFile, check_port_is_free, contents, site_file
+from teal_host.proxies.nginx import https_by_hand
 from teal_host.proxies.nginx import program as nginx_program
 from teal_host.proxies.nginx import site as nginx_site
 from teal_host.proxies.nginx.program import NginxProgram
@@ -31,11 +32,20 @@ def changes(intent: Intent) -> Iterator[SetupChange]:
         file = f"{_DEBIAN}/teal-{intent.app.name}.conf"
         yield SetupChange(f"write {file} and reload nginx{also}", lambda: establish(intent, site_file(intent)))
         return
+    _check_keeps_https(intent)
     rewritten = _rewritten(intent, program)
     if rewritten:
         yield rewritten
         return
     yield from _beside_other_sites(intent, program)
+
+
+def _check_keeps_https(intent: Intent) -> None:
+    """Raises BadRequest if a hand has put HTTPS into the app's file, and teal.toml has none."""
+    file = intent.footprint.nginx
+    text = files.text_of(Path(file)) if file else None
+    if file and text and not intent.footprint.wrote(Path(file), setup_change.digest(text)):
+        https_by_hand.check_kept(file, text, intent.agreed.proxy)
 
 
 def establish(intent: Intent, site: SiteFile) -> None:

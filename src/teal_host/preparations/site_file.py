@@ -24,8 +24,6 @@ from teal_host.state import footprint
 from teal_host.state.footprint import GaveWay
 from teal_host.wire.values import dataclass
 
-_OTHER_PORT = "choose another: [server] http_port = 8080"
-
 
 @dataclass(frozen=True)
 class SiteFile:
@@ -48,10 +46,11 @@ def site_file(intent: Intent) -> SiteFile:
     foreign = _foreign(intent, tree)
     point = _include_point(intent, tree)
     gives_way = None if domains else welcome_page.giving_way(foreign, port, point)
+    gives_way = gives_way or welcome_page.without_port(foreign, program.socket_inodes)
     _check_names_are_free(foreign, domains or ("localhost",), port)
     comes_back = intent.footprint.gave_way if domains and system_nginx.restored(intent.footprint) else None
     listens = listeners.of_site(foreign, port, bool(domains))
-    listeners.check_is_free(listens, program.socket_inodes, _OTHER_PORT)
+    listeners.check_is_free(listens, program.socket_inodes)
     text = nginx_site.site_text(intent.agreed.route(intent.app.paths), listens, _log(intent, tree, point))
     overtaken = nginx_sites.overtaken(tree, point, port) if domains else ()
     site = SiteFile(DesiredFile(intent.app.paths, Path(point.path), text), gives_way, comes_back, overtaken)
@@ -62,7 +61,7 @@ def site_file(intent: Intent) -> SiteFile:
 
 def check_port_is_free(intent: Intent) -> None:
     """On a server whose nginx is still to be installed."""
-    listeners.check_is_free(listeners.of_new_nginx(intent.agreed.site.http_port), set(), _OTHER_PORT)
+    listeners.check_is_free(listeners.of_new_nginx(intent.agreed.site.http_port), set())
 
 
 def contents(intent: Intent, site: SiteFile) -> Dict[Path, Optional[str]]:

@@ -1,11 +1,14 @@
-"""A distribution's welcome page, which gives way to an app that is to be the default site of its port."""
+"""A distribution's welcome page. It gives way to an app that is to be the default site of its port, and where another
+program has its port: nginx would not start beside that program.
+"""
 
 import hashlib
 from pathlib import Path
-from typing import Optional, Sequence
+from typing import Optional, Sequence, Set
 
 from teal_host.ground.errors import BadRequest
 from teal_host.ground.run import run
+from teal_host.proxies.nginx import listeners
 from teal_host.proxies.nginx import sites as nginx_sites
 from teal_host.proxies.nginx.sites import IncludePoint, Server
 from teal_host.state.footprint import GaveWay
@@ -25,6 +28,16 @@ def giving_way(foreign: Sequence[Server], port: int, include_point: IncludePoint
                 hint='give this app a name: [server] domains = ["example.com"]',
             )
     return page
+
+
+def without_port(foreign: Sequence[Server], nginx_sockets: Set[int]) -> Optional[GaveWay]:
+    """The untouched welcome page whose port another program has, if there is one."""
+    for site in foreign:
+        if any(listeners.is_taken(listen.port, nginx_sockets) for listen in site.listens):
+            page = _untouched(site)
+            if page:
+                return page
+    return None
 
 
 def _untouched(site: Server) -> Optional[GaveWay]:

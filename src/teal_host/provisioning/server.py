@@ -5,9 +5,10 @@ Only setup, destroy and the doctor need the modules that are imported inside fun
 
 import json
 from functools import partial
+from pathlib import Path
 from typing import Any, Iterator, Sequence, Tuple
 
-from teal_host.ground import lock
+from teal_host.ground import files, lock
 from teal_host.ground.errors import BadRequest
 from teal_host.ground.paths import AppPaths
 from teal_host.provisioning.base import Base
@@ -51,8 +52,14 @@ class ServerProvisioning(Base):
         return mine
 
     def check_route(self, agreed: Agreement) -> None:
-        if not self._serves(agreed):
-            raise BadRequest(f"nginx does not serve {agreed.app} as setup agreed", hint=_NOT_SERVED_HINT)
+        if self._serves(agreed):
+            return
+        from teal_host.proxies.nginx import https_by_hand
+        from teal_host.state import footprint
+
+        file = footprint.load(self._paths.app(agreed.app)).nginx
+        https_by_hand.check_answers(file or "", files.text_of(Path(file)) or "" if file else "")
+        raise BadRequest(f"nginx does not serve {agreed.app} as setup agreed", hint=_NOT_SERVED_HINT)
 
     def open_route(self, agreed: Agreement) -> None:
         """Setup opened it; a deploy only checks."""

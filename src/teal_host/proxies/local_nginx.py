@@ -43,7 +43,7 @@ class LocalNginx:
         self._check_version()
         quoted(self._home)
         own = sockets.sockets_of(self._pids())
-        listeners.check_is_free([self._listen(site)], own, "choose another: [server] http_port = 8090")
+        listeners.check_is_free([self._listen(site)], own)
 
     def serve(self, route: Route, others: Sequence[Route]) -> bool:
         text = nginx_site.site_text(route, [self._listen(route.site)], SiteLog(self.log_of(route.app)))

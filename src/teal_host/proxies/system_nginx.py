@@ -3,26 +3,31 @@
 So a deploy reloads nothing, and somebody else's broken configuration does not prevent a deploy.
 """
 
+import contextlib
+import re
 import socket
 import time
 from pathlib import Path
-from typing import Dict, Optional, Sequence, Tuple
+from typing import Dict, List, Optional, Sequence, Tuple
 
 from teal_host.ground import files, processes, sockets
 from teal_host.ground.errors import BadRequest, CannotRun, NeedsHuman
 from teal_host.ground.http_probe import NoAnswer, ProbeRequest, http_get
 from teal_host.ground.paths import HostPaths
 from teal_host.ground.processes import Life
+from teal_host.ground.remedies import on_server
 from teal_host.proxies.nginx import listeners
 from teal_host.proxies.nginx import program as nginx_program
 from teal_host.proxies.nginx import site as nginx_site
 from teal_host.proxies.nginx.program import NginxProgram
 from teal_host.state import footprint
-from teal_host.state.footprint import Footprint
+from teal_host.state.footprint import Footprint, GaveWay
 from teal_host.state.route import Route
 from teal_host.wire.app import Site
 
 LOGS = Path("/var/log/nginx")
+_ERROR_LOG = LOGS / "error.log"
+_MOST_LOG = 64 * 1024  # bytes
 _IN_EFFECT_S = 15.0
 _PAUSE_S = 0.02
 
@@ -39,7 +44,7 @@ class SystemNginx:
         if program is None:
             raise BadRequest("this server no longer has nginx", hint="teal setup")
         if program.master is None:
-            hint = "systemctl start nginx (if nginx does not start: teal doctor)"
+            hint = f"{on_server('systemctl start nginx')} (if nginx does not start: teal doctor)"
             raise NeedsHuman("nginx does not run on this server, so none of its sites is served", hint=hint)
 
     def serve(self, route: Route, others: Sequence[Route]) -> bool:
@@ -121,16 +126,17 @@ class SystemNginx:
     def _wait_for(self, route: Route) -> None:
         """Starts nginx if nginx does not run. Raises CannotRun if nginx does not serve the route in time."""
         program = running()
+        log_size = _ERROR_LOG.stat().st_size if _ERROR_LOG.is_file() else 0
         if program.master is None:
             program.start()
         deadline = time.monotonic() + _IN_EFFECT_S
         while (why := self._why_not_served(route)) is not None:
             if time.monotonic() > deadline:
-                hint = "look into /var/log/nginx/error.log"
+                hint = f"see: {on_server(f'tail {_ERROR_LOG}')}"
                 if route.rules.directives:
                     hint = "do [proxy] directives catch /.teal-…, which Teal asks? leave that path out of them"
                 message = f"nginx was reloaded, but does not serve {route.app}: {why}; Teal took the change back"
-                raise CannotRun(message, hint=hint)
+                raise CannotRun(message, _complaints_after(log_size), hint)
             time.sleep(_PAUSE_S)
 
 
@@ -140,16 +146,34 @@ LINK_TO = "-> "  # begins the content of a symbolic link
 def restored(agreed: Footprint) -> "Dict[Path, Optional[str]]":
     """The welcome page that gave way, as a change."""
     page = agreed.gave_way
-    if page is None or Path(page.link).is_symlink() or Path(page.link).exists():
+    if page is None or Path(page.link).is_symlink() or Path(page.link).exists() or _has_no_port(page):
         return {}
     return {Path(page.link): f"{LINK_TO}{page.target}"}
+
+
+def _has_no_port(page: GaveWay) -> bool:
+    """Would nginx not start with this page, because another program has the page's port?"""
+    text = files.text_of(Path(page.link).parent / page.target) or ""
+    ports = {int(port) for port in re.findall(r"^\s*listen\s+(?:\S*:)?(\d+)", text, re.MULTILINE)}
+    program = nginx_program.find()
+    own = program.socket_inodes if program else set()
+    return any(listeners.is_taken(port, own) for port in ports)
+
+
+def _complaints_after(size: int) -> List[str]:
+    """What nginx has written into its log since then about not doing as it was told, such as a port that is taken."""
+    with contextlib.suppress(OSError), _ERROR_LOG.open("rb") as log:
+        log.seek(size)
+        lines = [line for line in log.read(_MOST_LOG).decode(errors="replace").splitlines() if "[emerg]" in line]
+        return list(dict.fromkeys(line.partition("[emerg] ")[2] for line in lines))[-3:]
+    return []
 
 
 def running() -> NginxProgram:
     """Raises BadRequest if this server has no nginx."""
     program = nginx_program.find()
     if program is None:
-        raise BadRequest("there is no nginx on this server", hint="apt install nginx")
+        raise BadRequest("there is no nginx on this server", hint="teal setup")
     return program
 
 

@@ -3,6 +3,7 @@
 import hashlib
 import secrets
 from dataclasses import field, replace
+from pathlib import Path
 from typing import Iterator, List, Optional
 
 from teal_host.ground import sockets
@@ -14,6 +15,8 @@ from teal_host.wire.app import AppSpec, Ports, ProxyRules, Sandbox, Site
 from teal_host.wire.grammar import COLORS, AppName, Color, Token
 from teal_host.wire.values import dataclass
 
+# Other ports than those that the colors have would leave nginx without a program to ask.
+_LOST_ON_SERVER = "restore it; or remove it, write the ports of its nginx file into [run] ports, then teal setup"
 _FIRST_PORT, _LAST_PORT = 8081, 9999
 
 
@@ -47,7 +50,7 @@ def load(paths: AppPaths) -> Optional[Agreement]:
         return None
     except Unreadable as error:
         if not error.newer:
-            error.hint = "restore it, or remove it and deploy again"
+            error.hint = _LOST_ON_SERVER if paths.root == Path("/") else "restore it, or remove it and deploy again"
         raise
 
 
@@ -81,7 +84,7 @@ def propose(host: HostPaths, spec: AppSpec, moving: Optional[Color]) -> Agreemen
     """
     mine = load(host.app(spec.app))
     others = list(_others(host, spec.app))
-    _check_names_are_free(spec, others)
+    _check_names_are_free(host, spec, others)
     ports = _ports(spec, mine, others, moving)
     token, user = (mine.token, mine.user) if mine else (secrets.token_hex(16), None)
     return Agreement(spec.app, spec.site, ports, token, spec.proxy, spec.sandbox, user)
@@ -110,7 +113,12 @@ def _others(host: HostPaths, app: str) -> Iterator[Agreement]:
             yield agreed
 
 
-def _check_names_are_free(spec: AppSpec, others: List[Agreement]) -> None:
+def _name_for(host: HostPaths, app: str) -> str:
+    """A browser finds `.localhost` on its own machine only."""
+    return "example.com" if host.root == Path("/") else f"{app}.localhost"
+
+
+def _check_names_are_free(host: HostPaths, spec: AppSpec, others: List[Agreement]) -> None:
     site = spec.site
     for other in others:
         if other.site.http_port != site.http_port:
@@ -119,12 +127,12 @@ def _check_names_are_free(spec: AppSpec, others: List[Agreement]) -> None:
         if shared:
             raise BadRequest(
                 f'the domain "{shared[0]}" is served for the app {other.app} already',
-                hint="choose another in [server] domains, or destroy that app first",
+                hint=f"choose another in [server] domains, or take the name out of the teal.toml of {other.app} first",
             )
         if not site.domains and not other.site.domains:
             raise BadRequest(
                 f"the default site of port {site.http_port} is the app {other.app} already",
-                hint=f'name this one: [server] domains = ["{spec.app}.localhost"] (or another http_port)',
+                hint=f'name this one: [server] domains = ["{_name_for(host, spec.app)}"] (or another http_port)',
             )
 
 

@@ -5,6 +5,7 @@ from typing import Dict, Optional, Tuple
 from teal_host.ground import files
 from teal_host.ground.errors import NeedsHuman
 from teal_host.ground.paths import AppPaths
+from teal_host.ground.remedies import on_host
 from teal_host.wire.grammar import COLORS, Color, other_color, release_name
 from teal_host.wire.values import dataclass
 
@@ -53,13 +54,16 @@ def all_colors() -> Tuple[Color, ...]:
 def _live(paths: AppPaths) -> Optional[Color]:
     if not paths.live.is_symlink():
         if paths.live.exists():
-            raise NeedsHuman(f"{paths.live} is not a link", hint="move it away, then deploy again")
+            raise NeedsHuman(
+                f"{paths.live} is not a link",
+                hint=f"{on_host(paths.root, f'mv {paths.live} {paths.live}.aside')}; then deploy again",
+            )
         return None
     target = paths.live.readlink().name
     if target not in COLORS:
         raise NeedsHuman(
             f"{paths.live} points to {str(paths.live.readlink())!r}, which is no color",
-            hint=f"point it back: ln -sfn {COLORS[0]} {paths.live} (or {COLORS[1]}: whichever runs)",
+            hint=f"{on_host(paths.root, f'ln -sfn {COLORS[0]} {paths.live}')} (or {COLORS[1]}: whichever runs)",
         )
     return target
 

@@ -119,7 +119,7 @@ def _not_served(app: App, cutover: Cutover) -> Optional[HostError]:
         if slot and app.host.supervisor.state(slot).state != "running":
             return NeedsHuman(f"{slot.held} on {slot.color} does not run", hint=f"teal logs --color {slot.color}")
         if slot and agreed and not switch.is_served(app.host.proxy, agreed.route(app.paths)):
-            return NeedsHuman(f"nginx does not serve {app.name} as agreed", hint="teal doctor")
+            return NeedsHuman(f"nginx does not serve {app.name} as setup agreed", hint="teal doctor")
     except HostError as problem:
         return problem
     return None

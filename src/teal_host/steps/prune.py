@@ -38,7 +38,7 @@ def prune(app: App, scene: Scene, keep: int) -> None:
 
     `scene`: as things are after the switch.
     """
-    in_use = {name for name in scene.slots.releases.values() if name}
+    in_use = {name for name in scene.slots.releases.values() if name} | _way_forward(scene, keep)
     unreadable = {entry.release for entry in scene.unreadable}
     removals = plan(scene.records, _stored(app.paths), keep, in_use | unreadable)
     for entry in scene.unreadable:
@@ -57,6 +57,13 @@ def _try(app: App, what: str, remove: Callable[[], None]) -> None:
         remove()
     except (OSError, HostError) as error:
         app.warn(f"{what} could not be removed: {as_host_error(error).message}")
+
+
+def _way_forward(scene: Scene, keep: int) -> Set[str]:
+    """Newer releases than the live one that a person went back from: they stayed well, and may be wanted again."""
+    here = scene.live.seq if scene.live else 0
+    newer = [entry.release for entry in scene.records if entry.seq > here and entry.outcome == "superseded"]
+    return set(newer[-keep:])
 
 
 def _stored(paths: AppPaths) -> Set[str]:

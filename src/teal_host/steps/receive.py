@@ -192,7 +192,7 @@ def index_stored_files(scene: Scene) -> FileIndex:
 
 
 def estimate(manifest: Manifest, index: FileIndex) -> str:
-    """What is missing is compressed, and of a file that is here in another version only the change is sent."""
+    """What is missing is compressed. The client knows whether a change, or the whole file, is there sooner."""
     files = [number for number, entry in enumerate(manifest.entries) if entry.kind == "file"]
     here, missing = sorted_out(files, manifest, index)
     if not missing:
@@ -200,9 +200,9 @@ def estimate(manifest: Manifest, index: FileIndex) -> str:
     entries = [manifest.entries[number] for number in missing]
     changed = {base.path for base in index.bases(entries)}
     patched = sum(entry.path in changed for entry in entries)
-    whole = sum(entry.size for entry in entries if entry.path not in changed)
     count = f"upload {len(missing)} of {len(here) + len(missing)} files"
-    return f"{count}: {patched} as changes to what is here, {whole:,} bytes whole (before compression)"
+    change = f"; of {patched} of them only the change, where that is faster" if patched else ""
+    return f"{count}, at most {sum(entry.size for entry in entries):,} bytes (before compression){change}"
 
 
 def sorted_out(missing: Sequence[int], manifest: Manifest, index: FileIndex) -> "tuple[List[int], List[int]]":

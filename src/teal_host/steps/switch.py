@@ -10,6 +10,8 @@ from typing import Optional
 from teal_host.ground import files, sockets
 from teal_host.ground.errors import HostError, NeedsHuman
 from teal_host.ground.http_probe import NoAnswer, ProbeRequest, ProbeResponse, http_get, json_differs
+from teal_host.ground.remedies import on_host
+from teal_host.state import releases
 from teal_host.state.agreement import Agreement
 from teal_host.state.app import App
 from teal_host.state.route import Route
@@ -118,10 +120,11 @@ def check_live_link(app: App) -> None:
     """Before anything is changed. Raises NeedsHuman when the live color holds no release."""
     slots = read_slots(app.paths)
     if slots.live and not slots.live_release:
-        raise NeedsHuman(
-            f"{app.paths.live} points to {slots.live}, which holds no release",
-            hint=f"point it to the color that runs, or remove it to start anew: rm {app.paths.live}",
-        )
+        link = app.paths.color(slots.live).release
+        stored = [entry.release for entry in releases.load(app.paths) if app.paths.release(entry.release).is_dir()]
+        restore = on_host(app.paths.root, f"ln -sfn ../releases/{stored[-1] if stored else 'RELEASE'} {link}")
+        message = f"{app.paths.live} points to {slots.live}, which holds no release"
+        raise NeedsHuman(message, hint=f"{restore} (the release that runs there); then the same command again")
 
 
 def probe_directly(candidate: Candidate, answer_s: float) -> ProbeResult:

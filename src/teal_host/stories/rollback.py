@@ -25,6 +25,13 @@ _GIVES_WAY_WITHIN_S = 30.0  # a candidate gets its time to end, and a switch tha
 _NOTED_WITHIN_S = 1.0  # the lock says who has it
 _ASK_AT_LOOKS = 10  # a signal can be lost
 
+_ENDED = {
+    "superseded": "was replaced by a rollback",
+    "rolled_back": "was rolled back by Teal",
+    "refused": "was refused",
+    "unhealthy": "was not healthy",
+}
+
 
 def rollback(app: App, request: Rollback, channel: Channel) -> Result:
     """Raises NotThere when there is nothing to go back to, and what a deploy raises."""
@@ -40,6 +47,7 @@ def rollback(app: App, request: Rollback, channel: Channel) -> Result:
         target = way.target(scene)
         if scene.agreement:
             app.host.proxy.check_site(scene.agreement.site)
+            app.host.provisioning.check_route(scene.agreement)
         channel.committed = True
         if target.release == scene.slots.live_release and live_is_well(app, scene):
             return idempotency.record_unchanged(app, scene, request.id)
@@ -106,7 +114,7 @@ def choose(app: App, request: Rollback, scene: Scene) -> Record:
     """
     target = _find(app, request, scene)
     if request.release and target.outcome not in ("live", "pending"):
-        app.warn(f"{target.release} is {target.outcome.replace('_', ' ')}; it is checked again")
+        app.warn(f"{target.release} {_ENDED.get(target.outcome, 'did not stay')}; it is checked again")
     return target
 
 

@@ -14,7 +14,7 @@ FailedOutcome = Literal["refused", "unhealthy", "rolled_back", "superseded"]
 ReleaseOutcome = Literal["pending", "live", "refused", "unhealthy", "rolled_back", "superseded"]
 """How the deploy of a release ended. `pending`: it has not ended. `live`: the release went live and stayed well.
 
-`rolled_back`: Teal went back from it by itself. `superseded`: a person went back from it.
+`rolled_back`: Teal went back from it by itself. `superseded`: a rollback replaced it.
 """
 
 FailureCode = Literal[

@@ -35,13 +35,26 @@ def is_quiet(master: Optional[int], site: Site) -> bool:
     return not sockets.listeners_of(master).have_connections()
 
 
-def check_is_free(listens: Sequence[str], nginx_sockets: Set[int], hint: str) -> None:
+def check_is_free(listens: Sequence[str], nginx_sockets: Set[int]) -> None:
     """Raises BadRequest if nginx could not listen here because of a socket that is not nginx's own."""
     for listen in listens:
         host, _, port = listen.rpartition(":")
         for socket in sockets.conflicting_listeners(host.strip("[]") or "0.0.0.0", int(port)):  # noqa: S104
             if socket.inode not in nginx_sockets:
-                raise BadRequest(f"port {port} is taken by {sockets.describe_holder(socket.inode)}", hint=hint)
+                holder = sockets.describe_holder(socket.inode)
+                raise BadRequest(f"port {port} is taken by {holder}", hint=_other_port())
+
+
+def is_taken(port: int, nginx_sockets: Set[int]) -> bool:
+    """Does somebody else than nginx listen there?"""
+    return any(socket.port == port and socket.inode not in nginx_sockets for socket in sockets.listeners())
+
+
+def _other_port() -> str:
+    """A port where nobody listens, and that no color gets by itself."""
+    taken = {socket.port for socket in sockets.listeners()}
+    port = next(port for port in (*range(8080, 8000, -1), 0) if port not in taken)
+    return f"choose another: [server] http_port = {port}"
 
 
 def of_new_nginx(port: int) -> List[str]:

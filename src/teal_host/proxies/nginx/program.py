@@ -16,6 +16,7 @@ from typing import FrozenSet, Iterator, List, Optional, Set, Tuple
 from teal_host.ground import ownership, processes, sockets, systemctl
 from teal_host.ground.errors import BadRequest, CannotRun
 from teal_host.ground.processes import Life
+from teal_host.ground.remedies import on_server
 from teal_host.ground.run import run, send_signal
 from teal_host.proxies.nginx.tree import CannotRead, Tree, parse, refusal
 from teal_host.wire.values import dataclass
@@ -40,7 +41,11 @@ class NginxProgram:
         """All that nginx reads. Raises BadRequest with the file and line if nginx refuses its own configuration."""
         printed = run([*self.argv, "-T"], _CHECK_S)
         if printed.code:
-            raise BadRequest("nginx refuses its present configuration", [where(printed.output)], "mend that file first")
+            raise BadRequest(
+                "nginx refuses its present configuration",
+                [where(printed.output)],
+                "mend that file, then the same command again",
+            )
         try:
             return parse(printed.output)
         except CannotRead as error:
@@ -66,7 +71,7 @@ class NginxProgram:
         """Raises CannotRun if nginx does not start."""
         started = systemctl.order("start", _UNIT, _START_S, _has_failed)
         if started.code:
-            raise CannotRun("nginx does not start", started.lines[-3:], "systemctl status nginx")
+            raise CannotRun("nginx does not start", _last_complaints(), on_server("systemctl status nginx"))
 
 
 @dataclass(frozen=True)
@@ -179,6 +184,13 @@ def _signal(process: Life, number: signal.Signals) -> None:
                 send_signal(process.pid, number, pidfd)
         finally:
             os.close(pidfd)
+
+
+def _last_complaints() -> List[str]:
+    """nginx's own words of its last start: systemctl repeats none of them."""
+    argv = ["journalctl", "--unit", _UNIT, "--lines", "40", "--output", "cat", "--no-pager"]
+    lines = [line for line in run(argv, _CHECK_S).lines if "[emerg]" in line]
+    return list(dict.fromkeys(lines))[-3:]
 
 
 def where(output: str) -> str:
