@@ -19,7 +19,7 @@ from teal.ui.base import Manner
 
 REPO = Path(__file__).parents[2]
 HINTS = hints()
-TEAL = re.compile(r"\bteal ((?:%s)\b[^;,()]*)" % "|".join(COMMANDS))
+TEAL = re.compile(rf"\bteal ((?:{'|'.join(COMMANDS)})\b[^;,()]*)")
 PROSE = re.compile(r"\s(can be|shows|says|restores|tells|starts|writes|again|prompts|to change|build it)\b.*")
 
 
