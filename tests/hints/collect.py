@@ -7,7 +7,7 @@ import ast
 import itertools
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rules.source import MODULES, Module
 
@@ -51,6 +51,7 @@ class _Program:
     def __init__(self) -> None:
         self._functions: dict[str, tuple[Module, _Function]] = {}
         self._positions: dict[str, int] = {"Hints": -1, "__init__": 2}  # -1: every argument is a hint
+        self._without: set[tuple[str, str]] = set()  # classes of a module that take no hint, whatever others are called
         classes: dict[str, ast.ClassDef] = {}
         homes: dict[str, Module] = {}
         for module in MODULES.values():
@@ -64,6 +65,13 @@ class _Program:
                 elif isinstance(node, ast.ClassDef):
                     classes[node.name] = node
                     homes[node.name] = module
+                    if any(
+                        isinstance(part, ast.FunctionDef)
+                        and part.name == "__init__"
+                        and "hint" not in [arg.arg for arg in part.args.args]
+                        for part in node.body
+                    ):
+                        self._without.add((module.name, node.name))
         for name in classes:
             position = _position_in_class(name, classes)
             if position is not None:
@@ -72,7 +80,8 @@ class _Program:
     def hints_in(self, node: ast.AST, module: Module) -> Iterator[ast.expr]:
         """The expressions of this node that are hints."""
         if isinstance(node, ast.Call):
-            position = self._positions.get(_full(_name(node.func), module))
+            is_without = (module.name, _name(node.func)) in self._without
+            position = None if is_without else self._positions.get(_full(_name(node.func), module))
             for number, argument in enumerate(node.args):
                 if position in (number, -1):
                     yield argument
@@ -126,7 +135,8 @@ class _Program:
         for where in (scope.function, scope.module.tree):
             values = list(_assigned(value.id, where)) if where else []
             if values:
-                return [text for assigned in values for text in self.texts(assigned, scope)]
+                inner = replace(scope, given={**scope.given, value.id: []})  # `hint = hint or other`
+                return [text for assigned in values for text in self.texts(assigned, inner)]
         raise CannotCollect(f"{scope.module.path}:{value.lineno}: {value.id}")
 
     def _of_call(self, call: ast.Call, scope: _Scope) -> _Texts:

@@ -155,3 +155,28 @@ def test_rollback_is_refused_and_stops_no_color_when_the_port_of_nginx_is_taken(
     assert refused.code == 3, refused
     assert "is taken by" in refused.err
     assert {color["state"] for color in app.status()["colors"].values()} == {"running"}
+
+
+@pytest.mark.parametrize("broken", [False, True])
+def test_release_that_a_rollback_replaced_is_a_way_forward_after_a_deploy_that_failed(app: App, broken: bool) -> None:
+    _, second = app.deploy_versions(
+        "v1", "v2", keep={"watch_s": 0, "drain_s": 0, "releases": 2, "previous_running": False}
+    )
+    app.teal("rollback").ok()
+    if broken:
+        app.program(version="v3", health_sequence=[500])
+        app.config(keep={"releases": 2}, health={"deadline_s": 2})
+        assert app.deploy().code == 6
+    assert "which is started first" not in app.teal("status").out
+    forward = app.teal("rollback", second, "--json").ok().result
+    assert forward["release"] == second
+    assert app.get()["version"] == "v2"
+
+
+def test_status_says_that_the_next_rollback_starts_its_release(app: App) -> None:
+    first, second, _ = app.deploy_versions("v1", "v2", "v3")
+    assert app.teal("status").out.endswith(f"teal rollback goes to {second}\n")
+    app.teal("rollback").ok()
+    assert f"teal rollback goes to {first}, which is started first\n" in app.teal("status").out
+    (standby,) = [row for row in app.teal("doctor", "--json").result["findings"] if row["what"] == "standby"]
+    assert f"teal rollback goes to {first}, which is started first" in standby["says"]

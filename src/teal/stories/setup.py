@@ -44,7 +44,8 @@ def setup(file: ConfigFile, options: SetupOptions, ui: Ui, confirm: Callable[[Pl
 
 
 def _commit(session: Session, ui: Ui) -> None:
-    unknown, hint = "how far setup came is not known here", "teal setup can be repeated: it does what is still missing"
+    unknown = "how far setup came is not known here"
+    hint = "teal setup can be repeated: it does what is still missing"
     try:
         session.send(Commit())
         expect(_receive(session, ui, Done), Done)

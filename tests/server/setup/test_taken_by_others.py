@@ -47,6 +47,7 @@ def edit_as_certbot(shared: Server) -> str:
 
 
 class TestCertbot:
+    @pytest.mark.hint("add these lines to [proxy] directives in teal.toml, then: teal setup --yes (HTTPS stays on)")
     def test_https_by_certbot_stays_until_teal_toml_has_it(self, shared: Server, app: App, certificate: Path) -> None:
         app.config(server={"domains": [NAME]})
         app.teal("setup").ok()
