@@ -183,7 +183,7 @@ def test_lock_refuses_a_second_command_with_its_holder_and_lets_a_waiting_comman
 
 
 @pytest.mark.row("G6")
-def test_rollback_overtakes_a_deploy_in_its_health_check_and_in_its_watch(
+def test_rollback_overtakes_a_deploy_in_its_upload_its_health_check_and_its_watch(
     shop: Shop, counted: Callable[..., None]
 ) -> None:
     def rolled_back() -> None:
@@ -193,6 +193,18 @@ def test_rollback_overtakes_a_deploy_in_its_health_check_and_in_its_watch(
 
     shop.serving()
     before = shop.deployed()
+    shop.deployed()
+    shop.new_version()
+    large(shop.app.directory)
+    shop.config(build={"artifact": "dist"})
+    with in_background(shop.app, "deploy", "--json") as uploading:
+        uploading.wait_for(type="progress", step="upload")
+        uploading.send(signal.SIGSTOP)
+        rolled_back()
+        uploading.send(signal.SIGCONT)
+        ended = uploading.ended()
+    assert (ended.code, ended.result["error"]["message"]) == (8, "gave way to a rollback; traffic stayed")
+    shop.check_settled(before)
     shop.deployed()
     with deploying(shop) as (_, waiting, _):
         rolled_back()
