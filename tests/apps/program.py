@@ -68,11 +68,10 @@ class Handler(BaseHTTPRequestHandler):
             return self.answer(row[min(ASKED[0] - 1, len(row) - 1)], {"message": "ok"})
         if "flaps" in BEHAVIOUR:
             return self.answer(200 if ASKED[0] % BEHAVIOUR["flaps"] else 500, {"message": "ok"})
-        if (
-            time.monotonic() - BEGAN > BEHAVIOUR.get("sick_after", 1e9)
-            or Path(BEHAVIOUR.get("sick_when", "")).is_file()
-        ):
-            return self.answer(500, {"message": "sick"})
+        up_s = time.monotonic() - BEGAN
+        is_sick = up_s > BEHAVIOUR.get("sick_after", 1e9) or Path(BEHAVIOUR.get("sick_when", "")).is_file()
+        if is_sick or up_s < BEHAVIOUR.get("warms_up", 0):
+            return self.answer(500 if is_sick else 503, {"message": "sick" if is_sick else "warms up"})
         if "redirects" in BEHAVIOUR:
             self.send_response(302)
             self.send_header("Location", BEHAVIOUR["redirects"])
@@ -120,6 +119,7 @@ class Handler(BaseHTTPRequestHandler):
         self.send_response(status)
         self.send_header("Content-Type", kind)
         self.send_header("X-Color", os.environ.get("COLOR", ""))
+        self.send_header("X-Release", os.environ.get("RELEASE", ""))
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)

@@ -44,6 +44,8 @@ A6 | the power is cut around each write, rename and fsync | old or new serves; t
 A7 | the power is cut while a release is written | what is there in part is removed and never run
 A9 | the machine is rebooted in a deploy | the live color serves after the boot; the deploy is finished or undone
 A10 | the power is cut in the watch | it boots into one healthy release and decides what the watch had to
+A16 | the machine goes down, and what comes up needs a while to be ready | it is judged within its own deadline
+A17 | nginx hangs while an interrupted command is cleaned up | no release is blamed; the next command finishes
 A15 | state is cut short, garbage, or of a newer Teal | nothing is guessed and nothing crashes; a human is asked
 B1 | the client is killed in the upload | nothing changed, nothing is left
 B2 | the line falls silent in the upload | both sides end within their limits, and the lock is free
@@ -55,6 +57,7 @@ B8 | the upload ends too early, in good order | refused by its length
 B11 | there is no python3, an old one, or half of one | one clear word with what to type; nothing changed
 B12 | a program of another architecture or libc, or not executable | refused before it is sent
 B13 | the other side is of another version of Teal | replaced or refused in words; never half understood
+B16 | two versions of Teal take turns on one server | nothing is lost; the older one stops before what it does not know
 B15 | the host key is unknown or has changed | nothing is sent
 C1 | the program exits at once | refused fast, with its exit code and last lines
 C2 | the program exits with 0 | that is a failure too
@@ -68,6 +71,7 @@ C9 | the port's former owner ignores TERM and has children | the whole group is 
 C11 | health flaps | so many good answers in a row are needed
 C13 | health hangs or drips | each question and all together have a deadline
 C17 | the kernel ends it for want of memory | said in these words
+C21 | systemd re-executes itself again and again | no deploy is refused for it
 C18 | it runs out of memory in the watch | rolled back; later the kernel ends the standby first
 D1 | many deploys under every kind of client | no request lost or doubled
 D2 | many rollbacks under every kind of client | no request lost or doubled
@@ -76,6 +80,7 @@ D7 | a foreign site's configuration is broken | a deploy goes on; a change of ro
 D9 | Teal's own nginx file would be refused | tried before it is in place; the routes stay as they were
 D14 | Teal's nginx file was edited by hand | shown as a difference, not overwritten; a deploy leaves it alone
 D17 | an upload that began before the switch | ends where it began, however slow
+D18 | requests over HTTP, HTTPS and HTTP/2 are under way for two deploys, or no standby is kept | end where they began
 E1 | the new release crashes in the watch | rolled back; only requests that met the crash fail
 E2 | a visitor's request crashes it | rolled back
 E5 | a rollback is wanted, the standby is dead | it is started again; if it is not well, the other stays, exit 10
@@ -85,9 +90,10 @@ E10 | two deploys right after each other | the work of the one before is still w
 E16 | what the live release needs at its start is away for long | it is tried for ever, told, and back within 15 s
 E17 | what the live release needs comes later than it does at boot | the same
 E12 | background jobs on both colors | run once where `previous_running = false`
-E16 | a visitor's requests fail on every release, or on the new one | nobody alone decides; a worse one is rolled back
+E18 | a visitor's requests fail on every release, or on the new one | nobody alone decides; a worse one is rolled back
 F1 | the disk is full in the upload | refused; nothing is left; the old one serves
 F2 | the disk is full at any write of the state | old or new serves, and what is told is true
+F16 | a full disk takes a part of a line | the line is undone and the error told, on both sides
 F6 | old releases pile up | so many are kept; live and standby always; the disk stays as it is
 G1 | two commands for one app | the second is told who, since when, doing what; it can wait
 G2 | the holder of the lock is killed | the lock is free at once

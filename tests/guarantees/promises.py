@@ -57,6 +57,11 @@ LONG_RUNS = {
         env="TEAL_AWAY_S=600",
         tests="tests/server/test_programs_that_end.py -k live_release_is_back",
     ),
+    "reexecution": LongRun(
+        "deploys while systemd re-executes itself every half second",
+        env="TEAL_DEPLOYS=100",
+        tests="tests/server/test_reexecution.py",
+    ),
     "attack": LongRun(
         "ten minutes of requests that fail on every release, then a worse release",
         env="TEAL_ATTACK_S=600",
@@ -74,7 +79,7 @@ PROMISES = (
     (
         "No request of a healthy app is lost or doubled by a deploy, a refused deploy or a rollback",
         "Clients that never retry, from HTTP/1.0 to HTTP/2, slow uploads and streams among them",
-        "D1 D2 D17 E9 E10",
+        "D1 D2 D17 D18 E9 E10",
     ),
     (
         "Whatever is killed, unplugged or cut in a command, the old or the new release serves; if neither is well, "
@@ -86,7 +91,7 @@ PROMISES = (
     (
         "A release that is not healthy never gets a request, and one that turns bad in the watch is rolled back, once",
         "Health is asked of the very process that was started",
-        "C1 C3 C5 C6 C8 C11 C13 E1 E2 E5 E16 H5",
+        "C1 C3 C5 C6 C8 C11 C13 E1 E2 E5 E18 H5",
     ),
     (
         "A deploy key can deploy its app, and gets no shell, no other app and no root; an app cannot touch its release",

@@ -37,8 +37,13 @@ class RunningCommand:
         return [json.loads(line) for line in list(self._out)]
 
     def wait_for(self, deadline_s: float = PATIENCE_S, **members: Any) -> None:
-        """Waits for an event that has all of these members."""
-        wait_until(lambda: any(members.items() <= event.items() for event in self.events), deadline_s)
+        """Waits for an event that has all of these members. Fails at once when the output ends without it."""
+        reader = self._readers[0]
+        wait_until(lambda: self._has(members) or not reader.is_alive(), deadline_s)
+        assert self._has(members), f"there was no event {members}: {self._out}"
+
+    def _has(self, members: dict[str, Any]) -> bool:
+        return any(members.items() <= event.items() for event in self.events)
 
     def server_side(self) -> int:
         """The PID of the process at the other end of the pipe."""

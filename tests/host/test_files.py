@@ -184,7 +184,7 @@ def limited(size: int) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
-@pytest.mark.row("F2")
+@pytest.mark.row("F2", "F16")
 @pytest.mark.parametrize("before", ["", "one\n", "one\ncut"])
 def test_append_is_undone_when_the_disk_takes_a_part_of_the_line(tmp_path: Path, before: str) -> None:
     path = tmp_path / "journal"

@@ -127,7 +127,7 @@ def counts(seen: Seen) -> AnswerCounts:
     return AnswerCounts(asked, {500: failed} if failed else {}, {one: Answered(*row) for one, row in seen.items()})
 
 
-@pytest.mark.row("E16")
+@pytest.mark.row("E18")
 @pytest.mark.parametrize("name", KINDS)
 def test_verdict_of_the_watch_is_seldom_wrong(name: str, counted: Callable[..., None]) -> None:
     kind, ends = KINDS[name], Counter[bool]()

@@ -43,7 +43,7 @@ def asking(app: App, path: str, every_s: float, *addresses: str) -> Iterator[Ask
             thread.join()
 
 
-@pytest.mark.row("E16")
+@pytest.mark.row("E18")
 @pytest.mark.timeout(ATTACK_S + 240)
 def test_watch_keeps_a_good_release_and_rolls_back_a_worse_one_in_an_attack(
     app: App, counted: Callable[..., None]
@@ -65,7 +65,7 @@ def test_watch_keeps_a_good_release_and_rolls_back_a_worse_one_in_an_attack(
     assert app.get()["version"] == "v2"
 
 
-@pytest.mark.row("E16")
+@pytest.mark.row("E18")
 @pytest.mark.parametrize(
     ("path", "others"), [("/fail", ()), ("/fails-on-v2", ("127.0.0.2",))], ids=["both colors", "the new color"]
 )

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from harness.background import in_background, stranger
+from harness.in_flight import begin, over_tls
 from harness.slow_upload import finish, upload
 from harness.world import App, free_ports, wait_until
 from teal_host.ground import sockets
@@ -122,6 +123,7 @@ def test_drain_waits_for_a_slow_upload_that_nginx_still_buffers(app: App) -> Non
     assert app.get()["version"] == "v3"
 
 
+@pytest.mark.row("D18")
 def test_drain_waits_for_an_upload_over_any_listener_of_nginx(app: App, way_in: WayIn) -> None:
     app.config(keep={"drain_s": 60}, proxy={"directives": way_in.directives})
     app.deploy().ok()
@@ -135,6 +137,27 @@ def test_drain_waits_for_an_upload_over_any_listener_of_nginx(app: App, way_in: 
             assert answer.startswith(b"HTTP/1.1 200 "), answer
             deploying.ended().ok()
     assert app.get()["version"] == "v3"
+
+
+@pytest.mark.row("D18")
+def test_drain_waits_for_requests_over_every_listener_before_a_release_is_stopped(app: App, tmp_path: Path) -> None:
+    port, http2 = free_ports(2)
+    certificate, key = _certificate(tmp_path)
+    listens = [f"listen 127.0.0.1:{port} ssl;", f"listen 127.0.0.1:{http2} ssl http2;"]
+    directives = [*listens, f"ssl_certificate {certificate};", f"ssl_certificate_key {key};"]
+    app.config(keep={"drain_s": 60, "previous_running": False}, proxy={"directives": directives})
+    first = app.deploy().ok().result["release"]
+    secure = [over_tls(_connected(port), certificate, "localhost")]
+    secure += [over_tls(_connected(http2), certificate, "localhost", http2=True)]
+    uploads = [begin(line, "localhost") for line in (_connected(app.ports[0]), *secure)]
+    app.program(version="v2")
+    with in_background(app, "deploy", "--json") as deploying:
+        deploying.wait_for(type="step", name="drain", detail=WAITS)
+        for finish_upload in uploads:
+            answer = finish_upload()
+            assert (answer[":status"], answer["x-color"], answer["x-release"]) == ("200", "blue", first)
+        deploying.ended().ok()
+    assert app.status()["colors"]["blue"]["state"] == "stopped"
 
 
 def test_drain_waits_for_an_upload_on_a_release_that_is_rolled_back_in_its_watch(app: App) -> None:

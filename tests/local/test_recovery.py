@@ -6,10 +6,13 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import pytest
+
 from harness.background import children, in_background
 from harness.world import App
 
 
+@pytest.mark.row("A16")
 def test_recovery_keeps_a_release_that_warms_up_within_its_health_deadline(app: App) -> None:
     warming_up = app.directory / "warming-up"
     release = killed_in_the_watch(app, sick_when=str(warming_up))
@@ -33,6 +36,7 @@ def test_recovery_rolls_back_a_release_that_is_sick_until_its_health_deadline(ap
     assert rows[0]["color"] == "green"
 
 
+@pytest.mark.row("A17")
 def test_recovery_keeps_a_release_when_the_workers_of_nginx_hang(app: App) -> None:
     release = killed_in_the_watch(app)
     with stopped(children(nginx(app))):
@@ -40,6 +44,7 @@ def test_recovery_keeps_a_release_when_the_workers_of_nginx_hang(app: App) -> No
     assert (ended.result["outcome"], ended.result["release"]) == ("unchanged", release)
 
 
+@pytest.mark.row("A17")
 def test_recovery_changes_nothing_while_nginx_hangs_and_keeps_the_release_afterwards(app: App) -> None:
     release = killed_in_the_watch(app)
     pids = {color: row["pid"] for color, row in app.status()["colors"].items()}
@@ -58,7 +63,7 @@ def test_recovery_changes_nothing_while_nginx_hangs_and_keeps_the_release_afterw
 def killed_in_the_watch(app: App, **behaviour: object) -> str:
     """v1 stands by; v2 is live, and its deploy was killed before anybody knew whether it stays well."""
     app.deploy().ok()
-    app.config(keep={"watch_s": 60})
+    app.config(keep={"watch_s": 20})
     app.program(version="v2", **behaviour)
     with in_background(app, "deploy", "--json") as deploying:
         deploying.wait_for(type="step", name="watch", state="started")

@@ -60,6 +60,7 @@ def deployed(app: App, *versions: str) -> list[str]:
     return names
 
 
+@pytest.mark.row("B16")
 def test_state_of_the_version_before_is_read_without_loss(app: App, before: Path) -> None:
     old(app, before, "env", "set", "TOKEN", stdin=SECRET).ok()
     for version in ("v1", "v2", "v3"):
@@ -81,6 +82,7 @@ def test_state_of_the_version_before_is_read_without_loss(app: App, before: Path
     assert not app.state.exists()
 
 
+@pytest.mark.row("B16")
 def test_story_that_the_version_before_left_unfinished_is_recovered(app: App, before: Path) -> None:
     """As its server side leaves it when it is killed right after the switch."""
     old(app, before, "deploy").ok()
@@ -96,6 +98,7 @@ def test_story_that_the_version_before_left_unfinished_is_recovered(app: App, be
     assert rows(app) == [(3, "live", True), (2, "live", False), (1, "live", False)]
 
 
+@pytest.mark.row("B16")
 def test_version_before_stops_at_the_state_of_this_one_and_changes_nothing(app: App, before: Path) -> None:
     app.teal("env", "set", "TOKEN", stdin=SECRET).ok()
     deployed(app, "v1", "v2")
@@ -115,6 +118,7 @@ def test_version_before_stops_at_the_state_of_this_one_and_changes_nothing(app: 
     assert app.get()["version"] == "v2"
 
 
+@pytest.mark.row("B16")
 def test_version_before_stops_at_the_first_command_that_this_one_has_finished(app: App, before: Path) -> None:
     old(app, before, "deploy").ok()
     app.program(version="v2")
@@ -124,6 +128,7 @@ def test_version_before_stops_at_the_first_command_that_this_one_has_finished(ap
     assert state(app) == kept
 
 
+@pytest.mark.row("B16")
 def test_version_before_does_not_touch_a_story_that_this_one_left_unfinished(app: App, before: Path) -> None:
     deployed(app, "v1", "v2")
     journal = app.state / "journal"

@@ -20,9 +20,11 @@ import pytest
 import harness
 from harness import Server
 from harness.background import in_background
+from harness.in_flight import Finish, begin, over_tls
 from harness.world import REPO, App, at_server
 
 NAME = "example.com"
+HTTP2 = 8443
 CHALLENGE = "/.well-known/acme-challenge/k3y-0f_the-CA"
 
 
@@ -38,6 +40,15 @@ def documented() -> list[list[str]]:
     text = (REPO / "docs/reference/teal-toml.md").read_text().split("\n## HTTPS\n")[1].split("\n## ")[0]
     examples = re.findall(r" *```toml\n(.*?)```", text, re.DOTALL)
     return [tomllib.loads(example)["proxy"]["directives"] for example in examples]
+
+
+def configure(app: App, directives: list[str], previous_running: bool = True) -> None:
+    app.config(
+        server={"domains": [NAME]},
+        proxy={"directives": directives},
+        verify={"path": "/healthz", "json": None},
+        keep={"drain_s": 60, "previous_running": previous_running},
+    )
 
 
 def certified(server: Server, folder: Path) -> Path:
@@ -79,18 +90,14 @@ def told(answer: "http.client.HTTPResponse") -> dict[str, Any]:
     return value
 
 
+@pytest.mark.row("D17", "D18")
 def test_https_works_with_the_directives_of_the_documentation(
     server: Server, documented: list[list[str]], tmp_path: Path
 ) -> None:
     app = at_server(tmp_path / "home", server).app("shop")
 
     def agree(directives: list[str]) -> None:
-        app.config(
-            server={"domains": [NAME]},
-            proxy={"directives": directives},
-            verify={"path": "/healthz", "json": None},
-            keep={"drain_s": 60},
-        )
+        configure(app, directives)
         app.teal("setup").ok()
 
     challenge, beside, redirected = documented
@@ -109,7 +116,12 @@ def test_https_works_with_the_directives_of_the_documentation(
         assert told(ask(server, "/headers", how))["x-forwarded-proto"] == scheme
     goes_on(app, server, ca)
 
-    an_upload_is_waited_for(app, server, ca)
+    over_http2 = [*beside, f"listen {HTTP2} ssl http2;"]
+    agree(over_http2)
+    configure(app, over_http2, previous_running=False)
+    requests_in_flight_end_before_their_release_is_stopped(app, server, ca)
+    configure(app, over_http2)
+    requests_in_flight_end_where_they_began(app, server, ca)
 
     agree(redirected)
     moved = ask(server, "/some/page?x=1")
@@ -131,21 +143,43 @@ def answered(server: Server) -> None:
     assert ask(server, f"{CHALLENGE}-not-there").status == 404
 
 
-def an_upload_is_waited_for(app: App, server: Server, ca: Path) -> None:
-    """Over HTTPS, by the next deploy, whose color has just served."""
-    (idle,) = {"blue", "green"} - {app.status()["live"]}
-    plain = socket.create_connection((server.address, 443), timeout=60)
-    with ssl.create_default_context(cafile=str(ca)).wrap_socket(plain, server_hostname=NAME) as upload:
-        head = f"POST / HTTP/1.1\r\nHost: {NAME}\r\nConnection: close\r\nContent-Type: text/plain\r\n"
-        upload.sendall(f"{head}Content-Length: 23\r\n\r\nfirst half, ".encode())
-        app.program(version="when it has ended")
-        with in_background(app, "deploy", "--json") as deploying:
-            deploying.wait_for(type="step", name="start", detail=f"waiting for the last work of {idle}")
-            upload.sendall(b"second half")
-            assert b"".join(iter(lambda: upload.recv(4096), b"")).startswith(b"HTTP/1.1 200 ")
-            upload.close()
-            deploying.ended(60).ok()
-    assert told(ask(server, "/", ca))["version"] == "when it has ended"
+def begin_on_every_listener(server: Server, ca: Path) -> list[Finish]:
+    """Uploads over HTTP, HTTPS and HTTP/2."""
+    lines = [socket.create_connection((server.address, port), timeout=60) for port in (80, 443, HTTP2)]
+    ways_in = [lines[0], over_tls(lines[1], ca, NAME), over_tls(lines[2], ca, NAME, http2=True)]
+    return [begin(way_in, NAME) for way_in in ways_in]
+
+
+def requests_in_flight_end_where_they_began(app: App, server: Server, ca: Path) -> None:
+    """Two deploys later, too. There is no standby yet, so the first one drains nothing."""
+    live = told(ask(server, "/", ca))
+    uploads = begin_on_every_listener(server, ca)
+    app.program(version="while they are on their way")
+    second = app.deploy().ok().result["release"]
+    app.program(version="when they have ended")
+    with in_background(app, "deploy", "--json") as deploying:
+        deploying.wait_for(type="step", name="start", detail=f"waiting for the last work of {live['color']}")
+        assert told(ask(server, "/", ca))["release"] == second
+        for answer in [finish() for finish in uploads]:
+            assert (answer[":status"], answer["x-release"]) == ("200", live["release"])
+        deploying.ended(60).ok()
+    assert told(ask(server, "/", ca))["version"] == "when they have ended"
+
+
+def requests_in_flight_end_before_their_release_is_stopped(app: App, server: Server, ca: Path) -> None:
+    """By a deploy that keeps no standby. The one before kept none either, so nothing is drained before the start."""
+    app.program(version="without a standby")
+    app.deploy().ok()
+    live = told(ask(server, "/", ca))
+    uploads = begin_on_every_listener(server, ca)
+    app.program(version="alone")
+    with in_background(app, "deploy", "--json") as deploying:
+        deploying.wait_for(type="step", name="drain", detail=f"waiting for the last work of {live['color']}")
+        assert told(ask(server, "/", ca))["version"] == "alone"
+        for answer in [finish() for finish in uploads]:
+            assert (answer[":status"], answer["x-release"]) == ("200", live["release"])
+        deploying.ended(60).ok()
+    assert app.status()["colors"][live["color"]]["state"] == "stopped"
 
 
 def goes_on(app: App, server: Server, ca: Path) -> None:

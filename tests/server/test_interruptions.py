@@ -38,7 +38,7 @@ def deploying(shop: Shop, watch_s: float = 0) -> Iterator[tuple[str, RunningComm
     """A deploy of a new version after commit. Its health check waits until the third value is called."""
     gate = f"srv/gate{next(GATES)}"  # each program has its own gate, because the program may have to start again
     shop.config(health={"deadline_s": 600}, keep={"watch_s": watch_s})
-    version = shop.new_version(waits_for=f"/{gate}")
+    version = shop.new_version(waits_for=f"/{gate}", warms_up=0.5)
     with in_background(shop.app, "deploy", "--json") as running:
         running.wait_for(type="step", name="health", state="started")
         yield version, running, (shop.server.root / gate).touch
@@ -325,11 +325,11 @@ def test_recovery_rolls_back_a_sick_release_after_a_kill_in_the_watch(shop: Shop
     shop.check_settled(old)
 
 
-@pytest.mark.row("A9")
+@pytest.mark.row("A9", "A16")
 def test_live_release_serves_after_a_kill_before_the_switch_and_a_reboot(shop: Shop) -> None:
     """The color that was enabled first starts beside the live color at boot, and gets no request."""
     old = shop.serving()
-    shop.new_version()
+    shop.new_version(warms_up=1)
     assert isinstance(killed(shop, "turn link live+0"), ContactLost)
     shop.server.reboot()
     shop.check_serves(old)
@@ -352,7 +352,7 @@ def test_reboot_in_the_upload_changes_nothing(shop: Shop) -> None:
     shop.check_settled(old)
 
 
-@pytest.mark.row("A9")
+@pytest.mark.row("A9", "A16")
 def test_reboot_before_the_switch_keeps_the_live_release_and_recovery_cleans_up(shop: Shop) -> None:
     old = shop.serving()
     with deploying(shop) as (_, running, _):
@@ -368,7 +368,7 @@ def test_reboot_before_the_switch_keeps_the_live_release_and_recovery_cleans_up(
     shop.check_settled(old)
 
 
-@pytest.mark.row("A9")
+@pytest.mark.row("A9", "A16")
 def test_reboot_in_the_watch_keeps_the_new_release_and_recovery_cleans_up(shop: Shop) -> None:
     """The watch ends with the machine, and does not count the end as a fault of the program."""
     old = shop.serving()
@@ -418,7 +418,7 @@ def sent_into(shop: Shop, *harness: str) -> TealError | None:
 @contextmanager
 def watching(shop: Shop, **behaviour: Any) -> Iterator[tuple[str, RunningCommand]]:
     """A deploy of a new version that is live and in the watch."""
-    version = shop.new_version(**behaviour)
+    version = shop.new_version(warms_up=1, **behaviour)
     shop.config(keep={"watch_s": 600})
     with in_background(shop.app, "deploy", "--json") as running:
         running.wait_for(type="step", name="watch", state="started")
@@ -455,7 +455,7 @@ def last_line(shop: Shop) -> tuple[str, str, str]:
 # --- the machine goes down in the middle ----------------------------------------------------------------------------
 
 
-@pytest.mark.row("A10")
+@pytest.mark.row("A10", "A16")
 def test_power_failure_in_the_watch_keeps_a_healthy_release_before_anything_is_typed(shop: Shop) -> None:
     shop.serving()
     with watching(shop) as (new, running):
@@ -468,7 +468,7 @@ def test_power_failure_in_the_watch_keeps_a_healthy_release_before_anything_is_t
     shop.check_settled(new)
 
 
-@pytest.mark.row("A10")
+@pytest.mark.row("A10", "A16")
 def test_power_failure_in_the_watch_rolls_back_a_release_that_has_turned_sick(shop: Shop) -> None:
     """The previous release did not start with the machine, so recovery first starts and checks it."""
     old, sick = shop.serving(), shop.server.root / "srv/sick"

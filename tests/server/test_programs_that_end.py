@@ -369,10 +369,10 @@ def test_deploy_and_rollback_work_while_nginx_is_reloaded_again_and_again(shop: 
     shop.check_settled(old)
 
 
-@pytest.mark.row("A9")
+@pytest.mark.row("A9", "A16")
 def test_live_color_is_up_after_a_reboot_before_anything_is_typed(shop: Shop) -> None:
-    version = shop.deployed()
-    shop.deployed()
+    version = shop.deployed(warms_up=1)
+    shop.deployed(warms_up=1)
     shop.app.teal("rollback").ok()
     live, standby = shop.live, shop.standby
     shop.server.reboot()

@@ -1,12 +1,16 @@
 """systemd re-executes itself again and again, as unattended upgrades make it, while deploys run."""
 
-from collections.abc import Iterator
+import os
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+import pytest
 
 from harness import Server
 from harness.world import at_server, wait_until
 
+DEPLOYS = int(os.environ.get("TEAL_DEPLOYS", "4"))
 AGAIN_AND_AGAIN = "while :; do systemctl daemon-reexec; echo >> /run/reexecuted; sleep 0.5; done"
 
 
@@ -20,15 +24,21 @@ def reexecuting(server: Server) -> Iterator[None]:
         wait_until(lambda: server.run("systemctl", "stop", "reexecuting").returncode == 0, 30)
 
 
-def test_deploys_go_live_while_systemd_reexecutes_itself(server: Server, tmp_path: Path) -> None:
+@pytest.mark.row("C21")
+@pytest.mark.timeout(300 + 60 * DEPLOYS)
+def test_deploys_go_live_while_systemd_reexecutes_itself(
+    server: Server, tmp_path: Path, counted: Callable[..., None]
+) -> None:
     app = at_server(tmp_path / "home", server).app("shop")
     app.config(keep={"watch_s": 1, "drain_s": 0})
     app.teal("setup", deadline_s=300).ok()
     with reexecuting(server):
-        for number in range(4):
+        for number in range(DEPLOYS):
             app.program(version=f"v{number}")
             assert app.deploy().ok().result["outcome"] == "live"
             assert app.get()["version"] == f"v{number}"
         assert app.teal("rollback", "--json").ok().result["outcome"] == "live"
         assert app.teal("setup").ok().out == "shop is set up already; nothing to do\n"
-    assert len(server.run("cat", "/run/reexecuted").stdout.splitlines()) > 10
+    reexecuted = len(server.run("cat", "/run/reexecuted").stdout.splitlines())
+    counted(deploys=DEPLOYS, refused=0, reexecuted=reexecuted)
+    assert reexecuted > 10

@@ -1,5 +1,6 @@
 """The only module of the client that writes files: into a temporary file, fsync, rename."""
 
+import contextlib
 import os
 import shutil
 from pathlib import Path
@@ -17,6 +18,8 @@ def write(path: Path, text: str) -> None:
             os.fsync(file.fileno())
         temporary.rename(path)
     except OSError as error:
+        with contextlib.suppress(OSError):
+            temporary.unlink()  # on a full disk it would hold what is left
         raise Usage(f"cannot write {path}: {error.strerror}") from None
 
 

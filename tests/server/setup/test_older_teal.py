@@ -25,6 +25,7 @@ def before(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "src"
 
 
+@pytest.mark.row("B16")
 def test_setup_of_a_teal_that_does_not_know_the_format_stops_and_changes_nothing(
     shared: Server, app: App, before: Path
 ) -> None:
@@ -36,6 +37,7 @@ def test_setup_of_a_teal_that_does_not_know_the_format_stops_and_changes_nothing
     assert differing(files, shared.files(ignoring=(*OTHERS, *DEPLOYED))) == []
 
 
+@pytest.mark.row("B16")
 def test_older_setup_replaces_a_newer_server_side_only_with_yes(shared: Server, app: App) -> None:
     app.teal("setup").ok()
     path = shared.root / INSTALLED
