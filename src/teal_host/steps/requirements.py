@@ -4,14 +4,20 @@ import os
 import re
 import shutil
 from pathlib import Path
+from typing import Iterator
 
 from teal_host.ground.errors import BadRequest
 from teal_host.ground.paths import AppPaths
+from teal_host.ground.run import run as run_program
+from teal_host.state import agreement
 from teal_host.wire.app import Run
 from teal_host.wire.manifest import Needs
 
 _LOADER = re.compile(r"ld(?:32|64)?[-.][\w.-]*")
 _STATICALLY = "link it statically (CGO_ENABLED=0 for Go, -static for C, crt-static for Rust)"
+_HIDDEN = ("/root", "/home", "/run/user", "/tmp", "/var/tmp")  # noqa: S108 - by the unit: ProtectHome, PrivateTmp
+_MOST_LINKS = 40  # the kernel follows no more
+_ASK_S = 10.0
 _PACKAGES = {"ld-musl": "musl", "ld-linux.so.2": "libc6-i386"}  # on Debian and Ubuntu
 
 
@@ -26,6 +32,38 @@ def check(paths: AppPaths, run: Run, needs: Needs) -> None:
             [f"looked for in {where[:1000]}"],
             f"install {needs.finds} there; a program of the release is written ./{needs.finds}",
         )
+    agreed = agreement.load(paths)
+    if agreed and agreed.user:
+        found = shutil.which(needs.finds, path=where) if needs.finds else None
+        for file in (needs.file, found):
+            if file and paths.home not in Path(file).parents:
+                _check_reaches(run.command[0], file, agreed.user)
+
+
+def _check_reaches(program: str, file: str, user: str) -> None:
+    """Raises BadRequest for what root finds and the app does not: a runtime in a home, as nvm and uv install it."""
+    hint = f"install {Path(file).name} for all users, such as below /opt or /usr/local, or ship it in the artifact"
+    for path in _links(Path(file)):
+        folder = next((folder for folder in _HIDDEN if Path(folder) in path.parents), None)
+        if folder:
+            text = (
+                f"{program} needs {file}: {path} is below {folder}, which the sandbox hides (ProtectHome, PrivateTmp)"
+            )
+            raise BadRequest(text, hint=hint)
+    asked = run_program(["runuser", "-u", user, "--", "test", "-x", file], _ASK_S)
+    if asked.code == 1:
+        raise BadRequest(f"{program} needs {file}, which the app's user {user} may not execute", hint=hint)
+
+
+def _links(file: Path) -> Iterator[Path]:
+    """The file, what it links to, and where it lies in the end."""
+    yield file
+    for _ in range(_MOST_LINKS):
+        if not file.is_symlink():
+            break
+        file = file.parent / file.readlink()
+        yield file
+    yield file.resolve()
 
 
 def search_path(run: Run) -> str:
