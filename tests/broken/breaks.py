@@ -331,4 +331,17 @@ BREAKS: tuple[Break, ...] = (
         "tests/local/test_overtaking.py::test_rollback_overtakes_a_deploy_before_its_switch[waiting_for_health]",
         r"is at work here since",
     ),
+    Break(
+        "no drain after a rollback",
+        "a release that is rolled back is stopped in the middle of its requests",
+        (
+            Edit(
+                "teal_host/steps/rollback_traffic.py",
+                "cutover.agreement, sick.spec.keep.drain_s)",
+                "cutover.agreement, 0)",
+            ),
+        ),
+        "tests/local/test_drain.py::test_drain_waits_for_an_upload_on_a_release_that_is_rolled_back_in_its_watch",
+        r"X-Color: green",
+    ),
 )

@@ -89,12 +89,17 @@ E9 | long streams on the color that is to be used again | waited for, counted, t
 E10 | two deploys right after each other | the work of the one before is still waited for
 E16 | what the live release needs at its start is away for long | it is tried for ever, told, and back within 15 s
 E17 | what the live release needs comes later than it does at boot | the same
+E21 | it runs behind a start script or `npm start` | it is told to end, and finishes its requests
+E22 | setup moves a port, or a release is rolled back, with a request in flight there | that color answers it first
 E12 | background jobs on both colors | run once where `previous_running = false`
 E18 | a visitor's requests fail on every release, or on the new one | nobody alone decides; a worse one is rolled back
 F1 | the disk is full in the upload | refused; nothing is left; the old one serves
 F2 | the disk is full at any write of the state | old or new serves, and what is told is true
 F16 | a full disk takes a part of a line | the line is undone and the error told, on both sides
 F6 | old releases pile up | so many are kept; live and standby always; the disk stays as it is
+F17 | the machine has 20,000 sockets | a drain takes less than 5 % of a processor
+F18 | the log has 100,000 lines of 2 kB | `teal logs` takes no more memory for them, on either side
+F19 | the journal has the lines of years | read once, trimmed after a story, and what recovery needs stays
 G1 | two commands for one app | the second is told who, since when, doing what; it can wait
 G2 | the holder of the lock is killed | the lock is free at once
 G3 | the client is gone, its deploy goes on | the next command is told, and breaks nothing

@@ -72,6 +72,16 @@ LONG_RUNS = {
         env="TEAL_CASES=10000",
         tests="tests/host/test_verdict_rates.py",
     ),
+    "sockets": LongRun(
+        "a drain on a machine with so many sockets",
+        env="TEAL_SOCKETS=20000",
+        tests="tests/local/test_drain.py -k many_sockets",
+    ),
+    "log-lines": LongRun(
+        "lines of 2 kB, read by `teal logs -n`",
+        env="TEAL_LOG_LINES=100000",
+        tests="tests/local/test_logs.py -k no_more_memory",
+    ),
     "endurance": LongRun("half an hour of deploys under load", bench="bench/endurance --per-second 100"),
 }
 

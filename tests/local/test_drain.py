@@ -3,29 +3,36 @@
 Before the color is reused, Teal waits for the work and reports it.
 """
 
+import os
 import shutil
 import socket
 import ssl
 import subprocess
 import threading
+import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
-from harness.background import in_background, stranger
+from harness.background import RunningCommand, in_background, stranger
 from harness.in_flight import begin, over_tls
 from harness.slow_upload import finish, upload
 from harness.world import App, free_ports, wait_until
 from teal_host.ground import sockets
 from teal_host.ground.paths import HostPaths
+from teal_host.state.agreement import Agreement
+from teal_host.state.app import Running
 from teal_host.steps import drain
 from teal_host.supervisors.process import PlainProcesses
 
 LISTENERS = ["http_port", "another port", "IPv6", "Unix socket", "TLS"]
 WAITS = "waiting for the last work of blue"
+SOCKETS, DRAIN_S = int(os.environ.get("TEAL_SOCKETS", "800")), 3.0
 
 
 @dataclass(frozen=True)
@@ -160,6 +167,7 @@ def test_drain_waits_for_requests_over_every_listener_before_a_release_is_stoppe
     assert app.status()["colors"]["blue"]["state"] == "stopped"
 
 
+@pytest.mark.row("E22")
 def test_drain_waits_for_an_upload_on_a_release_that_is_rolled_back_in_its_watch(app: App) -> None:
     sick = app.directory / "sick"
     _deployed(app, "v1", drain_s=60)
@@ -169,11 +177,40 @@ def test_drain_waits_for_an_upload_on_a_release_that_is_rolled_back_in_its_watch
         deploying.wait_for(type="step", name="watch", state="started")
         with upload(_connected(app.ports[0])) as visitor:
             sick.touch()
-            deploying.wait_for(type="step", name="drain", detail="waiting for the last work of green")
+            wait_until(lambda: _drains(deploying) or deploying.process.poll() is not None)
             assert app.get()["version"] == "v1"
             assert b"\r\nX-Color: green\r\n" in finish(visitor)
         assert deploying.ended().code == 7
     assert app.status()["colors"]["green"]["state"] == "failed"
+
+
+@pytest.mark.row("F17")
+def test_drain_takes_less_than_a_twentieth_of_a_processor_with_many_sockets(counted: Callable[..., None]) -> None:
+    """No look ends early: nobody is connected to the port that is asked about."""
+    with ExitStack() as open_:
+        idle = open_.enter_context(socket.create_server(("127.0.0.1", 0)))
+        for number in range(SOCKETS // 2):
+            if number % 100 == 0:  # a connection that nobody accepts takes no file of this process
+                busy = open_.enter_context(socket.create_server(("127.0.0.1", 0), backlog=100))
+            open_.enter_context(socket.create_connection(busy.getsockname()))
+        looks = 0
+
+        def quiet(site: object) -> bool:
+            nonlocal looks
+            looks += 1
+            own = [row for row in sockets.listeners() if row.port == idle.getsockname()[1]]
+            assert not sockets.Listeners(tuple(own), (), False).have_connections()
+            return False
+
+        proxy = SimpleNamespace(quiet=quiet)
+        step = cast(Running, SimpleNamespace(app=SimpleNamespace(host=SimpleNamespace(proxy=proxy)), say=print))
+        agreed = cast(Agreement, SimpleNamespace(site=None))
+        began_s, worked_s = time.monotonic(), time.thread_time()
+        drain._wait_until_quiet(step, HostPaths(Path()).app("shop").color("blue"), agreed, DRAIN_S)
+        worked_s, passed_s = time.thread_time() - worked_s, time.monotonic() - began_s
+    counted(sockets=SOCKETS, looks=looks, percent_of_a_processor=f"{100 * worked_s / passed_s:.1f}")
+    assert looks > 2
+    assert worked_s < passed_s * 0.05
 
 
 def test_drain_looks_seldom_in_the_long_run_and_takes_a_small_part_of_a_processor() -> None:
@@ -225,6 +262,7 @@ def test_deploy_waits_for_a_program_that_ends_slowly_and_reports_the_wait(app: A
     assert app.get()["version"] == "v3"
 
 
+@pytest.mark.row("E21")
 @pytest.mark.parametrize("start", ["#!/bin/sh\n./program\necho ended\n", "#!/bin/sh\n./program & wait\n"])
 def test_program_behind_a_start_script_is_told_to_end_and_finishes_its_request(app: App, start: str) -> None:
     may_end = app.directory / "may end"
@@ -243,6 +281,10 @@ def test_program_behind_a_start_script_is_told_to_end_and_finishes_its_request(a
     assert "has ended by itself" in log.read_text()
     assert app.get()["version"] == "v2"
     stream.close()
+
+
+def _drains(deploying: RunningCommand) -> bool:
+    return any(event.get("detail") == "waiting for the last work of green" for event in deploying.events)
 
 
 def _behind_a_script(app: App, start: str, **behaviour: Any) -> None:

@@ -90,6 +90,7 @@ def stopped(pids: set[int]) -> Iterator[None]:
             os.kill(pid, signal.SIGCONT)
 
 
+@pytest.mark.row("F19")
 def test_journal_of_years_is_trimmed_by_the_next_deploy_and_recovery_still_finds_what_was_interrupted(app: App) -> None:
     app.deploy().ok()
     journal = app.state / "journal"

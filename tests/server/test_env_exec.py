@@ -128,6 +128,7 @@ def test_logs_merge_the_last_lines_of_both_colors_by_time(app: App) -> None:
     assert last(2) == [(live, "version older"), (standby, "version newer")]
 
 
+@pytest.mark.row("F18")
 def test_logs_take_no_more_memory_for_many_lines_of_the_system_log(server: Server, app: App) -> None:
     """10 MB of log, and a process of 20 MB."""
     app.program(version="loud", shouts=[5_000, 2_000])

@@ -422,6 +422,7 @@ def test_stop_kills_a_program_that_ignores_sigterm_with_all_its_children(shop: S
     shop.check_settled(new)
 
 
+@pytest.mark.row("E21")
 def test_program_behind_a_start_script_is_told_to_end_and_finishes_its_work(shop: Shop) -> None:
     may_end = "/var/lib/shop/may-end"
     shop.config(

@@ -16,10 +16,7 @@ from teal_host.wire.outcomes import FAILURES
 from teal_host.wire.values import dataclass
 
 FORMAT = 2
-LONGEST, TRIMMED_TO = (
-    1024 * 1024,
-    512 * 1024,
-)  # bytes: a longer journal is trimmed after a story, to so much and a few lines
+LONGEST, TRIMMED_TO = 1024 * 1024, 512 * 1024  # bytes, after a story
 _SWITCHES = ("switching", "switched", "rolled_back")
 _NAMES_OF_FORMAT_1: Dict[Any, Any] = {"turned_back": "rolled_back", "aborted": "cancelled"}  # of events and of codes
 

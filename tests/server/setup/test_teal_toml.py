@@ -38,6 +38,7 @@ class TestTealTomlChanged:
             app.deploy().ok()
             assert f'"v{number}"' in get(shared, name, port)
 
+    @pytest.mark.row("E22")
     def test_ports_move_over_two_deploys_without_a_stop_of_the_live_color(self, shared: Server, app: App) -> None:
         """The live color keeps running throughout."""
         app.config(run={"ports": {"blue": 8081, "green": 8082}})
