@@ -136,7 +136,7 @@ def test_verdict_of_the_watch_is_seldom_wrong(name: str, counted: Callable[..., 
         after = rolled_back_after(kind, random.Random(f"{name} {case}"))
         ends[(after is not None) == kind.is_worse] += 1
         seconds += [after] if after else []
-    counted(deploys=CASES, wrong=ends[False])
+    counted(**{f"wrong_of_{CASES:,}": ends[False]})
     assert ends[False] <= max(1, kind.wrong_at_most * CASES) * bool(kind.wrong_at_most), ends
     if kind.is_worse:
         assert sorted(seconds)[len(seconds) // 2] <= WATCH_S / 2, "half of them are rolled back soon"
