@@ -75,7 +75,7 @@ class Journal:
         """Did a rollback begin since this machine was up for so many seconds?"""
         begins = (line for line in self.lines() if (line.get("event"), line.get("what")) == ("begin", "rollback"))
         times = (line.get("up") for line in begins)
-        return any(isinstance(time, float) and time >= up for time in times)
+        return any(isinstance(time, float) and time > up for time in times)
 
     def ending(self, story: str) -> Optional[Dict[str, Any]]:
         """The line with which a story of this id ended."""

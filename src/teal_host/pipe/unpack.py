@@ -4,7 +4,7 @@ import importlib
 import zlib
 from typing import Any, Iterator, Tuple
 
-from teal_host.ground.errors import BadRequest
+from teal_host.ground.errors import BadRequest, Cancelled
 from teal_host.wire.uploads import Packing
 
 _PIECE = 256 * 1024
@@ -64,6 +64,8 @@ class Unpacked:
     def _unpack(self, packed: bytes) -> bytes:
         try:
             piece: bytes = self._unpacker.decompress(packed, _PIECE)
+        except Cancelled:  # by a signal that came just then
+            raise
         except Exception as error:  # noqa: BLE001 - each packing has errors of its own
             raise Spoilt(f"the upload cannot be uncompressed: {error}") from None
         return piece

@@ -111,10 +111,8 @@ class Upload:
     def _patched(self, number: int, base: str, unpacked: Unpacked) -> List[int]:
         stored = self.index.find(base) if base in self._bases else None
         rest = self.manifest.entries[number].size - self.unfinished.begun.get(number, 0)
-        try:
-            is_made = stored is not None and self._made(number, stored, lambda old: _applied(unpacked, old, rest))
-        finally:
-            unpacked.leave()
+        is_made = stored is not None and self._made(number, stored, lambda old: _applied(unpacked, old, rest))
+        unpacked.leave()
         return [] if is_made else [number]
 
 
