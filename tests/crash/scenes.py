@@ -18,7 +18,7 @@ from teal.config.read import load
 from teal.ground import run
 from teal.ground.errors import TealError
 from teal.stories import deploy, queries, secrets
-from teal.stories.destroy import destroy
+from teal.stories.destroy import DestroyOptions, destroy
 from teal.stories.result_json import Account
 from teal.stories.rollback import RollbackOptions, rollback
 from teal.transports import Transport, choose
@@ -110,7 +110,7 @@ class Scene:
 
     def destroy(self, when: str) -> Run:
         file = load(self.app.directory)
-        return self._run(when, "SIGKILL", lambda: destroy(file, 0, Quiet()))
+        return self._run(when, "SIGKILL", lambda: destroy(file, DestroyOptions(), Quiet()))
 
     def env_set(self, when: str, name: str, value: str) -> Run:
         file = load(self.app.directory)

@@ -18,7 +18,7 @@ from teal.pipe import bootstrap
 from teal.pipe.session import Session
 from teal.stories import deploy, queries, secrets
 from teal.stories.deploy import DeployOptions
-from teal.stories.destroy import destroy
+from teal.stories.destroy import DestroyOptions, destroy
 from teal.stories.exec import run_command
 from teal.stories.result_json import Account
 from teal.stories.rollback import RollbackOptions, rollback
@@ -143,7 +143,7 @@ def test_deploy_rollback_and_destroy_work_on_the_oldest_python(on_the_oldest: Ap
     assert app.get()["version"] == "v1"
     assert queries.status(file).colors["green"].state == "running"
     assert [row.outcome for row in queries.releases(file).releases] == ["superseded", "live"]
-    destroy(file, 0, Quiet())
+    destroy(file, DestroyOptions(), Quiet())
     assert not app.world.root.exists()
 
 

@@ -176,7 +176,8 @@ def test_release_that_a_rollback_replaced_is_a_way_forward_after_a_deploy_that_f
 def test_status_says_that_the_next_rollback_starts_its_release(app: App) -> None:
     first, second, _ = app.deploy_versions("v1", "v2", "v3")
     assert app.teal("status").out.endswith(f"teal rollback goes to {second}\n")
-    app.teal("rollback").ok()
+    back = app.teal("rollback").ok()
+    assert back.out.splitlines()[-1].strip().startswith("forward again with: teal rollback 0003-")
     assert f"teal rollback goes to {first}, which is started first\n" in app.teal("status").out
     (standby,) = [row for row in app.teal("doctor", "--json").result["findings"] if row["what"] == "standby"]
     assert f"teal rollback goes to {first}, which is started first" in standby["says"]

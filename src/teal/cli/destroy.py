@@ -1,24 +1,46 @@
 """teal destroy"""
 
+import sys
+
 import click
 
-from teal.cli.options import GlobalOptions, confirm, global_options, wait_option
-from teal.stories.destroy import destroy
-from teal.ui import choose
+from teal.cli.options import GlobalOptions, global_options, wait_option
+from teal.config.read import ConfigFile
+from teal.ground.errors import Interrupted, Usage
+from teal.stories.destroy import DestroyOptions, destroy, how_much
+from teal.ui import Ui, choose
+from teal.ui.base import shown
 
 
 @click.command("destroy")
 @global_options()
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+@click.option("--keep-data", is_flag=True, help="Keep the data directory, and the user that owns it.")
 @wait_option()
-def command(options: GlobalOptions, yes: bool, wait: float) -> None:
-    """Remove this app from the server: its processes, releases, DATA and route. Nothing else is touched."""
+def command(options: GlobalOptions, yes: bool, keep_data: bool, wait: float) -> None:
+    """Remove this app from the server: its processes, releases, DATA and route. Nothing else is touched.
+
+    Says how much goes, and asks for the name of the app.
+    """
     file = options.load()
-    confirm(f"Remove {file.config.app} from {file.config.server.target}, with all its releases and its data?", yes)
     ui = choose(options.manner)
+    wanted = DestroyOptions(wait, keep_data)
     try:
-        destroy(file, wait, ui)
+        if not yes:
+            _ask(file, wanted, ui)
+        confirmation = destroy(file, wanted, ui)
     finally:
         ui.close()
     if not options.manner.quiet:
-        click.echo(f"{file.config.app} is gone")
+        click.echo(shown(confirmation))
+
+
+def _ask(file: ConfigFile, wanted: DestroyOptions, ui: Ui) -> None:
+    """Raises Usage without a terminal, and Interrupted for another word than the name."""
+    app, target = file.config.app, file.config.server.target
+    if not sys.stdin.isatty():
+        question = f"Remove {app} from {target}, with all its releases and its data? There is no terminal to ask on"
+        raise Usage(question, hint="add --yes if you mean it")
+    click.echo(f"This removes {app} from {target}: {shown(how_much(file, wanted, ui))}.", err=True)
+    if click.prompt(f"Type {app} to remove it", default="", show_default=False, err=True) != app:
+        raise Interrupted("nothing was changed")

@@ -58,7 +58,9 @@ def _lines(manner: Manner, account: Account, result: Result) -> list[str]:
     state = "is live" if result.outcome == "live" else "is live already; nothing to do"
     lines = [f"{color} {state}: {result.release}  {result.url}"]
     lines.append(f"  {_seconds(account)}, sent {size(account.bytes_sent)}{_of_artifact(account)}")
-    if result.previous:
+    if result.replaced:
+        lines.append(manner.typed(f"  forward again with: teal rollback {result.replaced}"))
+    elif result.previous:
         lines.append(manner.typed(f"  back with: teal rollback   (to {result.previous})"))
     return lines
 

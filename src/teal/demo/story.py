@@ -14,7 +14,7 @@ from teal.demo.load import Load, Tally
 from teal.ground.errors import HostFailed, TealError
 from teal.stories import queries
 from teal.stories.deploy import DeployOptions, deploy
-from teal.stories.destroy import destroy
+from teal.stories.destroy import DestroyOptions, destroy
 from teal.stories.result_json import Account
 from teal.stories.rollback import RollbackOptions, rollback
 from teal.ui.base import Ui
@@ -119,6 +119,6 @@ def _destroyed_afterwards(example: Example, ui: Ui) -> Iterator[None]:
         yield
     except BaseException:
         with suppress(TealError):
-            destroy(example.version("v1"), 30, ui)
+            destroy(example.version("v1"), DestroyOptions(30), ui)
         raise
-    destroy(example.version("v1"), 30, ui)
+    destroy(example.version("v1"), DestroyOptions(30), ui)

@@ -1,5 +1,7 @@
 """The story of a destroy: one app goes, and nothing else: its route first, then its processes, then its files."""
 
+from itertools import islice
+
 from teal_host.ground import files, lock
 from teal_host.ground.errors import NotThere
 from teal_host.state import agreement
@@ -7,6 +9,8 @@ from teal_host.state.app import App
 from teal_host.state.slots import all_colors
 from teal_host.supervisors.base import STOP_GRACE_S
 from teal_host.wire.messages import Destroy, Done
+
+_MOST_COUNTED = 100_000  # files, for a question
 
 
 def destroy(app: App, request: Destroy) -> Done:
@@ -19,6 +23,8 @@ def destroy(app: App, request: Destroy) -> Done:
             _remove_what_apps_shared(app)  # interrupted: a destroy at its very end, or a setup at its beginning
         raise NotThere(f"there is no app {app.name} here; nothing to remove")
     agreement.check_not_newer(app.paths)
+    if request.dry_run:
+        return Done(_how_much(app, request.keep_data))
     with lock.held(app.paths.lock, "destroy", request.origin, request.wait_s):
         with app.step("close the route"):
             app.host.provisioning.close_route(app.paths)
@@ -29,22 +35,33 @@ def destroy(app: App, request: Destroy) -> Done:
                 app.host.supervisor.stop(slot, STOP_GRACE_S)
         with app.step("remove"):
             app.host.provisioning.undo(app.paths)
-            _remove_files(app)
+            _remove_files(app, request.keep_data)
     _remove_what_apps_shared(app)
-    return Done(f"{app.name} is gone")
+    stays = f"; its data stays in {app.paths.data}" if request.keep_data and app.paths.data.is_dir() else ""
+    return Done(f"{app.name} is gone{stays}")
 
 
-def _remove_files(app: App) -> None:
+def _how_much(app: App, keep_data: bool) -> str:
+    releases = sum(1 for path in app.paths.releases.iterdir()) if app.paths.releases.is_dir() else 0
+    count = f"{releases} release{'' if releases == 1 else 's'}"
+    if keep_data or not app.paths.data.is_dir():
+        return count
+    sizes = (path.lstat().st_size for path in app.paths.data.rglob("*"))
+    return f"{count} and {sum(islice(sizes, _MOST_COUNTED)):,} bytes of data in {app.paths.data}"
+
+
+def _remove_files(app: App, keep_data: bool) -> None:
     """First what says that something is live or stored: a deploy after half a removal starts anew. Then whose files
     they were, and last the lock: while it is there, destroy can be repeated.
     """
     paths, provisioning = app.paths, app.host.provisioning
     files.remove_tree(paths.live)  # a hand may have made a directory of it
     colors = tuple(paths.color(color).home for color in all_colors())
-    data = (paths.data,) if provisioning.owns_data(paths) else ()
+    data = (paths.data,) if provisioning.owns_data(paths) and not keep_data else ()
     for folder in (*colors, paths.records, paths.releases, paths.logs, *data):
         files.remove_tree(folder)
-    provisioning.remove_user(paths)
+    if not (keep_data and paths.data.is_dir()):
+        provisioning.remove_user(paths)
     files.remove_tree(paths.agreed.parent)
     files.remove_tree(paths.home)
 

@@ -166,9 +166,15 @@ def _finish(app: App, scene: Scene, cutover: Cutover) -> Result:
         releases.mark(app.paths, target, "live")
         releases.mark_superseded(app.paths, scene.live, target)
         keep_or_stop_previous(app, cutover)
-        result = idempotency.current_result(app, read_scene(app), "live")
+        result = _result(app, scene, target)
         idempotency.record_end(app, cutover.story_id, result)
-    return result or idempotency.current_result(app, read_scene(app), "live")
+    return result or _result(app, scene, target)
+
+
+def _result(app: App, before: Scene, target: Record) -> Result:
+    result = idempotency.current_result(app, read_scene(app), "live")
+    is_newer = before.live is not None and before.live.seq > target.seq
+    return replace(result, replaced=before.slots.live_release) if is_newer else result
 
 
 def _to_standby(app: App, request: Rollback, scene: Scene, target: Record) -> Optional[Cutover]:

@@ -102,9 +102,13 @@ class Logs:
 
 @dataclass(frozen=True)
 class Destroy:
+    """`dry_run`: say how much would go, and remove nothing. `keep_data`: the data stays, and the user that owns it."""
+
     app: AppName
     origin: Origin
     wait_s: Seconds = 0.0
+    dry_run: bool = False
+    keep_data: bool = False
 
 
 @dataclass(frozen=True)
@@ -252,6 +256,7 @@ class Result:
     """How a deploy or rollback ended. `previous` is where `teal rollback` would go now.
 
     `plan`: what a dry run says instead of doing it; its outcome is `unchanged`. `entrance`: after a first deploy.
+    `replaced`: the newer release that a rollback went back from; a rollback to it is the way forward.
     """
 
     outcome: Literal["live", "unchanged"]
@@ -261,6 +266,7 @@ class Result:
     url: Url = ""
     plan: Texts = ()
     entrance: Optional[Entrance] = None
+    replaced: Optional[ReleaseName] = None
 
 
 @dataclass(frozen=True)

@@ -79,6 +79,20 @@ class TestHandEdits:
 
 
 class TestDestroy:
+    def test_app_finds_its_data_again_when_destroy_kept_it(self, shared: Server, app: App) -> None:
+        app.config(run={"data": True})
+        app.teal("setup").ok()
+        app.deploy().ok()
+        app.get("/write")
+        app.teal("destroy", "-y", "--keep-data").ok()
+        assert (shared.root / "var/lib/shop/kept").read_text() == "v1\n"
+        app.teal("setup").ok()
+        app.deploy().ok()
+        app.get("/write")
+        assert (shared.root / "var/lib/shop/kept").read_text() == "v1\nv1\n"
+        app.teal("destroy", "-y").ok()
+        assert not (shared.root / "var/lib/shop").exists()
+
     def test_destroy_works_when_files_were_removed_by_hand(self, shared: Server, app: App) -> None:
         app.teal("setup").ok()
         app.deploy().ok()
