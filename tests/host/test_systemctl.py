@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from teal_host.ground import systemctl
+from teal_host.ground import processes, systemctl
 from teal_host.ground.errors import CannotRun
 from teal_host.ground.paths import ColorPaths, HostPaths
 from teal_host.ground.run import Program
@@ -155,3 +155,10 @@ def test_units_are_read_again_when_systemd_did_not_hear_it(fake: FakeSystemd) ->
     fake.set(fails="2")
     systemctl.reload_units()
     assert fake.asked("daemon-reload") == 3
+
+
+def test_end_of_the_machine_is_known_when_systemd_shutdown_has_taken_the_place_of_systemd(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(processes, "executable", {1: "/usr/lib/systemd/systemd-shutdown"}.__getitem__)
+    assert Systemd().is_ending()

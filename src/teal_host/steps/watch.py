@@ -35,14 +35,14 @@ def stay_well(app: App, watched: Watched, step: Running) -> None:
     seconds = candidate.spec.keep.watch_s
 
     def each(probes: Sequence[ProbeResult], passed_s: float) -> None:
+        if not probes[-1].well:
+            _end_with_the_machine(app)
         if not probes[-1].hopeless:
             _check_answers(app, watched, _when(passed_s))
         step.say(f"watching for {seconds:g} s" if probes[-1].well else probes[-1].reason)
 
     began = time.monotonic()
     judgement = judge(lambda answer_s: health.probe_candidate(app, candidate, answer_s), watch_for(seconds), each)
-    if not judgement.well:
-        _end_with_the_machine(app)
     if judgement.verdict == "sick":
         raise health.unhealthy(app, candidate, judgement, _when(time.monotonic() - began))
     if judgement.verdict == "unknown":

@@ -30,6 +30,7 @@ _PROPERTIES = (
 )
 _CGROUPS = (Path("/sys/fs/cgroup"), Path("/sys/fs/cgroup/systemd"), Path("/sys/fs/cgroup/unified"))
 _RESET_S, _START_S, _STOP_S = 30.0, 60.0, 30.0  # to stop: beside the grace of the program
+_FIRST, _SHUTDOWN = 1, "systemd-shutdown"  # the process that ends last, and the program that it becomes for that
 _LIVE_OOM_SCORE, _STANDBY_OOM_SCORE = 0, 500
 _HAS_PROCESS = ("active", "activating", "reloading", "deactivating")
 _EXITED, _KILLED, _DUMPED = "1", "2", "3"  # CLD_EXITED, CLD_KILLED, CLD_DUMPED (waitid(2))
@@ -110,7 +111,11 @@ class Systemd:
             files.turn_link(link, str(_paths(color).unit))
 
     def is_ending(self) -> bool:
-        """No answer is not the end: systemd may be re-executing itself."""
+        """No answer is not the end: systemd may be re-executing itself. At the end systemd-shutdown takes its place,
+        which answers nothing and waits for every process.
+        """
+        if Path(processes.executable(_FIRST)).name == _SHUTDOWN:
+            return True
         with contextlib.suppress(CannotRun):
             return systemctl.properties("", ["SystemState"]).get("SystemState") == "stopping"
         return False
