@@ -122,7 +122,7 @@ def test_start_that_failed_is_not_ordered_again(fake: FakeSystemd, color: ColorP
 
 
 def test_stop_is_ordered_again_when_systemd_lost_it(fake: FakeSystemd, color: ColorPaths) -> None:
-    fake.set(state=RUNNING.format(pid=os.getpid()), fails="1")
+    fake.set(state=RUNNING.format(pid=os.getpid()), fails="1", unheard="stop\n")
     supervisor = Systemd()
     supervisor.stop(color, 1.0)
     assert (fake.asked("stop"), supervisor.state(color).state) == (2, "stopped")

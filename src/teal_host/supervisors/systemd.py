@@ -70,6 +70,7 @@ class Systemd:
         stopped = systemctl.order("stop", color.unit, limit_s, lambda: self._is_in(color, "inactive", "failed"))
         if stopped.code and self.pids(color):
             raise CannotRun(f"{color.unit} does not stop", stopped.lines[-3:])
+        self._running.pop(color.unit, None)
         self._forget_failures(color)
         files.remove(color.start)
 
