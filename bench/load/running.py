@@ -43,7 +43,7 @@ class Load:
         out.mkdir(parents=True)
         self._told: list[dict[str, Any]] = [{"asked": {}, "failed": {}, "by_color": {}} for _ in range(processes)]
         rate = per_second / processes
-        self._processes = [_start(place, f"{number:x}x", out, rate, only) for number in range(processes)]
+        self._processes = [_start(place, f"{out.name}{number:x}x", out, rate, only) for number in range(processes)]
         for number, process in enumerate(self._processes):
             threading.Thread(target=self._listen, args=(number, process), daemon=True).start()
 

@@ -36,7 +36,9 @@ class Handler(BaseHTTPRequestHandler):
                 file.write(BEHAVIOUR.get("version", "") + "\n")
         if self.path == "/stream":
             return self.stream()
-        if self.path == "/exit":
+        while self.path == "/slow" and not Path(BEHAVIOUR["slow_until"]).exists():
+            time.sleep(0.02)
+        if self.path == "/exit" and not BEHAVIOUR.get("stays"):
             os._exit(3)
         if self.path in ("/take", "/leak"):  # takes some memory, or takes memory until the kernel kills the program
             take(32 if self.path == "/take" else 1024)
@@ -48,12 +50,16 @@ class Handler(BaseHTTPRequestHandler):
             with open(os.path.join(os.environ["DATA_DIR"], "kept")) as file:
                 return self.answer(200, {"kept": file.read().split()})
         refused = dict.fromkeys(BEHAVIOUR.get("missing", []), 404)
+        refused |= dict.fromkeys(BEHAVIOUR.get("bad_gateway", []), 502)
         refused |= dict.fromkeys(("/fail", *BEHAVIOUR.get("fails", [])), 500)
         if self.path in refused:
             return self.answer(refused[self.path], {"message": "not found"})
         facts = {"version": BEHAVIOUR.get("version"), "color": os.environ["COLOR"], "release": os.environ["RELEASE"]}
         facts.update({"page": "x" * BEHAVIOUR["page"]} if "page" in BEHAVIOUR else {})
         return self.answer(500 if BEHAVIOUR.get("root_500") else 200, {**facts, "pid": os.getpid()})
+
+    def do_HEAD(self) -> None:
+        self.answer_raw(200, b"", "text/plain")
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers.get("content-length") or 0))

@@ -48,6 +48,7 @@ json = { color = "{color}" }
 [keep]
 releases = 6
 previous_running = false
+fallback = false
 watch_s = 11
 drain_s = 32.5
 
@@ -78,7 +79,7 @@ EVERY_KEY = Config(
     ),
     health=Health("/health", 204, {"message": "ok", "deep": {"list": [1, 2.5, True]}}, 31.0, 4),
     verify=Verify("/status", 203, {"color": "{color}"}),
-    keep=Keep(6, False, 11.0, 32.5),
+    keep=Keep(6, False, 11.0, 32.5, False),
     proxy=ProxyRules(7, 8, False, True, ("deny all;", "location /x {\n  return 204;\n}")),
     sandbox=Sandbox(("/srv/uploads",), ("CAP_NET_RAW",), ("@resources", "perf_event_open"), 256, 99, 999),
 )

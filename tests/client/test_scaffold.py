@@ -34,7 +34,7 @@ SECTIONS = {
     "run": {"command", "ports", "env", "data"},
     "health": {"path", "status", "json", "deadline_s", "successes"},
     "verify": {"path", "json"},
-    "keep": {"releases", "previous_running", "watch_s", "drain_s"},
+    "keep": {"releases", "previous_running", "watch_s", "drain_s", "fallback"},
     "proxy": {"max_body_mb", "read_timeout_s", "directives"},
     "sandbox": {"writable", "memory_mb"},
 }

@@ -91,6 +91,7 @@ E16 | what the live release needs at its start is away for long | it is tried fo
 E17 | what the live release needs comes later than it does at boot | the same
 E21 | it runs behind a start script or `npm start` | it is told to end, and finishes its requests
 E22 | setup moves a port, or a release is rolled back, with a request in flight there | that color answers it first
+E19 | the live program is killed again and again under load | no GET or HEAD is lost, nothing else is sent twice
 E12 | background jobs on both colors | run once where `previous_running = false`
 E18 | a visitor's requests fail on every release, or on the new one | nobody alone decides; a worse one is rolled back
 F1 | the disk is full in the upload | refused; nothing is left; the old one serves

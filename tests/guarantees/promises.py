@@ -52,6 +52,11 @@ LONG_RUNS = {
         env="TEAL_EXAMPLES=1000",
         tests="tests/power/test_state_machine.py",
     ),
+    "fallback": LongRun(
+        "kills of the live program under load: the standby answers until it is back",
+        env="TEAL_KILLS=20",
+        tests="tests/server/test_fallback.py",
+    ),
     "late-dependency": LongRun(
         "what the live release needs is away for ten minutes, at runtime and at boot",
         env="TEAL_AWAY_S=600",
@@ -117,7 +122,9 @@ PROMISES = (
 )
 
 NOT_PROMISED = (
-    "what the program itself answers, or loses when it crashes: a request that is being answered then is lost",
+    "what the program itself answers, or loses when it crashes: an answer that has begun is cut, and every request but "
+    "a GET or HEAD fails, until systemd has started the program again",
+    "that a GET or HEAD is handled once, where the program ends in the middle of it: then the standby answers it anew",
     "a reboot of the machine, and a stop, restart, upgrade or reload of nginx by others: what they lose is theirs",
     "streams and uploads that last longer than `keep.drain_s` after the switch, once their color is to be used again: "
     "they are counted and told, then ended",

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.load import backend
+from bench.load.place import Place
 from bench.load.running import Load, Seen
 
 import harness
@@ -63,21 +64,35 @@ class LoadedServer:
         return self.load.seen(self.server.root / "var/lib/load")
 
 
+@dataclass(frozen=True)
+class ReadyServer:
+    """A booted server with one app that can be put under load."""
+
+    server: Server
+    app: App
+    place: Place
+
+
 @contextmanager
-def under_load(goal: SwitchGoal, work: Path, **config: Any) -> Iterator[LoadedServer]:
+def ready_for_load(debian: int, work: Path, **config: Any) -> Iterator[ReadyServer]:
     certificate, key = backend.certificate(work)
-    with harness.server(goal.debian, work / "server", packages=["nginx", "sudo"]) as server, one_login(server) as ssh:
+    with harness.server(debian, work / "server", packages=["nginx", "sudo"]) as server, one_login(server) as ssh:
         for file in (certificate, key):
             shutil.copy(file, server.root / "etc/nginx")
         tls = (TLS_PORT, "/etc/nginx/load.crt", "/etc/nginx/load.key")
         app = loaded_app(at_server(work / "home", server, ssh), tls, **config)
         app.teal("setup").ok()
         app.deploy().ok()
-        place = load_place(app, TLS_PORT, certificate)
-        load = Load(place, work / "out", goal.per_second, processes=goal.processes)
+        yield ReadyServer(server, app, load_place(app, TLS_PORT, certificate))
+
+
+@contextmanager
+def under_load(goal: SwitchGoal, work: Path, **config: Any) -> Iterator[LoadedServer]:
+    with ready_for_load(goal.debian, work, **config) as ready:
+        load = Load(ready.place, work / "out", goal.per_second, processes=goal.processes)
         try:
             load.more()
-            yield LoadedServer(server, app, load)
+            yield LoadedServer(ready.server, ready.app, load)
         finally:
             load.end()
 

@@ -36,7 +36,7 @@ def spec(app: str = "shop", ports: tuple[int, int] | None = None, site: Site | N
 
 
 def agreed(app: str = "shop", ports: tuple[int, int] = (8081, 8082), site: Site | None = None) -> Agreement:
-    return Agreement(app, site or Site((f"x{app}x.test",), 28080), Ports(*ports), TOKEN)
+    return Agreement(app, site or Site((f"x{app}x.test",), 28080), Ports(*ports), TOKEN, fallback=True)
 
 
 @pytest.fixture

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from teal_host.state.answers import AnswerCounts, Answered, chance, clearly_worse, client_of
-from teal_host.steps.error_rate import AnswerLog
+from teal_host.steps.error_rate import AnswerLog, fallback_report
+from teal_host.wire.reports import FallbackReport
 
 Rows = list[tuple[int, int]]  # of each client: failed, asked
 HERE, THERE, HOUSE = client_of(b"127.0.0.1"), client_of(b"10.0.0.7"), client_of(b"2001:db8:1:2::3")
@@ -154,6 +155,26 @@ def test_access_log_is_counted_as_it_comes_in_pieces(tmp_path: Path) -> None:
     clients = {visitor: Answered(1, 1), THERE: Answered(1, 1), b"": Answered(1, 1)}
     assert tally.of(8082) == AnswerCounts(3, {500: 2, 502: 1}, clients)
     assert tally.of(80) == AnswerCounts(0, {}, {})
+
+
+def test_answer_of_the_standby_counts_as_a_failure_of_the_color_that_was_asked_first(tmp_path: Path) -> None:
+    (tmp_path / "log").write_text(
+        "|203.0.113.9 127.0.0.1:8082 : 127.0.0.1:8081 200\n"
+        "|203.0.113.9 127.0.0.1:8082, 127.0.0.1:8082 : 127.0.0.1:8081 200\n"
+    )
+    tally = AnswerLog(tmp_path / "log")
+    tally.read()
+    assert (tally.of(8082).failed, tally.of(8081).asked) == ({502: 2}, 0)
+
+
+def test_fallback_report_counts_the_lines_of_the_log_without_reading_them_all(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    assert fallback_report("blue", log) == FallbackReport("blue")
+    log.write_text("")
+    assert fallback_report(None, log) == FallbackReport(None, 0)
+    log.write_text("1700000000.000 200\n" + "1700000005.500 200\n" * 9_998 + "1700000009.999 404\n17000")
+    first, last = "2023-11-14T22:13:20+00:00", "2023-11-14T22:13:29+00:00"
+    assert fallback_report("blue", log) == FallbackReport("blue", 10_000, first, last)
 
 
 def test_access_log_is_emptied_and_counted_on_when_it_has_grown(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import re
 import subprocess
 from dataclasses import replace
 from pathlib import Path
@@ -145,6 +146,40 @@ def test_generation_of_an_unchanged_app_stays_what_servers_have() -> None:
     """An upgraded server would otherwise say that nginx does not serve as agreed, and refuse every deploy."""
     plain, named = route(Site()), ruled(ProxyRules(0, 7, False, True, ("a;",)))
     assert [nginx_site.generation(one) for one in (plain, named)] == ["dede03000e72d1cf", "2dab044f6f6c0369"]
+
+
+def test_site_of_an_agreement_with_a_fallback_asks_the_other_color_in_one_named_location() -> None:
+    shown = replace(route(Site()), fallback=LIVE.with_name("fallback"))
+    told = read(shown)
+    assert told.one("error_page") == ("502", "=", "@teal_shop_standby")
+    (standby,) = (one for one in told.all("location") if one.words[1] == "@teal_shop_standby")
+    assert standby.one("proxy_pass") == ("http://teal_shop_$teal_shop_instead",)
+    assert ("(!-f", f"{LIVE.with_name('fallback')}/$teal_shop_instead", ")") in asked_of_files(told)
+    (chosen,) = (one for one in told.all("map") if one.words[2] == "$teal_shop_instead")
+    assert [row.words[1] for row in chosen.block] == ["", "green", "blue"]
+    assert nginx_site.generation(shown) != nginx_site.generation(route(Site()))
+
+
+@pytest.mark.parametrize(
+    ("told", "instead"),
+    [
+        ("blue 127.0.0.1:8081 -", "green"),
+        ("blue 127.0.0.1:8081, 127.0.0.1:8081 -, -", "green"),
+        ("green 127.0.0.1:8082 -", "blue"),
+        ("blue 127.0.0.1:8081 0.003", ""),  # the program itself answered 502
+        ("blue 127.0.0.1:8081, 127.0.0.1:8081 -, 0.003", ""),
+        ("blue_once 127.0.0.1:8081 -", ""),  # a POST
+        (f"blue{TOKEN} 127.0.0.1:8081 -", ""),  # Teal's probe
+        ("blue 127.0.0.1:9000 -", ""),  # a location of the user's own, to somewhere else
+        ("blue 127.0.0.1:18081 -", ""),
+        ("blue  ", ""),
+    ],
+)
+def test_color_that_stands_in_is_chosen_by_method_and_by_who_gave_no_answer(told: str, instead: str) -> None:
+    shown = read(replace(route(Site()), fallback=LIVE.with_name("fallback")))
+    (chosen,) = (one for one in shown.all("map") if one.words[2] == "$teal_shop_instead")
+    rows = [row.words for row in chosen.block if row.words[0] != "default"]
+    assert next((color for pattern, color in rows if re.search(pattern.removeprefix("~"), told)), "") == instead
 
 
 @given(FOLDERS.map(lambda parts: Path("/", *parts)))

@@ -129,6 +129,9 @@ class FakeNginx:
     def log_of(self, app: str) -> Path:
         return Path("/nonexistent")
 
+    def fallback_log_of(self, app: str) -> Path:
+        return Path("/nonexistent/fallback")
+
     def quiet(self, site: Site) -> bool:
         return True
 

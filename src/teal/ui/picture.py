@@ -66,6 +66,7 @@ def _after(report: StatusReport) -> Iterator[str]:
     if report.last and report.last.message:
         last = report.last
         yield f"the last {last.command}, of {last.release}, at {_since(last.at)}: {shown(last.message)}"
+    yield from _fallback(report)
     for note in report.notes:
         yield f"! {shown(note)}"
 
@@ -73,6 +74,18 @@ def _after(report: StatusReport) -> Iterator[str]:
 def _stands_by(report: StatusReport) -> bool:
     """Does the release still run to which a rollback goes?"""
     return any((row.release, row.state) == (report.previous, "running") for row in report.colors.values())
+
+
+def _fallback(report: StatusReport) -> Iterator[str]:
+    """Which color stands in for the live one, and whether it had to."""
+    told = report.fallback
+    if told is None or report.live is None:
+        return
+    if told.answered and told.since and told.last:
+        times = f"since {_since(told.since)}, the last at {_since(told.last)}"
+        yield f"{told.answered:,} requests were answered by the standby, because {report.live} gave no answer: {times}"
+    if told.color and report.colors[report.live].state != "running":
+        yield f"{told.color} answers GET and HEAD meanwhile"
 
 
 def _address(report: StatusReport) -> str:

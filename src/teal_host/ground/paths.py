@@ -91,6 +91,14 @@ class AppPaths:
         return self.home / "live"
 
     @property
+    def fallback(self) -> Path:
+        """The link to the directory of the color that nginx asks where the live one gives no answer; maybe not there.
+
+        It may name the live color: nginx looks in it for the other color alone.
+        """
+        return self.home / "fallback"
+
+    @property
     def journal(self) -> Path:
         return self.home / "journal"
 

@@ -112,8 +112,9 @@ def _log(intent: Intent, tree: Tree, point: IncludePoint) -> Optional[SiteLog]:
 
 def _check_accepted(intent: Intent, site: SiteFile, program: NginxProgram, tree: Tree) -> None:
     removed = tuple(path for path, content in contents(intent, site).items() if content is None)
-    path, log = site.file.path, intent.app.host.proxy.log_of(intent.app.name)
-    text = site.file.text.replace(f'access_log "{log}" ', 'access_log "/dev/null" ')  # nginx -t makes a log's file
+    path, proxy, text = site.file.path, intent.app.host.proxy, site.file.text
+    for log in (proxy.log_of(intent.app.name), proxy.fallback_log_of(intent.app.name)):
+        text = text.replace(f'access_log "{log}" ', 'access_log "/dev/null" ')  # nginx -t makes a log's file
     output = nginx_trial.refusal(program, tree, TriedFile(path, text, removed))
     if output:
         named = explain_refused_directive(intent.agreed.route(intent.app.paths), text, path, output)

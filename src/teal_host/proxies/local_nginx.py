@@ -17,6 +17,7 @@ from teal_host.ground.run import run, send_signal
 from teal_host.proxies.nginx import listeners
 from teal_host.proxies.nginx import site as nginx_site
 from teal_host.proxies.nginx.directives import explain_refused_directive
+from teal_host.proxies.nginx.log import fallback_log
 from teal_host.proxies.nginx.main_file import MainFile, main_text
 from teal_host.proxies.nginx.parameters import SiteLog
 from teal_host.proxies.nginx.quoting import quoted
@@ -71,6 +72,7 @@ class LocalNginx:
             self._reload()
         if self._home.is_dir():
             files.remove(self.log_of(app))
+            files.remove(self.fallback_log_of(app))
 
     def serves(self, route: Route) -> bool:
         agreed = nginx_site.generation(route)
@@ -87,6 +89,9 @@ class LocalNginx:
 
     def log_of(self, app: str) -> Path:
         return self._home / f"teal-{app}.watched"
+
+    def fallback_log_of(self, app: str) -> Path:
+        return fallback_log(self.log_of(app))
 
     def quiet(self, site: Site) -> bool:
         return listeners.is_quiet(self._master(), site)

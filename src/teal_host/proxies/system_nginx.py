@@ -19,6 +19,7 @@ from teal_host.ground.remedies import on_server
 from teal_host.proxies.nginx import listeners
 from teal_host.proxies.nginx import program as nginx_program
 from teal_host.proxies.nginx import site as nginx_site
+from teal_host.proxies.nginx.log import fallback_log
 from teal_host.proxies.nginx.program import NginxProgram
 from teal_host.state import footprint
 from teal_host.state.footprint import Footprint, GaveWay
@@ -61,6 +62,9 @@ class SystemNginx:
             return
         self.change({Path(agreed.nginx): None, **restored(agreed)})
         files.remove(self.log_of(app))
+        log = self.fallback_log_of(app)
+        for rotated in (log, *log.parent.glob(f"{log.name}.*")):
+            files.remove(rotated)
 
     def serves(self, route: Route) -> bool:
         return self._why_not_served(route) is None
@@ -85,6 +89,9 @@ class SystemNginx:
     def log_of(self, app: str) -> Path:
         """In nginx's own log directory: nginx would not start if Teal had a log directory and that got lost."""
         return LOGS / f"teal-{app}.watched"
+
+    def fallback_log_of(self, app: str) -> Path:
+        return fallback_log(self.log_of(app))
 
     def quiet(self, site: Site) -> bool:
         return listeners.is_quiet(self._master_pid(), site)

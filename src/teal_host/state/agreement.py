@@ -24,7 +24,8 @@ _FIRST_PORT, _LAST_PORT = 8081, 9999
 class Agreement:
     """`token` is a word that only Teal and this app's nginx file know, for the probe after a switch.
 
-    `user`: whom the program runs as; None locally, where it is who deploys.
+    `user`: whom the program runs as; None locally, where it is who deploys. `fallback`: nginx's file has the way to the
+    standby; the file of an agreement of before has none, and stays as it is until setup.
     """
 
     app: AppName
@@ -34,9 +35,11 @@ class Agreement:
     proxy: ProxyRules = field(default_factory=ProxyRules)
     sandbox: Sandbox = field(default_factory=Sandbox)
     user: Optional[str] = None
+    fallback: bool = False
 
     def route(self, paths: AppPaths) -> Route:
-        return Route(self.app, self.site, self.ports, paths.live, self.token, self.proxy)
+        fallback = paths.fallback if self.fallback else None
+        return Route(self.app, self.site, self.ports, paths.live, self.token, self.proxy, fallback)
 
 
 _FORMAT = DiskFormat(Agreement, 2)  # counts up with the format of any file of the app: see `renew_format`
@@ -87,12 +90,12 @@ def propose(host: HostPaths, spec: AppSpec, moving: Optional[Color]) -> Agreemen
     _check_names_are_free(host, spec, others)
     ports = _ports(spec, mine, others, moving)
     token, user = (mine.token, mine.user) if mine else (secrets.token_hex(16), None)
-    return Agreement(spec.app, spec.site, ports, token, spec.proxy, spec.sandbox, user)
+    return Agreement(spec.app, spec.site, ports, token, spec.proxy, spec.sandbox, user, fallback=True)
 
 
 def with_route_of(agreed: Agreement, other: Agreement) -> Agreement:
     """The same with the names and rules of another: what changes only with the route."""
-    return replace(agreed, site=other.site, proxy=other.proxy)
+    return replace(agreed, site=other.site, proxy=other.proxy, fallback=other.fallback)
 
 
 def user_name(app: str) -> str:

@@ -3,6 +3,7 @@
 import hashlib
 from dataclasses import field
 from pathlib import Path
+from typing import Optional
 
 from teal_host.wire.app import Ports, ProxyRules, Site
 from teal_host.wire.reports import SiteMark
@@ -11,7 +12,10 @@ from teal_host.wire.values import dataclass
 
 @dataclass(frozen=True)
 class Route:
-    """One app's way in. `live` is the link whose marker is asked; `token` lets Teal's own probe be told apart."""
+    """One app's way in. `live` is the link whose marker is asked; `token` lets Teal's own probe be told apart.
+
+    `fallback` is the link to the color that answers where the live one gives no answer; None: no color does.
+    """
 
     app: str
     site: Site
@@ -19,6 +23,7 @@ class Route:
     live: Path
     token: str
     rules: ProxyRules = field(default_factory=ProxyRules)
+    fallback: Optional[Path] = None
 
     @property
     def own_path(self) -> str:

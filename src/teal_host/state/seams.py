@@ -14,6 +14,8 @@ from teal_host.wire.app import AppSpec, Site
 from teal_host.wire.reports import Color, Finding, RestartsReport
 from teal_host.wire.values import dataclass
 
+FALLBACK_LINE = len("1700000000.000 200\n")  # bytes of a line: of all of them until the year 2286
+
 
 @dataclass(frozen=True)
 class ProcessState:
@@ -107,6 +109,9 @@ class Proxy(Protocol):
 
     def log_of(self, app: str) -> Path:
         """Where it says, while Teal watches, which address it asked and what the status was: a line a request."""
+
+    def fallback_log_of(self, app: str) -> Path:
+        """Where it writes a line of `FALLBACK_LINE` bytes for each request that the standby answered: time, status."""
 
     def quiet(self, site: Site) -> bool:
         """Is it certain that no request is in flight now?"""

@@ -3,7 +3,7 @@
 import contextlib
 from typing import Iterator, Optional
 
-from teal_host.ground import overtaking
+from teal_host.ground import files, overtaking
 from teal_host.ground.errors import CannotRun, HostError, NeedsHuman, RolledBack, Unhealthy, as_host_error
 from teal_host.ground.paths import ColorPaths
 from teal_host.state.agreement import Agreement
@@ -48,6 +48,7 @@ def start_and_check(app: App, cutover: Cutover) -> None:
     candidate = cutover.candidate
     environment_of(candidate)  # a lost secret is reported before anything is stopped
     with app.step("start") as step:
+        _offer_previous(app, cutover)  # a candidate never stands in for what is live
         agreed = cutover.previous_agreement or cutover.agreement
         with overtaking.possible():
             drain.wait(step, candidate.slot_paths, agreed, candidate.spec.keep.drain_s)
@@ -89,7 +90,9 @@ def switch_traffic(app: App, cutover: Cutover) -> None:
         with app.step("switch") as step:
             app.host.provisioning.open_route(cutover.agreement)
             app.host.supervisor.enable(candidate.slot_paths)  # first: what the link points to must come back at boot
+            _offer_previous(app, cutover)
             app.journal.write("switching", cutover.story_id, to=candidate.color, left=cutover.previous_color)
+            files.empty(app.host.proxy.fallback_log_of(app.name))
             switch.point_live_to(app, candidate.color)
             step.detail = switch.verify(app, candidate, cutover.agreement)
             app.journal.write("switched", cutover.story_id, to=candidate.color)
@@ -144,11 +147,17 @@ def _undo(app: App, cutover: Cutover, error: HostError) -> None:
                 app.host.supervisor.stop(candidate.slot_paths, STOP_GRACE_S)
 
 
+def _offer_previous(app: App, cutover: Cutover) -> None:
+    """What is live now stands in for the candidate from the very moment of the switch."""
+    switch.offer_fallback(app, cutover.previous_color if cutover.candidate.spec.keep.fallback else None)
+
+
 def keep_or_stop_previous(app: App, cutover: Cutover) -> None:
     """The previous release goes on running for an instant rollback, unless the app cannot afford two."""
     slot, keep = cutover.previous_slot, cutover.candidate.spec.keep
     if slot is None or keep.previous_running:
         return
+    switch.offer_fallback(app, None)
     drain.wait_and_stop(app, slot, cutover.agreement, keep.drain_s)
 
 

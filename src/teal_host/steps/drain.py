@@ -5,6 +5,7 @@ a slow upload, for which it has no connection to the color yet. So "no connectio
 moment without any client of nginx proves it; otherwise the color gets `keep.drain_s` since the switch.
 """
 
+import datetime
 import time
 
 from teal_host.ground import overtaking, sockets
@@ -12,6 +13,7 @@ from teal_host.ground.errors import GaveWay
 from teal_host.ground.paths import ColorPaths
 from teal_host.state.agreement import Agreement
 from teal_host.state.app import App, Running
+from teal_host.state.slots import read_slots
 from teal_host.supervisors.base import STOP_GRACE_S
 
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.02, 0.5
@@ -31,6 +33,7 @@ def wait(step: Running, slot: ColorPaths, agreed: Agreement, drain_s: float) -> 
     if app.host.supervisor.state(slot).state != "running":
         return
     _wait_until_quiet(step, slot, agreed, drain_s - app.journal.since_switch())
+    _wait_for_stand_in(step, slot, agreed.ports.of(slot.color), drain_s)
     open_still = sockets.connections(agreed.ports.of(slot.color))
     if open_still and app.journal.since_switch() > _IDLE_POOL_S:
         app.warn(f"{open_still} connection(s) to {slot.color} were still open after {drain_s:g} s and are cut")
@@ -57,6 +60,29 @@ def wait_and_stop(app: App, slot: ColorPaths, agreed: Agreement, drain_s: float)
             return
         stop(step, slot)
         step.detail = f"{slot.color} is stopped"
+
+
+def _wait_for_stand_in(step: Running, slot: ColorPaths, port: int, drain_s: float) -> None:
+    """What a standby was asked while the live color was down ends as well. nginx asks no more of it, and closes its
+    unused connections to it after 4 s."""
+    began = time.monotonic()
+    if not _was_down(step.app, slot, drain_s):
+        return
+    while sockets.connections(port) and (passed_s := time.monotonic() - began) < drain_s:
+        step.say(f"waiting for what {slot.color} answers in the place of what is live")
+        time.sleep(pause_s(passed_s, 0))
+
+
+def _was_down(app: App, slot: ColorPaths, within_s: float) -> bool:
+    """The live color, if this is the other one."""
+    live = read_slots(app.paths).live
+    if live in (None, slot.color) or app.journal.since_switch() < within_s:
+        return False
+    state = app.host.supervisor.state(app.paths.color(live))
+    if state.state != "running" or state.since is None:
+        return True
+    ran = datetime.datetime.now(datetime.timezone.utc) - datetime.datetime.fromisoformat(state.since)
+    return ran.total_seconds() < within_s
 
 
 def _wait_until_quiet(step: Running, slot: ColorPaths, agreed: Agreement, at_most_s: float) -> None:

@@ -5,16 +5,20 @@ Who asked is counted and shown to nobody. The log is its owner's alone, is empti
 """
 
 import contextlib
+import datetime
+import os
 import re
 import threading
 import time
 from collections import Counter
 from pathlib import Path
-from typing import Dict, Iterator
+from typing import BinaryIO, Dict, Iterator, Optional
 
 from teal_host.ground import files
 from teal_host.state.answers import AnswerCounts, Answered, client_of
 from teal_host.state.app import App
+from teal_host.state.seams import FALLBACK_LINE
+from teal_host.wire.reports import Color, FallbackReport
 
 PERIOD_S = 10  # nginx looks for a file that is named after the current ten seconds
 _LOOK_S = 1.0
@@ -71,11 +75,32 @@ class AnswerLog:
             return self._seen.get(port, _Color()).counts()
 
     def _count(self, line: bytes) -> None:
-        """Where nginx asked several addresses one after the other, the last one answered. Other lines do not count."""
-        match = _LINE.match(line)
+        """Where nginx asked several addresses one after the other, the last one answered. Other lines do not count.
+
+        Behind ` : ` stands the standby, which answered because the color before it had failed.
+        """
+        asked, has_failed, _ = line.partition(b" : ")
+        match = _LINE.match(asked + b" 502" if has_failed else line)
         if match:
             client, port, status = match.groups()
             self._seen.setdefault(int(port), _Color()).count(client_of(client or b""), int(status))
+
+
+def fallback_report(color: Optional[Color], log: Path) -> FallbackReport:
+    """What nginx has logged of the requests that another color answered. All lines are equally long."""
+    try:
+        with log.open("rb") as file:
+            count = file.seek(0, os.SEEK_END) // FALLBACK_LINE
+            times = [_time_of(file, line) for line in (0, count - 1)] if count else [None, None]
+    except (OSError, ValueError):
+        return FallbackReport(color)
+    return FallbackReport(color, count, *times)
+
+
+def _time_of(file: BinaryIO, line: int) -> str:
+    file.seek(line * FALLBACK_LINE)
+    seconds = float(file.read(FALLBACK_LINE).split()[0])
+    return datetime.datetime.fromtimestamp(seconds, datetime.timezone.utc).isoformat(timespec="seconds")
 
 
 @contextlib.contextmanager

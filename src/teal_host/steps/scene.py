@@ -60,6 +60,15 @@ def load_scene(app: App) -> Scene:
     return read_scene(app)
 
 
+def renew_fallback(app: App, scene: Scene) -> None:
+    """Between two commands the idle color stands in for the live one if it runs, was live, and [keep] wants that."""
+    live, standby = scene.live, scene.candidate_on(scene.slots.idle)
+    was_live = standby is not None and standby.record.outcome in ("live", "superseded")
+    wanted = was_live and live is not None and live.spec.keep.fallback
+    runs = wanted and app.host.supervisor.state(app.paths.color(scene.slots.idle)).state == "running"
+    switch.offer_fallback(app, scene.slots.idle if runs else None)
+
+
 def live_is_well(app: App, scene: Scene) -> bool:
     """The live release runs and answers, and nginx asks it; the marker that nginx tests for may have been lost."""
     live, agreed = scene.live_candidate, scene.agreement

@@ -46,6 +46,17 @@ def point_live_to(app: App, color: Color) -> None:
     files.turn_link(app.paths.live, color)
 
 
+def offer_fallback(app: App, color: Optional[Color]) -> None:
+    """From now on nginx asks this color where the live one gives no answer; None: no color. The live color may be
+    named before the switch away from it: no color stands in for itself, so that takes effect with the switch.
+    """
+    link = app.paths.fallback
+    if color is None:
+        files.remove(link)
+    elif not link.is_symlink() or link.readlink().name != color:
+        files.turn_link(link, color)
+
+
 def verify(app: App, candidate: Candidate, agreed: Agreement) -> str:
     """Ask through nginx until the candidate answers as it should. Raises NotVerified after 5 s."""
     judgement = _judge_through_nginx(app, candidate, agreed)

@@ -14,7 +14,7 @@ from teal_host.steps.candidate import Candidate
 from teal_host.steps.cutover import Cutover, keep_or_stop_previous, start_and_check, switch_traffic
 from teal_host.steps.receive import await_commit, receive_release
 from teal_host.steps.rollback_traffic import watch_and_roll_back
-from teal_host.steps.scene import Scene, is_unchanged, load_scene, read_scene
+from teal_host.steps.scene import Scene, is_unchanged, load_scene, read_scene, renew_fallback
 from teal_host.stories import recover
 from teal_host.stories.plan import plan
 from teal_host.wire.app import AppSpec
@@ -85,6 +85,7 @@ def _cutover(app: App, request: Deploy, scene: Scene, record: Record) -> Cutover
 def _clean_up(app: App, request: Deploy, scene: Scene, error: HostError) -> None:
     """After a release that did not stay. A rollback that waits for the lock does not wait for the pruning as well."""
     now = read_scene(app)
+    renew_fallback(app, now)
     ports.give_back(app, scene, now)
     if not isinstance(error, (GaveWay, Superseded)):
         prune.prune(app, now, (scene.live.spec if scene.live else request.spec).keep.releases)

@@ -20,7 +20,7 @@ from teal_host.steps.candidate import Candidate
 from teal_host.steps.cutover import Cutover, keep_or_stop_previous
 from teal_host.steps.judgement import Judgement
 from teal_host.steps.rollback_traffic import judge_standby, roll_back
-from teal_host.steps.scene import Scene, read_scene
+from teal_host.steps.scene import Scene, read_scene, renew_fallback
 from teal_host.supervisors.base import STOP_GRACE_S
 from teal_host.wire.manifest import Origin
 from teal_host.wire.messages import Note
@@ -42,11 +42,12 @@ def recover(app: App) -> None:
 
 
 def at_boot(app: App) -> None:
-    """Once after a boot: only if something was interrupted, and no command that was typed is at work already."""
-    if app.journal.unfinished() is None:
+    """Once after a boot, if no command that was typed is at work already: what was interrupted, and the fallback."""
+    if app.journal.unfinished() is None and not app.paths.fallback.is_symlink():
         return
     with contextlib.suppress(Locked), lock.held(app.paths.lock, "recover", Origin("root", "this server"), 0):
         recover(app)
+        renew_fallback(app, read_scene(app))  # systemd starts no standby at a boot
 
 
 def _finish(app: App, story: UnfinishedStory, scene: Scene) -> None:
@@ -55,6 +56,7 @@ def _finish(app: App, story: UnfinishedStory, scene: Scene) -> None:
     with app.step("recover") as step:
         step.detail = _confirm(app, story, scene, step) if is_live else _undo(app, story, scene)
     switch.settle(app)
+    renew_fallback(app, read_scene(app))
     answer = _answer(app, story, step.detail, went_live)
     idempotency.record_end(app, story.id, answer, by="recovery", detail=step.detail)
     app.tell(Note("warning", f"an earlier command was interrupted: {step.detail}"))

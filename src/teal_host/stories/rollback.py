@@ -16,7 +16,7 @@ from teal_host.steps.candidate import Candidate
 from teal_host.steps.cutover import Cutover, keep_or_stop_previous, start_and_check, switch_traffic
 from teal_host.steps.judgement import PATIENT
 from teal_host.steps.rollback_traffic import watch_and_roll_back
-from teal_host.steps.scene import Scene, live_is_well, load_scene, read_scene
+from teal_host.steps.scene import Scene, live_is_well, load_scene, read_scene, renew_fallback
 from teal_host.stories import recover
 from teal_host.wire.messages import Note, Result, Rollback
 
@@ -146,6 +146,7 @@ def go_back(app: App, request: Rollback, scene: Scene, target: Record) -> Result
         with app.best_effort():
             if isinstance(error, Superseded):  # the switch is done, and stays
                 releases.mark_superseded(app.paths, scene.live, target)
+            renew_fallback(app, read_scene(app))
             idempotency.record_end(app, request.id, error)
         raise error from None
     return _finish(app, scene, cutover)

@@ -16,6 +16,7 @@ from teal_host.state.agreement import Agreement
 from teal_host.state.app import App
 from teal_host.state.slots import all_colors, read_slots
 from teal_host.steps import drain, switch
+from teal_host.steps.scene import read_scene, renew_fallback
 from teal_host.supervisors.base import STOP_GRACE_S
 from teal_host.wire.messages import Done, Note, Plan, Setup
 
@@ -80,6 +81,7 @@ def _drain(app: App, request: Setup) -> None:
     """Before the lock that apps share, too. No request comes to a standby, so once drained it stays so."""
     before = agreement.load(app.paths)
     for slot in _moving(app, before, _agreed(app, request)):
+        switch.offer_fallback(app, None)
         with app.step("drain") as step:
             drain.wait(step, slot, cast(Agreement, before), request.spec.keep.drain_s)
 
@@ -129,8 +131,13 @@ def _agreement(app: App, request: Setup, agreed: Agreement) -> Iterator[SetupCha
     for slot in _moving(app, before, agreed):
         text = f"stop the standby on {slot.color}, whose port changes"
         yield SetupChange(text, partial(app.host.supervisor.stop, slot, STOP_GRACE_S))
-    save = lambda: agreement.save(app.paths, agreed)  # noqa: E731
+    save = partial(_save, app, agreed)
     yield SetupChange(_description(before, agreed), save, unserves=_unserved(app, before, agreed))
+
+
+def _save(app: App, agreed: Agreement) -> None:
+    agreement.save(app.paths, agreed)
+    renew_fallback(app, read_scene(app))
 
 
 def _moving(app: App, before: Optional[Agreement], agreed: Agreement) -> List[ColorPaths]:
@@ -146,6 +153,7 @@ def _description(before: Optional[Agreement], agreed: Agreement) -> str:
     changed = [f"{now} instead of {was}" for was, now in pairs if was != now]
     rules = ((before.proxy, agreed.proxy, "[proxy]"), (before.sandbox, agreed.sandbox, "[sandbox]"))
     changed += [f"{section} as in teal.toml" for was, now, section in rules if was != now]
+    changed += ["the standby answers where the live color does not"] if agreed.fallback != before.fallback else []
     return f"agree anew: {'; '.join(changed)}"
 
 

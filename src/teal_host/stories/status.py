@@ -4,7 +4,7 @@ They change nothing and wait for no other command.
 """
 
 import contextlib
-from typing import Dict, Iterator, List
+from typing import Dict, Iterator, List, Optional
 
 from teal_host.ground.errors import HostError
 from teal_host.state import releases, secrets
@@ -12,8 +12,17 @@ from teal_host.state.app import App
 from teal_host.state.releases import Record
 from teal_host.state.slots import Slots, all_colors
 from teal_host.steps import idempotency
+from teal_host.steps.error_rate import fallback_report
 from teal_host.steps.scene import Scene, read_scene
-from teal_host.wire.reports import Color, ColorReport, ReleaseRow, ReleasesReport, StatusReport, UnreadableRow
+from teal_host.wire.reports import (
+    Color,
+    ColorReport,
+    FallbackReport,
+    ReleaseRow,
+    ReleasesReport,
+    StatusReport,
+    UnreadableRow,
+)
 
 
 def status(app: App) -> StatusReport:
@@ -34,6 +43,7 @@ def status(app: App) -> StatusReport:
             *(f"{entry.error().message}; see: teal releases" for entry in scene.unreadable),
         ),
         idempotency.last_story(app),
+        _fallback(app, scene),
     )
 
 
@@ -69,6 +79,14 @@ def _note_on_the_live_color(scene: Scene, colors: Dict[Color, ColorReport]) -> I
         yield f"{live} is live but does not run: teal deploy, or teal rollback"
     elif row.restarts:
         yield f"{live} runs at the moment; {row.restarts}; see: teal logs --color {live}"
+
+
+def _fallback(app: App, scene: Scene) -> Optional[FallbackReport]:
+    if scene.agreement is None or not scene.agreement.fallback or scene.slots.live is None:
+        return None
+    link, idle = app.paths.fallback, scene.slots.idle
+    color = idle if link.is_symlink() and link.readlink().name == idle else None
+    return fallback_report(color, app.host.proxy.fallback_log_of(app.name))
 
 
 def _notes(app: App, scene: Scene) -> List[str]:

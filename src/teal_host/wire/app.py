@@ -119,6 +119,7 @@ class Keep:
     previous_running: bool = True
     watch_s: Annotated[float, between(0, 3600)] = 10.0
     drain_s: Annotated[float, between(0, 3600)] = 30.0
+    fallback: bool = True
 
 
 @dataclass(frozen=True)

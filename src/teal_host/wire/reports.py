@@ -79,7 +79,22 @@ class LastReport:
 
 
 @dataclass(frozen=True)
+class FallbackReport:
+    """`color`: which one answers GET and HEAD where the live one gives no answer; null: none.
+
+    `answered`: how many requests, since the switch or since the log was rotated; null where nginx cannot log that.
+    """
+
+    color: Optional[Color]
+    answered: Optional[Count] = None
+    since: Optional[Moment] = None
+    last: Optional[Moment] = None
+
+
+@dataclass(frozen=True)
 class StatusReport:
+    """`fallback`: null where nginx's file knows none, as before a first deploy."""
+
     app: AppName
     live: Optional[Color]
     colors: Annotated[Dict[Color, ColorReport], at_most(len(COLORS))]
@@ -87,6 +102,7 @@ class StatusReport:
     url: Optional[Url]
     notes: Texts = ()
     last: Optional[LastReport] = None
+    fallback: Optional[FallbackReport] = None
 
     def mistakes(self) -> Iterator[Mistake]:
         for color in COLORS:

@@ -2,13 +2,23 @@
 
 from string import Template
 
+from teal_host.proxies.nginx import log
 from teal_host.proxies.nginx.parameters import SiteParameters
+from teal_host.proxies.nginx.quoting import quoted
+from teal_host.proxies.nginx.server import falls_back
 
 _APP = """\
     location / {
         proxy_pass http://$teal_app;
     }
 """
+_STANDBY = Template("""\
+    # nginx comes here when the live color has given no answer. There is no such file where no color may stand in.
+    location @teal_${name}_standby {
+        if (!-f "${fallback}/$$teal_${name}_instead") { return 502; }
+        proxy_pass http://teal_${app}_$$teal_${name}_instead;
+${logs}    }
+""")
 _GENERATION = Template("""\
     location = ${path} {
         access_log off;
@@ -20,6 +30,13 @@ _GENERATION = Template("""\
 
 def app(_: SiteParameters) -> str:
     return _APP
+
+
+def standby(site: SiteParameters) -> str:
+    if site.route.fallback is None or not falls_back(site):
+        return ""
+    path, app, logs = quoted(site.route.fallback).strip('"'), site.route.app, log.fallback_logs(site)
+    return _STANDBY.substitute(name=site.name, app=app, fallback=path, logs=logs)
 
 
 def generation(site: SiteParameters) -> str:

@@ -1,6 +1,7 @@
 """The logs of one site: what Teal reads while it watches, and what the machine's nginx logs of every site."""
 
 import re
+from pathlib import Path
 from string import Template
 from typing import Optional, Set, Tuple
 
@@ -13,6 +14,13 @@ from teal_host.proxies.nginx.tree import Directive, Tree, matches
 _FORMAT = Template("""\
 log_format teal_${name} "$$teal_${name}_answered|$$remote_addr $$upstream_addr $$status";
 map $$msec $$teal_${name}_now { default ""; "~^([0-9]+)[0-9][.]" $$1; }
+""")
+_STOOD_IN_FORMAT = Template("""\
+log_format teal_${name}_fallback "$$msec $$status";
+map $$upstream_status $$teal_${name}_rescued { default ""; "~ : (?!50[24])[0-9]" 1; }
+""")
+_STOOD_IN = Template("""\
+        access_log ${path} teal_${name}_fallback if=$$teal_${name}_rescued;
 """)
 _CONDITION = Template("""\
     uninitialized_variable_warn off;
@@ -27,13 +35,32 @@ _ALWAYS_KNOWN = "combined"
 
 
 def log_format(site: SiteParameters) -> str:
-    return _FORMAT.substitute(name=site.name) if site.log else ""
+    if site.log is None:
+        return ""
+    stood_in = _STOOD_IN_FORMAT.substitute(name=site.name) if site.route.fallback else ""
+    return _FORMAT.substitute(name=site.name) + stood_in
+
+
+def fallback_log(watched: Path) -> Path:
+    """Beside the log of the watch: a line for each request that the standby answered. logrotate knows the ending."""
+    return watched.with_name(f"{watched.stem}.fallback.log")
+
+
+def fallback_logs(site: SiteParameters) -> str:
+    """A location with a log of its own inherits none, so all that the server block has stand there again."""
+    if site.log is None:
+        return ""
+    own = [line.strip() for line in site.route.rules.directives if _is_log(line)]
+    again = "".join(f"    {line}\n" for line in [*access_logs(site).splitlines(), *(f"    {line}" for line in own)])
+    return _STOOD_IN.substitute(path=quoted(fallback_log(site.log.path)), name=site.name) + again
 
 
 def condition(site: SiteParameters) -> str:
     """nginx looks for the file that Teal makes while it watches, for ten seconds at a time."""
+    if site.log is None:
+        return ""
     watched = quoted(site.route.live.with_name("watched")).strip('"')
-    return _CONDITION.substitute(watched=watched, name=site.name) if site.log else ""
+    return _CONDITION.substitute(watched=watched, name=site.name)
 
 
 def access_logs(site: SiteParameters) -> str:
@@ -42,8 +69,12 @@ def access_logs(site: SiteParameters) -> str:
     if site.log is None:
         return ""
     own = _ACCESS_LOG.substitute(path=quoted(site.log.path), name=site.name)
-    logs_anyway = any(directive.strip().startswith("access_log") for directive in site.route.rules.directives)
+    logs_anyway = any(map(_is_log, site.route.rules.directives))
     return own + "".join(f"    access_log {words};\n" for words in (() if logs_anyway else site.log.others))
+
+
+def _is_log(directive: str) -> bool:
+    return directive.strip().startswith("access_log")
 
 
 def inherited(tree: Tree, path: str) -> Optional[Tuple[str, ...]]:

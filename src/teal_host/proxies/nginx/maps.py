@@ -31,6 +31,14 @@ map $$teal_${name}_named $$teal_${name}_stranger {
     default 1;
 ${rows}}
 """)
+_FALLBACK = Template("""\
+# The color to ask instead: only for GET and HEAD, only when no answer came from the live color, never for Teal's probe.
+map "$$teal_color$$teal_${name}_once$$http_x_teal_probe $$upstream_addr $$upstream_header_time" $$teal_${name}_instead {
+    default "";
+    "~^blue (.*, )?127[.]0[.]0[.]1:${blue} (-, )*-$$"  green;
+    "~^green (.*, )?127[.]0[.]0[.]1:${green} (-, )*-$$" blue;
+}
+""")
 _WORDS_OF_MAP = ("default", "include", "hostnames", "volatile")
 _LONGEST_HASHED = 40  # nginx puts longer words of a map into its hash only after a change of the main file
 
@@ -52,6 +60,12 @@ def maps(site: SiteParameters) -> str:
         mark=_mark(site),
     )
     return text + (_names(site.name, route.site.domains) if route.site.domains else "")
+
+
+def fallback(site: SiteParameters) -> str:
+    if site.route.fallback is None:
+        return ""
+    return _FALLBACK.substitute(name=site.name, blue=site.route.ports.blue, green=site.route.ports.green)
 
 
 def _mark(site: SiteParameters) -> str:

@@ -1,5 +1,6 @@
 """The head of a site's server block: where it listens, which color serves, and how a request is passed on."""
 
+import re
 from string import Template
 
 from teal_host.proxies.nginx.parameters import SiteParameters
@@ -28,6 +29,10 @@ _COLOR = Template("""\
     if (-f ${marker}) { set $$teal_color green; }
     set $$teal_app $$teal_${name}_asked;
 """)
+_FALLBACK = Template("""\
+    error_page 502 = @teal_${name}_standby;
+""")
+_PAGE_502 = re.compile(r"\s*error_page\s([^;]*\s)?502\s")
 _FORWARDING = Template("""\
     proxy_http_version 1.1;
     proxy_connect_timeout 5s;
@@ -76,6 +81,15 @@ def limits(site: SiteParameters) -> str:
     rules = site.route.rules
     max_body = f"{rules.max_body_mb}m" if rules.max_body_mb else "0"
     return _LIMITS.substitute(max_body=max_body, gzip=_GZIP if rules.gzip else "gzip off;")
+
+
+def fallback(site: SiteParameters) -> str:
+    """Of two error pages for a status nginx takes the first, so a page of the user's own for 502 takes the place."""
+    return _FALLBACK.substitute(name=site.name) if falls_back(site) else ""
+
+
+def falls_back(site: SiteParameters) -> bool:
+    return site.route.fallback is not None and not any(map(_PAGE_502.match, site.route.rules.directives))
 
 
 def color(site: SiteParameters) -> str:

@@ -22,18 +22,20 @@ def _heading(site: SiteParameters) -> str:
     )
 
 
-_OUTSIDE: Tuple[_Part, ...] = (_heading, maps.upstreams, maps.maps, log.log_format)
+_OUTSIDE: Tuple[_Part, ...] = (_heading, maps.upstreams, maps.maps, maps.fallback, log.log_format)
 _INSIDE: Tuple[_Part, ...] = (
     server.names,
     log.condition,
     server.strangers,
     server.limits,
     server.color,
+    server.fallback,
     server.forwarding,
     server.headers,
     locations.app,
     locations.generation,
     directives.own,
+    locations.standby,
     log.access_logs,
 )
 
