@@ -32,15 +32,15 @@ def config(folder: Path, artifact: str | None = "dist", command: str = "./app") 
 
 
 def refused(attempt: Callable[[], object]) -> ConfigError:
-    with pytest.raises(ConfigError) as found:
+    with pytest.raises(ConfigError) as artifact_read:
         attempt()
-    return found.value
+    return artifact_read.value
 
 
 def test_file_lands_under_its_own_name(tmp_path: Path) -> None:
-    found = read(put(tmp_path / "dist/app", b"program", 0o755))
-    assert found.manifest.entries == (entry("app", b"program", True),)
-    assert (found.root, list(found.pieces())) == (tmp_path / "dist", [b"program"])
+    artifact_read = read(put(tmp_path / "dist/app", b"program", 0o755))
+    assert artifact_read.manifest.entries == (entry("app", b"program", True),)
+    assert (artifact_read.root, list(artifact_read.pieces())) == (tmp_path / "dist", [b"program"])
 
 
 def test_directory_is_shipped_whole_in_the_order_of_its_paths(tmp_path: Path) -> None:
@@ -50,8 +50,8 @@ def test_directory_is_shipped_whole_in_the_order_of_its_paths(tmp_path: Path) ->
     put(top / "a/b/c", b"333", 0o700)
     put(top / "a-b", b"4")
     (top / "empty").mkdir()
-    found = read(top)
-    assert found.manifest.entries == (
+    artifact_read = read(top)
+    assert artifact_read.manifest.entries == (
         Entry("a", "dir"),
         Entry("a/b", "dir"),
         entry("a/b/c", b"333", True),
@@ -60,8 +60,8 @@ def test_directory_is_shipped_whole_in_the_order_of_its_paths(tmp_path: Path) ->
         entry("b", b"22"),
         Entry("empty", "dir"),
     )
-    assert b"".join(found.pieces()) == b"333422"
-    assert found.manifest.bytes == 6
+    assert b"".join(artifact_read.pieces()) == b"333422"
+    assert artifact_read.manifest.bytes == 6
 
 
 @pytest.mark.parametrize("mode", [0o100, 0o010, 0o001, 0o755, 0o4755, 0o1777])
@@ -92,11 +92,11 @@ def test_artifact_digest_depends_on_contents_names_and_executable_bits_only(tmp_
 
 def test_large_file_is_read_in_pieces_of_at_most_256_kib(tmp_path: Path) -> None:
     data = os.urandom(700_000)
-    found = read(put(tmp_path / "app", data))
-    pieces = list(found.pieces())
+    artifact_read = read(put(tmp_path / "app", data))
+    pieces = list(artifact_read.pieces())
     assert b"".join(pieces) == data
     assert max(map(len, pieces)) <= 256 * 1024
-    assert found.manifest.entries == (entry("app", data),)
+    assert artifact_read.manifest.entries == (entry("app", data),)
 
 
 @pytest.mark.parametrize(

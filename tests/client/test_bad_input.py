@@ -61,11 +61,11 @@ def configured(text: str = GOOD) -> None:
 def test_config_mistake_is_reported_with_its_line(teal: Teal, text: str, says: str) -> None:
     configured(text)
     marked = [number for number, line in enumerate(text.split("\n"), 1) if line.endswith("# here")]
-    said = teal("status")
-    assert (said.code, said.out) == (3, "")
-    first, *rest = said.err.splitlines()
+    ended = teal("status")
+    assert (ended.code, ended.out) == (3, "")
+    first, *rest = ended.err.splitlines()
     assert first.startswith("teal: ")
-    assert any(line.startswith(f"  teal.toml:{(marked or [1])[0]}: ") and says in line for line in rest), said.err
+    assert any(line.startswith(f"  teal.toml:{(marked or [1])[0]}: ") and says in line for line in rest), ended.err
     assert len([line for line in rest if line.startswith("  teal.toml:")]) == (2 if text == "" else 1)
     assert all(len(line) < 400 for line in rest)
 
@@ -74,8 +74,8 @@ def test_config_mistakes_are_reported_all_at_once_with_their_lines(teal: Teal) -
     configured(
         'app = "X"\n[run]\ncommand = ["./program", "{x}"]\n[server]\ntarget = "x"\n\n[keep]\nreleases = 0\nkeep = 1\n'
     )
-    said = teal("deploy")
-    lines = said.err.splitlines()
+    ended = teal("deploy")
+    lines = ended.err.splitlines()
     assert lines[0].endswith("shop/teal.toml has 5 mistakes")
     assert [line.split(": ")[:2] for line in lines[1:]] == [
         ["  teal.toml:1", "app"],
@@ -89,9 +89,9 @@ def test_config_mistakes_are_reported_all_at_once_with_their_lines(teal: Teal) -
 def test_json_result_is_printed_when_the_config_has_a_mistake(teal: Teal) -> None:
     configured('app = "X"\n')
     for command in ("deploy", "rollback"):
-        said = teal(command, "--json")
-        result = json.loads(said.out.splitlines()[-1])
-        assert (said.code, result["type"], result["outcome"]) == (3, "result", "refused")
+        ended = teal(command, "--json")
+        result = json.loads(ended.out.splitlines()[-1])
+        assert (ended.code, result["type"], result["outcome"]) == (3, "result", "refused")
         assert any("teal.toml:1: app" in line for line in result["error"]["evidence"])
 
 
@@ -124,10 +124,10 @@ def test_config_file_is_refused_when_it_cannot_be_read_as_toml(
     teal: Teal, make: Callable[[], object], says: str
 ) -> None:
     make()
-    said = teal("status")
-    assert (said.code, said.out) == (3, "")
-    assert says in said.err
-    assert said.err.startswith("teal: ")
+    ended = teal("status")
+    assert (ended.code, ended.out) == (3, "")
+    assert says in ended.err
+    assert ended.err.startswith("teal: ")
 
 
 LINES: list[tuple[str, int, str]] = [
@@ -178,10 +178,10 @@ LINES: list[tuple[str, int, str]] = [
 @pytest.mark.parametrize(("line", "code", "says"), LINES, ids=[line or "nothing" for line, _, _ in LINES])
 def test_command_line_is_refused_with_the_mistake_in_it(teal: Teal, line: str, code: int, says: str) -> None:
     configured()
-    said = teal(*line.split())
-    assert (said.code, said.out) == (code, "")
-    assert says in said.err
-    assert said.err.count("Error: ") + said.err.count("teal: ") == (0 if not line else 1)
+    ended = teal(*line.split())
+    assert (ended.code, ended.out) == (code, "")
+    assert says in ended.err
+    assert ended.err.count("Error: ") + ended.err.count("teal: ") == (0 if not line else 1)
 
 
 def _two(make: Callable[[Path], object]) -> Callable[[], None]:
@@ -222,11 +222,11 @@ def test_artifact_is_refused_with_one_error_when_it_cannot_be_shipped(
 ) -> None:
     configured()
     make()
-    said = teal("deploy", "--artifact", artifact)
-    assert (said.code, said.out) == (3, "")
-    assert says in said.err
-    assert said.err.count("teal: ") == 1
-    assert "\x1b" not in said.err
+    ended = teal("deploy", "--artifact", artifact)
+    assert (ended.code, ended.out) == (3, "")
+    assert says in ended.err
+    assert ended.err.count("teal: ") == 1
+    assert "\x1b" not in ended.err
 
 
 @pytest.mark.parametrize(

@@ -32,9 +32,9 @@ def first_words(python: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 
 def test_server_side_goes_on_with_the_python_of_the_system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     system = script(tmp_path / "python3", '#!/bin/sh\necho "went on with $1 $2 $3 and $5"\n')
-    said = first_words(system, tmp_path, monkeypatch)
-    assert "went on with -I -S -c and --server" in said
-    assert "TEAL-HOST-SEND" not in said
+    first = first_words(system, tmp_path, monkeypatch)
+    assert "went on with -I -S -c and --server" in first
+    assert "TEAL-HOST-SEND" not in first
 
 
 def test_server_side_goes_on_with_what_there_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

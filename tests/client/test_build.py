@@ -28,15 +28,15 @@ def python(text: str) -> tuple[str, ...]:
 
 
 def built(folder: Path, *command: str, there: Machine = THERE, **env: str) -> list[str]:
-    told: list[str] = []
-    build(config(folder, *command, **env), there, told.append)
-    return told
+    output: list[str] = []
+    build(config(folder, *command, **env), there, output.append)
+    return output
 
 
 def failed(folder: Path, *command: str) -> BuildFailed:
-    with pytest.raises(BuildFailed) as found:
+    with pytest.raises(BuildFailed) as raised:
         built(folder, *command)
-    return found.value
+    return raised.value
 
 
 def test_build_runs_nothing_without_a_command(tmp_path: Path) -> None:
@@ -70,11 +70,11 @@ def test_build_output_is_passed_on_while_the_build_runs(tmp_path: Path) -> None:
     """The build waits for a file that is made only when its first line has been told."""
     go_on = tmp_path / "go on"
     text = f"import os, time; print('waiting', flush=True)\nwhile not os.path.exists({str(go_on)!r}): time.sleep(0.01)"
-    told: list[str] = []
-    running = threading.Thread(target=build, args=(config(tmp_path, *python(text)), THERE, told.append))
+    output: list[str] = []
+    running = threading.Thread(target=build, args=(config(tmp_path, *python(text)), THERE, output.append))
     running.start()
     try:
-        wait_until(lambda: told == ["waiting"])
+        wait_until(lambda: output == ["waiting"])
     finally:
         go_on.touch()
         running.join()
@@ -143,11 +143,11 @@ def test_build_reads_an_empty_standard_input(tmp_path: Path) -> None:
     ],
 )
 def test_build_placeholders_name_the_machine_of_the_server(tmp_path: Path, machine: str, goarch: str) -> None:
-    there = Machine(machine, "linux")
-    assert placeholders(there) == {"goarch": goarch, "arch": machine, "os": "linux"}
+    machine_ = Machine(machine, "linux")
+    assert placeholders(machine_) == {"goarch": goarch, "arch": machine, "os": "linux"}
     text = "import sys; print(*sys.argv[1:])"
-    told = built(tmp_path, *python(text), "-o", "app-{os}-{goarch}", "{arch}{arch}", there=there)
-    assert told == [f"-o app-linux-{goarch} {machine}{machine}"]
+    output = built(tmp_path, *python(text), "-o", "app-{os}-{goarch}", "{arch}{arch}", there=machine_)
+    assert output == [f"-o app-linux-{goarch} {machine}{machine}"]
 
 
 @pytest.mark.parametrize(

@@ -34,35 +34,35 @@ def there(home: Path) -> set[str]:
 
 
 def names(sent: Iterable[Sent]) -> set[str]:
-    return {one.sha256 for one in sent}
+    return {sent_file.sha256 for sent_file in sent}
 
 
 def test_cache_finds_a_sent_file_again(tmp_path: Path, home: Path) -> None:
-    one = file(tmp_path, big(1))
-    cache.keep([one])
-    one.path.unlink()
-    found = cache.find(one.sha256, one.size)
-    assert found is not None
-    assert found.read_bytes() == big(1)
-    assert found.stat().st_mode & 0o777 == 0o600
+    sent_file = file(tmp_path, big(1))
+    cache.keep([sent_file])
+    sent_file.path.unlink()
+    cached = cache.find(sent_file.sha256, sent_file.size)
+    assert cached is not None
+    assert cached.read_bytes() == big(1)
+    assert cached.stat().st_mode & 0o777 == 0o600
     assert (home / "sent").stat().st_mode & 0o777 == 0o700
     assert cache.find("0" * 64, 7) is None
 
 
 @pytest.mark.parametrize("damaged", [big(2), big(1)[:-1], big(1) + b"x", b""])
 def test_cache_drops_a_damaged_copy(tmp_path: Path, home: Path, damaged: bytes) -> None:
-    one = file(tmp_path, big(1))
-    cache.keep([one])
-    (home / "sent" / one.sha256).write_bytes(damaged)
-    assert cache.find(one.sha256, one.size) is None
+    sent_file = file(tmp_path, big(1))
+    cache.keep([sent_file])
+    (home / "sent" / sent_file.sha256).write_bytes(damaged)
+    assert cache.find(sent_file.sha256, sent_file.size) is None
     assert there(home) == set()
 
 
 def test_cache_finds_no_file_that_changed_after_it_was_read(tmp_path: Path) -> None:
-    one = file(tmp_path, big(1))
-    one.path.write_bytes(big(2))
-    cache.keep([one])
-    assert cache.find(one.sha256, one.size) is None
+    sent_file = file(tmp_path, big(1))
+    sent_file.path.write_bytes(big(2))
+    cache.keep([sent_file])
+    assert cache.find(sent_file.sha256, sent_file.size) is None
 
 
 def test_cache_keeps_neither_small_nor_huge_files(tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -75,9 +75,9 @@ def test_cache_keeps_neither_small_nor_huge_files(tmp_path: Path, home: Path, mo
 def test_cache_evicts_the_least_recently_used_file(tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cache, "MOST_FILES", 3)
     sent = [file(tmp_path, big(number)) for number in range(4)]
-    for age, one in enumerate(sent[:3]):
-        cache.keep([one])
-        os.utime(home / "sent" / one.sha256, (1000 + age, 1000 + age))
+    for age, sent_file in enumerate(sent[:3]):
+        cache.keep([sent_file])
+        os.utime(home / "sent" / sent_file.sha256, (1000 + age, 1000 + age))
     assert cache.find(sent[0].sha256, 20_000)  # used now
     cache.keep([sent[3]])
     assert there(home) == names([sent[0], sent[2], sent[3]])
@@ -93,10 +93,10 @@ def test_cache_is_bounded_in_bytes(tmp_path: Path, home: Path, monkeypatch: pyte
 def test_cache_is_empty_and_harmless_when_it_cannot_be_written(tmp_path: Path, home: Path) -> None:
     home.parent.mkdir()
     home.write_text("a file where the directory would be")
-    one = file(tmp_path, big(1))
-    cache.keep([one])
+    sent_file = file(tmp_path, big(1))
+    cache.keep([sent_file])
     cache.remember_speed("ssh://a", 5e6)
-    assert cache.find(one.sha256, one.size) is None
+    assert cache.find(sent_file.sha256, sent_file.size) is None
     assert cache.speed("ssh://a") is None
 
 
@@ -123,7 +123,7 @@ def test_last_sent_files_are_remembered_by_target_and_app(tmp_path: Path, home: 
     (last,) = cache.last("ssh://a", "shop")
     assert (last.path, last.sha256, last.size) == (entries[0].path, entries[0].sha256, entries[0].size)
     assert cache.last("ssh://a", "blog") == cache.last("ssh://b", "shop") == ()
-    (kept,) = (home / "last").iterdir()
+    (last_,) = (home / "last").iterdir()
     for damaged in ("", "{", "7", '[{"path": "../x", "sha256": "1", "size": 1}]'):
-        kept.write_text(damaged)
+        last_.write_text(damaged)
         assert cache.last("ssh://a", "shop") == ()

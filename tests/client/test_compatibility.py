@@ -33,10 +33,10 @@ def needs(folder: Path, command: str, server: Greeting | None = None, **files: b
 
 
 def refused(folder: Path, program: bytes, server: Greeting | None = None, command: str = "./app") -> str:
-    with pytest.raises(ConfigError) as found:
+    with pytest.raises(ConfigError) as raised:
         needs(folder, command, server, app=program, bin__app=program)
-    assert found.value.exit_code == 3
-    return f"{found.value.message} → {found.value.hint}"
+    assert raised.value.exit_code == 3
+    return f"{raised.value.message} → {raised.value.hint}"
 
 
 @pytest.mark.parametrize(
@@ -53,11 +53,11 @@ def refused(folder: Path, program: bytes, server: Greeting | None = None, comman
     ],
 )
 def test_program_for_another_machine_is_refused(tmp_path: Path, made: Made, machine: str, says: str) -> None:
-    told = refused(tmp_path, made.made(), there(machine))
-    assert told.startswith(says)
+    error = refused(tmp_path, made.made(), there(machine))
+    assert error.startswith(says)
     goarch = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "i686": "386"}[machine]
-    assert f"GOARCH={goarch} " in told
-    assert '"{goarch}"' in told
+    assert f"GOARCH={goarch} " in error
+    assert '"{goarch}"' in error
 
 
 @pytest.mark.parametrize(
@@ -79,9 +79,9 @@ def test_static_program_that_may_run_needs_nothing(tmp_path: Path, made: Made, m
 
 @pytest.mark.row("B12")
 def test_newer_glibc_is_refused_with_both_versions(tmp_path: Path) -> None:
-    told = refused(tmp_path, NEWEST.made())
-    assert told.startswith("./app needs glibc 2.38 or newer, the server has glibc 2.36 → ")
-    assert "CGO_ENABLED=0" in told
+    error = refused(tmp_path, NEWEST.made())
+    assert error.startswith("./app needs glibc 2.38 or newer, the server has glibc 2.36 → ")
+    assert "CGO_ENABLED=0" in error
 
 
 @pytest.mark.parametrize("libc", ["glibc 2.38", "glibc 2.41", "glibc 3.0", "glibc 2.38.9000", "", "musl"])
@@ -147,9 +147,9 @@ def test_interpreter_in_the_artifact_is_checked_in_place_of_the_script(tmp_path:
 
 
 def test_interpreter_missing_from_the_artifact_is_named(tmp_path: Path) -> None:
-    told = refused(tmp_path, b"#!python3\n")
-    assert told.startswith("./app is started by python3, which is not in the artifact → ")
-    assert "/usr/bin/python3" in told
+    error = refused(tmp_path, b"#!python3\n")
+    assert error.startswith("./app is started by python3, which is not in the artifact → ")
+    assert "/usr/bin/python3" in error
     assert needs(tmp_path, "./app", app=b"#!../python3\n") == Needs()
 
 

@@ -114,11 +114,11 @@ def test_sample_config_sets_every_key_to_a_value_other_than_its_default() -> Non
 
 
 def _pairs(value: Any, default: Any) -> list[tuple[Any, Any]]:
-    found: list[tuple[Any, Any]] = []
+    collected: list[tuple[Any, Any]] = []
     for field in fields(value):
         mine, other = getattr(value, field.name), getattr(default, field.name)
-        found += _pairs(mine, other) if is_dataclass(mine) and is_dataclass(other) else [(mine, other)]
-    return found
+        collected += _pairs(mine, other) if is_dataclass(mine) and is_dataclass(other) else [(mine, other)]
+    return collected
 
 
 def test_config_defaults_are_the_documented_ones(write: Write) -> None:
@@ -187,8 +187,8 @@ def test_config_is_found_by_its_file_or_by_its_directory(
     here.mkdir()
     (here / "teal.toml").write_text(SHORT)
     monkeypatch.chdir(here)
-    found = load(None if given is None else Path(given.format(tmp=tmp_path)))
-    assert (found.path, found.directory) == (here / "teal.toml", here)
+    collected = load(None if given is None else Path(given.format(tmp=tmp_path)))
+    assert (collected.path, collected.directory) == (here / "teal.toml", here)
 
 
 def test_config_file_may_have_another_name(tmp_path: Path) -> None:
@@ -218,8 +218,8 @@ domains = [
 releases = 1
 watch_s = 1e9
 """
-    found = [line.split(": ")[:2] for line in mistakes(write(text))]
-    assert found == [
+    collected = [line.split(": ")[:2] for line in mistakes(write(text))]
+    assert collected == [
         ["teal.toml:1", "app"],
         ["teal.toml:2", "run.command"],
         ["teal.toml:3", "run.comand"],
@@ -253,8 +253,8 @@ watch_s = 1e9
     ],
 )
 def test_config_mistake_carries_the_line_on_which_its_key_begins(write: Write, text: str, line: int) -> None:
-    (found,) = mistakes(write(text))
-    assert found.startswith(f"teal.toml:{line}: ")
+    (collected,) = mistakes(write(text))
+    assert collected.startswith(f"teal.toml:{line}: ")
 
 
 def test_config_mistakes_take_time_in_proportion_to_the_length_of_the_file(write: Write) -> None:

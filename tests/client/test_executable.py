@@ -54,11 +54,11 @@ def here() -> str:
 
 def test_executable_of_gcc_names_its_machine_loader_and_glibc(tmp_path: Path) -> None:
     path = compiled(tmp_path)
-    found = inspect(path)
-    assert isinstance(found, Elf)
-    assert found.machine == here()
-    assert Path(found.interpreter).exists()
-    assert (2, 0) <= found.glibc <= tuple(map(int, os.confstr("CS_GNU_LIBC_VERSION").split()[1].split(".")[:2]))  # type: ignore[union-attr]
+    inspected = inspect(path)
+    assert isinstance(inspected, Elf)
+    assert inspected.machine == here()
+    assert Path(inspected.interpreter).exists()
+    assert (2, 0) <= inspected.glibc <= tuple(map(int, os.confstr("CS_GNU_LIBC_VERSION").split()[1].split(".")[:2]))  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize("option", ["-static", "-static-pie"])
@@ -79,9 +79,9 @@ def test_executable_without_section_headers_is_read_the_same(tmp_path: Path) -> 
 def test_executable_of_32_bits_names_i686_and_its_loader(tmp_path: Path) -> None:
     if here() != "x86_64":
         pytest.skip("only a PC has them")
-    found = inspect(compiled(tmp_path, "-m32"))
-    assert isinstance(found, Elf)
-    assert (found.machine, found.interpreter) == ("i686", "/lib/ld-linux.so.2")
+    inspected = inspect(compiled(tmp_path, "-m32"))
+    assert isinstance(inspected, Elf)
+    assert (inspected.machine, inspected.interpreter) == ("i686", "/lib/ld-linux.so.2")
 
 
 def test_object_file_is_recognized_as_not_linked(tmp_path: Path) -> None:
@@ -167,9 +167,9 @@ def test_truncated_elf_file_is_reported_with_its_sizes(tmp_path: Path) -> None:
     whole = Made(loader=LOADER, versions=["GLIBC_2.34"]).made()
     says = ""
     for size in range(4, len(whole)):
-        found = inspect(put(tmp_path, whole[:size]))
-        assert isinstance(found, Other), size
-        says = found.description
+        inspected = inspect(put(tmp_path, whole[:size]))
+        assert isinstance(inspected, Other), size
+        says = inspected.description
         assert says.startswith("is a broken Linux program: ")
         assert len(says) < 130
     assert f"it is cut short, at {len(whole) - 1:,} of at least {len(whole):,} bytes" in says
@@ -202,11 +202,11 @@ def test_elf_file_with_flipped_and_cut_bytes_gets_an_answer_in_time(
     data = bytearray(whole)
     for place, byte in flips.items():
         data[place] = byte
-    found = inspect(put(tmp_path, bytes(data[:cut])))
-    text = repr(found)
+    inspected = inspect(put(tmp_path, bytes(data[:cut])))
+    text = repr(inspected)
     assert len(text) < 5000
-    if isinstance(found, Other):
-        assert found.description.isprintable()
+    if isinstance(inspected, Other):
+        assert inspected.description.isprintable()
 
 
 @given(st.binary(max_size=400), st.sampled_from([b"", b"\x7fELF", b"\x7fELF\x02\x01\x01", b"#!", b"#!/usr/bin/env "]))

@@ -63,10 +63,10 @@ def test_patch_made_ahead_is_not_made_again(tmp_path: Path, made: list[int]) -> 
     ahead, later = Patches(new, SLOW), Patches(new, SLOW)
     ahead.prepare([base(old)], lambda: False)
     assert made == [0]
-    found = ahead.find(entry(new), entry(new).size, [base(old)], ALL)
+    patch = ahead.find(entry(new), entry(new).size, [base(old)], ALL)
     assert made == [0]
-    assert isinstance(found, Patch)
-    assert found == later.find(entry(new), entry(new).size, [base(old)], ALL)
+    assert isinstance(patch, Patch)
+    assert patch == later.find(entry(new), entry(new).size, [base(old)], ALL)
     assert (ahead.made, later.made) == (False, True)
 
 
@@ -74,9 +74,9 @@ def test_patch_made_ahead_for_another_base_is_not_used(tmp_path: Path, made: lis
     old, other, new = (program(tmp_path / name, name.encode()) for name in ("old", "other", "new"))
     patches = Patches(new, SLOW)
     patches.prepare([base(other)], lambda: False)
-    found = patches.find(entry(new), entry(new).size, [base(old)], ALL)
-    assert isinstance(found, Patch)
-    assert found.base == base(old)
+    patch = patches.find(entry(new), entry(new).size, [base(old)], ALL)
+    assert isinstance(patch, Patch)
+    assert patch.base == base(old)
     assert len(made) == 2
     assert isinstance(patches.find(entry(new), entry(new).size, [PatchBase("app", "0" * 64, 9)], ALL), NoPatch)
 

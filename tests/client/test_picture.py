@@ -107,20 +107,20 @@ nothing is deployed yet: teal deploy""",
 }
 
 
-@pytest.mark.parametrize(("told", "picture"), PICTURES.values(), ids=list(PICTURES))
-def test_status_picture_shows_every_state(told: StatusReport, picture: str) -> None:
-    assert draw(told, paint=False) == picture
+@pytest.mark.parametrize(("status", "picture"), PICTURES.values(), ids=list(PICTURES))
+def test_status_picture_shows_every_state(status: StatusReport, picture: str) -> None:
+    assert draw(status, paint=False) == picture
 
 
-@pytest.mark.parametrize("told", [told for told, _ in PICTURES.values()], ids=list(PICTURES))
-def test_status_picture_has_the_same_letters_with_colors(told: StatusReport) -> None:
-    painted = draw(told, paint=True)
+@pytest.mark.parametrize("status", [status for status, _ in PICTURES.values()], ids=list(PICTURES))
+def test_status_picture_has_the_same_letters_with_colors(status: StatusReport) -> None:
+    painted = draw(status, paint=True)
     assert painted.count("\033[38;2;0;119;194m") == painted.count("\033[38;2;0;118;108m") == 1
     bare = painted.replace("\033[38;2;0;119;194m", "").replace("\033[38;2;0;118;108m", "").replace("\033[0m", "")
-    assert bare == draw(told, paint=False)
+    assert bare == draw(status, paint=False)
 
 
 def test_status_picture_shows_only_the_time_of_today() -> None:
     now = datetime.now().astimezone()
-    told = report("blue", color(ONE, 8081, "running", now.isoformat(timespec="seconds")), EMPTY)
-    assert f"since {now:%H:%M:%S}" in draw(told, paint=False)
+    status = report("blue", color(ONE, 8081, "running", now.isoformat(timespec="seconds")), EMPTY)
+    assert f"since {now:%H:%M:%S}" in draw(status, paint=False)

@@ -29,10 +29,10 @@ def shell(root: Path, script: str) -> Transport:
     return transport(root, "/bin/sh", "-c", go_on)
 
 
-def refused(there: Transport) -> CannotReach:
-    with pytest.raises(CannotReach) as found:
-        Session(there)
-    return found.value
+def refused(transport: Transport) -> CannotReach:
+    with pytest.raises(CannotReach) as raised:
+        Session(transport)
+    return raised.value
 
 
 def asked(session: Session) -> StatusReport:

@@ -40,9 +40,9 @@ def argv(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def called(argv: Path, target: str) -> list[str]:
     with pytest.raises(CannotReach):
         Session(choose(target))
-    found = json.loads(argv.read_text())
-    assert isinstance(found, list)
-    return found[1:]
+    words = json.loads(argv.read_text())
+    assert isinstance(words, list)
+    return words[1:]
 
 
 REACHED = {
@@ -91,7 +91,7 @@ def test_ssh_runs_in_batch_mode_when_nobody_can_be_asked(
 
 
 def test_ci_variable_means_that_nobody_can_be_asked_even_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
-    ours, end = os.openpty()
+    own_end, end = os.openpty()
     code = "from teal.transports.base import has_a_person; print(has_a_person())"
     for ci, expected in (("true", "False"), ("", "True"), ("false", "True")):
         done = subprocess.run(
@@ -103,7 +103,7 @@ def test_ci_variable_means_that_nobody_can_be_asked_even_on_a_terminal(monkeypat
             preexec_fn=lambda: _with_terminal(end),
         )
         assert done.stdout.strip() == expected
-    os.close(ours)
+    os.close(own_end)
     os.close(end)
 
 
@@ -244,9 +244,9 @@ def test_teal_ssh_without_ssh_says_what_to_install(world: World) -> None:
 
 
 def test_ssh_error_is_explained_for_exit_code_255_only() -> None:
-    there = parse("ssh://shop")
-    assert explain(there, SshFiles(), 1, ["Permission denied (publickey)."]) is None
-    unknown = explain(there, SshFiles(), 255, ["something new"])
+    destination = parse("ssh://shop")
+    assert explain(destination, SshFiles(), 1, ["Permission denied (publickey)."]) is None
+    unknown = explain(destination, SshFiles(), 255, ["something new"])
     assert unknown is not None
     assert (unknown.evidence, unknown.exit_code) == (("something new",), 4)
 

@@ -121,10 +121,10 @@ def test_json_ui_limits_how_often_it_prints_progress(
     for done in range(101):
         clock[0] += 0.01
         ui.progress(Progress("upload", done, 100, 0.0))
-    told = [json.loads(line)["done"] for line in capsys.readouterr().out.splitlines()]
-    assert told[0] == 0
-    assert told[-1] == 100
-    assert len(told) <= 7
+    counts = [json.loads(line)["done"] for line in capsys.readouterr().out.splitlines()]
+    assert counts[0] == 0
+    assert counts[-1] == 100
+    assert len(counts) <= 7
 
 
 def test_live_ui_makes_foreign_text_harmless(capsys: pytest.CaptureFixture[str]) -> None:

@@ -78,9 +78,9 @@ def test_env_list_matches_its_schema_and_marks_which_secrets_are_live(app: App) 
     app.teal("env", "set", "TOKEN", stdin="first").ok()
     app.deploy().ok()
     app.teal("env", "set", "KEY", stdin="second").ok()
-    told = _env(app)
-    assert [(row["name"], row["live"]) for row in told["names"]] == [("KEY", False), ("TOKEN", True)]
-    assert told["pending"]
+    result = _env(app)
+    assert [(row["name"], row["live"]) for row in result["names"]] == [("KEY", False), ("TOKEN", True)]
+    assert result["pending"]
 
 
 @pytest.mark.parametrize("command", ["deploy", "rollback"])
@@ -95,17 +95,20 @@ def test_doctor_output_matches_its_schema_in_every_state(app: App) -> None:
     assert _doctor(app)["state"] == "ok"
     app.program(version="v1", bind="0.0.0.0")
     app.deploy().ok()
-    told = _doctor(app)
-    assert (told["state"], [one["what"] for one in told["findings"] if one["state"] != "ok"]) == ("warning", ["ports"])
+    result = _doctor(app)
+    assert (result["state"], [finding["what"] for finding in result["findings"] if finding["state"] != "ok"]) == (
+        "warning",
+        ["ports"],
+    )
     with pytest.raises(OSError, match="502") as lost:
         app.get("/exit")
     lost.value.close()  # type: ignore[attr-defined]
-    told = _doctor(app, code=10)
-    assert [one["what"] for one in told["findings"] if one["state"] == "fault"] == ["live"]
+    result = _doctor(app, code=10)
+    assert [finding["what"] for finding in result["findings"] if finding["state"] == "fault"] == ["live"]
     (app.state / "live").unlink()
     (app.state / "live").symlink_to("red")
-    told = _doctor(app, code=10)
-    assert "no color" in told["findings"][0]["says"]
+    result = _doctor(app, code=10)
+    assert "no color" in result["findings"][0]["says"]
 
 
 @pytest.mark.parametrize("command", [*LOOKING, "doctor"])
@@ -132,10 +135,10 @@ def test_followed_log_line_matches_its_schema(app: App) -> None:
 
 def test_demo_output_matches_its_schema(world: World) -> None:
     with exclusive("free ports"):
-        told = world.teal("demo", "--json")
-    if told.code == BuildFailed.exit_code:
-        pytest.skip(f"the demo cannot build its example here: {told.err}")
-    *events, last = told.ok().lines
+        result = world.teal("demo", "--json")
+    if result.code == BuildFailed.exit_code:
+        pytest.skip(f"the demo cannot build its example here: {result.err}")
+    *events, last = result.ok().lines
     judged("demo", last)
     for event in events:
         judged("deploy-event", event)

@@ -53,10 +53,10 @@ def _keys() -> Iterator[Key]:
 
 
 def _resolved(schema: dict[str, Any]) -> dict[str, Any]:
-    found: Any = SCHEMA
+    schema_: Any = SCHEMA
     for part in schema["$ref"].split("/")[1:] if "$ref" in schema else ():
-        found = found[part]
-    return found if "$ref" in schema else schema
+        schema_ = schema_[part]
+    return schema_ if "$ref" in schema else schema
 
 
 def _dataclass(hint: Any) -> Any:
@@ -98,12 +98,12 @@ def test_schema_key_has_the_same_kind_and_default_and_a_description(place: str) 
     plain = _plain(key.hint)
     assert key.schema["type"] == ("object" if dataclasses.is_dataclass(plain) else KINDS[plain])
     assert key.schema["description"].endswith(".")
-    told = key.schema.get("default", NO_DEFAULT)
+    default = key.schema.get("default", NO_DEFAULT)
     known = list(key.default) if isinstance(key.default, tuple) else key.default
     if known in (NO_DEFAULT, None) or dataclasses.is_dataclass(known):
-        assert told is NO_DEFAULT
+        assert default is NO_DEFAULT
     else:
-        assert (told, isinstance(told, bool)) == (known, isinstance(known, bool))
+        assert (default, isinstance(default, bool)) == (known, isinstance(known, bool))
 
 
 @pytest.mark.parametrize("place", [place for place, key in KEYS.items() if _plain(key.hint) in (int, float)])

@@ -24,8 +24,8 @@ class Directive:
 
     def one(self, name: str) -> tuple[str, ...]:
         """The arguments of the only directive of this name."""
-        (found,) = self.all(name)
-        return found.words[1:]
+        (directives,) = self.all(name)
+        return directives.words[1:]
 
 
 def parse(text: str) -> Directive:
@@ -38,7 +38,7 @@ def parse(text: str) -> Directive:
 
 
 def _block(tokens: list[tuple[str, bool]], at: int) -> tuple[tuple[Directive, ...], int]:
-    found: list[Directive] = []
+    directives: list[Directive] = []
     words: list[str] = []
     while at < len(tokens) and tokens[at] != ("}", True):
         text, special = tokens[at]
@@ -52,11 +52,11 @@ def _block(tokens: list[tuple[str, bool]], at: int) -> tuple[tuple[Directive, ..
             if at == len(tokens):
                 raise ValueError("a block is not closed")
             at += 1
-        found.append(Directive(tuple(words), inside))
+        directives.append(Directive(tuple(words), inside))
         words = []
     if words:
         raise ValueError(f"no end of {words}")
-    return tuple(found), at
+    return tuple(directives), at
 
 
 def _tokens(text: str) -> Iterator[tuple[str, bool]]:

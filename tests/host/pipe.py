@@ -65,8 +65,8 @@ def say(root: Path, sent: bytes, python: Sequence[str] = PYTHON, memory: int = _
     )
     stream = io.BytesIO(done.stdout.partition(SYNC)[2])
     heard: list[dict[str, Any]] = []
-    while (found := read_frame(stream)) is not None:
-        heard.append(found.header)
+    while (frame := read_frame(stream)) is not None:
+        heard.append(frame.header)
     return Heard(done.returncode, heard[0], heard[1:], done.stderr.decode(errors="replace"))
 
 

@@ -44,9 +44,9 @@ def host(tmp_path: Path) -> HostPaths:
     return HostPaths(tmp_path)
 
 
-def keep(host: HostPaths, *kept: Agreement) -> None:
-    for one in kept:
-        agreement.save(host.app(one.app), one)
+def keep(host: HostPaths, *agreements: Agreement) -> None:
+    for agreement_ in agreements:
+        agreement.save(host.app(agreement_.app), agreement_)
 
 
 def test_agreement_is_loaded_as_saved(host: HostPaths) -> None:

@@ -21,8 +21,8 @@ def test_audit_begins_anew_once_when_it_is_long_and_loses_no_line(tmp_path: Path
     with ThreadPoolExecutor(8) as connections:
         list(connections.map(lambda _: policy.note(HostPaths(tmp_path), Status("shop"), Done()), range(USES)))
     older = paths.audit.with_name("audit.1")
-    told = [json.loads(line) for path in (older, paths.audit) for line in path.read_text().splitlines()]
+    lines = [json.loads(line) for path in (older, paths.audit) for line in path.read_text().splitlines()]
     assert older.read_text().startswith(before * count)
-    assert len(told) == count + USES
-    assert {line["ended"] for line in told[count:]} == {"answered"}
+    assert len(lines) == count + USES
+    assert {line["ended"] for line in lines[count:]} == {"answered"}
     assert paths.audit.stat().st_size < 100_000

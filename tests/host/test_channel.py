@@ -18,8 +18,8 @@ from teal_host.wire.messages import Commit, Enough, Note, Status
 @contextmanager
 def talking() -> Iterator[tuple[Channel, BinaryIO]]:
     """A conversation, and the client's end of the pipe."""
-    ours, theirs = os.pipe()
-    with open(ours, "rb") as incoming, open(theirs, "wb", buffering=0) as client, open(os.devnull, "wb") as nowhere:
+    own_end, theirs = os.pipe()
+    with open(own_end, "rb") as incoming, open(theirs, "wb", buffering=0) as client, open(os.devnull, "wb") as nowhere:
         yield Channel(incoming, nowhere), client
 
 
@@ -85,8 +85,8 @@ def test_channel_is_not_held_up_after_the_commit_by_a_client_that_stops_reading(
 ) -> None:
     """As one that was stopped, or whose line is a black hole: the pipe to it is full."""
     monkeypatch.setattr(talks, "READ_WITHIN_S", 0.1)
-    theirs, ours = os.pipe()
-    with open(theirs, "rb") as client, open(ours, "wb") as outgoing:
+    theirs, own_end = os.pipe()
+    with open(theirs, "rb") as client, open(own_end, "wb") as outgoing:
         channel = Channel(client, outgoing)
         channel.committed = True
         for _ in range(2_000):

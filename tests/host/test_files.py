@@ -159,13 +159,13 @@ def test_change_is_announced_before_it_is_made(
     assert mode(again / "tree") & 0o200
 
 
-@pytest.mark.parametrize("left", ["file", "link"])
-def test_write_succeeds_when_a_killed_writer_left_a_temporary_file(tmp_path: Path, left: str) -> None:
+@pytest.mark.parametrize("leftover", ["file", "link"])
+def test_write_succeeds_when_a_killed_writer_left_a_temporary_file(tmp_path: Path, leftover: str) -> None:
     for name in ("file", "link"):
         (tmp_path / f".{name}.tmp").symlink_to("/nonsense") if name == "link" else (
             tmp_path / f".{name}.tmp"
         ).write_text("?")
-    if left == "file":
+    if leftover == "file":
         files.write(tmp_path / "file", "new")
         assert (tmp_path / "file").read_text() == "new"
     else:

@@ -76,10 +76,10 @@ def test_frame_reader_gives_none_when_the_pipe_ends_before_a_frame() -> None:
 @given(st.binary(max_size=300))
 def test_frame_reader_gives_a_frame_or_a_frame_error_for_any_bytes(data: bytes) -> None:
     try:
-        found = read(data)
+        frame = read(data)
     except FrameError:
         return
-    assert found is None or isinstance(found.header, dict)
+    assert frame is None or isinstance(frame.header, dict)
 
 
 @given(st.binary(max_size=300))

@@ -30,7 +30,7 @@ IN_THE_UPLOAD = {"var", "var/lib", "var/lib/teal", "var/lib/teal/shop", "var/lib
 
 
 def asked(entries: list[dict[str, Any]]) -> bytes:
-    files_ = max(1, sum(one.get("kind") != "dir" for one in entries))
+    files_ = max(1, sum(entry.get("kind") != "dir" for entry in entries))
     return frame(deploy(entries, spec=spec(free_ports(1)[0]))) + frame(
         {"type": "part", "count": min(files_, 40_000), "packing": "zlib"}
     )
@@ -47,7 +47,7 @@ def whole(entries: list[dict[str, Any]], body: bytes) -> bytes:
 
 def beside(*bad: dict[str, Any]) -> bytes:
     """A good program, then what is bad: nothing of both may be kept."""
-    return whole([*GOOD, *bad], BODY * (1 + sum(one["kind"] != "dir" for one in bad)))
+    return whole([*GOOD, *bad], BODY * (1 + sum(entry["kind"] != "dir" for entry in bad)))
 
 
 def entry(path: str, **changes: Any) -> dict[str, Any]:

@@ -255,6 +255,6 @@ def test_json_comparison_checks_only_the_expected_keys(
 
 def test_json_difference_is_short_when_the_values_are_long() -> None:
     response = ProbeResponse(200, {}, json.dumps({"a": "x" * 60_000}).encode())
-    told = json_differs(response, {"a": "y" * 60_000})
-    assert told is not None
-    assert len(told) < 300
+    difference = json_differs(response, {"a": "y" * 60_000})
+    assert difference is not None
+    assert len(difference) < 300

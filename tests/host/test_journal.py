@@ -74,7 +74,7 @@ def test_journal_is_empty_when_its_file_is_missing(journal: Journal) -> None:
 
 
 @pytest.mark.parametrize(
-    ("lines", "left"),
+    ("lines", "unfinished"),
     [
         ([], None),
         ([BEGIN, END], None),
@@ -97,10 +97,10 @@ def test_journal_is_empty_when_its_file_is_missing(journal: Journal) -> None:
     ],
 )
 def test_story_is_unfinished_until_its_end_is_written(
-    journal: Journal, lines: list[Any], left: UnfinishedStory | None
+    journal: Journal, lines: list[Any], unfinished: UnfinishedStory | None
 ) -> None:
     hold(journal, *lines)
-    assert journal.unfinished() == left
+    assert journal.unfinished() == unfinished
 
 
 @pytest.mark.parametrize("garbage", GARBAGE, ids=lambda garbage: repr(garbage[:12]))
@@ -142,12 +142,12 @@ HOUR = datetime.timedelta(hours=1)
 
 def as_of_now(line: dict[str, Any]) -> dict[str, Any]:
     """With the times of a line that are told as distances: all tests are collected long before the last one runs."""
-    told = dict(line)
+    copy = dict(line)
     if isinstance(line.get("up"), int):
-        told["up"] = journals.up_s() + line["up"]
+        copy["up"] = journals.up_s() + line["up"]
     if isinstance(line.get("at"), datetime.timedelta):
-        told["at"] = (datetime.datetime.now(datetime.UTC) + line["at"]).isoformat()
-    return told
+        copy["at"] = (datetime.datetime.now(datetime.UTC) + line["at"]).isoformat()
+    return copy
 
 
 @pytest.mark.parametrize(

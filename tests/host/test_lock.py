@@ -50,16 +50,16 @@ def holder(path: Path) -> Iterator["subprocess.Popen[bytes]"]:
 
 
 def refused(path: Path, wait_s: float = 0) -> Locked:
-    with pytest.raises(Locked) as found, lock.held(path, "rollback", ME, wait_s):
+    with pytest.raises(Locked) as raised, lock.held(path, "rollback", ME, wait_s):
         pass
-    return found.value
+    return raised.value
 
 
 def test_lock_tells_the_second_comer_who_holds_it_for_what_and_since_when(path: Path) -> None:
     with holder(path) as process:
-        told = refused(path).message
+        message = refused(path).message
         since = datetime.fromisoformat(json.loads(path.read_text())["since"]).astimezone().strftime("%H:%M:%S %Z")
-        assert told == f"anna@laptop is at work here since {since}: deploy (process {process.pid})"
+        assert message == f"anna@laptop is at work here since {since}: deploy (process {process.pid})"
         assert refused(path).hint
 
 

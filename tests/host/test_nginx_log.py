@@ -16,7 +16,7 @@ def test_access_log_of_debian_is_inherited(release: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "expected"),
     [
         ("access_log off;", ()),
         ("access_log a.log; access_log syslog:server=10.0.0.1 combined;", ("a.log", "syslog:server=10.0.0.1 combined")),
@@ -25,8 +25,8 @@ def test_access_log_of_debian_is_inherited(release: int) -> None:
         ("access_log a.log buffer=1k;", ("a.log buffer=1k",)),
     ],
 )
-def test_access_log_is_inherited_when_it_can_be_written_again(text: str, said: tuple[str, ...]) -> None:
-    assert inherited(parse(dump({MAIN: f"http {{ {text} {READ} }}"})), OURS) == said
+def test_access_log_is_inherited_when_it_can_be_written_again(text: str, expected: tuple[str, ...]) -> None:
+    assert inherited(parse(dump({MAIN: f"http {{ {text} {READ} }}"})), OURS) == expected
 
 
 @pytest.mark.parametrize(
@@ -45,6 +45,6 @@ def test_log_format_must_be_known_where_the_app_file_is_read() -> None:
     known, late = "log_format mine '$uri';", f"http {{ access_log a.log mine; {READ} log_format mine '$uri'; }}"
     assert inherited(parse(dump({MAIN: late})), OURS) is None
     text = f"http {{ access_log a.log mine; {READ} }}"
-    for file, said in (("a", ("a.log mine",)), ("z", None)):
+    for file, expected in (("a", ("a.log mine",)), ("z", None)):
         beside = {f"/etc/nginx/conf.d/{file}.conf": known}
-        assert inherited(parse(dump({MAIN: text, **beside})), OURS) == said
+        assert inherited(parse(dump({MAIN: text, **beside})), OURS) == expected

@@ -60,13 +60,13 @@ def ruled(rules: ProxyRules) -> Route:
     return replace(route(Site(("a.example",))), rules=rules)
 
 
-def asked_of_files(told: Directive) -> list[tuple[str, ...]]:
-    return [question.words[1:] for question in told.all("if") if "-f" in question.words[1]]
+def asked_of_files(parsed: Directive) -> list[tuple[str, ...]]:
+    return [question.words[1:] for question in parsed.all("if") if "-f" in question.words[1]]
 
 
-def known(told: Directive) -> set[str]:
+def known(parsed: Directive) -> set[str]:
     """The names that the app answers for; none when it answers for all."""
-    maps = [one.block for one in told.all("map") if one.words[2] == "$teal_shop_stranger"]
+    maps = [directive.block for directive in parsed.all("map") if directive.words[2] == "$teal_shop_stranger"]
     rows = [row.words[0] for block in maps for row in block if row.words != ("default", "1")]
     return {row.removeprefix("\\\\").removeprefix("~^").removesuffix("$").replace("[.]", ".") for row in rows}
 
@@ -80,14 +80,14 @@ def read(shown: Route) -> Directive:
 def test_domain_is_refused_or_is_one_word_of_one_server(domains: list[str]) -> None:
     if any(grammar.domain(name) for name in domains):
         return
-    told = read(route(Site(tuple(domains))))
-    assert [server.words for server in told.all("server") if server.block] == [("server",)]
-    assert told.one("server_name") == (tuple(domains) or ("_",))
-    assert told.one("listen") == ((LISTEN,) if domains else (LISTEN, "default_server"))
-    (question,) = asked_of_files(told)
+    parsed = read(route(Site(tuple(domains))))
+    assert [server.words for server in parsed.all("server") if server.block] == [("server",)]
+    assert parsed.one("server_name") == (tuple(domains) or ("_",))
+    assert parsed.one("listen") == ((LISTEN,) if domains else (LISTEN, "default_server"))
+    (question,) = asked_of_files(parsed)
     assert question == ("(-f", f"{LIVE}/green", ")")
-    assert known(told) == set(domains)
-    assert [place.words[1:] for place in told.all("location")] == [("/",), ("=", f"/.teal-{TOKEN}")]
+    assert known(parsed) == set(domains)
+    assert [place.words[1:] for place in parsed.all("location")] == [("/",), ("=", f"/.teal-{TOKEN}")]
 
 
 @pytest.mark.parametrize("domain", HOSTILE)
@@ -97,31 +97,35 @@ def test_hostile_domain_is_refused(domain: str) -> None:
 
 @given(values.APPS, values.PAIRS, values.SITES)
 def test_site_text_uses_the_names_and_ports_of_its_app_alone(app: str, ports: Ports, site: Site) -> None:
-    told = read(route(site, app=app, ports=ports))
-    upstreams = {group.words[1]: [one.words[1] for one in group.all("server")] for group in told.all("upstream")}
+    parsed = read(route(site, app=app, ports=ports))
+    upstreams = {
+        group.words[1]: [directive.words[1] for directive in group.all("server")] for group in parsed.all("upstream")
+    }
     assert upstreams == {
         f"teal_{app}_blue": [f"127.0.0.1:{ports.blue}"],
         f"teal_{app}_green": [f"127.0.0.1:{ports.green}"],
     }
     name = app.replace("-", "_")
-    (chosen,) = (one for one in told.all("map") if one.words[2] == f"$teal_{name}_asked")
+    (chosen,) = (directive for directive in parsed.all("map") if directive.words[2] == f"$teal_{name}_asked")
     assert {row.words for row in chosen.block} == {
         *((color, f"teal_{app}_{color}") for color in ("blue", "green")),
         *((f"{color}_once", f"127.0.0.1:{ports.of(color)}") for color in ("blue", "green")),
     }
-    assert told.one("proxy_pass") == ("http://$teal_app",)
-    assert [color.words[1:] for color in told.all("set")] == [
+    assert parsed.one("proxy_pass") == ("http://$teal_app",)
+    assert [color.words[1:] for color in parsed.all("set")] == [
         *[("$teal_color", "blue"), ("$teal_color", "green"), ("$teal_app", f"$teal_{name}_asked")]
     ]
-    assert all(one.words[2].startswith(f"$teal_{name}_") for one in told.all("map"))
-    assert all(len(one.words[2]) <= 46 for one in told.all("map"))  # longer ones do not fit into nginx's hash as it is
+    assert all(directive.words[2].startswith(f"$teal_{name}_") for directive in parsed.all("map"))
+    assert all(
+        len(directive.words[2]) <= 46 for directive in parsed.all("map")
+    )  # longer ones do not fit into nginx's hash as it is
 
 
 @given(values.SITES, values.SITES)
-def test_route_generation_tells_two_routes_apart(one: Site, other: Site) -> None:
-    same = nginx_site.generation(route(one)) == nginx_site.generation(route(other))
-    assert same == (nginx_site.site_text(route(one), [LISTEN]) == nginx_site.site_text(route(other), [LISTEN]))
-    assert list(read(route(one)).all("return"))[-1].words[1:] == ("200", nginx_site.generation(route(one)))
+def test_route_generation_tells_two_routes_apart(first: Site, other: Site) -> None:
+    same = nginx_site.generation(route(first)) == nginx_site.generation(route(other))
+    assert same == (nginx_site.site_text(route(first), [LISTEN]) == nginx_site.site_text(route(other), [LISTEN]))
+    assert list(read(route(first)).all("return"))[-1].words[1:] == ("200", nginx_site.generation(route(first)))
 
 
 def test_mark_tells_neither_the_token_nor_that_of_another_app() -> None:
@@ -145,7 +149,7 @@ def test_generation_is_that_of_an_earlier_teal_that_kept_fewer_connections_and_h
 def test_generation_of_an_unchanged_app_stays_what_servers_have() -> None:
     """An upgraded server would otherwise say that nginx does not serve as agreed, and refuse every deploy."""
     plain, named = route(Site()), ruled(ProxyRules(0, 7, False, True, ("a;",)))
-    assert [nginx_site.generation(one) for one in (plain, named)] == ["dede03000e72d1cf", "2dab044f6f6c0369"]
+    assert [nginx_site.generation(each) for each in (plain, named)] == ["dede03000e72d1cf", "2dab044f6f6c0369"]
 
 
 def test_site_of_an_agreement_with_a_fallback_asks_the_other_color_in_one_named_location() -> None:
@@ -184,34 +188,36 @@ def test_color_that_stands_in_is_chosen_by_method_and_by_who_gave_no_answer(told
 
 @given(FOLDERS.map(lambda parts: Path("/", *parts)))
 def test_marker_is_one_word_whatever_the_directory_is_called(live: Path) -> None:
-    told = read(route(Site(), live))
-    assert asked_of_files(told) == [("(-f", str(live / "green"), ")")]
+    parsed = read(route(Site(), live))
+    assert asked_of_files(parsed) == [("(-f", str(live / "green"), ")")]
 
 
 @given(st.text(st.characters(), min_size=1, max_size=20).map(lambda name: Path("/", name)))
 def test_directory_is_refused_or_written_unchanged(live: Path) -> None:
     try:
-        told = read(route(Site(), live))
+        parsed = read(route(Site(), live))
     except BadRequest:
         assert any(char in REFUSED or not char.isprintable() for char in str(live))
         return
-    assert asked_of_files(told) == [("(-f", str(live / "green"), ")")]
+    assert asked_of_files(parsed) == [("(-f", str(live / "green"), ")")]
 
 
 @given(
-    st.sampled_from(["80", "[::]:80", "127.0.0.1:8080", "203.0.113.9:80"]).map(lambda one: [one, "unix:/x"]),
+    st.sampled_from(["80", "[::]:80", "127.0.0.1:8080", "203.0.113.9:80"]).map(lambda listen: [listen, "unix:/x"]),
     values.SITES,
 )
 def test_site_listens_on_the_given_addresses(listens: list[str], site: Site) -> None:
-    told = parse(nginx_site.site_text(route(site), listens))
+    parsed = parse(nginx_site.site_text(route(site), listens))
     default = () if site.domains else ("default_server",)
-    assert [one.words[1:] for one in told.all("listen")] == [(listen, *default) for listen in listens]
+    assert [directive.words[1:] for directive in parsed.all("listen")] == [(listen, *default) for listen in listens]
 
 
 def test_proxy_rules_are_written_into_the_site() -> None:
-    told = read(ruled(ProxyRules(0, 7, gzip=False, buffering=True)))
-    said = {name: told.one(name) for name in ("client_max_body_size", "gzip", "proxy_buffering", "proxy_read_timeout")}
-    assert said == {
+    parsed = read(ruled(ProxyRules(0, 7, gzip=False, buffering=True)))
+    directives = {
+        name: parsed.one(name) for name in ("client_max_body_size", "gzip", "proxy_buffering", "proxy_read_timeout")
+    }
+    assert directives == {
         "client_max_body_size": ("0",),
         "gzip": ("off",),
         "proxy_buffering": ("on",),
@@ -225,12 +231,17 @@ def test_proxy_rules_are_written_into_the_site() -> None:
 
 @given(st.lists(st.sampled_from(DIRECTIVES) | st.text("ab{};#\"'\\\n $", max_size=12), max_size=4))
 def test_own_directives_come_last_and_end_no_block_but_their_own(directives: list[str]) -> None:
-    if any(grammar.directive(one) for one in directives):
+    if any(grammar.directive(directive) for directive in directives):
         return
-    plain, told = read(ruled(ProxyRules())), read(ruled(ProxyRules(directives=tuple(directives))))
-    (before,), (after,) = [[one for one in said.block if one.words == ("server",)] for said in (plain, told)]
-    assert len(told.block) == len(plain.block)
-    assert [one.words[0] for one in after.block[: len(before.block)]] == [one.words[0] for one in before.block]
+    plain, parsed = read(ruled(ProxyRules())), read(ruled(ProxyRules(directives=tuple(directives))))
+    (before,), (after,) = [
+        [directive for directive in directives_.block if directive.words == ("server",)]
+        for directives_ in (plain, parsed)
+    ]
+    assert len(parsed.block) == len(plain.block)
+    assert [directive.words[0] for directive in after.block[: len(before.block)]] == [
+        directive.words[0] for directive in before.block
+    ]
     assert len(after.block) == len(before.block) + len(directives)
 
 
@@ -239,8 +250,8 @@ def test_refusal_names_the_directive_at_its_line() -> None:
     text = nginx_site.site_text(shown, [LISTEN])
     lines = text.splitlines()
     begin = lines.index("    a;") + 1
-    found = [own_directives.directive_at(shown, text, line) for line in range(begin - 1, begin + 7)]
-    assert found == [None, "a;", *["b {\n  c;\n}"] * 3, *["d '\n';"] * 2, None]
+    located = [own_directives.directive_at(shown, text, line) for line in range(begin - 1, begin + 7)]
+    assert located == [None, "a;", *["b {\n  c;\n}"] * 3, *["d '\n';"] * 2, None]
     error = own_directives.explain_refused_directive(
         shown, text, Path("/x y"), f"nginx: [emerg] no c in /x y:{begin + 2}\n"
     )
@@ -266,12 +277,14 @@ def test_directory_is_refused_when_an_nginx_file_cannot_hold_its_name(char: str)
 
 @given(st.lists(st.integers(1, 65535).map(lambda port: f"127.0.0.1:{port}"), max_size=3, unique=True), st.booleans())
 def test_nginx_main_file_answers_nothing_to_unknown_names(listens: list[str], as_root: bool) -> None:
-    told = parse(main_text(MainFile(Path("/x y"), as_root, False), listens))
-    assert [server.one("listen") for server in told.all("server")] == [(listen, "default_server") for listen in listens]
-    assert all(server.one("return") == ("444",) for server in told.all("server"))
-    assert [user.words for user in told.all("user")] == ([("user", "root")] if as_root else [])
-    assert told.one("pid") == ("/x y/nginx.pid",)
-    assert told.one("include") == ("sites/teal-*.conf",)
+    parsed = parse(main_text(MainFile(Path("/x y"), as_root, False), listens))
+    assert [server.one("listen") for server in parsed.all("server")] == [
+        (listen, "default_server") for listen in listens
+    ]
+    assert all(server.one("return") == ("444",) for server in parsed.all("server"))
+    assert [user.words for user in parsed.all("user")] == ([("user", "root")] if as_root else [])
+    assert parsed.one("pid") == ("/x y/nginx.pid",)
+    assert parsed.one("include") == ("sites/teal-*.conf",)
 
 
 def accepted(home: Path, routes: list[Route], listen: str) -> None:
@@ -279,9 +292,9 @@ def accepted(home: Path, routes: list[Route], listen: str) -> None:
     sites = home / "sites"
     sites.mkdir(parents=True, exist_ok=True)
     (home / "temp").mkdir(exist_ok=True)
-    for one in routes:
-        (sites / f"teal-{one.app}.conf").write_text(nginx_site.site_text(one, [listen]))
-    named = all(one.site.domains for one in routes)
+    for route_ in routes:
+        (sites / f"teal-{route_.app}.conf").write_text(nginx_site.site_text(route_, [listen]))
+    named = all(route_.site.domains for route_ in routes)
     main = MainFile(home, os.geteuid() == 0, False)
     (home / "nginx.conf").write_text(main_text(main, [listen] if named else []))
     argv = [str(NGINX), "-t", "-p", f"{home}/", "-c", str(home / "nginx.conf"), "-e", str(home / "error.log")]

@@ -26,7 +26,9 @@ A, B = "/etc/nginx/conf.d/a.conf", "/etc/nginx/sites-enabled/b"
 
 
 def http(text: str, **others: str) -> Tree:
-    return parse(dump({MAIN: f"http {{\n{text}\n}}", **{f"/etc/nginx/{name}": said for name, said in others.items()}}))
+    return parse(
+        dump({MAIN: f"http {{\n{text}\n}}", **{f"/etc/nginx/{name}": text_ for name, text_ in others.items()}})
+    )
 
 
 def sites(text: str) -> tuple[Server, ...]:
@@ -44,21 +46,21 @@ def test_each_directive_knows_its_file_and_line() -> None:
     tree = parse(
         dump({MAIN: "user x;\n\nhttp {\n include conf.d/*.conf;\n}\n", A: "# hello\nserver {\n listen 1; }\n"})
     )
-    (server,) = (one for one in tree.http() if one.name == "server")
+    (server,) = (directive for directive in tree.http() if directive.name == "server")
     assert (server.file, server.line) == (A, 2)
-    assert [(one.name, one.args, one.line) for one in server.block] == [("listen", ("1",), 3)]
-    assert [(one.name, one.line) for one in tree.directives] == [("user", 1), ("http", 3)]
+    assert [(directive.name, directive.args, directive.line) for directive in server.block] == [("listen", ("1",), 3)]
+    assert [(directive.name, directive.line) for directive in tree.directives] == [("user", 1), ("http", 3)]
 
 
 def test_nginx_tree_skips_warnings_before_the_first_file() -> None:
-    said = "nginx: [warn] conflicting server name\nnginx: the configuration file x syntax is ok\n"
-    assert parse(said + dump({MAIN: "user x;"})).main == MAIN
+    text = "nginx: [warn] conflicting server name\nnginx: the configuration file x syntax is ok\n"
+    assert parse(text + dump({MAIN: "user x;"})).main == MAIN
 
 
 def test_line_like_a_file_head_is_text_when_the_file_was_already_printed() -> None:
     tree = parse(dump({MAIN: f"user x;\n# configuration file {MAIN}:\npid y;"}))
     assert (tree.files, nginx_sites.pid_file(tree)) == ((MAIN,), "y")
-    assert [one.line for one in tree.directives] == [1, 3]
+    assert [directive.line for directive in tree.directives] == [1, 3]
 
 
 def test_include_is_read_wherever_it_is_named_though_printed_once() -> None:
@@ -158,7 +160,7 @@ def test_nginx_refusal_is_parsed_into_reason_file_and_line(
 
 
 @pytest.mark.parametrize(
-    ("said", "expected"),
+    ("text", "expected"),
     [
         ("", [Listen("*", 80)]),
         ("listen 8080;", [Listen("*", 8080)]),
@@ -177,8 +179,8 @@ def test_nginx_refusal_is_parsed_into_reason_file_and_line(
         ("listen 443 ssl http2 reuseport;", [Listen("*", 443)]),
     ],
 )
-def test_listen_directive_is_parsed_into_addresses_and_ports(said: str, expected: list[Listen]) -> None:
-    assert list(sites(f"server {{ {said} }}")[0].listens) == expected
+def test_listen_directive_is_parsed_into_addresses_and_ports(text: str, expected: list[Listen]) -> None:
+    assert list(sites(f"server {{ {text} }}")[0].listens) == expected
 
 
 def test_server_names_are_read_quoted_or_not() -> None:
@@ -207,11 +209,11 @@ def test_serving_site_is_found_by_the_exact_name() -> None:
         server { server_name *.example.net ~^example; }
         server { listen 81; server_name example.com; }
     """)
-    found = {
+    result = {
         name: [site.line for site in nginx_sites.serving(all_of_them, name, 80)]
         for name in ("example.com", "example.org")
     }
-    assert found == {"example.com": [3], "example.org": [4]}
+    assert result == {"example.com": [3], "example.org": [4]}
     assert (
         nginx_sites.serving(all_of_them, "a.example.net", 80)
         == nginx_sites.serving(all_of_them, "b.example.org", 80)
@@ -220,7 +222,7 @@ def test_serving_site_is_found_by_the_exact_name() -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "named", "nameless"),
+    ("text", "named", "nameless"),
     [
         ("", "80 [::]:80", "80 [::]:80"),
         ("server { listen 443; listen unix:/x; }", "80 [::]:80", "80 [::]:80"),
@@ -230,9 +232,9 @@ def test_serving_site_is_found_by_the_exact_name() -> None:
         ("server { listen [::]:80 ipv6only=off; }", "[::]:80", "[::]:80"),
     ],
 )
-def test_listen_addresses_fit_beside_other_sites(said: str, named: str, nameless: str) -> None:
-    assert listeners.beside(sites(said), 80) == tuple(named.split())
-    assert listeners.beside(sites(said), 80, named=False) == tuple(nameless.split())
+def test_listen_addresses_fit_beside_other_sites(text: str, named: str, nameless: str) -> None:
+    assert listeners.beside(sites(text), 80) == tuple(named.split())
+    assert listeners.beside(sites(text), 80, named=False) == tuple(nameless.split())
 
 
 @pytest.mark.skipif(NGINX is None, reason="there is no nginx on this machine")
@@ -264,8 +266,8 @@ def running(home: Path, text: str) -> Iterator[Callable[[str], str | None]]:
         assert subprocess.run([*argv, "-t"], capture_output=True, timeout=120, check=False).returncode == 0
         subprocess.run([*argv, "-s", "reload"], capture_output=True, timeout=120, check=True)
         wait_until(lambda: "start worker process " in log.read_text() or "still could not bind" in log.read_text())
-        found = re.search(r"bind\(\) to \S+ failed", log.read_text())
-        return found[0] if found else None
+        result = re.search(r"bind\(\) to \S+ failed", log.read_text())
+        return result[0] if result else None
 
     written(text)
     subprocess.run(argv, capture_output=True, timeout=120, check=True)
@@ -345,7 +347,7 @@ def test_nginx_tree_reads_the_configuration_of_debian(release: int) -> None:
     assert (welcome.file, welcome.names) == ("/etc/nginx/sites-enabled/default", ("_",))
     assert welcome.listens == (Listen("*", 80, True), Listen("[::]", 80, True))
     assert nginx_sites.default_sites([welcome], 80) == (welcome,)
-    assert [one.args[0] for one in nginx_sites.http_settings(tree, ["gzip", "open_file_cache"])] == ["on"]
+    assert [directive.args[0] for directive in nginx_sites.http_settings(tree, ["gzip", "open_file_cache"])] == ["on"]
 
 
 @pytest.mark.skipif(NGINX is None, reason="there is no nginx on this machine")
@@ -360,8 +362,9 @@ def test_nginx_tree_reads_what_nginx_prints_as_it_was_written(layout: str, tmp_p
     done = subprocess.run(argv, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr
     tree = parse(done.stdout)
-    found = [
-        (Path(site.file).name, site.names, [one.value for one in site.listens]) for site in nginx_sites.servers(tree)
+    result = [
+        (Path(site.file).name, site.names, [listen.value for listen in site.listens])
+        for site in nginx_sites.servers(tree)
     ]
-    assert found == expected
+    assert result == expected
     assert [str(tmp_path / name) for name in files] == sorted(tree.files, key=list(tree.files).index)

@@ -17,8 +17,8 @@ DEFAULT = Path("/etc/nginx/sites-enabled/default")
 
 
 def tree(*files: str, main: str = MAIN) -> Tree:
-    said = "".join(f"# configuration file {file}:\nserver {{ }}\n\n" for file in files)
-    return parse(f"# configuration file /etc/nginx/nginx.conf:\n{main}\n{said}")
+    text = "".join(f"# configuration file {file}:\nserver {{ }}\n\n" for file in files)
+    return parse(f"# configuration file /etc/nginx/nginx.conf:\n{main}\n{text}")
 
 
 def tried(*files: str, main: str = MAIN, without: tuple[Path, ...] = ()) -> list[str] | None:

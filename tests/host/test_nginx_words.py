@@ -163,29 +163,29 @@ class TestNginxItself:
         path.write_text(text, newline="")
         argv = [str(NGINX), "-t", "-p", f"{path.parent}/", "-c", str(path), "-e", "stderr"]
         done = subprocess.run(argv, capture_output=True, timeout=120, check=False)
-        said = done.stderr.decode(errors="replace")
-        assert first_told(text) in said.replace("\r", "?").replace(f" in {path}:", " in :"), (text, said)
+        words = done.stderr.decode(errors="replace")
+        assert first_told(text) in words.replace("\r", "?").replace(f" in {path}:", " in :"), (text, words)
 
 
 def first_told(text: str) -> str:
     """What nginx says of the first directive, as far as it depends on its words alone."""
-    said: list[Word] = []
+    words_: list[Word] = []
     try:
         for word in words(text):
             if not word.sign:
-                said.append(word)
+                words_.append(word)
                 continue
-            return verdict(said, word)
+            return verdict(words_, word)
     except NotWhole as error:
         glued = "glued" in str(error)
         return 'unexpected "' if glued else "unexpected end of file"
-    return "unexpected end of file" if said else "[emerg]"
+    return "unexpected end of file" if words_ else "[emerg]"
 
 
-def verdict(said: list[Word], sign: Word) -> str:
-    if (sign.text == "}") == bool(said) or not said:
+def verdict(words: list[Word], sign: Word) -> str:
+    if (sign.text == "}") == bool(words) or not words:
         return f'unexpected "{sign.text}" in :{sign.line}'
-    name, *more = (word.text.replace("\r", "?") for word in said)
+    name, *more = (word.text.replace("\r", "?") for word in words)
     if name != "daemon":
         return f'unknown directive "{name}" in :{sign.line}'
     if sign.text == "{":

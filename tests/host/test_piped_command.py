@@ -78,9 +78,9 @@ class Conversation:
         self.say(frame({"type": "exec", "app": app.name, "command": command, "origin": {}}))
 
     def _greet(self) -> None:
-        said = b""
-        while not said.endswith(SYNC):
-            said += self.process.stdout.read(1)
+        output = b""
+        while not output.endswith(SYNC):
+            output += self.process.stdout.read(1)
         assert self.hear().header["type"] == "greeting"
 
     def say(self, data: bytes) -> None:
@@ -88,9 +88,9 @@ class Conversation:
         self.process.stdin.flush()
 
     def hear(self) -> Frame:
-        found = read_frame(self.process.stdout)
-        assert found is not None
-        return found
+        frame = read_frame(self.process.stdout)
+        assert frame is not None
+        return frame
 
     def __enter__(self) -> "Conversation":
         return self
@@ -131,7 +131,7 @@ def test_exec_ends_the_command_when_the_client_breaks_the_protocol(live: App, se
         heard = channel.hear()
         while heard.header["type"] == "more":  # of what fits into the command's own pipe
             heard = channel.hear()
-        assert heard.header == {"type": "exited", "code": 143, "says": ""}
+        assert heard.header == {"type": "exited", "code": 143, "message": ""}
 
 
 def test_exec_ends_without_seeing_the_end_of_the_pipe(live: App) -> None:

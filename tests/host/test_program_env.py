@@ -43,9 +43,9 @@ def handed_over(folder: Path, argv: list[str], env: dict[str, str]) -> tuple[dic
     log.unlink(missing_ok=True)
     program = run.spawn(Program([sys.executable, "-I", "-S", "-c", DUMP, *argv], env, folder, log))
     assert program.wait(60) == 0, log.read_text()
-    found = ast.literal_eval(log.read_text())
-    assert isinstance(found, tuple)
-    return found
+    env_ = ast.literal_eval(log.read_text())
+    assert isinstance(env_, tuple)
+    return env_
 
 
 @given(st.dictionaries(NAMES, TEXTS, max_size=8), st.lists(TEXTS, max_size=4))
@@ -55,8 +55,8 @@ def test_environment_and_arguments_reach_a_program_byte_by_byte(
 ) -> None:
     good = {k: v for k, v in env.items() if not grammar.env_name(k) and not grammar.env_value(v)}
     words = [argument for argument in argv if grammar.argument(argument) is None]
-    found, arguments = handed_over(tmp_path, words, good)
-    assert {name: value for name, value in found.items() if name != b"LC_CTYPE"} == {
+    env_, arguments = handed_over(tmp_path, words, good)
+    assert {name: value for name, value in env_.items() if name != b"LC_CTYPE"} == {
         name.encode(): value.encode() for name, value in good.items() if name != "LC_CTYPE"
     }
     assert arguments == [word.encode() for word in words]
@@ -69,8 +69,8 @@ def test_environment_and_arguments_reach_a_program_byte_by_byte(
 )
 def test_environment_value_reaches_a_program_when_it_is_largest_or_odd(value: str, tmp_path: Path) -> None:
     assert grammar.env_value(value) is None
-    found, _ = handed_over(tmp_path, [], {"A" * 128: value})
-    assert found[b"A" * 128] == value.encode()
+    env, _ = handed_over(tmp_path, [], {"A" * 128: value})
+    assert env[b"A" * 128] == value.encode()
 
 
 @pytest.mark.parametrize("value", ["a\0b", "\ud800", "x" * 32_769, "😀" * 8_193], ids=["NUL", "half", "long", "wide"])
@@ -86,8 +86,8 @@ def most(**more: Any) -> Run:
 
 
 def test_environment_reaches_a_program_at_the_largest_allowed_total(tmp_path: Path) -> None:
-    found, _ = handed_over(tmp_path, [], dict(most().env))
-    assert len(found) >= 31
+    env, _ = handed_over(tmp_path, [], dict(most().env))
+    assert len(env) >= 31
 
 
 @pytest.mark.parametrize("more", [{"command": ["./app", *["y" * 8_000] * 2]}, {"command": ["x" * 8_000] * 2}])
@@ -101,12 +101,12 @@ def test_program_gets_the_configured_environment_and_what_teal_sets(app: App) ->
     env = {"EMPTY": "", "ODD": odd, "UNICODE": "é€", "LARGE": "y" * 32_768, "PATH": "/usr/bin:/bin"}
     app.config(run={"env": env, "data": True})
     release = app.deploy(LC_ALL="C").ok().result["release"]
-    found = app.get("/env")
-    assert {name: found[name] for name in env} == env
+    env_ = app.get("/env")
+    assert {name: env_[name] for name in env} == env
     color = {"PORT": str(app.ports[1]), "HOST": "127.0.0.1", "COLOR": "blue", "RELEASE": release}
-    assert {name: found[name] for name in color} == color
-    assert found["DATA_DIR"] == str(app.world.root / "var/lib/shop")
-    assert "PYTHONPATH" not in found
+    assert {name: env_[name] for name in color} == color
+    assert env_["DATA_DIR"] == str(app.world.root / "var/lib/shop")
+    assert "PYTHONPATH" not in env_
 
 
 @pytest.mark.parametrize("language", ["C", "POSIX", "C.UTF-8", "nonsense"])
@@ -119,5 +119,5 @@ def test_environment_reaches_a_program_under_any_locale(language: str, tmp_path:
     dump = [sys.executable, "-I", "-S", "-c", DUMP]
     argv = [sys.executable, "-I", "-S", "-c", spawned, str(REPO / "src"), str(tmp_path), *dump]
     subprocess.run(argv, env={"LC_ALL": language, "PATH": os.environ["PATH"]}, check=True, timeout=120)
-    found, _ = ast.literal_eval((tmp_path / "log").read_text())
-    assert (found[b"A"], found[b"B"]) == ("é😀".encode(), "\x80".encode())
+    env, _ = ast.literal_eval((tmp_path / "log").read_text())
+    assert (env[b"A"], env[b"B"]) == ("é😀".encode(), "\x80".encode())

@@ -65,10 +65,10 @@ def oldest() -> str:
 
 
 def _found(version: tuple[int, int]) -> str:
-    found = python(*version)
-    if found is None:
+    interpreter = python(*version)
+    if interpreter is None:
         pytest.skip("there is no Python {}.{} here that runs".format(*version))
-    return found
+    return interpreter
 
 
 def test_server_side_greets_and_answers_on_every_python(good: str, tmp_path: Path) -> None:
@@ -124,8 +124,8 @@ def test_server_side_names_mistakes_alike_on_every_python(good: str, tmp_path: P
 def on_the_oldest(oldest: str, app: App, monkeypatch: pytest.MonkeyPatch) -> App:
     """An app whose server side runs on the oldest Python."""
     monkeypatch.setenv("XDG_STATE_HOME", str(app.world.home / "state"))
-    there = local()
-    older = Transport(there.name, (oldest, "-I", "-S"), there.arguments, there.own_session)
+    transport = local()
+    older = Transport(transport.name, (oldest, "-I", "-S"), transport.arguments, transport.own_session)
     monkeypatch.setattr("teal.pipe.open.choose", lambda target: older)
     return app
 
@@ -151,21 +151,21 @@ def test_secrets_and_exec_work_on_the_oldest_python(on_the_oldest: App) -> None:
     file = load(on_the_oldest.directory)
     secrets.set_secret(file, secrets.Secret("TOKEN", "é\n"), 0, Quiet())
     deploy.deploy(file, DeployOptions(), Quiet(), Account())
-    said: dict[str, bytes] = {"stdout": b"", "stderr": b""}
+    output: dict[str, bytes] = {"stdout": b"", "stderr": b""}
 
     def write(stream: str, data: bytes) -> None:
-        said[stream] += data
+        output[stream] += data
 
     ended = run_command(file, ("sh", "-c", 'printf %s "$TOKEN"; echo x > /dev/stderr; exit 7'), None, write)
-    assert (ended.code, said) == (7, {"stdout": "é\n".encode(), "stderr": b"x\n"})
+    assert (ended.code, output) == (7, {"stdout": "é\n".encode(), "stderr": b"x\n"})
     assert [row.name for row in queries.env(file).names] == ["TOKEN"]
     secrets.unset_secret(file, "TOKEN", 0, Quiet())
 
 
 def test_session_is_refused_when_the_python_is_too_old(too_old: str, tmp_path: Path) -> None:
-    there = Transport("the shop", (too_old, "-I", "-S"), ("--root", str(tmp_path / "state")), own_session=True)
+    transport = Transport("the shop", (too_old, "-I", "-S"), ("--root", str(tmp_path / "state")), own_session=True)
     with pytest.raises(CannotReach) as refused:
-        Session(there)
+        Session(transport)
     (version,) = [name for name in ("3.6", "3.7", "3.8") if name in Path(too_old).name]
     assert refused.value.message == f"the Python on the shop is {version}; Teal needs 3.9 or newer"
     assert not (tmp_path / "state").exists()

@@ -70,7 +70,7 @@ def test_record_is_loaded_as_saved(paths: AppPaths, outcome: ReleaseOutcome) -> 
 def test_records_come_by_sequence_and_not_by_name(paths: AppPaths) -> None:
     for seq in (10_000, 9_999, 2):
         releases.save(paths, entry(seq))
-    assert [one.seq for one in releases.load(paths)] == [2, 9_999, 10_000]
+    assert [record_.seq for record_ in releases.load(paths)] == [2, 9_999, 10_000]
 
 
 def test_record_mark_changes_only_the_outcome(paths: AppPaths) -> None:
@@ -142,8 +142,8 @@ def test_record_of_format_1_is_read_in_the_words_of_now(paths: AppPaths) -> None
     old = {("good", False): "live", ("turned_back", False): "rolled_back", ("turned_back", True): "superseded"}
     old |= {("refused", False): "refused", ("pending", False): "pending"}
     paths.records.mkdir(parents=True)
-    for seq, (outcome, left) in enumerate(old, 1):
-        row = {**encode(entry(seq)), "outcome": outcome, "left": left, "format": 1}
+    for seq, (outcome, standby) in enumerate(old, 1):
+        row = {**encode(entry(seq)), "outcome": outcome, "left": standby, "format": 1}
         (paths.records / f"{name(seq)}.json").write_text(json.dumps(row))
     assert [record.outcome for record in releases.load(paths)] == list(old.values())
 
@@ -269,10 +269,10 @@ def test_unfinished_upload_takes_no_sequence(paths: AppPaths) -> None:
     st.dictionaries(st.text(max_size=5), st.text(max_size=5)), st.dictionaries(st.text(max_size=5), st.text(max_size=5))
 )
 def test_environment_version_depends_on_the_values_and_not_on_their_order(
-    one: dict[str, str], other: dict[str, str]
+    record_: dict[str, str], other: dict[str, str]
 ) -> None:
-    assert releases.env_version(one) == releases.env_version(dict(reversed(one.items())))
-    assert (releases.env_version(one) == releases.env_version(other)) == (one == other)
+    assert releases.env_version(record_) == releases.env_version(dict(reversed(record_.items())))
+    assert (releases.env_version(record_) == releases.env_version(other)) == (record_ == other)
 
 
 def test_environment_version_reveals_no_value() -> None:
@@ -318,7 +318,7 @@ def test_prune_never_removes_a_running_release_or_a_good_release_within_keep(
     gone = set(plan(records, names(*stored), keep, names(*in_use)).files)
     assert not gone & names(*in_use)
     assert gone <= names(*stored)
-    good = [one.release for one in records if one.outcome == "live" and one.release in names(*stored)]
+    good = [record_.release for record_ in records if record_.outcome == "live" and record_.release in names(*stored)]
     assert not gone & set(good[-keep:])
     assert len(names(*stored) - gone - names(*in_use)) <= keep
 

@@ -15,9 +15,9 @@ from teal_host.wire.manifest import Needs
 
 
 def refused(folder: Path, command: str, what: Needs, **env: str) -> str:
-    with pytest.raises(BadRequest) as found:
+    with pytest.raises(BadRequest) as raised:
         requirements.check(AppPaths(folder, "shop"), Run((command,), env=env), what)
-    return " ".join([found.value.message, *found.value.evidence, "→", found.value.hint])
+    return " ".join([raised.value.message, *raised.value.evidence, "→", raised.value.hint])
 
 
 def test_requirement_passes_when_the_server_has_it(tmp_path: Path) -> None:

@@ -50,7 +50,7 @@ def manifest(size: int) -> Manifest:
 
 @pytest.mark.row("F1", "F3")
 @pytest.mark.parametrize(
-    ("found", "there", "says"),
+    ("disk", "installed", "says"),
     [
         (Disk(SPARE + 10 * MIB, 101), 0, ""),
         (Disk(SPARE + 10 * MIB - 1, 101), 0, "the disk has 77,590,528 bytes free, this release needs 77,594,624"),
@@ -62,12 +62,12 @@ def manifest(size: int) -> Manifest:
     ids=["just enough", "too full", "the rest fits", "the rest does not", "too few inodes", "inodes are not counted"],
 )
 def test_release_is_refused_when_the_disk_lacks_bytes_or_inodes(
-    paths: AppPaths, monkeypatch: pytest.MonkeyPatch, found: Disk, there: int, says: str
+    paths: AppPaths, monkeypatch: pytest.MonkeyPatch, disk: Disk, installed: int, says: str
 ) -> None:
-    monkeypatch.setattr(os, "statvfs", lambda path: found)
+    monkeypatch.setattr(os, "statvfs", lambda path: disk)
     told = ""
     try:
-        release.check_free_space(paths, manifest(10 * MIB), there)
+        release.check_free_space(paths, manifest(10 * MIB), installed)
     except BadRequest as refused:
         assert refused.hint
         told = refused.message
@@ -79,7 +79,7 @@ def test_release_is_refused_when_the_disk_lacks_bytes_or_inodes(
 def test_upload_leaves_nothing_when_the_disk_becomes_full(paths: AppPaths, number: int) -> None:
     """What an upload that was cut has left is the beginning of the next one; here it would be in the way."""
     content = b"x" * MIB
-    one = (Entry("program", "file", 2 * MIB, hashlib.sha256(content * 2).hexdigest(), True),)
+    entries = (Entry("program", "file", 2 * MIB, hashlib.sha256(content * 2).hexdigest(), True),)
 
     def pieces(stopped: BaseException) -> Iterator[bytes]:
         yield content
@@ -88,7 +88,7 @@ def test_upload_leaves_nothing_when_the_disk_becomes_full(paths: AppPaths, numbe
     def upload(stopped: BaseException) -> list[Any]:
         with (
             pytest.raises(type(stopped)),
-            release.Unfinished(paths, "0001-x", Manifest(digest_of(one), one)) as begun,
+            release.Unfinished(paths, "0001-x", Manifest(digest_of(entries), entries)) as begun,
         ):
             begun.write(0, pieces(stopped))
         return list(paths.releases.iterdir())
@@ -99,13 +99,13 @@ def test_upload_leaves_nothing_when_the_disk_becomes_full(paths: AppPaths, numbe
 
 @pytest.mark.row("F8")
 @pytest.mark.parametrize(
-    ("left", "says"), [(30_000_000, ""), (29_999_999, "blue holds 30 MB of memory, and only 29 MB")]
+    ("free", "says"), [(30_000_000, ""), (29_999_999, "blue holds 30 MB of memory, and only 29 MB")]
 )
 def test_candidate_warns_when_memory_is_short_for_a_second_copy(
-    monkeypatch: pytest.MonkeyPatch, left: int, says: str
+    monkeypatch: pytest.MonkeyPatch, free: int, says: str
 ) -> None:
     monkeypatch.setattr(processes, "resident", lambda pids: 10_000_000 * len(pids))
-    monkeypatch.setattr(processes, "available_memory", lambda: left)
+    monkeypatch.setattr(processes, "available_memory", lambda: free)
     monkeypatch.setattr(processes, "total_memory", lambda: 100_000_000)
     told: list[str] = []
     supervisor = SimpleNamespace(pids=lambda place: {1, 2, 3})

@@ -36,10 +36,10 @@ def open_umask() -> Iterator[None]:
 
 
 def kept(**values: str) -> StoredSecrets:
-    found = StoredSecrets(KEY)
+    stored = StoredSecrets(KEY)
     for name, value in values.items():
-        found = secrets.with_value(found, name, value, "2026-01-01T00:00:00+00:00")
-    return found
+        stored = secrets.with_value(stored, name, value, "2026-01-01T00:00:00+00:00")
+    return stored
 
 
 def spec(**env: str) -> AppSpec:
@@ -59,9 +59,9 @@ def release(paths: AppPaths, seq: int, secrets: str, stored: bool = True) -> Rec
 def test_secrets_are_loaded_as_saved(paths: AppPaths, value: str) -> None:
     wanted = kept(A=value, B="b")
     secrets.save(paths, wanted)
-    found = secrets.load(paths)
-    assert (found.key, found.current, found.since) == (wanted.key, wanted.current, wanted.since)
-    assert found.versions == {wanted.current: {"A": value, "B": "b"}}
+    stored = secrets.load(paths)
+    assert (stored.key, stored.current, stored.since) == (wanted.key, wanted.current, wanted.since)
+    assert stored.versions == {wanted.current: {"A": value, "B": "b"}}
 
 
 def test_secrets_file_belongs_to_its_owner_alone_from_the_first_moment(
@@ -95,11 +95,11 @@ def test_secrets_version_is_the_same_for_the_same_values_in_any_order() -> None:
 
 
 def test_secrets_version_and_environment_word_cannot_be_computed_without_the_key() -> None:
-    one = kept(A="hunter2")
+    first = kept(A="hunter2")
     other = secrets.with_value(StoredSecrets(OTHER_KEY), "A", "hunter2", "now")
-    assert one.current != other.current
-    assert secrets.environment_version(one, {}) != secrets.environment_version(other, {})
-    assert secrets.environment_version(one, {}) != releases.env_version({"A": "hunter2"})
+    assert first.current != other.current
+    assert secrets.environment_version(first, {}) != secrets.environment_version(other, {})
+    assert secrets.environment_version(first, {}) != releases.env_version({"A": "hunter2"})
 
 
 def test_environment_word_depends_on_secrets_and_run_env_together() -> None:
@@ -163,10 +163,10 @@ def test_damaged_secrets_need_a_human_and_are_left_unchanged(paths: AppPaths, ho
     paths.secrets.write_text(changed)
     with pytest.raises(NeedsHuman) as refused:
         secrets.load(paths)
-    said = repr(refused.value.failure())
-    assert "secrets cannot be read" in said or "secrets is of a newer Teal" in said
-    assert CANARY not in said
-    assert "424242" not in said
+    text = repr(refused.value.failure())
+    assert "secrets cannot be read" in text or "secrets is of a newer Teal" in text
+    assert CANARY not in text
+    assert "424242" not in text
     assert paths.secrets.read_text() == changed
 
 

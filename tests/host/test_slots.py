@@ -42,9 +42,9 @@ def test_slots_are_read_from_the_links(
     paths: AppPaths, live: Color | None, releases: dict[Color, str | None], idle: Color, live_release: str | None
 ) -> None:
     lay(paths, live, releases["blue"], releases["green"])
-    found = read_slots(paths)
-    assert found == Slots(live, releases)
-    assert (found.idle, found.live_release) == (idle, live_release)
+    slots = read_slots(paths)
+    assert slots == Slots(live, releases)
+    assert (slots.idle, slots.live_release) == (idle, live_release)
 
 
 def test_slots_are_empty_when_the_app_does_not_exist(tmp_path: Path) -> None:

@@ -89,19 +89,19 @@ class Line:
         self._out.read()
         self._process.wait(60)
         assert self._process.stderr is not None
-        said = self._process.stderr.read()
+        errors = self._process.stderr.read()
         for end in (self._out, self._process.stderr):
             end.close()
-        assert said == b""
+        assert errors == b""
 
     def say(self, message: dict[str, Any], body: bytes = b"") -> None:
         write_frame(self._in, message, body)
 
     def hear(self, *kinds: str) -> dict[str, Any]:
-        while (found := read_frame(self._out)) is not None:
-            self.heard.append(found.header)
-            if found.header["type"] in kinds:
-                return found.header
+        while (frame := read_frame(self._out)) is not None:
+            self.heard.append(frame.header)
+            if frame.header["type"] in kinds:
+                return frame.header
         raise AssertionError(f"none of {kinds} came: {self.heard}")
 
     def ask(self, content: bytes) -> dict[str, Any]:
@@ -261,10 +261,10 @@ def test_patch_is_refused_in_the_second_round(root: Path) -> None:
 
 
 def test_damaged_base_is_noticed_and_the_whole_file_requested(root: Path) -> None:
-    (kept,) = releases(root)
-    kept.chmod(0o755)
-    (kept / "program").chmod(0o755)
-    (kept / "program").write_bytes(flipped(OLD, 150_000))
+    (release,) = releases(root)
+    release.chmod(0o755)
+    (release / "program").chmod(0o755)
+    (release / "program").write_bytes(flipped(OLD, 150_000))
     with Line(root, free_ports(1)[0]) as line:
         line.ask(NEW)
         line.part(zlib.compress(patched()), "zlib", OLD)
@@ -276,10 +276,10 @@ def test_damaged_base_is_noticed_and_the_whole_file_requested(root: Path) -> Non
 
 
 def test_damaged_copy_is_noticed_and_the_whole_file_requested(root: Path) -> None:
-    (kept,) = releases(root)
-    kept.chmod(0o755)
-    (kept / "program").chmod(0o755)
-    (kept / "program").write_bytes(flipped(OLD, 150_000))
+    (release,) = releases(root)
+    release.chmod(0o755)
+    (release / "program").chmod(0o755)
+    (release / "program").write_bytes(flipped(OLD, 150_000))
     with Line(root, free_ports(1)[0]) as line:
         assert line.ask(OLD)["missing"] == []
         line.commit()
@@ -330,9 +330,9 @@ def test_interrupted_upload_resumes_where_it_stopped(root: Path) -> None:
     port = free_ports(1)[0]
     cut(root, port, 0.9)
     with Line(root, port) as line:
-        (there,) = line.ask(NEW)["begun"]
-        assert there["bytes"] > 0.85 * len(NEW)
-        line.part(zlib.compress(NEW[there["bytes"] :]))
+        (begun_,) = line.ask(NEW)["begun"]
+        assert begun_["bytes"] > 0.85 * len(NEW)
+        line.part(zlib.compress(NEW[begun_["bytes"] :]))
         deployed(line)
     check(root, NEW)
     assert begun(root) == []
@@ -342,8 +342,8 @@ def test_patch_resumes_an_interrupted_upload(root: Path) -> None:
     port = free_ports(1)[0]
     cut(root, port, 0.5)
     with Line(root, port) as line:
-        (there,) = line.ask(NEW)["begun"]
-        line.part(bz2.compress(patched(start=there["bytes"])), "bz2", OLD)
+        (begun,) = line.ask(NEW)["begun"]
+        line.part(bz2.compress(patched(start=begun["bytes"])), "bz2", OLD)
         deployed(line)
     check(root, NEW)
 
@@ -355,8 +355,8 @@ def test_interrupted_upload_is_requested_whole_when_its_beginning_is_damaged(roo
     data = (partial / "program").read_bytes()
     (partial / "program").write_bytes(flipped(data, 77))
     with Line(root, port) as line:
-        (there,) = line.ask(NEW)["begun"]
-        line.part(zlib.compress(NEW[there["bytes"] :]))
+        (begun_,) = line.ask(NEW)["begun"]
+        line.part(zlib.compress(NEW[begun_["bytes"] :]))
         line.commit()
         again = line.hear("missingfiles", "failure")
         assert (again["missing"], again["begun"]) == ([0], [])
@@ -426,6 +426,6 @@ def test_upload_of_200_megabytes_takes_little_memory(tmp_path: Path) -> None:
         for number in range(size // len(piece)):
             line.say({"type": "block", "last": number == size // len(piece) - 1}, piece)
         deployed(line)
-        told = [message["bytes"] for message in line.heard if message["type"] == "taken"]
-    assert told == sorted(told)
+        taken = [message["bytes"] for message in line.heard if message["type"] == "taken"]
+    assert taken == sorted(taken)
     assert releases(root)[0].joinpath("program").stat().st_size == size + len(SMALL)

@@ -29,24 +29,24 @@ class Real:
 
 @pytest.mark.parametrize("kind", [Cheap, Real])
 def test_dataclass_is_a_value(kind: type[Cheap]) -> None:
-    one = kind("a", tags=("x",))
-    assert (one.name, one.size, one.tags) == ("a", 3, ("x",))
-    assert one == kind("a", 3, ("x",)) and one != kind("b")
-    assert len({one, kind("a", 3, ("x",)), kind("b")}) == 2
-    assert replace(one, size=4) == kind("a", 4, ("x",))
+    value = kind("a", tags=("x",))
+    assert (value.name, value.size, value.tags) == ("a", 3, ("x",))
+    assert value == kind("a", 3, ("x",)) and value != kind("b")
+    assert len({value, kind("a", 3, ("x",)), kind("b")}) == 2
+    assert replace(value, size=4) == kind("a", 4, ("x",))
     assert [field.name for field in fields(kind)] == ["name", "size", "tags", "secret"]
-    assert repr(one) == f"{kind.__name__}(name='a', size=3, tags=('x',))"
-    assert copy.deepcopy(one) == one
-    assert dataclasses.asdict(one) == {"name": "a", "size": 3, "tags": ("x",), "secret": "s3cr3t"}
+    assert repr(value) == f"{kind.__name__}(name='a', size=3, tags=('x',))"
+    assert copy.deepcopy(value) == value
+    assert dataclasses.asdict(value) == {"name": "a", "size": 3, "tags": ("x",), "secret": "s3cr3t"}
 
 
 @pytest.mark.parametrize("kind", [Cheap, Real])
 def test_dataclass_refuses_changes_and_wrong_arguments(kind: type[Cheap]) -> None:
-    one = kind("a")
+    value = kind("a")
     with pytest.raises(FrozenInstanceError):
-        one.name = "b"  # type: ignore[misc]
+        value.name = "b"  # type: ignore[misc]
     with pytest.raises(FrozenInstanceError):
-        del one.name
+        del value.name
     wrong: list[tuple[tuple[object, ...], dict[str, object]]] = [
         ((), {}),
         (("a", 1, (), "", 2), {}),

@@ -58,7 +58,7 @@ def peculiar(chance: random.Random) -> list[Visitor]:
 
 
 def behind(proxy: bytes, visitors: list[Visitor]) -> list[Visitor]:
-    return [Visitor(proxy, one.per_second, one.fails_old, one.fails_new) for one in visitors]
+    return [Visitor(proxy, visitor.per_second, visitor.fails_old, visitor.fails_new) for visitor in visitors]
 
 
 def usual(chance: random.Random) -> float:
@@ -101,30 +101,30 @@ def rolled_back_after(kind: Kind, chance: random.Random) -> float | None:
     visitors = kind.visitors(chance)
     old: Seen = {}
     new: Seen = {}
-    for one in visitors:
-        ask(one, one.fails_old, chance, old, chance.uniform(0.5, 3.0))
+    for visitor in visitors:
+        ask(visitor, visitor.fails_old, chance, old, chance.uniform(0.5, 3.0))
     passed_s = 0.0
     while passed_s < WATCH_S:
         passed_s += LOOK_S
-        for one in visitors:
-            ask(one, one.fails_new, chance, new, LOOK_S)
+        for visitor in visitors:
+            ask(visitor, visitor.fails_new, chance, new, LOOK_S)
         if clearly_worse(counts(new), counts(old)):
             return passed_s
     return None
 
 
-def ask(one: Visitor, fails: float, chance: random.Random, seen: Seen, seconds: float) -> None:
-    expected = one.per_second * seconds
+def ask(visitor: Visitor, fails: float, chance: random.Random, seen: Seen, seconds: float) -> None:
+    expected = visitor.per_second * seconds
     asked = int(expected) + (chance.random() < expected % 1)
     if asked:
-        row = seen.setdefault(one.address, [0, 0])
+        row = seen.setdefault(visitor.address, [0, 0])
         row[0] += asked
         row[1] += sum(chance.random() < fails for _ in range(asked))
 
 
 def counts(seen: Seen) -> AnswerCounts:
     asked, failed = (sum(row[at] for row in seen.values()) for at in (0, 1))
-    return AnswerCounts(asked, {500: failed} if failed else {}, {one: Answered(*row) for one, row in seen.items()})
+    return AnswerCounts(asked, {500: failed} if failed else {}, {each: Answered(*row) for each, row in seen.items()})
 
 
 @pytest.mark.row("E18")
