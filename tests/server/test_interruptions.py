@@ -270,7 +270,7 @@ def test_switch_returns_the_link_and_reports_that_no_site_is_served_when_nginx_d
         f"nginx does not run on this server, so none of its sites is served; the link points to {color}"
         in error.message
     )
-    assert error.hint.startswith("systemctl start nginx")
+    assert error.hint.startswith("teal ssh -- systemctl start nginx")
     assert (refused.code, refused.result["error"]["hint"]) == (10, error.hint)
     shop.check_settled(old)
 

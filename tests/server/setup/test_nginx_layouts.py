@@ -62,7 +62,7 @@ class TestLayouts:
             before = shared.files(ignoring=OTHERS)
             refused = app.deploy()
             assert (refused.code, "nginx does not run" in refused.result["error"]["message"]) == (10, True)
-            assert refused.result["error"]["hint"].startswith("systemctl start nginx")
+            assert refused.result["error"]["hint"].startswith("teal ssh -- systemctl start nginx")
             changed = differing(before, shared.files(ignoring=OTHERS))
             assert [path for path in changed if not path.endswith("lock")] == []
             app.teal("destroy", "-y").ok()

@@ -110,6 +110,6 @@ class TestNames:
         app.config(sandbox={"writable": ["/srv/uploads"]})
         error = refusal(app)
         assert "no directory /srv/uploads" in error["message"]
-        assert error["hint"].startswith("make the directory on the server: mkdir -p /srv/uploads")
+        assert error["hint"].startswith("teal ssh -- mkdir -p /srv/uploads; then teal setup; then teal ssh -- chown ")
         put("/srv/uploads/one", "")
         app.teal("setup").ok()
