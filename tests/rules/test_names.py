@@ -54,3 +54,14 @@ def test_fields_are_no_pronouns(module: Module) -> None:
 def test_no_exception_is_stale() -> None:
     used = {(module.name, name) for module in MODULES.values() for name in _names(module) if _is_banned(name)}
     assert used >= EXCEPTIONS, "take these out of EXCEPTIONS"
+
+
+def test_class_name_stands_for_one_thing() -> None:
+    """A private class, such as `_Upload`, is the business of its module."""
+    names = [
+        node.name
+        for module in MODULES.values()
+        for node in ast.walk(module.tree)
+        if isinstance(node, ast.ClassDef) and not node.name.startswith("_")
+    ]
+    assert {name for name in names if names.count(name) > 1} == set()

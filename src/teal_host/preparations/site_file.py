@@ -21,7 +21,7 @@ from teal_host.proxies.nginx.sites import IncludePoint, Server
 from teal_host.proxies.nginx.tree import Tree
 from teal_host.proxies.nginx.trial import TriedFile
 from teal_host.state import footprint
-from teal_host.state.footprint import GaveWay
+from teal_host.state.footprint import WelcomePage
 from teal_host.wire.values import dataclass
 
 
@@ -33,8 +33,8 @@ class SiteFile:
     """
 
     file: DesiredFile
-    gives_way: Optional[GaveWay]
-    comes_back: Optional[GaveWay]
+    gives_way: Optional[WelcomePage]
+    comes_back: Optional[WelcomePage]
     overtaken: Tuple[Server, ...]
 
 

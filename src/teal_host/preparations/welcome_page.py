@@ -11,12 +11,12 @@ from teal_host.ground.run import run
 from teal_host.proxies.nginx import listeners
 from teal_host.proxies.nginx import sites as nginx_sites
 from teal_host.proxies.nginx.sites import IncludePoint, Server
-from teal_host.state.footprint import GaveWay
+from teal_host.state.footprint import WelcomePage
 
 _DPKG_S = 30.0
 
 
-def giving_way(foreign: Sequence[Server], port: int, include_point: IncludePoint) -> Optional[GaveWay]:
+def giving_way(foreign: Sequence[Server], port: int, include_point: IncludePoint) -> Optional[WelcomePage]:
     """The default site that gives way, if there is one. Raises BadRequest for a default site of the administrator's."""
     page = None
     for site in nginx_sites.default_sites(foreign, port):
@@ -30,7 +30,7 @@ def giving_way(foreign: Sequence[Server], port: int, include_point: IncludePoint
     return page
 
 
-def without_port(foreign: Sequence[Server], nginx_sockets: Set[int]) -> Optional[GaveWay]:
+def without_port(foreign: Sequence[Server], nginx_sockets: Set[int]) -> Optional[WelcomePage]:
     """The untouched welcome page whose port another program has, if there is one."""
     for site in foreign:
         if any(listeners.is_taken(listen.port, nginx_sockets) for listen in site.listens):
@@ -40,7 +40,7 @@ def without_port(foreign: Sequence[Server], nginx_sockets: Set[int]) -> Optional
     return None
 
 
-def _untouched(site: Server) -> Optional[GaveWay]:
+def _untouched(site: Server) -> Optional[WelcomePage]:
     """A link to a file of a package that nobody has changed since the installation: dpkg knows the file's digest."""
     link = Path(site.file)
     if not link.is_symlink():
@@ -51,4 +51,4 @@ def _untouched(site: Server) -> Optional[GaveWay]:
     shown = run(["dpkg-query", "--show", "--showformat=${Conffiles}\\n", package], _DPKG_S) if package else None
     digest = hashlib.md5(target.read_bytes(), usedforsecurity=False).hexdigest()
     is_known = shown is not None and f" {target} {digest}" in shown.lines
-    return GaveWay(str(link), str(link.readlink())) if is_known else None
+    return WelcomePage(str(link), str(link.readlink())) if is_known else None

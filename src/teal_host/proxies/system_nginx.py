@@ -22,7 +22,7 @@ from teal_host.proxies.nginx import site as nginx_site
 from teal_host.proxies.nginx.log import fallback_log
 from teal_host.proxies.nginx.program import NginxProgram
 from teal_host.state import footprint
-from teal_host.state.footprint import Footprint, GaveWay
+from teal_host.state.footprint import Footprint, WelcomePage
 from teal_host.state.route import Route
 from teal_host.wire.app import Site
 
@@ -158,7 +158,7 @@ def restored(agreed: Footprint) -> "Dict[Path, Optional[str]]":
     return {Path(page.link): f"{LINK_TO}{page.target}"}
 
 
-def _has_no_port(page: GaveWay) -> bool:
+def _has_no_port(page: WelcomePage) -> bool:
     """Would nginx not start with this page, because another program has the page's port?"""
     text = files.text_of(Path(page.link).parent / page.target) or ""
     ports = {int(port) for port in re.findall(r"^\s*listen\s+(?:\S*:)?(\d+)", text, re.MULTILINE)}

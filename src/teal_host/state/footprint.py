@@ -13,7 +13,7 @@ _REMEMBERED = 10  # digests of one file: its content, and contents that a killed
 
 
 @dataclass(frozen=True)
-class GaveWay:
+class WelcomePage:
     """A distribution's welcome page that this app's default site replaced: a link, and where the link pointed."""
 
     link: str
@@ -29,7 +29,7 @@ class Footprint:
 
     files: Dict[str, Tuple[str, ...]] = field(default_factory=dict)
     nginx: Optional[str] = None
-    gave_way: Optional[GaveWay] = None
+    gave_way: Optional[WelcomePage] = None
     keys: Tuple[PublicKey, ...] = ()
     made: Tuple[str, ...] = ()
 

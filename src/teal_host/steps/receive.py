@@ -76,7 +76,7 @@ class Upload:
         try:
             with _opened(stored.file) as old:
                 self.unfinished.write(number, pieces(old))
-        except CannotRead as error:
+        except SpoiltBase as error:
             text = f"{stored.file} cannot be read ({error}); {self.manifest.entries[number].path} is asked for whole"
             self.channel.tell(Note("warning", text))
             return False
@@ -116,7 +116,7 @@ class Upload:
         return [] if is_made else [number]
 
 
-class CannotRead(Spoilt):
+class SpoiltBase(Spoilt):
     """The disk gives an error for a file of another release."""
 
 
@@ -127,7 +127,7 @@ def _opened(file: Path) -> Iterator[BinaryIO]:
     except FileNotFoundError:
         raise Spoilt("it was removed meanwhile") from None
     except OSError as error:
-        raise CannotRead(str(error.strerror)) from None
+        raise SpoiltBase(str(error.strerror)) from None
     with old:
         yield old
 
@@ -138,7 +138,7 @@ def _rest(old: BinaryIO, begun: int) -> Iterator[bytes]:
         try:
             piece = os.pread(old.fileno(), _PIECE, begun)
         except OSError as error:
-            raise CannotRead(str(error.strerror)) from None
+            raise SpoiltBase(str(error.strerror)) from None
         if not piece:
             return
         begun += len(piece)
@@ -149,7 +149,7 @@ def _applied(unpacked: Unpacked, old: BinaryIO, size: int) -> Iterator[bytes]:
     try:
         yield from patch.apply(unpacked, old, size)
     except patch.CannotReadBase as error:
-        raise CannotRead(str(error)) from None
+        raise SpoiltBase(str(error)) from None
     except patch.PatchError as error:
         raise Spoilt(str(error)) from None
 
