@@ -21,13 +21,13 @@ _LONGEST = 2000  # characters of a message; a program may write a lot, and the j
 
 def record_end(app: App, story: str, answer: Answer, **facts: Any) -> None:
     """Write down that the story ended, and how. The evidence is not stored."""
-    subject = {"release": answer.release, "color": answer.color, "previous": answer.previous}
     if isinstance(answer, Result):
-        how = {"outcome": answer.outcome, "url": answer.url}
+        stored = typed.encode(answer)
     else:
-        how = {"code": answer.code, "message": answer.message[:_LONGEST], "hint": answer.hint[:_LONGEST]}
+        subject = {"release": answer.release, "color": answer.color, "previous": answer.previous}
+        stored = {**subject, "code": answer.code, "message": answer.message[:_LONGEST], "hint": answer.hint[:_LONGEST]}
     brief = {"release": answer.release, "outcome": answer.outcome, **facts}
-    app.journal.write("end", story, **brief, answer={**subject, **how})
+    app.journal.write("end", story, **brief, answer=stored)
     app.journal.trim()
 
 

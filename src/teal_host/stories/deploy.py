@@ -100,9 +100,14 @@ def _finish(app: App, request: Deploy, cutover: Cutover) -> Result:
         keep_or_stop_previous(app, cutover)
         now = read_scene(app)
         prune.prune(app, now, request.spec.keep.releases)
-        result = idempotency.current_result(app, now, "live")
+        result = _live(app, now, cutover)
         idempotency.record_end(app, request.id, result)
-    result = result or idempotency.current_result(app, read_scene(app), "live")
+    return result or _live(app, read_scene(app), cutover)
+
+
+def _live(app: App, scene: Scene, cutover: Cutover) -> Result:
+    """After a first deploy the client tries the entrance, also if the client has to ask for the result again."""
+    result = idempotency.current_result(app, scene, "live")
     return result if result.previous else replace(result, entrance=switch.entrance(app, cutover.agreement))
 
 
