@@ -82,7 +82,7 @@ def test_second_deploy_key_is_added_and_removed(keyed: KeyedServer) -> None:
         keyed.one.teal("setup", "--remove-key", f"{keyed.key('second')}.pub").ok()
         heard, _ = waiting.communicate(frame(Status("one")), timeout=120)
     (told,) = answers(heard)
-    assert (told["code"], "no more" in told["message"]) == ("not_allowed", True)
+    assert (told["code"], "may no longer deploy" in told["message"]) == ("not_allowed", True)
     assert keyed.audit()[-1]["ended"].startswith("not_allowed")
     assert keyed.ssh(key="second").returncode == 255
     assert keyed.replies_to(frame(Status("one")))[-1]["type"] == "statusreport"
