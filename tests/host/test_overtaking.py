@@ -103,3 +103,21 @@ def test_deploy_gives_way_if_a_rollback_began_since_it_connected(tmp_path: Path)
         overtaking.check_not_overtaken(journal)
     overtaking.listen()  # as a later command does
     overtaking.check_not_overtaken(journal)
+
+
+def test_deploy_gives_way_if_a_rollback_found_its_release_live_since_it_connected(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "journal")
+    tick()
+    journal.write("unchanged", "1" * 32, what="deploy")
+    overtaking.check_not_overtaken(journal)
+    journal.write("unchanged", "2" * 32, what="rollback")
+    with pytest.raises(GaveWay):
+        overtaking.check_not_overtaken(journal)
+
+
+def test_rollback_before_a_reboot_overtakes_no_deploy_after_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    journal = Journal(tmp_path / "journal")
+    with monkeypatch.context() as patch:
+        patch.setattr("teal_host.ground.journal.up_s", lambda: up_s() + 30 * 86400)
+        journal.write("begin", "1" * 32, what="rollback")
+    overtaking.check_not_overtaken(journal)

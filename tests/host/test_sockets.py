@@ -3,6 +3,7 @@
 import errno
 import os
 import socket
+import struct
 from collections.abc import Iterator
 from contextlib import ExitStack
 
@@ -154,3 +155,12 @@ def test_port_is_free_when_no_stranger_listens_at_the_same_address(taken: str, l
         else:
             with pytest.raises(BadRequest, match=f"port {port} is taken by python"):
                 listeners.check_is_free([listen.format(port=port)], set())
+
+
+def test_list_of_the_kernel_that_an_error_cuts_is_no_list(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Linux puts the error into the message that ends the list."""
+    here, kernel = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+    kernel.send(struct.pack("=IHHIIi", 20, 3, 2, 0, 0, -errno.ENOENT))
+    monkeypatch.setattr(socket, "socket", lambda *_: here)
+    with kernel, pytest.raises(FileNotFoundError):
+        list(sock_diag.tcp(sock_diag.ESTABLISHED))

@@ -37,7 +37,7 @@ def request_answer(file: ConfigFile, request: object, kind: type[_T], reporter: 
         explain_interruption(session, type(request).__name__.lower()) as commitment,
     ):
         session.send(request)
-        commitment.made = True
+        commitment.made = not getattr(request, "dry_run", False)
         return expect(receive_answer(session, reporter), kind)
 
 

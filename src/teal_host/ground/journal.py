@@ -72,10 +72,14 @@ class Journal:
         return any(line.get("event") in ("begin", "unchanged") and line.get("id") == story for line in self.lines())
 
     def has_rollback_since(self, up: float) -> bool:
-        """Did a rollback begin since this machine was up for so many seconds?"""
-        begins = (line for line in self.lines() if (line.get("event"), line.get("what")) == ("begin", "rollback"))
-        times = (line.get("up") for line in begins)
-        return any(isinstance(time, float) and time > up for time in times)
+        """Did a rollback begin, or find its release live, since this machine was up for so many seconds?
+
+        A line of an earlier boot may name a time that is still to come.
+        """
+        events, until = ("begin", "unchanged"), up_s()
+        rollbacks = (line for line in self.lines() if line.get("event") in events and line.get("what") == "rollback")
+        times = (line.get("up") for line in rollbacks)
+        return any(isinstance(time, float) and up < time <= until for time in times)
 
     def ending(self, story: str) -> Optional[Dict[str, Any]]:
         """The line with which a story of this id ended."""

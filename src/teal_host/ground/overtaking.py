@@ -79,4 +79,5 @@ def _on_signal() -> None:
 
 def _raise_if_asked() -> None:
     if _THIS.is_asked:
+        _THIS.may_raise = False  # once is enough: what follows is the clean-up
         raise GaveWay

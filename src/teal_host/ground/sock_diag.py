@@ -44,9 +44,8 @@ def _dump(family: int, state: int, port: int) -> Iterator[Row]:
             answer = memoryview(kernel.recv(_BYTES))
             while answer:
                 length, kind, *_ = _HEADER.unpack_from(answer)
-                if kind == _ERROR:
+                if kind in (_ERROR, _DONE):  # the end of a list has the error that cut it
                     _check(answer)
-                if kind in (_ERROR, _DONE):
                     more = False
                     break
                 yield _row(answer)

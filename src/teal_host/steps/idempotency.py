@@ -31,11 +31,11 @@ def record_end(app: App, story: str, answer: Answer, **facts: Any) -> None:
     app.journal.trim()
 
 
-def record_unchanged(app: App, scene: Scene, story: str) -> Result:
+def record_unchanged(app: App, scene: Scene, what: str, story: str) -> Result:
     """What is wanted is live. That is stored, too: the same command, repeated after others, must not take it back."""
     answer = current_result(app, scene, "unchanged")
     try:
-        app.journal.write("unchanged", story, release=answer.release, answer=typed.encode(answer))
+        app.journal.write("unchanged", story, what=what, release=answer.release, answer=typed.encode(answer))
         app.journal.trim()
     except OSError as problem:
         app.warn(f"that nothing had to be done is not written down: {as_host_error(problem).message}")

@@ -36,7 +36,7 @@ def deploy(app: App, request: Deploy, channel: Channel) -> Result:
         scene = load_scene(app)
         secrets.check(app.paths, request.spec)
         if is_unchanged(app, request, scene):
-            return idempotency.record_unchanged(app, scene, request.id)
+            return idempotency.record_unchanged(app, scene, "deploy", request.id)
         _check_route(app, request.spec, scene)
         record = receive_release(app, request, scene, channel)
         await_commit(app, record, channel)

@@ -1,6 +1,10 @@
 """The story of a destroy: one app goes, and nothing else: its route first, then its processes, then its files."""
 
+import contextlib
+import os
 from itertools import islice
+from pathlib import Path
+from typing import Iterator
 
 from teal_host.ground import files, lock
 from teal_host.ground.errors import NotThere
@@ -46,8 +50,23 @@ def _how_much(app: App, keep_data: bool) -> str:
     count = f"{releases} release{'' if releases == 1 else 's'}"
     if keep_data or not app.paths.data.is_dir():
         return count
-    sizes = (path.lstat().st_size for path in app.paths.data.rglob("*"))
-    return f"{count} and {sum(islice(sizes, _MOST_COUNTED)):,} bytes of data in {app.paths.data}"
+    sizes = list(islice(_sizes(app.paths.data), _MOST_COUNTED))
+    least = "at least " if len(sizes) == _MOST_COUNTED else ""
+    return f"{count} and {least}{sum(sizes):,} bytes of data in {app.paths.data}"
+
+
+def _sizes(folder: Path) -> Iterator[int]:
+    """Of the files; 0 for a directory. The program may remove files meanwhile, or nest directories without end."""
+    folders = [folder]
+    while folders:
+        with contextlib.suppress(OSError), os.scandir(folders.pop()) as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    folders.append(Path(entry.path))
+                    yield 0
+                else:
+                    with contextlib.suppress(FileNotFoundError):
+                        yield entry.stat(follow_symlinks=False).st_size
 
 
 def _remove_files(app: App, keep_data: bool) -> None:

@@ -21,7 +21,7 @@ from teal_host.stories import recover
 from teal_host.wire.messages import Note, Result, Rollback
 
 _OVERTAKEN = ("deploy", "rollback")  # as the lock has it; any other command is waited for
-_GIVES_WAY_WITHIN_S = 30.0  # a candidate gets its time to end, and a switch that has begun is verified
+_GIVES_WAY_WITHIN_S = 150.0  # a candidate and its start script get 30 s each to end; a begun switch is verified
 _NOTED_WITHIN_S = 1.0  # the lock says who has it
 _ASK_AT_LOOKS = 10  # a signal can be lost
 
@@ -47,10 +47,11 @@ def rollback(app: App, request: Rollback, channel: Channel) -> Result:
         target = way.target(scene)
         if scene.agreement:
             app.host.proxy.check_site(scene.agreement.site)
-            app.host.provisioning.check_route(scene.agreement)
+            if not way.has_asked:  # the deploy that gave way no longer watches: now only the switch can tell
+                app.host.provisioning.check_route(scene.agreement)
         channel.committed = True
         if target.release == scene.slots.live_release and live_is_well(app, scene):
-            return idempotency.record_unchanged(app, scene, request.id)
+            return idempotency.record_unchanged(app, scene, "rollback", request.id)
         return go_back(app, request, scene, target)
 
 
@@ -80,6 +81,11 @@ class _Way:
         elif holder and not self._asked:
             return self._request.wait_s
         return self._wait_s
+
+    @property
+    def has_asked(self) -> bool:
+        """Was another command asked to give way?"""
+        return self._asked > 0
 
     def target(self, scene: Scene) -> Record:
         """Under the lock."""
