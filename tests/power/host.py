@@ -184,6 +184,9 @@ class SetUp(ServerProvisioning):
     def owns_data(self, app: AppPaths) -> bool:
         return True
 
+    def end_processes(self, app: AppPaths) -> None:
+        return
+
     def remove_user(self, app: AppPaths) -> None:
         return
 

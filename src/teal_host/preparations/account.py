@@ -49,11 +49,17 @@ def add_user(user: str, home: Path, shell: str) -> None:
         raise CannotRun(f"cannot make the user {user}", added.lines[-3:])
 
 
-def remove_user(user: str) -> None:
-    """Its processes end, such as a command of `teal exec` or a login with a deploy key."""
+def end_processes(user: str) -> None:
+    """Such as a command of `teal exec`, or a login with a deploy key."""
     entry = find(user)
     if entry:
         _end_all(entry.pw_uid)
+
+
+def remove_user(user: str) -> None:
+    """Its processes end first."""
+    if find(user):
+        end_processes(user)
         removed = run(["userdel", user], _PROGRAM_S)
         if removed.code:
             raise CannotRun(

@@ -68,6 +68,9 @@ class LocalProvisioning(Base):
         """The whole root is the user's own."""
         return True
 
+    def end_processes(self, app: AppPaths) -> None:
+        """The user is whoever deploys; the supervisor has ended what is the app's."""
+
     def remove_user(self, app: AppPaths) -> None:
         """The program runs as whoever deploys."""
 

@@ -113,6 +113,11 @@ class ServerProvisioning(Base):
 
         return not account.is_foreign(app.data, footprint.load(app), agreement.user_name(app.app))
 
+    def end_processes(self, app: AppPaths) -> None:
+        from teal_host.preparations import account
+
+        account.end_processes(agreement.user_name(app.app))
+
     def remove_user(self, app: AppPaths) -> None:
         from teal_host.preparations import account
 

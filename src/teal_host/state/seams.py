@@ -174,6 +174,9 @@ class Provisioning(Protocol):
     def owns_data(self, app: AppPaths) -> bool:
         """Does a destroy remove the data directory?"""
 
+    def end_processes(self, app: AppPaths) -> None:
+        """Whatever still runs as the app's user, such as a command of `teal exec`."""
+
     def remove_user(self, app: AppPaths) -> None:
         """After the app's files are removed."""
 

@@ -37,6 +37,7 @@ def destroy(app: App, request: Destroy) -> Done:
             app.host.supervisor.favor(None, slots)
             for slot in slots:
                 app.host.supervisor.stop(slot, STOP_GRACE_S)
+            app.host.provisioning.end_processes(app.paths)
         with app.step("remove"):
             app.host.provisioning.undo(app.paths)
             _remove_files(app, request.keep_data)

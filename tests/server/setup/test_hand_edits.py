@@ -84,7 +84,9 @@ class TestDestroy:
         app.teal("setup").ok()
         app.deploy().ok()
         app.get("/write")
+        assert shared.run("systemd-run", "--quiet", "--uid=teal-shop", "sleep", "600").returncode == 0
         app.teal("destroy", "-y", "--keep-data").ok()
+        assert shared.run("pgrep", "-u", "teal-shop").returncode != 0
         assert (shared.root / "var/lib/shop/kept").read_text() == "v1\n"
         app.teal("setup").ok()
         app.deploy().ok()
