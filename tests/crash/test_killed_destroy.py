@@ -30,7 +30,7 @@ def remove_empty_folders(top: Path) -> None:
 def deploy_after_all(scene: Scene) -> None:
     version = scene.new_version()
     scene.app.deploy().ok()
-    scene.check_settled(version)
+    scene.check_settled(version, standby_ended=True)
     assert scene.destroy(NEVER).error is None
 
 
