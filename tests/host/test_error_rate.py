@@ -9,8 +9,10 @@ import pytest
 
 from teal_host.state.answers import AnswerCounts, Answered, chance, clearly_worse, client_of
 from teal_host.steps.error_rate import AnswerLog, fallback_report
+from teal_host.wire.app import Ports
 from teal_host.wire.reports import FallbackReport
 
+PORTS = Ports(8081, 8082)
 Rows = list[tuple[int, int]]  # of each client: failed, asked
 HERE, THERE, HOUSE = client_of(b"127.0.0.1"), client_of(b"10.0.0.7"), client_of(b"2001:db8:1:2::3")
 
@@ -137,7 +139,7 @@ def test_error_rate_names_the_failed_statuses() -> None:
 
 def test_access_log_is_counted_as_it_comes_in_pieces(tmp_path: Path) -> None:
     log = tmp_path / "log"
-    tally = AnswerLog(log)
+    tally = AnswerLog(log, PORTS)
     tally.read()  # there is none yet
     pieces = (
         "|203.0.113.9 127.0.0.1:8081 200\n|203.0.113.9 127.0.0.1:80",
@@ -162,9 +164,28 @@ def test_answer_of_the_standby_counts_as_a_failure_of_the_color_that_was_asked_f
         "|203.0.113.9 127.0.0.1:8082 : 127.0.0.1:8081 200\n"
         "|203.0.113.9 127.0.0.1:8082, 127.0.0.1:8082 : 127.0.0.1:8081 200\n"
     )
-    tally = AnswerLog(tmp_path / "log")
+    tally = AnswerLog(tmp_path / "log", PORTS)
     tally.read()
     assert (tally.of(8082).failed, tally.of(8081).asked) == ({502: 2}, 0)
+
+
+@pytest.mark.parametrize(
+    ("line", "asked"),
+    [
+        ("127.0.0.1:8082 : 127.0.0.1:9000 200", {8081: 0, 8082: 0, 9000: 1}),  # X-Accel-Redirect, or an error page
+        ("127.0.0.1:8082 : unix:/run/legacy.sock 200", {8081: 0, 8082: 0}),
+        ("127.0.0.1:8082 : 127.0.0.1:8082 200", {8081: 0, 8082: 1}),
+        ("127.0.0.1:9000 : 127.0.0.1:8082 200", {8081: 0, 8082: 1, 9000: 0}),
+    ],
+)
+def test_answer_that_leads_to_another_upstream_counts_with_its_last_status(
+    line: str, asked: dict[int, int], tmp_path: Path
+) -> None:
+    (tmp_path / "log").write_text(f"|203.0.113.9 {line}\n")
+    tally = AnswerLog(tmp_path / "log", PORTS)
+    tally.read()
+    assert {port: tally.of(port).asked for port in asked} == asked
+    assert all(tally.of(port).failed == {} for port in asked)
 
 
 def test_fallback_report_counts_the_lines_of_the_log_without_reading_them_all(tmp_path: Path) -> None:
@@ -179,7 +200,7 @@ def test_fallback_report_counts_the_lines_of_the_log_without_reading_them_all(tm
 
 def test_access_log_is_emptied_and_counted_on_when_it_has_grown(tmp_path: Path) -> None:
     log = tmp_path / "log"
-    tally = AnswerLog(log)
+    tally = AnswerLog(log, PORTS)
     with log.open("a") as file:  # as nginx has it open, for appending
         for _ in range(2):
             file.write("|203.0.113.9 127.0.0.1:8082 500\n" * 60_000)
@@ -195,7 +216,7 @@ def test_access_log_is_emptied_and_counted_on_when_it_has_grown(tmp_path: Path) 
 def test_access_log_is_counted_in_bounded_memory_when_everybody_is_somebody_else(tmp_path: Path) -> None:
     log = tmp_path / "log"
     log.write_text("".join(f"|10.{n // 65536}.{n // 256 % 256}.{n % 256} 127.0.0.1:8082 500\n" for n in range(12_000)))
-    tally = AnswerLog(log)
+    tally = AnswerLog(log, PORTS)
     tally.read()
     seen = tally.of(8082)
     assert (seen.asked, len(seen.clients)) == (12_000, 10_000)

@@ -18,6 +18,7 @@ from teal_host.ground import files
 from teal_host.state.answers import AnswerCounts, Answered, client_of
 from teal_host.state.app import App
 from teal_host.state.seams import FALLBACK_LINE
+from teal_host.wire.app import Ports
 from teal_host.wire.reports import Color, FallbackReport
 
 PERIOD_S = 10  # nginx looks for a file that is named after the current ten seconds
@@ -27,6 +28,8 @@ _PIECE = 8 * 1024 * 1024  # of one look
 _MOST_CLIENTS = 10_000  # of a color; whoever comes later counts in the sums alone
 # Teal's own requests have an address before the bar. A site's file that an earlier Teal wrote logs no client.
 _LINE = re.compile(rb"^(?:\|(\S+) )?[^|]*:(\d+) (\d{3})$")
+# nginx also writes ` : ` where the answer itself, or an error page, has led to another upstream.
+_PASSED_ON = re.compile(rb":(\d+) : [^ |]*?:(\d+)[, ]")
 
 
 class _Color:
@@ -50,8 +53,9 @@ class _Color:
 class AnswerLog:
     """What nginx has logged, by the port that it asked. Two threads read it; it is emptied as it is read."""
 
-    def __init__(self, log: Path) -> None:
+    def __init__(self, log: Path, ports: Ports) -> None:
         self._log = log
+        self._colors = set(ports.by_color.values())
         self._at = 0
         self._rest = b""
         self._seen: Dict[int, _Color] = {}
@@ -77,10 +81,11 @@ class AnswerLog:
     def _count(self, line: bytes) -> None:
         """Where nginx asked several addresses one after the other, the last one answered. Other lines do not count.
 
-        Behind ` : ` stands the standby, which answered because the color before it had failed.
+        If the other color stands behind ` : `, that one stood in, because the color before it had failed.
         """
-        asked, has_failed, _ = line.partition(b" : ")
-        match = _LINE.match(asked + b" 502" if has_failed else line)
+        passed_on = _PASSED_ON.search(line)
+        stood_in = passed_on and {int(port) for port in passed_on.groups()} == self._colors
+        match = _LINE.match(line.partition(b" : ")[0] + b" 502" if stood_in else line)
         if match:
             client, port, status = match.groups()
             self._seen.setdefault(int(port), _Color()).count(client_of(client or b""), int(status))
@@ -104,11 +109,11 @@ def _time_of(file: BinaryIO, line: int) -> str:
 
 
 @contextlib.contextmanager
-def counting(app: App, watch_s: float) -> Iterator[AnswerLog]:
+def counting(app: App, ports: Ports, watch_s: float) -> Iterator[AnswerLog]:
     """If there will be a watch, nginx logs its answers while the block runs. If the log cannot be switched on, nothing
     is counted; no deploy fails for that.
     """
-    log = AnswerLog(app.host.proxy.log_of(app.name))
+    log = AnswerLog(app.host.proxy.log_of(app.name), ports)
     if not watch_s:
         yield log
         return

@@ -61,7 +61,7 @@ def go_live(app: App, request: Deploy, scene: Scene, record: Record) -> Result:
     app.journal.write("begin", request.id, what="deploy", release=record.release, left=scene.slots.live)
     try:
         cutover = _cutover(app, request, scene, record)
-        with error_rate.counting(app, request.spec.keep.watch_s) as log:
+        with error_rate.counting(app, cutover.agreement.ports, request.spec.keep.watch_s) as log:
             start_and_check(app, cutover)
             switch_traffic(app, cutover)
             watch_and_roll_back(app, cutover, log)

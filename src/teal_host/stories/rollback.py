@@ -159,7 +159,7 @@ def go_back(app: App, request: Rollback, scene: Scene, target: Record) -> Result
 
 
 def _start_and_watch(app: App, cutover: Cutover) -> None:
-    with error_rate.counting(app, cutover.candidate.spec.keep.watch_s) as log:
+    with error_rate.counting(app, cutover.agreement.ports, cutover.candidate.spec.keep.watch_s) as log:
         start_and_check(app, cutover)
         switch_traffic(app, cutover)
         watch_and_roll_back(app, cutover, log)
