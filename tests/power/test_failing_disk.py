@@ -15,10 +15,11 @@ from pathlib import Path
 
 import pytest
 
-from power.stories import Machine
+from power.stories import FakeNginx, Machine
 from teal_host.ground import files
 from teal_host.ground.errors import HostError
 from teal_host.state.slots import read_slots
+from teal_host.steps import switch
 from teal_host.stories.status import list_releases
 
 Story = Callable[[Machine], object]
@@ -160,3 +161,31 @@ def _check(machine: Machine, allowed: set[str], where: str) -> None:
     assert [path for path in machine.root.rglob(".*") if path.name != ".lock"] == [], where
     machine.rollback()
     assert machine.live_version() in allowed, where
+
+
+@pytest.mark.parametrize("code", [errno.EROFS, errno.EPERM, errno.ELOOP, errno.EIO], ids=errno.errorcode.get)
+def test_switch_stays_when_the_log_of_what_the_standby_answered_cannot_be_emptied(
+    code: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(log: Path) -> None:
+        raise OSError(code, os.strerror(code), str(log))
+
+    machine = Machine(tmp_path)
+    monkeypatch.setattr(files, "empty", refuse)
+    with machine.played():
+        assert [machine.deploy("v1").outcome, machine.deploy("v2").outcome] == ["live", "live"]
+    assert machine.live_version() == "v2"
+
+
+def test_every_turn_of_the_live_link_empties_the_log_of_what_the_standby_answered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also a rollback by the watch, by a switch that fails, and by recovery."""
+    machine, log = Machine(tmp_path / "root"), tmp_path / "fallback.log"
+    monkeypatch.setattr(FakeNginx, "fallback_log_of", lambda nginx, app: log)
+    with machine.played():
+        machine.deploy("v1")
+        machine.deploy("v2")
+        log.write_text("1700000000.000 200\n")
+        switch.restore(machine.app, "blue", None)
+    assert (machine.live_version(), log.stat().st_size) == ("v1", 0)

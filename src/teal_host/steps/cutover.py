@@ -3,7 +3,7 @@
 import contextlib
 from typing import Iterator, Optional
 
-from teal_host.ground import files, overtaking
+from teal_host.ground import overtaking
 from teal_host.ground.errors import CannotRun, HostError, NeedsHuman, RolledBack, Unhealthy, as_host_error
 from teal_host.ground.paths import ColorPaths
 from teal_host.state.agreement import Agreement
@@ -92,7 +92,6 @@ def switch_traffic(app: App, cutover: Cutover) -> None:
             app.host.supervisor.enable(candidate.slot_paths)  # first: what the link points to must come back at boot
             _offer_previous(app, cutover)
             app.journal.write("switching", cutover.story_id, to=candidate.color, left=cutover.previous_color)
-            files.empty(app.host.proxy.fallback_log_of(app.name))
             switch.point_live_to(app, candidate.color)
             step.detail = switch.verify(app, candidate, cutover.agreement)
             app.journal.write("switched", cutover.story_id, to=candidate.color)

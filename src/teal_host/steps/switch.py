@@ -42,7 +42,12 @@ def settle(app: App) -> None:
 
 
 def point_live_to(app: App, color: Color) -> None:
-    """The switch itself. The next request on every connection sees it."""
+    """The switch itself. The next request on every connection sees it.
+
+    What the standby has answered, it has answered for the color before. No switch fails for that log.
+    """
+    with contextlib.suppress(OSError):
+        files.empty(app.host.proxy.fallback_log_of(app.name))
     files.turn_link(app.paths.live, color)
 
 
