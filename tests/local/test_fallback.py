@@ -72,6 +72,9 @@ def test_release_that_a_rollback_left_stands_in_for_the_one_that_it_went_back_to
     app.teal("rollback").ok()
     kill_live(app)
     assert asked(app, "GET") == (200, "green")
+    assert app.status()["fallback"]["color"] == "green"
+    kill(app, "green")
+    assert app.status()["fallback"]["color"] is None
 
 
 @pytest.mark.row("E19")
@@ -104,6 +107,8 @@ def test_no_color_stands_in_when_the_configuration_has_no_place_for_it(app: App,
     app.deploy_versions("v1", "v2", **config)
     kill_live(app)
     assert asked(app, "GET")[0] == 502
+    assert app.status()["fallback"]["color"] is None
+    assert "answers GET and HEAD meanwhile" not in app.teal("status").ok().out
 
 
 def test_answer_502_of_the_program_itself_is_delivered(app: App) -> None:

@@ -7,6 +7,7 @@ import contextlib
 from typing import Dict, Iterator, List, Optional
 
 from teal_host.ground.errors import HostError
+from teal_host.proxies.nginx.server import falls_back
 from teal_host.state import releases, secrets
 from teal_host.state.app import App
 from teal_host.state.releases import Record
@@ -43,7 +44,7 @@ def status(app: App) -> StatusReport:
             *(f"{entry.error().message}; see: teal releases" for entry in scene.unreadable),
         ),
         idempotency.last_story(app),
-        _fallback(app, scene),
+        _fallback(app, scene, colors),
     )
 
 
@@ -81,12 +82,14 @@ def _note_on_the_live_color(scene: Scene, colors: Dict[Color, ColorReport]) -> I
         yield f"{live} runs at the moment; {row.restarts}; see: teal logs --color {live}"
 
 
-def _fallback(app: App, scene: Scene) -> Optional[FallbackReport]:
+def _fallback(app: App, scene: Scene, colors: Dict[Color, ColorReport]) -> Optional[FallbackReport]:
+    """The link stays when the standby ends, and has no effect where the user's own directives take its place."""
     if scene.agreement is None or not scene.agreement.fallback or scene.slots.live is None:
         return None
     link, idle = app.paths.fallback, scene.slots.idle
-    color = idle if link.is_symlink() and link.readlink().name == idle else None
-    return fallback_report(color, app.host.proxy.fallback_log_of(app.name))
+    named = link.is_symlink() and link.readlink().name == idle
+    answers = named and colors[idle].state == "running" and falls_back(scene.agreement.route(app.paths))
+    return fallback_report(idle if answers else None, app.host.proxy.fallback_log_of(app.name))
 
 
 def _notes(app: App, scene: Scene) -> List[str]:

@@ -33,7 +33,7 @@ def app(_: SiteParameters) -> str:
 
 
 def standby(site: SiteParameters) -> str:
-    if site.route.fallback is None or not falls_back(site):
+    if site.route.fallback is None or not falls_back(site.route):
         return ""
     path, app, logs = quoted(site.route.fallback).strip('"'), site.route.app, log.fallback_logs(site)
     return _STANDBY.substitute(name=site.name, app=app, fallback=path, logs=logs)

@@ -5,6 +5,7 @@ from string import Template
 
 from teal_host.proxies.nginx.parameters import SiteParameters
 from teal_host.proxies.nginx.quoting import quoted
+from teal_host.state.route import Route
 from teal_host.wire.reports import ANSWERED_HEADER
 
 _STRANGERS = Template("""\
@@ -85,11 +86,12 @@ def limits(site: SiteParameters) -> str:
 
 def fallback(site: SiteParameters) -> str:
     """Of two error pages for a status nginx takes the first, so a page of the user's own for 502 takes the place."""
-    return _FALLBACK.substitute(name=site.name) if falls_back(site) else ""
+    return _FALLBACK.substitute(name=site.name) if falls_back(site.route) else ""
 
 
-def falls_back(site: SiteParameters) -> bool:
-    return site.route.fallback is not None and not any(map(_PAGE_502.match, site.route.rules.directives))
+def falls_back(route: Route) -> bool:
+    """Does nginx's file have a way to the standby that nginx takes?"""
+    return route.fallback is not None and not any(map(_PAGE_502.match, route.rules.directives))
 
 
 def color(site: SiteParameters) -> str:
