@@ -1,5 +1,7 @@
 """A command that repeats an id gets the recorded result, and does nothing."""
 
+import errno
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, cast
@@ -8,6 +10,7 @@ import pytest
 
 from power.stories import APP, SPEC, Machine, Upload, content, manifest
 from teal_host.ground import files as durable_files
+from teal_host.ground import sockets
 from teal_host.ground.errors import HostError, NeedsHuman
 from teal_host.pipe.channel import Channel
 from teal_host.stories import recover, rollback
@@ -46,6 +49,18 @@ def test_repeated_command_that_went_live_gets_its_result_and_changes_nothing(mac
     assert rolled_back(machine, "c") == back
     assert files(machine) == before
     assert machine.live_version() == "v1"
+
+
+def test_first_deploy_is_live_when_the_machine_does_not_tell_its_addresses(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse() -> list[str]:
+        raise OSError(errno.EAFNOSUPPORT, os.strerror(errno.EAFNOSUPPORT))
+
+    monkeypatch.setattr(sockets, "addresses", refuse)
+    first = deployed(machine, "v1", "a")
+    assert (first.outcome, first.entrance) == ("live", None)
+    assert deployed(machine, "v1", "a") == first
 
 
 def test_repeated_deploy_stays_unchanged_after_another_deploy(machine: Machine) -> None:

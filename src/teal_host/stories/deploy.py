@@ -1,5 +1,6 @@
 """The story of a deploy on this side: check, receive, start the candidate, switch, watch, finish."""
 
+import contextlib
 from dataclasses import replace
 from typing import Iterator
 
@@ -106,9 +107,13 @@ def _finish(app: App, request: Deploy, cutover: Cutover) -> Result:
 
 
 def _live(app: App, scene: Scene, cutover: Cutover) -> Result:
-    """After a first deploy the client tries the entrance, also if the client has to ask for the result again."""
+    """After a first deploy the client tries the entrance, also if the client has to ask for the result again. Where
+    the entrance cannot be told, the release is live all the same.
+    """
     result = idempotency.current_result(app, scene, "live")
-    return result if result.previous else replace(result, entrance=switch.entrance(app, cutover.agreement))
+    with contextlib.suppress(OSError):
+        return result if result.previous else replace(result, entrance=switch.entrance(app, cutover.agreement))
+    return result
 
 
 def _traffic(app: App, scene: Scene) -> Iterator[str]:
