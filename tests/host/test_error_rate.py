@@ -1,13 +1,16 @@
 """When the new color is clearly worse than the old one, and how nginx's log is counted."""
 
+import os
 import stat
 from fractions import Fraction
 from math import comb
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 
 from teal_host.state.answers import AnswerCounts, Answered, chance, clearly_worse, client_of
+from teal_host.steps import error_rate
 from teal_host.steps.error_rate import AnswerLog, fallback_report
 from teal_host.wire.app import Ports
 from teal_host.wire.reports import FallbackReport
@@ -196,6 +199,21 @@ def test_fallback_report_counts_the_lines_of_the_log_without_reading_them_all(tm
     log.write_text("1700000000.000 200\n" + "1700000005.500 200\n" * 9_998 + "1700000009.999 404\n17000")
     first, last = "2023-11-14T22:13:20+00:00", "2023-11-14T22:13:29+00:00"
     assert fallback_report("blue", log) == FallbackReport("blue", 10_000, first, last)
+
+
+def test_fallback_report_counts_nothing_when_the_log_is_emptied_while_being_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = tmp_path / "log"
+    log.write_text("1700000000.000 200\n")
+    look = error_rate._time_of
+
+    def emptied_first(file: BinaryIO, line: int) -> str:
+        os.truncate(log, 0)
+        return look(file, line)
+
+    monkeypatch.setattr(error_rate, "_time_of", emptied_first)
+    assert fallback_report("blue", log) == FallbackReport("blue")
 
 
 def test_access_log_is_emptied_and_counted_on_when_it_has_grown(tmp_path: Path) -> None:

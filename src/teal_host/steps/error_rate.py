@@ -92,12 +92,14 @@ class AnswerLog:
 
 
 def fallback_report(color: Optional[Color], log: Path) -> FallbackReport:
-    """What nginx has logged of the requests that another color answered. All lines are equally long."""
+    """What nginx has logged of the requests that another color answered. All lines are equally long. A switch may just
+    empty the log.
+    """
     try:
         with log.open("rb") as file:
             count = file.seek(0, os.SEEK_END) // FALLBACK_LINE
             times = [_time_of(file, line) for line in (0, count - 1)] if count else [None, None]
-    except (OSError, ValueError):
+    except (OSError, ValueError, IndexError):
         return FallbackReport(color)
     return FallbackReport(color, count, *times)
 

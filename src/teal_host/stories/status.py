@@ -86,8 +86,9 @@ def _fallback(app: App, scene: Scene, colors: Dict[Color, ColorReport]) -> Optio
     """The link stays when the standby ends, and has no effect where the user's own directives take its place."""
     if scene.agreement is None or not scene.agreement.fallback or scene.slots.live is None:
         return None
-    link, idle = app.paths.fallback, scene.slots.idle
-    named = link.is_symlink() and link.readlink().name == idle
+    idle, named = scene.slots.idle, False
+    with contextlib.suppress(OSError):  # mostly there is no link where no color may stand in; a switch may just turn it
+        named = app.paths.fallback.readlink().name == idle
     answers = named and colors[idle].state == "running" and falls_back(scene.agreement.route(app.paths))
     return fallback_report(idle if answers else None, app.host.proxy.fallback_log_of(app.name))
 
