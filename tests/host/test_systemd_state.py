@@ -5,8 +5,10 @@ from pathlib import Path
 import pytest
 
 from teal_host.ground import systemctl
+from teal_host.ground.errors import CannotRun
 from teal_host.ground.paths import HostPaths
 from teal_host.ground.run import Ran
+from teal_host.supervisors import journald
 from teal_host.supervisors.systemd import Systemd
 
 EXITED, KILLED, DUMPED = "1", "2", "3"  # ExecMainCode
@@ -66,3 +68,15 @@ def test_systemd_state_says_whether_systemd_starts_the_program_again(
     monkeypatch.setattr(systemctl, "run", lambda argv, deadline_s: Ran(0, "\n".join(lines)))
     state = Systemd().state(HostPaths(tmp_path).app("shop").color("blue"))
     assert (state.state, state.restarts_soon) == ("failed", soon)
+
+
+def test_restarts_are_not_known_when_the_log_of_the_system_hangs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def hang(argv: list[str], deadline_s: float) -> Ran:
+        raise CannotRun(f"{argv[0]} did not end within {deadline_s:g} s")
+
+    lines = [f"{name}={value}" for name, value in {"ActiveState": "activating", "NRestarts": "3", **_exited(1)}.items()]
+    monkeypatch.setattr(systemctl, "run", lambda argv, deadline_s: Ran(0, "\n".join(lines)))
+    monkeypatch.setattr(journald, "run", hang)
+    assert Systemd().restarts(HostPaths(tmp_path).app("shop").color("blue")) is None

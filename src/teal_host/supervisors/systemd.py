@@ -102,8 +102,10 @@ class Systemd:
         if not (count or state.restarts_soon):
             return None
         running = state.state == "running"
-        ends = journald.ends(color.unit, count if running else count + 1)
-        return restarts_report(ends, running, time.time())
+        with contextlib.suppress(CannotRun):  # the log may hang, and says nothing of whether the program runs
+            ends = journald.ends(color.unit, count if running else count + 1)
+            return restarts_report(ends, running, time.time())
+        return None
 
     def enable(self, color: ColorPaths) -> None:
         link = _paths(color).at_boot(color.color)
