@@ -77,7 +77,8 @@ _GROWING_PAUSES = "RestartSec=1s\nRestartSteps=6\nRestartMaxDelaySec=5s"
 _PLAIN_PAUSE = "RestartSec=2s"
 
 _RECOVERY = Template("""\
-# ${app}: written by `teal setup`. Does nothing but after a boot that has interrupted a deploy or a rollback.
+# ${app}: written by `teal setup`. After a boot it finishes a deploy or a
+# rollback that was interrupted, and offers nginx no color that does not run in the place of the live one.
 [Unit]
 Description=Teal: ${app}, what was interrupted
 After=nginx.service ${colors}
