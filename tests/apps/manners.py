@@ -1,7 +1,7 @@
 """A program that shows what nginx does with a request: it echoes, streams, counts and hangs up.
 
-`/sse` and `/chunks` send one thing, and another only after a request to `/next`. `/count` counts every id that it gets.
-If IDLE_S is set, the program closes a connection that is idle for so long after its first request.
+`/sse` and `/chunks` send a first part at once, and a second part only after a request to `/next`. `/count` counts every
+id that arrives. If IDLE_S is set, the program closes a connection that is idle for so long after its first request.
 """
 
 import base64

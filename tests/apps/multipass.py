@@ -54,7 +54,7 @@ def instance(name: str, verb: str) -> list[str]:
 
 
 def carry(ours: IO[bytes], theirs: IO[bytes]) -> None:
-    """Passes input on as it comes, but never its end."""
+    """Passes input on at once, but never passes on the end of the input."""
     while piece := os.read(ours.fileno(), 4096):
         theirs.write(piece)
         theirs.flush()

@@ -1,7 +1,7 @@
 """A program that keeps notes in SQLite, in both colors at once, as docs/data.md says; for tests/local/test_sqlite.py.
 
-tests/local/test_sqlite.py writes BEHAVIOUR in front of this text, as for program.py. The file `refused` gets what
-SQLite refuses.
+tests/local/test_sqlite.py writes BEHAVIOUR in front of this text, as for program.py. The file `refused` gets every
+statement error of SQLite.
 """
 
 import fcntl

@@ -1,4 +1,4 @@
-"""A program that runs the Python code that it is sent, and reports the result: what a hostile program could try."""
+"""A program that runs the Python code in each request, as a hostile program could, and replies with the result."""
 
 import json
 import os

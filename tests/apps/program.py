@@ -1,6 +1,6 @@
 """The program that tests deploy: a small HTTP server with every fault that a health check must name.
 
-tests/harness/world.py writes BEHAVIOUR in front of this text, so that every version is another artifact.
+tests/harness/world.py writes BEHAVIOUR in front of this text, so that every version is a different artifact.
 """
 
 import json
@@ -147,7 +147,7 @@ def take(megabytes: int) -> None:
 
 
 def end_slowly(*ignored: Any) -> None:
-    """On SIGTERM, first finishes something."""
+    """On SIGTERM, first finishes some work."""
     print("told to end", flush=True)
     while not Path(BEHAVIOUR["ends_when"]).exists():
         time.sleep(0.02)
@@ -172,7 +172,7 @@ def not_http(port: int) -> None:
 
 
 def miss_something() -> None:
-    """Ends with a message if something that it needs is missing."""
+    """Ends with a message if anything that the program needs is missing."""
     if BEHAVIOUR.get("needs", "PORT") not in os.environ:
         sys.exit(f"{BEHAVIOUR['needs']} is missing")
     if Path(BEHAVIOUR.get("exits_if", "")).is_file():
@@ -188,7 +188,7 @@ def before_serving() -> None:
     print(f"version {BEHAVIOUR.get('version')} starts on {os.environ['PORT']}", flush=True)
     for line in BEHAVIOUR.get("says", []):
         print(line, flush=True)
-    if "shouts" in BEHAVIOUR:  # so many lines of so many characters
+    if "shouts" in BEHAVIOUR:  # this many lines of this many characters
         count, length = BEHAVIOUR["shouts"]
         for number in range(count):
             print(f"{number:0{length}}")
