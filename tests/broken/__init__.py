@@ -1,1 +1,1 @@
-"""Teal broken on purpose: the tests that should see it go red, and for the right reason."""
+"""Breaks Teal on purpose: the tests that should fail must fail, and for the right reason."""

@@ -1,6 +1,6 @@
-"""The table of breaks: what is changed in the source, which test must see it, and what that test must say.
+"""The table of breaks: the change of the source, the test that must fail, and the words that the failure must contain.
 
-Each is a mistake that somebody could make, or that somebody makes elsewhere, as an exact change of the real source.
+Each break is an exact change of the real source: a mistake that somebody could make, or that another tool has made.
 """
 
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Edit:
-    """One place of `src`, by its text."""
+    """One place of `src`, found by its text."""
 
     file: str
     old: str
@@ -24,7 +24,7 @@ class Edit:
 
 @dataclass(frozen=True)
 class Break:
-    """`says`: what a person would call it; `shows`: what the failure of `test` must say, as a regular expression."""
+    """`says`: what a person would call the break; `shows`: a regular expression that the failure of `test` matches."""
 
     name: str
     says: str
@@ -190,7 +190,7 @@ BREAKS: tuple[Break, ...] = (
         "tests/host/test_lock.py::test_lock_tells_the_second_comer_who_holds_it_for_what_and_since_when",
         r"DID NOT RAISE.*Locked",
     ),
-    # What was found from outside, once more.
+    # Faults that users found, put back.
     Break(
         "drain of one port",
         "only connections of the app's own port count as work, so nothing is drained over HTTPS",

@@ -1,4 +1,4 @@
-"""Each break of the table is put into a copy of the project; there the test that it names goes red, and says why."""
+"""Each test puts one break of the table into a copy of the project. There, the named test fails and says why."""
 
 import os
 import re
@@ -14,14 +14,15 @@ from broken.breaks import BREAKS, Break, Edit
 from harness.world import REPO
 
 NEEDED = ("src", "tests", "bench", "examples", "schemas", "pyproject.toml")
-PLUGINS = ("-p", "xdist", "-p", "pytest_timeout")  # those that no test of the table needs take a second to import
+# no test of the table needs the other plugins, which take a second to import
+PLUGINS = ("-p", "xdist", "-p", "pytest_timeout")
 ALL = tuple(sorted({one.test for one in BREAKS}))
 CONTROL = (
     ALL
     if os.environ.get("TEAL_BREAKS")
     else ("tests/local/test_story.py::test_deploys_go_live_on_blue_then_green_and_a_rollback_returns_to_blue",)
 )
-LONGEST_S = 150  # a test that hangs there says so, and ends what it has started
+LONGEST_S = 150  # a test that hangs reports that by itself, and ends what it has started
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class Ran:
 
 
 def copied(place: Path) -> Path:
-    """The project once more, of which nothing is shared with this one."""
+    """Copies the project. The copy shares nothing with the original."""
     place.mkdir()
     for name in NEEDED:
         if (REPO / name).is_dir():
@@ -42,7 +43,7 @@ def copied(place: Path) -> Path:
 
 
 def run(place: Path, *tests: str) -> Ran:
-    """pytest in that copy. The client comes from its `src`, and sends the server side that stands beside it."""
+    """Runs pytest in the copy. The client comes from the copy's `src`, and sends the server side beside it."""
     argv = [sys.executable, "-m", "pytest", *PLUGINS, f"--timeout={LONGEST_S}", f"--basetemp={place / 'tmp'}"]
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_ADD", "PYTEST_CURRENT"))}
     env = {**kept, "PYTHONPATH": str(place / "src"), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "NO_COLOR": "1"}
@@ -64,7 +65,7 @@ def test_break_turns_its_test_red(one: Break, tmp_path: Path) -> None:
 
 
 def test_copy_without_a_break_passes_the_tests(tmp_path: Path) -> None:
-    """One of them, or all: that they do in the project itself the other tests show, for they are among them."""
+    """Runs one test or all of them. The normal run of all tests shows that they pass in the project itself."""
     ran = run(copied(tmp_path / "copy"), *CONTROL)
     assert ran.code == 0, ran.said
     assert "passed" in ran.said
