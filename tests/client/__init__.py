@@ -1,1 +1,1 @@
-"""What a developer types and reads, and the parts below it."""
+"""What a developer types and reads, and the modules of the client."""

@@ -1,4 +1,4 @@
-"""Minimal ELF files, made by hand: of any machine, with a loader and with versions that they need. They do nothing."""
+"""Minimal ELF files, made by hand: of any machine, with a loader and with required versions. They do nothing."""
 
 import struct
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ _STRTAB, _VERNEED = 5, 0x6FFFFFFE
 
 @dataclass(frozen=True)
 class Made:
-    """What the file is to say of itself. A weak version is written with a question mark."""
+    """What the file says about itself. A question mark after a version makes the version weak."""
 
     machine: int = X86_64
     bits: int = 64
@@ -55,13 +55,13 @@ class Made:
         )
 
     def _segment(self, kind: int, offset: int, size: int) -> bytes:
-        """Everything is loaded at the address of its offset."""
+        """The loader puts everything at the address of its offset."""
         if self.bits == 64:
             return self._pack("IIQQQQQQ", "", kind, 5, offset, offset, offset, size, size, 4096)
         return self._pack("", "IIIIIIII", kind, offset, offset, offset, size, size, 5, 4096)
 
     def _dynamic(self, at: int) -> bytes:
-        """The table, the names, and one need with all the versions."""
+        """The table, the names, and one requirement with all the versions."""
         table = 3 * len(self._pack("QQ", "II", 0, 0))
         names, offsets = b"\0libc.so.6\0", []
         for version in self.versions:

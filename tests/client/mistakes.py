@@ -27,7 +27,7 @@ NO_TARGETS = [
     "Local",
 ]
 
-# Each is the text of a teal.toml and what is said of the line that is marked with `# here`, else of line 1.
+# Each is the text of a teal.toml, and the error for the line with the mark `# here`, or else for line 1.
 FILES: list[tuple[str, str]] = [
     # --- names and keys
     ("", "app: is missing"),

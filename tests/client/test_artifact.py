@@ -1,4 +1,4 @@
-"""What the build made, as what is shipped: every file once, nothing that would mean something else over there."""
+"""The artifact of a build: Teal sends every file once, and no entry that could mean something else on the server."""
 
 import hashlib
 import os

@@ -1,4 +1,7 @@
-"""Everything that can be typed or written wrong: one clear error with its place, the right exit code, nothing done."""
+"""Everything that a user can type or write wrong.
+
+Teal prints one clear error with its place, ends with the right exit code, and does nothing.
+"""
 
 import json
 import os
@@ -29,7 +32,7 @@ Teal = Callable[..., Said]
 
 @pytest.fixture
 def teal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Teal:
-    """The command line, called in a directory of its own; whatever it says, also of processes that it starts."""
+    """Runs the command line in its own directory, and captures all output, also that of child processes."""
     (tmp_path / "shop").mkdir()
     monkeypatch.chdir(tmp_path / "shop")
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
@@ -49,7 +52,7 @@ def teal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureF
 
 
 def configured(text: str = GOOD) -> None:
-    """Here: a teal.toml, and a program that could be deployed."""
+    """Makes a teal.toml and a deployable program in this directory."""
     Path("teal.toml").write_text(text)
     Path("program").write_text("#!/bin/sh\n")
     Path("program").chmod(0o755)
@@ -185,7 +188,7 @@ def test_command_line_is_refused_with_the_mistake_in_it(teal: Teal, line: str, c
 
 
 def _two(make: Callable[[Path], object]) -> Callable[[], None]:
-    """A directory with a program and something else."""
+    """A directory with a program and another file."""
 
     def made() -> None:
         Path("dist").mkdir()

@@ -1,4 +1,4 @@
-"""The first words on a server: on which Python the server side goes on."""
+"""Stage 0 on a server: which Python runs the server side."""
 
 import os
 import subprocess
@@ -19,7 +19,7 @@ def script(path: Path, text: str) -> Path:
 
 
 def first_words(python: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """What is said on a server whose own Python is `python` and whose login comes with the one of this test."""
+    """What stage 0 says on a server whose own Python is `python`, and whose login brings the Python of this test."""
     (tmp_path / "bin").mkdir()
     script(tmp_path / "bin/sudo", SUDO)
     monkeypatch.setattr(bootstrap, "PYTHON", str(python))

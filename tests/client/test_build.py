@@ -1,4 +1,4 @@
-"""The build runs here, is heard while it runs, and its last words are there when it fails."""
+"""The build runs on this machine. Teal shows its output at once, and repeats the last lines when the build fails."""
 
 import os
 import sys
@@ -67,7 +67,7 @@ def test_build_output_may_hold_any_bytes(tmp_path: Path, written: bytes, lines: 
 
 
 def test_build_output_is_passed_on_while_the_build_runs(tmp_path: Path) -> None:
-    """The build waits for a file that is made only when its first line has been told."""
+    """The build waits for a file that the test makes only when the first line of output has arrived."""
     go_on = tmp_path / "go on"
     text = f"import os, time; print('waiting', flush=True)\nwhile not os.path.exists({str(go_on)!r}): time.sleep(0.01)"
     output: list[str] = []

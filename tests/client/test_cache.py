@@ -1,4 +1,4 @@
-"""What is remembered between commands is only ever a help: bounded, private, and never believed."""
+"""The cache between commands only saves work: the cache is bounded and private, and Teal checks what the cache says."""
 
 import hashlib
 import json
@@ -78,7 +78,7 @@ def test_cache_evicts_the_least_recently_used_file(tmp_path: Path, home: Path, m
     for age, sent_file in enumerate(sent[:3]):
         cache.keep([sent_file])
         os.utime(home / "sent" / sent_file.sha256, (1000 + age, 1000 + age))
-    assert cache.find(sent[0].sha256, 20_000)  # used now
+    assert cache.find(sent[0].sha256, 20_000)  # makes this entry the most recently used
     cache.keep([sent[3]])
     assert there(home) == names([sent[0], sent[2], sent[3]])
 

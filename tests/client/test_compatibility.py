@@ -1,4 +1,4 @@
-"""A program against a machine: what is refused here, with what to type, and what the server is asked for."""
+"""A program against a machine: what the client refuses with a hint, and which requirements it sends to the server."""
 
 from pathlib import Path
 
@@ -21,7 +21,7 @@ def there(machine: str = "x86_64", libc: str = "glibc 2.36") -> Greeting:
 
 
 def needs(folder: Path, command: str, server: Greeting | None = None, **files: bytes) -> Needs:
-    """Of a command in an artifact of these files; a slash in a path is written as two underscores."""
+    """The requirements of a command in an artifact of these files. Two underscores stand for a slash in a path."""
     for name, data in (files or {"app": b"#!/bin/sh\n"}).items():
         path = folder / "dist" / name.replace("__", "/")
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -139,7 +139,7 @@ def test_command_outside_the_artifact_needs_its_program_when_that_can_be_named(
 
 
 def test_interpreter_in_the_artifact_is_checked_in_place_of_the_script(tmp_path: Path) -> None:
-    """The kernel finds it from the working directory, which is the release."""
+    """The kernel searches for the interpreter from the working directory, which is the release."""
     own = Made(loader=LOADER).made()
     assert needs(tmp_path, "./app", app=b"#!bin/run --flag\n", bin__run=own) == Needs(LOADER)
     with pytest.raises(ConfigError, match=r"^bin/run is built for aarch64"):

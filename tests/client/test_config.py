@@ -108,7 +108,7 @@ def test_config_reads_every_key(write: Write) -> None:
 
 
 def test_sample_config_sets_every_key_to_a_value_other_than_its_default() -> None:
-    """A key that is added must be added to WHOLE, with a value that is not its default."""
+    """Whoever adds a key must add the key to WHOLE, with a value that is not the default."""
     for value, default in _pairs(EVERY_KEY, Config("x", Run(("./x",)))):
         assert value != default
 
@@ -258,7 +258,7 @@ def test_config_mistake_carries_the_line_on_which_its_key_begins(write: Write, t
 
 
 def test_config_mistakes_take_time_in_proportion_to_the_length_of_the_file(write: Write) -> None:
-    """In proportion to the length: a file of 150 lines may take as long as 12 of 25 lines."""
+    """The time grows in proportion to the length: a file of 150 lines may take as long as 12 of 25 lines."""
 
     def seconds(lines: int) -> float:
         path = write(f"{SHORT}[run.env]\n" + "".join(f'"A-{number}" = "x"\n' for number in range(lines)))

@@ -1,4 +1,4 @@
-"""What a program file is: real ones that were just built, made ones of every machine, and broken ones."""
+"""How Teal reads a program file: real files just built, made files of every machine, and broken files."""
 
 import os
 import shutil
@@ -27,7 +27,7 @@ def put(folder: Path, data: bytes, name: str = "app") -> Path:
 
 
 def compiled(folder: Path, *options: str) -> Path:
-    """A C program. Skips where there is no compiler that can do this."""
+    """A C program. Skips the test where no compiler can build it."""
     if not shutil.which("gcc"):
         pytest.skip("there is no gcc here")
     (folder / "app.c").write_text(C)
@@ -67,7 +67,7 @@ def test_static_executable_of_gcc_needs_no_loader_and_no_glibc(tmp_path: Path, o
 
 
 def test_executable_without_section_headers_is_read_the_same(tmp_path: Path) -> None:
-    """They may be cut off: the kernel does not read them, and what is known of the program stays the same."""
+    """A linker may strip the section headers. The kernel does not read them, and Teal learns the same without them."""
     path = compiled(tmp_path, "-s")
     whole, data = inspect(path), bytearray(path.read_bytes())
     shoff = int.from_bytes(data[40:48], "little")
@@ -176,7 +176,7 @@ def test_truncated_elf_file_is_reported_with_its_sizes(tmp_path: Path) -> None:
 
 
 def test_elf_version_chain_ends_when_it_leads_back_into_itself(tmp_path: Path) -> None:
-    """65,535 needs of 65,535 versions each, all the same one."""
+    """The chain has 65,535 needs of 65,535 versions each, and all are the same entry."""
     data = bytearray(Made(versions=["GLIBC_2.9"]).made())
     need = len(data) - 32
     data[need + 2 : need + 4] = b"\xff\xff"
@@ -216,13 +216,13 @@ def test_file_of_any_bytes_gets_an_answer(tmp_path: Path, data: bytes, begin: by
 
 
 def test_elf_constant_of_x86_64_is_that_of_the_kernel() -> None:
-    """The made files are like real ones: this Python's own header has the same machine."""
+    """The made files are like real files: the header of this Python names the same machine."""
     if here() == "x86_64":
         assert int.from_bytes(Path("/proc/self/exe").read_bytes()[18:20], "little") == X86_64
 
 
 def with_sections(*sections: tuple[bytes, int]) -> bytes:
-    """The head of a 64-bit ELF file, its table of sections, and their names."""
+    """The header of a 64-bit ELF file, its table of sections, and their names."""
     names = b"\0" + b"\0".join(name for name, _ in sections) + b"\0.shstrtab\0"
     table, size = 64, 64 * (len(sections) + 1)
     head = b"\x7fELF\x02\x01\x01".ljust(40, b"\0") + struct.pack("<Q", table)

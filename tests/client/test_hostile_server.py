@@ -1,6 +1,7 @@
-"""A hostile server: what it sends runs nothing on this machine, sends no file twice, and ends in one clear error.
+"""A hostile server: its messages run nothing on this machine, send no file twice, and end in one clear error.
 
-The server is a program called `ssh` on PATH: it speaks the frames of a server side, and says what it likes in them.
+The server is a program called `ssh` on PATH. The program speaks the frames of a server side, and puts anything into
+them.
 """
 
 import base64
@@ -65,7 +66,7 @@ while sys.stdin.buffer.read1(65536):
 
 @dataclass(frozen=True)
 class Laptop:
-    """A project that deploys to the hostile server; its build is told to a shell."""
+    """A project that deploys to the hostile server. A shell runs its build."""
 
     folder: Path
 
@@ -75,7 +76,7 @@ class Laptop:
 
     @property
     def ran(self) -> Path:
-        """What a command of the server's would make."""
+        """The file that a command of the server would make."""
         return self.folder / "ran"
 
     def project(self, build: str = "") -> None:
@@ -88,20 +89,20 @@ class Laptop:
         (app / "teal.toml").write_text(f'app = "shop"\n{server}\n{run}\n[build]\nartifact = "dist"\n{build}')
 
     def serve(self, *messages: dict[str, Any]) -> None:
-        """The server says all this, without waiting for a question."""
+        """Makes the server send all these messages without waiting for a request."""
         ssh = self.folder / "bin/ssh"
         ssh.parent.mkdir(exist_ok=True)
         ssh.write_text(f"#!{sys.executable} -IS\n{said(*messages)}")
         ssh.chmod(0o755)
 
     def session(self, *messages: dict[str, Any], before: str = "") -> Session:
-        """One to a server that says all this."""
+        """A session with a server that sends all these messages."""
         program = said(*messages, before=before) if not before else said(before=before).split("request =")[0]
         command = (sys.executable, "-I", "-S", "-c", program)
         return Session(Transport("the shop", command, (), own_session=True, way=("env",)))
 
     def remember(self, machine: object) -> None:
-        """As the file is that the last deploy would have left."""
+        """Writes the file that an earlier deploy would have left."""
         file = self.folder / "cache/teal/machines" / hashlib.sha256(TARGET.encode()).hexdigest()[:16]
         file.parent.mkdir(parents=True)
         file.write_text(machine if isinstance(machine, str) else json.dumps(machine), errors="surrogatepass")
@@ -123,7 +124,7 @@ def laptop(tmp_path: Path) -> Laptop:
 
 
 def said(*messages: dict[str, Any], before: str = "") -> str:
-    """A Python program that says all this, hears a request, says no more, and listens until nobody speaks."""
+    """A Python program that sends all these messages, hears a request, and then only reads until the client ends."""
     words = f"\n{before or 'TEAL-HOST-1'}\n".encode() + b"".join(framed(message) for message in messages)
     return SAYS.format(said=base64.b64encode(words).decode())
 
@@ -139,7 +140,7 @@ def for_a_shell(word: str) -> str:
 
 @pytest.mark.parametrize(("word", "key"), [("arch", "machine"), ("goarch", "machine"), ("os", "system")])
 def test_greeting_runs_nothing_in_the_build(word: str, key: str, laptop: Laptop) -> None:
-    """At 55bfd35 the shell took the server's words: `ran` was made on this machine."""
+    """At 55bfd35 the shell ran the words of the server: `ran` was made on this machine."""
     laptop.project(for_a_shell(word))
     laptop.serve({**HONEST, key: "x; touch ../ran; true"})
     ended = laptop.teal("deploy")
@@ -152,12 +153,12 @@ def test_greeting_runs_nothing_in_the_build(word: str, key: str, laptop: Laptop)
 
 @pytest.mark.parametrize("key", ["machine", "system"])
 def test_remembered_machine_runs_nothing_in_the_build(key: str, laptop: Laptop) -> None:
-    """At 55bfd35 the build began with what was remembered, before anything greeted: `ran` was made."""
+    """At 55bfd35 the build began with the remembered machine, before any greeting: `ran` was made."""
     word = {"machine": "arch", "system": "os"}[key]
     laptop.project(for_a_shell(word))
     laptop.remember({"machine": "x86_64", "system": "linux", key: "x; touch ../ran; true"})
     laptop.serve(HONEST)
-    assert laptop.teal("deploy").returncode == 4  # the server ends the conversation there
+    assert laptop.teal("deploy").returncode == 4  # the server ends the conversation here
     assert not laptop.ran.exists()
     assert laptop.built.read_text() == f"built for {HONEST[key]}\n"
 
@@ -240,7 +241,7 @@ WORDS_BEFORE = ["SUDO '; rm -rf /; '", "SUDO $(id)", "NO-SUDO \x1b[2J", "TOO-OLD
 
 @pytest.mark.parametrize("word", WORDS_BEFORE)
 def test_word_before_the_greeting_is_noise_when_a_shell_could_take_it(word: str, laptop: Laptop) -> None:
-    """At 55bfd35 the hint was a line to be typed as root, with the server's words in it."""
+    """At 55bfd35 the hint told the user to type a line as root, with the words of the server in the line."""
     with pytest.raises(CannotReach) as refused:
         laptop.session(before=f"TEAL-HOST-{word}")
     assert word.split(" ", 1)[1] not in refused.value.message + refused.value.hint
@@ -260,7 +261,7 @@ NOT_OF_THIS_ARTIFACT: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("wanted", NOT_OF_THIS_ARTIFACT.values(), ids=list(NOT_OF_THIS_ARTIFACT))
 def test_deploy_sends_nothing_that_the_artifact_does_not_have(wanted: dict[str, Any], laptop: Laptop) -> None:
-    """At 55bfd35 `missing: [5]` was an IndexError, and a directory an IsADirectoryError."""
+    """At 55bfd35 `missing: [5]` raised IndexError, and a directory raised IsADirectoryError."""
     laptop.project()
     laptop.serve(HONEST, {"type": "missingfiles", "release": "0001-0123456789ab", **wanted})
     ended = laptop.teal("deploy")
@@ -318,7 +319,7 @@ def test_strange_answer_before_commit_means_that_nothing_was_changed(
 
 @pytest.mark.parametrize("command", ["status", "releases", "env list", "doctor", "logs", "destroy --yes", "exec true"])
 def test_command_ends_in_one_error_when_the_answer_is_of_another_question(command: str, laptop: Laptop) -> None:
-    """At 55bfd35 it was an AssertionError, or taken for an answer."""
+    """At 55bfd35 the client raised AssertionError, or took the message for an answer."""
     laptop.project()
     laptop.serve(HONEST, {"type": "result", "outcome": "live"})
     ended = laptop.teal(*command.split())

@@ -1,4 +1,4 @@
-"""The load must find every lost request, so most servers here are bad ones."""
+"""The load must find every lost request, so most servers in this module are faulty."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ BLUE = b'{"color":"blue"}'
 
 
 class Correct(BaseHTTPRequestHandler):
-    """Answers as it should. Bad servers are made from it by changing one thing."""
+    """Answers correctly. Each faulty server changes one part of this class."""
 
     protocol_version = "HTTP/1.1"
-    wbufsize = -1  # an answer leaves in one piece
+    wbufsize = -1  # an answer goes out in one piece
 
     def do_GET(self) -> None:
         self.answer(BLUE)
@@ -63,7 +63,7 @@ class Announcing(Correct):
 
 
 class Silent(Correct):
-    """Closes after every answer and does not say so, as a reloaded nginx does to idle connections."""
+    """Closes the connection after every answer without a word, as a reloaded nginx does to idle connections."""
 
     def answer(self, body: bytes) -> None:
         super().answer(body)
@@ -76,7 +76,7 @@ class WrongEcho(Correct):
 
 
 class OldEcho(Correct):
-    """Gives every client the body of another request, as a proxy that mixes up its connections would."""
+    """Gives every client the body of another request, like a proxy that mixes up its connections."""
 
     bodies = (b"",)
 
@@ -97,7 +97,7 @@ class NoColor(Correct):
 
 
 class Raw(Correct):
-    """Sends `sent` for an answer, and closes."""
+    """Sends `sent` as the answer, and closes."""
 
     sent = b""
 
@@ -107,7 +107,7 @@ class Raw(Correct):
 
 
 class Sick(Correct):
-    """Answers 500, completely, and keeps the connection."""
+    """Answers 500 with a complete body, and keeps the connection."""
 
     def answer(self, body: bytes) -> None:
         self.send_response(500)
@@ -117,7 +117,7 @@ class Sick(Correct):
 
 
 class Server(ThreadingHTTPServer):
-    daemon_threads = False  # so that closing it waits for every connection
+    daemon_threads = False  # so that closing the server waits for every connection
     connections = 0
 
     def process_request(self, request: object, client_address: object) -> None:
@@ -281,7 +281,7 @@ def test_refused_connection_counts_as_a_failure() -> None:
 
 @contextmanager
 def holding() -> Iterator[tuple[Server, threading.Event, threading.Event]]:
-    """A server that answers only once it may; the events are `asked` and `may_answer`."""
+    """A server that answers only once `may_answer` is set; the events are `asked` and `may_answer`."""
     asked, may_answer = threading.Event(), threading.Event()
 
     class Holding(Correct):

@@ -1,4 +1,4 @@
-"""Patches that are made ahead are those that would be made later; a wrong guess costs nothing but its time."""
+"""Patches that are made in advance equal those that would be made later; a wrong guess costs only its time."""
 
 import random
 from collections.abc import Callable, Iterator
@@ -27,7 +27,7 @@ def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def made(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
-    """How often a patch was made."""
+    """Counts the patches that are made."""
     counted: list[int] = []
     make = delta.make
 
@@ -53,7 +53,7 @@ def entry(of: Artifact) -> Entry:
 
 
 def base(of: Artifact) -> PatchBase:
-    """The server has it, and it is in the cache."""
+    """A base that the server has, and that is in the cache."""
     cache.keep([Sent(of.root / entry(of).path, entry(of).size, entry(of).sha256)])
     return PatchBase("app", entry(of).sha256, entry(of).size)
 
@@ -112,7 +112,8 @@ def test_patch_slower_than_the_whole_file_is_given_up_once_it_is_waited_for(tmp_
     refused = hurried.find(entry(new), size, [base(old)], ALL)
     assert isinstance(refused, NoPatch)
     assert "too long" in refused.why
-    assert isinstance(patient.find(entry(new), size, [base(old)], ALL), Patch)  # it is ready, so it is the sooner
+    # the patch is ready, so sending it is faster
+    assert isinstance(patient.find(entry(new), size, [base(old)], ALL), Patch)
     assert not hurried.made
 
 

@@ -1,4 +1,7 @@
-"""One pipe to a server side: what comes before its greeting is survived, and one that never greets is told soon."""
+"""One pipe to a server side.
+
+The session survives any output before the greeting, and soon reports a server that never greets.
+"""
 
 import sys
 import time
@@ -15,8 +18,8 @@ from teal_host.wire.messages import Greeting, Logs, Rollback, Status
 from teal_host.wire.reports import StatusReport
 from teal_host.wire.uploads import Block
 
-PATIENCE_S = 60.0  # far more than it takes on a busy machine
-NEVER_S = 600.0  # for the session's own deadlines, so that whoever waits for one of them is found out
+PATIENCE_S = 60.0  # far more than a session takes on a busy machine
+NEVER_S = 600.0  # for the session's own deadlines, so that a test fails if the session waits for one of them
 
 
 def transport(root: Path, *python: str) -> Transport:
@@ -24,7 +27,7 @@ def transport(root: Path, *python: str) -> Transport:
 
 
 def shell(root: Path, script: str) -> Transport:
-    """A server that is a shell script; `exec "$PYTHON" "$@"` in it goes on as the server side."""
+    """A server that is a shell script; `GO_ON` in the script becomes the server side."""
     go_on = script.replace("GO_ON", f'exec \'{sys.executable}\' -I -S "$0" "$@"')
     return transport(root, "/bin/sh", "-c", go_on)
 
@@ -165,7 +168,10 @@ def test_session_raises_pipe_ended_at_the_end_of_the_pipe(tmp_path: Path) -> Non
 
 
 def test_session_raises_the_refusal_of_the_server_side_and_not_a_broken_pipe(tmp_path: Path) -> None:
-    """It answers the first message and goes; whoever goes on sending hears why, and not only that the pipe broke."""
+    """The server side answers the first message and ends.
+
+    A client that still sends gets the reason, and not only a broken pipe.
+    """
     with Session(transport(tmp_path / "state", sys.executable, "-I", "-S")) as session:
         session.send(Block())
         with pytest.raises(HostFailed, match="is not expected here"):

@@ -1,4 +1,4 @@
-"""Which way a file is sent: values in, a way out."""
+"""How Teal chooses the way to send a file: values in, a strategy out."""
 
 import pytest
 

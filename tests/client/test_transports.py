@@ -1,4 +1,4 @@
-"""The argv with which a server is reached: what ssh is told, and that no name becomes an option."""
+"""The argv with which the client reaches a server: what ssh gets, and that no name becomes an option."""
 
 import json
 import os
@@ -28,7 +28,7 @@ DUMP = "#!{python}\nimport json, os, sys\nopen(os.environ['DUMP'], 'w').write(js
 
 @pytest.fixture
 def argv(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where `ssh` and `multipass` on PATH write what they were called with."""
+    """The file into which `ssh` and `multipass` on PATH write their arguments."""
     for name in ("ssh", "multipass"):
         (tmp_path / name).write_text(DUMP.format(python=sys.executable))
         (tmp_path / name).chmod(0o755)
@@ -108,7 +108,7 @@ def test_ci_variable_means_that_nobody_can_be_asked_even_on_a_terminal(monkeypat
 
 
 def _with_terminal(end: int) -> None:
-    """As `os.login_tty`, but standard output stays."""
+    """Does the same as `os.login_tty`, but keeps standard output."""
     import fcntl
     import termios
 
@@ -155,7 +155,7 @@ def test_target_never_becomes_an_option_or_a_command(argv: Path, world: World, t
 
 @pytest.mark.parametrize("target", ["ssh://-oProxyCommand=x", "ssh://[-oX]", "http://host", "ssh://a b@c d"])
 def test_ssh_host_follows_a_double_dash_when_the_config_did_not_check_the_target(argv: Path, target: str) -> None:
-    """Behind `--` it is a host; without a host there is nothing to call."""
+    """After `--`, ssh takes the name as a host; without a host ssh connects to nothing."""
     try:
         words = called(argv, target)
     except FileNotFoundError:
@@ -164,7 +164,7 @@ def test_ssh_host_follows_a_double_dash_when_the_config_did_not_check_the_target
 
 
 def test_stage_0_needs_no_quoting_beyond_single_quotes(argv: Path) -> None:
-    """It passes whatever shell the user has there: fish knows a backslash within quotes, csh a `!`."""
+    """Any login shell passes the text on: fish treats a backslash in quotes specially, and csh a `!`."""
     command = called(argv, "ssh://shop")[-1]
     stage0 = shlex.split(command)[4]
     assert f"'{stage0}'" in command
@@ -180,7 +180,7 @@ def test_multipass_gets_the_instance_and_the_words_of_the_command(argv: Path) ->
 
 @pytest.fixture
 def vm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Transport:
-    """An instance of the stand-in for multipass whose commands run here; it loses the ends of pipes all the same."""
+    """An instance of the stand-in for multipass. Its commands run on this machine, but its pipes lose their ends."""
     stand_in = tmp_path / "bin/multipass"
     stand_in.parent.mkdir()
     stand_in.write_text(f'#!/bin/sh\nexec {sys.executable} {REPO / "tests/apps/multipass.py"} "$@"\n')
@@ -202,7 +202,7 @@ def test_server_side_ends_by_itself_when_multipass_loses_the_end_of_the_pipe(
         if asked is not None:
             session.send(asked)
     assert not Path(f"/proc/{session.greeting.pid}").exists()
-    assert time.monotonic() - began < run.ENDS_WITHIN_S  # it ended by itself, and was not ended
+    assert time.monotonic() - began < run.ENDS_WITHIN_S  # the process ended by itself; nobody ended it
 
 
 LOGINS = {
@@ -253,7 +253,7 @@ def test_ssh_error_is_explained_for_exit_code_255_only() -> None:
 
 @pytest.fixture
 def shop(world: World) -> World:
-    """A directory whose app has its server at ssh://me@shop."""
+    """A directory whose app has the server ssh://me@shop."""
     world.home.joinpath("teal.toml").write_text(f'{SHORT}[server]\ntarget = "ssh://me@shop"\n')
     world.home.joinpath("app").write_text("")
     return world

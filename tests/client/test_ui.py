@@ -1,4 +1,4 @@
-"""What is shown while a command runs: word for word, and no foreign character that could do harm."""
+"""What Teal shows while a command runs: word for word, and without any foreign character that could do harm."""
 
 import io
 import json

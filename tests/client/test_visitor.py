@@ -1,4 +1,4 @@
-"""The printed URL, entered from here: every way in which a visitor does not reach the app, and what Teal says then."""
+"""The client opens the printed URL: every way in which a visitor fails to reach the app, and the message for each."""
 
 import contextlib
 import socket
@@ -155,7 +155,7 @@ def test_visit_does_not_wait_for_a_name_server(monkeypatch: pytest.MonkeyPatch) 
     answer.set()
 
 
-# --- what is said ---------------------------------------------------------------------------------------------------
+# --- the messages ---------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("event", [event for event in get_args(Event) if event != "own site"])
@@ -195,7 +195,7 @@ def test_private_address_of_a_server_is_named_as_a_cause() -> None:
     assert "open TCP port 80" in finding.hint
 
 
-# --- whom it is asked of --------------------------------------------------------------------------------------------
+# --- when Teal asks -------------------------------------------------------------------------------------------------
 
 TOML = 'app = "shop"\nrun.command = ["./app"]\nbuild.artifact = "app"\n[server]\n'
 REMOTE = 'target = "ssh://root@93.184.216.34"\n'
