@@ -24,13 +24,13 @@ _JUDGES = {
 
 
 def complaint(schema: str, value: object) -> str | None:
-    """What the schema says against the value."""
+    """The complaint of the schema about the value, or nothing."""
     error = best_match(_JUDGES[schema].iter_errors(value))
     return f"{error.json_path}: {error.message}" if error else None
 
 
 def judged(schema: str, value: dict[str, Any]) -> dict[str, Any]:
-    """The value, which must be as its schema says."""
+    """Returns the value, which must conform to its schema."""
     says = complaint(schema, value)
     assert says is None, f"{schema}: {says}\n{json.dumps(value, indent=1)}"
     return value
@@ -46,7 +46,7 @@ def judged_lines(ended: Ended) -> list[dict[str, Any]]:
 
 
 def good_but(place: str, value: object) -> dict[str, Any]:
-    """A good teal.toml, but for this key."""
+    """A good teal.toml, except for this key."""
     whole: dict[str, Any] = {"app": "shop", "run": {"command": ["./shop"]}}
     if place == "verify.json":
         whole["verify"] = {"path": "/"}

@@ -1,4 +1,4 @@
-"""Each exit code, produced by a real command; its last line says the same."""
+"""A real command produces each exit code, and its last line says the same."""
 
 import os
 import signal
@@ -37,7 +37,7 @@ def _planned(app: App) -> Ended:
 
 
 def _disk_in_the_way(app: App) -> Ended:
-    """A file stands where a directory must be."""
+    """Puts a file where a directory must be."""
     app.world.root.mkdir(parents=True)
     (app.world.root / "var").touch()
     return app.deploy()
@@ -122,7 +122,7 @@ def _interrupted_after_commit(app: App) -> Ended:
 
 
 def _struck(app: App, at_the_server: bool) -> Ended:
-    """A deploy whose server side is killed, or whose client is interrupted, in its health step."""
+    """A deploy in whose health step the server side is killed, or the client is interrupted."""
     app.config(health={"deadline_s": 5})
     app.program(version="slow", never_listens=True)
     with in_background(app, "deploy", "--json") as running:
@@ -208,11 +208,11 @@ USAGE = [
     ["logs", "--color", "red"],
     ["logs", "-n", "-1"],
     ["completion", "tcsh"],
-    ["destroy"],  # nobody to ask, and no --yes
+    ["destroy"],  # no terminal to ask on, and no --yes
     ["env", "set"],
     ["env", "set", "PORT"],
     ["env", "set", "A=1"],
-    ["env", "unset", "A"],  # it is not set
+    ["env", "unset", "A"],  # the variable is not set
     ["exec"],
     ["exec", "--", "ls"],  # nothing is live
 ]

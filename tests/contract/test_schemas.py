@@ -1,4 +1,4 @@
-"""Every JSON output of every command is as its schema says, however the command ends."""
+"""Every JSON output of every command conforms to its schema, however the command ends."""
 
 import copy
 import signal
@@ -186,7 +186,7 @@ def test_result_schema_rejects_each_wrong_change(change: Callable[[dict[str, Any
 
 
 def _story(app: App, *arguments: str, code: int = 0) -> dict[str, Any]:
-    """The result of a deploy or rollback, all of whose lines are as they should be."""
+    """The result of a deploy or rollback. Every line conforms to the schemas."""
     ended: Ended = app.teal(*arguments, "--json")
     assert ended.code == code, ended
     return judged_lines(ended)[-1]

@@ -1,4 +1,4 @@
-"""One suite a seam: what every implementation must keep to, whichever `main` chooses."""
+"""One suite for each seam: what every implementation must do, whichever `main` chooses."""
 
 import inspect
 from pathlib import Path
@@ -32,7 +32,7 @@ SPEC = {
 
 
 class RecordingProxy:
-    """Notes what it is asked to serve. `serving` is what it says to the question whether it serves a route."""
+    """Records each route that it should serve. `serving` is the answer to whether the proxy serves a route."""
 
     def __init__(self) -> None:
         self.acts: list[str] = []
@@ -73,7 +73,7 @@ def provisioning(request: pytest.FixtureRequest, paths: HostPaths, proxy: Any) -
 
 @pytest.fixture
 def agreed(paths: HostPaths) -> Agreement:
-    """Of the app, written down."""
+    """The agreement of the app, as stored."""
     agreed = agreement.propose(paths, spec(), None)
     agreement.save(paths.app("shop"), agreed)
     return agreed
@@ -106,7 +106,7 @@ def test_open_route_returns_only_when_the_proxy_serves(
 ) -> None:
     provisioning.open_route(agreed)
     proxy.serving = False
-    if "serve shop" not in proxy.acts:  # it opens nothing itself
+    if "serve shop" not in proxy.acts:  # this process opens nothing itself
         with pytest.raises(HostError, match="nginx does not serve shop"):
             provisioning.open_route(agreed)
 

@@ -1,4 +1,4 @@
-"""schemas/teal.schema.json knows what Teal knows of teal.toml: the same keys, kinds, defaults and limits."""
+"""schemas/teal.schema.json agrees with Teal about teal.toml: the same keys, kinds, defaults and limits."""
 
 import dataclasses
 import tomllib
@@ -20,7 +20,7 @@ KINDS = {str: "string", int: "integer", float: "number", bool: "boolean", tuple:
 
 @dataclasses.dataclass(frozen=True)
 class Key:
-    """One key of teal.toml: what the program knows of it, and what the schema does."""
+    """One key of teal.toml: what the program says about the key, and what the schema says."""
 
     place: str
     hint: Any
@@ -64,7 +64,7 @@ def _dataclass(hint: Any) -> Any:
 
 
 def _plain(hint: Any) -> Any:
-    """`Annotated[int, …] | None` is an int."""
+    """Reduces a type to its plain kind: `Annotated[int, …] | None` is an int."""
     if get_origin(hint) in (Annotated, tuple, dict) or not get_args(hint):
         return _plain(get_args(hint)[0]) if get_origin(hint) is Annotated else get_origin(hint) or hint
     return _plain(get_args(hint)[0])

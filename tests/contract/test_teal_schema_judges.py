@@ -1,4 +1,4 @@
-"""schemas/teal.schema.json and Teal judge a teal.toml the same, for all that a schema can express."""
+"""schemas/teal.schema.json and Teal judge every teal.toml alike, as far as a schema can express the rules."""
 
 import tomllib
 from typing import Any
@@ -21,7 +21,7 @@ def _teal_takes(value: dict[str, Any]) -> bool:
 
 
 def _both_take(value: dict[str, Any]) -> bool:
-    """The judgement of both, which must be the same."""
+    """The judgement of Teal and of the schema, which must be the same."""
     says = complaint("teal", value)
     assert (says is None) == _teal_takes(value), says or "the schema takes what Teal refuses"
     return says is None
