@@ -1,4 +1,4 @@
-"""The server side is killed, told to end, or cut off, at every step."""
+"""At every step, a signal kills or ends the server side, or the line is cut."""
 
 import pytest
 

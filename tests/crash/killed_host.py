@@ -20,7 +20,7 @@ import builtins
 import datetime
 import errno
 import os
-import shutil  # noqa: F401 - before InOrder, for it looks once whether os.scandir takes descriptors
+import shutil  # noqa: F401 - before InOrder, because shutil checks once whether os.scandir takes descriptors
 import signal
 import sys
 import threading
@@ -137,7 +137,10 @@ class Witness:
 
 
 class InOrder:
-    """os.scandir, sorted by name. The order of a directory differs from round to round, and so would the n-th act."""
+    """os.scandir, sorted by name.
+
+    Without sorting, the order of a directory and so the n-th act would differ in each round.
+    """
 
     def __init__(self, path: Any = ".") -> None:
         with SCANDIR(path) as entries:
@@ -147,7 +150,7 @@ class InOrder:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Does nothing: the directory was read at once."""
+        """Does nothing, because os.scandir has already read the directory."""
 
     def __iter__(self) -> "InOrder":
         return self

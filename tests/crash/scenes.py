@@ -60,7 +60,7 @@ class Run:
 
 
 class Scene:
-    """One app, its versions v1, v2, …, and commands on it."""
+    """One app, its versions v1, v2, …, and the commands on the app."""
 
     def __init__(self, app: App, patch: pytest.MonkeyPatch) -> None:
         self.app = app
@@ -80,7 +80,7 @@ class Scene:
         return version
 
     def ship_a_tree(self, files: int, **changes: Any) -> None:
-        """Makes the artifact a directory of so many files beside the program."""
+        """Makes the artifact a directory with this many files beside the program."""
         self._files = files
         self.app.config(**{**QUICK, "build": {"artifact": "tree"}, **changes})
 

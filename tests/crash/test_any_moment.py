@@ -1,4 +1,4 @@
-"""The server side is killed, or told to end, at random moments: between acts, in a wait, while it starts."""
+"""A signal kills or ends the server side at random moments: between acts, in a wait, while it starts."""
 
 import random
 import time
@@ -13,7 +13,7 @@ ASKED_TO_END = ["SIGTERM", "SIGHUP"] * 5
 STEPS = [
     ("run nginx -v+0", False),
     ("make directory part1+0", False),
-    ("rename 0*.json+0", False),  # everything has arrived, but is not committed
+    ("rename 0*.json+0", False),  # all bytes have arrived, but the client has not committed
     ("append journal+0", True),
     ("spawn program+0", True),
     ("turn link live+0", True),

@@ -27,7 +27,7 @@ def at_each_act(round_: Callable[[str], Run], at_least: int) -> int:
 
 
 def check_told(scene: Scene, run: Run, old: str, new: str) -> None:
-    """Checks that what the client reported is what serves."""
+    """Checks that the client reports the release that serves."""
     serves = scene.check_serves(old, new)
     if run.error is None:
         assert serves == new

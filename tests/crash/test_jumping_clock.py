@@ -1,4 +1,4 @@
-"""The server's clock jumps during a deploy, as when it is set after a boot. No deadline moves with it."""
+"""The server's clock jumps during a deploy, like a clock that is set after a boot. No deadline moves with the clock."""
 
 import time
 

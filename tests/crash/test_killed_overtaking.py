@@ -1,4 +1,4 @@
-"""A rollback overtakes a deploy, and one of the two is killed at an act that belongs to that."""
+"""A rollback overtakes a deploy, and one of the two commands is killed at an act of overtaking."""
 
 import threading
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ WAITS = {"waits_for": "/nowhere"}
 
 @contextmanager
 def deploying(scene: Scene, when: str, **behaviour: Any) -> Iterator[list[Run]]:
-    """A deploy whose server side is killed at an act. Its end is in the list after the block."""
+    """A deploy whose server side is killed at an act. After the block, the list has the end of the deploy."""
     runs: list[Run] = []
     scene.app.config(**{**QUICK, "keep": AN_HOUR, "health": {"successes": 1, "deadline_s": 3600}})
     scene.new_version(**behaviour)
@@ -37,7 +37,7 @@ def deploying(scene: Scene, when: str, **behaviour: Any) -> Iterator[list[Run]]:
 def test_deploy_killed_while_it_gives_way_leaves_the_rollback_its_way(
     two: Scene, counted: Counted, behaviour: dict[str, Any], last: str, acts: tuple[str, int, int]
 ) -> None:
-    """`acts`: the K-th after the first act of this name, and every third or so from there on."""
+    """`acts`: the K-th act after the first act of this name, and every third or so from there on."""
     name, past, every = acts
     killed, live = 0, "v2"
     while True:

@@ -45,7 +45,8 @@ def test_deploy_is_not_unchanged_when_nginx_asks_the_other_color(two: Scene) -> 
     two.check_settled("v2")
 
 
-@pytest.mark.parametrize("at", ["turn link live+4", "turn link live+6"])  # its record, before and after the rename
+# the record of the release, before and after the rename
+@pytest.mark.parametrize("at", ["turn link live+4", "turn link live+6"])
 def test_live_release_is_good_when_its_record_could_not_be_written(two: Scene, at: str) -> None:
     version = two.new_version()
     run = two.deploy(at, "ENOSPC")
@@ -64,7 +65,7 @@ def test_candidate_is_stopped_when_its_start_could_not_be_written_down(two: Scen
 def test_rolled_back_release_is_stopped_when_the_journal_cannot_say_so(two: Scene) -> None:
     two.app.config(**UNPROVED)
     two.new_version()
-    run = two.deploy("prepare link live+6", "ENOSPC")  # the journal line about it
+    run = two.deploy("prepare link live+6", "ENOSPC")  # the journal line about the rollback
     assert (run.was_ended, run.exit_code) == (True, 7)
     two.check_settled("v2")
 
