@@ -1,1 +1,1 @@
-"""docs/guarantees.md: the rows of the fault matrix, the tests that show them, and what was counted at the last run."""
+"""docs/guarantees.md: the rows of the fault matrix, the tests that show them, and the counts of the last run."""

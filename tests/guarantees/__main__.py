@@ -1,4 +1,4 @@
-"""Runs all tests, keeps what they count, and writes docs/guarantees.md."""
+"""Runs all tests, keeps their counts, and writes docs/guarantees.md."""
 
 import argparse
 import json
@@ -20,7 +20,7 @@ PAGE = REPO / "docs/guarantees.md"
 
 
 class NotWhole(Exception):
-    """Figures that would say less, or more, than what was run."""
+    """The figures do not match the run: they would say less, or more, than the tests showed."""
 
 
 def main() -> int:
@@ -62,7 +62,10 @@ def _brought_up(known: Figures, asked: argparse.Namespace) -> Figures:
 
 
 def _of_all_tests(known: Figures, report: Path) -> Figures:
-    """Raises NotWhole: figures of some tests would take the place of those of all."""
+    """Takes over a report of all tests.
+
+    Raises NotWhole for a report of only some, whose figures would replace those of all.
+    """
     try:
         told = known.with_tests(report)
     except xml.ParseError as error:
@@ -74,7 +77,7 @@ def _of_all_tests(known: Figures, report: Path) -> Figures:
 
 
 def _ran(run: LongRun, report: Path) -> Counted:
-    """Raises CalledProcessError: what has failed has no figures."""
+    """Runs a long run and returns its counts. Raises CalledProcessError: a failed run has no figures."""
     if run.bench:
         _call([*shlex.split(run.bench), "--json", str(report)], {}, check=True)
         told = json.loads(report.read_text())["counted"]
@@ -85,7 +88,10 @@ def _ran(run: LongRun, report: Path) -> Counted:
 
 
 def counts(run: LongRun, report: Path) -> Counted:
-    """Of all its tests, each with the case that it was. Raises NotWhole: a test was skipped, or two have one key."""
+    """The counts of all tests of the run, each with its case.
+
+    Raises NotWhole if a test was skipped, or if two tests have one key.
+    """
     found: Counted = {}
     for one in figures.read(report):
         if one.outcome == "skipped":

@@ -1,4 +1,4 @@
-"""What the last runs showed, kept in docs/guarantees.json: how each test of a row ended, and what was counted."""
+"""What the last runs showed, kept in docs/guarantees.json: the outcome of each test of a row, and its counts."""
 
 import datetime
 import json
@@ -16,7 +16,7 @@ Counted = dict[str, str]
 
 @dataclass(frozen=True)
 class Shown:
-    """One test at its last run. `rows` of the matrix that it shows, and what it counted."""
+    """One test at its last run: the `rows` of the matrix that the test shows, and its counts."""
 
     test: str
     outcome: str
@@ -26,7 +26,7 @@ class Shown:
 
 @dataclass(frozen=True)
 class Ran:
-    """A long run, and what it counted."""
+    """A long run, and its counts."""
 
     at: str
     system: str
@@ -48,7 +48,7 @@ class Figures:
 
 
 def read(report: Path) -> Iterator[Shown]:
-    """The tests of a JUnit file of pytest that have marks of the matrix, have counted something, or break Teal."""
+    """Reads a JUnit file of pytest: the tests that have marks of the matrix, have counted something, or break Teal."""
     for case in xml.parse(report).getroot().iter("testcase"):
         told = {one.get("name", ""): one.get("value", "") for one in case.iter("property")}
         test, rows = told.pop("test", ""), tuple(told.pop("rows", "").split())

@@ -1,6 +1,6 @@
-"""The fault matrix. A test shows a row by the mark `row`; the page says which do, and how they ended.
+"""The fault matrix. The mark `row` says which row a test shows; the page lists the tests and their outcomes.
 
-P0 must hold in every release, P1 is wanted before 1.0. A row that is `declined` is not built, and says why.
+P0 must hold in every release, P1 should hold before 1.0. A `declined` row is not built, and gives the reason.
 """
 
 from dataclasses import dataclass

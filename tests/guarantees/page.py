@@ -22,7 +22,7 @@ The loads, and Teal beside other ways to turn traffic, are in [bench/README.md](
 _NUMBERS = """\
 A number that is missing was merged with another row, or asks for what Teal does not have; none failed.
 `grep -rn '"A1"' tests` finds the tests of a row."""
-_NAMES = 2  # tests of a row that are named; the others are counted
+_NAMES = 2  # the page names so many tests of a row, and counts the others
 
 
 def page(figures: Figures) -> str:
@@ -65,7 +65,7 @@ def _counted(figures: Figures) -> str:
 
 
 def _broken(figures: Figures) -> str:
-    """The breaks of tests/broken, each with the test that must go red by it."""
+    """The breaks of tests/broken, each with the test that must fail."""
     seen = {one.test: one.outcome for one in figures.shown}
     lines = [
         "## Teal broken on purpose",
@@ -116,7 +116,10 @@ def _line(row: Row, figures: Figures) -> str:
 
 
 def state(row: Row, figures: Figures) -> str:
-    """Of all its tests: what was skipped where it ran last was not shown, also where others passed."""
+    """The state of all tests together.
+
+    A test that was skipped at its last run shows nothing, even if other tests passed.
+    """
     if row.declined:
         return "declined"
     outcomes = {one.outcome for one in tests_of(row, figures)}

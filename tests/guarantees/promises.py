@@ -1,4 +1,4 @@
-"""What is promised in words, what is not, and the runs that drive a fault further than every commit does."""
+"""What Teal promises in words, what Teal does not promise, and the runs that drive a fault further than CI does."""
 
 from dataclasses import dataclass
 
@@ -7,9 +7,9 @@ PYTEST = "script/test"
 
 @dataclass(frozen=True)
 class LongRun:
-    """`tests`: of pytest, with `env`; or else `bench`, a script that writes its figures with --json.
+    """A long run: `tests` of pytest with `env`, or `bench`, a script that writes its figures with --json.
 
-    `sum_of`: what the counts of one test are together, where they are many.
+    `sum_of` names the sum of the counts of one test that has many counts.
     """
 
     what: str
