@@ -1,6 +1,7 @@
-"""Every hint that Teal can print, collected from the code.
+"""Collects every hint that Teal can print from the code.
 
-A hint is what an argument, attribute or field called `hint` gets. A part that is known only at run time is `{}`.
+A hint is the value of an argument, attribute or field called `hint`. `{}` stands for a part that is known only at run
+time.
 """
 
 import ast
@@ -16,7 +17,7 @@ _Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
 class CannotCollect(Exception):
-    """A hint is made in a way that the rule cannot read."""
+    """The rule cannot read how the code makes a hint."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ class Hint:
 
 
 def hints() -> dict[str, Hint]:
-    """Each hint once, by its text."""
+    """All hints, each text once."""
     program = _Program()
     found: dict[str, Hint] = {}
     for module in MODULES.values():
@@ -40,7 +41,7 @@ def hints() -> dict[str, Hint]:
 
 @dataclass(frozen=True)
 class _Scope:
-    """Where an expression stands, and what the parameters of that function are, if they are known."""
+    """The place of an expression, and the parameters of its function, if they are known."""
 
     module: Module
     function: _Function | None
@@ -51,7 +52,8 @@ class _Program:
     def __init__(self) -> None:
         self._functions: dict[str, tuple[Module, _Function]] = {}
         self._positions: dict[str, int] = {"Hints": -1, "__init__": 2}  # -1: every argument is a hint
-        self._without: set[tuple[str, str]] = set()  # classes of a module that take no hint, whatever others are called
+        # classes of one module that take no hint, although other classes of the same name do
+        self._without: set[tuple[str, str]] = set()
         classes: dict[str, ast.ClassDef] = {}
         homes: dict[str, Module] = {}
         for module in MODULES.values():
@@ -78,7 +80,7 @@ class _Program:
                 self._positions[_full(name, homes[name])] = position
 
     def hints_in(self, node: ast.AST, module: Module) -> Iterator[ast.expr]:
-        """The expressions of this node that are hints."""
+        """The expressions inside this node that are hints."""
         if isinstance(node, ast.Call):
             is_without = (module.name, _name(node.func)) in self._without
             position = None if is_without else self._positions.get(_full(_name(node.func), module))
@@ -96,7 +98,7 @@ class _Program:
             yield node.value
 
     def texts(self, value: ast.expr, scope: _Scope) -> _Texts:  # noqa: PLR0911
-        """Every text that the expression can be."""
+        """Every text that the expression can have."""
         match value:
             case ast.Constant():
                 return [str(value.value or "")]
@@ -111,7 +113,7 @@ class _Program:
             case ast.Name():
                 return self._of_name(value, scope)
             case ast.Attribute(attr="hint" | "not_served" | "memory"):
-                return []  # passed on: it is collected where it is made
+                return []  # the hint is collected where the object with this attribute is made
             case ast.Call():
                 return self._of_call(value, scope)
         raise CannotCollect(f"{scope.module.path}:{value.lineno}: a hint that the rule cannot read")
@@ -130,7 +132,7 @@ class _Program:
             return scope.given[value.id]
         if scope.function and value.id in [arg.arg for arg in scope.function.args.args]:
             if value.id == "hint":
-                return []  # collected from the callers
+                return []  # the callers have the texts
             raise CannotCollect(f"{scope.module.path}:{value.lineno}: {value.id}")
         for where in (scope.function, scope.module.tree):
             values = list(_assigned(value.id, where)) if where else []
@@ -167,7 +169,7 @@ def _joined(parts: Sequence[_Texts]) -> _Texts:
 
 
 def _position_in_class(name: str, classes: Mapping[str, ast.ClassDef]) -> int | None:
-    """At which place the class takes its hint, by its own `__init__` or fields, or those of what it inherits from."""
+    """The position of the hint in the arguments of the class, by its own `__init__` or fields, or those of its base."""
     for node in classes[name].body:
         if isinstance(node, ast.FunctionDef) and node.name == "__init__":
             names = [arg.arg for arg in node.args.args[1:]]
@@ -202,7 +204,7 @@ def _assigned(name: str, where: ast.AST) -> Iterator[ast.expr]:
 
 
 def _full(name: str, module: Module) -> str:
-    """A private function is one of its module."""
+    """The full name: a private function belongs to its module."""
     return f"{module.name}.{name}" if name.startswith("_") and not name.endswith("__") else name
 
 
@@ -213,5 +215,5 @@ def _name(node: ast.AST) -> str:
 
 
 def pattern(text: str) -> re.Pattern[str]:
-    """Matches a hint as printed."""
+    """A regular expression that matches the hint as printed."""
     return re.compile("".join(".*" if part == "{}" else re.escape(part) for part in re.split(r"(\{\w*\})", text)))

@@ -1,6 +1,8 @@
-"""Walks of hints that need no server: the mistake, the hint that Teal prints, exactly what the hint says, and all well.
+"""Walks of hints that need no server.
 
-A hint that a walk names is compared with what Teal prints.
+A walk makes the mistake, reads the hint, does exactly what the hint says, and then all is well.
+
+The test compares the hint that a walk names with the hint that Teal prints.
 """
 
 import json
@@ -22,7 +24,7 @@ from hints.collect import pattern
 
 
 def printed(ended: Ended, text: str) -> str:
-    """The hint of a command that was refused, which is the one that the walk is about."""
+    """The hint that a refused command printed, which must be the hint of this walk."""
     assert ended.code, ended.out
     hint = ended.result["error"]["hint"] if ended.out.strip() else ended.err.rpartition("→ ")[2].strip()
     assert pattern(text).fullmatch(hint), hint
@@ -44,7 +46,7 @@ def plan(app: App, *arguments: str) -> Ended:
 
 
 class TestArtifact:
-    """Each mistake in what is shipped: `mend` does what the hint says, and then the deploy goes on."""
+    """Each mistake in an artifact: `mend` does what the hint says, and then the deploy continues."""
 
     MISTAKES: ClassVar[dict[str, tuple[Callable[[App], object], Callable[[App, str], object]]]] = {
         "chmod +x {}": (lambda app: (app.directory / "program").chmod(0o644), shell),
@@ -185,7 +187,7 @@ class TestCommands:
         shell(app, "teal init --yes")
 
     def test_hint_repeats_the_config_of_the_command(self, app: App) -> None:
-        """From another directory the hint works as it is printed."""
+        """The printed hint also works when the user types the hint in another directory."""
         refused = app.world.teal("setup", "-C", str(app.directory))
         hint = refused.err.rpartition("→ ")[2].strip()
         assert (refused.code, hint) == (3, f"teal -C {app.directory} deploy")
@@ -248,7 +250,7 @@ class TestPortsAndNames:
 
 
 class TestState:
-    """What a hand did to Teal's own files: the hint brings the app back, and nothing that serves goes meanwhile."""
+    """Somebody changed Teal's own files by hand: the hint brings the app back, while the live release serves on."""
 
     @pytest.mark.hint("ln -sfn {} {} (or {}: whichever runs)", "mv {} {}.aside; then deploy again")
     def test_hints_on_the_live_link_keep_what_serves(self, app: App) -> None:
