@@ -1,4 +1,4 @@
-"""Each measurement names what is missing on a machine, in a line for each, before it begins."""
+"""Before a measurement begins, the measurement names everything that the machine lacks, each on its own line."""
 
 import os
 import sys
@@ -23,7 +23,7 @@ COMMANDS: dict[str, tuple[Callable[[], int], set[str]]] = {
 
 @pytest.fixture
 def bare_machine(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing is on PATH, and no package brings a Go."""
+    """Makes a machine with nothing on PATH, and without a package that brings Go."""
     monkeypatch.setenv("PATH", "")
     monkeypatch.setattr(requirements, "find_spec", lambda name: None)
 

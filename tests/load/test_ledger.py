@@ -1,4 +1,7 @@
-"""What is lost and what is doubled is decided from two lists; each mistake in them is told."""
+"""The verdict is decided from two lists: what was lost, and what was doubled.
+
+The verdict counts each mistake in the lists.
+"""
 
 from collections import Counter
 

@@ -1,4 +1,4 @@
-"""The load proves itself: it finds nothing where nothing happens, and what a reload or a restart loses."""
+"""The load proves itself: it reports no loss where nothing happens, and every loss of a reload or a restart."""
 
 import os
 import signal
@@ -34,13 +34,13 @@ class Loaded:
         self.running = running
 
     def seen(self) -> Seen:
-        """After the block."""
+        """What the clients have seen. Call this after the block."""
         return self.running.seen(self.app.world.root / "var/lib/load")
 
 
 @pytest.fixture
 def loaded(world: World, tmp_path: Path) -> Loaded:
-    """Live, on a nginx that does not spare idle connections at a reload: that of most servers."""
+    """A live app on an nginx that does not spare idle connections at a reload, like the nginx of most servers."""
     if reason := backend.why_not():
         pytest.skip(reason)
     certificate, key = backend.certificate(tmp_path)
@@ -61,7 +61,7 @@ def test_load_loses_nothing_while_nothing_happens(loaded: Loaded) -> None:
     assert set(seen.by_kind) == KINDS
     assert (seen.failed.total(), seen.by_color.total()) == (0, seen.verdict.requests)
     assert len(seen.took) > 20
-    loaded.app.get_raw("/quick?size=1&id=0x00000000")  # what somebody has asked already
+    loaded.app.get_raw("/quick?size=1&id=0x00000000")  # a client has already sent this id
     assert loaded.seen().verdict.doubled == 1
 
 
@@ -99,7 +99,7 @@ def test_load_of_every_kind_sees_a_stop_before_the_start(loaded: Loaded) -> None
 
 
 def _reload(app: App) -> None:
-    """Turn nginx's workers over, and wait until there are others."""
+    """Replaces nginx's workers, and waits until new workers run."""
     master = int((app.world.root / "etc/nginx/nginx.pid").read_text())
     old = children(master)
     os.kill(master, signal.SIGHUP)
