@@ -1,6 +1,6 @@
-"""One visitor makes requests that fail on every release: it decides no deploy, and hides no bad release.
+"""One visitor makes requests that fail on every release: the visitor decides no deploy, and hides no bad release.
 
-`TEAL_ATTACK_S` says for how long; visitors have loopback addresses of their own.
+`TEAL_ATTACK_S` is the length of the attack. Each visitor has a loopback address of its own.
 """
 
 import http.client
@@ -21,7 +21,7 @@ Asked = Counter[tuple[str, int]]  # address and status
 
 @contextmanager
 def asking(app: App, path: str, every_s: float, *addresses: str) -> Iterator[Asked]:
-    """From each address, from before the block until its end."""
+    """Sends requests from each address, from before the block until its end."""
     stop, asked = threading.Event(), Asked()
 
     def ask(address: str) -> None:
@@ -72,7 +72,7 @@ def test_watch_keeps_a_good_release_and_rolls_back_a_worse_one_in_an_attack(
 def test_watch_keeps_a_release_when_one_visitor_alone_sees_failures(
     app: App, path: str, others: tuple[str, ...]
 ) -> None:
-    """An address is no proxy with all visitors behind it if somebody else is answered well."""
+    """An address is no proxy for all visitors if somebody else gets good answers."""
     app.deploy_versions("v1")
     with asking(app, path, EVERY_S / 2, "127.0.0.1"), asking(app, "/", 0.1, *others):
         app.config(keep={"watch_s": 2})

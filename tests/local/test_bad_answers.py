@@ -92,7 +92,7 @@ def test_watch_log_stops_when_the_server_side_is_killed_and_the_next_command_rem
         assert deploying.ended().code == 9
     now = int(time.time()) // 10
     assert {int(mark.name.partition("-")[2]) for mark in _marks(app)} <= {now - 1, now, now + 1}
-    for mark in _marks(app):  # as nginx sees them twenty seconds later
+    for mark in _marks(app):  # as nginx sees the marks twenty seconds later
         mark.rename(mark.with_name("watched-100"))
     _nothing_is_logged_any_more(app)
     app.config()

@@ -1,4 +1,4 @@
-"""A program that does not fit this machine is refused before the upload with what to type; the live one serves on."""
+"""Teal refuses a program that does not fit this machine before the upload, with a hint; the live release serves on."""
 
 import os
 import re

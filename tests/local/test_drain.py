@@ -186,7 +186,7 @@ def test_drain_waits_for_an_upload_on_a_release_that_is_rolled_back_in_its_watch
 
 @pytest.mark.row("F17")
 def test_drain_takes_less_than_a_twentieth_of_a_processor_with_many_sockets(counted: Callable[..., None]) -> None:
-    """No look ends early: nobody is connected to the port that is asked about."""
+    """No check ends early, because no client is connected to the checked port."""
     with ExitStack() as open_:
         idle = open_.enter_context(socket.create_server(("127.0.0.1", 0)))
         for number in range(SOCKETS // 2):

@@ -1,4 +1,4 @@
-"""`teal env` as a user sees it: set before a deploy, live after it, back after a rollback, never shown."""
+"""`teal env` as a user sees it: set before a deploy, live after the deploy, back after a rollback, never shown."""
 
 import json
 import os
@@ -196,7 +196,7 @@ def test_damaged_secrets_file_stops_a_deploy_but_not_a_rollback(app: App) -> Non
 
 
 def test_secret_appears_in_no_argument_no_output_and_no_file_but_its_own(app: App) -> None:
-    """A canary: in no argument on either side, in no output, and in no file but its own."""
+    """The canary is in no argument on either side, in no output, and in no file but its own."""
     said = []
     app.config(run={"data": True}, build={"command": ["true"]})
     with watched_arguments() as arguments:

@@ -1,4 +1,4 @@
-"""While the live color gives no answer, the standby answers GET and HEAD; nothing else ever does."""
+"""While the live color gives no answer, the standby answers GET and HEAD, and no other request."""
 
 import json
 import os
@@ -79,7 +79,7 @@ def test_release_that_a_rollback_left_stands_in_for_the_one_that_it_went_back_to
 
 @pytest.mark.row("E19")
 def test_candidate_that_is_not_healthy_gets_no_request_while_the_live_release_is_down(app: App) -> None:
-    """Neither while it is probed, nor after it was refused."""
+    """The candidate answers neither while Teal probes it, nor after Teal refused it."""
     app.deploy_versions("v1", "v2")
     app.config(health={"deadline_s": 600})
     app.program(version="v3", health_sequence=[500])
@@ -150,7 +150,8 @@ def test_deploy_waits_for_what_the_standby_answers_in_the_place_of_what_is_live(
     visitor = threading.Thread(target=lambda: answers.append(asked(app, "GET", "/slow")))
     visitor.start()
     wait_until(lambda: sockets.connections(app.ports[1]) > 0)
-    wait_until(lambda: time.monotonic() > switched + DRAIN_S)  # so that nothing of before the switch is waited for
+    # so that the deploy waits for no work from before the switch
+    wait_until(lambda: time.monotonic() > switched + DRAIN_S)
     app.program(version="v3")
     with in_background(app, "deploy", "--json") as deploying:
         waits = "waiting for what blue answers in the place of what is live"

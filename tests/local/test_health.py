@@ -16,12 +16,12 @@ from pytest import mark
 from harness.background import in_background, load, stranger, wait_for_requests
 from harness.world import App, Ended
 
-LONG_S, SHORT_S = 600, 4  # two deadlines: no test waits for the long one
+LONG_S, SHORT_S = 600, 4  # two deadlines, so that no test waits for the long one
 
 
 @dataclass(frozen=True)
 class Bad:
-    """A bad second version: what it does, what Teal says of it, and its health settings."""
+    """A bad second version: what the version does, what Teal says about it, and its health settings."""
 
     name: str
     says: str

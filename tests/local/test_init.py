@@ -1,4 +1,4 @@
-"""What `teal init` writes can be deployed unchanged."""
+"""The files that `teal init` writes can be deployed unchanged."""
 
 import json
 import os
@@ -11,7 +11,7 @@ import pytest
 from harness.background import exclusive
 from harness.world import World, refuses, straight, wait_until
 
-HTTP_PORT = 8080  # the port that init gives to nginx, and from which it derives the ports of the colors
+HTTP_PORT = 8080  # init gives this port to nginx, and derives the ports of the colors from it
 URL = f"http://127.0.0.1:{HTTP_PORT}"
 POST_SHAPED = """
 package main

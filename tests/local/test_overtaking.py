@@ -1,6 +1,6 @@
-"""A rollback waits for nobody's upload, build, drain, health check or watch: the other command gives way and says so.
+"""A rollback waits for no upload, build, drain, health check or watch: the other command gives way and says so.
 
-`WITHIN_S` is generous, because machines differ. What a rollback took is in docs/guarantees.md.
+`WITHIN_S` is generous, because machines differ. docs/guarantees.md says how long a rollback took.
 """
 
 import os
@@ -25,7 +25,7 @@ Deploying = Callable[[], Ended]  # lets the deploy go on, and waits for its end
 
 @contextmanager
 def uploading(app: App) -> Iterator[Deploying]:
-    """A deploy whose line does not move: its client is stopped in the middle of the upload."""
+    """A deploy whose line stands still: the test stops its client in the middle of the upload."""
     app.world.line_is_slow()
     app.program(version="v3")
     (app.directory / "dist").mkdir()
@@ -150,7 +150,7 @@ def test_rollback_ends_the_watch_of_another_rollback(app: App, counted: Counted)
 
 
 def test_rollback_goes_no_further_back_where_the_watch_has_gone_back_already(app: App, counted: Counted) -> None:
-    """The deploy still holds the lock, because it drains the release that turned sick."""
+    """The deploy still holds the lock, because the deploy drains the release that turned sick."""
     _, second = app.deploy_versions("v1", "v2")
     app.config(keep={"watch_s": 600, "drain_s": 3600})
     sick = app.world.home / "sick"

@@ -1,4 +1,4 @@
-"""Recovery of a deploy that was killed in its watch: a release that is well stays, whatever is slow beside it."""
+"""Recovery of a deploy that was killed in its watch: a healthy release stays, whatever is slow beside it."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Rollbacks by a person, and what the releases keep for them."""
+"""Rollbacks by a person, and what each release keeps for a rollback."""
 
 import os
 import signal

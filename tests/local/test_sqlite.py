@@ -32,7 +32,7 @@ class Writers:
     _names = itertools.count(1)
 
     def __init__(self, app: App, count: int = 3) -> None:
-        self.kept: list[str] = []  # the notes that were answered with 200
+        self.kept: list[str] = []  # the notes that the program answered with 200
         self.lost: list[str] = []
         self.slowest_s = 0.0
         self._port = app.ports[0]
@@ -271,7 +271,7 @@ def exec_(app: App, given: bytes, *command: str) -> bytes:
     return done.stdout
 
 
-# --- what lets one in only ------------------------------------------------------------------------------------------
+# --- stores that only one process may open ----------------------------------------------------------------------------
 
 
 @pytest.mark.row("J8")

@@ -30,7 +30,7 @@ def deploying_v2(app: App, *arguments: str) -> Iterator[tuple[RunningCommand, Ca
 def test_lock_refuses_a_second_command_and_names_the_command_that_holds_it_and_since_when(app: App) -> None:
     app.deploy().ok()
     with deploying_v2(app) as (first, let_it_listen):
-        for second in (("deploy",), ("rollback",)):  # which has nothing to go back to, so it overtakes nobody
+        for second in (("deploy",), ("rollback",)):  # the rollback has no release to go back to, so it overtakes nobody
             refused = app.teal(*second, "--json")
             assert (refused.code, refused.result["outcome"]) == (8, "refused")
             error = refused.result["error"]

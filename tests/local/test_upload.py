@@ -1,4 +1,4 @@
-"""How much of a program travels over a line that counts as slow: what changed, and no more."""
+"""How much of a program travels over a line that counts as slow: only what changed."""
 
 import os
 import random
@@ -39,7 +39,7 @@ func main() {
 
 
 def sent(done: Ended) -> int:
-    """The bytes that were sent, without those of the server side, which is not installed here."""
+    """The bytes that the client sent, without those of the server side, which is not installed here."""
     return int(done.ok().result["bytes_sent"]) - len(payload())
 
 

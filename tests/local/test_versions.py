@@ -1,4 +1,4 @@
-"""State of the version before is read without loss; the version before stops at the state of this one."""
+"""Teal reads the state of the version before without loss; the version before stops at the state of this version."""
 
 import json
 import subprocess
@@ -27,12 +27,12 @@ def before(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def old(app: App, before: Path, *arguments: str, **more: Any) -> Ended:
-    """A command of the version before, whose client brings its own server side."""
+    """A command of the version before. Its client brings its own server side."""
     return app.teal(*arguments, PYTHONPATH=str(before), **more)
 
 
 def state(app: App) -> dict[str, str]:
-    """All that Teal keeps. The lock only says who holds it; programs write their logs."""
+    """All that Teal keeps. The lock only says who holds it, and programs write their logs."""
     home = f"/var/lib/teal/{app.name}"
     return listing(app.world.root, (f"{home}/lock", f"{home}/logs", "/var/lib/teal/.lock", "/etc/nginx"))
 
@@ -84,7 +84,7 @@ def test_state_of_the_version_before_is_read_without_loss(app: App, before: Path
 
 @pytest.mark.row("B16")
 def test_story_that_the_version_before_left_unfinished_is_recovered(app: App, before: Path) -> None:
-    """As its server side leaves it when it is killed right after the switch."""
+    """The state is what the server side leaves when a kill hits it right after the switch."""
     old(app, before, "deploy").ok()
     app.program(version="v2")
     old(app, before, "deploy").ok()
@@ -158,7 +158,7 @@ def test_this_version_stops_at_the_state_of_a_newer_one_and_changes_nothing(app:
         assert state(app) == kept, arguments
     assert app.get()["version"] == "v2"
     if file == "agreement":
-        changed(app.world.root / "etc/teal/shop/app.json", format=2)  # so that the world can be taken down
+        changed(app.world.root / "etc/teal/shop/app.json", format=2)  # so that the fixture can take the world down
 
 
 def test_record_with_a_key_of_a_newer_teal_counts_like_any_other(app: App) -> None:

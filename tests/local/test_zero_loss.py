@@ -32,7 +32,7 @@ def test_switches_lose_no_request_over_six_deploys_and_four_rollbacks(app: App) 
 
 
 def test_load_notices_when_the_live_program_is_stopped(app: App) -> None:
-    """So the load can see losses, and the zero above means something."""
+    """The failure shows that the load can see losses, so the zero above means something."""
     app.deploy().ok()
     with load(app, clients=CLIENTS, per_second=PER_SECOND) as visitors:
         os.kill(app.status()["colors"]["blue"]["pid"], signal.SIGTERM)
@@ -43,7 +43,7 @@ def test_load_notices_when_the_live_program_is_stopped(app: App) -> None:
 
 
 def test_load_notices_a_reload_of_nginx(app: App) -> None:
-    """What a switch with a reload would cost, on an nginx that closes idle connections at once."""
+    """The cost of a switch with a reload, on an nginx that closes idle connections at once."""
     app.deploy().ok()
     conf = app.world.root / "etc/nginx/nginx.conf"
     conf.write_text(conf.read_text().replace("keepalive_min_timeout 10s;", ""))
