@@ -1,4 +1,4 @@
-"""What runs beside a test: a command of `teal` with its events, visitors, and strangers on a port."""
+"""What runs beside a test: a command of `teal` with its events, visitors, and foreign programs on a port."""
 
 import fcntl
 import json
@@ -86,7 +86,7 @@ def exclusive(what: str) -> Iterator[None]:
 
 @contextmanager
 def stranger(port: int, address: str = "127.0.0.1") -> Iterator[None]:
-    """A healthy program of somebody else on this port."""
+    """A healthy program of somebody else that listens on this port."""
     server = ThreadingHTTPServer((address, port), _Stranger)
     thread = threading.Thread(target=server.serve_forever, args=(0.02,))
     thread.start()

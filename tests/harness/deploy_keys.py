@@ -1,4 +1,4 @@
-"""Two apps on one booted server, each with a deploy key, as CI uses the key and as a thief would use it."""
+"""Two apps on one booted server, each with a deploy key, as CI uses the key and as a thief would use the key."""
 
 import hashlib
 import io
@@ -24,8 +24,8 @@ from teal_host.wire.manifest import Entry, Manifest, Origin, digest_of
 from teal_host.wire.sources import CALLS
 
 TEAL_HOST = "/usr/local/lib/teal/teal-host"
-SHELL = b"id; touch /tmp/pwned; cat /etc/shadow\n"  # typed into whatever reads it
-# compared once, at the end of the module
+SHELL = b"id; touch /tmp/pwned; cat /etc/shadow\n"  # a thief types this text into whatever reads the input
+# the test compares these files once, at the end of the module
 NEVER_WRITTEN = ("/usr/bin", "/usr/lib", "/usr/sbin", "/usr/share", "/var/lib/dpkg")
 SYNC = b"\nTEAL-HOST-1\n"
 Answer = dict[str, Any]
@@ -48,7 +48,7 @@ class KeyedServer:
         """The configuration of an ssh that has this key and no other."""
         path = self.server.directory / f"{name}.ssh_config"
         text = self.server.ssh_config.read_text().replace(self._own, self._of(name))
-        if not path.exists() or path.read_text() != text:  # other attempts read it at the same time
+        if not path.exists() or path.read_text() != text:  # other attempts read the file at the same time
             beside = path.with_name(f"{name}.{threading.get_ident()}")
             beside.write_text(text)
             beside.rename(path)
@@ -82,10 +82,7 @@ class KeyedServer:
 
     @contextmanager
     def line(self, key: str = "one") -> Iterator[None]:
-        """Keeps one connection open for the whole block.
-
-        For each request, sshd starts the command that the key is bound to.
-        """
+        """Keeps one connection open for the whole block. For each request, sshd starts the bound command of the key."""
         silent = subprocess.DEVNULL
         argv = self.ssh_argv("-M", "-N", "-S", str(self._line(key)), key=key)
         with subprocess.Popen(argv, stdin=silent, stderr=silent) as ssh:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from harness.calls import call
 
-BYTES = 1024**3  # sparse: takes only what is written
+BYTES = 1024**3  # a sparse file: it takes only the space that was written
 FAILS = 0x8004587D  # _IOR('X', 125, __u32), EXT4_IOC_SHUTDOWN
 AT_ONCE = struct.pack("I", 2)  # EXT4_GOING_FLAGS_NOLOGFLUSH: does not write the journal first
 OPTIONS = "loop,commit=300,noauto_da_alloc"

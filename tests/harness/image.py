@@ -1,4 +1,4 @@
-"""Bare Debian images: built once a month, unpacked in the cache, and never written to."""
+"""Bare Debian images: the harness builds them once a month, unpacks them in the cache, and never writes to them."""
 
 import datetime
 import fcntl

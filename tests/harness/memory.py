@@ -1,5 +1,6 @@
-"""How much memory a command takes, and a memory limit for some processes of a booted server, whose host has a memory
-controller.
+"""How much memory a command takes, and a memory limit for some processes of a booted server.
+
+The limit needs a host that has a memory controller.
 """
 
 import re
@@ -22,7 +23,7 @@ MEMORY = Path("/sys/fs/cgroup/memory")  # cgroup v1
 
 
 def peak_of(app: App, arguments: list[str], output: Path) -> int:
-    """Kilobytes that the largest process of a command took: the client's, or of a local target the server side's."""
+    """Kilobytes that the largest process of a command took: of the client, or for a local target of the server side."""
     argv = [sys.executable, "-c", _MEASURE, str(output), *app.world.argv(*arguments)]
     done = subprocess.run(
         argv, cwd=app.directory, env=app.world.env, capture_output=True, text=True, timeout=10 * PATIENCE_S, check=False

@@ -141,7 +141,7 @@ class Resources:
                 Path(directory).rmdir()
 
     def remove(self) -> None:
-        """Removes the resources, and what is left of them."""
+        """Removes the resources, and whatever a boot has left of them."""
         self.kill()
         if Path("/sys/class/net", self.id).exists():
             call("ip", "link", "delete", self.id)
@@ -172,7 +172,7 @@ def claim(work: Path, debian: int) -> tuple[Resources, int]:
 
 
 def sweep() -> None:
-    """Removes what killed tests left."""
+    """Removes what killed tests have left behind."""
     LOCKS.mkdir(mode=0o700, exist_ok=True)
     for file in LOCKS.glob("[0-9]*"):
         lock = hold(int(file.name))
