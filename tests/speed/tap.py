@@ -1,9 +1,9 @@
-"""Run in the place of `python` over there: passes both ways on, and writes down whose turn it was, a letter a turn.
+"""Runs in place of `python` on the server side: passes both ways on, and writes one letter for each turn.
 
     python -I -S tap.py TURNS -c STAGE0 ARGUMENTS...
 
-A turn ends when the other side speaks. So each `c` but the first is a wait of the server for the client's next words,
-which the client had for the server's: one round trip.
+A turn ends when the other side speaks. At each `c` but the first, the server waits for the client's next message, after
+the client has waited for the server's. So each such `c` is one round trip.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""What is not needed is not imported: deterministic, where a time would depend on the machine."""
+"""Teal imports only what it needs. A list of imports is deterministic; a time would depend on the machine."""
 
 import os
 import subprocess

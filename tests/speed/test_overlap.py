@@ -1,4 +1,4 @@
-"""A build goes on while the connection is opened; a server that cannot be reached ends it."""
+"""The build runs while the client opens the connection; a server that the client cannot reach ends the build."""
 
 import json
 import sys
@@ -23,7 +23,7 @@ SLOW_S = 1.0
 
 
 class Heard(Quiet):
-    """What a person sees, in its order."""
+    """Records what a person sees, in order."""
 
     def __init__(self) -> None:
         self.seen: list[str] = []
@@ -47,7 +47,7 @@ def app(world: World, monkeypatch: pytest.MonkeyPatch) -> App:
 
 
 def opens_after(monkeypatch: pytest.MonkeyPatch, script: str) -> None:
-    """GO_ON in the script is the server side."""
+    """Opens the connection through this script. GO_ON in the script becomes the server side."""
 
     def slow(target: str) -> Transport:
         go_on = script.replace("GO_ON", f'exec \'{sys.executable}\' -I -S "$0" "$@"')
@@ -65,7 +65,7 @@ def made(app: App, command: list[str], ui: Heard) -> Account:
 
 
 def test_build_runs_while_the_connection_is_opened(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each waits until the other has begun, so a deploy that does one after the other never ends."""
+    """The build and the connection wait for each other, so a deploy that does one after the other never ends."""
     opening, building = app.directory / "opening", app.directory / "building"
     meet = "touch '{}'; until [ -e '{}' ]; do sleep 0.05; done; "
     opens_after(monkeypatch, meet.format(opening, building) + f"sleep {SLOW_S}; GO_ON")
@@ -95,7 +95,7 @@ def test_build_that_fails_first_shows_its_output(app: App, monkeypatch: pytest.M
 
 
 def test_refusal_by_the_server_ends_the_build(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its word is waited for by nobody who gets none, and does not wait for the artifact."""
+    """No client waits for a refusal that the server does not send, and a refusal does not wait for the artifact."""
     app.config(server={"domains": ["shop.test"]})
     app.deploy().ok()
     other = app.world.app("other", server={"domains": ["shop.test"], "http_port": app.ports[0]})
@@ -113,7 +113,7 @@ def test_refusal_by_the_server_ends_the_build(app: App, monkeypatch: pytest.Monk
 
 
 def test_server_side_that_goes_away_ends_the_build(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The build is for the machine that greets, so it begins after the greeting."""
+    """The build is for the machine that greets, so the build begins after the greeting."""
     building = app.directory / "building"
     kill = f"(while kill -0 $$ && ! [ -e '{building}' ]; do sleep 0.05; done; kill -KILL $$) 2>/dev/null &"
     opens_after(monkeypatch, f"{kill} GO_ON")

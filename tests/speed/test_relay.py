@@ -1,4 +1,7 @@
-"""The relay of `bench/` is what its figures rest on: its delay and its rate are measured here, its counts compared."""
+"""The figures of `bench/` rest on its relay.
+
+The tests measure the delay and the rate of the relay, and compare its counts.
+"""
 
 import socket
 import threading
@@ -13,7 +16,7 @@ _SIZE = 1_500_000  # bytes
 
 @pytest.fixture
 def serve() -> Iterator[Callable[[Callable[[socket.socket], None]], int]]:
-    """A server on loopback whose every connection is given to this function."""
+    """A server on loopback that gives each connection to this function."""
     doors: list[socket.socket] = []
 
     def start(each: Callable[[socket.socket], None]) -> int:
@@ -65,7 +68,10 @@ Serve = Callable[[Callable[[socket.socket], None]], int]
 
 
 def measured(measure: Callable[[], float], enough: float) -> list[float]:
-    """Measures until it is as quick as this, at most a hundred times: a busy machine makes everything slower."""
+    """Repeats a measurement until one is quick enough, at most a hundred times.
+
+    A busy machine makes everything slower.
+    """
     seconds = [measure()]
     while min(seconds) >= enough and len(seconds) < 100:
         seconds.append(measure())
@@ -80,7 +86,7 @@ def test_relay_delays_a_round_trip_as_configured(serve: Serve) -> None:
         counted = near.counted()
         assert (counted.up, counted.down, counted.connections) == (len(seconds), len(seconds), 1)
         opened = measured(lambda: _opened(near.port), 0.132)
-        assert 0.110 < min(opened) < 0.132  # opening a connection costs a round trip too
+        assert 0.110 < min(opened) < 0.132  # opening a connection costs a round trip, too
 
 
 def _opened(port: int) -> float:

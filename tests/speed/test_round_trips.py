@@ -1,4 +1,7 @@
-"""How often one side waits for the other, counted: each is 50 ms over a common line and 200 over a bad one."""
+"""Counts how often one side waits for the other.
+
+Each wait costs 50 ms over a common line, and 200 ms over a bad line.
+"""
 
 import sys
 from collections.abc import Callable
@@ -26,7 +29,10 @@ def app(world: World, monkeypatch: pytest.MonkeyPatch) -> App:
 
 @pytest.fixture
 def turns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], str]:
-    """Whose turn it was in the last command. Locally the server side is sent, which a server that is set up has."""
+    """The turns of the last command.
+
+    A local target gets the server side through the pipe; a server after setup has it already.
+    """
     file = tmp_path / "turns"
 
     def tapped(target: str) -> Transport:
@@ -34,11 +40,14 @@ def turns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], str]:
         return replace(choose(target), python=python)
 
     monkeypatch.setattr("teal.pipe.open.choose", tapped)
-    return lambda: file.read_text().removeprefix("sc")  # it asks for the server side and gets it
+    return lambda: file.read_text().removeprefix("sc")  # the server asks for the server side and gets it
 
 
 def test_deploy_waits_twice(app: App, turns: Callable[[], str]) -> None:
-    """For the greeting, which comes with the login; for what is wanted; and then only for the end."""
+    """The client waits for the greeting, which comes with the login, and for the list of missing files.
+
+    Then only the end is left.
+    """
     file = load(app.directory)
     for version in ("v1", "v2"):
         app.program(version=version)
