@@ -1,1 +1,1 @@
-"""The server side, step by step and at the end of a pipe."""
+"""The server side: each step alone, and the whole at the end of a pipe."""

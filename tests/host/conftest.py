@@ -1,4 +1,4 @@
-"""How property tests run here: a busy machine makes no example wrong."""
+"""The settings of property tests here: a busy machine makes no example fail."""
 
 from hypothesis import HealthCheck, settings
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-KEPT = Path(__file__).parent / "nginx"  # what nginx -T printed on a Debian just installed
+KEPT = Path(__file__).parent / "nginx"  # the output of nginx -T on a new Debian
 
 Files = dict[str, str]
 Sites = list[tuple[str, tuple[str, ...], list[str]]]
@@ -13,11 +13,11 @@ def debian(release: int) -> str:
 
 
 def dump(files: Files) -> str:
-    """As nginx prints it: a head, the text, and one more end of line."""
+    """The output format of nginx: a head, the text, and one more newline."""
     return "".join(f"# configuration file {path}:\n{text}\n" for path, text in files.items())
 
 
-# Each is written down, printed by nginx itself, and read: file, names and listens of every site, in order.
+# Each test writes these files, lets nginx print them, and reads file, names and listens of every site, in order.
 LAYOUTS: dict[str, tuple[Files, Sites]] = {
     "one big file": (
         {

@@ -1,4 +1,4 @@
-"""The server side at the end of a pipe, for tests that say to it what no client would say."""
+"""The server side at the end of a pipe, for tests that send what no client would send."""
 
 import hashlib
 import io
@@ -21,12 +21,12 @@ from teal_host.wire.typed import encode
 
 PYTHON = (sys.executable, "-I", "-S")
 ID = "0" * 32
-_MEMORY = 1024**3  # bytes that the server side may have, whatever is sent
+_MEMORY = 1024**3  # bytes of memory that the server side may use, whatever the test sends
 
 
 @dataclass(frozen=True)
 class Heard:
-    """All that the server side said until it ended."""
+    """Everything that the server side said until its end."""
 
     code: int
     greeting: dict[str, Any]
@@ -44,17 +44,20 @@ class Heard:
 
 
 def argv(root: Path, python: Sequence[str] = PYTHON) -> list[str]:
-    """How the client starts it."""
+    """The argv with which the client starts the server side."""
     return [*python, "-c", bootstrap.stage0(server=False), "--root", str(root), "--nginx", str(find_nginx())]
 
 
 def packed() -> bytes:
-    """Sent at once, without waiting for the word that it is wanted."""
+    """Packs the files at once, without waiting until the server side asks for them."""
     return bootstrap.payload()
 
 
 def say(root: Path, sent: bytes, python: Sequence[str] = PYTHON, memory: int = _MEMORY) -> Heard:
-    """Send all of it, whatever comes back, and close the pipe. `memory`: bytes of address space that it may have."""
+    """Sends all of these bytes, whatever the server side answers, and closes the pipe.
+
+    `memory` is the address space in bytes that the server side may use.
+    """
     done = subprocess.run(
         argv(root, python),
         input=packed() + sent,
@@ -77,7 +80,7 @@ def frame(header: Mapping[str, Any], body: bytes = b"") -> bytes:
 
 
 def raw(header: bytes, body: bytes = b"") -> bytes:
-    """A frame of any bytes, with true lengths."""
+    """A frame with any bytes, and with correct lengths."""
     return lengths(len(header), len(body)) + header + body
 
 
@@ -86,7 +89,7 @@ def lengths(header: int, body: int = 0) -> bytes:
 
 
 def spec(http_port: int = 28080, **changes: Any) -> dict[str, Any]:
-    """What the app is, as plain JSON; changes are given as section=dict(...), or app="name"."""
+    """The configuration of the app as plain JSON, with changes as section=dict(...) or app="name"."""
     sections: dict[str, Any] = {
         "app": "shop",
         "site": {"domains": [], "http_port": http_port},
@@ -101,7 +104,7 @@ def spec(http_port: int = 28080, **changes: Any) -> dict[str, Any]:
 
 
 def files(contents: Mapping[str, bytes]) -> list[dict[str, Any]]:
-    """The entries of a manifest, true ones."""
+    """The entries of a correct manifest."""
     return [
         {
             "path": path,
@@ -115,7 +118,7 @@ def files(contents: Mapping[str, bytes]) -> list[dict[str, Any]]:
 
 
 def manifest(entries: list[dict[str, Any]], digest: str | None = None) -> dict[str, Any]:
-    """With the digest of what the entries are; lies are told with it."""
+    """A manifest with the digest of its entries. The digest matches false entries, too."""
     known = {"path", "kind", "size", "sha256", "executable"}
     whole = [{**encode(Entry("x")), **entry} for entry in entries]
     plain = json.dumps([{key: entry[key] for key in entry if key in known} for entry in whole], sort_keys=True)
@@ -123,11 +126,11 @@ def manifest(entries: list[dict[str, Any]], digest: str | None = None) -> dict[s
 
 
 def deploy(entries: list[dict[str, Any]] | None = None, **changes: Any) -> dict[str, Any]:
-    """A request to deploy. `spec`, `manifest`, `origin` and the rest can be changed."""
+    """A request to deploy. The test can change `spec`, `manifest`, `origin` and the rest."""
     listed = files({"program": b"#!/bin/sh\n"}) if entries is None else entries
     return {"type": "deploy", "spec": spec(), "manifest": manifest(listed), "origin": {}, "id": ID, **changes}
 
 
 def left(root: Path) -> set[str]:
-    """Everything below the root, as relative paths."""
+    """Every file and directory below the root, as relative paths."""
     return {path.relative_to(root).as_posix() for path in root.rglob("*")}

@@ -1,4 +1,4 @@
-"""Names and ports: each belongs to one app, and what serves stays where it is."""
+"""Names and ports: each belongs to one app, and the serving app keeps its own."""
 
 import json
 import socket
@@ -307,7 +307,7 @@ def test_neighbors_are_all_other_apps_with_their_own_live_links(host: HostPaths)
 
 
 def test_proposal_needs_a_human_when_the_agreement_of_a_neighbor_is_unreadable(host: HostPaths) -> None:
-    """Else its ports and names would be given to another app."""
+    """Without a human, Teal would give its ports and names to another app."""
     keep(host, agreed("other"))
     host.app("other").agreed.write_text("{")
     with pytest.raises(NeedsHuman, match=r"other/app\.json"):

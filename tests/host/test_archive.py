@@ -1,4 +1,4 @@
-"""The server side as one file: it runs, it is the same as what travels, and a stale one is only slower."""
+"""The server side as one file: the archive runs, equals what the client sends, and only costs time when it is stale."""
 
 import ast
 import io
@@ -61,7 +61,7 @@ def test_versions_are_ordered_by_their_numbers(older: str, newer: str) -> None:
 
 
 def code_of(text: str) -> str:
-    """What a module does: everything but docstrings and comments, with the line of each statement."""
+    """The code of a module without docstrings and comments, with the line of each statement."""
     tree = ast.parse(text)
     for node in ast.walk(tree):
         vars(node).pop("end_lineno", None)
@@ -95,7 +95,7 @@ def test_archive_is_the_same_for_the_same_sources() -> None:
 
 
 def rewritten(archive: Path, ending: str, head: bytes) -> Path:
-    """The archive with other first bytes in each of the server side's files with this ending."""
+    """The archive with other first bytes in each file of the server side with this ending."""
     other = archive.with_name("other")
     with zipfile.ZipFile(archive) as old, zipfile.ZipFile(other, "w") as new:
         for name in old.namelist():
@@ -112,7 +112,7 @@ def test_archive_runs_its_compiled_code_and_ignores_its_sources(archive: Path, t
 
 
 def test_archive_runs_its_sources_when_compiled_by_another_python(archive: Path, tmp_path: Path) -> None:
-    """As after an upgrade of the server's Python."""
+    """This happens after an upgrade of the server's Python."""
     done = run(rewritten(archive, ".pyc", b"\1\2\r\n"), "--root", str(tmp_path / "state"), sent=STATUS)
     assert (done.returncode, b"statusreport" in done.stdout) == (0, True), done.stderr
 

@@ -1,4 +1,4 @@
-"""The conversation's waits: each has an end of its own, because the end of the pipe may never be seen."""
+"""The waits of a channel: each has its own deadline, because a side may never see the end of the pipe."""
 
 import os
 import time
@@ -17,7 +17,7 @@ from teal_host.wire.messages import Commit, Enough, Note, Status
 
 @contextmanager
 def talking() -> Iterator[tuple[Channel, BinaryIO]]:
-    """A conversation, and the client's end of the pipe."""
+    """A channel, and the client's end of the pipe."""
     own_end, theirs = os.pipe()
     with open(own_end, "rb") as incoming, open(theirs, "wb", buffering=0) as client, open(os.devnull, "wb") as nowhere:
         yield Channel(incoming, nowhere), client
@@ -83,7 +83,7 @@ def test_channel_refuses_an_unexpected_message() -> None:
 def test_channel_is_not_held_up_after_the_commit_by_a_client_that_stops_reading(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """As one that was stopped, or whose line is a black hole: the pipe to it is full."""
+    """The pipe to a stopped client, or to a client behind a dead line, is full."""
     monkeypatch.setattr(talks, "READ_WITHIN_S", 0.1)
     theirs, own_end = os.pipe()
     with open(theirs, "rb") as client, open(own_end, "wb") as outgoing:

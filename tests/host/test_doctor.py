@@ -1,4 +1,4 @@
-"""What the doctor makes of what was seen: values in, findings out. And that one check cannot hold up the others."""
+"""What the doctor concludes from its observations: values in, findings out. One check cannot hold up the others."""
 
 import threading
 from collections.abc import Iterator

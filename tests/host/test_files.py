@@ -1,4 +1,4 @@
-"""Files are changed as a whole, announced before each act, and never through a link."""
+"""Teal changes files as a whole, announces each act beforehand, and never writes through a link."""
 
 import errno
 import os
@@ -15,7 +15,7 @@ from teal_host.ground import files
 
 @pytest.fixture
 def acts(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """What was announced."""
+    """The acts that Teal announced."""
     seen: list[str] = []
     monkeypatch.setattr(files, "witness", seen.append)
     return seen
@@ -175,7 +175,7 @@ def test_write_succeeds_when_a_killed_writer_left_a_temporary_file(tmp_path: Pat
 
 @contextmanager
 def limited(size: int) -> Iterator[None]:
-    """No file can grow beyond so many bytes: the kernel writes what fits and reports no error, as on a full disk."""
+    """No file can grow beyond this many bytes. The kernel writes what fits and reports no error, as on a full disk."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
     try:
@@ -192,7 +192,7 @@ def test_append_is_undone_when_the_disk_takes_a_part_of_the_line(tmp_path: Path,
     for size in range(len(before), len(before) + len("another line") + 1):
         with pytest.raises(OSError) as full, limited(size):
             files.append_line(path, "another line")
-        assert full.value.errno in (errno.ENOSPC, errno.EFBIG)  # the latter where nothing at all fits
+        assert full.value.errno in (errno.ENOSPC, errno.EFBIG)  # the latter if nothing fits
         assert path.read_text() == before
     files.append_line(path, "another line")
     assert path.read_text().splitlines()[-1] == "another line"

@@ -1,4 +1,4 @@
-"""Frames carry any message whole, and whatever else arrives is a FrameError: never another exception, never a hang."""
+"""Frames carry any message whole. Any other input raises FrameError: never another exception, and never a hang."""
 
 import io
 import time
@@ -139,7 +139,7 @@ def test_nesting_depth_is_counted_outside_of_texts_only() -> None:
 
 @pytest.mark.parametrize("unit", [b'"\\', b'"', b"\\", b'\\"', b"[]", b"{", b"a", b'"a"'])
 def test_object_parser_takes_time_in_proportion_to_the_length(unit: bytes) -> None:
-    """Compared with itself, so that the speed of the machine does not matter: ten times as long, not a hundred."""
+    """The test compares two times of the parser: ten times the length takes about ten times as long, not a hundred."""
 
     def seconds(size: int) -> float:
         text = unit * (size // len(unit))

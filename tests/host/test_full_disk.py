@@ -1,4 +1,4 @@
-"""A real disk of a few pages, full in the middle of a write: each append is whole or undone, each file old or new."""
+"""A real disk of a few pages that fills up during a write: each append is whole or undone, each file old or new."""
 
 import errno
 import json

@@ -1,4 +1,4 @@
-"""Every name and value: what passes is harmless where it goes, what is refused is told, and no text breaks a check."""
+"""Every name and value: a valid value passes wherever it goes, a refused value is named, and no text breaks a check."""
 
 import os
 import re

@@ -1,6 +1,6 @@
-"""Everything that archives are known to be used for, said to the real server side: refused whole, in little memory.
+"""Every known abuse of archives, sent to the real server side, which refuses each as a whole and in little memory.
 
-There is no archive format, so each trick is tried in the manifest, the only place that could say it.
+Teal has no archive format. So the tests try each trick in the manifest, the only place that could express the trick.
 """
 
 import os
@@ -41,12 +41,12 @@ def block(data: bytes, last: bool = True) -> bytes:
 
 
 def whole(entries: list[dict[str, Any]], body: bytes) -> bytes:
-    """All that a client says, up to its commit."""
+    """Everything that a client sends, up to its commit."""
     return asked(entries) + block(zlib.compress(body)) + frame({"type": "commit"})
 
 
 def beside(*bad: dict[str, Any]) -> bytes:
-    """A good program, then what is bad: nothing of both may be kept."""
+    """A good program, then a bad entry: the server side must keep neither."""
     return whole([*GOOD, *bad], BODY * (1 + sum(entry["kind"] != "dir" for entry in bad)))
 
 
@@ -59,7 +59,7 @@ def folder(path: str) -> dict[str, Any]:
 
 
 def zeros(megabytes: int, **first: Any) -> bytes:
-    """A small file, for which so many megabytes come, in a thousandth of that."""
+    """A small file that expands to this many megabytes, a thousand times its size."""
     packer = zlib.compressobj(9)
     piece = bytes(16 * 1024 * 1024)
     begin = packer.compress(BODY + piece) + packer.flush(zlib.Z_FULL_FLUSH)
@@ -145,7 +145,7 @@ IN_THE_STREAM: dict[str, tuple[Callable[[], bytes], str]] = {
 
 
 def refused(folder: Path, sent: bytes, says: str) -> set[str]:
-    """Gives what is left below the state root. Beside it nothing may be."""
+    """Returns what remains below the state root. Nothing may appear beside the root."""
     heard = pipe.say(folder / "state", sent, memory=MEMORY)
     assert heard.answer["type"] == "failure"
     assert says in heard.said
@@ -184,10 +184,13 @@ ODD = [
 
 
 def test_odd_file_names_are_stored_literally_in_the_release(tmp_path: Path) -> None:
-    """A backslash is a letter here, and so is a capital; what arrives has no mode but executable, and is read-only."""
+    """A backslash is a letter in a name, and so is a capital.
+
+    Arriving files have no mode but executable, and are read-only.
+    """
     names = ["program", *ODD]
     heard = pipe.say(tmp_path / "state", whole(files(dict.fromkeys(names, BODY)), BODY * len(names)), memory=MEMORY)
-    assert heard.answer["code"] == "unhealthy"  # it ends at once
+    assert heard.answer["code"] == "unhealthy"  # the program ends at once
     (release,) = (tmp_path / "state/var/lib/teal/shop/releases").iterdir()
     assert pipe.left(release) == {*names, "a", "a/.b"}
     assert set(os.listdir(tmp_path)) == {"state"}

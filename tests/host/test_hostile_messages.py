@@ -1,4 +1,7 @@
-"""The real server side, told what no client would tell it: every time one Failure, no traceback, and nothing kept."""
+"""The real server side gets messages that no client sends.
+
+Each time it sends one Failure, no traceback, and keeps nothing.
+"""
 
 import subprocess
 import zlib
@@ -27,12 +30,12 @@ def block(data: bytes, last: bool = True) -> bytes:
 
 
 def part(count: int, packing: str = "zlib") -> bytes:
-    """So many files come now; where nothing comes any more, it does not matter."""
+    """The number of files that follow. If no files follow, the number does not matter."""
     return frame({"type": "part", "count": max(1, count), "packing": packing})
 
 
 def asked(entries: list[dict[str, Any]] | None = None, **changes: Any) -> bytes:
-    """A deploy, on a port that nobody has."""
+    """A deploy, on a port that nobody uses."""
     here = {"spec": spec(free_ports(1)[0]), **changes}
     return frame(deploy(entries, **here)) + part(1 if entries is None else len(entries))
 
@@ -51,7 +54,7 @@ def chain(depth: int, innermost: Any) -> Any:
 
 @dataclass(frozen=True)
 class Case:
-    """What is sent, and what must be said. `remains` is all that may be below the state root afterwards."""
+    """The sent bytes, and the expected message. Only `remains` may be below the state root afterwards."""
 
     name: str
     sent: Callable[[], bytes]
@@ -125,7 +128,7 @@ CASES = [
     bad_spec("a wait for ever", "out of range", health={"deadline_s": 1e308}),
     bad_spec("an answer with half a character", "valid Unicode", health={"json": {"a": "\ud800"}}),
     bad_spec("an answer that is deep", "nested deeper than 16", verify={"path": "/", "json": chain(19, 1)}),
-    # --- no artifact; what archives are known to be used for is in test_hostile_artifacts
+    # --- no artifact; known abuses of archives are in test_hostile_artifacts
     bad_entries("no entry", "is empty"),
     bad_entries("a file without a digest", "must be there for a file", entry(sha256="")),
     bad_entries(
@@ -215,7 +218,7 @@ def test_upload_is_whole_when_sent_in_tiny_blocks(size: int, tmp_path: Path) -> 
 
 @pytest.mark.row("B8")
 def test_upload_is_refused_when_the_commit_comes_before_its_last_block(tmp_path: Path) -> None:
-    """All bytes are there and right, and then the stream is not closed but the commit comes."""
+    """All bytes arrive and are correct. Then the commit comes without the end of the stream."""
     cut = block(zlib.compress(BODY), last=False)
     heard = pipe.say(tmp_path / "state", asked() + cut + COMMIT)
     assert heard.answer["code"] == "config"
@@ -224,7 +227,7 @@ def test_upload_is_refused_when_the_commit_comes_before_its_last_block(tmp_path:
 
 
 def test_second_commit_is_ignored(tmp_path: Path) -> None:
-    """The program ends at once, so that nothing stays behind."""
+    """The program ends at once, so no process stays behind."""
     heard = pipe.say(tmp_path / "state", sent(ONE, BODY) + COMMIT + COMMIT)
     assert [m["type"] for m in heard.messages if m["type"] in ("failure", "result")] == ["failure"]
     assert heard.answer["code"] == "unhealthy"

@@ -1,4 +1,4 @@
-"""A question always comes back: with an answer, or with the reason why there is none."""
+"""A probe always returns: with an answer, or with the reason why no answer came."""
 
 import json
 import socket
@@ -14,12 +14,12 @@ from teal_host.ground.http_probe import MAX_ANSWER, NoAnswer, ProbeRequest, Prob
 
 Serve = Callable[[socket.socket], None]
 HEAD = b"HTTP/1.1 200 OK\r\n"
-MUCH_LATER_S = 240  # far more than any deadline here: whoever ignores it is found out
+MUCH_LATER_S = 240  # far more than any deadline here, so that a probe without a deadline fails the test
 
 
 @contextmanager
 def serving(serve: Serve) -> Iterator[tuple[str, int]]:
-    """One connection is served; the request has been read by then."""
+    """Serves one connection, after reading the request."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         server.settimeout(MUCH_LATER_S)
 

@@ -1,4 +1,4 @@
-"""The history of an app: what a crash or a stranger left in it never hides what can be read."""
+"""The history of an app: nothing that a crash or a stranger left in the journal hides a readable line."""
 
 import datetime
 import errno
@@ -141,7 +141,7 @@ HOUR = datetime.timedelta(hours=1)
 
 
 def as_of_now(line: dict[str, Any]) -> dict[str, Any]:
-    """With the times of a line that are told as distances: all tests are collected long before the last one runs."""
+    """Makes relative times absolute, because pytest collects all tests long before the last test runs."""
     copy = dict(line)
     if isinstance(line.get("up"), int):
         copy["up"] = journals.up_s() + line["up"]
@@ -157,7 +157,7 @@ def as_of_now(line: dict[str, Any]) -> dict[str, Any]:
         ([{**TURNED, "up": -20}, {**TURNED, "up": "long"}], 20),
         ([{**TURNED, "up": -20}, {**TURNED, "at": 5}, {"event": "switched"}], 20),
         ([{**TURNED, "up": 900}], inf),  # of a boot before this one
-        ([{**TURNED, "at": -HOUR}], 3600),  # of a Teal that did not write it
+        ([{**TURNED, "at": -HOUR}], 3600),  # of a Teal that did not write the boot
         ([{**TURNED, "at": HOUR}], 0),
         ([BEGIN, START, END], inf),
     ],
@@ -220,7 +220,10 @@ def test_journal_reads_a_file_that_took_its_place_from_the_beginning(journal: Jo
 
 
 def long_journal(journal: Journal) -> list[dict[str, Any]]:
-    """More than any journal keeps; the last story is far from the end, behind commands that had nothing to do."""
+    """A journal that is longer than Teal ever keeps.
+
+    The last story is far from the end, behind commands that had nothing to do.
+    """
     story = [{**line, "id": "last", "up": 5} for line in (BEGIN, START, TURN, TURNED, END)]
     many = [{**BEGIN, "id": str(number), "more": "x" * 500} for number in range(3_000)]
     unchanged = [{"event": "unchanged", "id": str(number), "more": "x" * 500} for number in range(3_000, 6_000)]

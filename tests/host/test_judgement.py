@@ -1,4 +1,4 @@
-"""One judgement of whatever is probed: how many probes decide, how long, and what a question that fails says."""
+"""One judgement for every probed program: how many probes decide, how long they take, and what a failed probe says."""
 
 import pytest
 
@@ -66,7 +66,7 @@ def test_pause_grows_while_the_verdict_stays_the_same_and_starts_anew_when_it_ch
 
 
 class Clock:
-    """Passes only when somebody waits."""
+    """A clock that advances only while somebody waits."""
 
     now = 0.0
     worked = 0.0

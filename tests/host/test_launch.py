@@ -12,7 +12,7 @@ from teal_host.supervisors import launch
 
 
 class Started(Exception):
-    """Instead of the program: with which arguments and environment."""
+    """Stands in for the program, and records its arguments and environment."""
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""One command at a time, and a lock that is never stale: it dies with its holder, however that ends."""
+"""One command runs at a time. The lock is never stale: it ends with its holder, however the holder ends."""
 
 import json
 import signal
@@ -110,7 +110,7 @@ def test_lock_names_its_holder_when_the_wait_is_over(path: Path) -> None:
 def test_lock_wait_keeps_its_length_when_the_clock_jumps(
     path: Path, monkeypatch: pytest.MonkeyPatch, hours: int
 ) -> None:
-    """Nor does it make the lock of somebody who works old."""
+    """A jump of the clock also does not make somebody else's lock look old."""
     clock, began = time.time, time.monotonic()
     with holder(path):
         monkeypatch.setattr(time, "time", lambda: clock() + (time.monotonic() > began + 0.1) * hours * 3600)
@@ -151,7 +151,7 @@ def test_lock_is_not_held_by_a_program_started_under_it(path: Path, tmp_path: Pa
 
 
 def test_lock_file_made_after_a_removal_is_another_lock(path: Path) -> None:
-    """As a destroy does; the next comer must not stand on the removed one."""
+    """A destroy removes the lock file. The next command must not hold a lock on the removed file."""
     with lock.held(path, "destroy", ME, 0):
         path.unlink()
         with lock.held(path, "deploy", ME, 0):

@@ -1,4 +1,4 @@
-"""What a machine's nginx logs anyway goes on beside Teal's own log, said again in the app's file."""
+"""The log of the machine's nginx goes on beside Teal's own log, because the app's file repeats the directives."""
 
 import pytest
 
@@ -32,7 +32,7 @@ def test_access_log_is_inherited_when_it_can_be_written_again(text: str, expecte
 @pytest.mark.parametrize(
     "text",
     [
-        "server { access_log a.log; }",  # where nginx logs then, only nginx knows
+        "server { access_log a.log; }",  # only nginx knows where it logs in this case
         "access_log 'a b.log';",
         "access_log a.log; access_log ~/x;",
     ],

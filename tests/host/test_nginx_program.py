@@ -1,4 +1,4 @@
-"""Which process is the machine's nginx: never the one that only says so."""
+"""Which process is the machine's nginx: never a process that only calls itself nginx."""
 
 import os
 from dataclasses import replace
@@ -45,7 +45,7 @@ def test_nginx_of_the_machine_is_believed(claim: Claim) -> None:
     "claim",
     [
         replace(BY_HAND, executable="/usr/bin/su"),
-        replace(PACKAGED, executable="/usr/bin/sudo"),  # of a worker that was taken over
+        replace(PACKAGED, executable="/usr/bin/sudo"),  # of a worker that an attacker took over
         replace(BY_HAND, executable="/usr/bin/not-nginx"),
         replace(BY_HAND, executable=""),
         replace(BY_HAND, uids=(1000, 0, 0, 0)),

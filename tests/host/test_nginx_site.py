@@ -1,4 +1,4 @@
-"""What nginx is told: read back by a reader of its syntax, and by nginx itself."""
+"""The text that Teal writes for nginx: a reader of nginx's syntax reads the text back, and nginx itself does, too."""
 
 import hashlib
 import os
@@ -65,7 +65,7 @@ def asked_of_files(parsed: Directive) -> list[tuple[str, ...]]:
 
 
 def known(parsed: Directive) -> set[str]:
-    """The names that the app answers for; none when it answers for all."""
+    """The names that the app answers to; none if the app answers to all names."""
     maps = [directive.block for directive in parsed.all("map") if directive.words[2] == "$teal_shop_stranger"]
     rows = [row.words[0] for block in maps for row in block if row.words != ("default", "1")]
     return {row.removeprefix("\\\\").removeprefix("~^").removesuffix("$").replace("[.]", ".") for row in rows}
@@ -118,7 +118,7 @@ def test_site_text_uses_the_names_and_ports_of_its_app_alone(app: str, ports: Po
     assert all(directive.words[2].startswith(f"$teal_{name}_") for directive in parsed.all("map"))
     assert all(
         len(directive.words[2]) <= 46 for directive in parsed.all("map")
-    )  # longer ones do not fit into nginx's hash as it is
+    )  # longer names do not fit into nginx's hash with its default size
 
 
 @given(values.SITES, values.SITES)
@@ -147,7 +147,7 @@ def test_generation_is_that_of_an_earlier_teal_that_kept_fewer_connections_and_h
 
 
 def test_generation_of_an_unchanged_app_stays_what_servers_have() -> None:
-    """An upgraded server would otherwise say that nginx does not serve as agreed, and refuse every deploy."""
+    """Otherwise an upgraded server would refuse every deploy, because nginx would seem not to serve the agreement."""
     plain, named = route(Site()), ruled(ProxyRules(0, 7, False, True, ("a;",)))
     assert [nginx_site.generation(each) for each in (plain, named)] == ["dede03000e72d1cf", "2dab044f6f6c0369"]
 
@@ -174,7 +174,7 @@ def test_site_of_an_agreement_with_a_fallback_asks_the_other_color_in_one_named_
         ("blue 127.0.0.1:8081, 127.0.0.1:8081 -, 0.003", ""),
         ("blue_once 127.0.0.1:8081 -", ""),  # a POST
         (f"blue{TOKEN} 127.0.0.1:8081 -", ""),  # Teal's probe
-        ("blue 127.0.0.1:9000 -", ""),  # a location of the user's own, to somewhere else
+        ("blue 127.0.0.1:9000 -", ""),  # a location of the user that leads elsewhere
         ("blue 127.0.0.1:18081 -", ""),
         ("blue  ", ""),
     ],
@@ -225,7 +225,7 @@ def test_proxy_rules_are_written_into_the_site() -> None:
     }
     usual = read(ruled(ProxyRules()))
     assert (usual.one("client_max_body_size"), usual.one("proxy_buffering")) == (("100m",), ("off",))
-    assert "text/html" not in usual.one("gzip_types")  # nginx adds it by itself and warns
+    assert "text/html" not in usual.one("gzip_types")  # nginx adds this type by itself and warns
     assert "text/event-stream" not in usual.one("gzip_types")
 
 
@@ -305,7 +305,7 @@ def accepted(home: Path, routes: list[Route], listen: str) -> None:
 
 @pytest.mark.skipif(NGINX is None, reason="there is no nginx on this machine")
 class TestNginxItself:
-    """It accepts what the reader above accepts."""
+    """nginx itself accepts what the reader above accepts."""
 
     @given(st.data())
     @settings(max_examples=25)
@@ -339,7 +339,7 @@ class TestNginxItself:
         accepted(tmp_path, [route(Site(domains), app="a" * 31)], f"127.0.0.1:{free_ports(1)[0]}")
 
     def test_nginx_accepts_a_site_under_the_defaults_of_a_distribution(self, tmp_path: Path) -> None:
-        """Its tables have room for words up to about 46 characters unless the main file says more."""
+        """The hash tables of nginx have room for words of up to about 46 characters by default."""
         site = nginx_site.site_text(
             route(Site(("a" * 35 + ".test",)), app="a" * 31), ["127.0.0.1:18080", "[::1]:18080"]
         )

@@ -1,4 +1,4 @@
-"""What others wrote for nginx, as it prints it, read into values and asked."""
+"""The configuration of others as nginx prints it: Teal reads it into values and queries the values."""
 
 import os
 import re
@@ -239,7 +239,7 @@ def test_listen_addresses_fit_beside_other_sites(text: str, named: str, nameless
 
 @pytest.mark.skipif(NGINX is None, reason="there is no nginx on this machine")
 def test_nginx_tests_a_wildcard_beside_an_exact_address_as_good_and_fails_to_reload_it(tmp_path: Path) -> None:
-    """The reason for the rule above: the test of the configuration is content, the reload is not."""
+    """The reason for the rule above: nginx -t accepts the configuration, but the reload fails."""
     (port,) = free_ports(1)
     foreign = f"server {{ listen 127.0.0.1:{port}; }}"
     with running(tmp_path, foreign) as reloaded:
@@ -251,7 +251,10 @@ def test_nginx_tests_a_wildcard_beside_an_exact_address_as_good_and_fails_to_rel
 
 @contextmanager
 def running(home: Path, text: str) -> Iterator[Callable[[str], str | None]]:
-    """An nginx with these sites; gives a way to reload it with others, which tells why that failed."""
+    """An nginx with these sites.
+
+    Yields a function that reloads nginx with other sites, and returns why the reload failed.
+    """
     conf, log = home / "nginx.conf", home / "error.log"
     argv = [str(NGINX), "-p", f"{home}/", "-c", str(conf), "-e", str(log)]
 
@@ -271,7 +274,7 @@ def running(home: Path, text: str) -> Iterator[Callable[[str], str | None]]:
 
     written(text)
     subprocess.run(argv, capture_output=True, timeout=120, check=True)
-    # Its pid comes before its first workers do, which would else be taken for those of a reload.
+    # nginx writes its PID before it starts its first workers. Those would otherwise count as workers of a reload.
     wait_until(lambda: "start worker process " in log.read_text())
     try:
         yield reloaded

@@ -1,4 +1,4 @@
-"""The main file that is tried: the same lines, with the includes that matter spelt out."""
+"""The main file of a trial: the same lines, with the relevant includes written out."""
 
 from pathlib import Path
 
@@ -48,4 +48,4 @@ def test_trial_is_impossible_when_an_include_is_not_understood() -> None:
     assert tried(main="http { include /etc/nginx/conf.d/*.conf; include /etc/nginx/conf.d/*.conf; }") is None
     assert tried(main="http { include\n/etc/nginx/conf.d/*.conf; }") is None
     nested = tree("/etc/nginx/more.conf", main="http { include more.conf; }")
-    assert trial_text(nested, "http { include more.conf; }", {OURS: TRIAL}, ()) is not None  # nothing to spell out
+    assert trial_text(nested, "http { include more.conf; }", {OURS: TRIAL}, ()) is not None  # no include to write out

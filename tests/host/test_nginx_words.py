@@ -1,4 +1,4 @@
-"""The splitter of words, beside nginx itself: whatever it is given, both say the same of its first directive."""
+"""Teal's splitter of words, compared with nginx: for any input, both agree about the first directive."""
 
 import subprocess
 from pathlib import Path
@@ -168,7 +168,7 @@ class TestNginxItself:
 
 
 def first_told(text: str) -> str:
-    """What nginx says of the first directive, as far as it depends on its words alone."""
+    """What nginx reports about the first directive, as far as the report depends on the words alone."""
     words_: list[Word] = []
     try:
         for word in words(text):

@@ -1,4 +1,4 @@
-"""Where a command can be asked to give way, and where not."""
+"""When a command gives way on request, and when not."""
 
 import os
 import signal
@@ -31,7 +31,7 @@ def ask() -> None:
 
 
 def tick() -> None:
-    """The journal's clock has milliseconds."""
+    """Waits for the next millisecond, the unit of the journal's clock."""
     began = up_s()
     wait_until(lambda: up_s() > began)
 

@@ -1,4 +1,4 @@
-"""Which files root alone can have made or change."""
+"""Which files root alone can have made or changed."""
 
 import os
 import stat
@@ -11,7 +11,10 @@ from teal_host.ground.ownership import only_root_writes
 
 @pytest.fixture
 def foreign(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> set[Path]:
-    """What others than root own or write below `tmp_path`; all else counts as root's own, /tmp included."""
+    """The files below `tmp_path` that users other than root own or can write.
+
+    All other files count as root's own, /tmp included.
+    """
     paths: set[Path] = set()
 
     def lstat(path: Path) -> os.stat_result:

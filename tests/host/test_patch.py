@@ -1,4 +1,4 @@
-"""A patch gives the new file, byte for byte; and whatever else is given as one is refused in little time and memory."""
+"""A patch yields the new file, byte for byte. Any other input is refused in little time and memory."""
 
 import bz2
 import contextlib
@@ -37,7 +37,7 @@ def chunk(ops: bytes, added: bytes = b"", new: bytes = b"") -> bytes:
 
 @st.composite
 def edited(draw: st.DrawFn) -> tuple[bytes, bytes]:
-    """A file, and another one made of its parts: moved, changed, doubled, with something new."""
+    """A file, and another file made of its parts: moved, changed or doubled, with new bytes added."""
     old = random.Random(draw(st.integers(0, 99))).randbytes(draw(st.integers(0, 9_000)))
     new = b""
     for _ in range(draw(st.integers(0, 8))):
@@ -107,7 +107,7 @@ def test_patch_gives_the_announced_size_or_an_error_when_bits_flip_or_bytes_are_
         made = applied(bytes(raw[:cut]), OLD, len(new), tmp_path)
     except PatchError:
         return
-    assert len(made) == len(new)  # and its hash says what it is
+    assert len(made) == len(new)  # and its hash names it
 
 
 @QUICK
@@ -146,7 +146,7 @@ def test_patch_is_refused_when_it_lies_about_its_bytes(tmp_path: Path, raw: byte
 
 
 def test_patch_is_refused_soon_when_its_operations_make_no_byte(tmp_path: Path) -> None:
-    """Two million operations that only go to and fro, in each of as many chunks as the file has."""
+    """Two million operations that only jump to and fro, in as many chunks as the file has."""
     lazy = chunk((op(SEEK, 2) + op(SEEK, 3)) * 1_000_000)
     base = tmp_path / "base"
     base.write_bytes(OLD)

@@ -1,4 +1,4 @@
-"""A command with our ends of its pipes: whose it is, how it ends, and what a client can do wrong meanwhile."""
+"""A command whose pipes the test holds: its user, its end, and every mistake that a client can make meanwhile."""
 
 import contextlib
 import os
@@ -41,7 +41,7 @@ def close(child: Piped) -> int:
 
 
 def test_piped_command_starts_with_default_signals_and_no_extra_descriptor() -> None:
-    """No signal is ignored, no descriptor is left open, no file of its own is open to others."""
+    """The command ignores no signal, inherits no file descriptor, and its own files are closed to others."""
     child = shell("umask; ls /proc/self/fd; grep SigIgn /proc/self/status; echo e > /dev/stderr")
     assert all_of(child.stdout).split() == [b"0077", b"0", b"1", b"2", b"3", b"SigIgn:", b"0" * 16]
     assert all_of(child.stderr) == b"e\n"
@@ -68,7 +68,7 @@ def test_piped_command_is_ended_with_its_whole_group_and_can_be_ended_again() ->
 
 
 class Conversation:
-    """One exec, at whose client's end this test sits."""
+    """One exec. The test sits at the client's end of the pipe."""
 
     def __init__(self, app: App, command: list[str]) -> None:
         argv, pipes = pipe.argv(app.world.root), {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
@@ -129,13 +129,13 @@ def test_exec_ends_the_command_when_the_client_breaks_the_protocol(live: App, se
         assert channel.hear().header == {"type": "more", "bytes": WINDOW}
         channel.say(sent)
         heard = channel.hear()
-        while heard.header["type"] == "more":  # of what fits into the command's own pipe
+        while heard.header["type"] == "more":  # of the bytes that fit into the command's own pipe
             heard = channel.hear()
         assert heard.header == {"type": "exited", "code": 143, "message": ""}
 
 
 def test_exec_ends_without_seeing_the_end_of_the_pipe(live: App) -> None:
-    """Some pipes lose it: this side goes when the command has ended."""
+    """Some pipes lose their end, so the server side ends when the command has ended."""
     with Conversation(live, ["true"]) as channel:
         channel.hear()
         assert channel.hear().header["type"] == "exited"

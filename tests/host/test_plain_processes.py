@@ -42,7 +42,7 @@ def supervisor(color: ColorPaths) -> Iterator[PlainProcesses]:
 
 
 def start(supervisor: PlainProcesses, color: ColorPaths, main: bool, children: bool) -> set[int]:
-    """The numbers of its processes, once they have written over their environment."""
+    """The PIDs of the processes, once they have overwritten their environment."""
     argv = [sys.executable, "-c", HIDES.format(main=main, children=children)]
     supervisor.start(color, Program(argv, {}, color.home, color.home / "logs/log"))
     wait_until(lambda: len(list(color.home.glob("hidden-*"))) == 1 + children)
@@ -71,7 +71,7 @@ def test_stop_ends_a_program_without_its_environment(
 
 
 def test_stranger_with_the_recorded_number_is_not_believed(supervisor: PlainProcesses, color: ColorPaths) -> None:
-    """The number alone proves nothing: start time and boot must be the recorded ones."""
+    """A PID alone proves nothing: the start time and the boot must match the record."""
     life = processes.life(os.getpid())
     assert life
     color.process.write_text(f'{{"pid": {life.pid}, "ticks": {life.ticks - 1}, "boot": "{life.boot}"}}')

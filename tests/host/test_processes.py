@@ -1,4 +1,4 @@
-"""What a process says of itself is told apart from what the kernel says."""
+"""Teal separates what a process says about itself from what the kernel says."""
 
 import os
 import subprocess
@@ -57,7 +57,7 @@ def test_executable_has_its_name_after_an_upgrade(tmp_path: Path) -> None:
     program = tmp_path / "program"
     program.write_bytes(Path("/bin/sleep").resolve().read_bytes())
     program.chmod(0o755)
-    with subprocess.Popen([str(program), "1000"]) as child:  # the kernel names the program before Popen is back
+    with subprocess.Popen([str(program), "1000"]) as child:  # the kernel sets the name before Popen returns
         try:
             assert processes.executable(child.pid) == str(program)
             program.unlink()

@@ -1,4 +1,4 @@
-"""A program that ends again and again: since when, how often, and how."""
+"""A program that ends again and again: since when, how often, and in which way."""
 
 from pathlib import Path
 
@@ -53,7 +53,7 @@ def test_report_of_restarts_is_of_a_program_that_is_not_back(
 
 
 def test_systemd_reads_the_ends_of_a_program_from_its_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An exit with 0 has a message of its own, without a code."""
+    """systemd has its own message for an exit with 0, and the message has no code."""
     properties = "LoadState=loaded\nActiveState=activating\nMainPID=0\nNRestarts=2\nExecMainCode=1\nExecMainStatus=1"
     entries = (
         '{"__REALTIME_TIMESTAMP":"1000000","EXIT_CODE":"exited","EXIT_STATUS":"203"}',

@@ -1,4 +1,4 @@
-"""What a program is handed over: every value that the grammar lets through arrives byte by byte, at its own name."""
+"""What a program gets: every value that the grammar allows arrives byte for byte, under its own name."""
 
 import ast
 import os
@@ -38,7 +38,7 @@ TEXTS = st.text(st.characters(), max_size=40) | st.sampled_from([*ODD, "x" * 32_
 
 
 def handed_over(folder: Path, argv: list[str], env: dict[str, str]) -> tuple[dict[bytes, bytes], list[bytes]]:
-    """What a program finds that was started as Teal starts programs."""
+    """The environment of a program that Teal's way of starting programs has started."""
     log = folder / "log"
     log.unlink(missing_ok=True)
     program = run.spawn(Program([sys.executable, "-I", "-S", "-c", DUMP, *argv], env, folder, log))
@@ -80,7 +80,7 @@ def test_environment_value_is_refused_when_a_program_cannot_receive_it(value: st
 
 
 def most(**more: Any) -> Run:
-    """As much as may be handed over, in as many pieces as make it large."""
+    """The largest allowed environment, in as many pieces as possible."""
     env = {f"A{number:02}": "😀" * 8_000 for number in range(31)}
     return decode(Run, {"command": ["./app"], "env": env, **more})
 
@@ -97,7 +97,7 @@ def test_run_is_refused_when_command_and_environment_are_together_too_large(more
 
 
 def test_program_gets_the_configured_environment_and_what_teal_sets(app: App) -> None:
-    odd = "".join(value for value in ODD if value.isascii() and "\x7f" not in value)  # what JSON and TOML write alike
+    odd = "".join(value for value in ODD if value.isascii() and "\x7f" not in value)  # the same in JSON and TOML
     env = {"EMPTY": "", "ODD": odd, "UNICODE": "é€", "LARGE": "y" * 32_768, "PATH": "/usr/bin:/bin"}
     app.config(run={"env": env, "data": True})
     release = app.deploy(LC_ALL="C").ok().result["release"]

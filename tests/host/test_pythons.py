@@ -1,4 +1,4 @@
-"""The server side on every Python that a server may have, and the word to one that is too old."""
+"""The server side on every Python that a server may have, and its message on a Python that is too old."""
 
 import functools
 import os
@@ -33,7 +33,7 @@ TOO_OLD = [(3, 6), (3, 7), (3, 8)]
 
 @functools.cache
 def python(major: int, minor: int) -> str | None:
-    """One that really runs: a shim of a version manager may be there and refuse."""
+    """A Python that really runs: a shim of a version manager may exist and still refuse."""
     name = f"python{major}.{minor}"
     home = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
     places = [shutil.which(name), *map(str, sorted(home.glob(f"versions/{major}.{minor}.*/bin/{name}")))]
@@ -79,7 +79,7 @@ def test_server_side_greets_and_answers_on_every_python(good: str, tmp_path: Pat
 
 
 def test_server_side_makes_an_archive_that_runs_on_every_python(good: str, tmp_path: Path) -> None:
-    """By its own compiled code: the sources in it are spoiled."""
+    """The archive runs on its own compiled code, because the test has spoiled its sources."""
     source = Path(teal_host.__file__).parents[1]
     made = tmp_path / "teal-host"
     code = f"import sys; sys.path.insert(0, {str(source)!r}); from teal_host.ground import archive; "
@@ -98,7 +98,7 @@ def test_server_side_makes_an_archive_that_runs_on_every_python(good: str, tmp_p
 
 
 def test_server_side_reads_all_that_a_request_can_hold_on_every_python(good: str, tmp_path: Path) -> None:
-    """Texts, numbers, lists, tables and what may be left out: the types are read in another way before 3.10."""
+    """Texts, numbers, lists, tables and optional fields: Pythons before 3.10 read the types in another way."""
     run = {"command": ["./program"], "ports": {"blue": 28081, "green": 28082}, "env": {"A": "é"}, "data": True}
     health = {"path": "/x", "status": 204, "json": {"a": [1, None]}, "deadline_s": 1, "successes": 2}
     whole = pipe.spec(

@@ -1,4 +1,4 @@
-"""What is known of releases: which one `rollback` goes to, and which may go."""
+"""What Teal knows about releases: the target of a rollback, and which releases prune may remove."""
 
 import errno
 import json
@@ -42,7 +42,7 @@ def entry(seq: int, outcome: ReleaseOutcome = "live") -> Record:
 
 
 def history(outcomes: str) -> list[Record]:
-    """One record a letter, numbered from 1."""
+    """One record for each letter, numbered from 1."""
     return [entry(seq, WORDS[letter]) for seq, letter in enumerate(outcomes, 1)]
 
 
@@ -183,7 +183,7 @@ def test_previous_release_is_an_unreadable_one_where_that_stands_in_the_way(path
     assert releases.previous_name(paths, name(3)) is None
     with pytest.raises(NeedsHuman, match=f"{name(2)}.json"):
         releases.find_named(paths, "2")
-    paths.release(name(2)).rmdir()  # it cannot be gone back to in any case
+    paths.release(name(2)).rmdir()  # no rollback can go to this release in any case
     assert releases.previous_name(paths, name(3)) == name(1)
 
 
@@ -226,7 +226,7 @@ def test_rollback_goes_to_the_last_good_release_before_the_live_release(
 
 
 def test_rollback_target_is_chosen_by_sequence_and_not_by_the_clock(paths: AppPaths) -> None:
-    """The clock of a server may have been set back."""
+    """Somebody may have set the server's clock back."""
     store(paths, 1, 2, 3)
     for record in history("ggg"):
         releases.save(paths, replace(record, at=f"20{30 - record.seq}-01-01T00:00:00+00:00"))

@@ -1,4 +1,4 @@
-"""What a program needs, looked for on this machine and through the real pipe: refused before anything is wanted."""
+"""The requirements of a program, on this machine and through the real pipe: Teal checks them before the upload."""
 
 from pathlib import Path
 
@@ -58,7 +58,7 @@ def test_requirement_is_refused_with_a_hint_when_the_server_lacks_it(
 
 
 def test_requirement_is_searched_for_in_the_path_of_the_program(tmp_path: Path) -> None:
-    """[run] env may set another PATH; it is the one that counts, both ways."""
+    """[run] env may set another PATH. That PATH counts, whether it helps or hurts."""
     assert f"looked for in {tmp_path} " in refused(tmp_path, "sh", Needs(finds="sh"), PATH=str(tmp_path))
     (tmp_path / "own").write_text("#!/bin/sh\n")
     assert "own" in refused(tmp_path, "own", Needs(finds="own"), PATH=str(tmp_path))

@@ -1,4 +1,4 @@
-"""Room for a release: bytes and inodes are looked for before anything of it is sent, memory before it is started."""
+"""Room for a release: Teal checks bytes and inodes before the upload, and memory before the start."""
 
 import errno
 import hashlib
@@ -19,7 +19,7 @@ from teal_host.steps import candidate, release
 from teal_host.wire.manifest import Entry, Manifest, digest_of
 
 MIB = 1024 * 1024
-SPARE = 64 * MIB  # what a release never takes
+SPARE = 64 * MIB  # more than a release ever takes
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def paths(tmp_path: Path) -> AppPaths:
 
 @dataclass(frozen=True)
 class Disk:
-    """As statvfs(3) tells it. Some file systems count no inodes."""
+    """The disk as statvfs(3) reports it. Some file systems count no inodes."""
 
     free: int
     f_favail: int
@@ -77,7 +77,7 @@ def test_release_is_refused_when_the_disk_lacks_bytes_or_inodes(
 @pytest.mark.row("F1")
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
 def test_upload_leaves_nothing_when_the_disk_becomes_full(paths: AppPaths, number: int) -> None:
-    """What an upload that was cut has left is the beginning of the next one; here it would be in the way."""
+    """A cut upload leaves the start of the next upload. On a full disk such files would be in the way."""
     content = b"x" * MIB
     entries = (Entry("program", "file", 2 * MIB, hashlib.sha256(content * 2).hexdigest(), True),)
 

@@ -1,4 +1,4 @@
-"""What is kept of an environment: versions that give no value away, only those that releases need, in one file 0600."""
+"""The stored secrets: versions that reveal no value, only those that releases need, in one file with mode 0600."""
 
 import json
 import os

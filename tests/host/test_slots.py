@@ -1,4 +1,4 @@
-"""Which color is live is what the link says, and a link that says nonsense is not guessed at."""
+"""The link decides which color is live. Teal does not guess what a damaged link means."""
 
 from pathlib import Path
 

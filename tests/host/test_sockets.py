@@ -1,4 +1,4 @@
-"""What the kernel says of sockets: who listens where, and whether a client is connected."""
+"""What the kernel says about sockets: which process listens where, and whether a client is connected."""
 
 import errno
 import os
@@ -20,7 +20,7 @@ OWN = os.getpid()
 
 @pytest.fixture(params=["sock_diag", "tables"])
 def source(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Where the answers come from: some kernels know no sock_diag."""
+    """The source of the answers: some kernels have no sock_diag."""
     if request.param == "tables":
         monkeypatch.setattr(sock_diag, "tcp", _unknown)
     return str(request.param)
@@ -28,7 +28,7 @@ def source(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> s
 
 @pytest.fixture
 def built(monkeypatch: pytest.MonkeyPatch) -> list[Socket]:
-    """Every socket of which an object is made."""
+    """Every Socket object that the code makes."""
     made: list[Socket] = []
 
     def build(address: str, port: int, inode: int) -> Socket:

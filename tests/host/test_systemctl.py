@@ -1,4 +1,7 @@
-"""systemd while it re-executes itself: it answers nobody for a moment, and an order may be lost or done unheard."""
+"""systemd while it re-executes itself.
+
+systemd answers nobody for a moment. It may lose an order, or obey without an answer.
+"""
 
 import os
 from pathlib import Path
@@ -12,7 +15,7 @@ from teal_host.ground.run import Program
 from teal_host.supervisors import journald
 from teal_host.supervisors.systemd import Systemd
 
-# Fails as often as the file `fails` says, first at a verb in `unheard`, then at questions, too. `state` is the unit's.
+# Fails as often as the file `fails` says: first at a verb in `unheard`, then at queries, too. `state` is the unit's.
 SYSTEMCTL = """\
 #!/bin/sh
 cd {folder}
@@ -95,7 +98,7 @@ def test_question_is_asked_again_while_systemd_does_not_answer(
 def test_question_without_an_answer_is_no_state(
     fake: FakeSystemd, color: ColorPaths, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Not even that of an older stop, whose words a deploy was refused with."""
+    """No answer also leaves nothing of an older stop, with whose words Teal would refuse a deploy."""
     monkeypatch.setattr(systemctl, "_PATIENCE_S", 0.2)
     fake.set(fails="1000")
     with pytest.raises(CannotRun, match="systemd does not answer"):

@@ -1,4 +1,4 @@
-"""What is said of a program, from the properties that systemd has of its unit."""
+"""What Teal says about a program, from systemd's properties of the unit."""
 
 from pathlib import Path
 

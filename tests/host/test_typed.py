@@ -1,4 +1,4 @@
-"""Plain values become typed ones or Mistakes, all at once and each with its place: never another exception."""
+"""Plain values become typed values or Mistakes: all mistakes at once, each with its place, never another exception."""
 
 import json
 from dataclasses import dataclass, field
@@ -167,7 +167,7 @@ def test_decoder_suggests_a_near_word(word: str, hint: str) -> None:
 
 
 def test_decoder_looks_for_near_words_a_hundred_times_at_most() -> None:
-    """Each look takes a while, and a message can have a million keys."""
+    """Each search takes a while, and a message can have a million keys."""
     mistakes = found(messages.Status, {f"app{number}": 1 for number in range(2000)})
     assert len(mistakes) == 2001
     assert sum("did you mean" in says for _, says in mistakes) == 100

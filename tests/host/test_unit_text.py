@@ -1,4 +1,4 @@
-"""The text of an app's units, as far as it can be judged without systemd."""
+"""The text of an app's units, as far as a test can judge the text without systemd."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +14,7 @@ UNIT = Unit(AppPaths(Path("/"), "shop"), "teal-shop", Sandbox(), Path("/usr/loca
 
 
 def test_unit_starts_with_the_python_of_the_system() -> None:
-    """Not with the one that happened to run setup: a pyenv in root's home ended with 203/EXEC."""
+    """A Python that happens to run setup is no choice: with a pyenv in root's home, the unit ended with 203/EXEC."""
     for text in (unit_text(UNIT), recovery_text(UNIT)):
         assert f"\nExecStart={PYTHON} -I -S /usr/local/lib/teal/teal-host " in text
 
@@ -37,7 +37,7 @@ def test_unit_starts_a_program_again_for_ever_with_the_pauses_that_systemd_knows
 
 
 def test_unit_does_not_hold_the_boot_for_the_network() -> None:
-    """The program listens on loopback, and an uplink that is down would cost two minutes."""
+    """The program listens on loopback. Waiting for an uplink that is down would cost two minutes."""
     assert "network-online" not in unit_text(UNIT)
 
 

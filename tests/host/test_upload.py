@@ -1,4 +1,4 @@
-"""The real server side is sent an artifact in every clever way and many wrong ones: a release is right or is none."""
+"""The real server side gets an artifact in every clever and many wrong ways: a release is correct, or there is none."""
 
 import bz2
 import hashlib
@@ -55,7 +55,7 @@ pread_, os.pread = os.pread, pread
 
 @dataclass
 class Line:
-    """A conversation, word by word, with a server side that has `OLD` as its live release, or nothing."""
+    """A conversation, message by message, with a server side that has `OLD` as its live release, or no release."""
 
     root: Path
     port: int
@@ -127,14 +127,14 @@ def begun(root: Path) -> list[Path]:
 
 
 def deployed(line: Line) -> None:
-    """It was sealed, and then the program ended at once: that is how these tests leave nothing behind."""
+    """The server side sealed the release, but the program ended at once, so that the test leaves no process."""
     line.commit()
     assert line.hear("failure", "result", "missingfiles")["code"] == "unhealthy"
 
 
 @pytest.fixture(scope="module")
 def first(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A state root whose one release holds OLD. It was refused, which its files do not know."""
+    """A state root whose only release holds OLD. Teal refused the release, but its files are whole."""
     root = tmp_path_factory.mktemp("first") / "state"
     with Line(root, free_ports(1)[0]) as line:
         assert line.ask(OLD)["missing"] == [0]
@@ -146,12 +146,12 @@ def first(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def root(first: Path, tmp_path: Path) -> Path:
-    """One of its own, with the same in it."""
+    """A separate state root with the same release."""
     return shutil.copytree(first, tmp_path / "state", symlinks=True)
 
 
 def check(root: Path, content: bytes) -> None:
-    """The release that was sent last; one that was refused before it is pruned with it."""
+    """Checks the last release that was sent. An earlier refused release is pruned with it."""
     (path,) = releases(root)
     assert path.joinpath("program").read_bytes() == content
     assert path.joinpath("program").stat().st_mode & 0o777 == 0o555
@@ -235,7 +235,7 @@ def test_wrong_patch_is_answered_with_a_request_for_the_whole_file(root: Path, w
 
 @pytest.mark.parametrize("wrong", [WRONG["flipped in the patch"], WRONG["a bomb of zeros"]])
 def test_upload_is_refused_when_the_second_round_is_wrong_too(root: Path, wrong: Callable[[Line], None]) -> None:
-    """A second patch is not taken either: its base is not offered any more, and nothing is asked a third time."""
+    """The server side accepts no second patch either: it offers no base any more, and asks for nothing a third time."""
     with Line(root, free_ports(1)[0]) as line:
         line.ask(NEW)
         wrong(line)
@@ -318,7 +318,7 @@ def test_interrupted_upload_starts_anew_when_its_beginning_is_unreadable(root: P
 def cut(
     root: Path, port: int, share: float, content: bytes = NEW, body: Callable[[bytes], bytes] | None = None
 ) -> None:
-    """An upload whose client goes away."""
+    """An upload whose client ends in the middle."""
     with Line(root, port) as line:
         line.ask(content)
         data = zlib.compress(content)
@@ -401,7 +401,7 @@ def test_upload_part_is_refused_when_nobody_asked_for_it(root: Path, message: di
 
 
 def test_base_is_not_offered_when_its_listed_path_leads_upward(root: Path, tmp_path: Path) -> None:
-    """The list of what a release holds is the server's own; one that names a path upward is not believed."""
+    """The server side does not believe its own list of a release if the list names a path upward."""
     secret = root / "secret"
     secret.write_bytes(OLD)
     (listed,) = (root / "var/lib/teal/shop/records").glob("*.files")

@@ -1,4 +1,4 @@
-"""What a server sends: every field of every message has a grammar or a bound, and honest values pass."""
+"""What a server sends: every field of every message has a grammar or a bound, and correct values pass."""
 
 import dataclasses
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ NUMBERS = (-(2.0**54), 2.0**54)
 
 
 def leaves(kind: Any, path: str) -> Iterator[tuple[str, Any, list[Any]]]:
-    """Every plain type in a message's type, with the checks that stand around it; every list and table as well."""
+    """Every plain type inside a message's type, with the checks around the type; every list and table as well."""
     checks: list[Any] = []
     if hasattr(kind, "__metadata__"):
         checks, kind = list(kind.__metadata__), get_args(kind)[0]
@@ -49,7 +49,7 @@ def refuses(checks: list[Any], value: object) -> bool:
 
 @pytest.mark.parametrize(("kind", "checks"), LEAVES.values(), ids=list(LEAVES))
 def test_field_of_a_servers_message_has_a_grammar_or_a_bound(kind: Any, checks: list[Any]) -> None:
-    """A new message, or a new field, cannot forget its own."""
+    """The author of a new message, or of a new field, cannot forget the grammar."""
     if kind is str:
         assert refuses(checks, "x" * (upward.MOST_TEXT + 1))
         passing = [value for value in HOSTILE if not refuses(checks, value)]
@@ -88,7 +88,7 @@ BAD = [
 
 
 def _shown(argument: Any) -> str:
-    """An id that is the same in each worker: the repr of a function has its address in it."""
+    """An id that is the same in each worker, because the repr of a function contains its address."""
     return getattr(argument, "__name__", repr(argument))
 
 

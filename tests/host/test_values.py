@@ -1,4 +1,4 @@
-"""Our cheap frozen dataclass is as the original, where it is used so."""
+"""The cheap frozen dataclass of Teal behaves like the original, as far as Teal uses it."""
 
 import copy
 import dataclasses

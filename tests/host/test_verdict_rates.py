@@ -1,6 +1,7 @@
-"""How often the watch is wrong: simulated deploys, whose visitors, attackers and failures are known.
+"""How often the watch is wrong, in simulated deploys whose visitors, attackers and failures are known.
 
-`TEAL_CASES` says how many of each kind; the seeds are fixed, so a number of cases gives the same rates everywhere.
+`TEAL_CASES` is the number of deploys of each kind. The seeds are fixed, so the same number gives the same rates
+everywhere.
 """
 
 import os
@@ -20,7 +21,10 @@ Seen = dict[bytes, list[int]]
 
 @dataclass(frozen=True)
 class Visitor:
-    """Asks so often a second. `fails_old` and `fails_new`: the chance that an answer is a failure."""
+    """A visitor who sends this many requests a second.
+
+    `fails_old` and `fails_new`: the chance that an answer is a failure.
+    """
 
     address: bytes
     per_second: float
@@ -30,7 +34,7 @@ class Visitor:
 
 @dataclass(frozen=True)
 class Kind:
-    """`visitors` makes those of one deploy. `wrong_at_most`: the share of deploys whose verdict may be wrong."""
+    """`visitors` makes the visitors of one deploy. `wrong_at_most`: the share of deploys whose verdict may be wrong."""
 
     visitors: Callable[[random.Random], list[Visitor]]
     is_worse: bool
@@ -97,7 +101,10 @@ KINDS: Mapping[str, Kind] = {
 
 
 def rolled_back_after(kind: Kind, chance: random.Random) -> float | None:
-    """Seconds after the switch; None: it stayed. The old color was seen for half a second to three seconds."""
+    """Seconds after the switch, or None if the release stayed.
+
+    The old color served for half a second to three seconds.
+    """
     visitors = kind.visitors(chance)
     old: Seen = {}
     new: Seen = {}

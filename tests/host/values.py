@@ -1,4 +1,4 @@
-"""Values for property tests: those that the grammar lets through, and junk that is close to them."""
+"""Values for property tests: values that the grammar allows, and junk that is close to them."""
 
 import copy
 from typing import Any
@@ -92,7 +92,7 @@ JUNK = st.one_of(
 
 @st.composite
 def spoilt(draw: st.DrawFn, whole: Any) -> Any:
-    """The value with one to three places in it changed, removed or added."""
+    """The value with one to three places changed, removed or added."""
     value = copy.deepcopy(whole)
     for _ in range(draw(st.integers(1, 3))):
         holder = draw(st.sampled_from(_holders(value)))
@@ -112,6 +112,6 @@ def spoilt(draw: st.DrawFn, whole: Any) -> Any:
 
 
 def _holders(value: Any) -> list[Any]:
-    """Every object and list inside."""
+    """Every object and list inside the value."""
     inside = list(value.values()) if isinstance(value, dict) else list(value) if isinstance(value, list) else None
     return [] if inside is None else [value, *(holder for item in inside for holder in _holders(item))]
