@@ -1,1 +1,1 @@
-"""What Teal costs, measured beside what others cost. Nothing here runs in CI but a test of the relay."""
+"""Measures the costs of Teal beside the costs of other tools. CI runs only a test of the relay from this folder."""

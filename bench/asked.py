@@ -1,4 +1,4 @@
-"""What is asked for on the command line of a measurement."""
+"""The options of a measurement on the command line."""
 
 import argparse
 

@@ -66,7 +66,7 @@ def _changes(program: Program) -> list[tuple[str, Path]]:
 
 
 def _prepare() -> None:
-    """Once: an environment of its own, from the Python index."""
+    """Prepares an environment with the libraries from the Python index, once."""
     stamp = _ENVIRONMENT / "made-for"
     if stamp.exists() and stamp.read_text() == repr(_PACKAGES):
         return

@@ -1,7 +1,7 @@
 """Half an hour of deploys under every kind of client: what grows, on the server and on the machine that deploys.
 
-Not only deploys that go well: rollbacks, programs that are refused, and clients that are killed in the middle leave
-things behind as well, if anything does.
+The acts are not only successful deploys. Rollbacks, refused programs and killed clients also leave things behind, if
+anything does.
 """
 
 import argparse
@@ -29,14 +29,15 @@ from harness.ssh_access import run
 from harness.switches import LoadedServer, SwitchGoal, under_load
 from harness.world import wait_until
 
-_WARM = 84  # acts before the first look: old releases are pruned, and the cache of what was sent is full
-_LOOKS = 5  # at each end, of which the median counts
+_WARM = 84  # acts before the first look, so that prune has removed old releases and the client's cache is full
+_LOOKS = 5  # looks at each end, of which the median counts
 _CYCLE = ("deploy", "rollback", "deploy", "refused", "deploy", "rollback", "killed")
 _KILL_AFTER_S = (0.1, 0.4, 0.7, 1.0, 1.5)
 _NOBODY = "#!/bin/sh\nexit 3\n"
 
-# Run on the server: processes, descriptors, memory in kB (shared pages are divided), the part of it that is nginx's,
-# and what is kept on the disk, in bytes and in names; nginx's log of every request is the load's, and logrotate's.
+# Runs on the server. Prints processes, descriptors, memory in kB (each process has its share of shared pages), nginx's
+# part of the memory, and what is on the disk, in bytes and in names. The other logs of nginx do not count, because the
+# load and logrotate decide their size.
 _LOOK = """
 import os, sys
 nginx = memory = descriptors = 0
@@ -67,7 +68,7 @@ _KEPT = ("/var/lib/teal", "/etc/teal", "/etc/nginx", "/etc/systemd", "/run/teal"
 
 @dataclass(frozen=True)
 class Look:
-    """At one moment between two acts. Sizes in kB."""
+    """What a look between two acts measures. Sizes are in kB."""
 
     processes: int
     descriptors: int
@@ -90,7 +91,7 @@ def look(loaded: LoadedServer) -> Look:
 
 
 class Acts:
-    """What is done again and again, and how often each was."""
+    """The acts that repeat, and how often each has run."""
 
     def __init__(self, loaded: LoadedServer) -> None:
         self.done: Counter[str] = Counter()
@@ -115,7 +116,7 @@ class Acts:
         self._ended(6, "deploy")
 
     def _killed(self, number: int) -> None:
-        """The client goes; the server side ends alone, and then it is the next command's turn."""
+        """Kills the client. The server side finishes alone, and then the next command runs."""
         backend.write(self._app.directory / "program", f"version {number}")
         client = self._app.world.start("deploy", cwd=self._app.directory)
         time.sleep(_KILL_AFTER_S[number // len(_CYCLE) % len(_KILL_AFTER_S)])
@@ -137,7 +138,7 @@ class Endured:
 
     @property
     def ends(self) -> tuple[Look, Look]:
-        """The medians of the first looks and of the last."""
+        """The medians of the first looks and of the last looks."""
         return _median(self.looks[:_LOOKS]), _median(self.looks[-_LOOKS:])
 
 
@@ -179,7 +180,7 @@ def report(found: Endured) -> str:
 
 
 def counted(found: Endured) -> dict[str, str]:
-    """For docs/guarantees.md: what was done, and what it was at both ends."""
+    """The figures for docs/guarantees.md: the acts, and what the looks measured at both ends."""
     first, last = found.ends
     verdict = found.seen.verdict
     told = {name: f"{count:,}" for name, count in found.acts.items()}

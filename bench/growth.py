@@ -1,4 +1,4 @@
-"""How time and memory grow: with apps on the server, releases and lines of the journal, sizes, and files."""
+"""How time and memory grow: with apps on the server, with releases and journal lines, with sizes, and with files."""
 
 import argparse
 import datetime
@@ -29,7 +29,10 @@ _LOOK_EVERY_S = 0.01
 
 @dataclass(frozen=True)
 class Point:
-    """One measurement. Memory is the peak of the process on each side, in MB; 0 where it was gone too soon to see."""
+    """One measurement.
+
+    Memory is the peak of the process on each side, in MB; 0 if the process ended before the first look.
+    """
 
     of: str
     size: int
@@ -46,7 +49,7 @@ class Growth:
         self._count = 0
 
     def run(self, only: list[str] | None) -> None:
-        """Each begins with what the ones before have left; so each has its own first one to compare with."""
+        """Runs each series. A series starts with what earlier series left, so each series has its own first point."""
         for measure in (self.journal, self.size, self.files, self.apps):
             if only and measure.__name__ not in only:
                 continue
@@ -58,7 +61,7 @@ class Growth:
             _say(f"{measure.__name__}: {time.monotonic() - began:.0f} s")
 
     def journal(self) -> None:
-        """Lines and releases are written as a thousand deploys would have left them."""
+        """Writes journal lines and releases as a thousand deploys would have left them."""
         shop = Teal("journal", 8401)
         shop.prepare(self._lab)
         for size in (1, 100) if self._quick else (1, 10, 100, 1000):
@@ -78,7 +81,7 @@ class Growth:
             self._point("files", count, shop, functools.partial(self._many, count), runs=1)
 
     def apps(self) -> None:
-        """The first app is deployed again and again, the others are only there, and run."""
+        """Deploys the first app again and again. The other apps only exist and run."""
         first = Teal("apps0", 8500)
         first.prepare(self._lab)
         there = 1
@@ -91,14 +94,14 @@ class Growth:
             self._point("apps on the server", count, first, self._small)
 
     def _point(self, of: str, size: int, shop: Teal, make: Callable[[], Path], runs: int = _RUNS) -> None:
-        self._deploy(shop, make())  # from here on both colors are there
+        self._deploy(shop, make())  # from here on, both colors exist
         took = [self._deploy(shop, make()) for _ in range(runs)]
         seconds = statistics.median(one[0] for one in took)
         self.points.append(Point(of, size, seconds, max(one[1] for one in took), max(one[2] for one in took)))
         _say(f"  {of} {size}: {seconds:.2f} s")
 
     def _deploy(self, shop: Teal, artifact: Path) -> tuple[float, float, float]:
-        """Seconds, and peak memory in MB here and there."""
+        """Returns the seconds of a deploy, and the peak memory in MB on this side and on the server."""
         argv = [sys.executable, "-c", _MEASURE, *teal("deploy", "--json", "--artifact", str(artifact))]
         with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as errors:
             program = subprocess.Popen(
@@ -120,7 +123,7 @@ class Growth:
         return float(seconds["total"]), int(told.split()[-1]) / 1024, there
 
     def _peak_there(self, program: "subprocess.Popen[bytes]") -> float:
-        """The kernel keeps the peak of each process, so the last look before its end is enough."""
+        """Looks at the server sides until their end. The kernel keeps the peak, so the last look is enough."""
         peak = 0
         while program.poll() is None:
             peak = max(peak, *(_peak(pid) for pid in _inside(self._lab)), 0)
@@ -128,7 +131,7 @@ class Growth:
         return peak / 1024
 
     def _small(self) -> Path:
-        """The example, another one each time."""
+        """The example, with another text in each version."""
         self._count += 1
         base = self._lab.program.version("g")
         made = self._lab.work / "small/app"
@@ -138,7 +141,7 @@ class Growth:
         return made
 
     def _large(self, megabytes: int) -> Path:
-        """A program with so much behind it that does not shrink."""
+        """A program with this much data at its end, which does not compress."""
         made = self._small()
         with made.open("ab") as file:
             for _ in range(max(0, megabytes - 8)):
@@ -146,7 +149,7 @@ class Growth:
         return made
 
     def _many(self, count: int) -> Path:
-        """A directory: the program, and small files beside it."""
+        """A directory with the program, and small files beside the program."""
         made = self._lab.work / "many"
         shutil.rmtree(made, ignore_errors=True)
         made.mkdir()
@@ -174,7 +177,7 @@ class Growth:
 
 
 def _inside(place: Lab) -> list[int]:
-    """The server sides that run there."""
+    """The server sides that run on the server."""
     found = []
     for path in Path("/proc").glob("[0-9]*"):
         try:
@@ -187,7 +190,7 @@ def _inside(place: Lab) -> list[int]:
 
 
 def _peak(pid: int) -> int:
-    """In kB."""
+    """The peak memory in kB."""
     try:
         for line in Path(f"/proc/{pid}/status").read_text().splitlines():
             if line.startswith("VmHWM:"):

@@ -1,4 +1,4 @@
-"""A booted server behind a wire: what is measured happens between this machine and it."""
+"""A booted server behind a wire. Everything that is measured passes the wire between this machine and the server."""
 
 import json
 import os
@@ -27,7 +27,10 @@ _LOOK_EVERY_S = 0.02
 
 @dataclass(frozen=True)
 class Took:
-    """One run, and what it said. `live_s`: until the new version answered outside; None where nothing becomes live."""
+    """One run and its output.
+
+    `live_s` is the time until the new version answered outside; None if nothing becomes live.
+    """
 
     counted: Counted
     ended_s: float
@@ -36,12 +39,12 @@ class Took:
 
 
 class Failed(Exception):
-    """A command of a peer did not do what it should; with its last words."""
+    """A command of a peer failed. The error has its last words."""
 
 
 @dataclass
 class Lab:
-    """`env` is what commands are run with: an `ssh` and an `scp` that go over the wire."""
+    """`env` is the environment of commands, with an `ssh` and an `scp` that go over the wire."""
 
     server: Server
     work: Path
@@ -55,14 +58,14 @@ class Lab:
 
     @contextmanager
     def over(self, link: Link) -> Iterator["Line"]:
-        """Until the end, everything goes over such a wire."""
+        """Until the end of the block, everything goes over such a wire."""
         with wire(link, self.server.address, 22) as near:
             self.port = near.port
             self._write_programs()
             yield Line(self, near.counted)
 
     def run(self, argv: Sequence[str], cwd: Path | None = None) -> str:
-        """To its end. Raises Failed."""
+        """Runs the command to its end. Raises Failed."""
         done = subprocess.run(
             argv,
             cwd=cwd or self.work,
@@ -77,14 +80,14 @@ class Lab:
         return done.stdout
 
     def on_server(self, *argv: str) -> str:
-        """Beside the wire."""
+        """Runs the command on the server, beside the wire."""
         done = self.server.run(*argv, deadline_s=300)
         if done.returncode:
             raise Failed(f"on the server: {' '.join(argv)}: {done.stderr[-500:]}")
         return done.stdout
 
     def _write_programs(self) -> None:
-        """`ssh` and `scp` with the server's configuration, in which its address is the near end of the wire."""
+        """Writes `ssh` and `scp` with the server's configuration, where the address is the near end of the wire."""
         known = self.work / "known_hosts"
         key = (self.server.root / "etc/ssh/ssh_host_ed25519_key.pub").read_text()
         known.write_text(f"{self.host} {key}[127.0.0.1]:{self.port} {key}")
@@ -108,13 +111,13 @@ class Lab:
             "XDG_STATE_HOME": str(self.work / "state"),
             "XDG_CACHE_HOME": str(self.work / "cache"),
             "PYTHONPATH": str(REPO / "src"),
-            "CI": "true",  # nobody can be asked
+            "CI": "true",  # no person can answer a question
         }
 
 
 @dataclass
 class Line:
-    """The wire that is up now."""
+    """The current wire."""
 
     lab: Lab
     _counted: "object"
@@ -126,7 +129,10 @@ class Line:
         return found
 
     def measure(self, argv: Sequence[str], cwd: Path | None = None, awaited: "Awaited | None" = None) -> Took:
-        """Run it, with what it sent, how long it took, and when what is awaited was there."""
+        """Runs the command.
+
+        Returns the bytes that it sent, its duration, and the time when the awaited version answered.
+        """
         self.counted()
         if awaited:
             awaited.begin()
@@ -138,7 +144,7 @@ class Line:
 
 
 class Awaited:
-    """Looks from outside, beside the wire, for the first answer of a version."""
+    """Looks for the first answer of a version from outside, beside the wire."""
 
     def __init__(self, address: str, port: int, version: str) -> None:
         self._address = (address, port)
@@ -151,7 +157,7 @@ class Awaited:
         self._thread.start()
 
     def came(self, deadline_s: float = 10) -> float:
-        """When. Raises Failed when it does not come."""
+        """The time of the first answer. Raises Failed if no answer comes."""
         self._thread.join(deadline_s)
         self._stop.set()
         if self._seen is None:
@@ -181,7 +187,7 @@ def _ask(address: tuple[str, int]) -> bytes:
 
 @contextmanager
 def lab(work: Path, debian: int = 12) -> Iterator[Lab]:
-    """Ends the program, in a line, where no server can be booted."""
+    """Yields the lab. Ends the program with one line if this machine can boot no server."""
     if reason := harness.why_not():
         raise SystemExit(reason)
     with harness.server(debian, work / "server", packages=PACKAGES) as booted:

@@ -1,4 +1,4 @@
-"""The links that are measured, and the relay that makes one."""
+"""The links of the measurements, and the relay that makes a link."""
 
 import json
 import subprocess
@@ -13,7 +13,7 @@ REPO = Path(__file__).resolve().parents[1]
 
 @dataclass(frozen=True)
 class Link:
-    """`mbit` is each way; 0: no limit."""
+    """`mbit` is the rate in each direction; 0 means no limit."""
 
     name: str
     round_trip_ms: float
@@ -32,7 +32,7 @@ LINKS = {
 
 @dataclass(frozen=True)
 class Counted:
-    """Bytes of TCP's content, both ways."""
+    """Bytes of TCP's content in both directions."""
 
     up: int
     down: int
@@ -40,14 +40,14 @@ class Counted:
 
 
 class Wire:
-    """A relay that runs. `port` of 127.0.0.1 is its near end."""
+    """A running relay. `port` of 127.0.0.1 is the near end of the wire."""
 
     def __init__(self, process: "subprocess.Popen[str]") -> None:
         self._process = process
         self.port = int(self._heard()["port"])
 
     def counted(self) -> Counted:
-        """Since the last time."""
+        """What the relay has counted since the last call."""
         assert self._process.stdin is not None
         self._process.stdin.write("\n")
         self._process.stdin.flush()
@@ -62,7 +62,7 @@ class Wire:
 
 @contextmanager
 def wire(link: Link, host: str, port: int) -> Iterator[Wire]:
-    """The far end is `host:port`."""
+    """Runs a relay whose far end is `host:port`."""
     like = ["--round-trip-ms", str(link.round_trip_ms), "--mbit", str(link.mbit)]
     with subprocess.Popen(
         [sys.executable, "-m", "bench.relay", "--to", f"{host}:{port}", *like],
@@ -75,5 +75,5 @@ def wire(link: Link, host: str, port: int) -> Iterator[Wire]:
             yield Wire(process)
         finally:
             assert process.stdin is not None
-            process.stdin.close()  # its end
+            process.stdin.close()  # ends the relay
             process.wait(10)

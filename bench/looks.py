@@ -1,5 +1,7 @@
-"""What a look of a drain or a health check costs on a machine with many sockets: the kernel's answer, its tables, and
-an object made of every line of them, as it was before. No root, no server, loopback only.
+"""What a look of a drain or a health check costs on a machine with many sockets.
+
+The bench compares the kernel's answer, the kernel's tables, and the old way that made an object of every line of the
+tables. It needs no root and no server, and uses only loopback.
 """
 
 import argparse
@@ -40,7 +42,10 @@ def main() -> int:
 
 
 def _opened(stack: ExitStack, connections: int) -> Socket:
-    """So many connections to one port, both ends here, and a listener that nobody is connected to: the worst case."""
+    """Opens this many connections to one port, both ends in this process.
+
+    A second listener has no client, which is the worst case.
+    """
     idle = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
     for number in range(connections):
         if number % 100 == 0:  # a connection that nobody accepts takes no file of this process
@@ -51,7 +56,7 @@ def _opened(stack: ExitStack, connections: int) -> Socket:
 
 
 def _drain_look(own: Socket) -> bool:
-    """As `is_quiet` does, of an nginx that is this process."""
+    """Does what `is_quiet` does, for an nginx that is this process."""
     mine = Listeners(tuple(row for row in sockets.listeners() if row.inode == own.inode), (), False)
     return mine.have_connections()
 
@@ -71,7 +76,7 @@ def _before(own: Socket) -> bool:
 
 
 def _print(name: str, look: Callable[[], bool], paused: bool = True) -> None:
-    """`paused`: as the drain pauses now; before, it looked every 20 ms."""
+    """`paused` is the pause of today's drain. The earlier drain looked every 20 ms."""
     began = time.process_time()
     for _ in range(_LOOKS):
         look()

@@ -1,4 +1,4 @@
-"""The program that is deployed: the example in Go, which is 8 MB of real code, and its one-line changes."""
+"""The program that the benches deploy: the Go example, which is 8 MB of real code, and its one-line changes."""
 
 import os
 import subprocess
@@ -13,13 +13,13 @@ _BUILD = ("go", "build", "-trimpath", "-ldflags=-s -w", "-o")
 
 
 class Program:
-    """Builds versions that differ in one line: the text that `/version` answers."""
+    """Builds versions that differ in one line: the text that `/version` returns."""
 
     def __init__(self, work: Path) -> None:
         self._work = work
 
     def version(self, name: str, *changes: tuple[str, str]) -> Path:
-        """The file of that version, built once; each change replaces one text of its source by another."""
+        """The file of that version, built once. Each change replaces one text of the source by another."""
         built = self._work / f"built/{name}/app"
         if not built.exists():
             source = self._work / "source"

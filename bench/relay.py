@@ -1,11 +1,11 @@
-"""A thin wire, put before a server: it delays, limits the rate and counts the bytes, both ways.
+"""A thin wire in front of a server: it delays, limits the rate and counts the bytes, in both directions.
 
-A process of its own, so that whoever measures does not slow it down. Each direction is a lane: what comes in waits
-until the bytes before it have left (the rate), and then as long as half a round trip takes. Opening a connection costs
-a round trip too, as it does on a real line. What it does not have: loss, and TCP's slow start.
+The relay is a process of its own, so that the measuring process does not slow the wire down. Each direction is a lane.
+Bytes that arrive wait until the bytes before them have left (the rate), and then half a round trip longer. Opening a
+connection also costs a round trip, as on a real line. The relay models neither loss nor TCP's slow start.
 
-`python -m bench.relay --to HOST:PORT --round-trip-ms 50 --mbit 50` says its port as a line of JSON. For each line on
-standard input it says what it has counted since the last one; the end of standard input is its own end.
+`python -m bench.relay --to HOST:PORT --round-trip-ms 50 --mbit 50` prints its port as a line of JSON. For each line on
+standard input, the relay prints its counts since the last line. It ends when standard input ends.
 """
 
 import argparse
@@ -17,14 +17,14 @@ import sys
 import time
 from dataclasses import dataclass, field
 
-_PIECE = 16 * 1024  # bytes: less than 3 ms of 50 Mbit/s, so that one connection does not hold another up
-_WINDOW = 64 * 1024  # bytes that the kernel takes from a sender before it has to wait for us
-_QUEUED_S = 0.1  # so much may stand before the wire, as in a router; then the sender waits
+_PIECE = 16 * 1024  # bytes: less than 3 ms of 50 Mbit/s, so that one connection does not hold up another
+_WINDOW = 64 * 1024  # bytes that the kernel takes from a sender before the sender has to wait for the relay
+_QUEUED_S = 0.1  # bytes that may wait before the wire, as in a router; after that the sender waits
 
 
 @dataclass
 class Lane:
-    """One direction, shared by all connections. `rate` is in bytes a second; 0: no limit."""
+    """One direction, shared by all connections. `rate` is in bytes a second; 0 means no limit."""
 
     delay_s: float
     rate: float
@@ -32,7 +32,7 @@ class Lane:
     free_at: float = 0.0
 
     def due(self, size: int) -> float:
-        """When the last of these bytes arrives."""
+        """The moment when the last of these bytes arrives."""
         self.count += size
         now = time.monotonic()
         self.free_at = max(now, self.free_at) + (size / self.rate if self.rate else 0.0)
@@ -45,7 +45,7 @@ class Lane:
 
 @dataclass
 class Relay:
-    """Passes each connection to `host:port` on, as over a wire with this round trip and rate."""
+    """Passes each connection on to `host:port`, as over a wire with this round trip and rate."""
 
     host: str
     port: int
@@ -65,19 +65,19 @@ class Relay:
         return await asyncio.start_server(self._serve, sock=door, limit=_WINDOW)
 
     def counted(self) -> dict[str, int]:
-        """Since it was asked last."""
+        """The counts since the last call."""
         told = {"up": self.up.count, "down": self.down.count, "connections": self.connections}
         self.up.count = self.down.count = self.connections = 0
         return told
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
-        await asyncio.sleep(self.round_trip_s)  # its connect() has come back
+        await asyncio.sleep(self.round_trip_s)  # the client's connect() has returned
         there: asyncio.StreamWriter | None = None
         with contextlib.suppress(OSError, asyncio.CancelledError):  # the relay itself ends
             queue: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue()
             taking = asyncio.create_task(_take(reader, self.up, queue))
-            await asyncio.sleep(self.round_trip_s / 2)  # the server's accept() has, too
+            await asyncio.sleep(self.round_trip_s / 2)  # the server's accept() has returned, too
             from_there, there = await asyncio.open_connection(self.host, self.port, limit=_WINDOW)
             _at_once(there)
             _at_once(writer)
@@ -90,7 +90,7 @@ class Relay:
 
 
 async def _take(reader: asyncio.StreamReader, lane: Lane, queue: "asyncio.Queue[tuple[float, bytes]]") -> None:
-    """Read at once what comes, unless the lane is full; when it arrives is a matter of the queue."""
+    """Reads arriving bytes at once, unless the lane is full. The queue decides when the relay passes them on."""
     data = b"-"
     while data:
         try:

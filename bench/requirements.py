@@ -1,4 +1,4 @@
-"""What a measurement needs on this machine. What is missing is named in a line each, before anything begins."""
+"""What a measurement needs on this machine. Before the measurement begins, each missing program gets its own line."""
 
 import os
 import shutil
@@ -30,7 +30,7 @@ def check_requirements(*programs: str, boots_server: bool = False) -> None:
 
 
 def missing(*programs: str) -> list[str]:
-    """A line for each program that is missing, with what to type."""
+    """A line for each missing program, with the command to type."""
     return [f"there is no {name} on this machine: {_HINTS[name]}" for name in programs if _find(name) is None]
 
 
@@ -42,7 +42,7 @@ def find_go() -> str | None:
 
 
 def path_with_go() -> str:
-    """PATH for a program that starts `go` by its name."""
+    """A PATH for programs that start `go` by its name."""
     go = find_go()
     return os.pathsep.join([*([str(Path(go).parent)] if go else []), os.environ.get("PATH", "")])
 

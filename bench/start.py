@@ -1,4 +1,4 @@
-"""How long `teal` takes to begin, against a bare interpreter's start. Nothing is reached: no server, no network."""
+"""How long `teal` takes to start, compared with a bare interpreter. The bench reaches no server and no network."""
 
 import argparse
 import os
@@ -20,7 +20,7 @@ _COMMANDS: dict[str, Sequence[str]] = {
 
 
 def seconds(rounds: int) -> dict[str, list[float]]:
-    """By turns, so that whatever else this machine does hits all alike."""
+    """Measures the commands in turn, so that other load of the machine affects all of them alike."""
     took: dict[str, list[float]] = {name: [] for name in _COMMANDS}
     with tempfile.TemporaryDirectory(prefix="teal-bench-") as empty:
         for _ in range(rounds):

@@ -1,4 +1,4 @@
-"""What each proxy can do while nothing is turned: requests a second, how late, and its processor time for each."""
+"""Each proxy while nothing switches: requests a second, latency, and processor time for each request."""
 
 import os
 import statistics
@@ -29,7 +29,7 @@ class Steady:
 
 
 def steady(proxies: Sequence[Proxy], ground: Ground, rounds: int, say: Callable[[str], None]) -> list[Steady]:
-    """All take turns, so that what else the machine does meets each of them."""
+    """The proxies take turns, so that other load of the machine affects all of them alike."""
     driver = backend.build(Path(__file__).parent / "load/drive", ground.work / "drive")
     told: dict[str, list[Steady]] = {proxy.name: [] for proxy in proxies}
     for number in range(rounds):

@@ -1,4 +1,4 @@
-"""Ways to turn traffic from one program to another, beside each other: what is lost, what is late, what it costs."""
+"""Ways to switch traffic from one program to another, beside each other: the losses, the delays, and the costs."""
 
 import argparse
 import datetime
@@ -27,7 +27,7 @@ from harness import server
 from harness.ssh_access import one_login
 
 _PACKAGES = ("nginx", "sudo", "haproxy", "caddy")
-_QUIET_S, _AFTER_S = 8.0, 1.0  # before the first switch; on both sides of the end of each
+_QUIET_S, _AFTER_S = 8.0, 1.0  # seconds before the first switch; seconds on both sides of the end of each switch
 _VERSIONS = {"nginx": ("nginx", "-v"), "nginx (recent)": ("/srv/switch/nginx", "-v")}
 _VERSIONS |= {"Caddy": ("caddy", "version"), "HAProxy": ("haproxy", "-v")}
 
@@ -36,9 +36,9 @@ Window = tuple[float, float]
 
 @dataclass(frozen=True)
 class Row:
-    """Times in milliseconds: of a request that is answered at once, in the windows of the switches and before them.
+    """Times are in milliseconds: of busy requests, in the windows of the switches and before them.
 
-    `failed_http2` are the turns of HTTP/2 clients that failed, `failed_http1` those of all others.
+    `failed_http2` counts the failed turns of HTTP/2 clients, `failed_http1` those of all others.
     """
 
     name: str
@@ -51,7 +51,7 @@ class Row:
     quiet_p99: float
     p99: float
     worst: float
-    command: float  # the median of what one switch took
+    command: float  # the median cost of one switch
 
 
 def others() -> list[Proxy]:
@@ -59,7 +59,10 @@ def others() -> list[Proxy]:
 
 
 def turned(there: Sequence[Proxy], ground: Ground, switches: int, per_second: float) -> list[Row]:
-    """Each is under the load of every kind of client all the time; they take turns at turning, so often each."""
+    """Runs each way under the load of every kind of client, all the time.
+
+    The ways take turns, and each switches equally often.
+    """
     windows: dict[str, list[Window]] = {proxy.name: [] for proxy in there}
     with ExitStack() as stack:
         loads = [
@@ -86,7 +89,7 @@ def _quiet() -> Window:
 
 
 def _turn(proxy: Proxy, ground: Ground, color: str) -> Window:
-    """When it began, and when its command had ended; then some time until the next one's turn."""
+    """Returns when the switch began and when its command ended. Then pauses until the turn of the next way."""
     began = time.monotonic()
     proxy.switch(ground, color)
     ended = time.monotonic()
@@ -96,7 +99,7 @@ def _turn(proxy: Proxy, ground: Ground, color: str) -> Window:
 
 def _row(name: str, seen: Seen, quiet: Window, windows: Sequence[Window]) -> Row:
     verdict, commands = seen.verdict, sorted(ended - began for began, ended in windows)
-    around = [(ended - _AFTER_S, ended + _AFTER_S) for _, ended in windows]  # as long for each of them
+    around = [(ended - _AFTER_S, ended + _AFTER_S) for _, ended in windows]  # the same time for each way
     calm, busy = _within(seen, [quiet]), _within(seen, around)
     for line in seen.failures[:3]:
         _say(f"    {line}")
@@ -133,7 +136,7 @@ def table(rows: Sequence[Row]) -> str:
 
 
 def steady_table(found: Sequence[Steady]) -> str:
-    """Ratios to HAProxy."""
+    """The table, with ratios to HAProxy."""
     haproxy = next(one for one in found if one.name == Mapped.name)
     lines = [
         "| nothing is turned | requests a second | to HAProxy's | median, µs | to HAProxy's | p99, µs | to HAProxy's "

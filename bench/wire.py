@@ -1,4 +1,4 @@
-"""One change of one line, sent over the same wire by Teal and by what people use instead, in the same run."""
+"""One change of one line, sent over the same wire by Teal and by the usual tools, in the same run."""
 
 import argparse
 import datetime
@@ -23,7 +23,7 @@ from bench.requirements import check_requirements
 
 
 class Peer(Protocol):
-    """A way to the server. `prepare` is done once and not measured."""
+    """A way to the server. `prepare` runs once, and the bench does not measure it."""
 
     @property
     def name(self) -> str: ...
@@ -35,7 +35,10 @@ class Peer(Protocol):
 
 @dataclass(frozen=True)
 class Row:
-    """Medians over the rounds. `first_s` is the first deploy, of the whole program. `chose`: how the last was sent."""
+    """Medians over the rounds. `first_s` is the first deploy, of the whole program.
+
+    `chose` is the way of the last file.
+    """
 
     link: str
     what: str
@@ -58,7 +61,7 @@ class Bench:
         self._count = 0
 
     def over(self, link: Link) -> list[Row]:
-        """All of them by turns, so that whatever else this machine does hits all alike."""
+        """Runs all peers in turn, so that other load of the machine affects all of them alike."""
         took: dict[str, list[Took]] = {}
         with self._lab.over(link) as line:
             self._prepare()
@@ -76,7 +79,7 @@ class Bench:
 
     def _round(self, line: Line, took: dict[str, list[Took]], number: int) -> None:
         self._count += 1
-        version = f"w{self._count}-{'x' * (self._count * 7 % 23)}"  # of another length: what is behind it moves
+        version = f"w{self._count}-{'x' * (self._count * 7 % 23)}"  # text of another length moves everything behind it
         file = self._lab.program.version(version)
         for peer in self._peers:
             if peer.name in self._left_out:
@@ -120,7 +123,7 @@ _COUNTS = ("up", "down", "connections")
 
 
 def table(rows: Sequence[Row]) -> str:
-    """Markdown. `above` is how much later than a bare login would have ended; `times Teal` compares with ours."""
+    """The table as Markdown. `above` is the time beyond a bare login; `times Teal` is the ratio to Teal."""
     lines = []
     for name in dict.fromkeys(row.link for row in rows):
         here = [row for row in rows if row.link == name]

@@ -1,6 +1,7 @@
-"""Load that hides nothing: clients of every kind at once, by the clock, who never ask twice.
+"""Load that hides nothing: clients of every kind at once, on a fixed schedule, which never send a request twice.
 
-Each request has an id. The program that is asked writes down each id that it handles before it does anything else; so
-at the end it is known of each request whether it was answered, and how often it was handled (ledger.py). `running.py`
-is how tests and benches put it on a server; a kind of client is a class in `kinds/`.
+Each request has an id. The program writes down each id before it does anything else. So at the end the ledger
+(ledger.py) knows of each request whether the request was answered, and how often the program handled it.
+
+Tests and benches put the load on a server with `running.py`; each kind of client is a class in `kinds/`.
 """

@@ -1,4 +1,4 @@
-"""The load as a process of its own: until its standard input is closed. What it has seen is left in a directory."""
+"""The load in a process of its own, until standard input closes. Leaves what the clients have seen in a directory."""
 
 import argparse
 import asyncio
@@ -40,7 +40,7 @@ async def _load(asked: argparse.Namespace) -> None:
 
 
 async def _tell(tally: Tally) -> None:
-    """How far it is, a line at a time."""
+    """Reports the progress, one line at a time."""
     while True:
         print(json.dumps(tally.told()), flush=True)
         await asyncio.sleep(_TOLD_EVERY_S)

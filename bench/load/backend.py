@@ -1,4 +1,4 @@
-"""The program that the load is put on, in versions; and what a proxy needs for TLS."""
+"""The program under the load, in several versions, and the files that a proxy needs for TLS."""
 
 import functools
 import os
@@ -15,19 +15,19 @@ _CERTIFICATE = ("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:
 
 
 def why_not() -> str | None:
-    """Why there can be no load here, or None."""
+    """Says why this machine can run no load; None if it can."""
     return "; ".join(missing("go", "openssl")) or None
 
 
 def write(path: Path, version: str) -> Path:
-    """Another version is the same program with another end, which the kernel does not load."""
+    """Writes a version: the same program with other bytes at its end, which the kernel does not load."""
     path.write_bytes(_built() + version.encode())
     path.chmod(0o755)
     return path
 
 
 def certificate(folder: Path) -> tuple[Path, Path]:
-    """For HOST, signed by itself; and its key."""
+    """Makes a self-signed certificate for HOST, and its key."""
     made, key = folder / "load.crt", folder / "load.key"
     named = ("-subj", f"/CN={HOST}", "-addext", f"subjectAltName=DNS:{HOST}")
     subprocess.run(["openssl", *_CERTIFICATE, *named, "-out", made, "-keyout", key], check=True, capture_output=True)
@@ -41,7 +41,7 @@ def _built() -> bytes:
 
 
 def build(source: Path, made: Path) -> Path:
-    """A program of the load, for any Linux."""
+    """Builds the program of the load, for any Linux."""
     go = find_go()
     assert go
     env = {**os.environ, "CGO_ENABLED": "0", "GOOS": "linux"}

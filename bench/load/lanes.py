@@ -1,4 +1,4 @@
-"""Clients side by side, each with its own clock: it asks when it is due, however late the answers come."""
+"""Clients side by side, each with its own schedule: a client sends when its turn is due, however late answers are."""
 
 import asyncio
 from collections.abc import Iterator, Sequence
@@ -19,11 +19,11 @@ _LANES = 2  # of each kind
 class Lane:
     kind: Kind
     every_s: float
-    late_s: float  # after the start, so that not all begin at once
+    late_s: float  # seconds after the start, so that not all clients begin at once
 
 
 def lanes(place: Place, tally: Tally, per_second: float, only: Sequence[str] = ()) -> list[Lane]:
-    """All kinds at once, or only those named. The busy ones share the rate, each by its weight."""
+    """The clients of all kinds, or only of the named kinds. The busy kinds share the rate by their weights."""
     tls = place.certificate is not None
     busy = [(one, weight) for one, weight in BUSY if _wanted(one, tls, only)]
     heaviness = sum(weight for _, weight in busy)
@@ -43,7 +43,7 @@ def _spread(every: dict[type[Kind], float], place: Place, tally: Tally) -> Itera
 
 
 async def run(all_lanes: Sequence[Lane], tally: Tally, stop: asyncio.Event) -> None:
-    """Until it is stopped; then each ends what it has begun."""
+    """Runs until somebody stops the clients. Then each client finishes its turn."""
     begin = asyncio.get_running_loop().time()
     async with asyncio.TaskGroup() as group:
         for lane in all_lanes:

@@ -1,4 +1,4 @@
-"""What was asked against what was handled: each answered id exactly once. Deciding is pure."""
+"""Compares sent with handled requests: the program must handle each answered id exactly once. Deciding is pure."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -8,9 +8,12 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Verdict:
-    """`lost`: asked and not answered as it should be. `doubled`: handled more than once, whatever was answered.
+    """`lost` requests got no correct answer.
 
-    `unseen`: answered, but never handled; then somebody else answered, or the ledger is not whole.
+    The program handled `doubled` requests more than once, whatever the answer.
+
+    The program never handled `unseen` requests, although somebody answered them. Then another program answered, or the
+    ledger is incomplete.
     """
 
     requests: int
@@ -24,7 +27,7 @@ class Verdict:
 
 
 def verdict(asked: Mapping[str, bool], handled: Mapping[str, int]) -> Verdict:
-    """`asked`: each id, and whether it was answered."""
+    """`asked` says for each id whether the request was answered."""
     return Verdict(
         len(asked),
         sum(not answered for answered in asked.values()),
@@ -39,5 +42,5 @@ def read_asked(files: Iterable[Path]) -> dict[str, bool]:
 
 
 def read_handled(folder: Path) -> Counter[str]:
-    """All that the programs with this data directory have written down."""
+    """All ids that the programs with this data directory have written down."""
     return Counter(ident for path in folder.glob("ledger-*") for ident in path.read_text().splitlines())

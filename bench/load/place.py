@@ -1,4 +1,4 @@
-"""Where the load goes, and one connection to it."""
+"""The target of the load, and one connection to the target."""
 
 import asyncio
 import ssl
@@ -9,12 +9,16 @@ from pathlib import Path
 from teal.demo.http1 import Head, RequestError, read_body, read_head
 
 HOST = "load.test"  # the name in requests and in the certificate
-_MOST_ON_A_LINE = 900  # nginx announces the end of a connection after 1000, which whoever pipelines cannot heed
+# nginx announces the end of a connection after 1000 requests, which a pipelining client cannot heed
+_MOST_ON_A_LINE = 900
 
 
 @dataclass(frozen=True)
 class Place:
-    """`certificate` is what the server must show on `tls_port`; without one there is no TLS, and no HTTP/2."""
+    """`certificate` is the one that the server must show on `tls_port`.
+
+    Without a certificate, the load uses no TLS and no HTTP/2.
+    """
 
     address: str
     port: int
@@ -28,7 +32,7 @@ class Place:
 
 
 class Line:
-    """A connection, made when it is first needed. It says nothing of what happens to it before it is used."""
+    """A connection, opened on first use. Nothing watches the connection between two uses."""
 
     def __init__(self, place: Place) -> None:
         self._place = place
@@ -50,9 +54,9 @@ class Line:
         return self._pair[0]
 
     async def head(self) -> Head:
-        """Of a right answer, or raises RequestError."""
+        """The head of a correct answer. Raises RequestError for any other."""
         head = await read_head(self.reader)
-        while head.status == 100:  # a second "go on", which whoever is between may say
+        while head.status == 100:  # a second "100 Continue", which a proxy in between may send
             head = await read_head(self.reader)
         if head.status != 200:
             raise RequestError(f"status {head.status}")
@@ -64,13 +68,13 @@ class Line:
         return head
 
     async def look(self) -> None:
-        """As a polite client does just before it sends: has the other end gone?"""
+        """Checks whether the other end has closed, as a polite client does just before it sends."""
         await asyncio.sleep(0)
         if self._pair and self.reader.at_eof():
             await self.hang_up()
 
     async def end_of(self, head: Head, requests: int = 1) -> None:
-        """An announced end is heeded; and no connection is used for ever."""
+        """Closes the connection after an announced end, or when it is old enough."""
         self._used += requests - 1
         if head.closes or self._used >= _MOST_ON_A_LINE:
             await self.hang_up()
@@ -82,7 +86,7 @@ class Line:
 
 
 def content(ident: str, size: int) -> bytes:
-    """What the program answers to this id."""
+    """The content of the program's answer to this id."""
     return (f"{ident} " * (size // (len(ident) + 1) + 1))[:size].encode()
 
 
@@ -97,7 +101,7 @@ def request(method: str, target: str, *headers: str, version: str = "1.1") -> by
 
 
 async def cut(writer: asyncio.StreamWriter) -> None:
-    """End the connection at once, whatever is still on its way."""
+    """Ends the connection at once, whatever is still under way."""
     writer.transport.abort()
     with suppress(OSError):
         await writer.wait_closed()

@@ -1,4 +1,4 @@
-"""Puts the load on a place beside a test or a bench, in processes of its own, and tells at the end what came of it."""
+"""Puts the load on a place beside a test or a bench, in processes of its own, and reports the results at the end."""
 
 import json
 import subprocess
@@ -17,12 +17,12 @@ from bench.link import REPO
 from bench.load.ledger import Verdict, read_asked, read_handled, verdict
 from bench.load.place import Place
 
-_ENDS_WITHIN_S = 60.0  # the longest turn of a client, and writing it all down
+_ENDS_WITHIN_S = 60.0  # the longest turn of a client, and the time to write the results
 
 
 @dataclass(frozen=True)
 class Seen:
-    """`due`: the intended moment of each busy turn, by time.monotonic; `took`: the seconds from there to its end."""
+    """`due` is the planned start of each busy turn, by time.monotonic; `took` is the seconds from there to its end."""
 
     verdict: Verdict
     by_kind: Counter[str]
@@ -34,7 +34,7 @@ class Seen:
 
 
 class Load:
-    """`per_second`: of the busy kinds together; those that take long come on top. `processes` share it."""
+    """`per_second` is the rate of all busy kinds together; slow kinds come on top. `processes` share the rate."""
 
     def __init__(
         self, place: Place, out: Path, per_second: float = 200, only: Sequence[str] = (), processes: int = 1
@@ -49,16 +49,16 @@ class Load:
 
     @property
     def asked(self) -> Counter[str]:
-        """So far, by kind of client."""
+        """The requests so far, by kind of client."""
         return sum((Counter(told["asked"]) for told in self._told), Counter())
 
     @property
     def failed(self) -> int:
-        """Turns so far that went wrong."""
+        """The failed turns so far."""
         return sum(sum(told["failed"].values()) for told in self._told)
 
     def more(self, turns: int = 2, deadline_s: float = 60) -> None:
-        """Wait until each kind of client has asked so often again."""
+        """Waits until each kind of client has sent this many more requests."""
         before = self.asked
         deadline = time.monotonic() + deadline_s
         while not before or any(self.asked[kind] < count + turns for kind, count in before.items()):
@@ -68,7 +68,7 @@ class Load:
             before = before or self.asked
 
     def end(self) -> None:
-        """Each client ends what it has begun."""
+        """Lets each client finish its turn."""
         for process in self._processes:
             assert process.stdin
             process.stdin.close()
@@ -76,7 +76,7 @@ class Load:
         assert not any(codes), codes
 
     def seen(self, ledgers: Path) -> Seen:
-        """After the end, against what the programs have written down there."""
+        """The results after the end, compared with the ledger of the programs in that directory."""
         told = [json.loads(path.read_text()) for path in self._out.glob("told-*")]
         counted = {
             name: sum((Counter(one[name]) for one in told), Counter()) for name in ("asked", "by_color", "failed")
@@ -111,7 +111,7 @@ def _numbers(out: Path, kind: str) -> list[float]:
 
 @contextmanager
 def load(place: Place, out: Path, per_second: float = 200, only: Sequence[str] = ()) -> Iterator[Load]:
-    """From before the block until its end."""
+    """Runs the load from before the block until its end."""
     running = Load(place, out, per_second, only)
     try:
         running.more()

@@ -21,14 +21,14 @@ class Tally:
         self._due, self._took = array("d"), array("d")
 
     def new(self, kind: str) -> str:
-        """An id that nobody else has."""
+        """An id that no other request has."""
         ident = f"{self._name}{len(self._asked):08x}"
         self._asked[ident] = False
         self._by_kind[kind] += 1
         return ident
 
     def answered(self, ident: str, color: str) -> None:
-        """Whole and right, or it is not called."""
+        """Records a complete and correct answer. A client does not call this method for any other answer."""
         self._asked[ident] = True
         self._by_color[color] += 1
 
@@ -38,7 +38,7 @@ class Tally:
             self._failures.append(f"at {time.monotonic():.3f} {kind}: {why}")
 
     def took(self, due: float, seconds: float) -> None:
-        """From the intended moment, so that a stall is seen as late answers and not as fewer."""
+        """Records the time from the planned start, so that a stall shows as late answers and not as fewer requests."""
         self._due.append(due)
         self._took.append(seconds)
 

@@ -1,1 +1,1 @@
-"""The ways to a server that are compared. Each one is prepared once and then gives the argv of a deploy."""
+"""The ways to a server that the bench compares. Each way prepares once, and then gives the argv of a deploy."""

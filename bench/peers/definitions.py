@@ -1,6 +1,6 @@
-"""What it costs to define one class of four fields, and to make one value of it, by one of three ways; as JSON.
+"""What it costs to define one class of four fields, and to make one value of the class, in one of three ways.
 
-`python definitions.py values|dataclass|NamedTuple`.
+`python definitions.py values|dataclass|NamedTuple` prints JSON.
 """
 
 import dataclasses
@@ -49,7 +49,7 @@ WAYS = {"values": with_values, "dataclass": with_dataclass, "NamedTuple": with_n
 
 
 def microseconds(act: Callable[[], object], times: int) -> float:
-    """Processor time of one act, the best of five runs."""
+    """The processor time of one act, the best of five runs."""
     runs = []
     for _ in range(5):
         began = time.process_time()

@@ -1,6 +1,6 @@
-"""A patch from one file to another, by one of three ways; prints what it took, as JSON.
+"""A patch from one file to another, in one of three ways. Prints the costs as JSON.
 
-`python deltas.py teal|zstd|bsdiff OLD NEW`. It runs in an environment that has the two libraries.
+`python deltas.py teal|zstd|bsdiff OLD NEW` runs in an environment that has the two libraries.
 """
 
 import bz2
@@ -30,7 +30,7 @@ def teal() -> Way:
 
 
 def zstd() -> Way:
-    """The older file as prefix, with the long-distance matcher, without which it gains little."""
+    """Uses the older file as prefix, with the long-distance matcher, without which zstd gains little."""
     from backports import zstd as library  # type: ignore[import-not-found]
 
     options = {

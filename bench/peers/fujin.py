@@ -1,7 +1,7 @@
-"""Fujin, from the Python index, in an environment of its own. Its SSH is its own too (libssh2).
+"""Fujin, from the Python index, in an environment of its own, with its own SSH (libssh2).
 
-It builds nothing here, ships the same file, and restarts one service in place. Its proxy would be Caddy; here it has
-none, so its time is that of the service alone, asked directly.
+Fujin builds nothing here, ships the same file, and restarts one service in place. Its own proxy would be Caddy. Here
+Fujin runs without a proxy, so its time is that of the service alone, reached directly.
 """
 
 import os
@@ -55,7 +55,8 @@ class Fujin:
         project = lab.work / "fujin"
         (project / ".fujin/systemd").mkdir(parents=True, exist_ok=True)
         (project / ".fujin/systemd/web.service").write_text(_UNIT)
-        # Its service listens on loopback; nginx stands in front of it, as of the others, by a file that stays.
+        # Fujin's service listens on loopback. nginx stands in front of every peer, here with a file that stays the
+        # same.
         site = f"server {{ listen {_PORT + 1}; location / {{ proxy_pass http://127.0.0.1:{_PORT}; }} }}\n"
         (lab.server.root / "etc/nginx/conf.d/fujin.conf").write_text(site)
         lab.on_server("systemctl", "reload", "nginx")

@@ -1,4 +1,4 @@
-"""Teal, as its user types it. The build is not measured, and nothing is watched after the switch."""
+"""Teal as its user types it. The bench does not measure the build, and Teal watches nothing after the switch."""
 
 import json
 from pathlib import Path
@@ -46,7 +46,7 @@ class Teal:
 
     @staticmethod
     def ways(took: Took) -> list[str]:
-        """How the file was sent and why, as `-v` tells it."""
+        """The way in which Teal sent the file and the reason, from the output of `-v`."""
         lines = [json.loads(line) for line in took.said.splitlines()]
         return [line["text"] for line in lines if line["type"] == "note" and " at " in line["text"]]
 

@@ -1,6 +1,6 @@
-"""Messages to a second Python on this machine, by one of three ways; prints what it took, as JSON.
+"""Messages to a second Python on this machine, in one of three ways. Prints the costs as JSON.
 
-`python pipes.py teal|execnet|mitogen`. It runs in an environment that has the two libraries.
+`python pipes.py teal|execnet|mitogen` runs in an environment that has the two libraries.
 """
 
 import hashlib
@@ -46,7 +46,7 @@ def took(act: Callable[[], object]) -> float:
 
 
 def measured(ask: Callable[[int], object], send_all: Callable[[], object]) -> None:
-    """Print the median of a round trip, and how fast all of the data arrived."""
+    """Prints the median of a round trip, and the rate at which all of the data arrived."""
     trips = [took(lambda number=number: ask(number)) for number in range(ROUND_TRIPS)]  # type: ignore[misc]
     seconds = took(send_all)
     print(json.dumps({"round_trip_us": statistics.median(trips) * 1e6, "mb_s": len(DATA) / 1e6 / seconds}))

@@ -1,4 +1,4 @@
-"""What copies the file and nothing more: nothing is started, nothing is live."""
+"""Tools that copy the file and nothing more. They start no program, and nothing becomes live."""
 
 import gzip
 from pathlib import Path
@@ -9,7 +9,7 @@ _THERE = "/srv/plain/app"
 
 
 class Floor:
-    """A login that does nothing: what everything else is measured against."""
+    """A login that does nothing: the lower bound for all other ways."""
 
     name = "ssh HOST true"
 
@@ -31,7 +31,7 @@ class Scp:
 
 
 class PackedScp:
-    """Compressed beforehand, which is not measured."""
+    """Copies a compressed file. The bench does not measure the compression."""
 
     name = "scp, gzipped"
 
@@ -45,7 +45,7 @@ class PackedScp:
 
 
 class Rsync:
-    """Onto the version before."""
+    """Copies onto the previous version."""
 
     name = "rsync -z"
 

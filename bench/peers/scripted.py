@@ -1,4 +1,4 @@
-"""The three scripts that somebody writes for one server: five scp, two ssh, `sleep 2`, a link, a reload of nginx."""
+"""Three scripts for one server, as people write them: five scp, two ssh, `sleep 2`, a link, and a reload of nginx."""
 
 from pathlib import Path
 

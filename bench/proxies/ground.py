@@ -1,4 +1,4 @@
-"""The server that all proxies stand on, and the pair of programs behind each of them."""
+"""The server on which all proxies run, and the pair of programs behind each proxy."""
 
 import shutil
 import time
@@ -18,7 +18,10 @@ CERTIFICATE, KEY, BOTH = (str(HOME / f"load.{end}") for end in ("crt", "key", "p
 
 
 class Proxy(Protocol):
-    """`unit` is the systemd unit whose processor time is the proxy's; `first`: its port, and one more for TLS."""
+    """`unit` is the systemd unit of the proxy, whose processor time counts.
+
+    `first` is the proxy's port; the next one is for TLS.
+    """
 
     name: str
     unit: str
@@ -27,11 +30,11 @@ class Proxy(Protocol):
     def prepare(self, ground: "Ground") -> None: ...
 
     def switch(self, ground: "Ground", color: str) -> None:
-        """Turn the traffic, by the command that its users type; over when that is."""
+        """Switches the traffic with the command that the proxy's users type. Returns when the command ends."""
         ...
 
     def ledgers(self, ground: "Ground") -> Path:
-        """Where its programs write down what they handle, as this machine sees it."""
+        """The directory of the programs' ledgers, as a path on this machine."""
         ...
 
 
@@ -39,12 +42,12 @@ class Proxy(Protocol):
 class Ground:
     server: Server
     work: Path
-    ssh: Path  # a configuration by which all commands share one login
+    ssh: Path  # an ssh configuration with which all commands share one login
     certificate: Path = field(init=False)
 
     def prepare(self) -> None:
-        self.run("systemctl", "disable", "--quiet", "--now", "caddy", "haproxy")  # those of the packages
-        self.run("systemctl", "restart", "nginx")  # it may have found its port taken
+        self.run("systemctl", "disable", "--quiet", "--now", "caddy", "haproxy")  # the units of the packages
+        self.run("systemctl", "restart", "nginx")  # the unit may have failed because another server has its port
         (self.server.root / str(HOME)[1:]).mkdir(parents=True)
         self.certificate, key = backend.certificate(self.work)
         shutil.copy(self.certificate, self.path(CERTIFICATE))
@@ -53,7 +56,7 @@ class Ground:
         backend.write(self.path(HOME / "backend"), "")
 
     def path(self, there: Path | str) -> Path:
-        """As this machine sees it."""
+        """The path on this machine."""
         return self.server.root / str(there)[1:]
 
     def write(self, there: Path | str, text: str) -> None:
@@ -61,14 +64,14 @@ class Ground:
         self.path(there).write_text(text)
 
     def run(self, *argv: str) -> CompletedProcess[str]:
-        """Raises Failed."""
+        """Runs a command on the server. Raises Failed."""
         done = self.server.run(*argv)
         if done.returncode:
             raise Failed(f"on the server: {' '.join(argv)}: {(done.stdout + done.stderr)[-800:]}")
         return done
 
     def start(self, unit: str, *argv: str, kind: str = "exec", **env: str) -> None:
-        """A unit of systemd that ends with the server."""
+        """Starts a systemd unit that ends with the server."""
         settings = [f"--setenv={name}={value}" for name, value in env.items()]
         limits = ("--property=LimitNOFILE=65536", f"--property=Type={kind}")
         try:
@@ -78,7 +81,7 @@ class Ground:
             raise Failed(f"{error}\n{said}") from None
 
     def backends(self, name: str, first: int) -> tuple[int, int]:
-        """A blue and a green program; their ports."""
+        """Starts a blue and a green program. Returns their ports."""
         ports = (first + 2, first + 3)
         self.path(HOME / name).mkdir()
         for color, port in zip(COLORS, ports, strict=True):
@@ -90,13 +93,13 @@ class Ground:
         return Place(self.server.address, proxy.first, proxy.first + 1, self.certificate)
 
     def cpu_s(self, unit: str) -> float:
-        """That the unit has used since it was started."""
+        """The processor time of the unit since its start."""
         group = self.run("systemctl", "show", "--property=ControlGroup", "--value", unit).stdout.strip()
         told = self.run("cat", f"/sys/fs/cgroup{group}/cpu.stat").stdout
         return int(told.split()[1]) / 1e6
 
     def settled(self, proxy: Proxy, deadline_s: float = 10) -> None:
-        """Wait until it answers."""
+        """Waits until the proxy answers."""
         deadline = time.monotonic() + deadline_s
         while self.server.run("python3", "-c", _ASK, str(proxy.first)).returncode:
             if time.monotonic() > deadline:

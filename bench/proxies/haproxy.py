@@ -1,4 +1,4 @@
-"""HAProxy, in its two ways: an entry of a map set at its runtime socket, and a reload that hands sockets over."""
+"""HAProxy in its two ways: a map entry set through its runtime socket, and a reload that hands sockets over."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""nginx with a file of the upstream behind a symbolic link, and a reload: the way of many scripts and posts."""
+"""nginx with an upstream file behind a symbolic link, and a reload: the way of many scripts and blog posts."""
 
 import shutil
 from importlib.util import find_spec
@@ -52,7 +52,7 @@ class Reloaded:
     first = 8100
     directive = ""
     upstream = ""
-    without = "close"  # the header Connection of what is no WebSocket
+    without = "close"  # the value of the header Connection for requests that are no WebSocket
     program = "/usr/sbin/nginx"
 
     @property
@@ -85,7 +85,7 @@ class Reloaded:
 
 
 class Spared(Reloaded):
-    """A recent nginx, whose directive lets idle connections live on after a reload."""
+    """A recent nginx, with a directive that keeps idle connections alive over a reload."""
 
     name = "the same with keepalive_min_timeout"
     short = "spared"
@@ -104,7 +104,7 @@ class Spared(Reloaded):
 
 
 class Bare(Reloaded):
-    """Debian's nginx with kept connections to one program, and nothing else: what is left to gain in its file."""
+    """Debian's nginx with kept connections to one program, and nothing else: no file of nginx could cost less."""
 
     name = "nginx with one upstream, kept, and nothing else"
     short = "bare"

@@ -1,4 +1,4 @@
-"""Teal: the link that nginx looks at on every request, turned by `teal rollback`, with its proof through nginx."""
+"""Teal: `teal rollback` switches the link that nginx checks on every request, and verifies the switch through nginx."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from harness.world import App, at_server
 
 
 class Teal:
-    """As it comes; but without nginx's log of every request, which none of the others has here."""
+    """Teal with its defaults, but without nginx's log of every request, because no other proxy here has such a log."""
 
     name = "Teal"
     app = "load"
@@ -39,7 +39,7 @@ class Teal:
 
 
 class ByHand(Teal):
-    """The switch and nothing else, as the others' commands are: no client on this machine, no question, no proof."""
+    """Only the switch, like the commands of the other proxies: no client on this machine, no probe, no verification."""
 
     name = "Teal's link, turned by hand"
     app = "byhand"
@@ -53,7 +53,7 @@ class ByHand(Teal):
 
 
 class Unasked(Teal):
-    """What the questions cost by which nginx knows the color and the watch: the file as it comes, without them."""
+    """The same file without the checks by which nginx chooses the color and the watch: the row shows their cost."""
 
     name = "Teal's file without its questions"
     app = "unasked"
@@ -70,7 +70,7 @@ class Unasked(Teal):
 
 
 class Logged(Teal):
-    """With the log of every request that a distribution's nginx writes."""
+    """The log of every request that a distribution's nginx writes."""
 
     name = "Teal, with nginx's access log"
     app = "logged"

@@ -1,4 +1,4 @@
-"""Every kind of client, and how much of each."""
+"""Every kind of client, and the weight of each."""
 
 from bench.load.kinds.base import Kind
 from bench.load.kinds.bodies import Expecting, SlowBody, SlowBodyStreamed
@@ -7,7 +7,7 @@ from bench.load.kinds.plain import Head, Http10, Naive, New, Pipelined, Polite
 from bench.load.kinds.slow import LongPoll, SlowDownload, SlowHeaders
 from bench.load.kinds.streams import Events, WebSocket
 
-# Those that are answered at once, with their share of the rate.
+# The clients that get an answer at once, with their share of the rate.
 BUSY: list[tuple[type[Kind], int]] = [
     (New, 1),
     (Http10, 1),
@@ -17,5 +17,5 @@ BUSY: list[tuple[type[Kind], int]] = [
     (Pipelined, 3),
     (Http2, 3),
 ]
-# Those that take longer than a switch, so that one of each is always on its way.
+# The clients that take longer than a switch, so that a request of each is always under way.
 LONG: list[type[Kind]] = [SlowHeaders, SlowBody, SlowBodyStreamed, Expecting, SlowDownload, LongPoll, Events, WebSocket]

@@ -1,4 +1,4 @@
-"""One client: what it asks when it is its turn."""
+"""One client, and what it sends in its turn."""
 
 from typing import ClassVar
 
@@ -7,11 +7,11 @@ from bench.load.tally import Tally
 
 
 class Kind:
-    """`requests`: how many one turn has. `every_s`: between the turns of a client that takes long."""
+    """`requests` is the number of requests in one turn. `every_s` is the pause between turns of a slow client."""
 
     name: ClassVar[str]
     requests: ClassVar[int] = 1
-    quick: ClassVar[bool] = False  # answered at once, so it tells something that it came late
+    quick: ClassVar[bool] = False  # the server answers such a turn at once, so a late answer says something
     every_s: ClassVar[float] = 1.7
     tls: ClassVar[bool] = False
 
@@ -26,7 +26,7 @@ class Kind:
         return self.tally.new(self.name)
 
     async def ask(self) -> None:
-        """Ask once, and never again. Raises RequestError, OSError, EOFError."""
+        """Sends the requests once, and never again. Raises RequestError, OSError, EOFError."""
         raise NotImplementedError
 
     async def leave(self) -> None:

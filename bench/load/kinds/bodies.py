@@ -1,4 +1,4 @@
-"""Clients who send much, slowly."""
+"""Clients that send large bodies, slowly."""
 
 import asyncio
 from itertools import pairwise
@@ -13,7 +13,7 @@ _BETWEEN_S = 0.15
 
 
 class SlowBody(Kind):
-    """A proxy that buffers sends the body on once it has all of it."""
+    """A buffering proxy passes the body on once the proxy has all of it."""
 
     name, path = "slow body, buffered", "/quick"
     headers: tuple[str, ...] = ()
@@ -35,13 +35,13 @@ class SlowBody(Kind):
 
 
 class SlowBodyStreamed(SlowBody):
-    """The program gets it as it comes, where the proxy has been told so."""
+    """The program gets the body as it arrives, if the proxy is configured so."""
 
     name, path = "slow body, streamed", "/unbuffered/quick"
 
 
 class Expecting(SlowBody):
-    """Sends nothing before it was asked to go on."""
+    """Sends no body before the server asks for it."""
 
     name, headers = "Expect: 100-continue", ("Expect: 100-continue",)
 

@@ -1,4 +1,4 @@
-"""A client of HTTP/2 over TLS: some streams at once on one connection that it keeps."""
+"""A client of HTTP/2 over TLS, with some concurrent streams on one kept connection."""
 
 import asyncio
 from collections.abc import Iterable
@@ -14,12 +14,12 @@ from bench.load.place import HOST, check, content, cut
 from teal.demo.http1 import RequestError
 
 _SIZE = 300
-_MOST_ON_A_LINE = 800  # nginx announces the end after 1000
+_MOST_ON_A_LINE = 800  # nginx announces the end of the connection after 1000 requests
 _HEADERS = H2Configuration(client_side=True, header_encoding="utf-8")
 
 
 class Http2(Kind):
-    """GET and POST side by side. A connection that is closed under it loses all that was on its way."""
+    """Sends GET and POST side by side. A connection that closes early loses all streams under way."""
 
     name, quick, requests, tls = "HTTP/2 over TLS", True, 4, True
     _pair: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
@@ -49,7 +49,7 @@ class Http2(Kind):
         self._state.initiate_connection()
 
     def _begin(self, post: bool) -> tuple[int, str]:
-        """A stream, and its id in the ledger."""
+        """Opens a stream. Returns the stream and its id in the ledger."""
         ident = self.new()
         stream = self._state.get_next_available_stream_id()
         path = f"/quick?id={ident}&size={_SIZE}"
@@ -60,7 +60,7 @@ class Http2(Kind):
         return stream, ident
 
     async def _answers(self, streams: dict[int, str]) -> None:
-        """All of them. Raises RequestError as soon as one is not right."""
+        """Reads all answers. Raises RequestError at the first wrong answer."""
         assert self._pair
         bodies = dict.fromkeys(streams, b"")
         colors: dict[int, str] = {}

@@ -1,4 +1,4 @@
-"""Clients who ask and get an answer: with a new connection each time, or on one that they keep."""
+"""Clients that send a request and get an answer: over a new connection each time, or over a kept connection."""
 
 from bench.load.kinds.base import Kind
 from bench.load.place import content, request
@@ -27,7 +27,7 @@ class Http10(New):
 
 
 class Naive(Kind):
-    """Keeps its connection and never looks whether it is still there. GET and POST in turn."""
+    """Keeps its connection and never checks it before a request. Sends GET and POST in turn."""
 
     name, quick = "kept, naive", True
 
@@ -45,7 +45,7 @@ class Naive(Kind):
 
 
 class Polite(Naive):
-    """Looks just before it sends; what is left is the true race."""
+    """Checks its connection just before each request, so only the true race remains."""
 
     name = "kept, polite"
 
@@ -55,7 +55,7 @@ class Polite(Naive):
 
 
 class Head(Kind):
-    """A monitor from outside: a new connection, and no body in the answer."""
+    """An outside monitor: it opens a new connection, and the answer has no body."""
 
     name, quick = "HEAD", True
 
@@ -68,7 +68,7 @@ class Head(Kind):
 
 
 class Pipelined(Kind):
-    """Some requests in one write, answered in order."""
+    """Sends several requests in one write. The server answers them in order."""
 
     name, quick, requests = "pipelined", True, 4
 

@@ -1,4 +1,4 @@
-"""Clients whose question or answer takes long."""
+"""Clients whose request or answer takes long."""
 
 import asyncio
 
@@ -10,7 +10,7 @@ _DOWNLOAD = 300_000
 
 
 class SlowHeaders(Kind):
-    """Its request comes in small pieces."""
+    """Sends its request in small pieces."""
 
     name = "slow headers"
 
@@ -26,7 +26,7 @@ class SlowHeaders(Kind):
 
 
 class SlowDownload(Kind):
-    """A long answer in pieces, which must be whole."""
+    """Reads a long answer in pieces, and checks that the answer is complete."""
 
     name, asked, size = "slow download", f"/slow?ms={_LASTS_MS}&size={_DOWNLOAD}", _DOWNLOAD
 
@@ -39,6 +39,6 @@ class SlowDownload(Kind):
 
 
 class LongPoll(SlowDownload):
-    """Not a byte for a long time."""
+    """Waits a long time without receiving a byte."""
 
     name, asked, size = "long poll", f"/poll?ms={_LASTS_MS}", 100

@@ -1,4 +1,4 @@
-"""Clients of streams: they end by themselves, and are not cut before."""
+"""Clients of streams. The streams end by themselves, and nobody may cut a stream before."""
 
 import asyncio
 import base64
@@ -15,7 +15,7 @@ _TEXT, _CLOSE = 0x81, 0x88
 
 
 class Events(Kind):
-    """Server-sent events, all of them, numbered, and then the end."""
+    """Reads numbered server-sent events, checks that none is missing, and waits for the end."""
 
     name = "server-sent events"
 
@@ -32,7 +32,7 @@ class Events(Kind):
 
 
 class WebSocket(Kind):
-    """Says something now and then, hears the same, and closes."""
+    """Sends a message now and then, expects the echo, and closes."""
 
     name = "WebSocket"
 
