@@ -237,7 +237,7 @@ def _pid(app: App) -> int | None:
 
 @contextmanager
 def firewall(server: Server, verdict: str) -> Iterator[None]:
-    """Port 80 is closed for everybody but the server itself."""
+    """Closes port 80 for everybody but the server itself."""
     rule = f'iifname != "lo" tcp dport 80 {verdict};'
     assert (
         server.run(
@@ -281,7 +281,7 @@ def test_first_deploy_names_the_record_of_a_name_that_leads_nowhere(one: Patient
 
 
 def test_doctor_warns_when_another_site_answers(one: Patient) -> None:
-    """The app's own site is well; visitors come to a default site that was put in front of it."""
+    """The app's own site is healthy, but another default site in front of it gets the visitors."""
     site = f"server {{ listen {one.server.address}:80 default_server; return 200; }}"
     path = one.server.root / "etc/nginx/conf.d/front.conf"
     path.write_text(f"{site}\n")

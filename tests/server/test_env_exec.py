@@ -91,7 +91,7 @@ def test_rollback_restores_the_secret_of_the_release(app: App) -> None:
     assert app.teal("exec", "--", "printenv", "TOKEN").ok().out == f"{CANARY}-1\n"
 
 
-# --- what a deploy is told while it builds, and what both colors wrote ------------------------------------------------
+# --- what a build reads while it runs, and what both colors wrote -----------------------------------------------------
 
 
 def test_agreement_mismatch_ends_the_build_and_is_named_with_both_values(app: App) -> None:

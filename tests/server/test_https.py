@@ -151,7 +151,7 @@ def begin_on_every_listener(server: Server, ca: Path) -> list[Finish]:
 
 
 def requests_in_flight_end_where_they_began(app: App, server: Server, ca: Path) -> None:
-    """Two deploys later, too. There is no standby yet, so the first one drains nothing."""
+    """The request ends after two more deploys, too. No standby exists yet, so the first deploy drains nothing."""
     live = told(ask(server, "/", ca))
     uploads = begin_on_every_listener(server, ca)
     app.program(version="while they are on their way")

@@ -33,7 +33,7 @@ from teal.ui.plain import Quiet
 from teal_host.wire.messages import Result
 
 CUTS, SEED = int(os.environ.get("TEAL_POWER_CUTS", "3")), 20_261_124
-# one in so many is of a rollback and not of a deploy; one in so many is cut again while it boots
+# one in so many cuts hits a rollback and not a deploy; one in so many is followed by a cut during the boot
 EACH_ROLLBACK, EACH_TWICE = 4, 5
 PAST_THE_END = 1.25  # times the usual length; from 1 on, the cut comes right after the end
 CLEANED_UP = 2  # times the length of a boot

@@ -17,7 +17,7 @@ from harness.world import PATIENCE_S, status_of, wait_until
 from server.shop import Shop
 
 LONG_S = 600  # a deadline or a watch that must not be waited for
-AWAY_S = float(os.environ.get("TEAL_AWAY_S", "0"))  # at least so long is what the live release needs away
+AWAY_S = float(os.environ.get("TEAL_AWAY_S", "0"))  # the live release needs at least this long to start again
 BACK_WITHIN_S = 15.0
 MORE_THAN_SYSTEMD_ALLOWS = 5  # starts in ten seconds, unless the unit says otherwise
 
@@ -312,7 +312,7 @@ def test_crash_looping_standby_is_reported_and_started_again_by_the_next_rollbac
 
 @pytest.mark.row("E16", "E17")
 def test_live_release_is_back_soon_after_what_it_needs_is_back(shop: Shop, counted: Callable[..., None]) -> None:
-    """At runtime, and again after a reboot."""
+    """Checks this at runtime, and again after a reboot."""
     away = shop.server.root / "var/lib/shop/away"  # like a database that the program needs at its start
     version = shop.deployed(exits_if="/var/lib/shop/away")
     live, began = shop.live, time.monotonic()

@@ -16,7 +16,7 @@ AGAIN_AND_AGAIN = "while :; do systemctl daemon-reexec; echo >> /run/reexecuted;
 
 @contextmanager
 def reexecuting(server: Server) -> Iterator[None]:
-    """Each time is a line of /run/reexecuted."""
+    """Each re-execution writes a line of /run/reexecuted."""
     server.run("systemd-run", "--unit=reexecuting", "sh", "-c", AGAIN_AND_AGAIN)
     try:
         yield

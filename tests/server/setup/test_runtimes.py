@@ -1,4 +1,4 @@
-"""A runtime that root finds and the app does not, as nvm and uv install it: refused before the upload."""
+"""A runtime that root finds and the app does not, as nvm and uv install it: Teal refuses before the upload."""
 
 import pytest
 

@@ -80,7 +80,7 @@ class TestCertbot:
 class TestPort80:
     @pytest.fixture
     def other(self, shared: Server, app: App) -> Iterator[None]:
-        """Another web server has port 80, so nginx does not start with its welcome page."""
+        """Makes another web server take port 80, so nginx does not start with its welcome page."""
         shared.run("systemctl", "stop", "nginx")
         shared.run("systemd-run", "--unit=apache", "/usr/bin/python3", "-m", "http.server", "80")
         shared.run("sh", "-c", "until ss -ltn | grep -q :80; do sleep 0.1; done")
