@@ -56,7 +56,7 @@ class History(RuleBasedStateMachine):
         if hasattr(self, "host"):
             self.host.close()
 
-    # what is typed
+    # the commands
 
     @rule(name=names, version=well)
     def deploy(self, name: str, version: str) -> None:
@@ -124,7 +124,7 @@ class History(RuleBasedStateMachine):
             if cut:
                 self._lose_power(cut, None)
 
-    # what happens
+    # the events
 
     @rule(name=names, color=st.sampled_from(COLORS))
     def program_ends(self, name: str, color: str) -> None:
@@ -143,7 +143,7 @@ class History(RuleBasedStateMachine):
         else:
             self._lose_power(cut, again)
 
-    # what must hold
+    # the checks
 
     @invariant()
     def one_release_serves(self) -> None:
@@ -182,7 +182,7 @@ class History(RuleBasedStateMachine):
             (last.command, last.release, last.outcome) if last else None,
         )
 
-    # how it is done
+    # the helpers
 
     def _deploy(self, name: str, version: str, dies: bool, end: End) -> None:
         self.host.set_up(name)

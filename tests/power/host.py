@@ -214,7 +214,7 @@ class LastingHost:
         agreeing: Provisioning = (SetUp if self.server else LocalProvisioning)(paths, self.nginx)
         return Host(paths, self.programs, self.nginx, agreeing, lambda message: None).app(name)
 
-    # what is typed
+    # the commands
 
     def deploy(self, name: str, version: str, story: str, fuse: Fuse) -> Result:
         request = Deploy(self.spec(name), manifest(version), Origin(), story)
@@ -240,7 +240,7 @@ class LastingHost:
                 agreement.save(app.paths, agreed)
                 self.nginx.serve(agreed.route(app.paths), ())
 
-    # what happens to it
+    # the events
 
     def lose_power(self, cut: Cut) -> None:
         self._number += 1
@@ -279,7 +279,7 @@ class LastingHost:
         with self._at_work(fuse):
             recover.at_boot(self.app(name))
 
-    # how it looks
+    # the state
 
     def picture(self, name: str) -> Picture:
         paths = self.app(name).paths
@@ -327,7 +327,7 @@ class LastingHost:
         shutil.rmtree(self._home)
         releases._READ.clear()
 
-    # how it is played
+    # the helpers
 
     @contextlib.contextmanager
     def _at_work(self, fuse: Fuse) -> Iterator[None]:

@@ -82,7 +82,7 @@ class Model:
         seq = 1 + max((entry.seq for entry in self.entries.values()), default=0)
         return Entry(seq, f"{seq:04d}-{manifest(version).digest[:12]}", version)
 
-    # the commands; each gives what must be answered
+    # the commands; each returns the answer that Teal must give
 
     def deploy(self, story: str, version: str, dies: bool, picture: Picture) -> Told:
         live = self.entries.get(self.live or "")
@@ -138,7 +138,7 @@ class Model:
             self._confirmed(story[0]["what"] == "rollback", interrupted, picture)
         self._end(story[0]["id"], self._now_told(story[0], name, went_live))
 
-    # what they have in common
+    # the common rules
 
     def _brought(self, new: Entry, dies: bool, picture: Picture) -> str:
         """How bringing a release to the traffic ends."""

@@ -1,6 +1,6 @@
 """Any history of commands, kills, power cuts and boots: the model says what serves, and what Teal reports is true.
 
-The normal run tries a few histories, always the same. `TEAL_EXAMPLES=5000` tries so many, different ones each time.
+The normal run tries a few histories, always the same. `TEAL_EXAMPLES=5000` tries that many, different ones each time.
 """
 
 import os
