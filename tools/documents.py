@@ -53,7 +53,7 @@ def anchors(document: Path) -> set[str]:
 
 
 def fault(link: Link) -> str:
-    """Why the link leads nowhere; empty if it leads somewhere."""
+    """Why the link leads nowhere; empty if the link has a target."""
     parts = urlsplit(link.target)
     if parts.scheme:
         return _fault_of_address(parts.scheme, parts.netloc)
@@ -72,13 +72,13 @@ def faults(repo: Path) -> list[str]:
 
 
 def pages(repo: Path) -> list[Path]:
-    """What the menu of the site names."""
+    """The pages in the site's menu."""
     config = tomllib.loads((repo / "zensical.toml").read_text())
     return [repo / name for name in _names(config["project"]["nav"])]
 
 
 def collect(repo: Path, folder: Path) -> None:
-    """Copy the documents and every file that they link to, each at its own path, so that relative links hold."""
+    """Copies the documents and every file that they link to, each to its own path, so that relative links hold."""
     shutil.rmtree(folder, ignore_errors=True)
     found = documents(repo)
     linked = [document.parent / urlsplit(link.target).path for document in found for link in links(document)]
@@ -89,7 +89,7 @@ def collect(repo: Path, folder: Path) -> None:
 
 
 def _prose(document: Path) -> Iterator[tuple[int, str]]:
-    """The numbered lines outside blocks of code."""
+    """The numbered lines outside code blocks."""
     in_code = False
     for line, text in enumerate(document.read_text().splitlines(), 1):
         if FENCE.match(text):
