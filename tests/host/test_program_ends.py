@@ -62,12 +62,13 @@ def test_systemd_reads_the_ends_of_a_program_from_its_log(tmp_path: Path, monkey
     )
     asked = []
 
-    def answer(argv: list[str], deadline_s: float) -> Ran:
+    def lines(argv: list[str], deadline_s: float) -> tuple[str, ...]:
         asked.append(argv)
-        return Ran(0, "\n".join(entries) if "--lines=3" in argv else "")
+        return entries if "--lines=3" in argv else ()
 
     monkeypatch.setattr("teal_host.ground.systemctl.run", lambda argv, deadline_s: Ran(0, properties))
-    monkeypatch.setattr(journald, "run", answer)
+    monkeypatch.setattr(journald, "run", lambda argv, deadline_s: Ran(0, ""))
+    monkeypatch.setattr(journald, "output_lines", lines)
     report = Systemd().restarts(HostPaths(tmp_path).app("shop").color("blue"))
     assert report is not None
     assert [end.how for end in report.ends] == [

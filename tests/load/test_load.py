@@ -61,7 +61,7 @@ def test_load_loses_nothing_while_nothing_happens(loaded: Loaded) -> None:
     assert set(seen.by_kind) == KINDS
     assert (seen.failed.total(), seen.by_color.total()) == (0, seen.verdict.requests)
     assert len(seen.took) > 20
-    loaded.app.get_raw("/quick?size=1&id=0x00000000")  # a client has already sent this id
+    loaded.app.get_raw("/quick?size=1&id=out0x00000000")  # a client has already sent this id
     assert loaded.seen().verdict.doubled == 1
 
 
