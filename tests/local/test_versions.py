@@ -1,29 +1,22 @@
 """Teal reads the state of the version before without loss; the version before stops at the state of this version."""
 
 import json
-import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from harness.listing import listing
-from harness.world import REPO, App, Ended
+from harness.version_before import unpack_version_before
+from harness.world import App, Ended
 
-BEFORE = "55bfd35"  # the last commit whose files have format 1
 SECRET = "S3CR3T"
 
 
 @pytest.fixture(scope="module")
 def before(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The sources of the version before."""
-    done = subprocess.run(["git", "-C", str(REPO), "archive", BEFORE, "src"], capture_output=True, check=False)
-    if done.returncode:
-        pytest.skip(f"this clone does not have {BEFORE}: git fetch --unshallow")
-    folder = tmp_path_factory.mktemp("before")
-    # Not tarfile: Debian 12's Python has no filter for what it unpacks, and later ones ask for one.
-    subprocess.run(["tar", "-x", "-C", str(folder)], input=done.stdout, check=True)
-    return folder / "src"
+    return unpack_version_before(tmp_path_factory.mktemp("before"))
 
 
 def old(app: App, before: Path, *arguments: str, **more: Any) -> Ended:

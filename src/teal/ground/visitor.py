@@ -87,7 +87,7 @@ class _Visitor:
             raise self._stopped("certificate") from None
         except TimeoutError:
             raise self._stopped("no answer") from None
-        except (OSError, http.client.HTTPException):
+        except (OSError, http.client.HTTPException, ValueError):  # ValueError: a redirect that no request can name
             raise self._stopped("not HTTP") from None
         finally:
             connected.close()

@@ -48,7 +48,7 @@ def check_entrance(file: ConfigFile, entrance: Entrance | None) -> Iterator[Find
 def _is_for_visitors(file: ConfigFile, entrance: Entrance) -> bool:
     """A server's word does not choose whom this machine asks: the name and the port are those of teal.toml.
 
-    Of an app without a name the server tells an address; that is never one of this machine or of its neighbors.
+    Of an app without a name the server tells an address. Loopback and link-local addresses are refused, in every spelling.
     """
     server = file.config.server
     names = {domain.lower() for domain in server.domains}
@@ -64,7 +64,10 @@ def _may_be_a_server(host: str) -> bool:
         address = ipaddress.ip_address(host.strip("[]"))
     except ValueError:
         return False
-    return not (address.is_loopback or address.is_link_local or address.is_multicast or address.is_unspecified)
+    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped:
+        address = address.ipv4_mapped
+    special = address.is_loopback or address.is_link_local or address.is_multicast or address.is_unspecified
+    return not (special or address.is_reserved)
 
 
 def judge(entrance: Entrance, arrival: Arrival) -> Finding:

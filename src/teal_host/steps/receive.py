@@ -41,6 +41,7 @@ class Upload:
     channel: Channel
     release: str
     _bases: Dict[str, PatchBase] = field(default_factory=dict)
+    _unreadable: List[str] = field(default_factory=list)
 
     def receive(self) -> str:
         """Until every file is whole. Raises BadRequest, Cancelled. Gives a summary."""
@@ -53,6 +54,7 @@ class Upload:
         if doubtful:
             self.channel.receive(Commit)  # was said of what has not arrived
             self._bases = {}
+            self._tell_unreadable()
             self._ask(sorted(doubtful), ())
             if self._parts(sorted(doubtful)):
                 raise BadRequest("the upload did not come whole when it was asked for whole")
@@ -77,12 +79,18 @@ class Upload:
             with _opened(stored.file) as old:
                 self.unfinished.write(number, pieces(old))
         except SpoiltBase as error:
-            text = f"{stored.file} cannot be read ({error}); {self.manifest.entries[number].path} is asked for whole"
-            self.channel.tell(Note("warning", text))
+            path = self.manifest.entries[number].path
+            self._unreadable.append(f"{stored.file} cannot be read ({error}); {path} is asked for whole")
             return False
         except Spoilt:
             return False
         return True
+
+    def _tell_unreadable(self) -> None:
+        """One message for all, and only when the client listens: a client that still sends reads nothing."""
+        if self._unreadable:
+            more = len(self._unreadable) - 1
+            self.channel.tell(Note("warning", self._unreadable[0] + (f"; so are {more} more" if more else "")))
 
     def _parts(self, missing: Sequence[int]) -> List[int]:
         """All of them, in the client's parts; gives the numbers of those that are in doubt."""

@@ -1,28 +1,22 @@
 """An older Teal does not take a server back silently: neither by what it reads nor by what it installs."""
 
-import subprocess
 from pathlib import Path
 
 import pytest
 
 from harness import Server
-from harness.world import REPO, App
+from harness.version_before import unpack_version_before
+from harness.world import App
 from server.setup.results import OTHERS, differing, setup_result
 from teal_host.wire.sources import INSTALLED, VERSION
 
-BEFORE = "55bfd35"  # the last commit whose files have format 1
 DEPLOYED = ("/var/lib/teal/shop/lock", "/var/lib/teal/.lock")
 
 
 @pytest.fixture(scope="module")
 def before(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The sources of a Teal that does not know the format of now."""
-    done = subprocess.run(["git", "-C", str(REPO), "archive", BEFORE, "src"], capture_output=True, check=False)
-    if done.returncode:
-        pytest.skip(f"this clone does not have {BEFORE}: git fetch --unshallow")
-    folder = tmp_path_factory.mktemp("before")
-    subprocess.run(["tar", "-x", "-C", str(folder)], input=done.stdout, check=True)
-    return folder / "src"
+    return unpack_version_before(tmp_path_factory.mktemp("before"))
 
 
 @pytest.mark.row("B16")
