@@ -48,7 +48,8 @@ def check_entrance(file: ConfigFile, entrance: Entrance | None) -> Iterator[Find
 def _is_for_visitors(file: ConfigFile, entrance: Entrance) -> bool:
     """A server's word does not choose whom this machine asks: the name and the port are those of teal.toml.
 
-    Of an app without a name the server tells an address. Loopback and link-local addresses are refused, in every spelling.
+    Of an app without a name the server tells an address. Loopback and link-local addresses are refused, however
+    they are written.
     """
     server = file.config.server
     names = {domain.lower() for domain in server.domains}
