@@ -10,11 +10,18 @@ import pytest
 from xdist.scheduler.loadscope import LoadScopeScheduling  # type: ignore[import-untyped]
 
 from harness import world as worlds
+from teal_host.ground import overtaking
 
 # A shell starts a background job with these signals ignored, and child processes inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 signal.signal(signal.SIGQUIT, signal.SIG_DFL)
 signal.signal(signal.SIGHUP, signal.SIG_DFL)  # nohup ignores it
+
+
+@pytest.fixture(autouse=True)
+def _new_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A command is a process of its own: what one test asked of this process holds for no other test."""
+    monkeypatch.setattr(overtaking, "_THIS", overtaking._ThisCommand())
 
 
 @pytest.fixture

@@ -165,7 +165,7 @@ BREAKS: tuple[Break, ...] = (
     Break(
         "answer not stored",
         "how a command ended is not kept, so one that comes again cannot be told",
-        (Edit("teal_host/steps/idempotency.py", "**brief, answer={**subject, **how})", "**brief)"),),
+        (Edit("teal_host/steps/idempotency.py", "**brief, answer=stored)", "**brief)"),),
         "tests/power/test_repeated_commands.py::test_repeated_command_that_went_live_gets_its_result_and_changes_nothing",
         r"its result was not recorded",
     ),
