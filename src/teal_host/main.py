@@ -158,7 +158,7 @@ def _host(given: Given, channel: Channel) -> Host:
         nginx = LocalNginx(paths.nginx, given.nginx)
         return Host(paths, PlainProcesses(), nginx, LocalProvisioning(paths, nginx), channel.tell)
     if os.geteuid() != 0:
-        raise NotAllowed("on a server this needs root", hint="log in as root, or as a user with sudo")
+        raise NotAllowed("on a server this needs root")  # stage 0 became root
     if not Path("/run/systemd/system").is_dir():
         raise NotAllowed("this server does not run systemd, which keeps the programs")
     return _server(paths, channel.tell)

@@ -111,7 +111,7 @@ class _Program:
             case ast.BoolOp():
                 return [text for part in value.values for text in self.texts(part, scope)]
             case ast.Name():
-                return self._of_name(value, scope)
+                return self._of_name(value, _home(value.id, scope))
             case ast.Attribute(attr="hint" | "not_served" | "memory"):
                 return []  # the hint is collected where the object with this attribute is made
             case ast.Call():
@@ -123,7 +123,9 @@ class _Program:
             return [str(part.value)]
         assert isinstance(part, ast.FormattedValue)
         try:
-            return self.texts(part.value, scope)
+            return (
+                self._of_name(part.value, scope) if isinstance(part.value, ast.Name) else self.texts(part.value, scope)
+            )
         except CannotCollect:
             return ["{}"]
 
@@ -162,6 +164,14 @@ class _Program:
         if not returned:
             raise CannotCollect(f"{scope.module.path}:{call.lineno}: {name}()")
         return [text for value in returned for text in self.texts(value, _Scope(module, function, given))]
+
+
+def _home(name: str, scope: _Scope) -> _Scope:
+    """Where a constant has its value: the module that this one imports the constant from."""
+    for node in scope.module.tree.body:
+        if isinstance(node, ast.ImportFrom) and name in [alias.name for alias in node.names]:
+            return _Scope(MODULES[str(node.module)], None, {})
+    return scope
 
 
 def _joined(parts: Sequence[_Texts]) -> _Texts:

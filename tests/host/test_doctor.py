@@ -53,11 +53,6 @@ def test_clock_check_judges_how_far_the_clock_is_off(ahead_s: float, state: str,
     assert ("timedatectl" in found.hint) == (state != "ok")
 
 
-def test_python_check_needs_3_9_or_newer() -> None:
-    assert machine.python((3, 8), "3.8.10").state == "fault"
-    assert machine.python((3, 9), "3.9.2").state == "ok"
-
-
 @pytest.mark.row("F3")
 @pytest.mark.parametrize(
     ("disk", "state", "says"),
@@ -71,7 +66,7 @@ def test_python_check_needs_3_9_or_newer() -> None:
     ],
 )
 def test_disk_check_judges_free_bytes_and_inodes(disk: Disk, state: str, says: str) -> None:
-    found = room.disk(Path("/var/lib/teal/shop"), disk, 16 * MB, "make room")
+    found = room.disk(Path("/"), Path("/var/lib/teal/shop"), disk, 16 * MB)
     assert (found.state, says in found.message) == (state, True), found
 
 
@@ -185,15 +180,12 @@ def test_restart_check_says_how_often_and_why_the_program_ended() -> None:
     assert journald.process_end({"EXIT_CODE": "exited", "EXIT_STATUS": "3"}) == "it exited with code 3"
 
 
-def test_systemd_check_judges_its_version_and_the_loaded_unit() -> None:
-    assert systemd.version("252.39-1~deb12u2").state == "ok"
-    assert systemd.version("v257").state == "ok"
-    assert systemd.version("245.4-4ubuntu3").state == "fault"
-    assert systemd.version("").state == "fault"
+def test_systemd_check_judges_the_loaded_unit() -> None:
     well = {"NeedDaemonReload": "no", "DropInPaths": "", "LoadState": "loaded"}
     assert list(systemd.loaded("teal-shop@blue.service", well)) == []
     ill = {"NeedDaemonReload": "yes", "DropInPaths": "/etc/x.conf /etc/y.conf", "LoadState": "masked"}
     assert [one.state for one in systemd.loaded("u", ill)] == ["warning", "warning", "warning", "fault"]
+    assert [*systemd.loaded("u", ill)][-1].hint == "teal ssh -- systemctl unmask u"
 
 
 OURS = ["/etc/nginx/conf.d/teal-shop.conf"]
@@ -207,7 +199,6 @@ V = "nginx version: nginx/1.22.1 (Debian)\n"
         (NginxState(V, True, None, ""), ["ok", "ok"]),
         (NginxState(V, True, None, "disabled"), ["warning", "ok"]),
         (NginxState(V, False, None, "enabled"), ["fault", "ok"]),
-        (NginxState("nginx version: nginx/1.14.2", True, None, "enabled"), ["fault", "ok", "ok"]),
         (NginxState(V, True, "/etc/nginx/x.conf:3: no", "enabled"), ["ok", "fault"]),
     ],
 )
@@ -217,7 +208,7 @@ def test_nginx_check_judges_version_state_and_configuration(seen: NginxState, fo
 
 def test_nginx_check_says_whose_file_is_broken() -> None:
     *_, foreign = nginx.nginx(NginxState(V, True, "/etc/nginx/x.conf:3: no", "enabled"), OURS)
-    assert (foreign.evidence, "not Teal's" in foreign.hint) == (("/etc/nginx/x.conf:3: no",), True)
+    assert (foreign.evidence, "not Teal's" in foreign.message) == (("/etc/nginx/x.conf:3: no",), True)
     *_, mine = nginx.nginx(NginxState(V, True, f"{OURS[0]}:3: no", "enabled"), OURS)
     assert mine.hint == "teal setup"
     stopped, _ = nginx.nginx(NginxState(V, False, "/etc/nginx/x.conf:3: no", "enabled"), OURS)

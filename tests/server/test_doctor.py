@@ -13,6 +13,7 @@ from contract.judge import judged
 from harness import Server
 from harness.booted_server import make_key
 from harness.world import App, Ended, at_server, wait_until
+from hints.walk import hint_of
 
 NGINX_FILE = "/etc/nginx/conf.d/teal-shop.conf"
 UNIT = "/etc/systemd/system/teal-shop@.service"
@@ -39,6 +40,10 @@ class Patient:
         assert told.code == code, told
         findings = judged("doctor", told.result)["findings"]
         return {one["what"]: one for one in findings if one["state"] != "ok"}
+
+    def hint(self, what: str, text: str, code: int = 10) -> str:
+        """The hint of this finding, which must be the hint of this walk."""
+        return hint_of(self.wrong(code)[what], text)
 
     def type(self, hint: str, *more: str) -> None:
         """Types what the hint says, as a person would."""
@@ -84,23 +89,33 @@ def test_doctor_points_to_setup_when_the_app_was_not_set_up(one: Patient) -> Non
     assert fault["hint"] == "teal setup"
 
 
-def test_doctor_finds_a_stopped_nginx(patient: Patient) -> None:
-    patient.run("systemctl", "stop", "nginx")
+@pytest.mark.hint("teal ssh -- {}systemctl start nginx", "teal ssh -- {}systemctl enable nginx")
+def test_doctor_finds_a_stopped_nginx_and_one_that_does_not_start_at_boot(patient: Patient) -> None:
+    patient.run("systemctl", "disable", "--now", "nginx")
     found = patient.wrong()["nginx"]
-    assert (found["state"], found["hint"]) == ("fault", "teal ssh -- systemctl start nginx")
-    patient.type(found["hint"])
+    assert found["state"] == "fault"
+    patient.type(hint_of(found, "teal ssh -- {}systemctl start nginx"))
+    patient.type(patient.hint("nginx", "teal ssh -- {}systemctl enable nginx", code=0))
 
 
 @pytest.mark.row("D7")
+@pytest.mark.hint(
+    "mend that file, then the same command again",
+    "mend its configuration (below), then teal ssh -- {}systemctl start nginx",
+)
 def test_doctor_finds_a_broken_site_of_somebody_else(patient: Patient) -> None:
     patient.append("/etc/nginx/conf.d/other.conf", "# a site\nserver { lissen 8000; }")
     patient.run("systemctl", "stop", "nginx")
     found = patient.wrong()
     assert found["nginx -t"]["evidence"][0].startswith('/etc/nginx/conf.d/other.conf:2: unknown directive "lissen"')
-    assert "not Teal's" in found["nginx -t"]["hint"]
-    assert "mend its configuration" in found["nginx"]["hint"]
+    assert "not Teal's" in found["nginx -t"]["says"]
+    assert hint_of(found["nginx -t"], "mend that file, then the same command again")
+    start = hint_of(found["nginx"], "mend its configuration (below), then teal ssh -- {}systemctl start nginx")
+    patient.run("sed", "-i", "s/lissen/listen/", found["nginx -t"]["evidence"][0].partition(":")[0])
+    patient.type(start.partition(", then ")[2])
+    assert patient.wrong(code=0) == {}
     patient.run("rm", "/etc/nginx/conf.d/other.conf")
-    patient.type("teal ssh -- systemctl start nginx")
+    patient.run("systemctl", "reload", "nginx")
 
 
 @pytest.mark.row("D15")
@@ -134,25 +149,33 @@ def test_doctor_finds_an_nginx_file_that_was_broken_by_hand(patient: Patient) ->
 
 
 @pytest.mark.row("G8")
+@pytest.mark.hint("teal ssh -- {}chmod go-w {}", "teal ssh -- {}chown root {}")
 def test_doctor_finds_a_server_side_and_a_folder_that_other_users_could_change(patient: Patient) -> None:
     patient.run("chmod", "777", "/usr/local/lib/teal/teal-host", "/var/lib/teal/shop")
     found = patient.wrong()
     for what in ("server side", "folders"):
         assert "users other than root" in found[what]["says"]
         patient.type(found[what]["hint"])
+    assert hint_of(found["folders"], "teal ssh -- {}chmod go-w {}")
+    patient.run("chown", "teal-shop", "/var/lib/teal/shop/records")
+    patient.type(patient.hint("folders", "teal ssh -- {}chown root {}"))
 
 
 @pytest.mark.row("H5")
+@pytest.mark.hint("teal ssh -- {}chmod o+x {}")
 def test_doctor_finds_a_marker_that_nginx_cannot_reach(patient: Patient) -> None:
     """nginx reports nothing in this case, and sends requests to blue."""
     patient.run("chmod", "700", "/var/lib/teal/shop/green")
     assert patient.app.get()["color"] == "blue"
-    found = patient.wrong()["route"]
-    assert found["hint"] == "teal ssh -- chmod o+x /var/lib/teal/shop/green"
-    patient.type(found["hint"])
+    hint = patient.hint("route", "teal ssh -- {}chmod o+x {}")
+    assert hint.endswith(" /var/lib/teal/shop/green")
+    patient.type(hint)
     assert patient.app.get()["color"] == "green"
 
 
+@pytest.mark.hint(
+    "teal ssh -- {}systemctl enable teal-{}@{}.service", "teal ssh -- {}systemctl disable teal-{}@{}.service"
+)
 def test_doctor_finds_a_live_color_that_would_not_start_at_boot(patient: Patient) -> None:
     patient.run("systemctl", "disable", "teal-shop@green.service")
     patient.run("systemctl", "enable", "teal-shop@blue.service")
@@ -164,22 +187,36 @@ def test_doctor_finds_a_live_color_that_would_not_start_at_boot(patient: Patient
     patient.type(found["hint"])
 
 
+@pytest.mark.hint("teal ssh -- {}chown -R {}:{} {}")
 def test_doctor_finds_data_that_belongs_to_another_user(patient: Patient) -> None:
     patient.run("chown", "-R", "root:root", "/var/lib/shop")
-    found = patient.wrong()["user"]
-    patient.type(found["hint"])
+    patient.type(patient.hint("user", "teal ssh -- {}chown -R {}:{} {}"))
 
 
+ADD_USER = (
+    "teal ssh -- {}useradd --system --user-group --no-create-home --home-dir {} --shell /usr/sbin/nologin --uid {} {}"
+)
+
+
+@pytest.mark.hint(
+    "teal ssh -- {}useradd --system --user-group --no-create-home --home-dir {} --shell /usr/sbin/nologin --uid {} {}"
+)
 def test_doctor_finds_a_user_that_was_removed(patient: Patient) -> None:
     """The programs of the user continue to run, but systemd could not start them again."""
     before = patient.server.run("stat", "-c", "%u %U", "/var/lib/shop").stdout
     patient.run("userdel", "-f", "teal-shop")
-    found = patient.wrong()["user"]
-    patient.type(found["hint"])
+    patient.type(patient.hint("user", ADD_USER))
     assert patient.server.run("stat", "-c", "%u %U", "/var/lib/shop").stdout == before
     patient.type("teal setup", "-y")
 
 
+SSHD = "change it in /etc/ssh/sshd_config or sshd_config.d, then teal ssh -- {}systemctl reload ssh"
+
+
+@pytest.mark.hint(
+    "change it in /etc/ssh/sshd_config or sshd_config.d, then teal ssh -- {}systemctl reload ssh",
+    "mend that file, then the same command again",
+)
 def test_doctor_finds_deploy_keys_that_sudo_or_sshd_does_not_let_in(one: Patient) -> None:
     make_key(one.app.directory / "ci", "ci")
     one.app.teal("setup", "--deploy-key", "ci.pub").ok()
@@ -190,11 +227,21 @@ def test_doctor_finds_deploy_keys_that_sudo_or_sshd_does_not_let_in(one: Patient
     assert "AllowUsers" in found["sshd"]["says"]
     assert any("/etc/sudoers.d/odd" in line for line in found["sudo"]["evidence"])
     assert "-teal ALL=(root) NOPASSWD: ALL" in found["deploy keys"]["evidence"]
-    one.run("rm", "/etc/ssh/sshd_config.d/strict.conf", "/etc/sudoers.d/odd")
+    assert hint_of(found["sudo"], "mend that file, then the same command again")
+    one.run("rm", "/etc/sudoers.d/odd")
+    one.run("sed", "-i", "s/AllowUsers root/AllowUsers root teal/", "/etc/ssh/sshd_config.d/strict.conf")
+    one.type(hint_of(found["sshd"], SSHD).partition(", then ")[2])
     one.type(found["deploy keys"]["hint"], "-y")
+    assert one.wrong(code=0) == {}
+    one.append("/etc/ssh/sshd_config.d/strict.conf", "AllowUser ada")
+    found = one.wrong(code=0)
+    assert hint_of(found["sshd"], "mend that file, then the same command again")
+    assert any("/etc/ssh/sshd_config.d/strict.conf" in line for line in found["sshd"]["evidence"])
+    one.run("rm", "/etc/ssh/sshd_config.d/strict.conf")
     assert one.wrong(code=0) == {}
 
 
+@pytest.mark.hint("teal logs --color {}")
 def test_doctor_warns_of_a_program_that_crashed_and_was_restarted(one: Patient) -> None:
     pid = one.app.get()["pid"]
     with pytest.raises(OSError, match="502"):
@@ -204,6 +251,7 @@ def test_doctor_warns_of_a_program_that_crashed_and_was_restarted(one: Patient) 
     assert found["state"] == "warning"
     assert "once" in found["says"]
     assert "exited with code 3" in found["says"]
+    one.type(hint_of(found, "teal logs --color {}"))
 
 
 def test_doctor_finds_a_program_that_listens_on_all_addresses(one: Patient) -> None:
@@ -218,14 +266,26 @@ def test_doctor_finds_a_program_that_listens_on_all_addresses(one: Patient) -> N
     assert one.wrong(code=0) == {}
 
 
-def test_doctor_finds_a_live_color_that_was_stopped(one: Patient) -> None:
+@pytest.mark.hint(
+    "teal logs --color {}; then teal deploy, or teal rollback",
+    "teal logs --color {}; the next deploy uses this color again",
+)
+def test_doctor_finds_a_live_color_and_a_standby_that_were_stopped(one: Patient) -> None:
     live = one.app.status()["live"]
     one.run("systemctl", "stop", f"teal-shop@{live}.service")
     found = one.wrong()["live"]
     assert "is not running" in found["says"]
     assert any("Deactivated" in line or "Stopped" in line for line in found["evidence"])
-    one.app.deploy().ok()
+    logs, _, rest = hint_of(found, "teal logs --color {}; then teal deploy, or teal rollback").partition("; then ")
+    one.type(logs)
+    one.type(rest.partition(", or ")[0])
     assert one.wrong(code=0).keys() <= {"standby"}
+    one.run("systemctl", "stop", f"teal-shop@{live}.service")
+    hint = one.hint("standby", "teal logs --color {}; the next deploy uses this color again", code=0)
+    one.type(hint.partition(";")[0])
+    one.app.program(version="after a stop")
+    one.app.deploy().ok()
+    assert one.wrong(code=0) == {}
 
 
 def _pid(app: App) -> int | None:

@@ -83,13 +83,13 @@ def standby(color: Color, state: ProcessState, should_run: bool) -> Finding:
         return ok("standby", f"{color} runs, so a rollback takes effect at once")
     if should_run:
         message = f"{color} does not run, so a rollback must start it first"
-        return warning("standby", message, "the next deploy uses this color again")
+        return warning("standby", message, f"teal logs --color {color}; the next deploy uses this color again")
     return ok("standby", f"{color} is stopped, as [keep] previous_running = false wants")
 
 
 def ended(color: Color, release: str, state: ProcessState, remarks: List[str]) -> Finding:
     message = f"{color} does not run: {release} {state.end or 'was refused'}"
-    return warning("standby", message, f"teal logs --color {color}; a deploy uses this color again", remarks)
+    return warning("standby", message, f"teal logs --color {color}; the next deploy uses this color again", remarks)
 
 
 def boot(app: str, live: Color, enabled: List[Color]) -> Iterator[Finding]:

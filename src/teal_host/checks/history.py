@@ -18,7 +18,7 @@ def check(visit: Visit) -> Iterator[Finding]:
 def history(at_work: Optional[str], unfinished: Optional[UnfinishedStory]) -> Finding:
     if at_work:
         message = f"{at_work}; the other findings may show that command halfway"
-        return warning("commands", message, "teal doctor again after it")
+        return warning("commands", message, "teal doctor again")
     if unfinished:
         what = "a rollback" if unfinished.is_rollback else "a command"
         message = f"{what} was interrupted{f', with {unfinished.release}' if unfinished.release else ''}"

@@ -5,7 +5,7 @@ from fnmatch import fnmatchcase
 from typing import Dict, Iterator, List, Optional
 
 from teal_host.checks.base import PROGRAM_S, Visit, drift, fault, ok, warning
-from teal_host.ground.remedies import on_server
+from teal_host.ground.remedies import MEND, on_server
 from teal_host.ground.run import run
 from teal_host.preparations import deploy_key
 from teal_host.wire.reports import Finding
@@ -26,8 +26,7 @@ def check(visit: Visit) -> Iterator[Finding]:
 def _sudo() -> Finding:
     checked = run(["visudo", "-c"], PROGRAM_S)
     if checked.code:
-        hint = "mend that file as root, with visudo -f; until then sudo lets nobody in"
-        return fault("sudo", "sudo does not understand its rules, so no deploy key works", hint, checked.lines[-3:])
+        return fault("sudo", "sudo does not understand its rules", MEND, checked.lines[-3:])
     return ok("sudo", "sudo understands its rules")
 
 
@@ -37,7 +36,7 @@ def _sshd() -> Finding:
         return warning("sshd", "this server has no OpenSSH server that Teal can ask")
     printed = run([program, "-T", "-C", f"user={deploy_key.USER},host=localhost,addr=127.0.0.1"], PROGRAM_S)
     if printed.code:
-        return warning("sshd", "sshd does not print its settings", on_server("sshd -T"), printed.lines[-2:])
+        return warning("sshd", "sshd refuses its settings, and would not start again", MEND, printed.lines[-2:])
     return sshd(printed.lines)
 
 
@@ -49,7 +48,7 @@ def sshd(lines: List[str]) -> Finding:
         settings.setdefault(name.lower(), []).extend(value.split())
     obstacle = _obstacle(settings)
     if obstacle:
-        hint = f"change it in /etc/ssh/sshd_config, then {on_server('systemctl reload ssh')}"
+        hint = f"change it in /etc/ssh/sshd_config or sshd_config.d, then {on_server('systemctl reload ssh')}"
         return fault("sshd", f"no deploy key works: {obstacle}", hint)
     return ok("sshd", f"sshd lets the user {deploy_key.USER} in")
 

@@ -1,15 +1,13 @@
 """The machine itself: its clock and its Python."""
 
 import platform
-import sys
-from typing import Iterator, Tuple
+from typing import Iterator
 
 from teal_host.checks.base import Visit, fault, ok, warning
 from teal_host.ground.remedies import on_server
 from teal_host.wire.reports import Finding
 
 _OFF_S, _FAR_OFF_S = 30.0, 300.0
-_OLDEST = (3, 9)
 
 
 def check(visit: Visit) -> Iterator[Finding]:
@@ -19,7 +17,7 @@ def check(visit: Visit) -> Iterator[Finding]:
 def on_any(ahead_s: float) -> Iterator[Finding]:
     """Needs no knowledge of the app."""
     yield clock(ahead_s)
-    yield python(sys.version_info[:2], platform.python_version())
+    yield ok("python", platform.python_version())
 
 
 def clock(ahead_s: float) -> Finding:
@@ -30,12 +28,6 @@ def clock(ahead_s: float) -> Finding:
     message = f"this server's clock is {_duration(off)} {'behind' if ahead_s > 0 else 'ahead of'} yours"
     judge = fault if off > _FAR_OFF_S else warning
     return judge("clock", f"{message}; one of them is wrong", on_server("timedatectl set-ntp true"))
-
-
-def python(version: Tuple[int, ...], name: str) -> Finding:
-    if version < _OLDEST:
-        return fault("python", f"Python {name} is too old: Teal needs 3.9", on_server("apt install python3"))
-    return ok("python", name)
 
 
 def _duration(seconds: float) -> str:

@@ -1,14 +1,16 @@
-"""The machine's nginx: is it installed, new enough, running, started at boot, and is its configuration valid?"""
+"""The machine's nginx: is it installed, running, started at boot, and is its configuration valid?
+
+Every Debian and Ubuntu whose Python is new enough for Teal has an nginx that is.
+"""
 
 import re
 from dataclasses import dataclass
 from typing import Collection, Iterator, Optional
 
 from teal_host.checks.base import PROGRAM_S, Visit, fault, ok, warning
-from teal_host.ground.remedies import on_server
+from teal_host.ground.remedies import MEND, on_server
 from teal_host.ground.run import run
 from teal_host.ground.systemctl import properties
-from teal_host.proxies.local_nginx import OLDEST
 from teal_host.proxies.nginx import program as nginx_program
 from teal_host.state import footprint
 from teal_host.wire.reports import Finding
@@ -37,10 +39,8 @@ def check(visit: Visit) -> Iterator[Finding]:
 
 def nginx(state: NginxState, teal_files: Collection[str]) -> Iterator[Finding]:
     """`teal_files`: what setup wrote for nginx, of all apps."""
-    version = re.search(r"nginx/(\d+)\.(\d+)(\.\d+)?", state.version)
-    name = version.group(0) if version else "nginx"
-    if version and (int(version.group(1)), int(version.group(2))) < OLDEST:
-        yield fault("nginx", f"{name} is too old: Teal needs 1.18", on_server("apt install nginx"))
+    version = re.search(r"nginx/[\d.]+", state.version)
+    name = version.group() if version else "nginx"
     if not state.runs:
         first = "mend its configuration (below), then " if state.refusal else ""
         message = "nginx does not run, so none of this server's sites is served"
@@ -58,6 +58,6 @@ def _configuration(state: NginxState, teal_files: Collection[str]) -> Finding:
         return ok("nginx -t", "nginx accepts its configuration")
     is_teals = any(state.refusal.startswith(f"{path}:") for path in teal_files)
     running = "it runs on with the old one, until a reload or a reboot"
-    message = f"nginx refuses its configuration; {running if state.runs else 'it cannot start'}"
-    hint = "teal setup" if is_teals else "that file is not Teal's: mend it, then teal doctor again"
-    return fault("nginx -t", message, hint, [state.refusal])
+    where = "" if is_teals else " in a file that is not Teal's"
+    message = f"nginx refuses its configuration{where}; {running if state.runs else 'it cannot start'}"
+    return fault("nginx -t", message, "teal setup" if is_teals else MEND, [state.refusal])

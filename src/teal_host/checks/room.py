@@ -7,7 +7,7 @@ from typing import Iterator, Optional
 
 from teal_host.checks.base import Visit, fault, ok, warning
 from teal_host.ground import processes
-from teal_host.ground.remedies import on_host
+from teal_host.ground.remedies import make_room
 from teal_host.wire.reports import Finding
 
 _LEAST_BYTES = 50_000_000  # for records, logs and what else grows
@@ -44,24 +44,26 @@ def check(visit: Visit) -> Iterator[Finding]:
         directory = next(parent for parent in (path, *path.parents) if parent.is_dir())
         if directory.stat().st_dev not in devices:
             devices.add(directory.stat().st_dev)
-            look = on_host(visit.app.paths.root, f"du -xh -d2 {directory} | sort -h | tail")
-            yield disk(path, _disk(directory), 2 * newest, f"make room; the largest are shown by: {look}")
+            yield disk(visit.app.paths.root, directory, _disk(directory), 2 * newest)
     if visit.slots.live:
         yield memory(_memory(visit))
 
 
-def disk(path: Path, space: Disk, next_release: int, hint: str) -> Finding:
+def disk(root: Path, directory: Path, space: Disk, next_release: int) -> Finding:
     """`next_release`: bytes of a release and its copy; the last release is the estimate."""
     needed = next_release + _LEAST_BYTES
-    message = f"{_size(space.free)} of {_size(space.size)} are free for {path}"
+    message = f"{_size(space.free)} of {_size(space.size)} are free for {directory}"
+    of_bytes = make_room(root, directory)
+    of_inodes = make_room(root, directory, "inodes")
     if space.free < needed:
-        return fault("disk", f"{message}; a deploy may need {_size(needed)}", hint)
+        return fault("disk", f"{message}; a deploy may need {_size(needed)}", of_bytes)
     if space.files and space.files_free < _LEAST_FILES:
-        return fault("disk", f"{message}, but only {space.files_free} more files can be made", hint)
+        return fault("disk", f"{message}, but only {space.files_free} more files can be made", of_inodes)
     if space.size and space.free < (1 - _FULL) * space.size:
-        return warning("disk", f"{message}: {100 - 100 * space.free // space.size} % full", hint)
+        return warning("disk", f"{message}: {100 - 100 * space.free // space.size} % full", of_bytes)
     if space.files and space.files_free < (1 - _FULL) * space.files:
-        return warning("disk", f"{message}, but {100 - 100 * space.files_free // space.files} % of its files", hint)
+        files = 100 - 100 * space.files_free // space.files
+        return warning("disk", f"{message}, but {files} % of its files", of_inodes)
     return ok("disk", message)
 
 
@@ -72,7 +74,7 @@ def memory(held: Memory) -> Finding:
         return warning("memory", message, "raise [sandbox] memory_mb in teal.toml, then teal setup")
     room = held.available + held.standby
     message = f"the live color holds {_size(held.live)}, and a second copy could take {_size(room)}"
-    hint = "a bigger server, or [keep] previous_running = false"
+    hint = "a bigger server, or a program that needs less memory"
     if room < held.live:
         return fault("memory", message, hint)
     return warning("memory", message, hint) if room < _SPARE * held.live else ok("memory", message)

@@ -30,9 +30,9 @@ def properties(unit: str, names: Sequence[str]) -> Dict[str, str]:
 def version() -> int:
     """Of systemd, such as 252. Raises CannotRun."""
     words = properties("", ["Version"]).get("Version", "")
-    number = re.match(r"[0-9]+", words)
+    number = re.search(r"[0-9]+", words)
     if number is None:
-        raise CannotRun(f"systemd says that its version is {words[:40]!r}", hint="systemctl show --property=Version")
+        raise CannotRun(f"systemd says that its version is {words[:40]!r}")
     return int(number.group())
 
 

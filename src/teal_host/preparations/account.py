@@ -65,7 +65,7 @@ def remove_user(user: str) -> None:
             raise CannotRun(
                 f"cannot remove the user {user}",
                 removed.lines[-3:],
-                f"{on_server(f'ps -u {user}')}; then the same command again",
+                "try again",
             )
 
 

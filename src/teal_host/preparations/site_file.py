@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Dict, List, Optional, Sequence, Tuple
 
 from teal_host.ground.errors import BadRequest
+from teal_host.ground.remedies import CHANGE_DIRECTIVES
 from teal_host.preparations import welcome_page
 from teal_host.preparations.base import Intent
 from teal_host.preparations.change import DesiredFile
@@ -118,5 +119,5 @@ def _check_accepted(intent: Intent, site: SiteFile, program: NginxProgram, tree:
     output = nginx_trial.refusal(program, tree, TriedFile(path, text, removed))
     if output:
         named = explain_refused_directive(intent.agreed.route(intent.app.paths), text, path, output)
-        hint = "look at [proxy] directives in teal.toml" if intent.agreed.proxy.directives else ""
+        hint = CHANGE_DIRECTIVES if intent.agreed.proxy.directives else ""
         raise named or BadRequest("nginx would refuse the site of this app", [nginx_program.where(output)], hint)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Optional, Sequence, Set
 
 from teal_host.ground.errors import BadRequest
+from teal_host.ground.remedies import name_app
 from teal_host.ground.run import run
 from teal_host.proxies.nginx import listeners
 from teal_host.proxies.nginx import sites as nginx_sites
@@ -25,7 +26,7 @@ def giving_way(foreign: Sequence[Server], port: int, include_point: IncludePoint
             raise BadRequest(
                 f"port {port} has a default site already, {site.file}:{site.line}; "
                 f"{include_point.path} would be another",
-                hint='give this app a name: [server] domains = ["example.com"]',
+                hint=name_app("example.com"),
             )
     return page
 

@@ -17,7 +17,7 @@ from teal_host.wire.reports import Color, Finding
 class LocalProvisioning(Base):
     """A Provisioning."""
 
-    hints = Hints(not_served="nginx does not serve this app now; teal deploy starts it")
+    hints = Hints(not_served="nginx does not serve this app now: teal deploy")
 
     def check_setup_is_possible(self) -> None:
         raise BadRequest('this machine needs no setup for target = "local"', hint="teal deploy")

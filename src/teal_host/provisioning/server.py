@@ -28,7 +28,7 @@ class ServerProvisioning(Base):
     """A Provisioning."""
 
     hints = Hints(
-        not_served="nginx does not serve this app as agreed: teal doctor tells more",
+        not_served="nginx does not serve this app as agreed: teal doctor",
         memory="; should they run out, it is the new one that is ended (see: teal doctor)",
     )
 

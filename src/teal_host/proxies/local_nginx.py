@@ -188,7 +188,8 @@ class LocalNginx:
     def _check_version(self) -> None:
         """Raises BadRequest before the upload, not at the switch, if nginx is missing or too old."""
         if self._version < OLDEST:
-            raise BadRequest(f"{self._program} is not nginx 1.18 or newer", hint="apt install nginx")
+            hint = "put nginx 1.18 or newer before it on the PATH"
+            raise BadRequest(f"{self._program} is not nginx 1.18 or newer", hint=hint)
 
     def _master(self) -> Optional[int]:
         with contextlib.suppress(OSError, ValueError):

@@ -15,7 +15,7 @@ from teal_host.ground.errors import BadRequest, CannotRun, NeedsHuman
 from teal_host.ground.http_probe import NoAnswer, ProbeRequest, http_get
 from teal_host.ground.paths import HostPaths
 from teal_host.ground.processes import Life
-from teal_host.ground.remedies import on_server
+from teal_host.ground.remedies import CHANGE_DIRECTIVES, MEND, on_server
 from teal_host.proxies.nginx import listeners
 from teal_host.proxies.nginx import program as nginx_program
 from teal_host.proxies.nginx import site as nginx_site
@@ -51,8 +51,7 @@ class SystemNginx:
     def serve(self, route: Route, others: Sequence[Route]) -> bool:
         """Changes nothing: `establish` is for setup."""
         if not self.serves(route):
-            hint = "teal doctor says why; teal setup restores the route"
-            raise CannotRun(f"nginx does not serve {route.app} as setup agreed", hint=hint)
+            raise CannotRun(f"nginx does not serve {route.app} as setup agreed", hint="teal doctor")
         return False
 
     def remove(self, app: str, others: Sequence[Route]) -> None:
@@ -206,7 +205,7 @@ def _make(path: Path, content: Optional[str]) -> None:
 
 def _hint(refused: str, changes: "Dict[Path, Optional[str]]") -> str:
     is_changed = any(refused.startswith(f"{path}:") for path in changes)
-    return "look at [proxy] directives in teal.toml" if is_changed else "mend that file, then try again"
+    return CHANGE_DIRECTIVES if is_changed else MEND
 
 
 def _name_of_this_machine() -> str:

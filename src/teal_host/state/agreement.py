@@ -9,6 +9,7 @@ from typing import Iterator, List, Optional
 from teal_host.ground import sockets
 from teal_host.ground.errors import BadRequest
 from teal_host.ground.paths import AppPaths, HostPaths
+from teal_host.ground.remedies import name_app
 from teal_host.state.disk_format import DiskFormat, Unreadable
 from teal_host.state.route import Route
 from teal_host.wire.app import AppSpec, Ports, ProxyRules, Sandbox, Site
@@ -135,7 +136,7 @@ def _check_names_are_free(host: HostPaths, spec: AppSpec, others: List[Agreement
         if not site.domains and not other.site.domains:
             raise BadRequest(
                 f"the default site of port {site.http_port} is the app {other.app} already",
-                hint=f'name this one: [server] domains = ["{_name_for(host, spec.app)}"] (or another http_port)',
+                hint=name_app(_name_for(host, spec.app)),
             )
 
 

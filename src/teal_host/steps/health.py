@@ -111,7 +111,7 @@ def unhealthy(app: App, candidate: Candidate, judgement: Judgement, when: str) -
     is_not = "is not healthy" if judgement.verdict == "sick" else "is not known to be healthy"
     when = "" if judgement.hopeless else f" {when}"
     head = f"{candidate.release} on {candidate.color} {is_not}{when}: {judgement.reason}"
-    hint = judgement.hint or f"see: teal logs --color {candidate.color}"
+    hint = judgement.hint or f"teal logs --color {candidate.color}"
     return Unhealthy(head, _evidence(app, candidate, judgement.probes), hint)
 
 

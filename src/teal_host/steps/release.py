@@ -19,6 +19,7 @@ from typing import BinaryIO, Callable, Dict, Iterable, Iterator, List, Optional,
 from teal_host.ground import files
 from teal_host.ground.errors import BadRequest
 from teal_host.ground.paths import AppPaths
+from teal_host.ground.remedies import make_room
 from teal_host.pipe.unpack import Spoilt
 from teal_host.state import file_index, releases
 from teal_host.state.slots import read_slots
@@ -109,9 +110,11 @@ def check_free_space(paths: AppPaths, manifest: Manifest, arrived: int) -> None:
     room = os.statvfs(paths.releases)
     free, needed = room.f_bavail * room.f_frsize, manifest.bytes - arrived + _SPARE_BYTES
     if free < needed:
-        raise BadRequest(f"the disk has {free:,} bytes free, this release needs {needed:,}", hint="make room first")
+        message = f"the disk has {free:,} bytes free, this release needs {needed:,}"
+        raise BadRequest(message, hint=make_room(paths.root, paths.releases))
     if room.f_files and room.f_favail < len(manifest.entries) + 100:
-        raise BadRequest(f"the disk has only {room.f_favail:,} inodes free", hint="remove small files first")
+        message = f"the disk has only {room.f_favail:,} inodes free"
+        raise BadRequest(message, hint=make_room(paths.root, paths.releases, "inodes"))
 
 
 def remove(paths: AppPaths, release: str) -> None:

@@ -29,7 +29,7 @@ def watch_and_roll_back(app: App, cutover: Cutover, log: AnswerLog) -> None:
         _rescue(app, cutover, error)
     except GaveWay:
         text = f"{candidate.release} on {candidate.color} was live and gave way to a rollback, which ended its watch"
-        raise Superseded(text, hint="see: teal status") from None
+        raise Superseded(text, hint="teal status") from None
 
 
 def judge_standby(app: App, standby: Candidate) -> Judgement:

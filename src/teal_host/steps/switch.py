@@ -101,8 +101,7 @@ def probe_through_nginx(app: App, candidate: Candidate, agreed: Agreement, answe
     answered_by = answer.headers.get(ANSWERED_HEADER.lower(), "")
     if not answered_by.endswith(f":{candidate.port}"):
         reason = f"nginx asked {answered_by or 'some other site'}, not {candidate.color} on port {candidate.port}"
-        asks = f"can nginx look into {candidate.slot_paths.home}? " if answered_by else ""
-        return ProbeResult("unknown", reason, hint=f"{asks}see: teal doctor")
+        return ProbeResult("unknown", reason, hint="teal doctor")
     wrong = _wrong(candidate, answer)
     if wrong:
         verdict: Verdict = "unknown" if answer.status in _NGINX_ITSELF else "sick"

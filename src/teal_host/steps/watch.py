@@ -74,4 +74,4 @@ def _check_answers(app: App, watched: Watched, when: str) -> None:
     counts += [f"{watched.standby.color}, before it: {old}, at {old.failing_clients}"] if watched.standby else []
     output = [f"│ {line}" for line in health.recent_output(app, candidate)]
     evidence = [*counts, *(["the program's last lines:", *output] if output else [])]
-    raise Unhealthy(text, evidence, f"see: teal logs --color {candidate.color}")
+    raise Unhealthy(text, evidence, f"teal logs --color {candidate.color}")

@@ -178,7 +178,7 @@ def _roll_back(app: App, cutover: Cutover) -> str:
 
 def _not_known(what: str, judgement: Judgement) -> NeedsHuman:
     text = f"an earlier command was interrupted, and it is not known whether {what}: {judgement.reason}"
-    return NeedsHuman(f"{text}; nothing was changed", hint=judgement.hint or "teal doctor, then the same command again")
+    return NeedsHuman(f"{text}; nothing was changed", hint=judgement.hint or "teal doctor")
 
 
 def _cutover(scene: Scene, story: UnfinishedStory, live: Candidate, agreed: Agreement) -> Cutover:

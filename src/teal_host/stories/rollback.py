@@ -197,6 +197,6 @@ def _to_standby(app: App, request: Rollback, scene: Scene, target: Record) -> Op
 def _to_candidate(app: App, request: Rollback, scene: Scene, target: Record) -> Cutover:
     agreed, color = scene.agreement, scene.slots.idle
     if agreed is None:
-        raise NeedsHuman(f"{app.paths.agreed} is missing", hint="teal deploy writes it anew")
+        raise NeedsHuman(f"{app.paths.agreed} is missing", hint="teal deploy")
     candidate = Candidate(target, color, agreed.ports.of(color), app.paths)
     return Cutover.from_scene(scene, candidate, agreed, request.id)

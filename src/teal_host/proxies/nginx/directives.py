@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Optional
 
 from teal_host.ground.errors import BadRequest
+from teal_host.ground.remedies import CHANGE_DIRECTIVES
 from teal_host.proxies.nginx import tree as nginx_tree
 from teal_host.proxies.nginx.parameters import SiteParameters
 from teal_host.state.route import Route
@@ -24,8 +25,7 @@ def explain_refused_directive(route: Route, text: str, path: Path, output: str) 
     directive = directive_at(route, text, line) if file == str(path) and line else None
     if directive is None:
         return None
-    hint = "change it in [proxy] directives; the routes are as they were"
-    return BadRequest(f"nginx refuses {directive!r}: {complaint}", hint=hint)
+    return BadRequest(f"nginx refuses {directive!r}: {complaint}", hint=CHANGE_DIRECTIVES)
 
 
 def directive_at(route: Route, text: str, line: int) -> Optional[str]:

@@ -4,6 +4,7 @@ from typing import List, Optional, Sequence, Set, Tuple
 
 from teal_host.ground import sockets
 from teal_host.ground.errors import BadRequest
+from teal_host.ground.remedies import name_app
 from teal_host.proxies.nginx.sites import ANY, ANY_IPV6, Listen, Server
 from teal_host.wire.app import Site
 
@@ -73,7 +74,7 @@ def of_site(foreign: Sequence[Server], port: int, named: bool) -> List[str]:
         holder = next(site for site in foreign if site.on(port))
         raise BadRequest(
             f"every IPv4 address of port {port} belongs to sites such as {holder.file}:{holder.line}",
-            hint='give this app a name: [server] domains = ["example.com"]',
+            hint=name_app("example.com"),
         )
     is_reached = takes_both or str(port) in usable or on_loopback(port) in usable
     return usable if is_reached else [*usable, on_loopback(port)]

@@ -16,7 +16,7 @@ from typing import FrozenSet, Iterator, List, Optional, Set, Tuple
 from teal_host.ground import ownership, processes, sockets, systemctl
 from teal_host.ground.errors import BadRequest, CannotRun
 from teal_host.ground.processes import Life
-from teal_host.ground.remedies import on_server
+from teal_host.ground.remedies import MEND, on_server
 from teal_host.ground.run import run, send_signal
 from teal_host.proxies.nginx.tree import CannotRead, Tree, parse, refusal
 from teal_host.wire.values import dataclass
@@ -44,7 +44,7 @@ class NginxProgram:
             raise BadRequest(
                 "nginx refuses its present configuration",
                 [where(printed.output)],
-                "mend that file, then the same command again",
+                MEND,
             )
         try:
             return parse(printed.output)
