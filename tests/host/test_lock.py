@@ -1,5 +1,6 @@
 """One command runs at a time. The lock is never stale: it ends with its holder, however the holder ends."""
 
+import contextlib
 import json
 import signal
 import subprocess
@@ -16,6 +17,7 @@ import pytest
 from harness.world import REPO
 from teal_host.ground import files, lock, run
 from teal_host.ground.errors import Locked
+from teal_host.ground.paths import HostPaths
 from teal_host.ground.run import Program
 from teal_host.wire.manifest import Origin
 
@@ -208,3 +210,30 @@ def test_lock_leaks_no_file_descriptor_when_refused(path: Path) -> None:
         for _ in range(5):
             refused(path)
         assert descriptors() == before
+
+
+def was_killed(path: Path) -> bool:
+    with lock.held(path, "deploy", ME, 0) as was_killed:
+        return was_killed
+
+
+def test_lock_says_whether_its_last_holder_was_killed(path: Path) -> None:
+    with holder(path):
+        pass
+    assert was_killed(path)
+    assert not was_killed(path)
+    with contextlib.suppress(OSError), lock.held(path, "deploy", ME, 0):
+        raise OSError
+    assert not was_killed(path)
+
+
+def test_lock_of_an_app_syncs_its_folders_once_after_a_killed_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths, synced = HostPaths(tmp_path).app("shop"), list[Path]()
+    with holder(paths.lock):
+        pass
+    monkeypatch.setattr(files, "sync_dirs", synced.extend)
+    for _ in range(2):
+        with lock.of_app(paths, "deploy", ME, 0):
+            assert synced == paths.all_folders()

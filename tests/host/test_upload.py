@@ -21,6 +21,7 @@ from harness.world import free_ports
 from host import pipe
 from host.pipe import deploy, files, spec
 from teal.sending import delta
+from teal_host.ground import files as host_files
 from teal_host.pipe.greet import SYNC
 from teal_host.wire.frames import read_frame, write_frame
 
@@ -381,6 +382,36 @@ def test_interrupted_upload_is_kept_alone_and_for_a_day(root: Path) -> None:
 def test_interrupted_upload_is_not_kept_when_little_arrived(root: Path) -> None:
     cut(root, free_ports(1)[0], 0.1)
     assert begun(root) == []
+
+
+def test_interrupted_upload_sends_a_short_file_anew_when_it_was_sealed(root: Path) -> None:
+    """A power cut can take the end of a file and leave its mode, and nobody but root can append to such a file."""
+    port = free_ports(1)[0]
+    cut(root, port, 0.9)
+    (partial,) = begun(root)
+    (partial / "program").chmod(0o555)
+    with Line(root, port) as line:
+        asked = line.ask(NEW)
+        assert (asked["missing"], asked["begun"]) == ([0], [])
+        line.part(zlib.compress(NEW))
+        deployed(line)
+    check(root, NEW)
+
+
+@pytest.mark.parametrize("executable", [True, False])
+def test_new_file_is_written_before_its_mode_says_that_it_is_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, executable: bool
+) -> None:
+    path, sizes, fchmod = tmp_path / "file", list[int](), os.fchmod
+
+    def seal(descriptor: int, mode: int) -> None:
+        sizes.append(path.stat().st_size)
+        fchmod(descriptor, mode)
+
+    monkeypatch.setattr(os, "fchmod", seal)
+    with host_files.new_file(path, executable) as file:
+        file.write(b"few bytes")
+    assert sizes == [9]
 
 
 def test_interrupted_upload_is_private_and_not_executable(root: Path) -> None:

@@ -34,11 +34,12 @@ from teal_host.steps.candidate import Candidate
 from teal_host.steps.judgement import ProbeResult
 from teal_host.stories import deploy as deploys
 from teal_host.stories import destroy, recover, rollback
+from teal_host.stories import secrets as secrets_story
 from teal_host.supervisors.log_file import LogFileTail
 from teal_host.wire import typed
 from teal_host.wire.app import AppSpec
 from teal_host.wire.manifest import Origin
-from teal_host.wire.messages import Deploy, Destroy, Result, Rollback
+from teal_host.wire.messages import Deploy, Destroy, EnvSet, Input, Result, Rollback
 from teal_host.wire.uploads import MissingFiles
 
 APPS = {"shop": 18080, "blog": 18090}
@@ -79,6 +80,9 @@ class Client(Upload):
 
     def blocks(self) -> Iterator[bytes]:
         yield self._content[self._begun :]
+
+    def receive_with_body(self, expected: type) -> tuple[Input, bytes]:
+        return Input(last=True), self._content
 
 
 @dataclass
@@ -226,6 +230,11 @@ class LastingHost:
             return rollback.rollback(
                 self.app(name), Rollback(name, Origin(), story, release), cast(Channel, Client(b""))
             )
+
+    def set_secret(self, name: str, fuse: Fuse) -> None:
+        request = EnvSet(name, "TOKEN", Origin())
+        with self._at_work(fuse):
+            secrets_story.set_secret(self.app(name), request, cast(Channel, Client(b"a secret")))
 
     def destroy(self, name: str, fuse: Fuse) -> None:
         with self._at_work(fuse):

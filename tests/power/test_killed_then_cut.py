@@ -1,6 +1,6 @@
-"""A first deploy is killed at any act, the next one finishes, then the power fails: what was answered stays.
+"""A command is killed at any act, the next one finishes, then the power fails: what was answered stays.
 
-Acts that the first deploy did not sync would be lost, unless the second deploy syncs them.
+Acts that the first command did not sync would be lost, unless the second command syncs them.
 """
 
 import os
@@ -12,7 +12,9 @@ import pytest
 
 from power.disk import Cut
 from power.host import Fuse, Killed, LastingHost
+from power.stories import content
 from teal_host.ground import files
+from teal_host.state import secrets
 
 NOTHING_LATE = Cut((0.0,), 0.0)
 MEMORY = Path("/dev/shm")
@@ -25,7 +27,9 @@ def _home(tmp_path: Path, number: int) -> Path:
 
 
 def lost_after(tmp_path: Path) -> Iterator[int]:
-    """The acts of the first deploy after which the release of the second one is not live, or does not come back."""
+    """The acts of the first deploy after which the release of the second one is not live, does not come back, or is not
+    whole.
+    """
     number, reached = 0, True
     while reached:
         number += 1
@@ -37,11 +41,30 @@ def lost_after(tmp_path: Path) -> Iterator[int]:
             host.lose_power(NOTHING_LATE)
             host.boot()
             found = host.picture("shop")
-            if found.live_release != answered or not found.live_runs:
+            is_live = found.live_release == answered and found.live_runs
+            if not is_live or host.version("shop", answered or "").encode() != content("well-1"):
                 yield number
         finally:
             host.close()
     assert number > 40
+
+
+def lost_secrets(tmp_path: Path) -> Iterator[int]:
+    """The acts of a first `teal env set` after which the value is lost that the second one confirmed."""
+    number, reached = 0, True
+    while reached:
+        number += 1
+        host = LastingHost(_home(tmp_path, number), server=True, previous_running=True)
+        try:
+            host.set_up("shop")
+            reached = _killed(partial(host.set_secret, "shop", Fuse(number)))
+            host.set_secret("shop", Fuse())
+            host.lose_power(NOTHING_LATE)
+            if secrets.load(host.app("shop").paths).values != {"TOKEN": "a secret"}:
+                yield number
+        finally:
+            host.close()
+    assert number > 4
 
 
 def _killed(command: Callable[[], object]) -> bool:
@@ -54,6 +77,10 @@ def _killed(command: Callable[[], object]) -> bool:
 
 def test_answered_deploy_survives_a_power_cut_after_a_killed_deploy(tmp_path: Path) -> None:
     assert list(lost_after(tmp_path)) == []
+
+
+def test_confirmed_secret_survives_a_power_cut_after_a_killed_env_set(tmp_path: Path) -> None:
+    assert list(lost_secrets(tmp_path)) == []
 
 
 def test_answered_deploy_is_lost_when_directories_are_not_synced(

@@ -156,9 +156,14 @@ def new_file(path: Path, executable: bool, begun: bool = False) -> Iterator[Bina
     handle = os.open(path, os.O_WRONLY | os.O_NOFOLLOW | (os.O_APPEND if begun else os.O_CREAT | os.O_EXCL), 0o600)
     with os.fdopen(handle, "wb") as file:
         yield file
+        file.flush()  # before the mode says that all is there
         os.fchmod(handle, 0o555 if executable else 0o444)  # whatever the umask is
-        file.flush()
         os.fsync(handle)
+
+
+def sync_file(path: Path) -> None:
+    """A writer that was killed may have written all of the file and not synced it."""
+    _sync(path, os.O_RDONLY | os.O_NOFOLLOW)
 
 
 def unseal(top: Path) -> None:
@@ -193,7 +198,9 @@ def open_lock(path: Path) -> int:
 
 
 def note_holder(lock: int, note: str) -> None:
-    """Say in the lock file who holds it: a courtesy, so it is not synced, and a full disk stops no command here."""
+    """Say in the lock file who holds it, or that its holder has ended. No power cut leaves a killed command behind, so
+    this is not synced; and a full disk stops no command here.
+    """
     with contextlib.suppress(OSError):
         os.ftruncate(lock, os.pwrite(lock, note.encode(), 0))
 
@@ -242,7 +249,11 @@ def sync_dirs(folders: Iterable[Path]) -> None:
 
 
 def sync_dir(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    _sync(path, os.O_RDONLY | os.O_DIRECTORY)
+
+
+def _sync(path: Path, flags: int) -> None:
+    handle = os.open(path, flags)
     try:
         os.fsync(handle)
     finally:

@@ -13,11 +13,12 @@ from typing import Callable, ContextManager, Iterator, Optional, Union
 from teal_host.ground import files, processes
 from teal_host.ground.errors import Locked
 from teal_host.ground.journal import now
-from teal_host.ground.paths import HostPaths
+from teal_host.ground.paths import AppPaths, HostPaths
 from teal_host.wire.manifest import Origin
 
 _LOOK_EVERY_S = 0.05
 _SHARED_WAIT_S = 60.0  # for another app's change of what apps share
+_ENDED = '{"ended": true}'  # in the file, while no command is at work and none was killed
 
 
 Wait = Union[float, Callable[[], float]]
@@ -34,10 +35,25 @@ class Holder:
 
 
 @contextlib.contextmanager
-def held(path: Path, what: str, origin: Origin, wait: Wait) -> Iterator[None]:
-    """Hold the lock; wait at most so long for it. Raises Locked with who has it, since when, doing what."""
+def of_app(paths: AppPaths, what: str, origin: Origin, wait: Wait) -> Iterator[None]:
+    """Hold the lock of an app. If the command before was killed, it may have named what it could not sync any more. The
+    next command takes that for done, so it is synced first.
+    """
+    with held(paths.lock, what, origin, wait) as was_killed:
+        if was_killed:
+            files.sync_dirs(paths.all_folders())
+        yield
+
+
+@contextlib.contextmanager
+def held(path: Path, what: str, origin: Origin, wait: Wait) -> Iterator[bool]:
+    """Hold the lock; wait at most so long for it. Raises Locked with who has it, since when, doing what.
+
+    True: the holder before was killed, as far as is known.
+    """
     files.make_dir(path.parent)
     lock = _take(path, wait)
+    was_killed = os.pread(lock, len(_ENDED) + 1, 0) != _ENDED.encode()
     try:
         note = {
             "who": origin.who,
@@ -47,12 +63,17 @@ def held(path: Path, what: str, origin: Origin, wait: Wait) -> Iterator[None]:
             "pid": os.getpid(),
         }
         files.note_holder(lock, json.dumps(note, ensure_ascii=False))
-        yield
+        try:
+            yield was_killed
+        except Exception:
+            files.note_holder(lock, _ENDED)
+            raise
+        files.note_holder(lock, _ENDED)
     finally:
         os.close(lock)
 
 
-def shared(host: HostPaths, app: str, what: str) -> ContextManager[None]:
+def shared(host: HostPaths, app: str, what: str) -> ContextManager[bool]:
     """Hold what all apps of this host share: the ports and nginx."""
     return held(host.lock, what, Origin(app, "this host"), _SHARED_WAIT_S)
 

@@ -94,13 +94,14 @@ class Unfinished:
             if entry.kind == "dir" or not os.path.lexists(path):
                 continue
             status = path.lstat()
-            fits = 0 < status.st_size < entry.size or status.st_size == entry.size
+            is_sealed = not status.st_mode & 0o222  # of a shorter one, a power cut took the end
+            fits = status.st_size == entry.size if is_sealed else 0 < status.st_size < entry.size
             seen = _hashed(path, status.st_size) if fits and stat.S_ISREG(status.st_mode) else None
-            is_sealed = not status.st_mode & 0o222
-            if seen and status.st_size < entry.size:
+            if seen and not is_sealed:
                 self._seen[number] = seen
                 yield number, status.st_size
-            elif seen and seen.hexdigest() == entry.sha256 and is_sealed:
+            elif seen and seen.hexdigest() == entry.sha256:
+                files.sync_file(path)
                 yield number, entry.size
             else:
                 files.remove(path)

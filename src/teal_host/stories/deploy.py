@@ -28,7 +28,7 @@ def deploy(app: App, request: Deploy, channel: Channel) -> Result:
     requirements.check(app.paths, request.spec.run, request.needs)
     if request.dry_run:
         return plan(app, request, load_scene(app))
-    with lock.held(app.paths.lock, "deploy", request.origin, request.wait_s):
+    with lock.of_app(app.paths, "deploy", request.origin, request.wait_s):
         recover.recover(app)
         recorded = idempotency.recorded_result(app, request.id)
         if recorded:

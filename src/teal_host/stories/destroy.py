@@ -29,7 +29,7 @@ def destroy(app: App, request: Destroy) -> Done:
     agreement.check_not_newer(app.paths)
     if request.dry_run:
         return Done(_how_much(app, request.keep_data))
-    with lock.held(app.paths.lock, "destroy", request.origin, request.wait_s):
+    with lock.of_app(app.paths, "destroy", request.origin, request.wait_s):
         with app.step("close the route"):
             app.host.provisioning.close_route(app.paths)
         with app.step("stop"):

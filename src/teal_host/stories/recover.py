@@ -34,8 +34,6 @@ def recover(app: App) -> None:
     _remove_unfinished(app)
     error_rate.stop_counting(app)
     story = app.journal.unfinished()
-    if story or not app.journal.path.exists():
-        files.sync_dirs(app.paths.all_folders())  # a killed command may have named what a power cut would still take
     _mark_unbegun(app, story)
     if story:
         _finish(app, story, read_scene(app))
@@ -45,7 +43,7 @@ def at_boot(app: App) -> None:
     """Once after a boot, if no command that was typed is at work already: what was interrupted, and the fallback."""
     if app.journal.unfinished() is None and not app.paths.fallback.is_symlink():
         return
-    with contextlib.suppress(Locked), lock.held(app.paths.lock, "recover", Origin("root", "this server"), 0):
+    with contextlib.suppress(Locked), lock.of_app(app.paths, "recover", Origin("root", "this server"), 0):
         recover(app)
         renew_fallback(app, read_scene(app))  # systemd starts no standby at a boot
 

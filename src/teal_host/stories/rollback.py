@@ -38,7 +38,7 @@ def rollback(app: App, request: Rollback, channel: Channel) -> Result:
     if not app.paths.home.is_dir():
         raise NotThere(f"there is no app {app.name} here", hint="teal deploy")
     way = _Way(app, request)
-    with lock.held(app.paths.lock, "rollback", request.origin, way.cleared_within_s):
+    with lock.of_app(app.paths, "rollback", request.origin, way.cleared_within_s):
         recover.recover(app)
         recorded = idempotency.recorded_result(app, request.id)
         if recorded:

@@ -21,7 +21,7 @@ _NEXT = "takes effect with the next: teal deploy"
 def set_secret(app: App, request: EnvSet, channel: Channel) -> Done:
     """Raises BadRequest for a value that cannot be one, without repeating it."""
     value = _value(request.name, channel)
-    with lock.held(app.paths.lock, f"env set {request.name}", request.origin, request.wait_s):
+    with lock.of_app(app.paths, f"env set {request.name}", request.origin, request.wait_s):
         agreement.renew_format(app.paths)
         stored = secrets.load(app.paths)
         if stored.values.get(request.name) == value:
@@ -37,7 +37,7 @@ def set_secret(app: App, request: EnvSet, channel: Channel) -> Done:
 def unset_secret(app: App, request: EnvUnset, channel: Channel) -> Done:
     """Raises NotThere, with the names that there are."""
     _check_is_set(secrets.load(app.paths), request.name)
-    with lock.held(app.paths.lock, f"env unset {request.name}", request.origin, request.wait_s):
+    with lock.of_app(app.paths, f"env unset {request.name}", request.origin, request.wait_s):
         agreement.renew_format(app.paths)
         stored = secrets.load(app.paths)
         _check_is_set(stored, request.name)

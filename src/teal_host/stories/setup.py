@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import Iterator, List, Optional, Sequence, cast
 
 from teal_host.ground import files, lock
@@ -32,16 +33,20 @@ def setup(app: App, request: Setup, channel: Channel) -> Done:
             app.tell(Note("warning", change.description))
     plan = _plan(changes)
     app.tell(plan)
-    if request.dry_run or not plan.changes:
+    if request.dry_run:
+        return Done()
+    if not plan.changes:
+        _sync_named(app)
         return Done()
     channel.await_commit(_A_PERSON_READS_WITHIN_S)
-    with lock.held(app.paths.lock, "setup", request.origin, request.wait_s):
+    with lock.of_app(app.paths, "setup", request.origin, request.wait_s):
         _remove_unfinished(app)
         _install(app, request, plan)
         _drain(app, request)
         with lock.shared(app.host.paths, app.name, "setup"):  # with two setups at once, each would take the same ports
             for change in _as_planned(app, request, plan):
                 _apply(app, change)
+        _sync_named(app)
     return Done(f"{app.name} is set up")
 
 
@@ -113,6 +118,14 @@ def _remove_unfinished(app: App) -> None:
     """What a killed setup has left."""
     for folder in app.paths.folders:
         files.remove_unfinished(folder)
+
+
+def _sync_named(app: App) -> None:
+    """A setup that was killed may have named a file whose directory it could not sync. The plan takes it for made."""
+    own = footprint.load(app.paths)
+    named = [*map(Path, own.files), *map(Path, own.made), app.host.paths.installed]
+    above = {folder for path in named for folder in path.parents}
+    files.sync_dirs([*app.paths.all_folders(), *sorted(above, key=lambda path: -len(path.parts))])
 
 
 def _agreed(app: App, request: Setup) -> Agreement:
