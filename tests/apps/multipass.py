@@ -5,7 +5,8 @@ refuses what multipass refuses, with the same words and exit codes. Its pipe has
 instance never sees the end of standard input, and the client sees the end of the output only when the command has
 ended.
 
-MULTIPASS_INSTANCES is a JSON object: {name: {"state": "Running", "ssh": [argv of a login on it]}}.
+MULTIPASS_INSTANCES is a JSON object: {name: {"state": "Running", "ssh": [argv of a login on it]}}, or a file of it.
+The file changes with what is typed: `launch --name NAME` makes an instance like the one called "image".
 """
 
 import json
@@ -14,7 +15,8 @@ import shlex
 import subprocess
 import sys
 import threading
-from typing import IO, NoReturn
+from pathlib import Path
+from typing import IO, Any, NoReturn
 
 OK, COMMAND_LINE, COMMAND, DAEMON = 0, 1, 2, 3
 
@@ -41,10 +43,29 @@ def parse(arguments: list[str]) -> tuple[str, list[str]]:
     return words[0], words[1:]
 
 
-def instance(name: str, verb: str) -> list[str]:
-    if os.environ.get("MULTIPASS_DOWN"):
+def instances(verb: str) -> dict[str, Any]:
+    given = os.environ["MULTIPASS_INSTANCES"]
+    known = json.loads(given if given.startswith("{") else Path(given).read_text())
+    if os.environ.get("MULTIPASS_DOWN") or known.pop("down", False):
         fail(DAEMON, f"{verb} failed: cannot connect to the multipass socket")
-    found = json.loads(os.environ["MULTIPASS_INSTANCES"]).get(name)
+    assert isinstance(known, dict)
+    return known
+
+
+def change(verb: str, arguments: list[str]) -> None:
+    """Does what the verb does with an instance. A recovered one is stopped, as with multipass."""
+    known = instances(verb)
+    name = arguments[-1]
+    if verb == "launch":
+        known[name] = known["image"]
+    elif name not in known:
+        fail(COMMAND, f'{verb} failed: instance "{name}" does not exist')
+    known[name] = {**known[name], "state": "Stopped" if verb == "recover" else "Running"}
+    Path(os.environ["MULTIPASS_INSTANCES"]).write_text(json.dumps(known))
+
+
+def instance(name: str, verb: str) -> list[str]:
+    found = instances(verb).get(name)
     if found is None:
         fail(COMMAND, f'{verb} failed: instance "{name}" does not exist')
     if found["state"] != "Running":
@@ -62,6 +83,12 @@ def carry(ours: IO[bytes], theirs: IO[bytes]) -> None:
 
 def main() -> int:
     verb, *arguments = sys.argv[1:] or [""]
+    if verb in ("list", "version"):
+        print("\n".join(instances(verb)))
+        return OK
+    if verb in ("launch", "recover", "start"):
+        change(verb, arguments)
+        return OK
     if verb == "shell":
         return subprocess.call(instance(arguments[0], verb))
     if verb != "exec":

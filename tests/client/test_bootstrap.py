@@ -49,3 +49,14 @@ def test_server_side_changes_its_python_at_most_once(tmp_path: Path, monkeypatch
         pytest.skip("another user than root goes on through sudo, for which this test has a stand-in that is no root")
     system = script(tmp_path / "python3", f'#!/bin/sh\nexec {sys.executable} "$@"\n')
     assert first_words(system, tmp_path, monkeypatch).count("TEAL-HOST-SEND") == 1
+
+
+@pytest.mark.parametrize(("system", "word"), [("none", "TEAL-HOST-TOO-OLD 3.7"), ("python3", "of the system")])
+def test_old_python_of_a_login_matters_only_where_the_system_has_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, system: str, word: str
+) -> None:
+    """A `python3` that a login puts before that of the system on PATH led to the hint to install what was there."""
+    stage0, old = bootstrap.stage0, "import sys; sys.version_info = (3, 7, 17)"
+    monkeypatch.setattr(bootstrap, "stage0", lambda server: f"{old}\n{stage0(server)}")
+    script(tmp_path / "python3", "#!/bin/sh\necho of the system\n")
+    assert first_words(tmp_path / system, tmp_path, monkeypatch).strip() == word

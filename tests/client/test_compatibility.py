@@ -160,12 +160,12 @@ def test_interpreter_circle_ends(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("program", "says"),
     [
-        (b"", "./app is empty → ship the program itself"),
+        (b"", "./app is empty → build it again, or ship the program itself"),
         (b"hello\n", './app is text without a "#!" line → its first line must be the program that runs it'),
         (b"#!/bin/sh\r\n", "./app has lines that end as on Windows, and Linux looks for such an interpreter → sed -i"),
         (b"MZ", "./app is a Windows program → build it for the server: GOOS=linux GOARCH=amd64"),
         (b"\xcf\xfa\xed\xfe", "./app is a macOS program → build it for the server"),
-        (b"PK\x03\x04", "./app is an archive (zip or jar) → ship the program itself"),
+        (b"PK\x03\x04", "./app is an archive (zip or jar) → build it again, or ship the program itself"),
         (b"\x7fELF", "./app is a broken Linux program: "),
         (NEWEST.made()[:-1], "./app is a broken Linux program: it is cut short, at "),
         (

@@ -101,7 +101,7 @@ def test_session_says_so_when_a_login_script_prints_without_end(tmp_path: Path) 
 
 WORDS = {
     "echo not found >&2; exit 127": ("there is no python3 on the shop", "apt install python3"),
-    "printf '\\nTEAL-HOST-TOO-OLD 3.7\\n'; exit 97": ("is 3.7; Teal needs 3.9 or newer", "apt install python3"),
+    "printf '\\nTEAL-HOST-TOO-OLD 3.7\\n'; exit 97": ("is 3.7; Teal needs 3.9 or newer", "a newer Debian"),
     "printf '\\nTEAL-HOST-SEND\\n\\nTEAL-HOST-INCOMPLETE json\\n'": ("has no module json", "apt install python3"),
     "printf '\\nTEAL-HOST-SUDO me\\n'; exit 1": ("me may not use sudo without a password on the shop", "NOPASSWD"),
     "printf '\\nTEAL-HOST-SUDO me\\n\\nTEAL-HOST-NO-SUDO me\\n'": ("there is no sudo", "apt install sudo"),

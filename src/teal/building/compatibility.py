@@ -11,6 +11,7 @@ from teal.building.requirements import Requirements
 from teal.ground.errors import ConfigError
 from teal_host.wire.messages import Greeting
 
+_STATIC = "link it statically (CGO_ENABLED=0 for Go, -static for C, crt-static for Rust)"
 _RUNS = {
     "x86_64": {"x86_64", "i686", "x32"},
     "i686": {"i686"},
@@ -55,20 +56,20 @@ def _check_glibc(program: str, elf: Elf, server: Greeting) -> None:
         required = ".".join(map(str, elf.glibc))
         raise ConfigError(
             f"{program} needs glibc {required} or newer, the server has {server.libc}",
-            hint=f"link it statically (CGO_ENABLED=0 for Go, musl for Rust), or build it where there is {server.libc}",
+            hint=f"{_STATIC}, or build it with {server.libc}",
         )
 
 
 def _hint(description: str, path: str, server: Greeting) -> str:
     if "on Windows" in description:
         return f"sed -i 's/\\r$//' {shlex.quote(path)}"
-    if "#!" in description:
+    if "#!" in description or "interpreter" in description:
         return "its first line must be the program that runs it, such as #!/bin/sh"
     if "built for" in description or description.endswith((" a Windows program", " a macOS program")):
         return _build_hint(server)
-    if "Linux program:" in description:
-        return "build it again, or see what [build] command makes"
-    return "ship the program itself"
+    if path.endswith(".jar"):
+        return f'java starts a jar: [run] command = ["java", "-jar", "./{path}"]'
+    return "build it again, or ship the program itself"
 
 
 def _build_hint(server: Greeting) -> str:

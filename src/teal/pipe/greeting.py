@@ -12,12 +12,14 @@ from dataclasses import dataclass, field
 
 from teal.ground.errors import CannotReach
 from teal.transports import Transport
+from teal.transports.base import IS_IT_THERE
 
 _WORD = "TEAL-HOST-"
 _SYNC = "1"  # the greeting follows
 _SEND = "SEND"  # this version of the server side is not installed: stage 0 waits for it
 _NOISE_LIMIT = 64 * 1024  # bytes that login scripts may print before the greeting
 _DETAIL = r"([A-Za-z0-9_][A-Za-z0-9_.@+-]{0,63})?"  # a user, version or module; some hints repeat it
+_INSTALL_PYTHON = "as root on the server: apt install python3"
 _NO_SUCH_PROGRAM = 127  # the exit code of a shell
 
 
@@ -86,20 +88,18 @@ def explain_silence(transport: Transport, preamble: Preamble, end: TransportExit
     name, detail = preamble.last_word
     if name in _EXPLANATIONS:
         return _EXPLANATIONS[name](transport.name, detail)
-    explanation = transport.explain(end.code, end.errors)
-    if explanation is not None:
-        return explanation
-    if end.code == _NO_SUCH_PROGRAM:
-        return CannotReach(
-            f"there is no python3 on {transport.name}", preamble.noise[-10:], "on the server: apt install python3"
-        )
     if preamble.too_long:
         message = f"{transport.name} printed more than {_NOISE_LIMIT // 1024} KiB before the server side could answer"
         hint = "a login script there (.profile, .bashrc) should print nothing where there is no terminal"
         return CannotReach(message, preamble.noise[-10:], hint)
+    explanation = transport.explain(end.code, end.errors)
+    if explanation is not None:
+        return explanation
+    if end.code == _NO_SUCH_PROGRAM:
+        return CannotReach(f"there is no python3 on {transport.name}", preamble.noise[-10:], _INSTALL_PYTHON)
     if not preamble.in_time:
         message = f"{transport.name} did not answer within {transport.greets_within_s:g} s"
-        return CannotReach(message, preamble.noise[-10:], "is the address right, is the server on?")
+        return CannotReach(message, preamble.noise[-10:], IS_IT_THERE)
     return CannotReach(f"the server side did not start on {transport.name}", preamble.noise[-10:])
 
 
@@ -108,14 +108,12 @@ def other_version(name: str) -> CannotReach:
 
 
 def _python_too_old(where: str, version: str) -> CannotReach:
-    hint = "on the server: apt install python3, or upgrade its system"
-    return CannotReach(f"the Python on {where} is {version}; Teal needs 3.9 or newer", hint=hint)
+    return CannotReach(f"the Python on {where} is {version}; Teal needs 3.9 or newer", hint="a newer Debian or Ubuntu")
 
 
 def _python_incomplete(where: str, module: str) -> CannotReach:
-    """As with Debian's python3-minimal."""
-    message = f"the Python on {where} is incomplete: it has no module {module}"
-    return CannotReach(message, hint="on the server: apt install python3 (python3-minimal is not enough)")
+    message = f"the Python on {where} is incomplete: it has no module {module} (python3-minimal is not enough)"
+    return CannotReach(message, hint=_INSTALL_PYTHON)
 
 
 def _no_sudo(where: str, user: str) -> CannotReach:
@@ -125,7 +123,7 @@ def _no_sudo(where: str, user: str) -> CannotReach:
 
 def _sudo_needs_password(where: str, user: str) -> CannotReach:
     """sudo gave its reason on standard error, and nothing came after it."""
-    hint = f"as root on the server: echo '{user} ALL=(root) NOPASSWD: ALL' > /etc/sudoers.d/teal; or log in as root"
+    hint = f"as root on the server: echo '{user} ALL=(root) NOPASSWD: ALL' >> /etc/sudoers.d/teal; or log in as root"
     return CannotReach(f"{user} may not use sudo without a password on {where}", hint=hint)
 
 

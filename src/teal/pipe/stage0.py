@@ -74,14 +74,15 @@ def other_python():
 
 def go_on():
     """Become the installed server side, or root on the system's Python, on which units run too, or go on here."""
-    if sys.version_info < (3, 9):  # noqa: UP036 - on the target it may be
+    other = SERVER and other_python()
+    if sys.version_info < (3, 9) and not other:
         say("TOO-OLD", "%s.%s" % sys.version_info[:2])
         sys.exit(97)
     if SERVER and is_installed():
-        if not (os.geteuid() or other_python()):
+        if not (os.geteuid() or other):
             run_installed()
         become([INSTALLED] + sys.argv[1:])
-    elif SERVER and (other_python() or os.geteuid()):
+    elif SERVER and (other or os.geteuid()):
         with open("/proc/self/cmdline", "rb") as file:  # the same command once more; sys.orig_argv is too new
             words = file.read().decode().split("\0")[:-1]
         if os.access(PYTHON, os.X_OK):

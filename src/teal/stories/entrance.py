@@ -7,31 +7,45 @@ from teal.config.read import ConfigFile
 from teal.ground.dns import public, records
 from teal.ground.visitor import Arrival, Event, visit
 from teal_host.wire.reports import Entrance, Finding
+from teal_host.wire.values import dataclass
+
+
+@dataclass(frozen=True)
+class _Case:
+    """What a visitor meets, and what to do about it. In doctor this stands beside what the server side says."""
+
+    message: str
+    hint: str = ""
+
 
 _FIREWALL = "open TCP port {port} in the firewall of the server and in that of its provider"
-_TEXTS: dict[Event, tuple[str, str]] = {
-    "other site": (
+_CASES: dict[Event, _Case] = {
+    "other site": _Case(
         "another site or server answers on port {port} of {at}",
-        "teal doctor; a cache in front, or a [proxy] directive that drops headers, looks the same from here",
+        "is that a cache in front, or does a [proxy] directive drop headers? then all is well; "
+        "else take that site away, or name another of [server] domains first",
     ),
-    "other host": ("port {port} of {at} redirects to another host", "teal doctor; all is well if that host is yours"),
-    "late name server": ("no name server answered in time for {host}", "is this machine online? then: teal doctor"),
-    "no name": ("{host} leads nowhere yet", ""),
-    "refused": (
-        "port {port} of {at} refuses the connection: nothing listens there, or a firewall rejects it",
-        _FIREWALL,
+    "other host": _Case(
+        "port {port} of {at} redirects to another host",
+        "is that host yours? then all is well; else take that redirect away",
     ),
-    "dropped": ("port {port} of {at} does not answer: a firewall drops it, or that machine is off", _FIREWALL),
-    "no route": (
-        "there is no way to port {port} of {at}: a firewall rejects it, or this machine is offline",
-        _FIREWALL,
+    "late name server": _Case("no name server answered in time for {host}", "is this machine online?"),
+    "no name": _Case("{host} leads nowhere yet"),
+    "refused": _Case(
+        "port {port} of {at} refuses the connection: nothing listens there, or a firewall rejects it", _FIREWALL
     ),
-    "no answer": ("port {port} of {at} takes the connection and does not answer in time", "teal doctor; teal logs"),
-    "not HTTP": (
+    "dropped": _Case("port {port} of {at} does not answer: a firewall drops it, or that machine is off", _FIREWALL),
+    "no route": _Case(
+        "there is no way to port {port} of {at}: a firewall rejects it, or this machine is offline", _FIREWALL
+    ),
+    "no answer": _Case(
+        "port {port} of {at} takes the connection and does not answer in time", "does the program hang? teal logs"
+    ),
+    "not HTTP": _Case(
         "port {port} of {at} closes the connection, or what it answers is not HTTP",
-        "teal doctor; does another program listen there?",
+        "does another program listen there?",
     ),
-    "certificate": ("port {port} of {at} has no valid certificate for {host}", "renew the certificate"),
+    "certificate": _Case("port {port} of {at} has no valid certificate for {host}", "renew the certificate"),
 }
 _OWN_NETWORK = (
     "{at} may be known in the server's own network only: with a name, Teal prints that: [server] domains; "
@@ -76,10 +90,10 @@ def judge(entrance: Entrance, arrival: Arrival) -> Finding:
     if arrival.event == "own site":
         return Finding("url", "ok", f"{entrance.url} is answered, asked from here")
     host = entrance.url.split("/")[2].rpartition(":")[0] or entrance.url.split("/")[2]
-    message, hint = _TEXTS[arrival.event]
+    case = _CASES[arrival.event]
     names = {"host": host, "port": arrival.port, "at": arrival.address or host}
-    hint = _address_hint(entrance, arrival, host) or hint
-    text = f"{entrance.url} does not lead visitors to the app: {message.format(**names)}"
+    hint = _address_hint(entrance, arrival, host) or case.hint
+    text = f"{entrance.url} does not lead visitors to the app: {case.message.format(**names)}"
     return Finding("url", "warning", text, hint.format(**names))
 
 

@@ -115,7 +115,7 @@ def explain_interruption(session: Session, command: str) -> Iterator[Commitment]
         if commitment.made:
             session.detach()
             message = f"interrupted; the server goes on with the {command} and finishes it by itself"
-            error = Interrupted(message, hint="teal status shows whether it still runs, and what is live")
+            error = Interrupted(message, hint="teal status")
             error.outcome = "unknown"
             raise error from None
         raise Interrupted("interrupted; nothing was changed") from None

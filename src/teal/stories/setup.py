@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,8 +45,8 @@ def setup(file: ConfigFile, options: SetupOptions, ui: Ui, confirm: Callable[[Pl
 
 
 def _commit(session: Session, ui: Ui) -> None:
-    unknown = "how far setup came is not known here"
-    hint = "teal setup can be repeated: it does what is still missing"
+    unknown = "how far setup came is not known here; repeated, it does what is missing"
+    hint = "try again"
     try:
         session.send(Commit())
         expect(_receive(session, ui, Done), Done)
@@ -60,13 +61,25 @@ def read_key(path: Path) -> str:
     try:
         text = path.read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError):
-        raise ConfigError(f"there is no readable public key at {path}", hint="ssh-keygen -t ed25519") from None
+        raise ConfigError(f"there is no readable public key at {path}", hint=_key_hint(path)) from None
     if "PRIVATE KEY" in text:
-        raise ConfigError(f"{path} is a private key; the server needs the public half", hint=f"{path}.pub")
+        raise ConfigError(f"{path} is a private key; the server needs the public half", hint=f"name that: {path}.pub")
     complaint = public_key(text)
     if complaint:
         raise ConfigError(f"{path} {complaint}")
     return text
+
+
+def _key_hint(path: Path) -> str:
+    """How the file comes to be there. No key that exists is made anew."""
+    if path.suffix != ".pub" and Path(f"{path}.pub").is_file():
+        return f"name that: {path}.pub"
+    if path.suffix != ".pub" or path.exists() or not path.parent.is_dir():
+        return "check the path"
+    private = shlex.quote(str(path.with_suffix("")))
+    if path.with_suffix("").exists():
+        return f"ssh-keygen -y -f {private} > {shlex.quote(str(path))}"
+    return f"ssh-keygen -t ed25519 -N '' -f {private}"
 
 
 def _fingerprint(key: str) -> str:

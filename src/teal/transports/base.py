@@ -9,6 +9,7 @@ from teal.ground.errors import CannotReach
 from teal_host.wire.values import dataclass
 
 ANSWERS_WITHIN_S = 60.0
+IS_IT_THERE = "is the address right, is it on, does a firewall block ssh?"  # a hint
 A_PERSON_ANSWERS_WITHIN_S = 600.0  # a person reads a fingerprint, or looks for a hardware key
 
 

@@ -7,7 +7,7 @@ from teal.transports.base import Explanation, Transport, has_a_person
 
 _EXPLANATIONS = (
     Explanation("does not exist", "there is no instance {name}", "multipass list; or: multipass launch --name {name}"),
-    Explanation("is deleted", "the instance {name} is deleted", "multipass recover {name}"),
+    Explanation("is deleted", "the instance {name} is deleted", "multipass recover {name} && multipass start {name}"),
     Explanation("is not running", "the instance {name} is not running", "multipass start {name}"),
     Explanation("is suspended", "the instance {name} is not running", "multipass start {name}"),
     Explanation(

@@ -6,9 +6,18 @@ One ssh process per command. ssh opens no channel before it has accepted the hos
 import re
 import shlex
 from collections.abc import Sequence
+from pathlib import Path
 
+from teal.ground import run
 from teal.ground.errors import CannotReach
-from teal.transports.base import A_PERSON_ANSWERS_WITHIN_S, ANSWERS_WITHIN_S, Explanation, Transport, has_a_person
+from teal.transports.base import (
+    A_PERSON_ANSWERS_WITHIN_S,
+    ANSWERS_WITHIN_S,
+    IS_IT_THERE,
+    Explanation,
+    Transport,
+    has_a_person,
+)
 from teal.transports.ssh_files import CONFIG, SshFiles, ssh_files
 from teal_host.wire.values import dataclass
 
@@ -76,11 +85,12 @@ def login(target: str, command: Sequence[str], on_a_terminal: bool) -> list[str]
 def parse(target: str) -> Destination:
     match = _TARGET.fullmatch(target)
     if match is None or match[2].startswith("-"):
-        raise CannotReach(f"{target} is not a server", hint='[server] target = "ssh://[USER@]HOST[:PORT]"')
+        raise CannotReach(f"{target} is not a server")  # the configuration is checked before
     return Destination(match[2].strip("[]"), match[1] or "", match[3] or "")
 
 
 _TRY = "does this work: {ssh} {login}"
+_OFFLINE = "is this machine online?"
 _OTHER_HOME = (
     "ssh reads {ssh_home}/.ssh and ignores HOME={env_home}: write a configuration with IdentityFile and "
     f"UserKnownHostsFile, and set {CONFIG} to that file"
@@ -89,13 +99,13 @@ _EXPLANATIONS = (
     Explanation(
         "REMOTE HOST IDENTIFICATION HAS CHANGED",
         "{host} has another host key than before; nothing was sent",
-        "if the server was reinstalled: ssh-keygen -R '{host}'{in_file}, then {ssh} {login}; "
-        "if not, somebody intercepts it",
+        "if the server was reinstalled: remove the line that ssh names above (ssh-keygen -R {known_as} -f "
+        "{known_hosts}), then {ssh} {login}; if not, somebody intercepts it",
     ),
     Explanation(
         "REVOKED HOST KEY",
         "the host key of {host} is revoked; nothing was sent",
-        "ask whoever revoked it",
+        "ask whoever wrote that: an @revoked line of {known_hosts}, or RevokedHostKeys of ssh",
     ),
     Explanation(
         "Host key verification failed",
@@ -106,22 +116,29 @@ _EXPLANATIONS = (
     Explanation("Permission denied (", "{host} does not accept the login", _TRY, by_files=True),
     Explanation("Too many authentication failures", "{host} does not accept the login", _TRY),
     Explanation(
-        "Bad configuration option", "ssh does not understand its configuration; nothing was sent", "mend that line"
+        "Bad configuration option",
+        "ssh does not understand its configuration; nothing was sent",
+        "mend the line that ssh names above",
     ),
     Explanation(
         "No user exists for uid",
         "ssh does not start, because this user is not in the password file",
         "give this user a line in /etc/passwd, such as with useradd, or run Teal as a user that has one",
     ),
-    Explanation("Could not resolve hostname", "there is no host called {host}", "look at server.target in teal.toml"),
+    Explanation("Temporary failure in name resolution", "no name server answered for {host}", _OFFLINE),
+    Explanation(
+        "Could not resolve hostname",
+        "there is no host called {host}",
+        "look at [server] target in teal.toml, or at TEAL_TARGET",
+    ),
     Explanation(
         "Connection refused",
         "{host} refuses the connection: nothing listens on its port for ssh",
         'is sshd running there, and on which port? target = "ssh://USER@HOST:PORT"',
     ),
-    Explanation("timed out", "{host} does not answer", "is the address right, is it on, does a firewall block ssh?"),
-    Explanation("No route to host", "{host} cannot be reached from here", "is the address right, is it on?"),
-    Explanation("Network is unreachable", "{host} cannot be reached from here", "is this machine online?"),
+    Explanation("timed out", "{host} does not answer", IS_IT_THERE),
+    Explanation("No route to host", "{host} cannot be reached from here", IS_IT_THERE),
+    Explanation("Network is unreachable", "{host} cannot be reached from here", _OFFLINE),
 )
 
 
@@ -133,8 +150,6 @@ def explain(destination: Destination, files: SshFiles, code: int | None, errors:
         "host": destination.host,
         "login": destination.login,
         "ssh": files.command,
-        "known_hosts": files.known_hosts,
-        "in_file": f" -f FILE, which is {files.known_hosts}" if files.config else "",
         "ssh_home": files.ssh_home,
         "env_home": files.env_home,
     }
@@ -142,5 +157,17 @@ def explain(destination: Destination, files: SshFiles, code: int | None, errors:
     for explanation in _EXPLANATIONS:
         if explanation.text in output:
             hint = _OTHER_HOME if explanation.by_files and files.ignores_home else explanation.hint
+            if "{known_hosts}" in hint:
+                names |= _known(destination, files)
             return CannotReach(explanation.message.format(**names), hint=hint.format(**names))
     return CannotReach(f"ssh cannot reach {destination.host}", errors[-3:], _TRY.format(**names))
+
+
+def _known(destination: Destination, files: SshFiles) -> dict[str, str]:
+    """The name under which ssh knows the server, and the file of that line: an alias may have others of its own."""
+    output = run.read_output(["ssh", *files.options, "-G", *destination.options], Path.cwd()) or ""
+    settings = dict(line.split(" ", 1) for line in output.splitlines() if " " in line)
+    host, port = settings.get("hostname", destination.host), settings.get("port", destination.port) or "22"
+    name = settings.get("hostkeyalias") or (host if port == "22" else f"[{host}]:{port}")
+    (file, *_) = settings.get("userknownhostsfile", "~/.ssh/known_hosts").split()
+    return {"known_as": shlex.quote(name), "known_hosts": file}

@@ -36,20 +36,14 @@ class SshFiles:
         """Does ssh read other files than a person who looks at $HOME would expect?"""
         return bool(self.ssh_home) and not self.config
 
-    @property
-    def known_hosts(self) -> str:
-        """The file that a server's line belongs into."""
-        return f"the UserKnownHostsFile of {self.config}" if self.config else "~/.ssh/known_hosts"
-
 
 def ssh_files() -> SshFiles:
     """Raises Usage if TEAL_SSH_CONFIG names no file that can be read. The path begins at the current directory."""
     named = os.environ.get(CONFIG, "")
     config = str(Path(named).absolute()) if named else ""
-    if config and not Path(config).is_file():
-        raise Usage(f"{CONFIG} names {config}, and there is no such file", hint=f"unset {CONFIG}, or name another file")
-    if config and not os.access(config, os.R_OK):
-        raise Usage(f"{CONFIG} names {config}, which cannot be read", hint=f"chmod u+r {shlex.quote(config)}")
+    if config and not (Path(config).is_file() and os.access(config, os.R_OK)):
+        hint = f"unset {CONFIG}, or name another file"
+        raise Usage(f"{CONFIG} names {config}, which is no file that can be read here", hint=hint)
     return SshFiles(config, *_other_home())
 
 
