@@ -133,7 +133,12 @@ def test_followed_log_line_matches_its_schema(app: App) -> None:
         judged("logs-line", line)
 
 
+@pytest.mark.hint("install Go, or: pip install 'teal-deploy[demo]'")
 def test_demo_output_matches_its_schema(world: World) -> None:
+    (world.home / "go").mkdir()
+    (world.home / "go/__init__.py").touch()  # hides that of the package, and has no Go
+    path = f"{world.home}:{world.env['PYTHONPATH']}"
+    assert "→ install Go, or: pip install 'teal-deploy[demo]'" in world.teal("demo", PATH="/none", PYTHONPATH=path).err
     with exclusive("free ports"):
         result = world.teal("demo", "--json")
     if result.code == BuildFailed.exit_code:

@@ -311,12 +311,18 @@ def firewall(server: Server, verdict: str) -> Iterator[None]:
         server.run("nft", "delete", "table", "inet", "closed")
 
 
+@pytest.mark.hint(
+    "open TCP port {port} in the firewall of the server and in that of its provider",
+    "{at} may be known in the server's own network only: with a name, Teal prints that: [server] domains; "
+    "else open TCP port {port} in the firewall of the server and in that of its provider",
+)
 def test_doctor_and_first_deploy_warn_when_a_firewall_closes_the_port(one: Patient) -> None:
     one.run("apt-get", "install", "-y", "nftables")
     with firewall(one.server, "drop"):
         row = one.wrong(code=0)["url"]
         assert f"port 80 of {one.server.address} does not answer: a firewall drops it" in row["says"]
-        assert "open TCP port 80" in row["hint"]
+        assert row["hint"].startswith(f"{one.server.address} may be known in the server's own network only: ")
+        assert "; else open TCP port 80 in the firewall of the server" in row["hint"]
         one.app.teal("destroy", "-y").ok()
         one.app.teal("setup").ok()
         deployed = one.app.deploy().ok()
@@ -325,8 +331,11 @@ def test_doctor_and_first_deploy_warn_when_a_firewall_closes_the_port(one: Patie
         assert deployed.result["outcome"] == "live"
         one.app.program(version="v3")
         assert warnings(one.app.deploy().ok()) == []  # only after the first deploy
+    assert one.wrong(code=0) == {}
     with firewall(one.server, "reject with tcp reset"):
-        assert "refuses the connection" in one.wrong(code=0)["url"]["says"]
+        row = one.wrong(code=0)["url"]
+        assert "refuses the connection" in row["says"]
+        assert row["hint"].startswith("open TCP port 80 in the firewall of the server")
     assert one.wrong(code=0) == {}
 
 
@@ -340,6 +349,10 @@ def test_first_deploy_names_the_record_of_a_name_that_leads_nowhere(one: Patient
     app.teal("destroy", "-y").ok()
 
 
+@pytest.mark.hint(
+    "is that a cache in front, or does a [proxy] directive drop headers? then all is well; "
+    "else take that site away, or name another of [server] domains first"
+)
 def test_doctor_warns_when_another_site_answers(one: Patient) -> None:
     """The app's own site is healthy, but another default site in front of it gets the visitors."""
     site = f"server {{ listen {one.server.address}:80 default_server; return 200; }}"
@@ -348,6 +361,7 @@ def test_doctor_warns_when_another_site_answers(one: Patient) -> None:
     one.run("systemctl", "restart", "nginx")
     row = one.wrong(code=10)["url"]
     assert "another site or server answers on port 80" in row["says"]
+    assert "; else take that site away, or " in row["hint"]
     path.unlink()
     one.run("systemctl", "restart", "nginx")
     wait_until(lambda: one.wrong(code=0) == {})

@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from harness.deploy_keys import KeyedServer
 from harness.ssh_access import write_program
 from harness.world import REPO
@@ -43,6 +45,10 @@ def test_recipe_of_readme_deploys_where_home_is_elsewhere(keyed: KeyedServer, tm
     assert "is live" in ended.stdout
 
 
+@pytest.mark.hint(
+    "ssh reads {ssh_home}/.ssh and ignores HOME={env_home}: write a configuration with IdentityFile and "
+    "UserKnownHostsFile, and set TEAL_SSH_CONFIG to that file"
+)
 def test_hint_names_the_home_that_ssh_uses_when_the_files_lie_in_another(keyed: KeyedServer, tmp_path: Path) -> None:
     env = ci_env(keyed, tmp_path)
     folder = tmp_path / ".ssh"
@@ -52,4 +58,8 @@ def test_hint_names_the_home_that_ssh_uses_when_the_files_lie_in_another(keyed: 
     ended = run(f"TEAL_TARGET=ssh://teal@{keyed.server.address} teal status", keyed, env)
     assert ended.returncode == 4, ended.stderr
     assert f"ignores HOME={tmp_path}" in ended.stderr
-    assert "TEAL_SSH_CONFIG" in ended.stderr
+    names = re.findall(r"a configuration with (\w+) and (\w+), and set (\w+) to that file", ended.stderr)[0]
+    config = tmp_path / "config"
+    config.write_text(f"{names[0]} {folder / 'id_ed25519'}\n{names[1]} {folder / 'known_hosts'}\n")
+    again = run(f"{names[2]}={config} TEAL_TARGET=ssh://teal@{keyed.server.address} teal status", keyed, env)
+    assert again.returncode == 0, again.stderr

@@ -1,5 +1,6 @@
 """`teal setup` authorizes a deploy key for one app and revokes it; the last key takes all traces of keys along."""
 
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -42,6 +43,30 @@ def test_setup_refuses_a_key_file_that_is_not_just_a_public_key(keyed: KeyedServ
     assert refused.code == 3
     assert "not an OpenSSH public key" in refused.err
     assert public_key(text)
+
+
+@pytest.mark.hint("ssh-keygen -t ed25519 -N '' -f {}", "ssh-keygen -y -f {} > {}", "name that: {}.pub")
+def test_setup_hints_lead_from_a_key_file_that_is_not_there_to_the_key(keyed: KeyedServer, tmp_path: Path) -> None:
+    key, public = tmp_path / "ci key", tmp_path / "ci key.pub"
+
+    def hint(path: Path) -> str:
+        refused = keyed.one.teal("setup", "--dry-run", "--deploy-key", str(path))
+        assert refused.code == 3
+        return refused.err.rpartition("→ ")[2].strip()
+
+    def typed(command: str) -> None:
+        assert command.startswith("ssh-keygen ")
+        subprocess.run(["sh", "-c", command], check=True, stdin=subprocess.DEVNULL, capture_output=True, timeout=60)
+
+    typed(hint(public))
+    private, text = key.read_bytes(), public.read_text()
+    public.unlink()
+    typed(hint(public))
+    assert (key.read_bytes(), public.read_text()) == (private, text)
+    assert hint(key) == f"name that: {public}"
+    key.unlink()
+    assert hint(key) == f"name that: {public}"
+    assert "let the key" in keyed.one.teal("setup", "--dry-run", "--deploy-key", str(public)).ok().err
 
 
 def test_deploy_key_of_an_app_is_refused_for_another_app(keyed: KeyedServer) -> None:
