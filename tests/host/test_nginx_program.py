@@ -1,6 +1,7 @@
 """Which process is the machine's nginx: never a process that only calls itself nginx."""
 
 import os
+import signal
 from dataclasses import replace
 
 import pytest
@@ -111,7 +112,7 @@ def test_files_are_those_that_the_options_name(options: tuple[str, ...], files: 
 
 def test_number_of_another_process_gets_no_signal(monkeypatch: pytest.MonkeyPatch) -> None:
     sent = []
-    monkeypatch.setattr(nginx_program, "send_signal", lambda *arguments: sent.append(arguments))
+    monkeypatch.setattr(signal, "pidfd_send_signal", lambda *arguments: sent.append(arguments))
     mine = processes.life(os.getpid())
     assert mine is not None
     nginx_program.NginxProgram((), replace(mine, ticks=mine.ticks - 1)).reload()

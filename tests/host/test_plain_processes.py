@@ -1,8 +1,12 @@
 """Plain processes that write over their environment, as Perl, Puma and gunicorn do with their titles."""
 
+import json
 import os
+import subprocess
 import sys
+import threading
 from collections.abc import Iterator
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -10,7 +14,9 @@ import pytest
 from harness.world import wait_until
 from teal_host.ground import processes
 from teal_host.ground.paths import ColorPaths, HostPaths
+from teal_host.ground.processes import Life
 from teal_host.ground.run import Program
+from teal_host.supervisors import children
 from teal_host.supervisors.process import PlainProcesses
 
 HIDES = """
@@ -68,6 +74,33 @@ def test_stop_ends_a_program_without_its_environment(
     supervisor.stop(color, 5)
     assert not any(processes.life(pid) for pid in pids)
     assert supervisor.state(color).state == "stopped"
+
+
+@pytest.mark.parametrize("ends", ["the look at its session", "the wait for its children"])
+def test_stop_spares_the_session_of_a_stranger_that_took_the_number_meanwhile(
+    supervisor: PlainProcesses, color: ColorPaths, monkeypatch: pytest.MonkeyPatch, ends: str
+) -> None:
+    """The main process ends during the stop, and another program leads a session under its number."""
+    with subprocess.Popen(["sleep", "600"], start_new_session=True) as stranger:
+        life, session, ended = processes.life, processes.session, threading.Event()
+        taken = life(stranger.pid)
+        assert taken
+        main = replace(taken, ticks=taken.ticks - 1)
+        color.process.write_text(json.dumps(asdict(main)))
+
+        def look(pid: int) -> set[int]:
+            if ends == "the look at its session":
+                ended.set()
+            return session(pid)
+
+        monkeypatch.setattr(
+            processes, "life", lambda pid: main if pid == main.pid and not ended.is_set() else life(pid)
+        )
+        monkeypatch.setattr(processes, "session", look)
+        monkeypatch.setattr(children, "end", lambda *ignored: ended.set())
+        supervisor.stop(color, 0.1)
+        assert stranger.poll() is None
+        stranger.kill()
 
 
 def test_stranger_with_the_recorded_number_is_not_believed(supervisor: PlainProcesses, color: ColorPaths) -> None:

@@ -32,3 +32,17 @@ def test_systemctl_is_run_by_one_module() -> None:
     """It alone knows how long systemd may not answer."""
     named = {name for name, module in MODULES.items() if "systemctl" in _texts(module)}
     assert named == {"teal_host.ground.systemctl"}
+
+
+def test_process_is_signalled_through_a_pidfd_alone() -> None:
+    """A number read from a file or from /proc may be another process's by then. A child that was not waited for keeps
+    its number, so its group may be signalled.
+    """
+    calls = {
+        (name, node.attr)
+        for name, module in MODULES.items()
+        for node in ast.walk(module.tree)
+        if isinstance(node, ast.Attribute) and node.attr in ("kill", "killpg", "pidfd_send_signal")
+        if isinstance(node.value, ast.Name) and node.value.id in ("os", "signal")
+    }
+    assert calls == {("teal_host.ground.run", "killpg"), ("teal_host.ground.run", "pidfd_send_signal")}

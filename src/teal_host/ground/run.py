@@ -12,8 +12,9 @@ import threading
 from pathlib import Path
 from typing import IO, Callable, Dict, Iterator, List, Optional, Sequence, Tuple, cast
 
-from teal_host.ground import files
+from teal_host.ground import files, processes
 from teal_host.ground.errors import CannotRun
+from teal_host.ground.processes import Life
 from teal_host.wire.values import dataclass
 
 _BLOCK, _LONGEST_LINE = 64 * 1024, 4 * 1024 * 1024  # of output that is read line by line
@@ -201,22 +202,20 @@ def _signal_group(leader: int, number: signal.Signals) -> None:
         os.killpg(leader, number)
 
 
+def signal_life(life: Life, number: signal.Signals) -> None:
+    """Signal this process, and none that took over its number."""
+    send_signal_if(life.pid, number, lambda: processes.life(life.pid) == life)
+
+
 def send_signal_if(pid: int, number: signal.Signals, is_wanted: Callable[[], bool]) -> None:
-    """A pidfd holds the process while `is_wanted` proves which one it is, so no stranger is signalled."""
+    """The only way to signal a process by its number. A pidfd holds the process while `is_wanted` proves which one it
+    is, so no stranger that took over the number is signalled. The process may be gone.
+    """
     with contextlib.suppress(ProcessLookupError):
         held = os.pidfd_open(pid)
         try:
             if is_wanted():
-                send_signal(pid, number, held)
+                files.witness(f"signal {number.name}")
+                signal.pidfd_send_signal(held, number)
         finally:
             os.close(held)
-
-
-def send_signal(pid: int, number: signal.Signals, descriptor: Optional[int] = None) -> None:
-    """Signal a process; through a pidfd it cannot be another one that took over the number. It may be gone."""
-    files.witness(f"signal {number.name}")
-    with contextlib.suppress(ProcessLookupError):
-        if descriptor is not None:
-            signal.pidfd_send_signal(descriptor, number)
-        else:
-            os.kill(pid, number)

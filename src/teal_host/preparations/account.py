@@ -12,7 +12,7 @@ from teal_host.ground import files, processes
 from teal_host.ground.errors import BadRequest, CannotRun
 from teal_host.ground.paths import AppPaths
 from teal_host.ground.remedies import on_server
-from teal_host.ground.run import run, send_signal
+from teal_host.ground.run import run, send_signal_if
 from teal_host.preparations.base import Intent
 from teal_host.preparations.change import SetupChange
 from teal_host.state import footprint
@@ -81,7 +81,7 @@ def _end_all(uid: int) -> None:
     deadline = time.monotonic() + _PROGRAM_S
     while pids := processes.of_user(uid):
         for pid in pids:
-            send_signal(pid, signal.SIGKILL)
+            send_signal_if(pid, signal.SIGKILL, lambda pid=pid: processes.uids(pid)[:1] == (uid,))  # type: ignore[misc]
         if time.monotonic() > deadline:
             raise CannotRun(f"processes of the user {uid} do not end", [processes.name_of(pid) for pid in pids])
         time.sleep(_PAUSE_S)

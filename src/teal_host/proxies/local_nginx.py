@@ -13,7 +13,8 @@ from typing import Callable, List, Optional, Sequence, Set, Tuple
 from teal_host.ground import files, processes, sockets
 from teal_host.ground.errors import BadRequest, CannotRun
 from teal_host.ground.http_probe import NoAnswer, ProbeRequest, http_get
-from teal_host.ground.run import run, send_signal
+from teal_host.ground.processes import Life
+from teal_host.ground.run import run, send_signal_if, signal_life
 from teal_host.proxies.nginx import listeners
 from teal_host.proxies.nginx import site as nginx_site
 from teal_host.proxies.nginx.directives import explain_refused_directive
@@ -145,15 +146,15 @@ class LocalNginx:
     def _reload(self) -> None:
         master = self._master()
         if master:
-            send_signal(master, signal.SIGHUP)
+            send_signal_if(master, signal.SIGHUP, lambda: self._master() == master)
 
     def _end(self) -> None:
         """No app remains: nginx ends and its files go. SIGQUIT lets requests end; after that Teal ends nginx."""
         for number in (signal.SIGQUIT, signal.SIGTERM, signal.SIGKILL):
-            pids = self._pids()
-            for pid in pids if number == signal.SIGKILL else [self._master() or 0]:
-                if pid:
-                    send_signal(pid, number)
+            master = self._master()
+            for life in self._lives():
+                if life.pid == master or number == signal.SIGKILL:
+                    signal_life(life, number)
             with contextlib.suppress(CannotRun):
                 self._wait_for(lambda: not self._pids(), "nginx does not end", 5.0)
                 break
@@ -207,7 +208,14 @@ class LocalNginx:
     def _pids(self) -> Set[int]:
         """The master and its workers, which are of its session."""
         master = self._master()
-        return set() if master is None else {master, *processes.session(master)}
+        pids = set() if master is None else {master, *processes.session(master)}
+        return pids if self._master() == master else set()  # else the session may be another's
+
+    def _lives(self) -> List[Life]:
+        """Read between two looks, so that none is a stranger with a number that has become free."""
+        lives = list(map(processes.life, self._pids()))
+        still = self._pids()
+        return [life for life in lives if life and life.pid in still]
 
     def _site(self, app: str) -> Path:
         return self._sites / f"teal-{app}.conf"

@@ -7,9 +7,11 @@ own children, such as the workers of a server: nobody else tells them.
 
 import signal
 import time
+from functools import partial
 from typing import Callable, Optional, Set
 
 from teal_host.ground import processes, run, sockets
+from teal_host.ground.processes import Life
 
 _LOOK_EVERY_S = 0.02
 
@@ -21,13 +23,17 @@ def listening(main: Optional[int], pids: Set[int]) -> Set[int]:
     return set() if main in holders else {pid for pid in holders if processes.parent(pid) not in holders}
 
 
+def _is_still_of(life: Life, pids: Callable[[], Set[int]]) -> bool:
+    return life.pid in pids() and processes.life(life.pid) == life
+
+
 def end(main: Optional[int], pids: Callable[[], Set[int]], grace_s: float) -> None:
     """Tell the listening children to end, and wait for them. `pids`: all processes of the color, asked anew before a
     signal.
     """
     ending = {life for life in map(processes.life, listening(main, pids())) if life}
     for life in ending:
-        run.send_signal_if(life.pid, signal.SIGTERM, lambda life=life: life.pid in pids())  # type: ignore[misc]
+        run.send_signal_if(life.pid, signal.SIGTERM, partial(_is_still_of, life, pids))
     deadline = time.monotonic() + grace_s
     while any(processes.life(life.pid) == life for life in ending) and time.monotonic() < deadline:
         time.sleep(_LOOK_EVERY_S)

@@ -51,14 +51,15 @@ class PlainProcesses:
     def stop(self, color: ColorPaths, grace_s: float) -> None:
         main = _recorded(color)
         if main and processes.life(main.pid) == main:
+            members = _session(main, set())
             began = time.monotonic()
             children.end(main.pid, lambda: self.pids(color), grace_s)
             grace_s = max(0.0, grace_s - (time.monotonic() - began))
-            session = _session(main)
-            run.send_signal_if(main.pid, signal.SIGTERM, lambda: processes.life(main.pid) == main)
+            members |= _session(main, members)
+            run.signal_life(main, signal.SIGTERM)
             self._wait(lambda: processes.life(main.pid) == main, grace_s)
-            for life in session:
-                run.send_signal_if(life.pid, signal.SIGKILL, lambda life=life: processes.life(life.pid) == life)  # type: ignore[misc]
+            for life in members | _session(main, members):
+                run.signal_life(life, signal.SIGKILL)
         self._end_strays(color)
         files.remove(color.process)
 
@@ -76,9 +77,7 @@ class PlainProcesses:
 
     def pids(self, color: ColorPaths) -> Set[int]:
         pids, main = processes.with_env(_assignment(color)), _recorded(color)
-        if main and processes.life(main.pid) == main:
-            pids |= processes.session(main.pid)
-        return pids
+        return pids | {life.pid for life in _session(main, set())} if main else pids
 
     def tail(self, colors: Sequence[ColorPaths]) -> LogFileTail:
         return LogFileTail(colors)
@@ -129,11 +128,14 @@ class PlainProcesses:
         return _end(child.returncode)
 
 
-def _session(main: Life) -> Set[Life]:
-    """Read between two looks at the session, so that none is a stranger with a number that has become free."""
-    lives = [processes.life(pid) for pid in processes.session(main.pid)]
-    still = processes.session(main.pid)
-    return {life for life in lives if life and life.pid in still}
+def _session(leader: Life, known: Set[Life]) -> Set[Life]:
+    """The processes of the leader's session. None is a stranger: each life is read between two looks at the session,
+    and the number is still the leader's, because a process that is known to be of the session lives and is in it.
+    """
+    lives = [processes.life(pid) for pid in processes.session(leader.pid)]
+    still = processes.session(leader.pid)
+    is_proven = any(life.pid in still and processes.life(life.pid) == life for life in {leader, *known})
+    return {life for life in lives if life and life.pid in still} if is_proven else set()
 
 
 def _any_lives(pids: Set[int]) -> bool:

@@ -4,8 +4,6 @@ Teal assumes nothing and asks. The title of a process proves nothing: any local 
 title of nginx's master. `is_machines` decides which process Teal believes.
 """
 
-import contextlib
-import os
 import posixpath
 import re
 import shutil
@@ -17,7 +15,7 @@ from teal_host.ground import ownership, processes, sockets, systemctl
 from teal_host.ground.errors import BadRequest, CannotRun
 from teal_host.ground.processes import Life
 from teal_host.ground.remedies import MEND, on_server
-from teal_host.ground.run import run, send_signal
+from teal_host.ground.run import run, signal_life
 from teal_host.proxies.nginx.tree import CannotRead, Tree, parse, refusal
 from teal_host.wire.values import dataclass
 
@@ -65,7 +63,7 @@ class NginxProgram:
     def reload(self) -> None:
         """A running nginx reads its files again."""
         if self.master:
-            _signal(self.master, signal.SIGHUP)
+            signal_life(self.master, signal.SIGHUP)
 
     def start(self) -> None:
         """Raises CannotRun if nginx does not start."""
@@ -173,17 +171,6 @@ def _rank(master: Claim) -> Tuple[bool, bool, int]:
     """The process that systemd keeps comes before a process that somebody started."""
     of_the_system = any(group.startswith(_SYSTEM_GROUPS) for group in master.groups)
     return _UNIT_GROUP not in master.groups, not of_the_system, master.life.pid
-
-
-def _signal(process: Life, number: signal.Signals) -> None:
-    """A pidfd holds the process while Teal compares its start again, so no other process gets the signal."""
-    with contextlib.suppress(ProcessLookupError):
-        pidfd = os.pidfd_open(process.pid)
-        try:
-            if processes.life(process.pid) == process:
-                send_signal(process.pid, number, pidfd)
-        finally:
-            os.close(pidfd)
 
 
 def _last_complaints() -> List[str]:
