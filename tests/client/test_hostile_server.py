@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from contract.judge import judged
 from teal.ground.errors import CannotReach
 from teal.pipe.session import Session
 from teal.transports import Transport
@@ -325,3 +326,32 @@ def test_command_ends_in_one_error_when_the_answer_is_of_another_question(comman
     ended = laptop.teal(*command.split())
     assert ended.returncode == (9 if command in ("destroy --yes", "exec true") else 4), ended.stderr
     assert "the server side answered with Result, which is not expected" in ended.stderr
+
+
+LINE = {"type": "logline", "color": "blue", "release": "0001-0123456789ab", "text": "starts"}
+FAILED = {
+    "type": "failure",
+    "code": "unexpected",
+    "message": "journalctl exited with code 1",
+    "evidence": [],
+    "hint": "",
+}
+
+
+@pytest.mark.parametrize("rest", [(FAILED,), ()], ids=["the server reports a failure", "contact is lost"])
+@pytest.mark.parametrize("follow", [(), ("--follow",)], ids=["once", "followed"])
+def test_logs_as_json_are_whole_objects_when_they_fail_on_the_way(
+    rest: tuple[dict[str, Any], ...], follow: tuple[str, ...], laptop: Laptop
+) -> None:
+    laptop.project()
+    laptop.serve(HONEST, LINE, LINE, *rest)
+    ended = laptop.teal("logs", "--json", *follow)
+    assert ended.returncode == (1 if rest else 4)
+    assert ended.stderr.count("teal: ") == 1
+    objects = [json.loads(line) for line in ended.stdout.splitlines()]
+    if follow:
+        assert [judged("logs-line", line)["text"] for line in objects] == ["starts", "starts"]
+    else:
+        (whole,) = objects
+        assert len(judged("logs", whole)["lines"]) == 2
+        assert whole["error"]["message"] in ended.stderr

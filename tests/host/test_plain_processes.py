@@ -14,7 +14,6 @@ import pytest
 from harness.world import wait_until
 from teal_host.ground import processes
 from teal_host.ground.paths import ColorPaths, HostPaths
-from teal_host.ground.processes import Life
 from teal_host.ground.run import Program
 from teal_host.supervisors import children
 from teal_host.supervisors.process import PlainProcesses

@@ -1,13 +1,18 @@
 """A program that ends again and again: since when, how often, and in which way."""
 
+import json
+import os
 from pathlib import Path
 
 import pytest
 
+from teal_host.ground.errors import CannotRun
 from teal_host.ground.paths import HostPaths
 from teal_host.ground.run import Ran
 from teal_host.supervisors import journald
 from teal_host.supervisors.ends import ProcessEnd, ends_in_a_row, restarts_report
+from teal_host.supervisors.journald import JournalTail
+from teal_host.supervisors.log_file import LogFileTail
 from teal_host.supervisors.systemd import Systemd
 
 KILLED, EXITED = "it was ended by SIGKILL", "it exited with code 1"
@@ -77,3 +82,32 @@ def test_systemd_reads_the_ends_of_a_program_from_its_log(tmp_path: Path, monkey
         KILLED,
     ]
     assert "UNIT=teal-shop@blue.service" in asked[-1] and "_PID=1" in asked[-1]
+
+
+@pytest.mark.parametrize(
+    ("end", "how"), [("exit 3", "exited with code 3"), ("kill -9 $$", "was ended by signal 9")], ids=["code", "signal"]
+)
+def test_failure_of_journalctl_on_the_way_ends_the_lines_with_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, end: str, how: str
+) -> None:
+    color = HostPaths(tmp_path).app("shop").color("blue")
+    entry = {"__CURSOR": "c", "_SYSTEMD_UNIT": color.unit, "SYSLOG_IDENTIFIER": "0001-0123456789ab", "MESSAGE": "hello"}
+    program = tmp_path / "journalctl"
+    program.write_text(f"#!/bin/sh\necho '{json.dumps(entry)}'\necho 'Bad message' >&2\n{end}\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setattr(journald, "properties", lambda unit, names: {})
+    lines = JournalTail([color]).more()
+    assert next(lines).text == "hello"
+    with pytest.raises(CannotRun, match=how) as raised:
+        next(lines)
+    assert raised.value.evidence == ("Bad message",)
+    assert how in Systemd().remarks(color)[0]
+
+
+def test_log_file_that_cannot_be_read_is_an_error_and_one_that_is_not_there_is_empty(tmp_path: Path) -> None:
+    color = HostPaths(tmp_path).app("shop").color("blue")
+    assert list(LogFileTail([color]).last(10)) == []
+    color.log("none").mkdir(parents=True)
+    with pytest.raises(IsADirectoryError):
+        list(LogFileTail([color]).last(10))

@@ -5,7 +5,9 @@ from typing import Any
 import click
 
 from teal.cli.options import GlobalOptions, global_options
+from teal.ground.errors import Interrupted, TealError
 from teal.stories import queries
+from teal.stories.result_json import as_json
 from teal.ui.base import PAINT, shown
 from teal.ui.jsonlines import ObjectWithList, emit
 from teal_host.wire.messages import LogLine, Logs
@@ -35,9 +37,14 @@ def command(options: GlobalOptions, follow: bool, color: Any, lines: int) -> Non
     try:
         remark = queries.logs(file, Logs(file.config.app, color, lines, follow), on_line)
     except KeyboardInterrupt:
-        if not follow:
-            raise
-        return
+        if follow:
+            return
+        whole.fail(as_json(Interrupted("interrupted")))
+        raise
+    except TealError as error:
+        error.hint = options.manner.typed(error.hint)
+        whole.fail(as_json(error))
+        raise
     if options.manner.json and not follow:
         whole.close()
     if remark:

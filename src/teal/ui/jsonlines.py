@@ -62,7 +62,7 @@ def emit(value: dict[str, Any]) -> None:
 
 
 class ObjectWithList:
-    """One JSON object whose last member is a list, written item by item: however long the list, no memory holds it."""
+    """One JSON object with a list, written item by item: however long the list, no memory holds it."""
 
     def __init__(self, head: dict[str, Any], name: str) -> None:
         self._opening = json.dumps({**head, name: []}).removesuffix("]}")
@@ -72,5 +72,13 @@ class ObjectWithList:
         self._opening = ", "
 
     def close(self) -> None:
-        sys.stdout.write(f"{'' if self._opening == ', ' else self._opening}]}}\n")
+        self._write_end("]}")
+
+    def fail(self, error: dict[str, Any]) -> None:
+        """End an object that has begun; its last member tells why its list is not whole."""
+        if self._opening == ", ":
+            self._write_end(f'], "error": {json.dumps(error)}}}')
+
+    def _write_end(self, end: str) -> None:
+        sys.stdout.write(f"{'' if self._opening == ', ' else self._opening}{end}\n")
         sys.stdout.flush()

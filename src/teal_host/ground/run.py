@@ -53,24 +53,39 @@ def run(argv: Sequence[str], deadline_s: float) -> Ran:
 
 def output_lines(argv: Sequence[str], silent_s: float) -> Iterator[bytes]:
     """The lines of a program's output as they are taken, and none of them is stored. The program ends with the
-    iteration. Raises CannotRun when it cannot run, or writes nothing for so long.
+    iteration. Raises CannotRun when it cannot run, writes nothing for so long, or fails: then its lines are not all.
     """
     files.witness(f"run {Path(argv[0]).name} {' '.join(argv[1:2])}")
+    errors = os.memfd_create("errors")  # a pipe that nobody empties would stop the program
     try:
         child = subprocess.Popen(
             list(argv),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
+            stderr=errors,
             env={**os.environ, "LC_ALL": "C"},
         )
+        with child:
+            try:
+                yield from _lines_of(cast("IO[bytes]", child.stdout).fileno(), argv[0], silent_s)
+                _check_succeeded(child, argv[0], silent_s, errors)
+            finally:
+                child.kill()
     except OSError as error:
         raise CannotRun(f"cannot run {argv[0]}: {error.strerror}") from None
-    with child:
-        try:
-            yield from _lines_of(cast("IO[bytes]", child.stdout).fileno(), argv[0], silent_s)
-        finally:
-            child.kill()
+    finally:
+        os.close(errors)
+
+
+def _check_succeeded(child: "subprocess.Popen[bytes]", name: str, within_s: float, errors: int) -> None:
+    try:
+        code = child.wait(within_s)
+    except subprocess.TimeoutExpired:
+        raise CannotRun(f"{name} did not end within {within_s:g} s") from None
+    if code:
+        how = f"was ended by signal {-code}" if code < 0 else f"exited with code {code}"
+        words = os.pread(errors, _BLOCK, 0).decode(errors="replace").splitlines()
+        raise CannotRun(f"{name} {how} before it had written everything", words[-3:])
 
 
 def _lines_of(pipe: int, name: str, silent_s: float) -> Iterator[bytes]:

@@ -53,7 +53,7 @@ class _Log:
 
     def go_back(self, lines: int) -> int:
         """Go to where the last lines begin. Returns how many they are."""
-        with contextlib.suppress(OSError), self._path.open("rb") as file:
+        with contextlib.suppress(FileNotFoundError), self._path.open("rb") as file:
             self._at, count = _beginning(file, lines)
             return count
         return 0
@@ -68,7 +68,7 @@ class _Log:
 
     def read(self) -> Iterator[OutputLine]:
         """Up to where the file ends now: its program may write faster than somebody reads."""
-        with contextlib.suppress(OSError), self._path.open("rb") as file:
+        with contextlib.suppress(FileNotFoundError), self._path.open("rb") as file:
             end = os.fstat(file.fileno()).st_size
             self._at = file.seek(min(self._at, end))
             while block := file.read(min(_BLOCK, end - self._at)):

@@ -93,7 +93,11 @@ class Systemd:
         return JournalTail(colors)
 
     def remarks(self, color: ColorPaths) -> List[str]:
-        return journald.read_unit_log(color.unit).lines
+        """They explain a failure, so they are no failure themselves."""
+        try:
+            return journald.read_unit_log(color.unit).lines
+        except CannotRun as error:
+            return [error.message]
 
     def restarts(self, color: ColorPaths) -> Optional[RestartsReport]:
         state = self.state(color)
