@@ -16,6 +16,7 @@ from harness.booted_server import Server
 from harness.world import wait_until
 from teal.pipe.session import Session
 from teal.transports import Transport, choose
+from teal_host.wire.frames import PROTOCOL
 from teal_host.wire.messages import Status
 from teal_host.wire.reports import StatusReport
 
@@ -30,6 +31,16 @@ path.parent.mkdir(parents=True, exist_ok=True)
 path.write_bytes(archive.pack(archive.sources()))
 path.chmod(0o755)
 """
+
+
+def install(server: Server, protocol: int = PROTOCOL) -> Path:
+    """Installs the server side as setup does, with the server's own Python; with another protocol, another Teal's."""
+    source = server.root / "root/src/teal_host"
+    shutil.copytree(HOST_SOURCE, source, dirs_exist_ok=True)
+    frames = source / "wire/frames.py"
+    frames.write_text(frames.read_text().replace(f"\nPROTOCOL = {PROTOCOL}", f"\nPROTOCOL = {protocol}"))
+    run(server, "/usr/bin/python3", "-c", INSTALL)
+    return server.root / "usr/local/lib/teal/teal-host"
 
 
 @dataclass(frozen=True)
@@ -70,10 +81,7 @@ class SshAccess:
             (self.server.root / "etc/sudoers.d" / name).write_text(f"{name} {sudoers}\n")
 
     def install(self) -> Path:
-        """Installs the server side as setup does, with the server's own Python."""
-        shutil.copytree(HOST_SOURCE, self.server.root / "root/src/teal_host", dirs_exist_ok=True)
-        run(self.server, "/usr/bin/python3", "-c", INSTALL)
-        return self.server.root / "usr/local/lib/teal/teal-host"
+        return install(self.server)
 
 
 def run(server: Server, *argv: str) -> str:

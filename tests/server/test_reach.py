@@ -160,7 +160,7 @@ def test_key_bound_to_the_server_side_greets_at_once(access: SshAccess) -> None:
     greeting = b'{"type":"greeting","protocol":99}'
     (access.server.root / "home/bob/greeting").write_bytes(bytes([0, 0, 0, len(greeting), 0, 0, 0, 0]) + greeting)
     home.write_text(f'restrict,command="echo; echo TEAL-HOST-1; cat greeting" {key}')
-    assert refused(access.at("bob")).hint == "teal setup"
+    assert refused(access.at("bob")).hint.startswith("teal setup (as the server's admin); ")
     home.write_text(key)
     shutil.rmtree(access.server.root / "usr/local/lib/teal")
 

@@ -104,7 +104,9 @@ def explain_silence(transport: Transport, preamble: Preamble, end: TransportExit
 
 
 def other_version(name: str) -> CannotReach:
-    return CannotReach(f"the server side on {name} is of another version of Teal", hint="teal setup")
+    """Setup finds out which of the two is newer, and says so before it takes a newer one back."""
+    hint = "teal setup (as the server's admin); if that finds a newer Teal there, update this one"
+    return CannotReach(f"the server side on {name} is of another version of Teal", hint=hint)
 
 
 def _python_too_old(where: str, version: str) -> CannotReach:

@@ -7,6 +7,8 @@ import pytest
 
 from harness.booted_server import make_key
 from harness.deploy_keys import KeyedServer, answers, frame
+from harness.ssh_access import install
+from teal_host.wire.frames import PROTOCOL
 from teal_host.wire.grammar import public_key
 from teal_host.wire.messages import (
     Status,
@@ -67,6 +69,16 @@ def test_setup_hints_lead_from_a_key_file_that_is_not_there_to_the_key(keyed: Ke
     key.unlink()
     assert hint(key) == f"name that: {public}"
     assert "let the key" in keyed.one.teal("setup", "--dry-run", "--deploy-key", str(public)).ok().err
+
+
+@pytest.mark.hint("teal setup (as the server's admin); if that finds a newer Teal there, update this one")
+def test_setup_hint_leads_a_key_from_a_server_side_of_another_teal_to_its_own(keyed: KeyedServer) -> None:
+    install(keyed.server, PROTOCOL + 1)
+    refused = keyed.ci().teal("status", cwd=keyed.one.directory, TEAL_TARGET=f"ssh://teal@{keyed.server.name}")
+    assert (refused.code, "is of another version of Teal" in refused.err) == (4, True), refused
+    words = refused.err.rpartition("→ ")[2].partition(" (as the server's admin); if that finds a newer Teal")[0].split()
+    keyed.one.teal(*words[1:]).ok()
+    keyed.ci().teal("status", cwd=keyed.one.directory, TEAL_TARGET=f"ssh://teal@{keyed.server.name}").ok()
 
 
 def test_deploy_key_of_an_app_is_refused_for_another_app(keyed: KeyedServer) -> None:
