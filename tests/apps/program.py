@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -27,15 +28,16 @@ class Handler(BaseHTTPRequestHandler):
         return
 
     def do_GET(self) -> None:
-        if self.path == "/healthz":
-            return self.health()
+        whole: dict[str, Callable[[], None]] = {"/healthz": self.health, "/stream": self.stream} | dict.fromkeys(
+            BEHAVIOUR.get("raw", {}), self.raw
+        )
+        if self.path in whole:
+            return whole[self.path]()
         if self.path in ("/env", "/headers"):
             return self.answer(200, self.told())
         if self.path == "/write":
             with open(os.path.join(os.environ["DATA_DIR"], "kept"), "a") as file:
                 file.write(BEHAVIOUR.get("version", "") + "\n")
-        if self.path == "/stream":
-            return self.stream()
         while self.path == "/slow" and not Path(BEHAVIOUR["slow_until"]).exists():
             time.sleep(0.02)
         if self.path == "/exit" and not BEHAVIOUR.get("stays"):
@@ -104,6 +106,11 @@ class Handler(BaseHTTPRequestHandler):
         if self.path == "/env":
             return dict(os.environ)
         return {name.lower(): value for name, value in self.headers.items()}
+
+    def raw(self) -> None:
+        """Sends these bytes alone, and ends the connection."""
+        self.close_connection = True
+        self.wfile.write(BEHAVIOUR["raw"][self.path].encode())
 
     def stream(self) -> None:
         """Sends events without end."""

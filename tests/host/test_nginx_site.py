@@ -149,7 +149,9 @@ def test_generation_is_that_of_an_earlier_teal_that_kept_fewer_connections_and_h
 def test_generation_of_an_unchanged_app_stays_what_servers_have() -> None:
     """Otherwise an upgraded server would refuse every deploy, because nginx would seem not to serve the agreement."""
     plain, named = route(Site()), ruled(ProxyRules(0, 7, False, True, ("a;",)))
-    assert [nginx_site.generation(each) for each in (plain, named)] == ["dede03000e72d1cf", "2dab044f6f6c0369"]
+    falls_back = replace(plain, fallback=LIVE.with_name("fallback"))
+    generations = [nginx_site.generation(each) for each in (plain, named, falls_back)]
+    assert generations == ["dede03000e72d1cf", "2dab044f6f6c0369", "6c6bb869631516d0"]
 
 
 def test_site_of_an_agreement_with_a_fallback_asks_the_other_color_in_one_named_location() -> None:
@@ -167,15 +169,21 @@ def test_site_of_an_agreement_with_a_fallback_asks_the_other_color_in_one_named_
 @pytest.mark.parametrize(
     ("told", "instead"),
     [
-        ("blue 127.0.0.1:8081 -", "green"),
-        ("blue 127.0.0.1:8081, 127.0.0.1:8081 -, -", "green"),
-        ("green 127.0.0.1:8082 -", "blue"),
-        ("blue 127.0.0.1:8081 0.003", ""),  # the program itself answered 502
-        ("blue 127.0.0.1:8081, 127.0.0.1:8081 -, 0.003", ""),
-        ("blue_once 127.0.0.1:8081 -", ""),  # a POST
-        (f"blue{TOKEN} 127.0.0.1:8081 -", ""),  # Teal's probe
-        ("blue 127.0.0.1:9000 -", ""),  # a location of the user that leads elsewhere
-        ("blue 127.0.0.1:18081 -", ""),
+        ("blue 127.0.0.1:8081 0", "green"),
+        ("blue0 127.0.0.1:8081 0", "green"),  # a body of no length
+        ("blue 127.0.0.1:8081, 127.0.0.1:8081 0, 0", "green"),
+        ("green 127.0.0.1:8082 0", "blue"),
+        ("blue 127.0.0.1:8081 39", ""),  # the program itself answered 502
+        ("blue 127.0.0.1:8081 16384", ""),  # a header that is too big for nginx
+        ("blue 127.0.0.1:8081, 127.0.0.1:8081 0, 39", ""),
+        ("blue 127.0.0.1:8081, 127.0.0.1:8081 21, 0", ""),
+        ("blue_once 127.0.0.1:8081 0", ""),  # a POST
+        ("blue12 127.0.0.1:8081 0", ""),  # a body
+        ("bluechunked 127.0.0.1:8081 0", ""),
+        ("bluewebsocket 127.0.0.1:8081 0", ""),
+        (f"blue{TOKEN} 127.0.0.1:8081 0", ""),  # Teal's probe
+        ("blue 127.0.0.1:9000 0", ""),  # a location of the user that leads elsewhere
+        ("blue 127.0.0.1:18081 0", ""),
         ("blue  ", ""),
     ],
 )

@@ -28,10 +28,10 @@ def kill(app: App, color: str) -> None:
     wait_until(lambda: not sockets.listeners(app.ports[1 if color == "blue" else 2]))
 
 
-def asked(app: App, method: str, path: str = "/") -> tuple[int, str]:
+def asked(app: App, method: str, path: str = "/", body: Any = None, **headers: str) -> tuple[int, str]:
     """The status, and the color that answered."""
-    request = urllib.request.Request(f"http://127.0.0.1:{app.ports[0]}{path}", b"x" if method == "POST" else None)
-    request.method = method
+    data = b"x" if method == "POST" else body
+    request = urllib.request.Request(f"http://127.0.0.1:{app.ports[0]}{path}", data, headers, method=method)
     try:
         with straight_request(request) as answer:
             return answer.status, answer.headers["X-Color"]
@@ -109,6 +109,34 @@ def test_no_color_stands_in_when_the_configuration_has_no_place_for_it(app: App,
     assert asked(app, "GET")[0] == 502
     assert app.status()["fallback"]["color"] is None
     assert "answers GET and HEAD meanwhile" not in app.teal("status").ok().out
+
+
+@pytest.mark.row("E19")
+def test_standby_answers_nothing_of_which_the_live_release_has_sent_a_byte_or_that_it_delays(app: App) -> None:
+    """nginx refuses a header that is too big, not valid or not whole; the live release has answered all the same."""
+    begun = {"/big": f"X-Big: {'x' * 40_000}\r\n\r\n", "/invalid": "X\0: x\r\n\r\n", "/part": "Content-Le"}
+    raw = {"/nothing": ""} | {path: f"HTTP/1.1 200 OK\r\n{rest}" for path, rest in begun.items()}
+    app.config(proxy={"read_timeout_s": 1})
+    for version, slow_until in (("v1", app.directory), ("v2", app.directory / "never")):
+        app.program(version=version, slow_until=str(slow_until), raw=raw if version == "v2" else {})
+        app.deploy().ok()
+    assert {path: asked(app, "GET", path) for path in begun} == dict.fromkeys(begun, (502, ""))
+    assert asked(app, "GET", "/slow") == (504, "")
+    assert app.status()["fallback"]["answered"] == 0
+    assert asked(app, "GET", "/nothing") == (200, "blue")
+    assert app.status()["fallback"]["answered"] == 1
+
+
+@pytest.mark.row("E19")
+def test_standby_gets_no_body_of_which_a_part_may_be_gone_and_no_websocket(app: App) -> None:
+    directives = ["proxy_request_buffering off;", "recursive_error_pages on;"]
+    app.deploy_versions("v1", "v2", proxy={"directives": directives})
+    kill_live(app)
+    assert asked(app, "GET", body=b"") == (200, "blue")
+    for body in (b"x" * 300_000, iter([b"x"])):
+        assert asked(app, "GET", body=body) == (502, "")
+    assert asked(app, "GET", Upgrade="websocket") == (502, "")
+    assert asked(app, "POST") == (502, "")
 
 
 def test_answer_502_of_the_program_itself_is_delivered(app: App) -> None:

@@ -15,6 +15,7 @@ _APP = """\
 _STANDBY = Template("""\
     # nginx comes here when the live color has given no answer. There is no such file where no color may stand in.
     location @teal_${name}_standby {
+        recursive_error_pages off;
         if (!-f "${fallback}/$$teal_${name}_instead") { return 502; }
         proxy_pass http://teal_${app}_$$teal_${name}_instead;
 ${logs}    }

@@ -32,11 +32,13 @@ map $$teal_${name}_named $$teal_${name}_stranger {
 ${rows}}
 """)
 _FALLBACK = Template("""\
-# The color to ask instead: only for GET and HEAD, only when no answer came from the live color, never for Teal's probe.
-map "$$teal_color$$teal_${name}_once$$http_x_teal_probe $$upstream_addr $$upstream_header_time" $$teal_${name}_instead {
+# The color to ask instead: only for GET and HEAD, and only when not one byte came from the live color. Never for Teal's
+# probe; for a body, because nginx may have passed on a part of it; for a websocket, because it would stay there.
+map "$$teal_color$$teal_${name}_once$$teal_${name}_upgrade$$http_x_teal_probe$$http_transfer_encoding$$content_length \
+$$upstream_addr $$upstream_bytes_received" $$teal_${name}_instead {
     default "";
-    "~^blue (.*, )?127[.]0[.]0[.]1:${blue} (-, )*-$$"  green;
-    "~^green (.*, )?127[.]0[.]0[.]1:${green} (-, )*-$$" blue;
+    "~^blue0? (.*, )?127[.]0[.]0[.]1:${blue} (0, )*0$$"  green;
+    "~^green0? (.*, )?127[.]0[.]0[.]1:${green} (0, )*0$$" blue;
 }
 """)
 _WORDS_OF_MAP = ("default", "include", "hostnames", "volatile")
