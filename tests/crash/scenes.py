@@ -1,5 +1,7 @@
 """An app with a history, commands whose server side is ended on purpose, and what must hold afterwards."""
 
+import functools
+import marshal
 import re
 import shutil
 import subprocess
@@ -17,6 +19,7 @@ from harness.world import PATIENCE_S, App, refuses, wait_until
 from teal.config.read import load
 from teal.ground import run
 from teal.ground.errors import TealError
+from teal.pipe import bootstrap
 from teal.stories import deploy, queries, secrets
 from teal.stories.destroy import DestroyOptions, destroy
 from teal.stories.result_json import Account
@@ -58,6 +61,10 @@ class Run:
     def exit_code(self) -> int:
         return self.error.exit_code if self.error else 0
 
+    @property
+    def outcome(self) -> str:
+        return self.result.outcome if self.result else ""
+
 
 class Scene:
     """One app, its versions v1, v2, …, and the commands on the app."""
@@ -68,6 +75,7 @@ class Scene:
         self._files = 0
         patch.setenv("XDG_STATE_HOME", str(app.world.home / "state"))
         patch.setenv("XDG_CACHE_HOME", str(app.world.home / "cache"))
+        (app.world.home / "compiled").write_bytes(compiled())
 
     # --- commands -----------------------------------------------------------------------------------------------
 
@@ -120,14 +128,8 @@ class Scene:
         """Runs the client's own story; only the Python of the transport is another."""
         acts = self.app.world.home / "acts"
         acts.unlink(missing_ok=True)
-
-        def harnessed(target: str) -> Transport:
-            chosen = choose(target)
-            return replace(chosen, python=(*chosen.python, str(HOST), str(acts), when, number))
-
         result, error = None, None
-        with pytest.MonkeyPatch.context() as patch, server_sides_end(patch):
-            patch.setattr("teal.pipe.open.choose", harnessed)
+        with self._harnessed(acts, when, number) as patch, server_sides_end(patch):
             try:
                 told = story()
                 result = told if isinstance(told, Result) else None
@@ -136,14 +138,28 @@ class Scene:
         names = acts.read_text().splitlines() if acts.exists() else []
         return Run(tuple(name for name in names if name != ENDED), ENDED in names, result, error)
 
+    @contextmanager
+    def _harnessed(self, acts: Path, when: str = NEVER, number: str = "SIGKILL") -> Iterator[pytest.MonkeyPatch]:
+        """In this block, the server side of a command is ended at this moment."""
+
+        def harnessed(target: str) -> Transport:
+            chosen = choose(target)
+            return replace(chosen, python=(*chosen.python, str(HOST), str(acts), when, number))
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("teal.pipe.open.choose", harnessed)
+            yield patch
+
     # --- looking ------------------------------------------------------------------------------------------------
 
     def status(self) -> StatusReport:
         """The status, as `teal status` gets it through the pipe."""
-        return queries.status(load(self.app.directory))
+        with self._harnessed(self.app.world.home / "acts of queries"):
+            return queries.status(load(self.app.directory))
 
     def releases(self) -> tuple[ReleaseRow, ...]:
-        return queries.releases(load(self.app.directory)).releases
+        with self._harnessed(self.app.world.home / "acts of queries"):
+            return queries.releases(load(self.app.directory)).releases
 
     def _on_the_host(self) -> HostApp:
         """The app as the server side sees it, to read its state without a pipe, which is faster."""
@@ -216,6 +232,13 @@ class Scene:
         except OSError:
             return True
         return False
+
+
+@functools.cache
+def compiled() -> bytes:
+    """The server side as killed_host.py takes it: for each module its source and its code."""
+    names = {f"<{name}>": text for name, text in bootstrap.sources().items()}
+    return marshal.dumps({name: (text, compile(text, name, "exec", dont_inherit=True)) for name, text in names.items()})
 
 
 @contextmanager

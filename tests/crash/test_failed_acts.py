@@ -47,9 +47,7 @@ def test_deploy_whose_acts_fail_leaves_old_or_new_and_says_which(two: Scene, how
         old, new = two.app.get()["version"], two.new_version()
         run = two.deploy(when, how)
         check_told(two, run, old, new)
-        version = two.new_version()
-        two.app.deploy().ok()
-        two.check_settled(version)
+        two.check_settled(two.deploy_new())
         return run
 
     counted(acts_of_a_deploy=at_each_act(failed, at_least=30))
@@ -64,9 +62,7 @@ def test_rollback_whose_acts_fail_leaves_old_or_new_and_says_which(two: Scene, h
         old = two.deploy_new()
         run = two.rollback(when, how)
         check_told(two, run, old, new)
-        version = two.new_version()
-        two.app.deploy().ok()
-        two.check_settled(version)
+        two.check_settled(two.deploy_new())
         return run
 
     counted(acts_of_a_rollback=at_each_act(failed, at_least=8))
@@ -80,9 +76,7 @@ def test_recovery_whose_acts_fail_is_finished_by_the_next_command(two: Scene, co
         two.check_serves(new)
         os.kill(two.app.get()["pid"], signal.SIGKILL)
         run = two.rollback(when, FULL)
-        version = two.new_version()
-        two.app.deploy().ok()
-        two.check_settled(version)
+        two.check_settled(two.deploy_new())
         return run
 
     counted(acts_of_a_recovery=at_each_act(failed, at_least=5))

@@ -22,12 +22,14 @@ class Killed:
 
 def deploy_another(scene: Scene, killed: Killed) -> str:
     version = scene.new_version()
-    assert scene.app.deploy().ok().result["outcome"] == "live"
+    run = scene.deploy(NEVER)
+    assert (run.error, run.outcome) == (None, "live")
     return version
 
 
 def deploy_the_same(scene: Scene, killed: Killed) -> str:
-    assert scene.app.deploy().ok().result["outcome"] in ("live", "unchanged")
+    run = scene.deploy(NEVER)
+    assert (run.error, run.outcome) in ((None, "live"), (None, "unchanged"))
     return killed.new
 
 
@@ -35,7 +37,8 @@ EVERY = 1 if os.environ.get("TEAL_EVERY_ACT") else 3  # other next commands foll
 
 
 def roll_back(scene: Scene, killed: Killed) -> str:
-    assert scene.app.teal("rollback", "--json").ok().result["outcome"] == "live"
+    run = scene.rollback(NEVER)
+    assert (run.error, run.outcome) == (None, "live")
     return killed.old if killed.served == killed.new else killed.before
 
 
@@ -57,7 +60,7 @@ def test_deploy_killed_at_any_act_leaves_one_release_serving_and_the_next_comman
         two.check_settled(serves)
         history.append(serves)
         if next_command is roll_back:
-            history.extend([two.deploy_new(), two.deploy_new()])
+            history.append(two.deploy_new())
         return run
 
     two.app.get("/write")
@@ -82,9 +85,7 @@ def test_first_deploy_killed_at_any_act_serves_nothing_or_the_release(scene: Sce
             scene.check_serves(first)
         else:
             assert scene.serves_nothing() or scene.app.get()["version"] == first
-        second = scene.new_version()
-        scene.app.deploy().ok()
-        scene.check_settled(second)
+        scene.check_settled(scene.deploy_new())
         assert scene.destroy(NEVER).error is None
         scene.check_gone()
         return run
@@ -103,8 +104,7 @@ def test_deploy_of_a_bad_release_killed_at_any_act_leaves_the_old_one_serving(tw
         if not run.was_ended:
             assert isinstance(run.error, HostFailed)
             assert run.exit_code == 6
-        live[0] = two.new_version()
-        two.app.deploy().ok()
+        live[0] = two.deploy_new()
         two.check_settled(live[0])
         return run
 

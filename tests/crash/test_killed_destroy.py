@@ -16,7 +16,7 @@ def destroy_again(scene: Scene) -> None:
 
     After a kill at the very end nothing is left to destroy, and empty directories may stay.
     """
-    code = scene.app.teal("destroy", "-y").code
+    code = scene.destroy(NEVER).exit_code
     assert code in (0, 2)
     if code == 2:
         remove_empty_folders(scene.app.world.root)
@@ -28,9 +28,7 @@ def remove_empty_folders(top: Path) -> None:
 
 
 def deploy_after_all(scene: Scene) -> None:
-    version = scene.new_version()
-    scene.app.deploy().ok()
-    scene.check_settled(version, standby_ended=True)
+    scene.check_settled(scene.deploy_new(), standby_ended=True)
     assert scene.destroy(NEVER).error is None
 
 

@@ -30,9 +30,7 @@ def killed_while_recovering(scene: Scene, first: Callable[[], list[str]]) -> Cal
         if serving:
             scene.check_serves(*serving, newest)
         is_over = recovered(scene) > before
-        version = scene.new_version()
-        scene.app.deploy().ok()
-        scene.check_settled(version)
+        scene.check_settled(scene.deploy_new())
         return replace(run, acts=run.acts[:-1], was_ended=False) if is_over else run
 
     return killed

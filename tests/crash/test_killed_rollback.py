@@ -13,17 +13,18 @@ def test_rollback_killed_at_any_act_leaves_one_release_serving_and_the_next_comm
 ) -> None:
     scene.app.config(**{**QUICK, "keep": {**QUICK["keep"], "previous_running": stands_by}})
 
+    versions = [scene.deploy_new(), scene.deploy_new()]
+
     def killed(when: str) -> Run:
-        previous, live = scene.deploy_new(), scene.deploy_new()
+        previous, live = versions
         run = scene.rollback(when)
         served = scene.check_serves(previous, live)
         if not run.was_ended:
             assert run.result
             assert (run.result.outcome, served) == ("live", previous)
             assert ("spawn program" in run.acts) == (not stands_by)
-        version = scene.new_version()
-        scene.app.deploy().ok()
-        scene.check_settled(version)
+        versions[:] = [served, scene.deploy_new()]  # the next round rolls back to what serves here
+        scene.check_settled(versions[-1])
         return run
 
     at_each_act(killed, counted, at_least=8 if stands_by else 15)
