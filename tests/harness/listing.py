@@ -3,6 +3,7 @@
 import hashlib
 import os
 import stat
+import time
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
@@ -10,6 +11,8 @@ VOLATILE = (  # a running system changes these by itself
     *("/dev", "/proc", "/run", "/sys", "/tmp", "/var/cache", "/var/log", "/var/tmp"),
     *("/var/lib/apt/lists", "/var/lib/systemd/random-seed", "/var/lib/systemd/timers"),
 )
+RACY_NS = 1_000_000_000  # a file that changed so lately may change again within one tick of its ctime
+_DIGESTS: dict[tuple[int, int, int, int], str] = {}
 
 
 def listing(root: Path, ignoring: Collection[str] = ()) -> dict[str, str]:
@@ -35,6 +38,17 @@ def _describe(root: Path, path: str) -> str:
     if stat.S_ISLNK(status.st_mode):
         return f"{line} -> {full.readlink()}"
     if stat.S_ISREG(status.st_mode):
-        with full.open("rb") as file:
-            return f"{line} {status.st_size} {hashlib.file_digest(file, 'sha256').hexdigest()}"
+        return f"{line} {status.st_size} {_digest(full, status)}"
     return line
+
+
+def _digest(file: Path, status: os.stat_result) -> str:
+    """The digest of the content. A file whose inode is unchanged for a second or more is not read again."""
+    inode = (status.st_dev, status.st_ino, status.st_size, status.st_ctime_ns)
+    if inode not in _DIGESTS:
+        with file.open("rb") as content:
+            digest = hashlib.file_digest(content, "sha256").hexdigest()
+        if time.time_ns() - status.st_ctime_ns < RACY_NS:
+            return digest
+        _DIGESTS[inode] = digest
+    return _DIGESTS[inode]

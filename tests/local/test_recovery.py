@@ -27,7 +27,7 @@ def test_recovery_keeps_a_release_that_warms_up_within_its_health_deadline(app: 
 
 def test_recovery_rolls_back_a_release_that_is_sick_until_its_health_deadline(app: App) -> None:
     sick = app.directory / "sick"
-    killed_in_the_watch(app, sick_when=str(sick))
+    killed_in_the_watch(app, deadline_s=5, sick_when=str(sick))
     sick.touch()
     app.teal("rollback", "0001").ok()
     assert app.get()["version"] == "v1"
@@ -60,10 +60,10 @@ def test_recovery_changes_nothing_while_nginx_hangs_and_keeps_the_release_afterw
     assert app.status()["notes"] == []
 
 
-def killed_in_the_watch(app: App, **behaviour: object) -> str:
+def killed_in_the_watch(app: App, deadline_s: float = 30, **behaviour: object) -> str:
     """v1 stands by; v2 is live, and its deploy was killed before anybody knew whether it stays well."""
     app.deploy().ok()
-    app.config(keep={"watch_s": 20})
+    app.config(health={"deadline_s": deadline_s}, keep={"watch_s": 20})
     app.program(version="v2", **behaviour)
     with in_background(app, "deploy", "--json") as deploying:
         deploying.wait_for(type="step", name="watch", state="started")

@@ -4,15 +4,20 @@ import itertools
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 import harness
 from harness import Server
 from harness.ssh_access import one_login, run
 from harness.world import App, at_server, wait_until
+from teal.config.read import ConfigFile, load
+from teal.stories import queries
+from teal_host.wire.reports import ReleaseRow, StatusReport
 
 QUICK: dict[str, Any] = {"run": {"data": True}, "health": {"successes": 1}}
 
@@ -133,23 +138,44 @@ class Shop:
         except (OSError, ValueError):
             return False
 
+    def status(self) -> StatusReport:
+        """The status, asked for by this process, which is faster than a client of its own."""
+        with self._as_client() as file:
+            return queries.status(file)
+
+    def releases(self) -> tuple[ReleaseRow, ...]:
+        with self._as_client() as file:
+            return queries.releases(file).releases
+
+    @contextmanager
+    def _as_client(self) -> Iterator[ConfigFile]:
+        """This process finds ssh and its homes as a client of the world does."""
+        with pytest.MonkeyPatch.context() as patch:
+            for name in ("PATH", "XDG_STATE_HOME", "XDG_CACHE_HOME"):
+                patch.setenv(name, self.app.world.env[name])
+            yield load(self.app.directory)
+
     def check_serves(self, *versions: str) -> str:
         """Checks that one of these versions answers, and that the link, the status and systemd agree."""
         wait_until(lambda: any(self.answers(version) for version in versions))
-        answer, told = self.app.get(), self.app.status()
-        live = told["colors"][told["live"]]
-        assert answer["version"] in versions
-        assert (answer["color"], told["live"]) == (self.live, self.live)
-        assert (live["release"], live["state"]) == (answer["release"], "running")
-        assert live["pid"] == answer["pid"] == self.pid(self.live)
+        answer = self.app.get()
+        self._check_answer(answer, self.status(), versions)
         return str(answer["version"])
+
+    def _check_answer(self, answer: dict[str, Any], told: StatusReport, versions: Sequence[str]) -> None:
+        assert answer["version"] in versions
+        assert (answer["color"], told.live) == (self.live, self.live)
+        live = told.colors[answer["color"]]
+        assert (live.release, live.state) == (answer["release"], "running")
+        assert live.pid == answer["pid"] == self.pid(self.live)
 
     def check_settled(self, version: str) -> None:
         """Checks that the version serves, and that nothing is left of an interrupted command."""
-        self.check_serves(version)
-        assert self.app.status()["notes"] == []
-        rows = self.app.releases()
-        assert "pending" not in {row["outcome"] for row in rows}
+        wait_until(lambda: self.answers(version))
+        told = self.status()
+        self._check_answer(self.app.get(), told, [version])
+        assert list(told.notes) == []
+        assert "pending" not in {row.outcome for row in self.releases()}
         home = self.server.root / "var/lib/teal/shop"
         assert [path for path in home.rglob(".*") if path.name.startswith((".partial", ".live"))] == []
         boot = self.server.root / "etc/systemd/system/multi-user.target.wants"

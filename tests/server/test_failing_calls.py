@@ -31,6 +31,7 @@ from teal.ground.errors import CannotReach, ContactLost, HostFailed, TealError
 
 HOW = {"killed": KILLED, "full": FULL, "broken": BROKEN}
 SOME = {"killed": "rename", "full": "symlink", "broken": "fsync"}  # in CI
+SOON = {"deadline_s": 5}  # so long recovery waits for a sick release, in each round
 TIMEOUT = pytest.mark.timeout(7200 if EVERY else 1800)
 
 
@@ -79,6 +80,7 @@ class Interrupted:
     def let_it(self, shop: Shop) -> tuple[str, str]:
         """The version that was live, and the version that the deploy brings."""
         old = shop.new_version()
+        shop.config(health=SOON if self.sickens else {})
         watched = with_failing(shop, Point("rename", BEYOND, KILLED), a_deploy(shop))
         (turn,) = (number for number, call in enumerate(watched.calls, 1) if '/shop/live")' in call)
         new = shop.new_version()

@@ -30,6 +30,7 @@ from teal.transports import Transport, choose
 from teal.ui.plain import Quiet
 
 GATES = itertools.count(1)
+SICK_FOR_S = 6  # then recovery rolls back
 BENT = Path(__file__).parent / "bent_host.py"
 
 
@@ -314,7 +315,7 @@ def test_recovery_keeps_a_healthy_release_after_a_kill_in_the_watch(shop: Shop) 
 
 
 def test_recovery_rolls_back_a_sick_release_after_a_kill_in_the_watch(shop: Shop) -> None:
-    old, new = shop.serving(), killed_in_the_watch(shop)
+    old, new = shop.serving(), killed_in_the_watch(shop, SICK_FOR_S)
     shop.app.get("/sicken")
     shop.check_serves(new)
     shop.config()
@@ -416,18 +417,18 @@ def sent_into(shop: Shop, *harness: str) -> TealError | None:
 
 
 @contextmanager
-def watching(shop: Shop, **behaviour: Any) -> Iterator[tuple[str, RunningCommand]]:
-    """A deploy of a new version that is live and in the watch."""
+def watching(shop: Shop, deadline_s: float = 30, **behaviour: Any) -> Iterator[tuple[str, RunningCommand]]:
+    """A deploy of a new version that is live and in the watch. Recovery waits `deadline_s` for the version, if sick."""
     version = shop.new_version(warms_up=1, **behaviour)
-    shop.config(keep={"watch_s": 600})
+    shop.config(health={"deadline_s": deadline_s}, keep={"watch_s": 600})
     with in_background(shop.app, "deploy", "--json") as running:
         running.wait_for(type="step", name="watch", state="started")
         yield version, running
     shop.config()
 
 
-def killed_in_the_watch(shop: Shop) -> str:
-    with watching(shop) as (version, running):
+def killed_in_the_watch(shop: Shop, deadline_s: float = 30) -> str:
+    with watching(shop, deadline_s) as (version, running):
         shop.kill_server_side()
         assert running.ended().code == 9
     return version
@@ -473,7 +474,7 @@ def test_power_failure_in_the_watch_rolls_back_a_release_that_has_turned_sick(sh
     """The previous release did not start with the machine, so recovery first starts and checks it."""
     old, sick = shop.serving(), shop.server.root / "srv/sick"
     sick.unlink(missing_ok=True)
-    with watching(shop, sick_when="/srv/sick") as (_, running):
+    with watching(shop, SICK_FOR_S, sick_when="/srv/sick") as (_, running):
         shop.server.power_off_hard()
         assert running.ended().code == 9
     sick.touch()
