@@ -36,7 +36,6 @@ UNWALKED = {
     "teal doctor",
     "teal doctor again",
     "teal logs --color {}: what does the program need?",
-    "teal setup",
     "teal setup (it shows what changes), then teal deploy",
     "teal setup again",
     "teal ssh -- {}ln -sfn ../releases/{} {} (the release that runs there); then the same command again",
