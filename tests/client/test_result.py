@@ -25,4 +25,4 @@ def test_result_says_when_the_release_was_live_and_what_was_sent(
         conclusion.result = LIVE
     first, second = capsys.readouterr().out.splitlines()
     assert first == "● green is live: 0002-bbbbbbbbbbbb  http://shop.test/"
-    assert second == f"  {line}, sent 2.7 MB (the artifact has 2.5 MB)"
+    assert second == f"  {line}, sent 2.7 MB (the artifact has 2.5 MB; the rest is Teal's own)"

@@ -9,6 +9,7 @@ import pytest
 
 from teal.cli.doctor import lines, worst
 from teal.ground import dns
+from teal.ui.base import Manner
 from teal_host.checks import agreed, colors, exposed, history, keys, machine, marker, nginx, owner, room, route, systemd
 from teal_host.checks.base import Visit, fault, ok, warning
 from teal_host.checks.marker import Directory, Worker
@@ -324,7 +325,7 @@ REPORT = DoctorReport("shop", FINDINGS)
 
 
 def test_doctor_report_shows_marks_evidence_hints_and_totals() -> None:
-    shown = list(lines(REPORT, False, False))
+    shown = list(lines(REPORT, Manner(), False))
     assert shown == [
         "✓ live  well",
         "! disk  full",
@@ -334,9 +335,9 @@ def test_doctor_report_shows_marks_evidence_hints_and_totals() -> None:
         "        → x",
         "shop: 1 fault, 1 warning",
     ]
-    assert list(lines(REPORT, True, False)) == shown[1:]
+    assert list(lines(REPORT, Manner(quiet=True), False)) == shown[1:]
     assert worst(REPORT) == "fault"
     well = DoctorReport("shop", (ok("live", "well"),))
-    assert list(lines(well, False, False))[-1] == "shop: nothing is wrong"
-    assert list(lines(well, True, False)) == []
-    assert any("\033[31m✗" in line for line in lines(REPORT, False, True))
+    assert list(lines(well, Manner(), False))[-1] == "shop: nothing is wrong"
+    assert list(lines(well, Manner(quiet=True), False)) == []
+    assert any("\033[31m✗" in line for line in lines(REPORT, Manner(), True))

@@ -8,7 +8,8 @@ import click
 
 from teal.cli.options import GlobalOptions, global_options
 from teal.stories import queries
-from teal.ui.base import shown
+from teal.ui.base import Manner, shown
+from teal.ui.columns import columns, wrapped
 from teal.ui.jsonlines import as_contract, emit
 from teal_host.wire.reports import DoctorReport, Finding
 from teal_host.wire.typed import encode
@@ -37,8 +38,8 @@ def command(options: GlobalOptions) -> int:
             }
         )
     else:
-        for line in lines(report, options.manner.quiet, _painted(options)):
-            click.echo(options.manner.typed(line))
+        for line in lines(report, options.manner, _painted(options), columns(sys.stdout)):
+            click.echo(line)
     return NEEDS_HUMAN if state == "fault" else 0
 
 
@@ -47,25 +48,27 @@ def worst(report: DoctorReport) -> str:
     return next((state for state in _WORST if state in states), "ok")
 
 
-def lines(report: DoctorReport, only_wrong: bool, paint: bool) -> Iterator[str]:
+def lines(report: DoctorReport, manner: Manner, paint: bool, width: int | None = None) -> Iterator[str]:
     """A line for each finding; below a fault or warning its evidence, and what to type. The summary comes last."""
-    width = max((len(finding.what) for finding in report.findings), default=0)
+    what_width = max((len(finding.what) for finding in report.findings), default=0)
     for finding in report.findings:
-        if not (only_wrong and finding.state == "ok"):
-            yield from _finding(finding, width, paint)
-    if not (only_wrong and worst(report) == "ok"):
-        yield _summary(report)
+        if not (manner.quiet and finding.state == "ok"):
+            sign, color = _SIGNS[finding.state]
+            first, *others = _finding(finding, what_width, manner, width)
+            yield first.replace(sign, f"\033[{color}m{sign}\033[0m", 1) if paint else first
+            yield from others
+    if not (manner.quiet and worst(report) == "ok"):
+        yield from wrapped(_summary(report), width)
 
 
-def _finding(finding: Finding, width: int, paint: bool) -> Iterator[str]:
-    sign, color = _SIGNS[finding.state]
-    mark = f"\033[{color}m{sign}\033[0m" if paint else sign
-    yield f"{mark} {finding.what:<{width}}  {shown(finding.message)}"
-    margin = " " * (width + 4)
+def _finding(finding: Finding, what_width: int, manner: Manner, width: int | None) -> Iterator[str]:
+    sign, _ = _SIGNS[finding.state]
+    margin = " " * (what_width + 4)
+    yield from wrapped(manner.typed(shown(finding.message)), width, margin, f"{sign} {finding.what:<{what_width}}  ")
     for line in finding.evidence:
-        yield f"{margin}│ {shown(line)}"
+        yield from wrapped(shown(line), width, f"{margin}│ ", f"{margin}│ ")
     if finding.hint:
-        yield f"{margin}→ {shown(finding.hint)}"
+        yield from wrapped(manner.typed(shown(finding.hint)), width, f"{margin}  ", f"{margin}→ ")
 
 
 def _summary(report: DoctorReport) -> str:

@@ -13,6 +13,7 @@ from teal.stories import queries
 from teal.stories.secrets import Secret, check_not_declared, set_secret, unset_secret
 from teal.ui import Ui, choose
 from teal.ui.base import shown
+from teal.ui.columns import columns, wrapped
 from teal.ui.jsonlines import emit
 from teal_host.wire.grammar import env_name, env_value
 from teal_host.wire.reports import EnvReport, EnvRow
@@ -71,7 +72,9 @@ def list_(options: GlobalOptions) -> None:
     if options.manner.json:
         emit({"schema": 1, **encode(report)})
     else:
-        click.echo(options.manner.typed("\n".join(_lines(report))))
+        width = columns(sys.stdout)
+        lines = (part for line in _lines(report) for part in wrapped(options.manner.typed(line), width))
+        click.echo("\n".join(lines))
 
 
 def _name(words: tuple[str, ...], hint: str) -> str:

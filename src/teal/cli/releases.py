@@ -1,5 +1,6 @@
 """teal releases"""
 
+import sys
 from datetime import datetime
 
 import click
@@ -7,6 +8,7 @@ import click
 from teal.cli.options import GlobalOptions, global_options
 from teal.stories import queries
 from teal.ui.base import shown, size
+from teal.ui.columns import columns, table, wrapped
 from teal.ui.jsonlines import emit
 from teal_host.wire.reports import ReleaseRow
 from teal_host.wire.typed import encode
@@ -24,9 +26,11 @@ def command(options: GlobalOptions) -> None:
     elif not report.releases and not report.unreadable:
         click.echo(options.manner.typed("no release yet: teal deploy"))
     else:
-        click.echo("\n".join(_table([_HEAD, *(_cells(row) for row in report.releases)])))
+        width = columns(sys.stdout)
+        click.echo("\n".join(table([_HEAD, *(_cells(row) for row in report.releases)], width)))
         for unreadable in report.unreadable:
-            click.echo(f"{shown(unreadable.release)}: {shown(unreadable.file)} cannot be read: {shown(unreadable.why)}")
+            text = f"{shown(unreadable.release)}: {shown(unreadable.file)} cannot be read: {shown(unreadable.why)}"
+            click.echo("\n".join(wrapped(text, width)))
 
 
 def _cells(row: ReleaseRow) -> tuple[str, ...]:
@@ -47,8 +51,3 @@ def _cells(row: ReleaseRow) -> tuple[str, ...]:
         shown(by),
         row.color or files,
     )
-
-
-def _table(rows: list[tuple[str, ...]]) -> list[str]:
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]

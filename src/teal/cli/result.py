@@ -1,5 +1,6 @@
 """The last line of deploy and rollback. It is true, whatever happened; with --json it is always the result."""
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from teal.ground.errors import Interrupted, TealError
 from teal.stories.result_json import Account, failure_json, success_json
 from teal.ui import Manner, Ui
 from teal.ui.base import PAINT, shown, size
+from teal.ui.columns import columns, packed, wrapped
 from teal.ui.jsonlines import emit
 from teal_host.wire.messages import Result
 
@@ -48,21 +50,24 @@ def _show_success(manner: Manner, account: Account, result: Result) -> None:
     if manner.json:
         emit(success_json(account, result))
     elif not manner.quiet:
-        click.echo("\n".join(_lines(manner, account, result)))
+        click.echo("\n".join(_lines(manner, account, result, columns(sys.stdout))))
 
 
-def _lines(manner: Manner, account: Account, result: Result) -> list[str]:
+def _lines(manner: Manner, account: Account, result: Result, width: int | None) -> list[str]:
     if result.plan:
-        return ["would:", *(f"  - {shown(step)}" for step in result.plan)]
-    color = click.style(f"● {result.color}", fg=PAINT.get(result.color or "")) if manner.color else f"● {result.color}"
+        steps = [wrapped(shown(step), width, head="  - ") for step in result.plan]
+        return ["would:", *(line for lines in steps for line in lines)]
+    color = f"● {result.color}"
     state = "is live" if result.outcome == "live" else "is live already; nothing to do"
-    lines = [f"{color} {state}: {result.release}  {result.url}"]
-    lines.append(f"  {_seconds(account)}, sent {size(account.bytes_sent)}{_of_artifact(account)}")
+    first, *lines = packed([f"{color} {state}: {result.release}", result.url or ""], width)
+    painted = click.style(color, fg=PAINT.get(result.color or "")) if manner.color else color
+    figures = f"{_seconds(account)}, sent {size(account.bytes_sent)}{_of_artifact(account)}"
+    lines += wrapped(figures, width, head="  ")
     if result.replaced:
-        lines.append(manner.typed(f"  forward again with: teal rollback {result.replaced}"))
+        lines += wrapped(manner.typed(f"forward again with: teal rollback {result.replaced}"), width, head="  ")
     elif result.previous:
-        lines.append(manner.typed(f"  back with: teal rollback   (to {result.previous})"))
-    return lines
+        lines += wrapped(manner.typed(f"back with: teal rollback   (to {result.previous})"), width, head="  ")
+    return [first.replace(color, painted, 1), *lines]
 
 
 def _seconds(account: Account) -> str:
@@ -72,5 +77,8 @@ def _seconds(account: Account) -> str:
 
 
 def _of_artifact(account: Account) -> str:
-    """Bytes sent also count the messages, so a whole upload can be larger than the artifact."""
-    return f" (the artifact has {size(account.artifact_bytes)})" if account.artifact_bytes else ""
+    """Bytes sent also count the messages and the server side that the pipe starts, which a person would not expect."""
+    if not account.artifact_bytes:
+        return ""
+    rest = "; the rest is Teal's own" if account.bytes_sent > account.artifact_bytes else ""
+    return f" (the artifact has {size(account.artifact_bytes)}{rest})"

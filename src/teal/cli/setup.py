@@ -1,5 +1,6 @@
 """teal setup"""
 
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from teal.stories.result_json import as_json
 from teal.stories.setup import SetupOptions, setup
 from teal.ui import choose
 from teal.ui.base import Ui, shown
+from teal.ui.columns import columns, wrapped
 from teal.ui.jsonlines import as_contract, emit
 from teal_host.wire.messages import Plan
 from teal_host.wire.typed import encode
@@ -107,12 +109,13 @@ def _end(options: GlobalOptions, result: _SetupResult, ui: Ui) -> None:
 def _show(options: GlobalOptions, plan: Plan) -> None:
     if options.manner.json or not plan.changes:
         return
-    click.echo("setup would:", err=True)
+    lines, width = ["setup would:"], columns(sys.stderr)
     for change in plan.changes:
-        click.echo(f"  - {shown(change.message)}", err=True)
+        lines += wrapped(shown(change.message), width, head="  - ")
         text = change.text if options.manner.verbose else ()
         for line in (*text, *(change.diff if change.edited or options.manner.verbose else ())):
-            click.echo(f"      {shown(line)}", err=True)
+            lines += wrapped(shown(line), width, " " * 10, " " * 6)
+    click.echo("\n".join(lines), err=True)
 
 
 def _last_line(app: str | None, plan: Plan, dry_run: bool) -> str:

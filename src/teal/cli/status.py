@@ -1,11 +1,14 @@
 """teal status"""
 
+import os
+import sys
 from typing import Any
 
 import click
 
 from teal.cli.options import GlobalOptions, global_options
 from teal.stories import queries
+from teal.ui.columns import columns
 from teal.ui.jsonlines import as_contract, emit
 from teal.ui.picture import draw
 from teal_host.wire.reports import StatusReport
@@ -20,7 +23,7 @@ def command(options: GlobalOptions) -> None:
     if options.manner.json:
         emit(as_json(report))
     else:
-        click.echo(options.manner.typed(draw(report, paint=_painted(options))))
+        click.echo(draw(report, _painted(options), columns(sys.stdout), options.manner.typed))
 
 
 def as_json(report: StatusReport) -> dict[str, Any]:
@@ -29,7 +32,4 @@ def as_json(report: StatusReport) -> dict[str, Any]:
 
 
 def _painted(options: GlobalOptions) -> bool:
-    import os
-    import sys
-
     return options.manner.color and (sys.stdout.isatty() or bool(os.environ.get("FORCE_COLOR")))

@@ -1,48 +1,64 @@
 """The picture of `teal status`: which color serves the visitors, in the colors of the post."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 
 from teal.ui.base import PAINT, shown
+from teal.ui.columns import packed, wrapped
 from teal_host.wire.grammar import COLORS, other_color
 from teal_host.wire.reports import Color, StatusReport
 
 _STATE_WIDTH = len("standby") + 1
+_BELOW = "  "  # before the colors, where they do not fit behind nginx
+_AFTER_THE_DOT = 2
 
 
-def draw(report: StatusReport, paint: bool) -> str:
-    """Several lines; `paint` adds the colors of a terminal."""
-    return "\n".join([*_lines(report, paint), *_after(report)])
+def draw(
+    report: StatusReport, paint: bool, width: int | None = None, typed: Callable[[str], str] = lambda text: text
+) -> str:
+    """Several lines; `paint` adds the colors of a terminal, `width` is how many columns it has, `typed` makes commands
+    of Teal what this user types.
+    """
+    picture = "\n".join(_lines(report, width))
+    for color in COLORS if paint else ():
+        picture = picture.replace(_dot(color, report), _painted(color, report), 1)
+    return "\n".join([picture, *(part for line in _after(report) for part in wrapped(typed(line), width))])
 
 
-def _lines(report: StatusReport, paint: bool) -> Iterator[str]:
+def _lines(report: StatusReport, width: int | None) -> Iterator[str]:
     first = report.live or COLORS[0]
-    second = other_color(first)
-    texts = [_color(color, report, paint) for color in (first, second)]
+    rows = [_color(color, report) for color in (first, other_color(first))]
     if report.live is None:
-        yield f"browser ──▶ nginx ──▶ nothing yet   {report.app}"
-        yield from texts
-        return
-    path = f"browser ──▶ nginx {_address(report)} ──▶ "
-    yield path + texts[0]
-    yield " " * len(path) + texts[1]
+        yield from packed(["browser ──▶ nginx ──▶ nothing yet ", report.app], width)
+        path = ""
+    else:
+        path = f"browser ──▶ nginx {_address(report)} ──▶ "
+        if width is not None and any(len(path + "  ".join(row)) > width for row in rows):
+            yield path.rstrip()
+            path = _BELOW
+    for number, row in enumerate(rows):
+        margin = " " * len(path)
+        head, *rest = packed([(margin if number else path) + row[0], *row[1:]], width, margin + " " * _AFTER_THE_DOT)
+        yield from (head, *rest)
 
 
-def _color(color: Color, report: StatusReport, paint: bool) -> str:
-    dot = "●" if report.live == color else "○"
-    text = f"{dot} {color:<5}"
-    painted = f"\033[38;2;{';'.join(map(str, PAINT[color]))}m{text}\033[0m" if paint else text
-    return f"{painted} {_release(color, report)}"
+def _dot(color: Color, report: StatusReport) -> str:
+    return f"{'●' if report.live == color else '○'} {color:<5}"
 
 
-def _release(color: Color, report: StatusReport) -> str:
-    row = report.colors[color]
+def _painted(color: Color, report: StatusReport) -> str:
+    return f"\033[38;2;{';'.join(map(str, PAINT[color]))}m{_dot(color, report)}\033[0m"
+
+
+def _color(color: Color, report: StatusReport) -> list[str]:
+    """The parts of a line, which stay whole."""
+    row, dot = report.colors[color], _dot(color, report)
     if row.release is None:
-        return "(empty)"
-    width = max(len(_state(name, report)) for name in COLORS)  # the releases stand below each other
-    port = f"  :{row.port}" if row.port else ""
-    since = f"  since {_since(row.since)}" if row.since and row.state == "running" else ""
-    return f"{_state(color, report):<{max(width, _STATE_WIDTH)}} {row.release}{port}{since}"
+        return [f"{dot} (empty)"]
+    state_width = max(_STATE_WIDTH, *(len(_state(name, report)) for name in COLORS))  # releases stand below each other
+    since = f"since {_since(row.since)}" if row.since and row.state == "running" else ""
+    port = f":{row.port}" if row.port else ""
+    return [f"{dot} {_state(color, report):<{state_width}} {row.release}", port, since]
 
 
 def _state(color: Color, report: StatusReport) -> str:
