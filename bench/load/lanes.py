@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
-from bench.load.kinds import BUSY, LONG
+from bench.load.kinds import BUSY, LONG, NAMED
 from bench.load.kinds.base import Kind
 from bench.load.place import Place
 from bench.load.tally import Tally
@@ -25,7 +25,7 @@ class Lane:
 def lanes(place: Place, tally: Tally, per_second: float, only: Sequence[str] = ()) -> list[Lane]:
     """The clients of all kinds, or only of the named kinds. The busy kinds share the rate by their weights."""
     tls = place.certificate is not None
-    busy = [(one, weight) for one, weight in BUSY if _wanted(one, tls, only)]
+    busy = [(one, weight) for one, weight in (BUSY + NAMED if only else BUSY) if _wanted(one, tls, only)]
     heaviness = sum(weight for _, weight in busy)
     every = {one: one.requests * _LANES * heaviness / (weight * per_second) for one, weight in busy}
     every |= {one: one.every_s for one in LONG if _wanted(one, tls, only)}

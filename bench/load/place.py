@@ -25,23 +25,27 @@ class Place:
     tls_port: int = 0
     certificate: Path | None = None
 
-    def trust(self) -> ssl.SSLContext:
-        context = ssl.create_default_context(cafile=self.certificate)
-        context.set_alpn_protocols(["h2"])
-        return context
+    async def connect(self, over_tls: str = "") -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """Over TLS where a protocol for it is named, `http/1.1` or `h2`."""
+        if not over_tls:
+            return await asyncio.open_connection(self.address, self.port)
+        trust = ssl.create_default_context(cafile=self.certificate)
+        trust.set_alpn_protocols([over_tls])
+        return await asyncio.open_connection(self.address, self.tls_port, ssl=trust, server_hostname=HOST)
 
 
 class Line:
     """A connection, opened on first use. Nothing watches the connection between two uses."""
 
-    def __init__(self, place: Place) -> None:
+    def __init__(self, place: Place, tls: bool = False) -> None:
         self._place = place
+        self._tls = tls
         self._pair: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
         self._used = 0
 
     async def send(self, content: bytes) -> None:
         if self._pair is None:
-            self._pair = await asyncio.open_connection(self._place.address, self._place.port)
+            self._pair = await self._place.connect("http/1.1" if self._tls else "")
             self._used = 0
         self._used += 1
         _, writer = self._pair

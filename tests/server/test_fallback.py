@@ -13,8 +13,8 @@ from harness.switches import ReadyServer, ready_for_load
 from harness.world import straight, wait_until
 
 KILLS = int(os.environ.get("TEAL_KILLS", "3"))
-GETS = ("new connection", "HTTP/1.0", "HEAD", "pipelined")
-POSTS = ("slow body, buffered", "slow body, streamed", "Expect: 100-continue")
+GETS = ("new connection", "HTTP/1.0", "HEAD", "pipelined", "HTTPS", "HTTP/2, GET alone")
+POSTS = ("slow body, buffered", "slow body, streamed", "Expect: 100-continue", "HTTP/2 over TLS")
 
 
 @pytest.mark.row("E19")

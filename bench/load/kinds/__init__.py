@@ -2,8 +2,8 @@
 
 from bench.load.kinds.base import Kind
 from bench.load.kinds.bodies import Expecting, SlowBody, SlowBodyStreamed
-from bench.load.kinds.http2 import Http2
-from bench.load.kinds.plain import Head, Http10, Naive, New, Pipelined, Polite
+from bench.load.kinds.http2 import Http2, Http2Reader
+from bench.load.kinds.plain import Head, Http10, Naive, New, NewTls, Pipelined, Polite
 from bench.load.kinds.slow import LongPoll, SlowDownload, SlowHeaders
 from bench.load.kinds.streams import Events, WebSocket
 
@@ -17,5 +17,7 @@ BUSY: list[tuple[type[Kind], int]] = [
     (Pipelined, 3),
     (Http2, 3),
 ]
+# More of them, which run only where they are named.
+NAMED: list[tuple[type[Kind], int]] = [(NewTls, 1), (Http2Reader, 1)]
 # The clients that take longer than a switch, so that a request of each is always under way.
 LONG: list[type[Kind]] = [SlowHeaders, SlowBody, SlowBodyStreamed, Expecting, SlowDownload, LongPoll, Events, WebSocket]

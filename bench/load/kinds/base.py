@@ -18,7 +18,7 @@ class Kind:
     def __init__(self, place: Place, tally: Tally) -> None:
         self.place = place
         self.tally = tally
-        self.line = Line(place)
+        self.line = Line(place, self.tls)
         self.turns = 0
 
     def new(self) -> str:

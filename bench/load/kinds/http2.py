@@ -22,6 +22,7 @@ class Http2(Kind):
     """Sends GET and POST side by side. A connection that closes early loses all streams under way."""
 
     name, quick, requests, tls = "HTTP/2 over TLS", True, 4, True
+    posts = True
     _pair: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
     _state: H2Connection
 
@@ -29,7 +30,7 @@ class Http2(Kind):
         try:
             if self._pair is None:
                 await self._open()
-            streams = dict(self._begin(number % 2 == 1) for number in range(self.requests))
+            streams = dict(self._begin(self.posts and number % 2 == 1) for number in range(self.requests))
             await self._flush()
             await self._answers(streams)
         except ProtocolError as error:
@@ -43,8 +44,7 @@ class Http2(Kind):
             await cut(pair[1])
 
     async def _open(self) -> None:
-        where = self.place.address, self.place.tls_port
-        self._pair = await asyncio.open_connection(*where, ssl=self.place.trust(), server_hostname=HOST)
+        self._pair = await self.place.connect("h2")
         self._state = H2Connection(_HEADERS)
         self._state.initiate_connection()
 
@@ -87,6 +87,12 @@ class Http2(Kind):
         assert self._pair
         self._pair[1].write(self._state.data_to_send())
         await self._pair[1].drain()
+
+
+class Http2Reader(Http2):
+    """Sends no POST."""
+
+    name, posts = "HTTP/2, GET alone", False
 
 
 def _color(pairs: Iterable[tuple[str | bytes, str | bytes]]) -> str:

@@ -26,6 +26,10 @@ class Http10(New):
     name, version = "HTTP/1.0", "1.0"
 
 
+class NewTls(New):
+    name, tls = "HTTPS", True
+
+
 class Naive(Kind):
     """Keeps its connection and never checks it before a request. Sends GET and POST in turn."""
 

@@ -11,7 +11,7 @@ from teal_host.state.app import App
 from teal_host.state.slots import assign_release, read_slots
 from teal_host.steps import drain, health, switch
 from teal_host.steps.candidate import Candidate, environment_of, start, warn_if_memory_is_short
-from teal_host.steps.scene import Scene
+from teal_host.steps.scene import Scene, read_scene, renew_fallback
 from teal_host.supervisors.base import STOP_GRACE_S
 from teal_host.wire.reports import Color
 from teal_host.wire.values import dataclass
@@ -148,15 +148,16 @@ def _undo(app: App, cutover: Cutover, error: HostError) -> None:
 
 def _offer_previous(app: App, cutover: Cutover) -> None:
     """What is live now stands in for the candidate from the very moment of the switch."""
-    switch.offer_fallback(app, cutover.previous_color if cutover.candidate.spec.keep.fallback else None)
+    switch.offer_fallback(app, cutover.standby, cutover.candidate.spec.keep)
 
 
 def keep_or_stop_previous(app: App, cutover: Cutover) -> None:
     """The previous release goes on running for an instant rollback, unless the app cannot afford two."""
     slot, keep = cutover.previous_slot, cutover.candidate.spec.keep
     if slot is None or keep.previous_running:
+        renew_fallback(app, read_scene(app))
         return
-    switch.offer_fallback(app, None)
+    switch.withdraw_fallback(app)
     drain.wait_and_stop(app, slot, cutover.agreement, keep.drain_s)
 
 

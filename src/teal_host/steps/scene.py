@@ -61,12 +61,8 @@ def load_scene(app: App) -> Scene:
 
 
 def renew_fallback(app: App, scene: Scene) -> None:
-    """Between two commands the idle color stands in for the live one if it runs, was live, and [keep] wants that."""
-    live, standby = scene.live, scene.candidate_on(scene.slots.idle)
-    was_live = standby is not None and standby.record.outcome in ("live", "superseded")
-    wanted = was_live and live is not None and live.spec.keep.fallback
-    runs = wanted and app.host.supervisor.state(app.paths.color(scene.slots.idle)).state == "running"
-    switch.offer_fallback(app, scene.slots.idle if runs else None)
+    """Between two commands the idle color stands in for the live one, if it may."""
+    switch.offer_fallback(app, scene.candidate_on(scene.slots.idle), scene.live.spec.keep if scene.live else None)
 
 
 def live_is_well(app: App, scene: Scene) -> bool:

@@ -19,6 +19,7 @@ from teal_host.state.seams import Proxy
 from teal_host.state.slots import all_colors, read_slots
 from teal_host.steps.candidate import HERE, Candidate
 from teal_host.steps.judgement import PATIENT, Judgement, Patience, ProbeResult, Verdict, judge
+from teal_host.wire.app import Keep
 from teal_host.wire.reports import ANSWERED_HEADER, PROBE_HEADER, Color, Entrance
 
 _VERIFY = Patience(5.0, pause_s=0.05)
@@ -51,14 +52,30 @@ def point_live_to(app: App, color: Color) -> None:
     files.turn_link(app.paths.live, color)
 
 
-def offer_fallback(app: App, color: Optional[Color]) -> None:
-    """From now on nginx asks this color where the live one gives no answer; None: no color. The live color may be
-    named before the switch away from it: no color stands in for itself, so that takes effect with the switch.
+def offer_fallback(app: App, standby: Optional[Candidate], keep: Optional[Keep]) -> None:
+    """From now on nginx asks this release where one with this [keep] gives no answer, if this release was live and
+    runs; else no color. What is live may be offered before the switch away from it: no color stands in for itself, so
+    that takes effect with the switch.
     """
+    was_live = standby is not None and standby.record.outcome in ("live", "superseded")
+    if standby and keep and keep.fallback and was_live and _runs(app, standby):
+        _turn_fallback_to(app, standby.color)
+    else:
+        withdraw_fallback(app)
+
+
+def withdraw_fallback(app: App) -> None:
+    """Before a standby is stopped, and where nobody knows what runs."""
+    files.remove(app.paths.fallback)
+
+
+def _runs(app: App, standby: Candidate) -> bool:
+    return app.host.supervisor.state(standby.slot_paths).state == "running"
+
+
+def _turn_fallback_to(app: App, color: Color) -> None:
     link = app.paths.fallback
-    if color is None:
-        files.remove(link)
-    elif not link.is_symlink() or link.readlink().name != color:
+    if not link.is_symlink() or link.readlink().name != color:
         files.turn_link(link, color)
 
 

@@ -44,8 +44,9 @@ def at_boot(app: App) -> None:
     if app.journal.unfinished() is None and not app.paths.fallback.is_symlink():
         return
     with contextlib.suppress(Locked), lock.of_app(app.paths, "recover", Origin("root", "this server"), 0):
+        switch.withdraw_fallback(app)  # systemd starts no standby at a boot, and what follows may take long, or fail
         recover(app)
-        renew_fallback(app, read_scene(app))  # systemd starts no standby at a boot
+        renew_fallback(app, read_scene(app))
 
 
 def _finish(app: App, story: UnfinishedStory, scene: Scene) -> None:

@@ -1,5 +1,6 @@
 """The story of setup: inspect the server, plan what is missing, and after commit apply exactly that."""
 
+import contextlib
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -39,7 +40,7 @@ def setup(app: App, request: Setup, channel: Channel) -> Done:
         _sync_named(app)
         return Done()
     channel.await_commit(_A_PERSON_READS_WITHIN_S)
-    with lock.of_app(app.paths, "setup", request.origin, request.wait_s):
+    with lock.of_app(app.paths, "setup", request.origin, request.wait_s), _fallback_renewed(app):
         _remove_unfinished(app)
         _install(app, request, plan)
         _drain(app, request)
@@ -48,6 +49,16 @@ def setup(app: App, request: Setup, channel: Channel) -> Done:
                 _apply(app, change)
         _sync_named(app)
     return Done(f"{app.name} is set up")
+
+
+@contextlib.contextmanager
+def _fallback_renewed(app: App) -> Iterator[None]:
+    """However setup ends: a standby that setup has drained, and has not stopped after all, stands in again."""
+    try:
+        yield
+    finally:
+        with app.best_effort():
+            renew_fallback(app, read_scene(app))
 
 
 def planned(app: App, request: Setup) -> List[SetupChange]:
@@ -86,7 +97,7 @@ def _drain(app: App, request: Setup) -> None:
     """Before the lock that apps share, too. No request comes to a standby, so once drained it stays so."""
     before = agreement.load(app.paths)
     for slot in _moving(app, before, _agreed(app, request)):
-        switch.offer_fallback(app, None)
+        switch.withdraw_fallback(app)
         with app.step("drain") as step:
             drain.wait(step, slot, cast(Agreement, before), request.spec.keep.drain_s)
 
@@ -144,13 +155,8 @@ def _agreement(app: App, request: Setup, agreed: Agreement) -> Iterator[SetupCha
     for slot in _moving(app, before, agreed):
         text = f"stop the standby on {slot.color}, whose port changes"
         yield SetupChange(text, partial(app.host.supervisor.stop, slot, STOP_GRACE_S))
-    save = partial(_save, app, agreed)
+    save = partial(agreement.save, app.paths, agreed)
     yield SetupChange(_description(before, agreed), save, unserves=_unserved(app, before, agreed))
-
-
-def _save(app: App, agreed: Agreement) -> None:
-    agreement.save(app.paths, agreed)
-    renew_fallback(app, read_scene(app))
 
 
 def _moving(app: App, before: Optional[Agreement], agreed: Agreement) -> List[ColorPaths]:
