@@ -60,7 +60,7 @@ def test_clock_check_judges_how_far_the_clock_is_off(ahead_s: float, state: str,
     [
         (Disk(100 * GB, 50 * GB, 10**6, 10**5 * 5), "ok", "50 GB of 100 GB"),
         (Disk(100 * GB, 9 * GB, 10**6, 10**5 * 5), "warning", "91 % full"),
-        (Disk(100 * GB, 60 * MB, 10**6, 10**5 * 5), "fault", "may need 66 MB"),
+        (Disk(100 * GB, 60 * MB, 10**6, 10**5 * 5), "fault", "may need 83 MB"),
         (Disk(100 * GB, 50 * GB, 10**6, 900), "fault", "only 900 more files"),
         (Disk(100 * GB, 50 * GB, 10**6, 50_000), "warning", "95 % of its files"),
         (Disk(100 * GB, 50 * GB, 0, 0), "ok", "free"),

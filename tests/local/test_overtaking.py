@@ -15,6 +15,7 @@ import pytest
 
 from harness.background import in_background, load, wait_for_requests
 from harness.world import App, Ended, wait_until
+from hints.walk import hint_of, type_in
 
 WITHIN_S = 20.0
 GAVE_WAY = "gave way to a rollback; traffic stayed"
@@ -96,6 +97,7 @@ def rolled_back(app: App, counted: Counted, *arguments: str) -> Ended:
 
 
 @pytest.mark.row("G6")
+@pytest.mark.hint("teal status, then teal deploy again")
 @pytest.mark.parametrize("phase", [uploading, building, waiting_for_health, waiting_for_an_answer, draining])
 def test_rollback_overtakes_a_deploy_before_its_switch(app: App, counted: Counted, phase: Any) -> None:
     first, second = app.deploy_versions("v1", "v2")
@@ -113,7 +115,9 @@ def test_rollback_overtakes_a_deploy_before_its_switch(app: App, counted: Counte
     assert set(outcomes.values()) <= {"refused"}
     app.config()
     app.program(version="v4")
-    app.deploy().ok()
+    hint = hint_of(overtaken.result["error"], "teal status, then teal deploy again")
+    for command in hint.removesuffix(" again").split(", then "):
+        type_in(app, command)
     assert app.get()["version"] == "v4"
 
 
@@ -170,14 +174,18 @@ def test_rollback_goes_no_further_back_where_the_watch_has_gone_back_already(app
 
 
 @pytest.mark.row("G6")
+@pytest.mark.hint("teal doctor again")
 def test_rollback_asks_nobody_to_give_way_where_it_has_nothing_to_go_back_to(app: App) -> None:
     app.deploy_versions("v1")
     gate = app.world.home / "gate"
     with waiting_for_health(app, waits_for=str(gate)) as deploying:
         refused = app.teal("rollback", "--json")
         assert (refused.code, "is at work here since" in refused.result["error"]["message"]) == (8, True)
+        rows = app.teal("doctor", "--json").result["findings"]
+        hint = hint_of(next(row for row in rows if row["what"] == "commands"), "teal doctor again")
         gate.touch()
         deploying().ok()
+    assert "nothing is wrong" in type_in(app, hint.removesuffix(" again")).out
     assert app.get()["version"] == "v3"
 
 

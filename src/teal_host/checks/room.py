@@ -10,7 +10,7 @@ from teal_host.ground import processes
 from teal_host.ground.remedies import make_room
 from teal_host.wire.reports import Finding
 
-_LEAST_BYTES = 50_000_000  # for records, logs and what else grows
+_LEAST_BYTES = 64 * 1024 * 1024  # for records, logs and what else grows; a deploy asks for as much
 _LEAST_FILES = 1000
 _FULL = 0.9
 _SPARE = 1.5  # times the live copy

@@ -19,7 +19,9 @@ def check(visit: Visit) -> Iterator[Finding]:
 def loaded(unit: str, unit_properties: Dict[str, str]) -> Iterator[Finding]:
     for path in unit_properties.get("DropInPaths", "").split():
         message = f"{path} changes {unit}, beside what setup wrote"
-        yield warning("systemd", message, "write it into [sandbox] of teal.toml if you can, and remove that file")
+        reload = on_server("systemctl daemon-reload")  # systemd does not ask for it where the unit could not be loaded
+        hint = f"write it into [sandbox] of teal.toml if you can, remove that file, then {reload}"
+        yield warning("systemd", message, hint)
     if unit_properties.get("NeedDaemonReload") == "yes":
         message = f"{unit} was changed, and systemd has not read it yet"
         yield warning("systemd", message, on_server("systemctl daemon-reload"))

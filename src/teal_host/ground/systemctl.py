@@ -21,7 +21,10 @@ _RELOAD_S = 60.0
 def properties(unit: str, names: Sequence[str]) -> Dict[str, str]:
     """Of the unit; of systemd itself where `unit` is empty. Raises CannotRun when systemd does not answer."""
     argv = ["systemctl", "show", *([unit] if unit else []), f"--property={','.join(names)}"]
-    shown = _until(lambda ran: ran.code == 0 and bool(ran.output.strip()), argv, _ANSWER_S)
+    try:
+        shown = _until(lambda ran: ran.code == 0 and bool(ran.output.strip()), argv, _ANSWER_S)
+    except CannotRun as late:
+        raise CannotRun("systemd does not answer", [late.message], on_server("systemctl status")) from None
     if shown.code or not shown.output.strip():
         raise CannotRun("systemd does not answer", shown.lines[-3:], on_server("systemctl status"))
     return dict(line.split("=", 1) for line in shown.lines if "=" in line)

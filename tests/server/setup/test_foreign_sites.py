@@ -1,13 +1,24 @@
 """`teal setup` leaves the sites of others alone, and refuses where they are in the way or broken."""
 
+import json
+import re
 from typing import Any
 
 import pytest
 
 from harness import Server
 from harness.world import App, World
+from hints.walk import hint_of
 from server.setup.nginx_state import get, nginx, reload, site
 from server.setup.results import OTHERS, differing, refusal, setup_changes
+
+NAME_IT = 'name this one: [server] domains = ["example.com"] (or another http_port)'
+CHANGE_DIRECTIVES = "change [proxy] directives in teal.toml; the routes are as they were"
+
+
+def names_in(hint: str) -> list[str]:
+    """The value that the hint writes for a key of teal.toml."""
+    return list(json.loads(re.findall(r"\[\".*\"\]", hint)[0]))
 
 
 class TestForeignSites:
@@ -20,6 +31,7 @@ class TestForeignSites:
         assert get(shared, "whatever.example").startswith("200")
         assert get(shared, "static.example").startswith("200 static.example")
 
+    @pytest.mark.hint('name this one: [server] domains = ["example.com"] (or another http_port)')
     def test_foreign_default_site_is_kept_and_setup_asks_for_domains(self, shared: Server, app: App, put: Any) -> None:
         put("/etc/nginx/conf.d/mine.conf", site("_", "8090 default_server"))
         app.config(server={"http_port": 8090})
@@ -28,12 +40,13 @@ class TestForeignSites:
         error = refusal(app)
         assert "/etc/nginx/conf.d/mine.conf:1" in error["message"]
         assert "/etc/nginx/conf.d/teal-shop.conf" in error["message"]
-        assert "domains" in error["hint"]
+        (name,) = names_in(hint_of(error, NAME_IT))
+        assert name == "example.com"
         assert differing(before, shared.files(ignoring=OTHERS)) == []
-        app.config(server={"http_port": 8090, "domains": ["shop.example"]})
+        app.config(server={"http_port": 8090, "domains": [name]})
         app.teal("setup").ok()
         app.deploy().ok()
-        assert get(shared, "shop.example", 8090).startswith("200 {")
+        assert get(shared, name, 8090).startswith("200 {")
         assert get(shared, "other.example", 8090).startswith("200 _")
 
     def test_welcome_page_gives_way_and_comes_back(self, shared: Server, app: App) -> None:
@@ -68,11 +81,19 @@ class TestForeignSites:
             page.write_text(text)
 
     @pytest.mark.row("D11")
+    @pytest.mark.hint("remove the name there, or choose another: [server] domains")
     def test_domain_that_a_foreign_site_serves_is_refused(self, app: App, shared: Server, put: Any) -> None:
         put("/etc/nginx/sites-enabled/static", "\n\n" + site("static.example", "80"))
         app.config(server={"domains": ["shop.example", "static.example"]})
-        message = refusal(app)["message"]
-        assert message == "/etc/nginx/sites-enabled/static:3 serves static.example on port 80 already"
+        error = refusal(app)
+        assert error["message"] == "/etc/nginx/sites-enabled/static:3 serves static.example on port 80 already"
+        assert hint_of(error, "remove the name there, or choose another: [server] domains")
+        put("/etc/nginx/sites-enabled/static", "\n\n" + site("other.example", "80"))
+        app.teal("setup").ok()
+        app.config(server={"domains": ["other.example"]})
+        refusal(app)
+        app.config(server={"domains": ["another.example"]})
+        app.teal("setup").ok()
 
     def test_default_page_of_nginx_org_is_named_in_the_refusal(self, app: App, shared: Server, put: Any) -> None:
         put("/etc/nginx/conf.d/default.conf", site("localhost", "80"))
@@ -87,7 +108,9 @@ class TestForeignSites:
         put("/etc/nginx/conf.d/exact.conf", site("static.example", f"{shared.address}:8066"))
         reload(shared)
         app.config(server={"http_port": 8066})
-        assert "/etc/nginx/conf.d/exact.conf:1" in refusal(app)["message"]
+        error = refusal(app)
+        assert "/etc/nginx/conf.d/exact.conf:1" in error["message"]
+        assert hint_of(error, NAME_IT)
         app.config(server={"http_port": 8066, "domains": ["shop.example"]})
         app.teal("setup").ok()
         app.deploy().ok()
@@ -98,7 +121,10 @@ class TestForeignSites:
     def test_second_app_is_refused_the_default_site_and_the_domain_of_the_first(self, world: World, app: App) -> None:
         app.teal("setup").ok()
         other = world.app("blog")
-        assert "default site of port 80 is the app shop" in refusal(other)["message"]
+        error = refusal(other)
+        assert "default site of port 80 is the app shop" in error["message"]
+        other.config(server={"domains": names_in(hint_of(error, NAME_IT))})
+        other.teal("setup", "--dry-run").ok()
         app.config(server={"domains": ["a.example"]})
         app.teal("setup").ok()
         other.config(server={"domains": ["b.example", "a.example"]})
@@ -145,18 +171,22 @@ class TestBrokenForeignConfiguration:
         broken.unlink()
 
     @pytest.mark.row("D9")
+    @pytest.mark.hint("change [proxy] directives in teal.toml; the routes are as they were")
     def test_directive_that_nginx_rejects_changes_nothing(self, shared: Server, app: App) -> None:
         app.teal("setup").ok()
         app.deploy().ok()
         before = shared.files(ignoring=OTHERS)
         for arguments in (["--dry-run"], []):
             app.config(proxy={"directives": ["gzip perhaps;"]})
-            assert "refuses 'gzip perhaps;'" in refusal(app, *arguments)["message"]
+            error = refusal(app, *arguments)
+            assert "refuses 'gzip perhaps;'" in error["message"]
+            assert hint_of(error, CHANGE_DIRECTIVES)
             app.config(proxy={"directives": ["limit_req zone=nowhere;"]})  # nginx refuses this without naming a line
             error = refusal(app, *arguments)
-            assert ("nowhere" in error["evidence"][0], "[proxy]" in error["hint"]) == (True, True)
+            assert ("nowhere" in error["evidence"][0], hint_of(error, CHANGE_DIRECTIVES)) == (True, CHANGE_DIRECTIVES)
         assert differing(before, shared.files(ignoring=OTHERS)) == []
-        app.config()
+        app.config(proxy={"directives": ["add_header X-A b;"]})
+        app.teal("setup").ok()
         app.program(version="v2")
         app.deploy().ok()
 

@@ -1,11 +1,13 @@
 """`teal setup` shows what was edited by hand, and `teal destroy` copes with what was removed by hand."""
 
+import shlex
 from typing import Any
 
 import pytest
 
 from harness import Server
 from harness.world import App
+from hints.walk import hint_of, type_in
 from server.setup.nginx_state import reload
 from server.setup.results import OTHERS, differing, make_public_key, setup_changes
 
@@ -61,6 +63,7 @@ class TestHandEdits:
         assert [change["edited"] for change in changes] == [False] * 3
         assert "+MemoryMax=64M" in changes[0]["diff"]
 
+    @pytest.mark.hint("teal doctor", "nginx does not serve this app as agreed: teal doctor")
     def test_deploy_is_refused_before_the_upload_when_nginx_no_longer_serves_the_app(
         self, shared: Server, app: App
     ) -> None:
@@ -74,7 +77,12 @@ class TestHandEdits:
             assert (refused.code, refused.result["error"]["exit_code"]) == (3, 3)
             assert refused.result["error"]["message"] == "nginx does not serve shop as setup agreed"
             assert not any(line.get("name") == "upload" for line in refused.lines)
-        app.teal("setup").ok()
+            hint = hint_of(refused.result["error"], "teal doctor")
+        (note,) = app.status()["notes"]
+        assert note == f"nginx does not serve this app as agreed: {hint}"
+        found = app.teal(*shlex.split(hint)[1:], "--json").result["findings"]
+        (cure,) = {hint_of(row, "teal setup") for row in found if row["state"] == "fault"}
+        type_in(app, cure)
         app.deploy().ok()
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from harness import Server
 from harness.world import App, World, wait_until
+from hints.walk import hint_of, type_in
 from server.setup.nginx_state import get, site
 from server.setup.results import OTHERS, differing, refusal, setup_changes
 
@@ -33,13 +34,21 @@ class TestLayouts:
             assert '"v2"' in get(shared, "whatever.example", 8070)
             app.teal("destroy", "-y").ok()
 
+    @pytest.mark.hint("add to its http block: include {}/conf.d/*.conf;")
     def test_setup_refuses_a_main_file_that_includes_no_directory(self, shared: Server, world: World, put: Any) -> None:
-        put("/opt/x/nginx.conf", MAIN.format(user="www-data", more=site("static.example", "8070")))
+        more = site("static.example", "8070")
+        put("/opt/x/nginx.conf", MAIN.format(user="www-data", more=more))
         put("/etc/systemd/system/nginx.service.d/x.conf", UNIT)
+        app = world.app("shop")
         with restarted(shared):
-            error = refusal(world.app("shop"))
-        assert "/opt/x/nginx.conf reads no directory" in error["message"]
-        assert error["hint"] == "add to its http block: include /opt/x/conf.d/*.conf;"
+            error = refusal(app)
+            assert "/opt/x/nginx.conf reads no directory" in error["message"]
+            line = hint_of(error, "add to its http block: include {}/conf.d/*.conf;").partition(": ")[2]
+            assert line == "include /opt/x/conf.d/*.conf;"
+            put("/opt/x/nginx.conf", MAIN.format(user="www-data", more=f"{more}\n{line}"))
+            app.teal("setup").ok()
+            app.deploy().ok()
+            app.teal("destroy", "-y").ok()
 
     def test_setup_makes_an_included_directory_that_is_missing(self, shared: Server, world: World, put: Any) -> None:
         put("/opt/x/nginx.conf", MAIN.format(user="www-data", more="include conf.d/*.conf;"))
@@ -51,6 +60,7 @@ class TestLayouts:
             app.teal("destroy", "-y").ok()
 
     @pytest.mark.row("D5")
+    @pytest.mark.hint("teal ssh -- {}systemctl start nginx (if nginx does not start: teal doctor)")
     def test_setup_starts_a_stopped_nginx_and_a_deploy_without_nginx_is_refused(self, shared: Server, app: App) -> None:
         shared.run("systemctl", "stop", "nginx")
         try:
@@ -62,9 +72,12 @@ class TestLayouts:
             before = shared.files(ignoring=OTHERS)
             refused = app.deploy()
             assert (refused.code, "nginx does not run" in refused.result["error"]["message"]) == (10, True)
-            assert refused.result["error"]["hint"].startswith("teal ssh -- systemctl start nginx")
             changed = differing(before, shared.files(ignoring=OTHERS))
             assert [path for path in changed if not path.endswith("lock")] == []
+            text = "teal ssh -- {}systemctl start nginx (if nginx does not start: teal doctor)"
+            type_in(app, hint_of(refused.result["error"], text).partition(" (")[0])
+            assert app.deploy().ok().result["outcome"] == "live"
+            shared.run("systemctl", "stop", "nginx")
             app.teal("destroy", "-y").ok()
             assert shared.run("systemctl", "is-active", "nginx").stdout.strip() == "inactive"
         finally:

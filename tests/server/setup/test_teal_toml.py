@@ -9,6 +9,7 @@ from harness import Server
 from harness.background import in_background
 from harness.slow_upload import finish, upload
 from harness.world import App, World
+from hints.walk import hint_of, type_in
 from server.setup.nginx_state import get
 from server.setup.results import OTHERS, differing, refusal, setup_changes
 
@@ -84,13 +85,25 @@ class TestTealTomlChanged:
         app.teal("setup", "--yes").ok()
 
 
+ANOTHER_NAME = "choose another name for the app in teal.toml"
+
+
+def rename(app: App) -> None:
+    """Chooses another name for the app in its teal.toml."""
+    path = app.directory / "teal.toml"
+    path.write_text(path.read_text().replace(f'app = "{app.name}"', f'app = "{app.name}-two"'))
+
+
 class TestNames:
     @pytest.mark.parametrize("name", ["nginx", "dpkg", "systemd", "private"])
+    @pytest.mark.hint("choose another name for the app in teal.toml")
     def test_app_name_of_a_service_is_refused(self, shared: Server, world: World, name: str) -> None:
         before = shared.files(ignoring=OTHERS)
         app = world.app(name)
-        assert "another name" in refusal(app)["hint"]
+        assert hint_of(refusal(app), ANOTHER_NAME)
         assert differing(before, shared.files(ignoring=OTHERS)) == []
+        rename(app)
+        app.teal("setup").ok()
 
     @pytest.mark.parametrize("name", ["root", "deploy-the-very-long-name-of-31"])
     def test_app_name_that_only_resembles_a_reserved_name_is_accepted(self, world: World, name: str) -> None:
@@ -100,16 +113,26 @@ class TestNames:
 
     def test_data_of_somebody_else_is_refused_and_kept(self, shared: Server, app: App, put: Any) -> None:
         put("/var/lib/shop/precious", "mine")
-        assert "/var/lib/shop is on this server already" in refusal(app)["message"]
+        error = refusal(app)
+        assert "/var/lib/shop is on this server already" in error["message"]
+        assert hint_of(error, ANOTHER_NAME)
         assert app.teal("destroy", "-y").code == 2
+        rename(app)
+        app.teal("setup").ok()
+        app.deploy().ok()
         assert (shared.root / "var/lib/shop/precious").read_text() == "mine"
 
+    @pytest.mark.hint("teal ssh -- {}mkdir -p {}; then teal setup; then teal ssh -- {}chown {}: {}")
     def test_missing_writable_folder_is_refused_with_the_command_that_makes_it(
         self, shared: Server, app: App, put: Any
     ) -> None:
         app.config(sandbox={"writable": ["/srv/uploads"]})
         error = refusal(app)
         assert "no directory /srv/uploads" in error["message"]
-        assert error["hint"].startswith("teal ssh -- mkdir -p /srv/uploads; then teal setup; then teal ssh -- chown ")
-        put("/srv/uploads/one", "")
-        app.teal("setup").ok()
+        text = "teal ssh -- {}mkdir -p {}; then teal setup; then teal ssh -- {}chown {}: {}"
+        for command in hint_of(error, text).split("; then "):
+            type_in(app, command)
+        app.deploy().ok()
+        assert shared.run("stat", "-c", "%U", "/srv/uploads").stdout == "teal-shop\n"
+        app.teal("destroy", "-y").ok()
+        shared.run("rmdir", "/srv/uploads")
