@@ -183,7 +183,7 @@ def miss_something() -> None:
     if BEHAVIOUR.get("needs", "PORT") not in os.environ:
         sys.exit(f"{BEHAVIOUR['needs']} is missing")
     if Path(BEHAVIOUR.get("exits_if", "")).is_file():
-        sys.exit(1)
+        sys.exit(f"{BEHAVIOUR['exits_if']} is in the way")
     if BEHAVIOUR.get("writes_first"):
         try:
             (Path(os.environ["DATA_DIR"]) / "kept").open("a").close()

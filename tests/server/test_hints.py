@@ -19,6 +19,11 @@ from hints.collect import pattern
 from hints.test_walks import printed, shell
 from hints.walk import hint_of, type_in
 from server.shop import Shop
+from teal.config.read import load
+from teal.ground.errors import TealError
+from teal.stories import setup
+from teal.stories.setup import SetupOptions
+from teal.ui.plain import Quiet
 
 STATE = "var/lib/teal/shop"
 
@@ -309,6 +314,20 @@ def systemd_that_does_not_answer(shop: Shop) -> None:
     shop.app.teal("status").ok()
 
 
+@pytest.mark.hint("teal setup again")
+def server_that_changed_since_the_plan(shop: Shop) -> None:
+    """Somebody removes a file while a person reads the plan."""
+    shop.config(sandbox={"tasks": 99})
+    unit = shop.server.root / "etc/systemd/system/teal-shop-recover.service"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PATH", shop.app.world.env["PATH"])
+        with pytest.raises(TealError) as refused:
+            setup.setup(load(shop.app.directory), SetupOptions(), Quiet(), lambda plan: unit.unlink())
+    assert pattern("teal setup again").fullmatch(refused.value.hint)
+    type_in(shop.app, refused.value.hint.removesuffix(" again"))
+    assert unit.is_file()
+
+
 WALKS: list[Callable[[Shop], None]] = [
     drop_in,
     units_that_do_not_start,
@@ -322,6 +341,7 @@ WALKS: list[Callable[[Shop], None]] = [
     nginx_that_does_not_start,
     nginx_that_does_not_reload,
     systemd_that_does_not_answer,
+    server_that_changed_since_the_plan,
 ]
 
 

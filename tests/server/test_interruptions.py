@@ -21,6 +21,7 @@ from harness.background import RunningCommand, in_background
 from harness.ssh_access import run
 from harness.ssh_line import own_line
 from harness.world import wait_until
+from hints.walk import type_in
 from server.shop import Shop
 from teal.config.read import load
 from teal.ground.errors import ContactLost, HostFailed, TealError
@@ -236,6 +237,7 @@ switch.point_live_to = switched
 
 
 @pytest.mark.row("H5")
+@pytest.mark.hint("teal doctor")
 def test_verify_returns_the_link_when_nginx_cannot_reach_the_marker(shop: Shop) -> None:
     """nginx reports nothing in this case, and sends requests to blue. Only a request through nginx shows it."""
     old, green = shop.serving(), shop.server.root / "var/lib/teal/shop/green"
@@ -245,9 +247,12 @@ def test_verify_returns_the_link_when_nginx_cannot_reach_the_marker(shop: Shop) 
     green.chmod(0o700)
     try:
         error = bent(shop, SOON)
+        assert isinstance(error, HostFailed)
+        found = shop.app.teal(*error.hint.split()[1:], "--json").result["findings"]
+        type_in(shop.app, next(row["hint"] for row in found if row["what"] == "route"))
+        assert green.stat().st_mode & 0o001
     finally:
         green.chmod(0o755)
-    assert isinstance(error, HostFailed)
     assert (error.exit_code, error.outcome) == (7, "rolled_back")
     asked, wanted = (shop.app.status()["colors"][color]["port"] for color in ("blue", "green"))
     assert f"nginx asked 127.0.0.1:{asked}, not green on port {wanted}; rolled back: " in error.message
@@ -262,10 +267,11 @@ def test_switch_returns_the_link_and_reports_that_no_site_is_served_when_nginx_d
     shop.new_version()
     try:
         error = bent(shop, SOON + NGINX_DIES)
+        assert isinstance(error, HostFailed)
         refused = shop.app.teal("rollback", "--json")
+        type_in(shop.app, error.hint.partition(" (")[0])
     finally:
         run(shop.server, "systemctl", "start", "nginx")
-    assert isinstance(error, HostFailed)
     assert error.exit_code == 10
     assert (
         f"nginx does not run on this server, so none of its sites is served; the link points to {color}"

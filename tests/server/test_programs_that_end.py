@@ -14,6 +14,7 @@ from harness.background import in_background
 from harness.ssh_access import run
 from harness.visitors import Site, visitors
 from harness.world import PATIENCE_S, status_of, wait_until
+from hints.walk import hint_of, type_in
 from server.shop import Shop
 
 LONG_S = 600  # a deadline or a watch that must not be waited for
@@ -296,7 +297,9 @@ def test_crash_looping_standby_is_reported_and_started_again_by_the_next_rollbac
         wait_until(lambda: any(re.fullmatch(says, note) for note in shop.app.status()["notes"]))
         assert shop.app.status()["colors"][standby]["restarts"]["times"] > MORE_THAN_SYSTEMD_ALLOWS
         looked = shop.app.teal("doctor", "--json").result["findings"]
-        assert [one["state"] for one in looked if one["what"] == "standby"] == ["warning"]
+        (found,) = (one for one in looked if one["what"] == "standby")
+        assert found["state"] == "warning"
+        assert "/var/lib/shop/gone" in type_in(shop.app, hint_of(found, "teal logs --color {}")).out
         gone.unlink()
         wait_until(lambda: shop.pid(standby) != 0)
     gone.touch()
@@ -311,6 +314,7 @@ def test_crash_looping_standby_is_reported_and_started_again_by_the_next_rollbac
 
 
 @pytest.mark.row("E16", "E17")
+@pytest.mark.hint("teal logs --color {}: what does the program need?")
 def test_live_release_is_back_soon_after_what_it_needs_is_back(shop: Shop, counted: Callable[..., None]) -> None:
     """Checks this at runtime, and again after a reboot."""
     away = shop.server.root / "var/lib/shop/away"  # like a database that the program needs at its start
@@ -342,6 +346,8 @@ def _check_is_tried(shop: Shop, live: str) -> None:
     assert any(f"{live} is live but {says}" in note for note in told["notes"]), told["notes"]
     looked = shop.app.teal("doctor", "--json").result["findings"]
     (found,) = (one for one in looked if one["what"] == "live")
+    hint = hint_of(found, "teal logs --color {}: what does the program need?")
+    assert "/var/lib/shop/away" in type_in(shop.app, hint.partition(": ")[0]).out
     assert (found["state"], "it exited with code 1 (" in found["says"]) == ("fault", True), found
 
 

@@ -8,6 +8,7 @@ import pytest
 from harness.booted_server import make_key
 from harness.deploy_keys import KeyedServer, answers, frame
 from harness.ssh_access import install
+from hints.test_walks import printed, shell
 from teal_host.wire.frames import PROTOCOL
 from teal_host.wire.grammar import public_key
 from teal_host.wire.messages import (
@@ -81,12 +82,24 @@ def test_setup_hint_leads_a_key_from_a_server_side_of_another_teal_to_its_own(ke
     keyed.ci().teal("status", cwd=keyed.one.directory, TEAL_TARGET=f"ssh://teal@{keyed.server.name}").ok()
 
 
+@pytest.mark.hint("make another key: ssh-keygen -t ed25519 -f {}-deploy")
 def test_deploy_key_of_an_app_is_refused_for_another_app(keyed: KeyedServer) -> None:
     with keyed.unchanged():
         refused = keyed.two.teal("setup", "--deploy-key", f"{keyed.key('one')}.pub")
     assert refused.code == 3
     assert f"the key {keyed.fingerprint()} deploys one already" in refused.err
-    assert "ssh-keygen" in refused.err
+    make = printed(refused, "make another key: ssh-keygen -t ed25519 -f {}-deploy").partition(": ")[2]
+    shell(keyed.two, f"{make} -N ''")  # an empty passphrase, as a person may type
+    keyed.two.teal("setup", "--deploy-key", f"{make.split()[-1]}.pub").ok()
+    keyed.two.teal("setup", "--remove-key", f"{make.split()[-1]}.pub").ok()
+
+
+@pytest.mark.hint("log in as the server's admin for that")
+def test_command_that_a_deploy_key_may_not_give_works_for_the_admin(keyed: KeyedServer) -> None:
+    target = f"ssh://teal@{keyed.server.name}"
+    refused = keyed.ci().teal("env", "list", cwd=keyed.one.directory, TEAL_TARGET=target)
+    printed(refused, "log in as the server's admin for that")
+    keyed.one.teal("env", "list").ok()
 
 
 def test_setup_changes_nothing_when_repeated_for_an_app_with_a_deploy_key(keyed: KeyedServer) -> None:

@@ -10,32 +10,42 @@ import pytest
 import harness
 from harness import Server
 from harness.world import at_server, wait_until
-from server.setup.results import OTHERS, differing, refusal, setup_changes
+from hints.walk import hint_of
+from server.setup.results import OTHERS, differing, make_public_key, refusal, setup_changes
 
 
 class TestApt:
     """Tests on their own bare server, because packages stay."""
 
+    @pytest.mark.hint("install {}", "on the server: apt-get update && apt-get install {}; then teal setup again")
     def test_setup_names_a_missing_network_and_waits_for_the_lock_of_another_apt(
         self, tmp_path: Path, debian: int
     ) -> None:
         with harness.server(debian, tmp_path / "bare") as bare:
             app = at_server(tmp_path / "home", bare).app("shop")
             bare.run("sh", "-c", "rm -rf /var/lib/apt/lists/*")
+            bare.run("mv", "/usr/bin/apt-get", "/usr/bin/apt-got")
+            install = hint_of(refusal(app), "install {}")
+            bare.run("mv", "/usr/bin/apt-got", "/usr/bin/apt-get")
             wrong = bare.root / "etc/apt/apt.conf.d/99wrong"
             wrong.write_text('Acquire::http::Proxy "http://127.0.0.1:9"; Acquire::Retries "0";\n')
             before = bare.files(ignoring=OTHERS)
             would = setup_changes(app, "--dry-run")
-            assert would[0] == "install nginx (apt-get install)"
+            assert would[0] == f"{install} (apt-get install)"
             error = refusal(app, code=1)
             assert (error["message"], bool(error["evidence"])) == ("apt-get cannot install nginx", True)
-            assert "apt-get update && apt-get install nginx" in error["hint"]
+            text = "on the server: apt-get update && apt-get install {}; then teal setup again"
+            typed, _, again = hint_of(error, text).removeprefix("on the server: ").partition("; then ")
             left = differing(before, bare.files(ignoring=OTHERS))
             assert left == ["/var/lib/teal", "/var/lib/teal/shop", "/var/lib/teal/shop/lock"]
             wrong.unlink()
+            assert bare.run("sh", "-c", f"yes | {{ {typed}; }}").returncode == 0
+            assert again == "teal setup again"
+            app.teal("setup").ok()
             bare.run("systemd-run", "--unit=apt-of-another", "python3", "-c", HOLD_THE_LOCK)
             wait_until(lambda: (bare.root / "var/lib/dpkg/held").exists())
-            assert setup_changes(app) == would
+            make_public_key(app.directory)
+            assert setup_changes(app, "--deploy-key", "deploy_key.pub")[0] == "install sudo (apt-get install)"
             assert app.teal("setup").ok().out == "shop is set up already; nothing to do\n"
             app.deploy().ok()
 

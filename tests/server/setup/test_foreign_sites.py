@@ -191,6 +191,7 @@ class TestBrokenForeignConfiguration:
         app.deploy().ok()
 
     @pytest.mark.row("D9")
+    @pytest.mark.hint("do [proxy] directives catch /.teal-…, which Teal asks? leave that path out of them")
     def test_setup_does_not_agree_on_a_site_that_nginx_does_not_serve(self, shared: Server, app: App) -> None:
         """A redirect of every request also redirects Teal's own probe."""
         app.teal("setup").ok()
@@ -206,3 +207,8 @@ class TestBrokenForeignConfiguration:
         app.config(proxy={"read_timeout_s": 60})
         (*_, agreed) = setup_changes(app)
         assert "[proxy]" in agreed
+        assert hint_of(error, "do [proxy] directives catch /.teal-…, which Teal asks? leave that path out of them")
+        app.config(proxy={"directives": ["if ($uri = /old) { return 301 https://a.test$request_uri; }"]})
+        app.teal("setup").ok()
+        app.program(version="v2")
+        app.deploy().ok()
