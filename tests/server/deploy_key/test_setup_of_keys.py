@@ -89,6 +89,7 @@ def test_deploy_key_of_an_app_is_refused_for_another_app(keyed: KeyedServer) -> 
     assert refused.code == 3
     assert f"the key {keyed.fingerprint()} deploys one already" in refused.err
     make = printed(refused, "make another key: ssh-keygen -t ed25519 -f {}-deploy").partition(": ")[2]
+    assert make.startswith("ssh-keygen ")
     shell(keyed.two, f"{make} -N ''")  # an empty passphrase, as a person may type
     keyed.two.teal("setup", "--deploy-key", f"{make.split()[-1]}.pub").ok()
     keyed.two.teal("setup", "--remove-key", f"{make.split()[-1]}.pub").ok()
