@@ -1,7 +1,8 @@
 """Fujin, from the Python index, in an environment of its own, with its own SSH (libssh2).
 
-Fujin builds nothing here, ships the same file, and restarts one service in place. Its own proxy would be Caddy. Here
-Fujin runs without a proxy, so its time is that of the service alone, reached directly.
+Fujin builds nothing here, ships the same file, and restarts one service in place. Fujin's own proxy would be Caddy;
+Fujin sets up none here. The bench reaches the service through nginx, as it does with every peer. That nginx file never
+changes.
 """
 
 import os
@@ -55,8 +56,7 @@ class Fujin:
         project = lab.work / "fujin"
         (project / ".fujin/systemd").mkdir(parents=True, exist_ok=True)
         (project / ".fujin/systemd/web.service").write_text(_UNIT)
-        # Fujin's service listens on loopback. nginx stands in front of every peer, here with a file that stays the
-        # same.
+        # nginx is in front of every peer, so that each answer takes the same way.
         site = f"server {{ listen {_PORT + 1}; location / {{ proxy_pass http://127.0.0.1:{_PORT}; }} }}\n"
         (lab.server.root / "etc/nginx/conf.d/fujin.conf").write_text(site)
         lab.on_server("systemctl", "reload", "nginx")

@@ -1,10 +1,10 @@
-/* A tiny HTTP server in C, for what a compiled program needs of Teal: one static file, no library, quick to start.
+/* A tiny HTTP server in C. The tests deploy it as a compiled program: one static file without libraries that starts fast.
  *
- *   GET  /healthz      {"message": "ok"}
- *   GET  anything      {"app", "color", "release"}, as it was told them; /slow waits half a second before it answers
- *   POST anything      the body, as it came
+ *   GET  /healthz      answers {"message": "ok"}
+ *   GET  any path      answers {"app", "color", "release", "pid"}; /slow waits half a second first
+ *   POST any path      answers with the body of the request
  *
- * It is told its port in its first argument, and what it calls itself in its second one.
+ * The first argument is the port, the second one is the name of the app. COLOR and RELEASE are in the environment.
  */
 #include <arpa/inet.h>
 #include <netinet/tcp.h>
@@ -50,7 +50,7 @@ static int serve(int line, const char *head, const char *body, size_t length) {
     return answer(line, facts, strlen(facts));
 }
 
-/* One connection, one request after the other. */
+/* Serves one connection. A thread reads its requests and answers them in order. */
 static void *talk(void *given) {
     int line = (int)(long)given, one = 1;
     char text[LONGEST + 1];

@@ -1,11 +1,11 @@
-// The program that the load is put on: it writes down each id that it handles before it does anything else, so that a
-// request that came twice is seen, and answers with bytes that follow from the id, so that a wrong answer is seen.
+// The program under load. It writes the id of each request into its ledger before it does anything else, so the bench
+// sees a request that came twice. The bytes of an answer follow from the id, so the bench sees a wrong answer.
 //
-//	GET HEAD POST /quick?id=&size=       size bytes; of a POST its body, once it is whole
-//	GET /slow?id=&size=&ms=              size bytes in eight pieces over so many milliseconds
-//	GET /poll?id=&ms=                    an answer after so many milliseconds without a byte
-//	GET /events?id=&n=&ms=               n server-sent events, so far apart
-//	GET /echo?id=                        a WebSocket that gives back what it gets
+//	GET HEAD POST /quick?id=&size=       answers with size bytes; a POST gets its own body back, once the body is whole
+//	GET /slow?id=&size=&ms=              sends size bytes in eight pieces, spread over ms milliseconds
+//	GET /poll?id=&ms=                    sends nothing for ms milliseconds, then answers
+//	GET /events?id=&n=&ms=               sends n server-sent events, one every ms milliseconds
+//	GET /echo?id=                        opens a WebSocket and sends each frame back
 //	GET /healthz /status
 package main
 
@@ -29,7 +29,7 @@ const pieces = 8
 
 var color = os.Getenv("COLOR")
 
-// The ledger is written without a buffer: what is killed has told everything.
+// openLedger opens a file without a buffer, so a killed program has lost no line.
 func openLedger() *os.File {
 	name := fmt.Sprintf("ledger-%s-%d-%d", color, os.Getpid(), time.Now().UnixNano())
 	file, err := os.OpenFile(filepath.Join(os.Getenv("DATA_DIR"), name), os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
@@ -69,7 +69,7 @@ func slow(w http.ResponseWriter, r *http.Request, id string) {
 	body := content(id, number(r, "size"))
 	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
 	for piece := 0; piece < pieces; piece++ {
-		if piece > 0 { // not after the last one: the connection is kept, and whoever asks on it next would wait
+		if piece > 0 { // no pause after the last piece: the next request on this connection would wait for it
 			time.Sleep(time.Duration(number(r, "ms")) * time.Millisecond / (pieces - 1))
 		}
 		w.Write(body[len(body)*piece/pieces : len(body)*(piece+1)/pieces])
@@ -105,7 +105,8 @@ func echo(w http.ResponseWriter, r *http.Request, id string) {
 	}
 }
 
-// One frame of a client, at most 125 bytes long, goes back with the same meaning (RFC 6455); the end after a close.
+// turn sends one frame of the client back with the same opcode (RFC 6455). A frame has at most 125 bytes. After a close
+// frame turn returns io.EOF.
 func turn(line *bufio.ReadWriter) error {
 	var head struct{ Kind, Length byte }
 	var mask [4]byte

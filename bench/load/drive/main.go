@@ -1,4 +1,5 @@
-// As many requests as so many kept connections can ask one after the other: what a proxy can do when it is quiet.
+// Measures what a proxy can do while nothing else happens. Each kept connection sends its next request as soon as the
+// answer to the last one has come.
 //
 //	drive ADDRESS CONNECTIONS SECONDS   prints requests per second, and the median and 99th percentile in microseconds
 package main
@@ -19,7 +20,8 @@ import (
 
 const request = "GET /status HTTP/1.1\r\nHost: load.test\r\n\r\n"
 
-// One connection until the end; how long each answer took. A failed one ends the program: here nothing happens.
+// ask sends requests on one connection until the end, and returns how long each answer took. A failed request ends the
+// program, because nothing is deployed here that could explain a failure.
 func ask(address string, end time.Time) (took []time.Duration) {
 	var line net.Conn
 	var reader *bufio.Reader

@@ -1,5 +1,5 @@
 #!/bin/sh
-# On the server: starts the new version on the idle color, looks, turns the link, reloads nginx.
+# Runs on the server: starts the new version on the idle color, checks its unit, switches the link, reloads nginx.
 set -eu
 cd /srv/scripts
 sh upstreams.sh

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Both, and a look at how it went.
+# Runs prepare.sh and apply.sh, then shows the state of both colors and the link.
 set -eu
 host=$1 program=$2
 here=$(dirname "$0")

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Builds and copies to the server.
+# Copies the program, its unit and the nginx files to the server.
 set -eu
 host=$1 program=$2
 here=$(dirname "$0")
