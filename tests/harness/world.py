@@ -264,12 +264,12 @@ def _next_count() -> int:
     return _PORT_COUNT[0]
 
 
-def wait_until(condition: Callable[[], bool], deadline_s: float = PATIENCE_S) -> None:
-    """Waits until the condition is true."""
+def wait_until(condition: Callable[[], bool], deadline_s: float = PATIENCE_S, pause_s: float = 0.02) -> None:
+    """Waits until the condition is true. A condition that takes a login to check gets a longer pause."""
     deadline = time.monotonic() + deadline_s
     while not condition():
         assert time.monotonic() < deadline, "the condition did not become true in time"
-        time.sleep(0.02)
+        time.sleep(pause_s)
 
 
 @contextmanager

@@ -143,6 +143,10 @@ class Shop:
         with self._as_client() as file:
             return queries.status(file)
 
+    def wait_for_no_notes(self) -> None:
+        """Waits until no command is at work, and none is left interrupted."""
+        wait_until(lambda: not self.status().notes, pause_s=0.3)
+
     def releases(self) -> tuple[ReleaseRow, ...]:
         with self._as_client() as file:
             return queries.releases(file).releases

@@ -118,7 +118,7 @@ def test_reset_line_ends_a_deploy_as_a_cut_line_does(shop: Shop, step: str, code
         ended = running.ended()
     assert (ended.code, ended.result["outcome"]) == (code, outcome)
     shop.config()
-    wait_until(lambda: shop.app.status()["notes"] == [])
+    shop.wait_for_no_notes()
     shop.check_settled(old if step == "upload" else new)
 
 
@@ -146,6 +146,6 @@ def reset_after(shop: Shop, seen: int) -> int | None:
             return None
         code = running.ended().code
     shop.config()
-    wait_until(lambda: shop.app.status()["notes"] == [])
+    shop.wait_for_no_notes()
     shop.check_settled(shop.check_serves(*{0: [new], 4: [old], 9: [old, new]}[code]))
     return code

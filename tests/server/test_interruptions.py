@@ -80,7 +80,7 @@ def test_deploy_finishes_by_itself_when_the_line_is_cut_after_the_commit(shop: S
         refused = shop.app.deploy()
         assert (refused.code, "is at work here since" in refused.result["error"]["message"]) == (8, True)
         let_it_listen()
-        wait_until(lambda: shop.app.status()["notes"] == [])
+        shop.wait_for_no_notes()
     shop.check_settled(version)
     assert last_line(shop) == ("end", "live", shop.release(shop.live))
 
@@ -93,7 +93,7 @@ def test_bad_candidate_is_refused_when_the_line_is_cut_after_the_commit(shop: Sh
         running.wait_for(type="step", name="health", state="started")
         os.kill(running.server_side(), signal.SIGKILL)
         assert running.ended().code == 9
-    wait_until(lambda: shop.app.status()["notes"] == [])
+    shop.wait_for_no_notes()
     assert last_line(shop)[:2] == ("end", "unhealthy")
     shop.check_settled(version)
 
@@ -371,7 +371,7 @@ def test_reboot_before_the_switch_keeps_the_live_release_and_recovery_cleans_up(
     )  # the answer came before the line ended
     shop.config()
     wait_until(lambda: shop.answers(old))
-    wait_until(lambda: shop.app.status()["notes"] == [])
+    shop.wait_for_no_notes()
     shop.check_settled(old)
 
 
@@ -383,7 +383,7 @@ def test_reboot_in_the_watch_keeps_the_new_release_and_recovery_cleans_up(shop: 
         shop.server.reboot()
         assert running.ended().code == 9
     shop.check_serves(new)
-    wait_until(lambda: shop.app.status()["notes"] == [])
+    shop.wait_for_no_notes()
     assert shop.app.status()["last"]["outcome"] == "live"
     shop.app.teal("rollback").ok()
     shop.check_settled(old)
@@ -470,7 +470,7 @@ def test_power_failure_in_the_watch_keeps_a_healthy_release_before_anything_is_t
         assert running.ended().code == 9
     shop.server.start()
     wait_until(lambda: shop.answers(new))
-    wait_until(lambda: shop.app.status()["notes"] == [])
+    shop.wait_for_no_notes()
     assert shop.app.status()["last"]["outcome"] == "live"
     shop.check_settled(new)
 
@@ -486,6 +486,6 @@ def test_power_failure_in_the_watch_rolls_back_a_release_that_has_turned_sick(sh
     sick.touch()
     shop.server.start()
     wait_until(lambda: shop.answers(old))
-    wait_until(lambda: shop.app.status()["notes"] == [])
+    shop.wait_for_no_notes()
     assert shop.app.status()["last"]["outcome"] == "rolled_back"
     shop.check_settled(old)
