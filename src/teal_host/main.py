@@ -10,7 +10,7 @@ from typing import Any, BinaryIO, Callable, Dict, List, Optional
 from teal_host.ground import overtaking
 from teal_host.ground.errors import Cancelled, HostError, NotAllowed, as_host_error
 from teal_host.ground.paths import HostPaths
-from teal_host.pipe.channel import FIRST_WITHIN_S, Channel
+from teal_host.pipe.channel import A_PERSON_READS_WITHIN_S, FIRST_WITHIN_S, Channel
 from teal_host.provisioning.local import LocalProvisioning
 from teal_host.provisioning.server import ServerProvisioning
 from teal_host.proxies.local_nginx import LocalNginx
@@ -64,6 +64,7 @@ def _foresee(host: Host, request: messages.Intended) -> None:
 
 def at_boot(name: str) -> int:
     """Clean up what a reboot or a power outage has interrupted."""
+    overtaking.listen()
     try:
         recover.at_boot(_server(HostPaths(Path("/")), _say).app(name))
     except (HostError, OSError) as error:
@@ -129,6 +130,8 @@ def _seldom(app: App, request: Any, channel: Channel) -> Any:
     from teal_host.stories import destroy, doctor, logs, secrets, setup
     from teal_host.stories.exec import run_command
 
+    if isinstance(request, (messages.Logs, messages.Exec)):  # into a pager, perhaps
+        channel.taken_within_s = A_PERSON_READS_WITHIN_S
     stories: Dict[Any, Callable[[], Any]] = {
         messages.Setup: lambda: setup.setup(app, request, channel),
         messages.Doctor: lambda: doctor.doctor(app, request),

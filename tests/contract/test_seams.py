@@ -6,16 +6,20 @@ from typing import Any, cast
 
 import pytest
 
-from teal_host.ground.errors import BadRequest, HostError
+from power.stories import Clock
+from teal_host.ground.errors import BadRequest, CannotRun, HostError
 from teal_host.ground.paths import HostPaths
+from teal_host.preparations.change import digest
 from teal_host.provisioning.local import LocalProvisioning
 from teal_host.provisioning.server import ServerProvisioning
 from teal_host.proxies.local_nginx import LocalNginx
 from teal_host.proxies.system_nginx import SystemNginx
-from teal_host.state import agreement
+from teal_host.state import agreement, footprint
 from teal_host.state.agreement import Agreement
 from teal_host.state.route import Route
 from teal_host.state.seams import Provisioning, Proxy, Supervisor
+from teal_host.steps import judgement
+from teal_host.steps.switch import NotKnown
 from teal_host.supervisors.process import PlainProcesses
 from teal_host.supervisors.systemd import Systemd
 from teal_host.wire import typed
@@ -37,6 +41,7 @@ class RecordingProxy:
     def __init__(self) -> None:
         self.acts: list[str] = []
         self.serving = True
+        self.silent = False
 
     def check_site(self, site: object) -> None:
         return
@@ -49,6 +54,8 @@ class RecordingProxy:
         self.acts.append(f"remove {app}")
 
     def serves(self, route: Route) -> bool:
+        if self.silent:
+            raise CannotRun("nginx gives no answer: no whole answer within 5 s")
         return self.serving
 
 
@@ -115,12 +122,41 @@ def test_route_is_checked_before_the_upload_where_setup_opened_it(
     paths: HostPaths, agreed: Agreement, proxy: Any
 ) -> None:
     for provisioning in (LocalProvisioning(paths, proxy), ServerProvisioning(paths, proxy)):
-        provisioning.check_route(agreed)
+        provisioning.check_route(agreed, 0.1)
     proxy.serving = False
-    LocalProvisioning(paths, proxy).check_route(agreed)
+    LocalProvisioning(paths, proxy).check_route(agreed, 0.1)
     with pytest.raises(BadRequest, match="nginx does not serve shop as setup agreed"):
-        ServerProvisioning(paths, proxy).check_route(agreed)
+        ServerProvisioning(paths, proxy).check_route(agreed, 0.1)
     assert proxy.acts == []
+
+
+def test_route_of_a_proxy_that_gives_no_answer_is_not_known_and_stays_open(
+    paths: HostPaths, agreed: Agreement, proxy: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    proxy.silent = True
+    server = ServerProvisioning(paths, proxy)
+    with pytest.raises(NotKnown, match="nginx gives no answer: no whole answer within 5 s"):
+        server.check_route(agreed, 0.1)
+    monkeypatch.setattr(judgement, "time", Clock())
+    server.open_route(agreed)
+
+
+TLS = "server {\n  listen 443 ssl;\n  ssl_certificate /etc/x.pem;\n  ssl_certificate_key /etc/x.key;\n}\n"
+
+
+@pytest.mark.parametrize(("written", "says"), [(TLS, "nginx does not serve shop as setup"), ("", "has put HTTPS into")])
+def test_route_that_is_not_served_is_blamed_on_a_hand_only_if_a_hand_wrote_the_file(
+    paths: HostPaths, agreed: Agreement, proxy: Any, written: str, says: str
+) -> None:
+    """Teal wrote HTTPS by [proxy] directives, and nginx could not load the file."""
+    file = paths.root / "shop.conf"
+    file.write_text(TLS)
+    app = paths.app("shop")
+    footprint.save(app, footprint.Footprint(nginx=str(file)).with_file(file, digest(written)))
+    proxy.serving = False
+    with pytest.raises(BadRequest, match=says) as refused:
+        ServerProvisioning(paths, proxy).check_route(agreed, 0.1)
+    assert (refused.value.hint == "teal doctor") == bool(written)
 
 
 def test_close_route_takes_the_app_off_the_proxy(provisioning: Provisioning, paths: HostPaths, proxy: Any) -> None:

@@ -54,7 +54,7 @@ def test_deploy_killed_while_it_gives_way_leaves_the_rollback_its_way(
             break
         killed += every
     counted(acts=killed // every)
-    assert killed >= 3
+    assert killed >= 2  # a deploy that gives way in its watch leaves almost all to the rollback
 
 
 @pytest.mark.parametrize("when", ["signal SIGURG+0", "signal SIGURG+1", "turn link live+0"])

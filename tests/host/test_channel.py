@@ -1,6 +1,8 @@
 """The waits of a channel: each has its own deadline, because a side may never see the end of the pipe."""
 
 import os
+import signal
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,10 +11,12 @@ from typing import BinaryIO
 import pytest
 
 from host.pipe import frame
-from teal_host.ground.errors import BadRequest, Cancelled
+from teal_host.ground import overtaking
+from teal_host.ground.errors import BadRequest, Cancelled, GaveWay
 from teal_host.pipe import channel as talks
 from teal_host.pipe.channel import FIRST_WITHIN_S, OWED_WITHIN_S, Channel
-from teal_host.wire.messages import Commit, Enough, Note, Status
+from teal_host.wire.frames import Frame, read_frame
+from teal_host.wire.messages import Commit, Enough, Note, Output, Status
 
 
 @contextmanager
@@ -92,6 +96,94 @@ def test_channel_is_not_held_up_after_the_commit_by_a_client_that_stops_reading(
         for _ in range(2_000):
             channel.tell(Note("info", "x" * 100))
         assert channel.alone
+
+
+@contextmanager
+def talking_to_the_deaf() -> Iterator[tuple[Channel, BinaryIO]]:
+    """A channel to a client that reads nothing, and the client's end of the pipe to the server side."""
+    theirs, own_end = os.pipe()
+    incoming, says = os.pipe()
+    with (
+        open(incoming, "rb") as heard,
+        open(says, "wb", buffering=0) as client,
+        open(theirs, "rb"),
+        open(own_end, "wb") as outgoing,
+    ):
+        yield Channel(heard, outgoing), client
+
+
+def tell_much(channel: Channel) -> None:
+    for _ in range(2_000):
+        channel.tell(Note("info", "x" * 100))
+
+
+@pytest.mark.row("B6")
+@pytest.mark.timeout(60)
+def test_channel_is_not_held_up_before_the_commit_by_a_client_that_never_reads() -> None:
+    """A deploy key that never reads its pipe would hold the lock of the app for ever."""
+    with talking_to_the_deaf() as (channel, client):
+        channel.taken_within_s = 0.1
+        tell_much(channel)
+        assert channel.alone
+        client.write(frame({"type": "commit"}))
+        assert channel.receive(Commit) == Commit()
+
+
+def test_channel_waits_only_a_moment_for_a_client_that_takes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(talks, "READ_WITHIN_S", 0.1)
+    with talking_to_the_deaf() as (channel, _):
+        channel.taken_within_s = 0.1
+        tell_much(channel)
+        with pytest.raises(Cancelled, match=r"said nothing for 0\.1 s"):
+            channel.receive(Commit, within_s=3600)
+
+
+@pytest.mark.row("B6", "G6")
+@pytest.mark.timeout(60)
+def test_channel_lets_a_rollback_overtake_a_command_whose_client_reads_nothing() -> None:
+    overtaking.listen()
+    with talking_to_the_deaf() as (channel, _):
+        channel.taken_within_s = 3600
+        timer = threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGURG))
+        timer.start()
+        with pytest.raises(GaveWay), overtaking.possible():
+            tell_much(channel)
+        timer.join()
+
+
+def test_channel_sends_a_message_whole_that_is_larger_than_the_pipe() -> None:
+    theirs, own_end = os.pipe()
+    with open(theirs, "rb") as client, open(own_end, "wb") as outgoing, open(os.devnull, "rb") as nothing:
+        heard: list[Frame | None] = []
+        reader = threading.Thread(target=lambda: heard.append(read_frame(client)))
+        reader.start()
+        Channel(nothing, outgoing).tell(Output("stdout"), b"x" * 300_000)
+        reader.join(60)
+        assert heard == [Frame({"type": "output", "stream": "stdout"}, b"x" * 300_000)]
+
+
+@pytest.mark.timeout(60)
+def test_channel_aborts_when_a_message_comes_in_drops() -> None:
+    """A byte now and then is no sign of a client that means it, and the lock is held meanwhile."""
+    with talking() as (channel, client):
+        stop = threading.Event()
+
+        def drip() -> None:
+            client.write(frame({"type": "commit"})[:8])
+            while not stop.wait(0.02):
+                client.write(b" ")
+
+        dripping = threading.Thread(target=drip)
+        dripping.start()
+        try:
+            client.write(b"")
+            with pytest.raises(Cancelled, match=r"said nothing whole for 0\.1 s"):
+                channel._incoming.expect(0.1)
+                while True:
+                    channel._incoming.read(1)
+        finally:
+            stop.set()
+            dripping.join()
 
 
 def test_channel_keeps_a_client_that_reads_after_the_commit() -> None:

@@ -83,8 +83,11 @@ def test_journal_is_empty_when_its_file_is_missing(journal: Journal) -> None:
         ([START], None),
         ([BEGIN], UnfinishedStory("a", "0001-aaaaaaaaaaaa", None, False)),
         ([BEGIN, START], UnfinishedStory("a", "0001-aaaaaaaaaaaa", "blue", True)),
-        ([BEGIN, START, TURN], UnfinishedStory("a", "0001-aaaaaaaaaaaa", "blue", True)),
-        ([BEGIN, START, TURN, TURNED], UnfinishedStory("a", "0001-aaaaaaaaaaaa", "blue", True, switched=True)),
+        ([BEGIN, START, TURN], UnfinishedStory("a", "0001-aaaaaaaaaaaa", "blue", True, had_visitors=True)),
+        (
+            [BEGIN, START, TURN, TURNED],
+            UnfinishedStory("a", "0001-aaaaaaaaaaaa", "blue", True, switched=True, had_visitors=True),
+        ),
         ([BEGIN, START, END, {**BEGIN, "id": "b"}], UnfinishedStory("b", "0001-aaaaaaaaaaaa", None, False)),
         ([BEGIN, START, {**BEGIN, "id": "b"}], UnfinishedStory("b", "0001-aaaaaaaaaaaa", None, False)),
         ([BEGIN, START, {**BEGIN, "id": "b"}, END], None),

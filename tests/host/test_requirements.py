@@ -9,6 +9,7 @@ from host import pipe
 from host.pipe import deploy, files, frame, spec
 from teal_host.ground.errors import BadRequest
 from teal_host.ground.paths import AppPaths
+from teal_host.ground.run import Ran, run
 from teal_host.steps import requirements
 from teal_host.wire.app import Run
 from teal_host.wire.manifest import Needs
@@ -84,3 +85,28 @@ def test_requirement_is_a_mistake_when_malformed(tmp_path: Path, asked: dict[str
     assert heard.answer["code"] == "config"
     assert f"needs.{next(iter(asked))}: " in heard.said
     assert pipe.left(tmp_path / "state") == set()
+
+
+@pytest.mark.parametrize(
+    ("fails", "mode", "is_refused"), [(True, 0o644, False), (False, 0o644, True), (False, 0o755, False)]
+)
+def test_requirement_is_refused_only_by_an_answer_of_the_app_user(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fails: bool, mode: int, is_refused: bool
+) -> None:
+    """runuser itself fails with 1, as `test` does for no: such a failure says nothing about the file."""
+    runtime = tmp_path / "runtime"
+    runtime.write_text("#!/bin/sh\n")
+    runtime.chmod(mode)
+    monkeypatch.setattr(requirements, "_HIDDEN", ())
+
+    def runuser(argv: list[str], deadline_s: float) -> Ran:
+        assert argv[:4] == ["runuser", "-u", "teal-shop", "--"]
+        return Ran(1, "runuser: cannot set groups: Operation not permitted") if fails else run(argv[4:], deadline_s)
+
+    monkeypatch.setattr(requirements, "run_program", runuser)
+    refusals = []
+    try:
+        requirements._check_reaches("./app", str(runtime), "teal-shop")
+    except BadRequest as refused:
+        refusals.append(refused.message)
+    assert refusals == [f"./app needs {runtime}, which the app's user teal-shop may not execute"] * is_refused

@@ -3,9 +3,12 @@
 `WITHIN_S` is generous, because machines differ. docs/guarantees.md says how long a rollback took.
 """
 
+import fcntl
 import os
 import signal
 import socket
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,10 +19,27 @@ import pytest
 from harness.background import in_background, load, wait_for_requests
 from harness.world import App, Ended, wait_until
 from hints.walk import hint_of, type_in
+from teal.transports.local import find_nginx
 
 WITHIN_S = 20.0
 GAVE_WAY = "gave way to a rollback; traffic stayed"
 AN_HOUR = {"watch_s": 3600}
+RECOVERY = """
+import sys
+from pathlib import Path
+from teal_host.ground import overtaking
+from teal_host.ground.paths import HostPaths
+from teal_host.provisioning.local import LocalProvisioning
+from teal_host.proxies.local_nginx import LocalNginx
+from teal_host.state.app import Host
+from teal_host.stories import recover
+from teal_host.supervisors.process import PlainProcesses
+
+overtaking.listen()
+paths = HostPaths(Path(sys.argv[1]))
+nginx = LocalNginx(paths.nginx, sys.argv[3])
+recover.at_boot(Host(paths, PlainProcesses(), nginx, LocalProvisioning(paths, nginx), print).app(sys.argv[2]))
+"""
 Counted = Callable[..., None]
 Deploying = Callable[[], Ended]  # lets the deploy go on, and waits for its end
 
@@ -79,6 +99,47 @@ def draining(app: App) -> Iterator[Deploying]:
 
 
 @contextmanager
+def waiting_for_what_apps_share(app: App) -> Iterator[Deploying]:
+    """Another app holds the lock of the ports and of nginx, for an hour."""
+    app.program(version="v3")
+    with (app.world.root / "var/lib/teal/.lock").open() as lock, in_background(app, "deploy", "--json") as running:
+        running.wait_for(type="step", name="connect", state="done")
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        running.wait_for(type="step", name="upload", state="done")
+        wait_until(lambda: '"begin"' in (app.state / "journal").read_text().splitlines()[-1])
+        yield running.ended
+
+
+@contextmanager
+def judging_what_a_killed_deploy_left(app: App) -> Iterator[Deploying]:
+    """The recovery of a deploy that was killed in its watch gives its release an hour to become healthy."""
+    killed_in_the_watch(app)
+    app.program(version="v4")
+    with in_background(app, "deploy", "--json") as running:
+        running.wait_for(type="step", name="recover", detail="/healthz answers 500, expected 200")
+        yield running.ended
+
+
+@contextmanager
+def ending_a_deaf_candidate(app: App) -> Iterator[Deploying]:
+    """The candidate ignores SIGTERM, and would be killed half a minute later."""
+    with waiting_for_health(app, waits_for="/nowhere", deaf=True) as ended:
+        yield ended
+
+
+def killed_in_the_watch(app: App) -> None:
+    """v3 is live and has turned sick, and nobody watches it."""
+    sick = app.world.home / "sick"
+    app.program(version="v3", sick_when=str(sick))
+    app.config(keep=AN_HOUR, health={"deadline_s": 3600})
+    with in_background(app, "deploy", "--json") as running:
+        running.wait_for(type="step", name="watch", state="started")
+        os.kill(running.server_side(), signal.SIGKILL)
+        running.ended()
+    sick.touch()
+
+
+@contextmanager
 def watching(app: App) -> Iterator[Deploying]:
     app.program(version="v3")
     app.config(keep=AN_HOUR)
@@ -119,6 +180,70 @@ def test_rollback_overtakes_a_deploy_before_its_switch(app: App, counted: Counte
     for command in hint.removesuffix(" again").split(", then "):
         type_in(app, command)
     assert app.get()["version"] == "v4"
+
+
+@pytest.mark.row("G6")
+@pytest.mark.parametrize("phase", [waiting_for_what_apps_share, ending_a_deaf_candidate])
+def test_rollback_overtakes_a_deploy_that_waits_for_another_app_or_program(
+    app: App, counted: Counted, phase: Any
+) -> None:
+    app.deploy_versions("v1", "v2")
+    with phase(app) as deploying:
+        rolled_back(app, counted)
+        overtaken = deploying()
+    assert (overtaken.code, overtaken.result["error"]["message"]) == (8, GAVE_WAY)
+    assert app.get()["version"] == "v1"
+
+
+@pytest.mark.row("G6")
+def test_rollback_overtakes_a_deploy_that_recovers_what_was_interrupted(app: App, counted: Counted) -> None:
+    _, second = app.deploy_versions("v1", "v2")
+    with judging_what_a_killed_deploy_left(app) as deploying:
+        assert rolled_back(app, counted).result["release"] == second
+        overtaken = deploying()
+    assert (overtaken.code, overtaken.result["error"]["message"]) == (8, GAVE_WAY)
+    assert app.get()["version"] == "v2"
+    assert [row["outcome"] for row in app.releases()] == ["superseded", "live", "live"]
+    assert app.status()["notes"] == []
+
+
+@pytest.mark.row("G6")
+def test_rollback_overtakes_the_recovery_after_a_boot(app: App, counted: Counted) -> None:
+    _, second = app.deploy_versions("v1", "v2")
+    killed_in_the_watch(app)
+    recovering = subprocess.Popen([sys.executable, "-c", RECOVERY, app.world.root, app.name, str(find_nginx())])
+    try:
+        wait_until(lambda: '"recover"' in (app.state / "lock").read_text())
+        assert rolled_back(app, counted).result["release"] == second
+        assert recovering.wait(WITHIN_S) == 0
+    finally:
+        recovering.kill()
+        recovering.wait()
+    assert app.get()["version"] == "v2"
+
+
+@pytest.mark.row("G6")
+def test_rollback_overtakes_a_deploy_that_starts_its_standby_again(app: App, counted: Counted) -> None:
+    """v3 has turned sick, and v2, which stood by, has ended and does not come back."""
+    (first,) = app.deploy_versions("v1")
+    gate, sick = app.world.home / "gate", app.world.home / "sick"
+    gate.touch()
+    app.config(health={"deadline_s": 3600})
+    app.program(version="v2", waits_for=str(gate))
+    app.deploy().ok()
+    standby = app.get()["pid"]
+    app.program(version="v3", sick_when=str(sick))
+    app.config(keep=AN_HOUR)
+    with in_background(app, "deploy", "--json") as deploying:
+        deploying.wait_for(type="step", name="watch", state="started")
+        gate.unlink()
+        os.kill(standby, signal.SIGKILL)
+        sick.touch()
+        deploying.wait_for(type="step", name="start", detail=f"nothing listens on port {app.ports[2]}")
+        assert rolled_back(app, counted, first).result["release"] == first
+        overtaken = deploying.ended()
+    assert (overtaken.code, overtaken.result["outcome"]) == (7, "superseded")
+    assert app.get()["version"] == "v1"
 
 
 @pytest.mark.row("G6")

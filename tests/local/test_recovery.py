@@ -5,6 +5,7 @@ import os
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
 
@@ -29,11 +30,48 @@ def test_recovery_rolls_back_a_release_that_is_sick_until_its_health_deadline(ap
     sick = app.directory / "sick"
     killed_in_the_watch(app, deadline_s=5, sick_when=str(sick))
     sick.touch()
-    app.teal("rollback", "0001").ok()
+    app.config()
+    app.program(version="v1")
+    assert app.deploy().ok().result["outcome"] == "unchanged"  # the recovery has gone back to v1
     assert app.get()["version"] == "v1"
     rows = app.teal("releases", "--json").ok().result["releases"]
     assert "is not well: rolled back to 0001-" in (app.state / "journal").read_text()
     assert rows[0]["color"] == "green"
+
+
+@pytest.mark.row("G6")
+def test_rollback_does_not_wait_for_a_verdict_on_the_release_that_it_leaves(app: App) -> None:
+    """Its deploy was killed, and it may take an hour until it is healthy. A recovery would judge it, and go back."""
+    app.deploy().ok()
+    sick = app.directory / "sick"
+    killed_in_the_watch(app, sick_when=str(sick), deadline_s=3600)
+    sick.touch()
+    ended = app.teal("rollback", "--json").ok()
+    assert (ended.result["outcome"], ended.result["release"][:4]) == ("live", "0001")
+    assert app.get()["version"] == "v1"
+    assert [row["outcome"] for row in app.releases()] == ["superseded", "live"]
+    assert app.status()["notes"] == []
+
+
+def test_rollback_goes_one_release_back_where_a_killed_deploy_left_a_sick_release(app: App) -> None:
+    """Not two, although a recovery would go back by itself first."""
+    _, second = app.deploy_versions("v1", "v2")
+    sick = app.directory / "sick"
+    killed_in_the_watch(app, "v3", sick_when=str(sick))
+    sick.touch()
+    assert app.teal("rollback", "--json").ok().result["release"] == second
+    assert app.get()["version"] == "v2"
+
+
+def test_rollback_from_a_killed_deploy_leaves_its_release_good_where_the_rollback_fails(app: App) -> None:
+    app.deploy_versions("v1", "v2", keep={"previous_running": False})
+    release = killed_in_the_watch(app, "v3", keep={"previous_running": False})
+    broken = next((app.state / "releases").glob("0001-*/program"))
+    broken.chmod(0o755)
+    broken.write_text("#!/bin/sh\nexit 1\n")
+    assert app.teal("rollback", "0001", "--json").code == 6
+    assert app.get()["version"] == "v3"
+    assert {row["release"]: row["outcome"] for row in app.releases()}[release] == "live"
 
 
 @pytest.mark.row("A17")
@@ -60,11 +98,13 @@ def test_recovery_changes_nothing_while_nginx_hangs_and_keeps_the_release_afterw
     assert app.status()["notes"] == []
 
 
-def killed_in_the_watch(app: App, deadline_s: float = 30, **behaviour: object) -> str:
-    """v1 stands by; v2 is live, and its deploy was killed before anybody knew whether it stays well."""
+def killed_in_the_watch(
+    app: App, version: str = "v2", deadline_s: float = 30, keep: Any = None, **behaviour: object
+) -> str:
+    """A release stands by; the version is live, and its deploy was killed before anybody knew whether it stays well."""
     app.deploy().ok()
-    app.config(health={"deadline_s": deadline_s}, keep={"watch_s": 20})
-    app.program(version="v2", **behaviour)
+    app.config(health={"deadline_s": deadline_s}, keep={"watch_s": 20, **(keep or {})})
+    app.program(version=version, **behaviour)
     with in_background(app, "deploy", "--json") as deploying:
         deploying.wait_for(type="step", name="watch", state="started")
         os.kill(deploying.server_side(), signal.SIGKILL)

@@ -8,6 +8,7 @@ import os
 import tempfile
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from hypothesis import strategies as st
@@ -195,9 +196,22 @@ class History(RuleBasedStateMachine):
     def _rollback(self, name: str, word: str | None, dies: bool, end: End) -> None:
         if name in self.half_gone or (self.models[name].live is None and self.stories % 4):
             return
-        story = self._story()
+        story, target = self._story(), self._in_sight(name, word)
         command = self._typed_rollback(name, word, story)
-        self._run(name, command, lambda model, picture: model.rollback(story, word, dies, picture), end, dies)
+        recovered = partial(Model.recovered, rollback_to=target)
+        expected = partial(Model.rollback, story=story, word=word, dies=dies, in_sight=target)
+        self._run(name, command, lambda model, picture: expected(model, picture=picture), end, dies, recover=recovered)
+
+    def _in_sight(self, name: str, word: str | None) -> str | None:
+        """The release that the rollback goes to, chosen before the recovery of what was interrupted."""
+        model, picture = self.models[name], self.host.picture(name)
+        story = picture.open
+        release = story[0].get("release") if story else None
+        was_live = any(line["event"] in ("switched", "rolled_back") for line in story)
+        if word is None and was_live and model.live != release:
+            return model.live
+        target = model.back() if word is None else model.named(word)
+        return target.release if target else None
 
     def _start_anew(self, name: str, version: str) -> None:
         """Deploys after an interrupted destroy.
@@ -226,13 +240,15 @@ class History(RuleBasedStateMachine):
         expect: Callable[[Model, Picture], Told],
         end: End,
         dies: bool = False,
+        *,
+        recover: Callable[[Model, Picture], None] = Model.recovered,
     ) -> None:
         """Runs a command to its end, or to the act at which it is killed or the power fails."""
         self.touched.add(name)
         count, cut = end if isinstance(end, tuple) else (end, None)
         before, picture = self.models[name], self.host.picture(name)
         recovered = copy.deepcopy(before)
-        recovered.recovered(picture)
+        recover(recovered, picture)
         after = copy.deepcopy(recovered)
         was, stood = copy.deepcopy(picture), picture.live_runs
         expected = expect(after, picture)

@@ -314,8 +314,12 @@ class LastingHost:
         return (self.app(name).paths.release(release) / "program").read_text()
 
     def tree(self) -> dict[str, tuple[int, int]]:
-        """Every name in the tree, with what changes when the name is written again."""
+        """Every name in the tree, with what changes when the name is written again.
+
+        Not the locks, and not the marks of a watch that the power cut ended: any command removes these.
+        """
         found = {path: path.lstat() for path in self.disk.root.rglob("*") if path.name not in ("lock", ".lock")}
+        found = {path: told for path, told in found.items() if not path.name.startswith("watched-")}
         return {str(path): (told.st_ino, told.st_mtime_ns) for path, told in found.items() if not path.is_dir()}
 
     def spec(self, name: str) -> AppSpec:

@@ -96,8 +96,8 @@ class Model:
         new.outcome = told.outcome
         return self._end(story, told)
 
-    def rollback(self, story: str, word: str | None, dies: bool, picture: Picture) -> Told:
-        target = self.back() if word is None else self.named(word)
+    def rollback(self, story: str, word: str | None, dies: bool, picture: Picture, in_sight: str | None) -> Told:
+        target = self.entries.get(in_sight or "") or (self.back() if word is None else self.named(word))
         if target is None:
             return Told("rollback", word, "not_there", None)
         if target.release == self.live and self._is_well(target, picture):
@@ -120,8 +120,11 @@ class Model:
     def destroyed(self) -> None:
         self.__init__()  # type: ignore[misc]
 
-    def recovered(self, picture: Picture) -> None:
-        """The model after the recovery, by the next command or after a boot. `picture` becomes the state afterwards."""
+    def recovered(self, picture: Picture, rollback_to: str | None = None) -> None:
+        """The model after the recovery, by the next command or after a boot. `picture` becomes the state afterwards.
+
+        A rollback to a release other than the interrupted one judges nothing and goes nowhere by itself.
+        """
         story = picture.open
         name = next((line["release"] for line in story if line.get("release")), None) if story else None
         for entry in self.entries.values():
@@ -132,8 +135,14 @@ class Model:
         interrupted = self.entries.get(name or "")
         switched = any(line["event"] in ("switched", "rolled_back") for line in story)
         went_live = switched or self.live == name
+        is_left = rollback_to not in (None, name)
         if interrupted is None or self.live != name:
-            self._undone(story, interrupted, picture)
+            self._undone(story, interrupted, picture, is_left)
+        elif is_left:
+            self._left(story, interrupted, picture)
+            told = Told(str(story[0]["what"]), None, "superseded", name)
+            self._end(story[0]["id"], told)
+            return
         else:
             self._confirmed(story[0]["what"] == "rollback", interrupted, picture)
         self._end(story[0]["id"], self._now_told(story[0], name, went_live))
@@ -169,13 +178,23 @@ class Model:
         held, runs = picture.holds[picture.idle], picture.runs[picture.idle]
         return picture.live is not None and held == runs == entry.release and not entry.sick
 
-    def _undone(self, story: "list[dict[str, object]]", entry: Entry | None, picture: Picture) -> None:
+    def _left(self, story: "list[dict[str, object]]", entry: Entry, picture: Picture) -> None:
+        is_rollback = story[0]["what"] == "rollback"
+        if picture.live_runs and not entry.sick and any(line["event"] == "switched" for line in story):
+            entry.outcome = "live"
+        elif not is_rollback:
+            entry.outcome = "superseded"
+        if is_rollback:
+            self._leave(self.entries.get(picture.holds[picture.idle] or ""), entry)
+
+    def _undone(self, story: "list[dict[str, object]]", entry: Entry | None, picture: Picture, is_left: bool) -> None:
         if entry and entry.outcome == "pending":
             switched = any(line["event"] in ("switched", "rolled_back") for line in story)
             entry.outcome = "rolled_back" if switched else "refused"
+        had_visitors = any(line["event"] in ("switching", "switched", "rolled_back") for line in story)
         for line in story:
             color = str(line.get("color"))
-            if line["event"] == "start" and color != picture.live:
+            if line["event"] == "start" and color != picture.live and not (is_left and had_visitors):
                 picture.runs[color] = None
 
     def _confirmed(self, is_rollback: bool, entry: Entry, picture: Picture) -> None:

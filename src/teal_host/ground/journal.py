@@ -123,7 +123,8 @@ class Journal:
 class UnfinishedStory:
     """A story that was interrupted: which, of which release, on which color, and whether that color was started.
 
-    `switched`: its release was live, maybe only until traffic was rolled back.
+    `switched`: its release was live, maybe only until traffic was rolled back. `had_visitors`: the same, or the switch
+    had begun, so that visitors may have come.
     """
 
     id: str
@@ -132,6 +133,7 @@ class UnfinishedStory:
     started: bool
     is_rollback: bool = False
     switched: bool = False
+    had_visitors: bool = False
 
 
 def _remaining(lines: Sequence[bytes]) -> List[bytes]:
@@ -204,4 +206,5 @@ def _unfinished(story: List[Dict[str, Any]]) -> UnfinishedStory:
         any(x.get("event") == "start" for x in story),
         facts.get("what") == "rollback",
         any(x.get("event") in ("switched", "rolled_back") for x in story),
+        any(x.get("event") in _SWITCHES for x in story),
     )

@@ -17,7 +17,7 @@ from teal_host.ground.paths import AppPaths, HostPaths
 from teal_host.wire.manifest import Origin
 
 _LOOK_EVERY_S = 0.05
-_SHARED_WAIT_S = 60.0  # for another app's change of what apps share
+SHARED_WAIT_S = 60.0  # for another app's change of what apps share
 _ENDED = '{"ended": true}'  # in the file, while no command is at work and none was killed
 
 
@@ -73,9 +73,9 @@ def held(path: Path, what: str, origin: Origin, wait: Wait) -> Iterator[bool]:
         os.close(lock)
 
 
-def shared(host: HostPaths, app: str, what: str) -> ContextManager[bool]:
+def shared(host: HostPaths, app: str, what: str, wait: Wait = SHARED_WAIT_S) -> ContextManager[bool]:
     """Hold what all apps of this host share: the ports and nginx."""
-    return held(host.lock, what, Origin(app, "this host"), _SHARED_WAIT_S)
+    return held(host.lock, what, Origin(app, "this host"), wait)
 
 
 def holder(path: Path) -> Optional[Holder]:

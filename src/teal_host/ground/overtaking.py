@@ -1,8 +1,8 @@
 """A rollback overtakes the command that holds the app's lock: that process gets a signal and gives way.
 
-A command gives way inside `possible` alone, in waits that change nothing: an upload, a drain, a health check, a watch.
-If the signal comes at another moment, the next such wait raises. SIGURG does nothing to a process that does not expect
-it, for example to a Teal that cannot give way.
+A command gives way in waits that change nothing, and in these alone: inside `possible`, and in the wait for another
+lock by `up_to`. If the signal comes at another moment, the next such wait raises. SIGURG does nothing to a process that
+does not expect it, for example to a Teal that cannot give way.
 """
 
 import contextlib
@@ -57,6 +57,21 @@ def postponed() -> Iterator[None]:
         _THIS.may_raise = before
     if before:
         _raise_if_asked()
+
+
+def up_to(seconds: float) -> Callable[[], float]:
+    """For the wait for a lock: for so many seconds, and it raises GaveWay. What is done under that lock does not."""
+
+    def within() -> float:
+        with possible():
+            return seconds
+
+    return within
+
+
+def is_asked() -> bool:
+    """Does a rollback wait for this command? For waits that nothing may end half-way, which then get shorter."""
+    return _THIS.is_asked
 
 
 def check_not_overtaken(journal: Journal) -> None:

@@ -10,17 +10,21 @@ from typing import Any, BinaryIO, Iterator, Tuple, Type
 
 from teal_host.ground import overtaking
 from teal_host.ground.errors import BadRequest, Cancelled
-from teal_host.wire.frames import FrameError, read_frame, write_frame
+from teal_host.wire.frames import FrameError, encode_frame, read_frame
 from teal_host.wire.messages import Commit, Enough, from_frame, to_header
 from teal_host.wire.typed import Mistakes
 from teal_host.wire.uploads import Block, Taken
 from teal_host.wire.upward import clip
 
 FIRST_WITHIN_S = 3600.0  # the client builds between our greeting and its request
-OWED_WITHIN_S = 120.0  # others wait for the lock meanwhile
+OWED_WITHIN_S = 120.0  # for a message, either way: others wait for the lock meanwhile
+A_PERSON_READS_WITHIN_S = 3600.0  # where nothing is held meanwhile
 READ_WITHIN_S = 5.0  # what is told after the commit
+_LEAST_RATE = 1000  # bytes a second; a large message gets more time
+_LOOK_EVERY_S, _IN_A_HURRY_S = 0.2, 0.5  # while a rollback waits for this command
 TAKEN_EVERY_S = 0.2  # the client is told how much of an upload has arrived
 _PIECE = 256 * 1024  # bytes of one read
+_ATOMIC = 4096  # bytes for which a pipe that is writable has room, so that no write blocks (PIPE_BUF)
 _EVIDENCE_LINES, _EVIDENCE_CHARS = 50, 300  # of what is wrong with a message; it may be wrong in a million places
 
 
@@ -30,22 +34,31 @@ class Channel:
         self._outgoing = outgoing
         self.committed = False
         self.alone = False
+        self.taken_within_s = OWED_WITHIN_S
         self._taken, self._told_at = 0, time.monotonic()
 
     def tell(self, message: Any, body: bytes = b"") -> None:
         """Send a message upward, if anybody reads. Whether one who went away had said commit, `receive` finds out.
 
-        After the commit a client that was stopped, or lost without a word, is not waited for either.
+        A client that does not take it in time has gone, and gets nothing more: it may have the half of a message.
         """
-        if self.committed and not self.alone:
-            self.alone = not select.select([], [self._outgoing], [], READ_WITHIN_S)[1]
         if self.alone:
             return
+        with overtaking.postponed():
+            self.alone = not self._is_taken(encode_frame(clip(to_header(message)), body))
+
+    def _is_taken(self, frame: bytes) -> bool:
+        began, rest = time.monotonic(), memoryview(frame)
+        within_s = (READ_WITHIN_S if self.committed else self.taken_within_s) + len(frame) / _LEAST_RATE
         try:
-            with overtaking.postponed():
-                write_frame(self._outgoing, clip(to_header(message)), body)
+            while rest:
+                if select.select([], [self._outgoing], [], _LOOK_EVERY_S)[1]:
+                    rest = rest[os.write(self._outgoing.fileno(), rest[:_ATOMIC]) :]
+                elif time.monotonic() - began > (_IN_A_HURRY_S if overtaking.is_asked() else within_s):
+                    return False
         except OSError:
-            self.alone = True
+            return False
+        return True
 
     def receive(self, *expected: Type[Any], within_s: float = OWED_WITHIN_S) -> Any:
         """The next message. Raises Cancelled at the end of the pipe, when the client has enough, and after a silence;
@@ -77,7 +90,7 @@ class Channel:
         return not self.alone and not select.select([self._incoming], [], [], 0)[0]
 
     def _next(self, expected: Tuple[Type[Any], ...], within_s: float = OWED_WITHIN_S) -> Tuple[Any, bytes]:
-        self._incoming.patience_s = within_s
+        self._incoming.expect(min(within_s, READ_WITHIN_S) if self.alone else within_s)
         try:
             frame = read_frame(self._incoming)
             message = None if frame is None else from_frame(frame, (*expected, Enough))
@@ -95,17 +108,24 @@ class Channel:
 class _Patient:
     """Reads from a descriptor, without a buffer: what is not asked for stays in the pipe, where `select` sees it.
 
-    The end of a pipe may never be seen (multipass loses it), so every wait has an end of its own.
+    The end of a pipe may never be seen (multipass loses it), so every message has its time, and more for each byte.
     """
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
-        self.patience_s = OWED_WITHIN_S
+        self.expect(OWED_WITHIN_S)
+
+    def expect(self, within_s: float) -> None:
+        """The next message, within so many seconds."""
+        self._within_s, self._came, self._until = within_s, 0, time.monotonic() + within_s
 
     def fileno(self) -> int:
         return self._descriptor
 
     def read(self, size: int) -> bytes:
-        if not select.select([self._descriptor], [], [], self.patience_s)[0]:
-            raise Cancelled(f"the client said nothing for {self.patience_s:g} s")
-        return os.read(self._descriptor, min(size, _PIECE))
+        left_s = self._until + self._came / _LEAST_RATE - time.monotonic()
+        if not select.select([self._descriptor], [], [], max(0.0, left_s))[0]:
+            raise Cancelled(f"the client said nothing{' whole' if self._came else ''} for {self._within_s:g} s")
+        piece = os.read(self._descriptor, min(size, _PIECE))
+        self._came += len(piece)
+        return piece

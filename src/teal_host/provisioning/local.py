@@ -3,8 +3,9 @@
 from functools import partial
 from typing import Sequence
 
-from teal_host.ground import lock
+from teal_host.ground import lock, overtaking
 from teal_host.ground.errors import BadRequest
+from teal_host.ground.lock import Wait
 from teal_host.ground.paths import AppPaths
 from teal_host.provisioning.base import Base
 from teal_host.state import agreement
@@ -28,19 +29,22 @@ class LocalProvisioning(Base):
     def agreement_for(self, spec: AppSpec, color: Color) -> Agreement:
         return agreement.propose(self._paths, spec, color)
 
-    def check_route(self, agreed: Agreement) -> None:
+    def check_route(self, agreed: Agreement, within_s: float) -> None:
         """A deploy opens the route."""
 
     def open_route(self, agreed: Agreement) -> None:
         """An ordinary deploy changes and reloads nothing."""
+        self._open(agreed, overtaking.up_to(lock.SHARED_WAIT_S))
+
+    def _open(self, agreed: Agreement, wait: Wait) -> None:
         app = self._paths.app(agreed.app)
-        with lock.shared(self._paths, agreed.app, "open the route"):
+        with lock.shared(self._paths, agreed.app, "open the route", wait):
             if agreement.load(app) != agreed:
                 agreement.save(app, agreed)
             self._proxy.serve(agreed.route(app), agreement.neighbors(self._paths, agreed.app))
 
     def restore_route(self, agreed: Agreement) -> None:
-        self.open_route(agreed)
+        self._open(agreed, lock.SHARED_WAIT_S)
 
     def withdraw_route(self, app: AppPaths) -> None:
         self.close_route(app)

@@ -8,14 +8,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Iterator, Sequence, Tuple
 
-from teal_host.ground import files, lock
+from teal_host.ground import files, lock, overtaking
 from teal_host.ground.errors import BadRequest
 from teal_host.ground.paths import AppPaths
 from teal_host.provisioning.base import Base
 from teal_host.state import agreement
 from teal_host.state.agreement import Agreement
 from teal_host.state.seams import Check, Hints
-from teal_host.steps.switch import NotVerified, is_served
+from teal_host.steps.switch import NotKnown, NotVerified, judge_route
 from teal_host.wire import typed
 from teal_host.wire.app import AppSpec
 from teal_host.wire.reports import Color, Finding
@@ -51,24 +51,34 @@ class ServerProvisioning(Base):
             raise BadRequest(message, both, "teal setup (it shows what changes), then teal deploy")
         return mine
 
-    def check_route(self, agreed: Agreement) -> None:
-        if self._serves(agreed):
-            return
+    def check_route(self, agreed: Agreement, within_s: float) -> None:
+        judgement = judge_route(self._proxy, agreed.route(self._paths.app(agreed.app)), within_s)
+        if judgement.verdict == "unknown":
+            raise NotKnown(judgement.reason, hint=_NOT_SERVED_HINT)
+        if judgement.verdict == "sick":
+            self._check_not_edited(agreed.app)
+            raise BadRequest(judgement.reason, hint=_NOT_SERVED_HINT)
+
+    def _check_not_edited(self, app: str) -> None:
+        """Raises BadRequest if a hand has put HTTPS into the app's file. Teal's own HTTPS is no reason: nginx has not
+        loaded that file, or another site has taken the names.
+        """
+        from teal_host.preparations.change import digest
         from teal_host.proxies.nginx import https_by_hand
         from teal_host.state import footprint
 
-        file = footprint.load(self._paths.app(agreed.app)).nginx
-        https_by_hand.check_answers(file or "", files.text_of(Path(file)) or "" if file else "")
-        raise BadRequest(f"nginx does not serve {agreed.app} as setup agreed", hint=_NOT_SERVED_HINT)
+        known = footprint.load(self._paths.app(app))
+        text = files.text_of(Path(known.nginx)) if known.nginx else None
+        if known.nginx and text and not known.wrote(Path(known.nginx), digest(text)):
+            https_by_hand.check_answers(known.nginx, text)
 
     def open_route(self, agreed: Agreement) -> None:
-        """Setup opened it; a deploy only checks."""
+        """Setup opened it; a deploy only checks. Where nginx gives no answer, the verification after it decides."""
         self._proxy.check_site(agreed.site)
-        if not self._serves(agreed):
-            raise NotVerified(f"nginx does not serve {agreed.app} as setup agreed", hint=_NOT_SERVED_HINT)
-
-    def _serves(self, agreed: Agreement) -> bool:
-        return is_served(self._proxy, agreed.route(self._paths.app(agreed.app)))
+        with overtaking.possible():
+            judgement = judge_route(self._proxy, agreed.route(self._paths.app(agreed.app)))
+        if judgement.verdict == "sick":
+            raise NotVerified(judgement.reason, hint=_NOT_SERVED_HINT)
 
     def restore_route(self, agreed: Agreement) -> None:
         """No deploy has changed it."""

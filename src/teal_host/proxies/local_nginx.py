@@ -12,10 +12,9 @@ from typing import Callable, List, Optional, Sequence, Set, Tuple
 
 from teal_host.ground import files, processes, sockets
 from teal_host.ground.errors import BadRequest, CannotRun
-from teal_host.ground.http_probe import NoAnswer, ProbeRequest, http_get
 from teal_host.ground.processes import Life
 from teal_host.ground.run import run, send_signal_if, signal_life
-from teal_host.proxies.nginx import listeners
+from teal_host.proxies.nginx import effect, listeners
 from teal_host.proxies.nginx import site as nginx_site
 from teal_host.proxies.nginx.directives import explain_refused_directive
 from teal_host.proxies.nginx.log import fallback_log
@@ -50,7 +49,7 @@ class LocalNginx:
     def serve(self, route: Route, others: Sequence[Route]) -> bool:
         text = nginx_site.site_text(route, [self._listen(route.site)], SiteLog(self.log_of(route.app)))
         path = self._site(route.app)
-        if _text(path) == text and self.serves(route):
+        if _text(path) == text and self._is_in_effect(route):
             return False
         before = _text(path)
         self._make_home()
@@ -76,11 +75,7 @@ class LocalNginx:
             files.remove(self.fallback_log_of(app))
 
     def serves(self, route: Route) -> bool:
-        agreed = nginx_site.generation(route)
-        with contextlib.suppress(NoAnswer):
-            answer = http_get(ProbeRequest(self.address(route.site), route.own_path, route.site.host, timeout_s=2))
-            return answer.status == 200 and answer.body.decode(errors="replace") == agreed
-        return False
+        return effect.why_not_served(route) is None
 
     def address(self, site: Site) -> Tuple[str, int]:
         return listeners.address(site)
@@ -105,7 +100,13 @@ class LocalNginx:
             self._reload()
         else:
             self._start()
-        self._wait_for(lambda: self.serves(route), f"nginx does not serve {route.app}")
+        self._wait_for(lambda: self._is_in_effect(route), f"nginx does not serve {route.app}")
+
+    def _is_in_effect(self, route: Route) -> bool:
+        """Where nginx gives no answer, a reload is what is left to try."""
+        with contextlib.suppress(CannotRun):
+            return self.serves(route)
+        return False
 
     def _put_back(self, path: Path, before: Optional[str], others: Sequence[Route]) -> None:
         """The files become what they were. nginx accepted the other routes before, so Teal does not check again."""

@@ -12,13 +12,11 @@ from typing import Dict, List, Optional, Sequence, Tuple
 
 from teal_host.ground import files, processes, sockets
 from teal_host.ground.errors import BadRequest, CannotRun, NeedsHuman
-from teal_host.ground.http_probe import NoAnswer, ProbeRequest, http_get
 from teal_host.ground.paths import HostPaths
 from teal_host.ground.processes import Life
 from teal_host.ground.remedies import CHANGE_DIRECTIVES, MEND, on_server
-from teal_host.proxies.nginx import listeners
+from teal_host.proxies.nginx import effect, listeners
 from teal_host.proxies.nginx import program as nginx_program
-from teal_host.proxies.nginx import site as nginx_site
 from teal_host.proxies.nginx.log import fallback_log
 from teal_host.proxies.nginx.program import NginxProgram
 from teal_host.state import footprint
@@ -66,18 +64,7 @@ class SystemNginx:
             files.remove(rotated)
 
     def serves(self, route: Route) -> bool:
-        return self._why_not_served(route) is None
-
-    def _why_not_served(self, route: Route) -> Optional[str]:
-        """None when nginx answers with exactly this route's generation."""
-        request = ProbeRequest(self.address(route.site), route.own_path, route.site.host, timeout_s=2)
-        try:
-            answer = http_get(request)
-        except NoAnswer as no_answer:
-            return str(no_answer)
-        if answer.status == 200 and answer.body.decode(errors="replace") == nginx_site.generation(route):
-            return None
-        return f"nginx answers {answer.status} to Teal's own path"
+        return effect.why_not_served(route) is None
 
     def address(self, site: Site) -> Tuple[str, int]:
         return listeners.address(site)
@@ -136,7 +123,7 @@ class SystemNginx:
         if program.master is None:
             program.start()
         deadline = time.monotonic() + _IN_EFFECT_S
-        while (why := self._why_not_served(route)) is not None:
+        while (why := _why_not_served(route)) is not None:
             if time.monotonic() > deadline:
                 hint = f"see: {on_server(f'tail {_ERROR_LOG}')}"
                 if route.rules.directives:
@@ -164,6 +151,14 @@ def _has_no_port(page: WelcomePage) -> bool:
     program = nginx_program.find()
     own = program.socket_inodes if program else set()
     return any(listeners.is_taken(port, own) for port in ports)
+
+
+def _why_not_served(route: Route) -> Optional[str]:
+    """After a reload: an nginx that gives no answer yet may give one later."""
+    try:
+        return effect.why_not_served(route)
+    except CannotRun as problem:
+        return problem.message
 
 
 def _complaints_after(size: int) -> List[str]:

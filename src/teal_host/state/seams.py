@@ -100,7 +100,7 @@ class Proxy(Protocol):
         """Stop serving the app."""
 
     def serves(self, route: Route) -> bool:
-        """Is exactly this route in effect now?"""
+        """Is exactly this route in effect now? Raises CannotRun where the proxy runs and gives no answer."""
 
     def address(self, site: Site) -> Tuple[str, int]:
         """Where a probe on this machine asks."""
@@ -147,11 +147,13 @@ class Provisioning(Protocol):
     def agreement_for(self, spec: AppSpec, color: Color) -> Agreement:
         """The names and ports of a deploy to this color. Raises BadRequest where they do not fit or were not agreed."""
 
-    def check_route(self, agreed: Agreement) -> None:
-        """Before the upload: raise BadRequest where `open_route` would find that the proxy does not serve the app."""
+    def check_route(self, agreed: Agreement, within_s: float) -> None:
+        """Before the upload: raise BadRequest where `open_route` would find that the proxy does not serve the app, and
+        NotKnown where the proxy gives no answer for so long.
+        """
 
     def open_route(self, agreed: Agreement) -> None:
-        """On return the proxy serves the app as agreed. Raises HostError."""
+        """On return nothing speaks against it that the proxy serves the app as agreed. Raises HostError."""
 
     def restore_route(self, agreed: Agreement) -> None:
         """After a failed switch: the route of before."""

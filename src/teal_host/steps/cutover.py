@@ -1,10 +1,19 @@
 """From a sealed release to traffic, for deploy and rollback. Until the switch nothing that serves is touched."""
 
 import contextlib
-from typing import Iterator, Optional
+from typing import Iterator, NoReturn, Optional
 
 from teal_host.ground import overtaking
-from teal_host.ground.errors import CannotRun, HostError, NeedsHuman, RolledBack, Unhealthy, as_host_error
+from teal_host.ground.errors import (
+    CannotRun,
+    GaveWay,
+    HostError,
+    NeedsHuman,
+    RolledBack,
+    Superseded,
+    Unhealthy,
+    as_host_error,
+)
 from teal_host.ground.paths import ColorPaths
 from teal_host.state.agreement import Agreement
 from teal_host.state.app import App
@@ -12,7 +21,7 @@ from teal_host.state.slots import assign_release, read_slots
 from teal_host.steps import drain, health, switch
 from teal_host.steps.candidate import Candidate, environment_of, start, warn_if_memory_is_short
 from teal_host.steps.scene import Scene, read_scene, renew_fallback
-from teal_host.supervisors.base import STOP_GRACE_S
+from teal_host.supervisors.base import HURRIED_GRACE_S, STOP_GRACE_S
 from teal_host.wire.reports import Color
 from teal_host.wire.values import dataclass
 
@@ -22,7 +31,8 @@ class Cutover:
     """One switch of traffic: to which candidate, from which color, and what was agreed before and is from now on.
 
     `previous_color`: where the link points before the switch. `standby`: the release there; None also where its record
-    is damaged. `started_here`: this story starts the candidate, so this story stops it when it fails.
+    is damaged. `started_here`: this story starts the candidate, so this story stops it when it fails. `is_rollback`: a
+    person asked for it.
     """
 
     candidate: Candidate
@@ -32,6 +42,7 @@ class Cutover:
     agreement: Agreement
     story_id: str
     started_here: bool
+    is_rollback: bool = False
 
     @classmethod
     def from_scene(cls, scene: Scene, candidate: Candidate, agreed: Agreement, story_id: str) -> "Cutover":
@@ -76,7 +87,7 @@ def _stopped_if_it_fails(app: App, candidate: Candidate) -> Iterator[None]:
         yield
     except (HostError, OSError):
         with app.best_effort():
-            app.host.supervisor.stop(candidate.slot_paths, STOP_GRACE_S)
+            stop_unvisited(app, candidate.slot_paths)
         raise
 
 
@@ -88,19 +99,68 @@ def switch_traffic(app: App, cutover: Cutover) -> None:
     candidate = cutover.candidate
     try:
         with app.step("switch") as step:
-            app.host.provisioning.open_route(cutover.agreement)
+            if not (cutover.is_rollback and _is_served(app, cutover)):
+                app.host.provisioning.open_route(cutover.agreement)
             app.host.supervisor.enable(candidate.slot_paths)  # first: what the link points to must come back at boot
             _offer_previous(app, cutover)
             app.journal.write("switching", cutover.story_id, to=candidate.color, left=cutover.previous_color)
             switch.point_live_to(app, candidate.color)
-            step.detail = switch.verify(app, candidate, cutover.agreement)
+            with overtaking.possible():
+                step.detail = switch.verify(app, candidate, cutover.agreement)
             app.journal.write("switched", cutover.story_id, to=candidate.color)
             switch.settle(app)
+    except GaveWay:
+        _give_way(app, cutover)
     except (HostError, OSError) as problem:
         error = as_host_error(problem)
+        if cutover.is_rollback and isinstance(error, switch.NoProof):
+            _keep_unproven(app, cutover)
+            raise unproven(candidate, error) from None
         _undo(app, cutover, error)
         _check_previous_serves(app, cutover, error)
         raise rolled_back(cutover, error) from None
+
+
+def _is_served(app: App, cutover: Cutover) -> bool:
+    """A rollback changes no names and ports. Where they are in effect, it does not wait for what apps share."""
+    with contextlib.suppress(CannotRun), overtaking.possible():
+        return app.host.proxy.serves(cutover.agreement.route(app.paths))
+    return False
+
+
+def _give_way(app: App, cutover: Cutover) -> NoReturn:
+    """Raises GaveWay before the switch; the candidate is stopped. After it Superseded, and the traffic stays."""
+    if read_slots(app.paths).live == cutover.candidate.color:
+        raise superseded(cutover)
+    with app.best_effort():
+        if cutover.started_here:
+            stop_unvisited(app, cutover.candidate.slot_paths)
+    raise GaveWay
+
+
+def superseded(cutover: Cutover) -> Superseded:
+    """The rollback takes the traffic, so the command that gives way leaves it where it is."""
+    candidate = cutover.candidate
+    text = f"{candidate.release} on {candidate.color} was live and gave way to a rollback, which ended its watch"
+    return Superseded(text, hint="teal status")
+
+
+def stop_unvisited(app: App, slot: ColorPaths) -> None:
+    """A color that no visitor came to. A rollback that waits does not wait for a program that does not end."""
+    app.host.supervisor.stop(slot, HURRIED_GRACE_S if overtaking.is_asked() else STOP_GRACE_S)
+
+
+def _keep_unproven(app: App, cutover: Cutover) -> None:
+    """A person asked for it, and nginx serves nobody now, so the link stays: nginx asks it as soon as it goes on."""
+    with app.best_effort():
+        app.journal.write("switched", cutover.story_id, to=cutover.candidate.color)
+        switch.settle(app)
+
+
+def unproven(serving: Candidate, error: HostError) -> NeedsHuman:
+    """The traffic is rolled back, as far as Teal can do that."""
+    text = f"rolled back to {serving.release} on {serving.color}, but: {error.message}"
+    return NeedsHuman(text, error.evidence, "teal status")
 
 
 def _check_previous_serves(app: App, cutover: Cutover, error: HostError) -> None:
@@ -120,8 +180,9 @@ def _not_served(app: App, cutover: Cutover) -> Optional[HostError]:
         app.host.proxy.check_site(cutover.agreement.site)
         if slot and app.host.supervisor.state(slot).state != "running":
             return NeedsHuman(f"{slot.held} on {slot.color} does not run", hint=f"teal logs --color {slot.color}")
-        if slot and agreed and not switch.is_served(app.host.proxy, agreed.route(app.paths)):
-            return NeedsHuman(f"nginx does not serve {app.name} as setup agreed", hint="teal doctor")
+        judgement = switch.judge_route(app.host.proxy, agreed.route(app.paths)) if slot and agreed else None
+        if judgement and not judgement.well:
+            return NeedsHuman(judgement.reason, hint="teal doctor")
     except HostError as problem:
         return problem
     return None
@@ -143,7 +204,7 @@ def _undo(app: App, cutover: Cutover, error: HostError) -> None:
             if was_live:
                 drain.wait_and_stop(app, candidate.slot_paths, cutover.agreement, candidate.spec.keep.drain_s)
             else:
-                app.host.supervisor.stop(candidate.slot_paths, STOP_GRACE_S)
+                stop_unvisited(app, candidate.slot_paths)
 
 
 def _offer_previous(app: App, cutover: Cutover) -> None:

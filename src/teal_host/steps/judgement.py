@@ -19,13 +19,16 @@ _FAIR_S = 1.0  # also for the last probe before the deadline, so that a slow ans
 
 @dataclass(frozen=True)
 class ProbeResult:
-    """One probe. `hopeless`: waiting longer cannot help. `answer`: how the program's answer begins."""
+    """One probe. `hopeless`: waiting longer cannot help. `answer`: how the program's answer begins. `silent`: something
+    took the connection and gave no answer.
+    """
 
     verdict: Verdict
     reason: str
     hopeless: bool = False
     answer: str = ""
     hint: str = ""
+    silent: bool = False
 
     @property
     def well(self) -> bool:

@@ -50,8 +50,9 @@ def _check_reaches(program: str, file: str, user: str) -> None:
                 f"{program} needs {file}: {path} is below {folder}, which the sandbox hides (ProtectHome, PrivateTmp)"
             )
             raise BadRequest(text, hint=hint)
-    asked = run_program(["runuser", "-u", user, "--", "test", "-x", file], _ASK_S)
-    if asked.code == 1:
+    # runuser itself fails with 1 as well, so it is asked for what `test` says with 0
+    asked = run_program(["runuser", "-u", user, "--", "test", "!", "-x", file], _ASK_S)
+    if asked.code == 0:
         raise BadRequest(f"{program} needs {file}, which the app's user {user} may not execute", hint=hint)
 
 

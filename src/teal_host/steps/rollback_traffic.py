@@ -3,12 +3,12 @@
 from typing import NoReturn
 
 from teal_host.ground import overtaking
-from teal_host.ground.errors import Cancelled, GaveWay, HostError, NeedsHuman, Superseded, Unhealthy, as_host_error
+from teal_host.ground.errors import Cancelled, GaveWay, HostError, NeedsHuman, Unhealthy, as_host_error
 from teal_host.state import releases
 from teal_host.state.app import App
 from teal_host.steps import drain, health, switch, watch
 from teal_host.steps.candidate import Candidate, start
-from teal_host.steps.cutover import Cutover, rolled_back
+from teal_host.steps.cutover import Cutover, rolled_back, superseded, unproven
 from teal_host.steps.error_rate import AnswerLog
 from teal_host.steps.judgement import PATIENT, Judgement
 from teal_host.steps.watch import Watched
@@ -18,23 +18,26 @@ from teal_host.supervisors.base import STOP_GRACE_S
 def watch_and_roll_back(app: App, cutover: Cutover, log: AnswerLog) -> None:
     """Watch the live color. If it turns sick, roll back once, onto a standby that is well.
 
-    Raises RolledBack, NeedsHuman when there is no such standby, and Superseded when a rollback ends the watch: that
-    rollback takes the traffic, so this command leaves it where it is.
+    Raises RolledBack, NeedsHuman when there is no such standby, and Superseded when a rollback ends the watch or the
+    judgement of the standby.
     """
-    candidate = cutover.candidate
     try:
-        with app.step("watch") as step, overtaking.possible():
-            watch.stay_well(app, Watched(candidate, cutover.standby, log), step)
-    except Unhealthy as error:
-        _rescue(app, cutover, error)
+        try:
+            with app.step("watch") as step, overtaking.possible():
+                watch.stay_well(app, Watched(cutover.candidate, cutover.standby, log), step)
+        except Unhealthy as error:
+            _rescue(app, cutover, error)
     except GaveWay:
-        text = f"{candidate.release} on {candidate.color} was live and gave way to a rollback, which ended its watch"
-        raise Superseded(text, hint="teal status") from None
+        raise superseded(cutover) from None
 
 
 def judge_standby(app: App, standby: Candidate) -> Judgement:
-    """Well, if need be after one restart: it may hang, or have ended as the first to go when memory ran out."""
-    judgement = health.judge_release(app, standby, PATIENT)
+    """Well, if need be after one restart: it may hang, or have ended as the first to go when memory ran out.
+
+    Raises GaveWay.
+    """
+    with overtaking.possible():
+        judgement = health.judge_release(app, standby, PATIENT)
     if judgement.verdict != "sick" or standby.record.outcome != "live":
         return judgement
     try:
@@ -90,15 +93,16 @@ def _rescue(app: App, cutover: Cutover, error: Unhealthy) -> NoReturn:
 
 
 def _verify(app: App, cutover: Cutover, standby: Candidate) -> None:
-    """Under the names that the standby had. nginx may have been unwell, too."""
+    """Under the names that the standby had. nginx may have been unwell, too. A rollback that waits verifies itself."""
     agreed = cutover.previous_agreement or cutover.agreement
     try:
         app.host.provisioning.open_route(agreed)
-        switch.verify(app, standby, agreed)
+        with overtaking.possible():
+            switch.verify(app, standby, agreed)
+    except GaveWay:
+        return
     except (HostError, OSError) as problem:
-        error = as_host_error(problem)
-        text = f"rolled back to {standby.release} on {standby.color}, but: {error.message}"
-        raise NeedsHuman(text, error.evidence, "teal status") from None
+        raise unproven(standby, as_host_error(problem)) from None
 
 
 def _restart(app: App, standby: Candidate) -> None:
@@ -107,7 +111,10 @@ def _restart(app: App, standby: Candidate) -> None:
         app.host.supervisor.stop(standby.slot_paths, STOP_GRACE_S)  # else systemd may just be starting it as well
         try:
             start(app, standby)
-            health.wait_until_healthy(app, standby, step)
+            with overtaking.possible():
+                health.wait_until_healthy(app, standby, step)
+        except GaveWay:  # the rollback may go to this very release, and finds it started
+            raise
         except HostError:
             app.host.supervisor.stop(standby.slot_paths, STOP_GRACE_S)
             raise

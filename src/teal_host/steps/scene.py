@@ -68,7 +68,7 @@ def renew_fallback(app: App, scene: Scene) -> None:
 def live_is_well(app: App, scene: Scene) -> bool:
     """The live release runs and answers, and nginx asks it; the marker that nginx tests for may have been lost."""
     live, agreed = scene.live_candidate, scene.agreement
-    if live is None or agreed is None or not switch.is_served(app.host.proxy, agreed.route(app.paths)):
+    if live is None or agreed is None or not switch.judge_route(app.host.proxy, agreed.route(app.paths)).well:
         return False
     return health.judge_release(app, live, PATIENT).well and switch.is_verified(app, live, agreed)
 

@@ -4,6 +4,7 @@ No reload: a reload closes idle keep-alive connections, and a client that is jus
 """
 
 import contextlib
+from dataclasses import replace
 from functools import partial
 from typing import Optional
 
@@ -30,9 +31,22 @@ class NotVerified(HostError):
     """nginx does not show the new color, or not as it should answer."""
 
 
-def is_served(proxy: Proxy, route: Route) -> bool:
-    """Is exactly this route in effect? One slow answer of nginx is no verdict."""
-    return judge(lambda answer_s: ProbeResult("well" if proxy.serves(route) else "sick", ""), PATIENT).well
+class NoProof(NotVerified):
+    """nginx gives no answer at all."""
+
+
+class NotKnown(NeedsHuman):
+    """nginx runs and gives no answer, so nothing is known of a route."""
+
+
+def judge_route(proxy: Proxy, route: Route, within_s: float = PATIENT.deadline_s) -> Judgement:
+    """Well where exactly this route is in effect; unknown where nginx gives no answer: it may be slow, or be stopped.
+
+    One slow answer of nginx is no verdict.
+    """
+    reason = f"nginx does not serve {route.app} as setup agreed"
+    patience = replace(PATIENT, deadline_s=within_s)
+    return judge(lambda answer_s: ProbeResult("well" if proxy.serves(route) else "sick", reason), patience)
 
 
 def settle(app: App) -> None:
@@ -83,7 +97,8 @@ def verify(app: App, candidate: Candidate, agreed: Agreement) -> str:
     """Ask through nginx until the candidate answers as it should. Raises NotVerified after 5 s."""
     judgement = _judge_through_nginx(app, candidate, agreed)
     if not judgement.well:
-        raise NotVerified(judgement.reason, hint=judgement.hint)
+        kind = NoProof if judgement.probes[-1].silent else NotVerified
+        raise kind(judgement.reason, hint=judgement.hint)
     return judgement.reason
 
 
@@ -114,7 +129,7 @@ def probe_through_nginx(app: App, candidate: Candidate, agreed: Agreement, answe
     try:
         answer = http_get(ProbeRequest(address, path, agreed.site.host, headers, answer_s))
     except NoAnswer as none:
-        return ProbeResult("unknown", f"nginx at {address[0]}:{address[1]}: {none}")
+        return ProbeResult("unknown", f"nginx at {address[0]}:{address[1]}: {none}", silent=not none.refused)
     answered_by = answer.headers.get(ANSWERED_HEADER.lower(), "")
     if not answered_by.endswith(f":{candidate.port}"):
         reason = f"nginx asked {answered_by or 'some other site'}, not {candidate.color} on port {candidate.port}"

@@ -13,6 +13,7 @@ from teal_host.state.releases import Record
 from teal_host.steps import error_rate, idempotency, ports, prune, requirements, switch
 from teal_host.steps.candidate import Candidate
 from teal_host.steps.cutover import Cutover, keep_or_stop_previous, start_and_check, switch_traffic
+from teal_host.steps.judgement import PATIENT
 from teal_host.steps.receive import await_commit, receive_release
 from teal_host.steps.rollback_traffic import watch_and_roll_back
 from teal_host.steps.scene import Scene, is_unchanged, load_scene, read_scene, renew_fallback
@@ -36,9 +37,12 @@ def deploy(app: App, request: Deploy, channel: Channel) -> Result:
         overtaking.check_not_overtaken(app.journal)
         scene = load_scene(app)
         secrets.check(app.paths, request.spec)
-        if is_unchanged(app, request, scene):
+        with overtaking.possible():
+            unchanged = is_unchanged(app, request, scene)
+        if unchanged:
             return idempotency.record_unchanged(app, scene, "deploy", request.id)
-        _check_route(app, request.spec, scene)
+        with overtaking.possible():
+            _check_route(app, request.spec, scene)
         record = receive_release(app, request, scene, channel)
         await_commit(app, record, channel)
         return go_live(app, request, scene, record)
@@ -54,7 +58,7 @@ def check_before_build(app: App, spec: AppSpec) -> None:
 def _check_route(app: App, spec: AppSpec, scene: Scene) -> None:
     """A conflict, or a route that is not served, is reported before the upload."""
     agreed = app.host.provisioning.agreement_for(spec, scene.slots.idle)
-    app.host.provisioning.check_route(agreed)
+    app.host.provisioning.check_route(agreed, PATIENT.deadline_s)
 
 
 def go_live(app: App, request: Deploy, scene: Scene, record: Record) -> Result:
@@ -69,8 +73,9 @@ def go_live(app: App, request: Deploy, scene: Scene, record: Record) -> Result:
     except (HostError, OSError) as problem:
         error = as_host_error(problem).about(record.release, scene.slots.idle, scene.slots.live_release)
         with app.best_effort():
-            releases.mark(app.paths, record, error.outcome)
-            _clean_up(app, request, scene, error)
+            if not isinstance(error, Superseded):  # else the rollback ends the story, or a recovery judges the release
+                releases.mark(app.paths, record, error.outcome)
+                _clean_up(app, request, scene, error)
         if isinstance(error, (GaveWay, Unhealthy)):
             error.evidence = (*_traffic(app, scene), *error.evidence)
         raise error from None
@@ -88,7 +93,7 @@ def _clean_up(app: App, request: Deploy, scene: Scene, error: HostError) -> None
     now = read_scene(app)
     renew_fallback(app, now)
     ports.give_back(app, scene, now)
-    if not isinstance(error, (GaveWay, Superseded)):
+    if not isinstance(error, GaveWay):
         prune.prune(app, now, (scene.live.spec if scene.live else request.spec).keep.releases)
     idempotency.record_end(app, request.id, error)
 

@@ -6,6 +6,7 @@ from typing import Tuple
 from teal_host.state import releases, secrets
 from teal_host.state.app import App
 from teal_host.steps import idempotency, receive, release
+from teal_host.steps.judgement import PATIENT
 from teal_host.steps.scene import Scene, is_unchanged
 from teal_host.wire.messages import Deploy, Result
 
@@ -23,7 +24,7 @@ def plan(app: App, request: Deploy, scene: Scene) -> Result:
 def _steps(app: App, request: Deploy, scene: Scene, name: str) -> Tuple[str, ...]:
     spec, color = request.spec, scene.slots.idle
     proposed = app.host.provisioning.agreement_for(spec, color)
-    app.host.provisioning.check_route(proposed)
+    app.host.provisioning.check_route(proposed, PATIENT.deadline_s)
     is_new = proposed != scene.agreement
     return (
         receive.estimate(request.manifest, receive.index_stored_files(scene)),

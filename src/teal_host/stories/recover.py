@@ -5,30 +5,35 @@ rolled back, once. What cannot be known is left for the next command.
 """
 
 import contextlib
-from typing import Optional
+from typing import List, Optional
 
-from teal_host.ground import files, lock
-from teal_host.ground.errors import Cancelled, HostError, Locked, NeedsHuman, RolledBack
+from teal_host.ground import files, lock, overtaking
+from teal_host.ground.errors import Cancelled, GaveWay, HostError, Locked, NeedsHuman, RolledBack, Superseded
 from teal_host.ground.journal import UnfinishedStory
 from teal_host.ground.paths import ColorPaths
 from teal_host.state import agreement, releases
 from teal_host.state.agreement import Agreement
 from teal_host.state.app import App, Running
+from teal_host.state.releases import Record
 from teal_host.state.slots import all_colors
 from teal_host.steps import drain, error_rate, health, idempotency, release, switch
 from teal_host.steps.candidate import Candidate
 from teal_host.steps.cutover import Cutover, keep_or_stop_previous
-from teal_host.steps.judgement import Judgement
+from teal_host.steps.judgement import Judgement, Patience
 from teal_host.steps.rollback_traffic import judge_standby, roll_back
 from teal_host.steps.scene import Scene, read_scene, renew_fallback
-from teal_host.supervisors.base import STOP_GRACE_S
+from teal_host.supervisors.base import HURRIED_GRACE_S, STOP_GRACE_S
 from teal_host.wire.manifest import Origin
 from teal_host.wire.messages import Note
 
+_ONE_PROBE = Patience(1.0, failures=1, answer_s=1.0)
 
-def recover(app: App) -> None:
+
+def recover(app: App, for_rollback: bool = False) -> None:
     """Bounded: one judgement of each color, at most one start, at most one switch. Nothing, when nothing was
-    interrupted.
+    interrupted. Raises GaveWay; then the next command recovers.
+
+    `for_rollback`: a person waits to leave the live release, so nothing is judged, drained or switched.
     """
     _check_formats(app)
     _remove_unfinished(app)
@@ -36,14 +41,14 @@ def recover(app: App) -> None:
     story = app.journal.unfinished()
     _mark_unbegun(app, story)
     if story:
-        _finish(app, story, read_scene(app))
+        (_leave if for_rollback else _finish)(app, story, read_scene(app))
 
 
 def at_boot(app: App) -> None:
     """Once after a boot, if no command that was typed is at work already: what was interrupted, and the fallback."""
     if app.journal.unfinished() is None and not app.paths.fallback.is_symlink():
         return
-    with contextlib.suppress(Locked), lock.of_app(app.paths, "recover", Origin("root", "this server"), 0):
+    with contextlib.suppress(Locked, GaveWay), lock.of_app(app.paths, "recover", Origin("root", "this server"), 0):
         switch.withdraw_fallback(app)  # systemd starts no standby at a boot, and what follows may take long, or fail
         recover(app)
         renew_fallback(app, read_scene(app))
@@ -59,6 +64,41 @@ def _finish(app: App, story: UnfinishedStory, scene: Scene) -> None:
     answer = _answer(app, story, step.detail, went_live)
     idempotency.record_end(app, story.id, answer, by="recovery", detail=step.detail)
     app.tell(Note("warning", f"an earlier command was interrupted: {step.detail}"))
+
+
+def _leave(app: App, story: UnfinishedStory, scene: Scene) -> None:
+    """The rollback needs no verdict on the release that it leaves, and verifies its own target. What the story has
+    started is stopped; a color that had visitors runs on, until a command that needs it drains it.
+    """
+    if scene.slots.live_release == story.release:
+        if scene.live_candidate:
+            _mark_unjudged(app, story, scene, scene.live_candidate)
+        message = f"{story.release} was live, and a rollback goes back from it"
+        answer: idempotency.Answer = Superseded(message, hint="teal status").about(story.release, None, None)
+    else:
+        for slot in _started_beside(app, story, scene) if not story.had_visitors else ():
+            app.host.supervisor.stop(slot, HURRIED_GRACE_S)
+        message = _mark_undone(app, story, scene)
+        answer = _answer(app, story, message, story.switched)
+        app.tell(Note("warning", f"an earlier command was interrupted: {message}"))
+    switch.settle(app)
+    idempotency.record_end(app, story.id, answer, by="rollback", detail=message)
+
+
+def _mark_unjudged(app: App, story: UnfinishedStory, scene: Scene, live: Candidate) -> None:
+    """For the case that the rollback fails: one probe says whether a release that was verified is well."""
+    if story.switched and health.judge_release(app, live, _ONE_PROBE).well:
+        releases.mark(app.paths, live.record, "live")
+    elif not story.is_rollback:
+        releases.mark(app.paths, live.record, "superseded")
+    if story.is_rollback:
+        _mark_left(app, scene, live.record)
+
+
+def _mark_left(app: App, scene: Scene, target: Record) -> None:
+    """The release from which an interrupted rollback had gone back."""
+    previous = releases.find(scene.records, scene.slots.releases[scene.slots.idle])
+    releases.mark_superseded(app.paths, previous, target)
 
 
 def _answer(app: App, story: UnfinishedStory, message: str, went_live: bool) -> idempotency.Answer:
@@ -94,11 +134,20 @@ def _mark_unbegun(app: App, story: Optional[UnfinishedStory]) -> None:
 
 def _undo(app: App, story: UnfinishedStory, scene: Scene) -> str:
     """If the link does not point to the interrupted release, that one is stopped, and traffic stays where it is."""
-    for color in all_colors():
-        if story.started and color == story.color and color != scene.slots.live:
-            _stop_interrupted(app, story, scene, app.paths.color(color))
+    for slot in _started_beside(app, story, scene):
+        _stop_interrupted(app, story, scene, slot)
     if scene.slots.live is None:
         app.host.provisioning.withdraw_route(app.paths)
+    return _mark_undone(app, story, scene)
+
+
+def _started_beside(app: App, story: UnfinishedStory, scene: Scene) -> List[ColorPaths]:
+    """The color that the story has started, if it is not live."""
+    colors = [color for color in all_colors() if story.started and color == story.color]
+    return [app.paths.color(color) for color in colors if color != scene.slots.live]
+
+
+def _mark_undone(app: App, story: UnfinishedStory, scene: Scene) -> str:
     record = releases.find(scene.records, story.release)
     if record and record.outcome == "pending":
         releases.mark(app.paths, record, "rolled_back" if story.switched else "refused")
@@ -108,7 +157,7 @@ def _undo(app: App, story: UnfinishedStory, scene: Scene) -> str:
 def _stop_interrupted(app: App, story: UnfinishedStory, scene: Scene, slot: ColorPaths) -> None:
     """Traffic may have been on it until the story, or a recovery, rolled back."""
     record, agreed = releases.find(scene.records, story.release), scene.agreement
-    if story.switched and record and agreed:
+    if story.had_visitors and record and agreed:
         drain.wait_and_stop(app, slot, agreed, record.spec.keep.drain_s)
     else:
         app.host.supervisor.stop(slot, STOP_GRACE_S)
@@ -136,7 +185,8 @@ def _judge_live(app: App, live: Candidate, agreed: Agreement, step: Running) -> 
     """
     app.host.proxy.check_site(agreed.site)
     patience = health.patience_of(live.spec.health)
-    judgement = health.judge_release(app, live, patience, lambda probes, passed_s: step.say(probes[-1].reason))
+    with overtaking.possible():
+        judgement = health.judge_release(app, live, patience, lambda probes, passed_s: step.say(probes[-1].reason))
     if not judgement.well:
         return judgement
     try:
@@ -145,7 +195,8 @@ def _judge_live(app: App, live: Candidate, agreed: Agreement, step: Running) -> 
         raise
     except HostError as error:
         return Judgement("unknown", error.message)
-    return switch.judge_answers(app, live, agreed)
+    with overtaking.possible():
+        return switch.judge_answers(app, live, agreed)
 
 
 def _keep(app: App, story: UnfinishedStory, scene: Scene) -> str:
@@ -154,8 +205,7 @@ def _keep(app: App, story: UnfinishedStory, scene: Scene) -> str:
     if record.outcome != "live":
         releases.mark(app.paths, record, "live")
     if story.is_rollback:
-        previous = releases.find(scene.records, scene.slots.releases[scene.slots.idle])
-        releases.mark_superseded(app.paths, previous, record)
+        _mark_left(app, scene, record)
     if standby and scene.live_candidate and scene.agreement:
         with app.best_effort():  # as the story itself would have
             keep_or_stop_previous(app, _cutover(scene, story, scene.live_candidate, scene.agreement))

@@ -1,17 +1,17 @@
 """The story of a rollback: the same switch, to an older release. At once, if that release still runs."""
 
+import contextlib
 from dataclasses import replace
-from functools import cached_property
 from typing import Optional
 
 from teal_host.ground import lock, overtaking
 from teal_host.ground.errors import HostError, NeedsHuman, NotThere, Superseded, as_host_error
-from teal_host.ground.lock import Holder
 from teal_host.pipe.channel import Channel
 from teal_host.state import releases
+from teal_host.state.agreement import Agreement
 from teal_host.state.app import App
 from teal_host.state.releases import Record, UnreadableRecord
-from teal_host.steps import error_rate, health, idempotency
+from teal_host.steps import error_rate, health, idempotency, switch
 from teal_host.steps.candidate import Candidate
 from teal_host.steps.cutover import Cutover, keep_or_stop_previous, start_and_check, switch_traffic
 from teal_host.steps.judgement import PATIENT
@@ -20,10 +20,11 @@ from teal_host.steps.scene import Scene, live_is_well, load_scene, read_scene, r
 from teal_host.stories import recover
 from teal_host.wire.messages import Note, Result, Rollback
 
-_OVERTAKEN = ("deploy", "rollback")  # as the lock has it; any other command is waited for
+_OVERTAKEN = ("deploy", "rollback", "recover", "setup")  # as the lock has it; any other command is waited for
 _GIVES_WAY_WITHIN_S = 150.0  # a candidate and its start script get 30 s each to end; a begun switch is verified
 _NOTED_WITHIN_S = 1.0  # the lock says who has it
 _ASK_AT_LOOKS = 10  # a signal can be lost
+_ROUTE_WITHIN_S = 3.0
 
 _ENDED = {
     "superseded": "was replaced by a rollback",
@@ -39,7 +40,7 @@ def rollback(app: App, request: Rollback, channel: Channel) -> Result:
         raise NotThere(f"there is no app {app.name} here", hint="teal deploy")
     way = _Way(app, request)
     with lock.of_app(app.paths, "rollback", request.origin, way.cleared_within_s):
-        recover.recover(app)
+        recover.recover(app, for_rollback=way.leads_past_the_story())
         recorded = idempotency.recorded_result(app, request.id)
         if recorded:
             return recorded
@@ -48,11 +49,22 @@ def rollback(app: App, request: Rollback, channel: Channel) -> Result:
         if scene.agreement:
             app.host.proxy.check_site(scene.agreement.site)
             if not way.has_asked:  # the deploy that gave way no longer watches: now only the switch can tell
-                app.host.provisioning.check_route(scene.agreement)
+                _check_route(app, scene.agreement)
         channel.committed = True
-        if target.release == scene.slots.live_release and live_is_well(app, scene):
+        if target.release == scene.slots.live_release and _live_is_well(app, scene):
             return idempotency.record_unchanged(app, scene, "rollback", request.id)
         return go_back(app, request, scene, target)
+
+
+def _check_route(app: App, agreed: Agreement) -> None:
+    """An nginx that gives no answer stops no rollback: only an answer can say that the route is another one."""
+    with contextlib.suppress(switch.NotKnown), overtaking.possible():
+        app.host.provisioning.check_route(agreed, _ROUTE_WITHIN_S)
+
+
+def _live_is_well(app: App, scene: Scene) -> bool:
+    with overtaking.possible():
+        return live_is_well(app, scene)
 
 
 class _Way:
@@ -64,6 +76,7 @@ class _Way:
 
     def __init__(self, app: App, request: Rollback) -> None:
         self._app, self._request = app, request
+        self._in_sight: Optional[Record] = None
         self._asked = 0  # times; again and again, because the next in line may take the lock first
         self._wait_s = max(request.wait_s, _NOTED_WITHIN_S)
 
@@ -71,7 +84,7 @@ class _Way:
         """Called whenever the lock is held by somebody."""
         path = self._app.paths.lock
         holder = lock.holder(path)
-        if holder and self._gives_way(holder):
+        if holder and holder.what in _OVERTAKEN and self.leads_past_the_story():
             if not self._asked:
                 self._app.tell(Note("info", f"{holder.words}; it is asked to give way"))
             self._asked += 1
@@ -88,20 +101,21 @@ class _Way:
         return self._asked > 0
 
     def target(self, scene: Scene) -> Record:
-        """Under the lock."""
-        asked_for = self._in_sight.release if self._asked and self._in_sight else self._request.release
+        """Under the lock, after the recovery, which may have gone back by itself."""
+        asked_for = self._in_sight.release if self._in_sight else self._request.release
         return choose(self._app, replace(self._request, release=asked_for), scene)
 
-    def _gives_way(self, holder: Holder) -> bool:
-        """A command that came before, or that goes to the same release, has nothing to overtake."""
-        journal, target = self._app.journal, self._in_sight
-        if holder.what not in _OVERTAKEN or target is None or journal.has(self._request.id):
+    def leads_past_the_story(self) -> bool:
+        """Not to the release of a command that is at work or was interrupted; and it is not that command itself."""
+        journal = self._app.journal
+        if not self._asked:
+            self._in_sight = self._find_target()
+        if self._in_sight is None or journal.has(self._request.id):
             return False
         story = journal.unfinished()
-        return story is None or story.release != target.release
+        return story is None or story.release != self._in_sight.release
 
-    @cached_property
-    def _in_sight(self) -> Optional[Record]:
+    def _find_target(self) -> Optional[Record]:
         """If the other command has gone back by itself already, a rollback without a name goes no further back."""
         try:
             scene, story = load_scene(self._app), self._app.journal.unfinished()
@@ -150,10 +164,12 @@ def go_back(app: App, request: Rollback, scene: Scene, target: Record) -> Result
     except (HostError, OSError) as problem:
         error = as_host_error(problem).about(target.release, cutover.candidate.color, scene.slots.live_release)
         with app.best_effort():
-            if isinstance(error, Superseded):  # the switch is done, and stays
+            now = read_scene(app)
+            if now.slots.live_release == target.release:  # the switch is done, and stays
                 releases.mark_superseded(app.paths, scene.live, target)
-            renew_fallback(app, read_scene(app))
-            idempotency.record_end(app, request.id, error)
+            if not isinstance(error, Superseded):  # else the rollback that overtakes ends the story
+                renew_fallback(app, now)
+                idempotency.record_end(app, request.id, error)
         raise error from None
     return _finish(app, scene, cutover)
 
@@ -189,9 +205,10 @@ def _to_standby(app: App, request: Rollback, scene: Scene, target: Record) -> Op
     standby, agreed = scene.candidate_on(scene.slots.idle), scene.agreement
     if standby is None or agreed is None or scene.slots.live is None or standby.release != target.release:
         return None
-    if not health.judge_release(app, standby, PATIENT).well:
-        return None
-    return replace(Cutover.from_scene(scene, standby, agreed, request.id), started_here=False)
+    with overtaking.possible():
+        if not health.judge_release(app, standby, PATIENT).well:
+            return None
+    return replace(Cutover.from_scene(scene, standby, agreed, request.id), started_here=False, is_rollback=True)
 
 
 def _to_candidate(app: App, request: Rollback, scene: Scene, target: Record) -> Cutover:
@@ -199,4 +216,4 @@ def _to_candidate(app: App, request: Rollback, scene: Scene, target: Record) -> 
     if agreed is None:
         raise NeedsHuman(f"{app.paths.agreed} is missing", hint="teal deploy")
     candidate = Candidate(target, color, agreed.ports.of(color), app.paths)
-    return Cutover.from_scene(scene, candidate, agreed, request.id)
+    return replace(Cutover.from_scene(scene, candidate, agreed, request.id), is_rollback=True)

@@ -6,10 +6,10 @@ from functools import partial
 from pathlib import Path
 from typing import Iterator, List, Optional, Sequence, cast
 
-from teal_host.ground import files, lock
-from teal_host.ground.errors import BadRequest
+from teal_host.ground import files, lock, overtaking
+from teal_host.ground.errors import BadRequest, GaveWay
 from teal_host.ground.paths import ColorPaths
-from teal_host.pipe.channel import Channel
+from teal_host.pipe.channel import A_PERSON_READS_WITHIN_S, Channel
 from teal_host.preparations import account, deploy_key, packages, route, server_side, unit
 from teal_host.preparations.base import Intent
 from teal_host.preparations.change import SetupChange, note
@@ -21,8 +21,6 @@ from teal_host.steps import drain, switch
 from teal_host.steps.scene import read_scene, renew_fallback
 from teal_host.supervisors.base import STOP_GRACE_S
 from teal_host.wire.messages import Done, Note, Plan, Setup
-
-_A_PERSON_READS_WITHIN_S = 3600.0  # nothing is held meanwhile
 
 
 def setup(app: App, request: Setup, channel: Channel) -> Done:
@@ -39,14 +37,16 @@ def setup(app: App, request: Setup, channel: Channel) -> Done:
     if not plan.changes:
         _sync_named(app)
         return Done()
-    channel.await_commit(_A_PERSON_READS_WITHIN_S)
+    channel.await_commit(A_PERSON_READS_WITHIN_S)
     with lock.of_app(app.paths, "setup", request.origin, request.wait_s), _fallback_renewed(app):
         _remove_unfinished(app)
-        _install(app, request, plan)
-        _drain(app, request)
-        with lock.shared(app.host.paths, app.name, "setup"):  # with two setups at once, each would take the same ports
-            for change in _as_planned(app, request, plan):
-                _apply(app, change)
+        try:
+            _install(app, request, plan)
+            _drain(app, request)
+            _apply_rest(app, request, plan)
+        except GaveWay as error:
+            error.hint = "teal setup"
+            raise
         _sync_named(app)
     return Done(f"{app.name} is set up")
 
@@ -98,8 +98,15 @@ def _drain(app: App, request: Setup) -> None:
     before = agreement.load(app.paths)
     for slot in _moving(app, before, _agreed(app, request)):
         switch.withdraw_fallback(app)
-        with app.step("drain") as step:
+        with app.step("drain") as step, overtaking.possible():
             drain.wait(step, slot, cast(Agreement, before), request.spec.keep.drain_s)
+
+
+def _apply_rest(app: App, request: Setup, plan: Plan) -> None:
+    """Under the lock that apps share: with two setups at once, each would take the same ports."""
+    with lock.shared(app.host.paths, app.name, "setup", overtaking.up_to(lock.SHARED_WAIT_S)):
+        for change in _as_planned(app, request, plan):
+            _apply(app, change)
 
 
 def _as_planned(app: App, request: Setup, plan: Plan) -> List[SetupChange]:

@@ -96,8 +96,11 @@ def _fallback(app: App, scene: Scene, colors: Dict[Color, ColorReport]) -> Optio
 def _notes(app: App, scene: Scene) -> List[str]:
     """What a person should know beyond the picture."""
     slots, agreed, notes = scene.slots, scene.agreement, []
-    if slots.live and agreed and not app.host.proxy.serves(agreed.route(app.paths)):
-        notes.append(app.host.provisioning.hints.not_served)
+    try:
+        if slots.live and agreed and not app.host.proxy.serves(agreed.route(app.paths)):
+            notes.append(app.host.provisioning.hints.not_served)
+    except HostError as problem:
+        notes.append(problem.message)
     if app.journal.unfinished():
         notes.append("a command is at work, or was interrupted; the next one cleans up")
     return notes

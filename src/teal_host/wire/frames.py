@@ -35,13 +35,18 @@ class Frame:
 
 def write_frame(stream: BinaryIO, header: Dict[str, Any], body: bytes = b"") -> int:
     """Send one frame; gives the bytes that it took. Raises OSError when nobody reads any more."""
+    frame = encode_frame(header, body)
+    stream.write(frame)
+    stream.flush()
+    return len(frame)
+
+
+def encode_frame(header: Dict[str, Any], body: bytes = b"") -> bytes:
     text = json.dumps(header, ensure_ascii=False, separators=(",", ":"))
     data = text.encode(errors="backslashreplace")  # half a surrogate pair has no UTF-8; its escape is JSON
     if len(data) > MAX_HEADER or len(body) > MAX_BODY:
         raise FrameError(f"a message of {len(data):,} + {len(body):,} bytes is too large to send")
-    stream.write(_LENGTHS.pack(len(data), len(body)) + data + body)
-    stream.flush()
-    return _LENGTHS.size + len(data) + len(body)
+    return _LENGTHS.pack(len(data), len(body)) + data + body
 
 
 def read_frame(stream: Readable) -> Optional[Frame]:

@@ -1,0 +1,28 @@
+"""Is a route in effect? Only the running nginx can say: its answer to Teal's own path is the generation of its file."""
+
+from typing import Optional
+
+from teal_host.ground.errors import CannotRun
+from teal_host.ground.http_probe import NoAnswer, ProbeRequest, http_get
+from teal_host.proxies.nginx import listeners
+from teal_host.proxies.nginx import site as nginx_site
+from teal_host.state.route import Route
+
+_ANSWER_S = 5.0
+
+
+def why_not_served(route: Route) -> Optional[str]:
+    """None when nginx answers with exactly this route's generation.
+
+    Raises CannotRun where nginx takes the connection and gives no answer: it may be slow, or be stopped.
+    """
+    request = ProbeRequest(listeners.address(route.site), route.own_path, route.site.host, timeout_s=_ANSWER_S)
+    try:
+        answer = http_get(request)
+    except NoAnswer as none:
+        if none.refused:
+            return str(none)
+        raise CannotRun(f"nginx gives no answer: {none}") from None
+    if answer.status == 200 and answer.body.decode(errors="replace") == nginx_site.generation(route):
+        return None
+    return f"nginx answers {answer.status} to Teal's own path"
