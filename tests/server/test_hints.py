@@ -77,8 +77,6 @@ def drop_in(shop: Shop) -> None:
     for command in both.replace(" (it shows what changes)", "").split(", then "):
         type_in(shop.app, command)
     assert shop.shown(shop.live, "MemoryMax") == str(300 << 20)
-    shop.config()
-    shop.app.teal("setup").ok()
 
 
 @pytest.mark.hint("teal ssh -- {}systemctl unmask {}", "teal ssh -- {}systemctl status {}")
@@ -108,8 +106,6 @@ def memory_limit(shop: Shop) -> None:
     shop.config(sandbox={"memory_mb": 300})
     type_in(shop.app, command)
     assert findings(shop.app) == []
-    shop.config()
-    shop.app.teal("setup").ok()
 
 
 @contextmanager
@@ -297,8 +293,6 @@ def nginx_that_does_not_reload(shop: Shop) -> None:
     finally:
         site.unlink()
         sh(shop, "systemctl stop other")
-    shop.app.teal("setup").ok()
-    shop.config()
     shop.app.teal("setup").ok()
 
 
