@@ -67,8 +67,8 @@ def fault(link: Link) -> str:
 
 def faults(repo: Path) -> list[str]:
     every = [link for document in documents(repo) for link in links(document)]
-    found = [(link, fault(link)) for link in every]
-    return [f"{link.document.relative_to(repo)}:{link.line}: {link.target} {why}" for link, why in found if why]
+    faults = [(link, fault(link)) for link in every]
+    return [f"{link.document.relative_to(repo)}:{link.line}: {link.target} {why}" for link, why in faults if why]
 
 
 def pages(repo: Path) -> list[Path]:
@@ -80,9 +80,9 @@ def pages(repo: Path) -> list[Path]:
 def collect(repo: Path, folder: Path) -> None:
     """Copies the documents and every file that they link to, each to its own path, so that relative links hold."""
     shutil.rmtree(folder, ignore_errors=True)
-    found = documents(repo)
-    linked = [document.parent / urlsplit(link.target).path for document in found for link in links(document)]
-    for path in {path.resolve() for path in (*found, *linked) if path.is_file()}:
+    pages = documents(repo)
+    linked = [document.parent / urlsplit(link.target).path for document in pages for link in links(document)]
+    for path in {path.resolve() for path in (*pages, *linked) if path.is_file()}:
         copy = folder / path.relative_to(repo.resolve())
         copy.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, copy)

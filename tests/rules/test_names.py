@@ -4,6 +4,7 @@ import ast
 
 import pytest
 
+from harness.world import REPO
 from rules.source import MODULES, Module
 
 PRONOUNS = {"told", "says", "said", "found", "there", "left", "one", "ones", "ours", "kept", "it", "its", "that"}
@@ -49,6 +50,24 @@ def _fields(module: Module) -> set[str]:
 @pytest.mark.parametrize("module", MODULES.values(), ids=list(MODULES))
 def test_fields_are_no_pronouns(module: Module) -> None:
     assert not _fields(module) & (PRONOUNS - QUESTIONS), "house rule: name the thing, not a pronoun"
+
+
+def _variables(tree: ast.Module) -> set[str]:
+    """Variables and parameters, wherever they are bound."""
+    variables = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
+    return variables | {node.arg for node in ast.walk(tree) if isinstance(node, ast.arg)}
+
+
+@pytest.mark.parametrize("folder", ["src", "tools"])
+def test_variables_are_no_pronouns(folder: str) -> None:
+    banned = {
+        (str(path.relative_to(REPO)), name)
+        for path in (REPO / folder).rglob("*")
+        if path.suffix == ".py" or (path.is_file() and path.read_bytes().startswith(b"#!/usr/bin/env python3"))
+        for name in _variables(ast.parse(path.read_text()))
+        if name.strip("_") in PRONOUNS - QUESTIONS
+    }
+    assert banned == set(), "house rule: name the thing, not a pronoun"
 
 
 def test_no_exception_is_stale() -> None:

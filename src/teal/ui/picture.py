@@ -94,14 +94,15 @@ def _stands_by(report: StatusReport) -> bool:
 
 def _fallback(report: StatusReport) -> Iterator[str]:
     """Which color stands in for the live one, and whether it had to."""
-    told = report.fallback
-    if told is None or report.live is None:
+    fallback = report.fallback
+    if fallback is None or report.live is None:
         return
-    if told.answered and told.since and told.last:
-        times = f"since {_since(told.since)}, the last at {_since(told.last)}"
-        yield f"{told.answered:,} requests were answered by the standby, because {report.live} gave no answer: {times}"
-    if told.color and report.colors[report.live].state != "running":
-        yield f"{told.color} answers GET and HEAD meanwhile"
+    if fallback.answered and fallback.since and fallback.last:
+        times = f"since {_since(fallback.since)}, the last at {_since(fallback.last)}"
+        requests = f"{fallback.answered:,} requests were answered by the standby"
+        yield f"{requests}, because {report.live} gave no answer: {times}"
+    if fallback.color and report.colors[report.live].state != "running":
+        yield f"{fallback.color} answers GET and HEAD meanwhile"
 
 
 def _address(report: StatusReport) -> str:

@@ -44,8 +44,8 @@ def sources() -> Dict[str, str]:
     if through_the_pipe is not None:
         return dict(through_the_pipe)
     archived = getattr(loader, "archive", None)
-    found = _from_archive(Path(archived)) if archived else _from_folder(Path(__file__).parents[1])
-    return {_module(path): wire.without_docstrings(text) for path, text in found}
+    files = _from_archive(Path(archived)) if archived else _from_folder(Path(__file__).parents[1])
+    return {_module(path): wire.without_docstrings(text) for path, text in files}
 
 
 def digest(path: Path) -> Optional[str]:

@@ -100,8 +100,8 @@ def alone(path: Path) -> Iterator[bool]:
 
 def at_work(path: Path) -> Optional[str]:
     """The words for who holds the lock now."""
-    found = holder(path)
-    return found.words if found else None
+    current = holder(path)
+    return current.words if current else None
 
 
 def is_holder(path: Path, pid: int) -> bool:

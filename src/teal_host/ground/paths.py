@@ -154,8 +154,8 @@ class AppPaths:
     def all_folders(self) -> List[Path]:
         """Where a command names anything, with the directories above, the deepest first. Not all need be there."""
         leaves = (*self.folders, self.releases, self.data, self.recovery_at_boot.parent)
-        found = {above for leaf in leaves for above in (leaf, *leaf.parents) if self.root in (above, *above.parents)}
-        return [*sorted(found, key=lambda path: -len(path.parts)), self.root.parent]
+        folders = {above for leaf in leaves for above in (leaf, *leaf.parents) if self.root in (above, *above.parents)}
+        return [*sorted(folders, key=lambda path: -len(path.parts)), self.root.parent]
 
     def color(self, color: Color) -> ColorPaths:
         return ColorPaths(self.app, color, self.home / color)

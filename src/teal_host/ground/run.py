@@ -207,8 +207,8 @@ def why(error: OSError, name: str, cwd: Path) -> str:
         return str(error.strerror)
     with path.open("rb") as file:
         head = file.read(16 * 1024)
-    found = re.match(rb"#![ \t]*(\S+)", head) or re.search(rb"(/[\w./-]*/ld[\w.-]*)\0", head)
-    return f"its interpreter {found[1].decode(errors='replace') if found else ''} is not there"
+    interpreter = re.match(rb"#![ \t]*(\S+)", head) or re.search(rb"(/[\w./-]*/ld[\w.-]*)\0", head)
+    return f"its interpreter {interpreter[1].decode(errors='replace') if interpreter else ''} is not there"
 
 
 def _signal_group(leader: int, number: signal.Signals) -> None:

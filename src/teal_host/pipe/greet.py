@@ -16,8 +16,8 @@ def greet(outgoing: BinaryIO) -> None:
     """Say who we are. Raises OSError when nobody is there any more."""
     outgoing.write(SYNC)
     python = "{}.{}.{}".format(*sys.version_info[:3])
-    there = {"python": python, "system": sys.platform, "machine": os.uname().machine, "pid": os.getpid()}
-    write_frame(outgoing, {"type": "greeting", **there, "libc": _libc(), "protocol": PROTOCOL})
+    facts = {"python": python, "system": sys.platform, "machine": os.uname().machine, "pid": os.getpid()}
+    write_frame(outgoing, {"type": "greeting", **facts, "libc": _libc(), "protocol": PROTOCOL})
 
 
 def _libc() -> str:

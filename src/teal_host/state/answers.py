@@ -132,7 +132,7 @@ def _total(clients: Clients) -> Answered:
 
 def _voices(clients: Clients) -> Tuple[int, float]:
     weights = [min(answered.asked, _ONE_VOICE) for answered in clients.values()]
-    return sum(weights), sum(weight * one.share for weight, one in zip(weights, clients.values()))
+    return sum(weights), sum(weight * client.share for weight, client in zip(weights, clients.values()))
 
 
 def _differ(new: Answered, old: Answered) -> bool:

@@ -50,9 +50,9 @@ class KeyPolicy:
             return
         what = _typed(request) if request is not None else "nothing that could be understood"
         origin = getattr(request, "origin", None)
-        says = {"who": f"{origin.who}@{origin.machine}", "commit": origin.commit} if origin else {}
+        author = {"who": f"{origin.who}@{origin.machine}", "commit": origin.commit} if origin else {}
         release = getattr(answer, "release", None)
-        about = {**says, "release": release} if release else says
+        about = {**author, "release": release} if release else author
         line = {"at": now(), "key": self.fingerprint, "did": what, "ended": _ended(answer), **about}
         _make_room(paths.audit)
         files.append_line(paths.audit, json.dumps(line), mode=0o600)

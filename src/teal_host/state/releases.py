@@ -57,8 +57,8 @@ class UnreadableRecord:
 
 def _from_format_1(raw: Dict[str, Any]) -> Dict[str, Any]:
     """`left` said that a person had gone back from a release; its outcome was `turned_back` all the same."""
-    left = raw.pop("left", False)
-    words = {"good": "live", "turned_back": "superseded" if left else "rolled_back"}
+    was_left = raw.pop("left", False)
+    words = {"good": "live", "turned_back": "superseded" if was_left else "rolled_back"}
     outcome = raw.get("outcome")
     return {**raw, "outcome": words.get(outcome, outcome)} if isinstance(outcome, str) else raw
 

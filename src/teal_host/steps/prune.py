@@ -34,12 +34,12 @@ def plan(records: List[Record], stored: Set[str], keep: int, needed: Set[str]) -
         [entry for entry in records if entry.outcome == outcome and entry.release in stored]
         for outcome in ("live", "superseded")
     )
-    kept = {entry.release for entry in well[-keep:]} | needed
-    oldest = min((entry.seq for entry in records if entry.release in kept), default=0)
-    room = max(0, keep - len(kept - needed))
-    kept |= {entry.release for entry in superseded[::-1][:room] if entry.seq > oldest}
-    old = {entry.release for entry in records[:-_RECORDS_KEPT]} - kept
-    return PrunePlan(tuple(sorted(stored - kept)), tuple(sorted(old)))
+    remaining = {entry.release for entry in well[-keep:]} | needed
+    oldest = min((entry.seq for entry in records if entry.release in remaining), default=0)
+    room = max(0, keep - len(remaining - needed))
+    remaining |= {entry.release for entry in superseded[::-1][:room] if entry.seq > oldest}
+    old = {entry.release for entry in records[:-_RECORDS_KEPT]} - remaining
+    return PrunePlan(tuple(sorted(stored - remaining)), tuple(sorted(old)))
 
 
 def prune(app: App, scene: Scene, keep: int) -> None:

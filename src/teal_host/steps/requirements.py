@@ -34,8 +34,8 @@ def check(paths: AppPaths, run: Run, needs: Needs) -> None:
         )
     agreed = agreement.load(paths)
     if agreed and agreed.user:
-        found = shutil.which(needs.finds, path=where) if needs.finds else None
-        for file in (needs.file, found):
+        installed = shutil.which(needs.finds, path=where) if needs.finds else None
+        for file in (needs.file, installed):
             if file and paths.home not in Path(file).parents:
                 _check_reaches(run.command[0], file, agreed.user)
 

@@ -108,9 +108,9 @@ def _beginning(file: BinaryIO, lines: int) -> Tuple[int, int]:
         start = max(first, position - _BLOCK)
         file.seek(start)
         block = file.read(position - start)
-        found = len(block)
-        while count < lines and (found := block.rfind(b"\n", 0, found)) >= 0:
-            begins, count = start + found + 1, count + 1
+        line_break = len(block)
+        while count < lines and (line_break := block.rfind(b"\n", 0, line_break)) >= 0:
+            begins, count = start + line_break + 1, count + 1
         position = start
     if count < lines and end and first == 0:
         return 0, count + 1

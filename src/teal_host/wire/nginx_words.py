@@ -33,8 +33,8 @@ class Word(NamedTuple):
 class NotWhole(ValueError):
     """nginx would not read it: a quote without its end, or with something glued to it. `line` says where."""
 
-    def __init__(self, says: str, line: int) -> None:
-        super().__init__(says)
+    def __init__(self, complaint: str, line: int) -> None:
+        super().__init__(complaint)
         self.line = line
 
 
@@ -46,13 +46,13 @@ def words(text: str) -> Iterator[Word]:
         line += text.count("\n", at, begin)
         if begin == len(text):
             return
-        found, at = _next(text, begin, line)
-        yield found
+        token, at = _next(text, begin, line)
+        yield token
         line += text.count("\n", begin, at)
-        if found.sign and found.text == "{" and name.endswith(_IN_LUA):
+        if token.sign and token.text == "{" and name.endswith(_IN_LUA):
             begin, at = at, _end_of_lua(text, at, line)
             line += text.count("\n", begin, at)
-        name = "" if found.sign else name or found.text
+        name = "" if token.sign else name or token.text
 
 
 def whole_directive(text: str) -> Optional[str]:
@@ -98,19 +98,19 @@ def _next(text: str, at: int, line: int) -> "tuple[Word, int]":
 
 def _plain(raw: str) -> str:
     """Of a backslash nginx takes away only those that it knows; others stay in the word."""
-    return _ESCAPE.sub(lambda found: _ESCAPED.get(found.group(1), found.group(1)), raw)
+    return _ESCAPE.sub(lambda escape: _ESCAPED.get(escape.group(1), escape.group(1)), raw)
 
 
 def _end_of_lua(text: str, at: int, line: int) -> int:
     """Where the `}` stands that closes a block of Lua."""
     depth = 0
-    for found in _LUA.finditer(text, at):
-        if found.group() == "}" and depth == 0:
-            return found.start()
-        depth += {"{": 1, "}": -1}.get(found.group(), 0)
+    for brace in _LUA.finditer(text, at):
+        if brace.group() == "}" and depth == 0:
+            return brace.start()
+        depth += {"{": 1, "}": -1}.get(brace.group(), 0)
     raise NotWhole("has a block of Lua that is not closed", line)
 
 
 def _end_of(pattern: "re.Pattern[str]", text: str, at: int) -> int:
-    found = pattern.match(text, at)
-    return found.end() if found else at
+    match = pattern.match(text, at)
+    return match.end() if match else at
