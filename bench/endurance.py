@@ -82,8 +82,8 @@ class Look:
 
 
 def look(loaded: LoadedServer) -> Look:
-    told = run(loaded.server, "python3", "-I", "-S", "-c", _LOOK, *_KEPT)
-    processes, descriptors, memory, nginx, size, names = map(int, told.split())
+    counts = run(loaded.server, "python3", "-I", "-S", "-c", _LOOK, *_KEPT)
+    processes, descriptors, memory, nginx, size, names = map(int, counts.split())
     here = [path for part in ("state", "cache", "tmp") for path in (loaded.app.world.home / part).rglob("*")]
     kilobytes = sum(path.lstat().st_size for path in here) // 1024
     stayed = len(loaded.app.world.processes())
@@ -146,7 +146,7 @@ def _median(looks: Sequence[Look]) -> Look:
     return Look(*(int(statistics.median(column)) for column in zip(*map(astuple, looks), strict=True)))
 
 
-def endured(goal: SwitchGoal, minutes: float, work: Path, told: Callable[[str], None]) -> Endured:
+def endured(goal: SwitchGoal, minutes: float, work: Path, say: Callable[[str], None]) -> Endured:
     with under_load(goal, work, keep={"watch_s": 1}) as loaded:
         acts = Acts(loaded)
         looks: list[Look] = []
@@ -157,16 +157,16 @@ def endured(goal: SwitchGoal, minutes: float, work: Path, told: Callable[[str], 
             for _ in _CYCLE:
                 acts.next()
             looks.append(look(loaded))
-            told(f"{time.monotonic() - began:.0f} s, {dict(acts.done)}, {loaded.load.failed} failed: {looks[-1]}")
+            say(f"{time.monotonic() - began:.0f} s, {dict(acts.done)}, {loaded.load.failed} failed: {looks[-1]}")
         seconds = time.monotonic() - began
         return Endured(seconds, dict(acts.done), looks, loaded.seen())
 
 
-def report(found: Endured) -> str:
-    first, last = found.ends
-    verdict, deploys = found.seen.verdict, len(found.looks) * len(_CYCLE)
+def report(endured: Endured) -> str:
+    first, last = endured.ends
+    verdict, deploys = endured.seen.verdict, len(endured.looks) * len(_CYCLE)
     lines = [
-        f"{found.seconds / 60:.0f} minutes, {found.acts}: {verdict.requests:,} requests, {verdict.lost} lost, "
+        f"{endured.seconds / 60:.0f} minutes, {endured.acts}: {verdict.requests:,} requests, {verdict.lost} lost, "
         f"{verdict.doubled} doubled",
         "",
         "| | at first | at the end | ratio | an act |",
@@ -176,17 +176,17 @@ def report(found: Endured) -> str:
         a, b = getattr(first, field.name), getattr(last, field.name)
         ratio = f"{b / a:.3f}" if a else "–"
         lines.append(f"| {field.name.replace('_', ' ')} | {a:,} | {b:,} | {ratio} | {(b - a) / deploys:+.2f} |")
-    return "\n".join([*lines, *found.seen.failures])
+    return "\n".join([*lines, *endured.seen.failures])
 
 
-def counted(found: Endured) -> dict[str, str]:
+def counted(endured: Endured) -> dict[str, str]:
     """The figures for docs/guarantees.md: the acts, and what the looks measured at both ends."""
-    first, last = found.ends
-    verdict = found.seen.verdict
-    told = {name: f"{count:,}" for name, count in found.acts.items()}
-    told |= {"requests": f"{verdict.requests:,}", "lost": str(verdict.lost), "doubled": str(verdict.doubled)}
+    first, last = endured.ends
+    verdict = endured.seen.verdict
+    counts = {name: f"{count:,}" for name, count in endured.acts.items()}
+    counts |= {"requests": f"{verdict.requests:,}", "lost": str(verdict.lost), "doubled": str(verdict.doubled)}
     ends = {field.name: (getattr(first, field.name), getattr(last, field.name)) for field in fields(Look)}
-    return told | {name: f"{before:,} → {after:,}" for name, (before, after) in ends.items()}
+    return counts | {name: f"{before:,} → {after:,}" for name, (before, after) in ends.items()}
 
 
 def main() -> int:
@@ -199,11 +199,16 @@ def main() -> int:
     check_requirements("ssh", "go", "openssl", boots_server=True)
     goal = SwitchGoal(0, per_second=asked.per_second, debian=asked.debian)
     with tempfile.TemporaryDirectory(prefix="teal-bench-") as work:
-        found = endured(goal, asked.minutes, Path(work), lambda line: print(line, file=sys.stderr, flush=True))
+        measured = endured(goal, asked.minutes, Path(work), lambda line: print(line, file=sys.stderr, flush=True))
     print(f"{datetime.date.today().isoformat()}, {os.cpu_count()} processors, Debian {asked.debian}")
-    print(report(found))
+    print(report(measured))
     if asked.json:
-        told = {"schema": 1, "at": datetime.date.today().isoformat(), "seconds": found.seconds, "acts": found.acts}
-        told |= {"ends": [asdict(one) for one in found.ends], "counted": counted(found)}
-        asked.json.write_text(json.dumps(told, indent=1))
-    return 0 if found.seen.verdict.clean else 1
+        figures = {
+            "schema": 1,
+            "at": datetime.date.today().isoformat(),
+            "seconds": measured.seconds,
+            "acts": measured.acts,
+        }
+        figures |= {"ends": [asdict(end) for end in measured.ends], "counted": counted(measured)}
+        asked.json.write_text(json.dumps(figures, indent=1))
+    return 0 if measured.seen.verdict.clean else 1

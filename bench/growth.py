@@ -84,20 +84,20 @@ class Growth:
         """Deploys the first app again and again. The other apps only exist and run."""
         first = Teal("apps0", 8500)
         first.prepare(self._lab)
-        there = 1
+        installed = 1
         for count in (1, 5) if self._quick else (1, 10, 50):
-            while there < count:
-                other = Teal(f"apps{there}", 8500 + there)
+            while installed < count:
+                other = Teal(f"apps{installed}", 8500 + installed)
                 other.prepare(self._lab)
                 self._deploy(other, self._small())
-                there += 1
+                installed += 1
             self._point("apps on the server", count, first, self._small)
 
     def _point(self, of: str, size: int, shop: Teal, make: Callable[[], Path], runs: int = _RUNS) -> None:
         self._deploy(shop, make())  # from here on, both colors exist
         took = [self._deploy(shop, make()) for _ in range(runs)]
-        seconds = statistics.median(one[0] for one in took)
-        self.points.append(Point(of, size, seconds, max(one[1] for one in took), max(one[2] for one in took)))
+        seconds = statistics.median(run[0] for run in took)
+        self.points.append(Point(of, size, seconds, max(run[1] for run in took), max(run[2] for run in took)))
         _say(f"  {of} {size}: {seconds:.2f} s")
 
     def _deploy(self, shop: Teal, artifact: Path) -> tuple[float, float, float]:
@@ -112,15 +112,15 @@ class Growth:
                 stdout=out,
                 stderr=errors,
             )
-            there = self._peak_there(program)
+            peak_there = self._peak_there(program)
             out.seek(0)
             errors.seek(0)
-            said, told = out.read(), errors.read()
+            output, complaints = out.read(), errors.read()
         if program.returncode:
-            raise Failed(f"the deploy of {artifact} ended with {program.returncode}: {said[-800:]}")
-        seconds = result(said)["seconds"]
+            raise Failed(f"the deploy of {artifact} ended with {program.returncode}: {output[-800:]}")
+        seconds = result(output)["seconds"]
         assert isinstance(seconds, dict)
-        return float(seconds["total"]), int(told.split()[-1]) / 1024, there
+        return float(seconds["total"]), int(complaints.split()[-1]) / 1024, peak_there
 
     def _peak_there(self, program: "subprocess.Popen[bytes]") -> float:
         """Looks at the server sides until their end. The kernel keeps the peak, so the last look is enough."""
@@ -178,15 +178,15 @@ class Growth:
 
 def _inside(place: Lab) -> list[int]:
     """The server sides that run on the server."""
-    found = []
+    pids = []
     for path in Path("/proc").glob("[0-9]*"):
         try:
             words = (path / "cmdline").read_bytes()
             if b"binascii" in words and b"python3" in words.split(b"\0")[0] and place.server.leader():
-                found.append(int(path.name))
+                pids.append(int(path.name))
         except OSError:
             continue
-    return found
+    return pids
 
 
 def _peak(pid: int) -> int:
@@ -204,7 +204,7 @@ def table(points: list[Point]) -> str:
     lines = ["| | size | seconds | times the first | peak here, MB | peak there, MB |"]
     lines += ["| --- | ---: | ---: | ---: | ---: | ---: |"]
     for point in points:
-        first = next(one for one in points if one.of == point.of)
+        first = next(earlier for earlier in points if earlier.of == point.of)
         memory = f"{point.here_mb:.0f} | {point.there_mb:.0f}"
         times = f"{point.seconds:.2f} | {point.seconds / first.seconds:.2f}"
         lines.append(f"| {point.of} | {point.size:,} | {times} | {memory} |")
@@ -233,6 +233,6 @@ def main() -> int:
     print(table(growth.points))
     if asked.json:
         about = {"at": datetime.date.today().isoformat(), "processors": os.cpu_count(), "link": asked.link}
-        told = {"schema": 1, **about, "rows": [asdict(one) for one in growth.points]}
-        asked.json.write_text(json.dumps(told, indent=1))
+        figures = {"schema": 1, **about, "rows": [asdict(row) for row in growth.points]}
+        asked.json.write_text(json.dumps(figures, indent=1))
     return 0

@@ -35,7 +35,7 @@ class Took:
     counted: Counted
     ended_s: float
     live_s: float | None = None
-    said: str = ""
+    output: str = ""
 
 
 class Failed(Exception):
@@ -104,9 +104,11 @@ class Lab:
             wrapper.parent.mkdir(exist_ok=True)
             wrapper.write_text(f"#!/bin/sh\nexec {shutil.which(name, path='/usr/bin:/bin')} -F '{config}' \"$@\"\n")
             wrapper.chmod(0o755)
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(("TEAL_", "XDG_", "PYTHON"))}
+        inherited = {
+            name: value for name, value in os.environ.items() if not name.startswith(("TEAL_", "XDG_", "PYTHON"))
+        }
         self.env = {
-            **kept,
+            **inherited,
             "PATH": f"{self.work / 'bin'}:{os.environ['PATH']}",
             "XDG_STATE_HOME": str(self.work / "state"),
             "XDG_CACHE_HOME": str(self.work / "cache"),
@@ -124,9 +126,9 @@ class Line:
 
     def counted(self) -> Counted:
         assert callable(self._counted)
-        found = self._counted()
-        assert isinstance(found, Counted)
-        return found
+        count = self._counted()
+        assert isinstance(count, Counted)
+        return count
 
     def measure(self, argv: Sequence[str], cwd: Path | None = None, awaited: "Awaited | None" = None) -> Took:
         """Runs the command.
@@ -137,10 +139,10 @@ class Line:
         if awaited:
             awaited.begin()
         began = time.monotonic()
-        said = self.lab.run(argv, cwd)
+        output = self.lab.run(argv, cwd)
         ended = time.monotonic() - began
         live = awaited.came() - began if awaited else None
-        return Took(self.counted(), ended, live, said)
+        return Took(self.counted(), ended, live, output)
 
 
 class Awaited:
@@ -200,6 +202,6 @@ def teal(*arguments: str) -> list[str]:
 
 def result(output: str) -> dict[str, object]:
     """The last JSON line."""
-    found = json.loads(output.strip().splitlines()[-1])
-    assert isinstance(found, dict)
-    return found
+    members = json.loads(output.strip().splitlines()[-1])
+    assert isinstance(members, dict)
+    return members

@@ -66,25 +66,25 @@ class Relay:
 
     def counted(self) -> dict[str, int]:
         """The counts since the last call."""
-        told = {"up": self.up.count, "down": self.down.count, "connections": self.connections}
+        counts = {"up": self.up.count, "down": self.down.count, "connections": self.connections}
         self.up.count = self.down.count = self.connections = 0
-        return told
+        return counts
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
         await asyncio.sleep(self.round_trip_s)  # the client's connect() has returned
-        there: asyncio.StreamWriter | None = None
+        target: asyncio.StreamWriter | None = None
         with contextlib.suppress(OSError, asyncio.CancelledError):  # the relay itself ends
             queue: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue()
             taking = asyncio.create_task(_take(reader, self.up, queue))
             await asyncio.sleep(self.round_trip_s / 2)  # the server's accept() has returned, too
-            from_there, there = await asyncio.open_connection(self.host, self.port, limit=_WINDOW)
-            _at_once(there)
+            from_there, target = await asyncio.open_connection(self.host, self.port, limit=_WINDOW)
+            _at_once(target)
             _at_once(writer)
             back: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue()
-            ways = (_give(queue, there), _take(from_there, self.down, back), _give(back, writer))
+            ways = (_give(queue, target), _take(from_there, self.down, back), _give(back, writer))
             await asyncio.gather(taking, *ways, return_exceptions=True)
-        for end in (writer, there):
+        for end in (writer, target):
             if end is not None:
                 end.close()
 
@@ -130,8 +130,8 @@ async def _run(relay: Relay) -> None:
     server.close()
 
 
-def _say(told: dict[str, int]) -> None:
-    sys.stdout.write(json.dumps(told) + "\n")
+def _say(counts: dict[str, int]) -> None:
+    sys.stdout.write(json.dumps(counts) + "\n")
     sys.stdout.flush()
 
 

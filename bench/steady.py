@@ -31,12 +31,12 @@ class Steady:
 def steady(proxies: Sequence[Proxy], ground: Ground, rounds: int, say: Callable[[str], None]) -> list[Steady]:
     """The proxies take turns, so that other load of the machine affects all of them alike."""
     driver = backend.build(Path(__file__).parent / "load/drive", ground.work / "drive")
-    told: dict[str, list[Steady]] = {proxy.name: [] for proxy in proxies}
+    measured: dict[str, list[Steady]] = {proxy.name: [] for proxy in proxies}
     for number in range(rounds):
         for proxy in proxies if number % 2 else reversed(proxies):
-            told[proxy.name].append(_drive(driver, proxy, ground))
+            measured[proxy.name].append(_drive(driver, proxy, ground))
         say(f"steady round {number + 1} of {rounds}")
-    return [_medians(name, found) for name, found in told.items()]
+    return [_medians(name, runs) for name, runs in measured.items()]
 
 
 def _drive(driver: Path, proxy: Proxy, ground: Ground) -> Steady:
@@ -48,5 +48,7 @@ def _drive(driver: Path, proxy: Proxy, ground: Ground) -> Steady:
     return Steady(proxy.name, per_second, median, p99, used / count * 1e6)
 
 
-def _medians(name: str, found: Sequence[Steady]) -> Steady:
-    return Steady(name, *(statistics.median(column) for column in zip(*(one.figures for one in found), strict=True)))
+def _medians(name: str, rounds: Sequence[Steady]) -> Steady:
+    return Steady(
+        name, *(statistics.median(column) for column in zip(*(measured.figures for measured in rounds), strict=True))
+    )

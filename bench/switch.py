@@ -58,27 +58,27 @@ def others() -> list[Proxy]:
     return [Reloaded(), Spared(), Caddy(), HandedOver(), Mapped()]
 
 
-def turned(there: Sequence[Proxy], ground: Ground, switches: int, per_second: float) -> list[Row]:
+def turned(proxies: Sequence[Proxy], ground: Ground, switches: int, per_second: float) -> list[Row]:
     """Runs each way under the load of every kind of client, all the time.
 
     The ways take turns, and each switches equally often.
     """
-    windows: dict[str, list[Window]] = {proxy.name: [] for proxy in there}
+    windows: dict[str, list[Window]] = {proxy.name: [] for proxy in proxies}
     with ExitStack() as stack:
         loads = [
             stack.enter_context(load(ground.place(proxy), ground.work / f"out-{proxy.first}", per_second))
-            for proxy in there
+            for proxy in proxies
         ]
         quiet = _quiet()
         for number in range(switches):
-            for proxy in there:
+            for proxy in proxies:
                 windows[proxy.name].append(_turn(proxy, ground, COLORS[(number + 1) % 2]))
             _say(f"turned {number + 1} times of {switches}")
         for running in loads:
             running.more()
     return [
         _row(proxy.name, running.seen(proxy.ledgers(ground)), quiet, windows[proxy.name])
-        for proxy, running in zip(there, loads, strict=True)
+        for proxy, running in zip(proxies, loads, strict=True)
     ]
 
 
@@ -135,18 +135,18 @@ def table(rows: Sequence[Row]) -> str:
     return "\n".join(lines)
 
 
-def steady_table(found: Sequence[Steady]) -> str:
+def steady_table(states: Sequence[Steady]) -> str:
     """The table, with ratios to HAProxy."""
-    haproxy = next(one for one in found if one.name == Mapped.name)
+    haproxy = next(state for state in states if state.name == Mapped.name)
     lines = [
         "| nothing is turned | requests a second | to HAProxy's | median, µs | to HAProxy's | p99, µs | to HAProxy's "
         "| µs of processor a request | to HAProxy's |",
         "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
     ]
-    for one in found:
-        pairs = zip(one.figures, haproxy.figures, ("{:,.0f}", "{:,.0f}", "{:,.0f}", "{:.1f}"), strict=True)
+    for state in states:
+        pairs = zip(state.figures, haproxy.figures, ("{:,.0f}", "{:,.0f}", "{:,.0f}", "{:.1f}"), strict=True)
         cells = [f"{how.format(value)} | {value / base:.2f}" for value, base, how in pairs]
-        lines.append(f"| {one.name} | {' | '.join(cells)} |")
+        lines.append(f"| {state.name} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
@@ -155,8 +155,8 @@ def _say(text: str) -> None:
 
 
 def _versions(ground: Ground) -> dict[str, str]:
-    told = {name: ground.run(*argv) for name, argv in _VERSIONS.items()}
-    return {name: (done.stdout + done.stderr).splitlines()[0] for name, done in told.items()}
+    answers = {name: ground.run(*argv) for name, argv in _VERSIONS.items()}
+    return {name: (done.stdout + done.stderr).splitlines()[0] for name, done in answers.items()}
 
 
 def main() -> int:
@@ -183,17 +183,22 @@ def main() -> int:
 
 def _measure(ground: Ground, asked: argparse.Namespace) -> None:
     ground.prepare()
-    peers, by_hand, ours = others(), ByHand(), Teal()
-    quiet = [*peers, ours, Logged(), Unasked(), Bare()]
+    peers, by_hand, teal = others(), ByHand(), Teal()
+    quiet = [*peers, teal, Logged(), Unasked(), Bare()]
     for proxy in [*quiet, by_hand]:
         proxy.prepare(ground)
         ground.settled(proxy)
-    found = steady(quiet, ground, asked.rounds, _say)
-    rows = turned([*peers, by_hand, ours], ground, asked.switches, asked.per_second)
+    states = steady(quiet, ground, asked.rounds, _say)
+    rows = turned([*peers, by_hand, teal], ground, asked.switches, asked.per_second)
     versions = _versions(ground)
     about = {"at": datetime.date.today().isoformat(), "processors": os.cpu_count(), "versions": versions}
     print(f"{about['at']}, {about['processors']} processors; " + ", ".join(versions.values()))
-    print(f"\n{table(rows)}\n\n{steady_table(found)}")
+    print(f"\n{table(rows)}\n\n{steady_table(states)}")
     if asked.json:
-        told = {"schema": 1, **about, "switch": [asdict(row) for row in rows], "steady": [asdict(one) for one in found]}
-        asked.json.write_text(json.dumps(told, indent=1))
+        figures = {
+            "schema": 1,
+            **about,
+            "switch": [asdict(row) for row in rows],
+            "steady": [asdict(state) for state in states],
+        }
+        asked.json.write_text(json.dumps(figures, indent=1))

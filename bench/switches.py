@@ -48,9 +48,12 @@ def main() -> int:
         switch_run = run_switches(goal, Path(work), lambda line: print(line, file=sys.stderr, flush=True))
     print(report(switch_run))
     if asked.json:
-        told = {"schema": 1, "at": datetime.date.today().isoformat(), "wanted": asdict(goal)}
+        figures = {"schema": 1, "at": datetime.date.today().isoformat(), "wanted": asdict(goal)}
         verdict = switch_run.seen.verdict
         counts = {"switches": len(switch_run.colors), "requests": f"{verdict.requests:,}"}
-        told |= {"seconds": switch_run.seconds, "counted": {**counts, "lost": verdict.lost, "doubled": verdict.doubled}}
-        asked.json.write_text(json.dumps(told, indent=1))
+        figures |= {
+            "seconds": switch_run.seconds,
+            "counted": {**counts, "lost": verdict.lost, "doubled": verdict.doubled},
+        }
+        asked.json.write_text(json.dumps(figures, indent=1))
     return 0 if switch_run.seen.verdict.clean and switch_run.turned and not switch_run.reloaded else 1

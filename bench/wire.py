@@ -89,10 +89,10 @@ class Bench:
             except Failed as error:
                 took.pop(peer.name, None)
                 self._leave_out(peer, error)
-        ours = next((peer for peer in self._peers if isinstance(peer, Teal)), None)
-        if ours and number and ours.name not in self._left_out:
-            took.setdefault("teal status", []).append(ours.status(line))
-            took.setdefault("teal rollback", []).append(ours.rollback(line))
+        teal = next((peer for peer in self._peers if isinstance(peer, Teal)), None)
+        if teal and number and teal.name not in self._left_out:
+            took.setdefault("teal status", []).append(teal.status(line))
+            took.setdefault("teal rollback", []).append(teal.rollback(line))
         _say(f"  round {number} of {self._rounds}")
 
     def _leave_out(self, peer: Peer, error: Failed) -> None:
@@ -132,19 +132,19 @@ def table(rows: Sequence[Row]) -> str:
         lines += [f"\n{name}: {link.round_trip_ms:g} ms, {rate}\n"]
         lines += [f"| | {' | '.join(_COLUMNS)} |", f"| --- |{' ---: |' * len(_COLUMNS)}"]
         floor = next((row.ended_s for row in here if row.what == Floor.name), 0.0)
-        ours = next((row.live_s for row in here if row.what == Teal.name), None)
-        lines += [_line(row, floor, ours) for row in here]
+        teal_s = next((row.live_s for row in here if row.what == Teal.name), None)
+        lines += [_line(row, floor, teal_s) for row in here]
         lines += [f"\nTeal sent the last one so: {row.chose}" for row in here if row.chose]
     return "\n".join(lines)
 
 
-def _line(row: Row, floor: float, ours: float | None) -> str:
-    there = row.live_s or row.ended_s
+def _line(row: Row, floor: float, teal_s: float | None) -> str:
+    there_s = row.live_s or row.ended_s
     live = f"{row.live_s:.2f}" if row.live_s else ""
-    times = f"{there / ours:.1f}" if ours and not row.what.startswith(("teal ", "ssh ")) else ""
+    times = f"{there_s / teal_s:.1f}" if teal_s and not row.what.startswith(("teal ", "ssh ")) else ""
     first = f"{row.first_s:.2f}" if row.first_s else ""
     counts = f"{row.up:,} | {row.down:,} | {row.connections}"
-    return f"| {row.what} | {counts} | {live} | {row.ended_s:.2f} | {there - floor:.2f} | {times} | {first} |"
+    return f"| {row.what} | {counts} | {live} | {row.ended_s:.2f} | {there_s - floor:.2f} | {times} | {first} |"
 
 
 def _say(text: str) -> None:
@@ -164,7 +164,7 @@ def main() -> int:
     asked = _arguments()
     everybody: list[Peer] = [Floor(), Scp(), PackedScp(), Rsync(), Scripts(), Fujin(), Teal()]
     wanted = asked.only or [""]
-    peers = [one for one in everybody if isinstance(one, Floor | Teal) or any(word in one.name for word in wanted)]
+    peers = [each for each in everybody if isinstance(each, Floor | Teal) or any(word in each.name for word in wanted)]
     rows: list[Row] = []
     rsync = ["rsync"] if any(isinstance(peer, Rsync) for peer in peers) else []
     check_requirements("ssh", "scp", "go", *rsync, boots_server=True)

@@ -25,10 +25,10 @@ class Lane:
 def lanes(place: Place, tally: Tally, per_second: float, only: Sequence[str] = ()) -> list[Lane]:
     """The clients of all kinds, or only of the named kinds. The busy kinds share the rate by their weights."""
     tls = place.certificate is not None
-    busy = [(one, weight) for one, weight in (BUSY + NAMED if only else BUSY) if _wanted(one, tls, only)]
+    busy = [(client, weight) for client, weight in (BUSY + NAMED if only else BUSY) if _wanted(client, tls, only)]
     heaviness = sum(weight for _, weight in busy)
-    every = {one: one.requests * _LANES * heaviness / (weight * per_second) for one, weight in busy}
-    every |= {one: one.every_s for one in LONG if _wanted(one, tls, only)}
+    every = {client: client.requests * _LANES * heaviness / (weight * per_second) for client, weight in busy}
+    every |= {client: client.every_s for client in LONG if _wanted(client, tls, only)}
     return list(_spread(every, place, tally))
 
 

@@ -41,7 +41,7 @@ class Load:
     ) -> None:
         self._out = out
         out.mkdir(parents=True)
-        self._told: list[dict[str, Any]] = [{"asked": {}, "failed": {}, "by_color": {}} for _ in range(processes)]
+        self._reports: list[dict[str, Any]] = [{"asked": {}, "failed": {}, "by_color": {}} for _ in range(processes)]
         rate = per_second / processes
         self._processes = [_start(place, f"{out.name}{number:x}x", out, rate, only) for number in range(processes)]
         for number, process in enumerate(self._processes):
@@ -50,12 +50,12 @@ class Load:
     @property
     def asked(self) -> Counter[str]:
         """The requests so far, by kind of client."""
-        return sum((Counter(told["asked"]) for told in self._told), Counter())
+        return sum((Counter(report["asked"]) for report in self._reports), Counter())
 
     @property
     def failed(self) -> int:
         """The failed turns so far."""
-        return sum(sum(told["failed"].values()) for told in self._told)
+        return sum(sum(report["failed"].values()) for report in self._reports)
 
     def more(self, turns: int = 2, deadline_s: float = 60) -> None:
         """Waits until each kind of client has sent this many more requests."""
@@ -63,7 +63,7 @@ class Load:
         deadline = time.monotonic() + deadline_s
         while not before or any(self.asked[kind] < count + turns for kind, count in before.items()):
             assert all(process.poll() is None for process in self._processes), "the load has ended"
-            assert time.monotonic() < deadline, self._told
+            assert time.monotonic() < deadline, self._reports
             time.sleep(0.02)
             before = before or self.asked
 
@@ -77,11 +77,12 @@ class Load:
 
     def seen(self, ledgers: Path) -> Seen:
         """The results after the end, compared with the ledger of the programs in that directory."""
-        told = [json.loads(path.read_text()) for path in self._out.glob("told-*")]
+        reports = [json.loads(path.read_text()) for path in self._out.glob("told-*")]
         counted = {
-            name: sum((Counter(one[name]) for one in told), Counter()) for name in ("asked", "by_color", "failed")
+            name: sum((Counter(report[name]) for report in reports), Counter())
+            for name in ("asked", "by_color", "failed")
         }
-        failures = [line for one in told for line in one["failures"]]
+        failures = [line for report in reports for line in report["failures"]]
         result = verdict(read_asked(self._out.glob("asked-*")), read_handled(ledgers))
         moments = (_numbers(self._out, "due"), _numbers(self._out, "took"))
         return Seen(result, counted["asked"], counted["by_color"], counted["failed"], failures, *moments)
@@ -91,7 +92,7 @@ class Load:
         assert pipe
         with pipe:
             for line in pipe:
-                self._told[number] = json.loads(line)
+                self._reports[number] = json.loads(line)
 
 
 def _start(place: Place, name: str, out: Path, per_second: float, only: Sequence[str]) -> "subprocess.Popen[str]":
@@ -103,10 +104,10 @@ def _start(place: Place, name: str, out: Path, per_second: float, only: Sequence
 
 
 def _numbers(out: Path, kind: str) -> list[float]:
-    found = array("d")
+    numbers = array("d")
     for path in sorted(out.glob(f"{kind}-*")):
-        found.frombytes(path.read_bytes())
-    return found.tolist()
+        numbers.frombytes(path.read_bytes())
+    return numbers.tolist()
 
 
 @contextmanager

@@ -47,7 +47,7 @@ class Teal:
     @staticmethod
     def ways(took: Took) -> list[str]:
         """The way in which Teal sent the file and the reason, from the output of `-v`."""
-        lines = [json.loads(line) for line in took.said.splitlines()]
+        lines = [json.loads(line) for line in took.output.splitlines()]
         return [line["text"] for line in lines if line["type"] == "note" and " at " in line["text"]]
 
     def status(self, line: Line) -> Took:

@@ -55,8 +55,8 @@ def measured(ask: Callable[[int], object], send_all: Callable[[], object]) -> No
 def teal() -> None:
     from teal_host.wire.frames import read_frame, write_frame
 
-    with subprocess.Popen([sys.executable, "-c", _FRAMES], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as there:
-        to, back = cast(BinaryIO, there.stdin), cast(BinaryIO, there.stdout)
+    with subprocess.Popen([sys.executable, "-c", _FRAMES], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
+        to, back = cast(BinaryIO, child.stdin), cast(BinaryIO, child.stdout)
 
         def ask(number: int) -> str:
             write_frame(to, {"n": number})
@@ -104,12 +104,12 @@ def mitogen() -> None:
     from mitogen.utils import run_with_router  # type: ignore[import-not-found]
 
     def with_router(router: Any) -> None:
-        there = router.local(python_path=[sys.executable])
+        context = router.local(python_path=[sys.executable])
 
         def send_all() -> None:
-            assert there.call(digest_of, DATA) == DIGEST
+            assert context.call(digest_of, DATA) == DIGEST
 
-        measured(lambda number: there.call(same, number), send_all)
+        measured(lambda number: context.call(same, number), send_all)
 
     run_with_router(with_router)
 

@@ -55,13 +55,13 @@ class Ground:
         self.write(BOTH, self.certificate.read_text() + key.read_text())
         backend.write(self.path(HOME / "backend"), "")
 
-    def path(self, there: Path | str) -> Path:
+    def path(self, file: Path | str) -> Path:
         """The path on this machine."""
-        return self.server.root / str(there)[1:]
+        return self.server.root / str(file)[1:]
 
-    def write(self, there: Path | str, text: str) -> None:
-        self.path(there).parent.mkdir(parents=True, exist_ok=True)
-        self.path(there).write_text(text)
+    def write(self, file: Path | str, text: str) -> None:
+        self.path(file).parent.mkdir(parents=True, exist_ok=True)
+        self.path(file).write_text(text)
 
     def run(self, *argv: str) -> CompletedProcess[str]:
         """Runs a command on the server. Raises Failed."""
@@ -77,16 +77,16 @@ class Ground:
         try:
             self.run("systemd-run", "--quiet", "--collect", f"--unit={unit}", *limits, *settings, *argv)
         except Failed as error:
-            said = self.run("journalctl", "--unit", unit, "--lines=5", "--output=cat").stdout
-            raise Failed(f"{error}\n{said}") from None
+            log = self.run("journalctl", "--unit", unit, "--lines=5", "--output=cat").stdout
+            raise Failed(f"{error}\n{log}") from None
 
     def backends(self, name: str, first: int) -> tuple[int, int]:
         """Starts a blue and a green program. Returns their ports."""
         ports = (first + 2, first + 3)
         self.path(HOME / name).mkdir()
         for color, port in zip(COLORS, ports, strict=True):
-            told = {"PORT": str(port), "COLOR": color, "RELEASE": color, "DATA_DIR": str(HOME / name)}
-            self.start(f"{name}-{color}", str(HOME / "backend"), **told)
+            env = {"PORT": str(port), "COLOR": color, "RELEASE": color, "DATA_DIR": str(HOME / name)}
+            self.start(f"{name}-{color}", str(HOME / "backend"), **env)
         return ports
 
     def place(self, proxy: Proxy) -> Place:
@@ -95,8 +95,8 @@ class Ground:
     def cpu_s(self, unit: str) -> float:
         """The processor time of the unit since its start."""
         group = self.run("systemctl", "show", "--property=ControlGroup", "--value", unit).stdout.strip()
-        told = self.run("cat", f"/sys/fs/cgroup{group}/cpu.stat").stdout
-        return int(told.split()[1]) / 1e6
+        statistics = self.run("cat", f"/sys/fs/cgroup{group}/cpu.stat").stdout
+        return int(statistics.split()[1]) / 1e6
 
     def settled(self, proxy: Proxy, deadline_s: float = 10) -> None:
         """Waits until the proxy answers."""

@@ -63,9 +63,9 @@ class Unasked(Teal):
         super().prepare(ground)
         (file,) = ground.path("/etc/nginx").rglob(f"teal-{self.app}.conf")
         lines = file.read_text().splitlines(keepends=True)
-        kept = [line for line in lines if not line.lstrip().startswith("if (-f ")]
-        assert len(kept) == len(lines) - 2, "the file asks otherwise now"
-        file.write_text("".join(kept))
+        remaining = [line for line in lines if not line.lstrip().startswith("if (-f ")]
+        assert len(remaining) == len(lines) - 2, "the file asks otherwise now"
+        file.write_text("".join(remaining))
         ground.run("nginx", "-s", "reload")
 
 

@@ -24,10 +24,12 @@ class Edit:
 
 @dataclass(frozen=True)
 class Break:
-    """`says`: what a person would call the break; `shows`: a regular expression that the failure of `test` matches."""
+    """`description`: what a person would call the break; `shows`: a regular expression that matches the failure of
+    `test`.
+    """
 
     name: str
-    says: str
+    description: str
     edits: tuple[Edit, ...]
     test: str
     shows: str

@@ -16,7 +16,7 @@ from harness.world import REPO
 NEEDED = ("src", "tests", "bench", "examples", "schemas", "pyproject.toml")
 # no test of the table needs the other plugins, which take a second to import
 PLUGINS = ("-p", "xdist", "-p", "pytest_timeout")
-ALL = tuple(sorted({one.test for one in BREAKS}))
+ALL = tuple(sorted({broken.test for broken in BREAKS}))
 CONTROL = (
     ALL
     if os.environ.get("TEAL_BREAKS")
@@ -28,7 +28,7 @@ LONGEST_S = 150  # a test that hangs reports that by itself, and ends what it ha
 @dataclass(frozen=True)
 class Ran:
     code: int
-    said: str
+    output: str
 
 
 def copied(place: Path) -> Path:
@@ -45,30 +45,32 @@ def copied(place: Path) -> Path:
 def run(place: Path, *tests: str) -> Ran:
     """Runs pytest in the copy. The client comes from the copy's `src`, and sends the server side beside it."""
     argv = [sys.executable, "-m", "pytest", *PLUGINS, f"--timeout={LONGEST_S}", f"--basetemp={place / 'tmp'}"]
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_ADD", "PYTEST_CURRENT"))}
-    env = {**kept, "PYTHONPATH": str(place / "src"), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "NO_COLOR": "1"}
+    inherited = {
+        name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_ADD", "PYTEST_CURRENT"))
+    }
+    env = {**inherited, "PYTHONPATH": str(place / "src"), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "NO_COLOR": "1"}
     done = subprocess.run([*argv, *tests], cwd=place, env=env, capture_output=True, text=True, timeout=270, check=False)
     return Ran(done.returncode, done.stdout + done.stderr)
 
 
-@pytest.mark.parametrize("one", BREAKS, ids=lambda one: one.name)
-def test_break_turns_its_test_red(one: Break, tmp_path: Path) -> None:
+@pytest.mark.parametrize("broken", BREAKS, ids=lambda broken: broken.name)
+def test_break_turns_its_test_red(broken: Break, tmp_path: Path) -> None:
     place = copied(tmp_path / "copy")
-    for edit in one.edits:
+    for edit in broken.edits:
         edit.apply(place / "src")
-    ran = run(place, one.test)
-    if re.search(r"^1 skipped in ", ran.said, re.MULTILINE):
-        pytest.skip(f"{one.test} is skipped here, too")
-    assert ran.code == 1, ran.said
-    assert re.search(r"^1 failed in ", ran.said, re.MULTILINE), ran.said
-    assert re.search(one.shows, ran.said), ran.said
+    ran = run(place, broken.test)
+    if re.search(r"^1 skipped in ", ran.output, re.MULTILINE):
+        pytest.skip(f"{broken.test} is skipped here, too")
+    assert ran.code == 1, ran.output
+    assert re.search(r"^1 failed in ", ran.output, re.MULTILINE), ran.output
+    assert re.search(broken.shows, ran.output), ran.output
 
 
 def test_copy_without_a_break_passes_the_tests(tmp_path: Path) -> None:
     """Runs one test or all of them. The normal run of all tests shows that they pass in the project itself."""
     ran = run(copied(tmp_path / "copy"), *CONTROL)
-    assert ran.code == 0, ran.said
-    assert "passed" in ran.said
+    assert ran.code == 0, ran.output
+    assert "passed" in ran.output
 
 
 @pytest.mark.parametrize("files", [("one", "one"), ("two",)], ids=["twice", "nowhere"])

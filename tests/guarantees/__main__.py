@@ -37,11 +37,11 @@ def main() -> int:
         parser.exit(1, f"{parser.prog}: failed: {shlex.join(failed.cmd)}; nothing was written\n")
 
 
-def _written(told: Figures) -> int:
-    figures.save(told)
-    PAGE.write_text(page(told))
-    bad = [f"{row.name} {how}" for row in MATRIX if row.priority == "P0" and (how := state(row, told)) != "passed"]
-    bad += [f"{one.test} failed" for one in told.shown if one.outcome == "failed"]
+def _written(figures_: Figures) -> int:
+    figures.save(figures_)
+    PAGE.write_text(page(figures_))
+    bad = [f"{row.name} {how}" for row in MATRIX if row.priority == "P0" and (how := state(row, figures_)) != "passed"]
+    bad += [f"{shown.test} failed" for shown in figures_.shown if shown.outcome == "failed"]
     print(f"written: {PAGE.relative_to(REPO)}", *(f"not shown: {line}" for line in bad), sep="\n", file=sys.stderr)
     return 1 if bad else 0
 
@@ -67,21 +67,21 @@ def _of_all_tests(known: Figures, report: Path) -> Figures:
     Raises NotWhole for a report of only some, whose figures would replace those of all.
     """
     try:
-        told = known.with_tests(report)
+        known_now = known.with_tests(report)
     except xml.ParseError as error:
         raise NotWhole(f"{report} is no JUnit report: {error}") from None
-    shown = {row for one in told.shown for row in one.rows}
+    shown = {row for test in known_now.shown for row in test.rows}
     if missing := [row.name for row in MATRIX if row.priority == "P0" and row.name not in shown]:
         raise NotWhole(f"{report} is not of all tests: none of {', '.join(missing)}")
-    return told
+    return known_now
 
 
 def _ran(run: LongRun, report: Path) -> Counted:
     """Runs a long run and returns its counts. Raises CalledProcessError: a failed run has no figures."""
     if run.bench:
         _call([*shlex.split(run.bench), "--json", str(report)], {}, check=True)
-        told = json.loads(report.read_text())["counted"]
-        return {name: str(value) for name, value in told.items()}
+        counted = json.loads(report.read_text())["counted"]
+        return {name: str(value) for name, value in counted.items()}
     name, _, value = run.env.partition("=")
     _call([PYTEST, *run.tests.split(), f"--junitxml={report}"], {name: value}, check=True)
     return counts(run, report)
@@ -92,19 +92,19 @@ def counts(run: LongRun, report: Path) -> Counted:
 
     Raises NotWhole if a test was skipped, or if two tests have one key.
     """
-    found: Counted = {}
-    for one in figures.read(report):
-        if one.outcome == "skipped":
-            raise NotWhole(f"{one.test} was skipped; script/test says why")
-        case = one.test.partition("[")[2].rstrip("]").replace("-", " ")
-        counted = {run.sum_of: _sum(one.counted)} if run.sum_of else one.counted
+    counts_: Counted = {}
+    for shown in figures.read(report):
+        if shown.outcome == "skipped":
+            raise NotWhole(f"{shown.test} was skipped; script/test says why")
+        case = shown.test.partition("[")[2].rstrip("]").replace("-", " ")
+        counted = {run.sum_of: _sum(shown.counted)} if run.sum_of else shown.counted
         named = {f"{key} ({case})" if case else key: value for key, value in counted.items()}
-        if twice := named.keys() & found.keys():
+        if twice := named.keys() & counts_.keys():
             raise NotWhole(f"two tests count {', '.join(twice)}")
-        found |= named
-    if not found:
+        counts_ |= named
+    if not counts_:
         raise NotWhole("nothing was counted")
-    return found
+    return counts_
 
 
 def _sum(counted: Counted) -> str:

@@ -44,16 +44,18 @@ class Figures:
         return replace(self, runs={**self.runs, name: Ran(today(), system(), counted)})
 
     def with_tests(self, report: Path) -> "Figures":
-        return replace(self, at=today(), system=system(), shown=tuple(sorted(read(report), key=lambda one: one.test)))
+        return replace(
+            self, at=today(), system=system(), shown=tuple(sorted(read(report), key=lambda entry: entry.test))
+        )
 
 
 def read(report: Path) -> Iterator[Shown]:
     """Reads a JUnit file of pytest: the tests that have marks of the matrix, have counted something, or break Teal."""
     for case in xml.parse(report).getroot().iter("testcase"):
-        told = {one.get("name", ""): one.get("value", "") for one in case.iter("property")}
-        test, rows = told.pop("test", ""), tuple(told.pop("rows", "").split())
-        if rows or told or test.startswith("tests/broken/"):
-            yield Shown(test, _outcome(case), rows, told)
+        properties = {node.get("name", ""): node.get("value", "") for node in case.iter("property")}
+        test, rows = properties.pop("test", ""), tuple(properties.pop("rows", "").split())
+        if rows or properties or test.startswith("tests/broken/"):
+            yield Shown(test, _outcome(case), rows, properties)
 
 
 def _outcome(case: xml.Element) -> str:
@@ -72,9 +74,11 @@ def system() -> str:
 def load() -> Figures:
     if not KEPT.exists():
         return Figures()
-    told = json.loads(KEPT.read_text())
-    shown = tuple(Shown(one["test"], one["outcome"], tuple(one["rows"]), one["counted"]) for one in told["shown"])
-    return Figures(told["at"], told["system"], shown, {name: Ran(**run) for name, run in told["runs"].items()})
+    stored = json.loads(KEPT.read_text())
+    shown = tuple(
+        Shown(entry["test"], entry["outcome"], tuple(entry["rows"]), entry["counted"]) for entry in stored["shown"]
+    )
+    return Figures(stored["at"], stored["system"], shown, {name: Ran(**run) for name, run in stored["runs"].items()})
 
 
 def save(figures: Figures) -> None:

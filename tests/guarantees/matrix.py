@@ -28,11 +28,11 @@ class Row:
 
 
 def _rows(priority: str, text: str) -> list[Row]:
-    found = []
+    rows = []
     for line in text.strip().splitlines():
         name, fault, holds, *declined = (part.strip() for part in line.split("|"))
-        found.append(Row(name, priority, fault, holds, *declined))
-    return found
+        rows.append(Row(name, priority, fault, holds, *declined))
+    return rows
 
 
 _P0 = """

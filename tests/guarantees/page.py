@@ -26,8 +26,8 @@ _NAMES = 2  # the page names so many tests of a row, and counts the others
 
 
 def page(figures: Figures) -> str:
-    told = (_long_runs, _counted, _broken, _matrix)
-    parts = [_HEAD, _promised(), _not_promised(), *(part(figures) for part in told)]
+    sections = (_long_runs, _counted, _broken, _matrix)
+    parts = [_HEAD, _promised(), _not_promised(), *(part(figures) for part in sections)]
     return "\n".join(parts).rstrip() + "\n"
 
 
@@ -60,13 +60,13 @@ def _counted(figures: Figures) -> str:
     at = f"{figures.at}, {figures.system}." if figures.at else "Not yet run."
     lines = ["## Counted at the last run of the tests", "", f"{at} {_SOME}", ""]
     lines += _table("test", "counted")
-    lines += [f"| {_link(one.test)} | {_told(one.counted)} |" for one in figures.shown if one.counted]
+    lines += [f"| {_link(shown.test)} | {_told(shown.counted)} |" for shown in figures.shown if shown.counted]
     return "\n".join([*lines, ""])
 
 
 def _broken(figures: Figures) -> str:
     """The breaks of tests/broken, each with the test that must fail."""
-    seen = {one.test: one.outcome for one in figures.shown}
+    seen = {broken.test: broken.outcome for broken in figures.shown}
     lines = [
         "## Teal broken on purpose",
         "",
@@ -74,9 +74,9 @@ def _broken(figures: Figures) -> str:
         "",
     ]
     lines += _table("what is broken", "the test that goes red", "seen")
-    for one in BREAKS:
-        state = seen.get(f"tests/broken/test_broken.py::test_break_turns_its_test_red[{one.name}]", "not yet run")
-        lines.append(f"| {one.says} | {_link(one.test)} | {state} |")
+    for broken in BREAKS:
+        state = seen.get(f"tests/broken/test_broken.py::test_break_turns_its_test_red[{broken.name}]", "not yet run")
+        lines.append(f"| {broken.description} | {_link(broken.test)} | {state} |")
     return "\n".join([*lines, ""])
 
 
@@ -108,11 +108,11 @@ def _sums(figures: Figures) -> Iterator[str]:
 
 
 def _line(row: Row, figures: Figures) -> str:
-    tests = sorted({one.test.split("[")[0] for one in tests_of(row, figures)})
+    tests = sorted({shown.test.split("[")[0] for shown in tests_of(row, figures)})
     named = ", ".join(map(_link, tests[:_NAMES])) or "no test"
     more = f" and {len(tests) - _NAMES} more" if len(tests) > _NAMES else ""
-    told = row.declined or f"{state(row, figures)}: {named}{more}"
-    return f"| {row.name} | {row.priority} | {row.fault} | {row.holds} | {told} |"
+    outcome = row.declined or f"{state(row, figures)}: {named}{more}"
+    return f"| {row.name} | {row.priority} | {row.fault} | {row.holds} | {outcome} |"
 
 
 def state(row: Row, figures: Figures) -> str:
@@ -122,7 +122,7 @@ def state(row: Row, figures: Figures) -> str:
     """
     if row.declined:
         return "declined"
-    outcomes = {one.outcome for one in tests_of(row, figures)}
+    outcomes = {shown.outcome for shown in tests_of(row, figures)}
     if "failed" in outcomes:
         return "failed"
     return (
@@ -131,7 +131,7 @@ def state(row: Row, figures: Figures) -> str:
 
 
 def tests_of(row: Row, figures: Figures) -> Sequence[Shown]:
-    return [one for one in figures.shown if row.name in one.rows]
+    return [shown for shown in figures.shown if row.name in shown.rows]
 
 
 def _link(test: str) -> str:

@@ -34,9 +34,9 @@ def peak_of(app: App, arguments: list[str], output: Path) -> int:
 
 def peak_so_far(status: str) -> int:
     """Kilobytes, by the text of a /proc/PID/status."""
-    found = re.search(r"VmHWM:\s*(\d+) kB", status)
-    assert found
-    return int(found[1])
+    match = re.search(r"VmHWM:\s*(\d+) kB", status)
+    assert match
+    return int(match[1])
 
 
 def why_not() -> str | None:

@@ -68,11 +68,11 @@ class World:
 
     @property
     def env(self) -> dict[str, str]:
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(("TEAL_", "XDG_"))}
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith(("TEAL_", "XDG_"))}
         path = f"{self.path}:{os.environ['PATH']}" if self.path else os.environ["PATH"]
         homes = {"XDG_STATE_HOME": str(self.home / "state"), "XDG_CACHE_HOME": str(self.home / "cache")}
         homes["GOCACHE"] = os.environ.get("GOCACHE") or str(GO_CACHE)
-        return {**kept, **homes, "PYTHONPATH": str(REPO / "src"), "PATH": path}
+        return {**inherited, **homes, "PYTHONPATH": str(REPO / "src"), "PATH": path}
 
     def line_is_slow(self) -> None:
         """Makes the client believe that the line to this machine is slow."""

@@ -23,10 +23,10 @@ class Events(Kind):
         ident = self.new()
         await self.line.send(request("GET", f"/events?id={ident}&n={_EVENTS}&ms={_BETWEEN_MS}"))
         head = await self.line.head()
-        told = b""
+        received = b""
         while chunk := await read_chunk(self.line.reader):
-            told += chunk
-        check(told, b"".join(f"id: {number}\ndata: {ident}\n\n".encode() for number in range(_EVENTS)))
+            received += chunk
+        check(received, b"".join(f"id: {number}\ndata: {ident}\n\n".encode() for number in range(_EVENTS)))
         self.tally.answered(ident, head.headers.get("x-color", ""))
         await self.line.end_of(head)
 
