@@ -13,6 +13,7 @@ from teal_host.ground.errors import CannotRun
 from teal_host.ground.paths import ColorPaths, HostPaths
 from teal_host.ground.run import Program
 from teal_host.supervisors import journald
+from teal_host.supervisors.base import STOP_GRACE_S
 from teal_host.supervisors.systemd import Systemd
 
 # Fails as often as the file `fails` says: first at a verb in `unheard`, then at queries, too. `state` is the unit's.
@@ -127,7 +128,7 @@ def test_start_that_failed_is_not_ordered_again(fake: FakeSystemd, color: ColorP
 def test_stop_is_ordered_again_when_systemd_lost_it(fake: FakeSystemd, color: ColorPaths) -> None:
     fake.set(state=RUNNING.format(pid=os.getpid()), fails="1", unheard="stop\n")
     supervisor = Systemd()
-    supervisor.stop(color, 1.0)
+    supervisor.stop(color, STOP_GRACE_S)
     assert (fake.asked("stop"), supervisor.state(color).state) == (2, "stopped")
 
 
@@ -165,3 +166,15 @@ def test_end_of_the_machine_is_known_when_systemd_shutdown_has_taken_the_place_o
 ) -> None:
     monkeypatch.setattr(processes, "executable", {1: "/usr/lib/systemd/systemd-shutdown"}.__getitem__)
     assert Systemd().is_ending()
+
+
+def test_stop_kills_sooner_than_the_unit_where_a_rollback_waits(
+    fake: FakeSystemd, color: ColorPaths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The unit's own limit is half a minute, for whatever it runs."""
+    fake.set(state=RUNNING.format(pid=os.getpid()))
+    monkeypatch.setattr(Systemd, "pids", lambda self, color: set() if fake.asked("kill --signal=KILL") else {1})
+    Systemd().stop(color, 0.1)
+    calls = (fake.folder / "calls").read_text().splitlines()
+    orders = [call.replace(color.unit, "UNIT") for call in calls if not call.startswith(("show", "reset"))]
+    assert orders == ["stop --no-block UNIT", "kill --signal=KILL UNIT", "stop UNIT"]

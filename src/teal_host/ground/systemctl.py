@@ -40,10 +40,12 @@ def version() -> int:
 
 
 def order(verb: str, unit: str, limit_s: float, is_settled: Callable[[], bool]) -> Ran:
-    """Start, stop or reset the unit. `is_settled`: is the failure the unit's own, or the order carried out?"""
+    """Start, stop or reset the unit; `verb` may have options. `is_settled`: is the failure the unit's own, or the order
+    carried out?
+    """
     deadline = time.monotonic() + _PATIENCE_S
     while True:
-        ran = run(["systemctl", verb, unit], limit_s)
+        ran = run(["systemctl", *verb.split(), unit], limit_s)
         if ran.code == 0 or is_settled() or time.monotonic() > deadline:
             return ran  # else at once again: systemd has just answered
 

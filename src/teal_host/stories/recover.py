@@ -73,7 +73,8 @@ def _leave(app: App, story: UnfinishedStory, scene: Scene) -> None:
     if scene.slots.live_release == story.release:
         if scene.live_candidate:
             _mark_unjudged(app, story, scene, scene.live_candidate)
-        message = f"{story.release} was live, and a rollback goes back from it"
+        message = f"{story.release} had gone live, and a rollback goes back from it"
+        app.tell(Note("info", f"an earlier command has not ended: {message}"))
         answer: idempotency.Answer = Superseded(message, hint="teal status").about(story.release, None, None)
     else:
         for slot in _started_beside(app, story, scene) if not story.had_visitors else ():

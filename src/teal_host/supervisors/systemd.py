@@ -16,10 +16,10 @@ from teal_host.ground import files, processes, systemctl
 from teal_host.ground.errors import CannotRun
 from teal_host.ground.paths import AppPaths, ColorPaths
 from teal_host.ground.processes import Life
-from teal_host.ground.run import Program
+from teal_host.ground.run import Program, Ran
 from teal_host.state.seams import ProcessState
 from teal_host.supervisors import children, journald
-from teal_host.supervisors.base import START_FORMAT, ended_by
+from teal_host.supervisors.base import START_FORMAT, STOP_GRACE_S, ended_by
 from teal_host.supervisors.ends import exited_with, restarts_report
 from teal_host.supervisors.journald import JournalTail
 from teal_host.wire.reports import RestartsReport
@@ -30,6 +30,7 @@ _PROPERTIES = (
 )
 _CGROUPS = (Path("/sys/fs/cgroup"), Path("/sys/fs/cgroup/systemd"), Path("/sys/fs/cgroup/unified"))
 _RESET_S, _START_S, _STOP_S = 30.0, 60.0, 30.0  # to stop: beside the grace of the program
+_LOOK_EVERY_S = 0.02
 _FIRST, _SHUTDOWN = 1, "systemd-shutdown"  # the process that ends last, and the program that it becomes for that
 _LIVE_OOM_SCORE, _STANDBY_OOM_SCORE = 0, 500
 _HAS_PROCESS = ("active", "activating", "reloading", "deactivating")
@@ -66,13 +67,26 @@ class Systemd:
         state = self.state(color)
         if state.state == "running":
             children.end(state.pid, lambda: self.pids(color), grace_s)
-        limit_s = grace_s + _STOP_S
-        stopped = systemctl.order("stop", color.unit, limit_s, lambda: self._is_in(color, "inactive", "failed"))
+            if grace_s < STOP_GRACE_S:
+                self._kill_after(color, grace_s)
+        stopped = self._order_stop(color, "stop", grace_s)
         if stopped.code and self.pids(color):
             raise CannotRun(f"{color.unit} does not stop", stopped.lines[-3:])
         self._running.pop(color.unit, None)
         self._forget_failures(color)
         files.remove(color.start)
+
+    def _order_stop(self, color: ColorPaths, verb: str, grace_s: float) -> Ran:
+        return systemctl.order(verb, color.unit, grace_s + _STOP_S, lambda: self._is_in(color, "inactive", "failed"))
+
+    def _kill_after(self, color: ColorPaths, grace_s: float) -> None:
+        """Sooner than the unit's own limit, which is STOP_GRACE_S."""
+        self._order_stop(color, "stop --no-block", grace_s)
+        deadline = time.monotonic() + grace_s
+        while self.pids(color) and time.monotonic() < deadline:
+            time.sleep(_LOOK_EVERY_S)
+        if self.pids(color):
+            systemctl.order("kill --signal=KILL", color.unit, _STOP_S, lambda: not self.pids(color))
 
     def state(self, color: ColorPaths) -> ProcessState:
         """The main process that systemd has named is its main process as long as it lives."""
