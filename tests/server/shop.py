@@ -16,7 +16,9 @@ from harness import Server
 from harness.ssh_access import one_login, run
 from harness.world import App, at_server, wait_until
 from teal.config.read import ConfigFile, load
-from teal.stories import queries
+from teal.stories import deploy, queries
+from teal.stories.result_json import Account
+from teal.ui.plain import Quiet
 from teal_host.wire.reports import ReleaseRow, StatusReport
 
 QUICK: dict[str, Any] = {"run": {"data": True}, "health": {"successes": 1}}
@@ -53,7 +55,8 @@ class Shop:
         """Deploys a new version. The release that was live becomes the standby."""
         self.config()
         version = self.new_version(**behaviour)
-        assert self.app.deploy().ok().result["outcome"] == "live"
+        with self._as_client() as file:
+            assert deploy.deploy(file, deploy.DeployOptions(), Quiet(), Account()).outcome == "live"
         return version
 
     def serving(self) -> str:
