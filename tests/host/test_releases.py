@@ -295,8 +295,6 @@ def test_environment_version_reveals_no_value() -> None:
         ("gg", (1, 2, 3), 2, (2,), (3,)),
         ("ggg", (1, 3), 2, (3,), ()),
         ("gggg", (2, 3, 4), 2, (4,), (2,)),
-        ("gsg", (1, 2, 3), 2, (1, 3), ()),  # a rollback from 2, then the deploy of 3
-        ("gsgg", (1, 2, 3, 4), 2, (3, 4), (1, 2)),
     ],
 )
 def test_prune_keeps_the_last_good_releases_and_what_a_color_holds(

@@ -26,18 +26,9 @@ class PrunePlan:
 
 
 def plan(records: List[Record], stored: Set[str], keep: int, needed: Set[str]) -> PrunePlan:
-    """Keep so many releases that stayed well, and those that are needed anyway. What did not go live does not count.
-
-    A release that a person went back from stayed well, too: it stays while an older one does, if there is room.
-    """
-    well, superseded = (
-        [entry for entry in records if entry.outcome == outcome and entry.release in stored]
-        for outcome in ("live", "superseded")
-    )
-    remaining = {entry.release for entry in well[-keep:]} | needed
-    oldest = min((entry.seq for entry in records if entry.release in remaining), default=0)
-    room = max(0, keep - len(remaining - needed))
-    remaining |= {entry.release for entry in superseded[::-1][:room] if entry.seq > oldest}
+    """Keep so many releases that stayed well, and those that are needed anyway. What did not go live does not count."""
+    well = [entry.release for entry in records if entry.outcome == "live" and entry.release in stored]
+    remaining = set(well[-keep:]) | needed
     old = {entry.release for entry in records[:-_RECORDS_KEPT]} - remaining
     return PrunePlan(tuple(sorted(stored - remaining)), tuple(sorted(old)))
 
@@ -47,7 +38,7 @@ def prune(app: App, scene: Scene, keep: int) -> None:
 
     `scene`: as things are after the switch.
     """
-    in_use = {name for name in scene.slots.releases.values() if name}
+    in_use = {name for name in scene.slots.releases.values() if name} | _way_forward(scene, keep)
     unreadable = {entry.release for entry in scene.unreadable}
     removals = plan(scene.records, _stored(app.paths), keep, in_use | unreadable)
     for entry in scene.unreadable:
@@ -66,6 +57,13 @@ def _try(app: App, what: str, remove: Callable[[], None]) -> None:
         remove()
     except (OSError, HostError) as error:
         app.warn(f"{what} could not be removed: {as_host_error(error).message}")
+
+
+def _way_forward(scene: Scene, keep: int) -> Set[str]:
+    """Newer releases than the live one that a person went back from: they stayed well, and may be wanted again."""
+    here = scene.live.seq if scene.live else 0
+    newer = [entry.release for entry in scene.records if entry.seq > here and entry.outcome == "superseded"]
+    return set(newer[-keep:])
 
 
 def _stored(paths: AppPaths) -> Set[str]:
