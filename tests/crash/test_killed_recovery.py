@@ -4,6 +4,7 @@ import os
 import signal
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -71,9 +72,12 @@ def test_release_that_died_after_a_killed_switch_is_rolled_back_by_the_next_comm
     assert two.deploy("turn link live+1").was_ended
     two.check_serves("v3")
     os.kill(two.app.get()["pid"], signal.SIGKILL)
-    assert two.rollback(NEVER).error is None  # from v2, to which the recovery has rolled back
-    two.check_settled("v1")
+    two.app.program(version="v2")
+    assert two.app.deploy().ok().result["outcome"] == "unchanged"  # the recovery has rolled back to v2
+    two.check_settled("v2")
     assert two.releases()[0].outcome == "rolled_back"
+    assert two.rollback(NEVER).error is None
+    two.check_settled("v1")
 
 
 @pytest.mark.timeout(120)
@@ -81,9 +85,26 @@ def test_release_that_died_after_a_killed_switch_is_rolled_back_by_the_next_comm
 def test_release_that_was_switched_to_but_never_verified_does_not_stay_live(two: Scene, at: str) -> None:
     two.new_version(root_500=True)  # passes its health check, but fails `verify` through nginx
     assert two.deploy(at).was_ended
+    two.app.program(version="v2")
+    assert two.app.deploy().ok().result["outcome"] == "unchanged"
+    two.check_settled("v2")
+    assert two.releases()[0].outcome in ("rolled_back", "refused")
     assert two.rollback(NEVER).error is None
     two.check_settled("v1")
-    assert two.releases()[0].outcome in ("rolled_back", "refused")
+
+
+@pytest.mark.row("A1", "G6")
+@pytest.mark.parametrize("behaviour", [{}, {"root_500": True}], ids=["well", "fails its visitors"])
+def test_rollback_goes_one_release_back_from_a_release_whose_switch_was_killed(
+    two: Scene, behaviour: dict[str, Any]
+) -> None:
+    """It goes where the status has said, and no recovery goes back first."""
+    two.new_version(**behaviour)
+    assert two.deploy("turn link live+1").was_ended
+    assert two.status().previous == two.releases()[1].release
+    assert two.rollback(NEVER).error is None
+    two.check_settled("v2")
+    assert two.releases()[0].outcome == "superseded"
 
 
 @pytest.mark.row("A3")
