@@ -1,5 +1,6 @@
 """Tables, plans and pictures on a terminal of 80 and of 60 columns: no line is longer, and no word is cut."""
 
+import os
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -69,7 +70,7 @@ def _words(lines: list[str]) -> set[str]:
 
 
 def test_plan_of_setup_fits_the_terminal(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("COLUMNS", "60")
+    monkeypatch.setattr(setup, "columns", lambda stream: 60)
     change = Change(f"change /etc/nginx/sites-enabled/shop, {NOTE}", ("is the text of a file " * 5,), True)
     setup._show(GlobalOptions(None, Manner()), Plan((change,)))
     lines = capsys.readouterr().err.splitlines()
@@ -80,11 +81,14 @@ def test_plan_of_setup_fits_the_terminal(capsys: pytest.CaptureFixture[str], mon
 def test_columns_are_those_of_the_terminal_or_as_the_environment_says(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delenv("COLUMNS", raising=False)
+    monkeypatch.setenv("COLUMNS", "72")
     with (tmp_path / "file").open("w") as file:
         assert columns(file) is None
-        monkeypatch.setenv("COLUMNS", "72")
-        assert columns(file) == 72
+    terminal, program = os.openpty()
+    with os.fdopen(terminal), os.fdopen(program, "w") as stream:
+        assert columns(stream) == 72
+        monkeypatch.delenv("COLUMNS")
+        assert columns(stream) == os.get_terminal_size(program).columns or 80
 
 
 def test_text_that_cannot_be_split_keeps_its_line() -> None:

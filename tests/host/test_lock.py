@@ -1,6 +1,7 @@
 """One command runs at a time. The lock is never stale: it ends with its holder, however the holder ends."""
 
 import contextlib
+import errno
 import json
 import signal
 import subprocess
@@ -222,9 +223,12 @@ def test_lock_says_whether_its_last_holder_was_killed(path: Path) -> None:
         pass
     assert was_killed(path)
     assert not was_killed(path)
-    with contextlib.suppress(OSError), lock.held(path, "deploy", ME, 0):
-        raise OSError
+    with contextlib.suppress(Locked), lock.held(path, "deploy", ME, 0):
+        raise Locked("any error of Teal's own")
     assert not was_killed(path)
+    with contextlib.suppress(OSError), lock.held(path, "deploy", ME, 0):
+        raise OSError(errno.EIO, "the disk does not sync")
+    assert was_killed(path)
 
 
 def test_lock_of_an_app_syncs_its_folders_once_after_a_killed_command(

@@ -5,12 +5,13 @@ import os
 import signal
 import uuid
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
 from power.stories import Machine
 from teal_host.ground import overtaking
-from teal_host.ground.errors import HostError, NeedsHuman
+from teal_host.ground.errors import CannotRun, HostError, NeedsHuman, RolledBack
 from teal_host.state import releases
 from teal_host.state.agreement import Agreement
 from teal_host.state.app import App
@@ -18,6 +19,9 @@ from teal_host.steps import drain, switch
 from teal_host.steps.candidate import Candidate
 from teal_host.steps.judgement import ProbeResult
 from teal_host.steps.scene import read_scene
+from teal_host.stories import recover, rollback
+
+NO_ANSWER = ProbeResult("unknown", "nginx at 127.0.0.1:80: no whole answer within 5 s", silent=True)
 
 
 def machine(tmp_path: Path) -> Machine:
@@ -77,12 +81,50 @@ def test_rollback_keeps_its_link_where_nginx_gives_no_answer(tmp_path: Path, mon
     with host.played():
         host.deploy("v1")
         host.deploy("v2")
-        no_answer = ProbeResult("unknown", "nginx at 127.0.0.1:80: no whole answer within 5 s", silent=True)
-        monkeypatch.setattr(switch, "probe_through_nginx", lambda *ignored: no_answer)
-        with pytest.raises(NeedsHuman, match=r"rolled back to 0001-.* on blue, but: nginx at .* no whole answer"):
-            host.rollback()
+        with monkeypatch.context() as patch:
+            patch.setattr(switch, "probe_through_nginx", lambda *ignored: NO_ANSWER)
+            patch.setattr(host.nginx, "serves", lambda route: refuse(CannotRun("nginx gives no answer")))
+            with pytest.raises(NeedsHuman, match=r"rolled back to 0001-.* on blue, but: nginx at .* no whole answer"):
+                host.rollback()
     assert (host.live_version(), outcomes(host)) == ("v1", ["live", "superseded"])
     assert host.status().notes == ()
+
+
+@pytest.mark.row("A17", "G6")
+def test_rollback_is_undone_where_nginx_answers_and_the_older_release_hangs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A migration may have left the older release healthy and without an answer for visitors."""
+    host = machine(tmp_path)
+    with host.played():
+        host.deploy("v1")
+        host.deploy("v2")
+        monkeypatch.setattr(switch, "probe_through_nginx", lambda *ignored: NO_ANSWER)
+        with pytest.raises(RolledBack, match=r"no whole answer within 5 s; rolled back: 0002-.* serves again"):
+            host.rollback()
+    assert (host.live_version(), outcomes(host)) == ("v2", ["live", "live"])
+
+
+@pytest.mark.row("G6")
+@pytest.mark.parametrize("refused", ["choose", "_begin", "switch_traffic"])
+def test_release_that_a_rollback_did_not_leave_is_judged_by_the_next_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refused: str
+) -> None:
+    """The deploy gave way before it was verified; its release does not run any more."""
+    host = machine(tmp_path)
+    with host.played():
+        host.deploy("v1")
+        asked_in_the_verification(host, "v2")
+        host.processes.running.pop("green")
+        with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+            patch.setattr(rollback, refused, lambda *ignored: refuse(KeyboardInterrupt()))
+            host.rollback()
+        recover.recover(host.app)
+    assert (host.live_version(), outcomes(host)) == ("v1", ["live", "rolled_back"])
+
+
+def refuse(error: BaseException) -> NoReturn:
+    raise error
 
 
 def test_recovery_drains_a_color_whose_switch_had_begun(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,14 +11,16 @@ _GAP = "  "
 
 
 def columns(stream: TextIO) -> int | None:
-    """How wide the terminal is, or COLUMNS says; None for a file or a pipe, whose lines a program reads."""
-    given = os.environ.get("COLUMNS", "")
-    if given.isdigit() and int(given):
-        return int(given)
+    """How wide the terminal is, or COLUMNS says; None for a file or a pipe, whose lines a program reads.
+
+    COLUMNS alone makes no terminal: a program that uses readline leaves it to all that it starts.
+    """
     try:
-        return os.get_terminal_size(stream.fileno()).columns or 80
+        width = os.get_terminal_size(stream.fileno()).columns or 80
     except (OSError, ValueError):
         return None
+    given = os.environ.get("COLUMNS", "")
+    return int(given) if given.isdigit() and int(given) else width
 
 
 def wrapped(text: str, width: int | None, margin: str = _INDENT, head: str = "") -> list[str]:

@@ -245,7 +245,11 @@ def sync_dirs(folders: Iterable[Path]) -> None:
     """What a command that was killed has named in these, and could not sync any more, survives a power cut now."""
     for folder in folders:
         with contextlib.suppress(PermissionError, FileNotFoundError, NotADirectoryError):  # not all are ours
-            sync_dir(folder)
+            try:
+                sync_dir(folder)
+            except OSError as error:
+                if error.errno != errno.EINVAL:  # a file system that cannot sync a directory
+                    raise
 
 
 def sync_dir(path: Path) -> None:

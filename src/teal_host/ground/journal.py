@@ -124,7 +124,8 @@ class UnfinishedStory:
     """A story that was interrupted: which, of which release, on which color, and whether that color was started.
 
     `switched`: its release was live, maybe only until traffic was rolled back. `had_visitors`: the same, or the switch
-    had begun, so that visitors may have come.
+    had begun, so that visitors may have come. `unjudged`: from which release a rollback was to go back, where a story
+    of that release had been interrupted.
     """
 
     id: str
@@ -134,6 +135,7 @@ class UnfinishedStory:
     is_rollback: bool = False
     switched: bool = False
     had_visitors: bool = False
+    unjudged: Optional[str] = None
 
 
 def _remaining(lines: Sequence[bytes]) -> List[bytes]:
@@ -207,4 +209,5 @@ def _unfinished(story: List[Dict[str, Any]]) -> UnfinishedStory:
         facts.get("what") == "rollback",
         any(x.get("event") in ("switched", "rolled_back") for x in story),
         any(x.get("event") in _SWITCHES for x in story),
+        facts.get("unjudged"),
     )

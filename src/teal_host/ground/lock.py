@@ -65,8 +65,9 @@ def held(path: Path, what: str, origin: Origin, wait: Wait) -> Iterator[bool]:
         files.note_holder(lock, json.dumps(note, ensure_ascii=False))
         try:
             yield was_killed
-        except Exception:
-            files.note_holder(lock, _ENDED)
+        except Exception as problem:
+            if not isinstance(problem, OSError):  # a sync may have failed: the next command syncs again
+                files.note_holder(lock, _ENDED)
             raise
         files.note_holder(lock, _ENDED)
     finally:

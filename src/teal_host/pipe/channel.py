@@ -45,16 +45,19 @@ class Channel:
         if self.alone:
             return
         with overtaking.postponed():
-            self.alone = not self._is_taken(encode_frame(clip(to_header(message)), body))
+            frame = encode_frame(clip(to_header(message)), body)
+            self.alone = True  # also if a signal ends this half-way: no other message may follow the half of this one
+            self.alone = not self._is_taken(frame)
 
     def _is_taken(self, frame: bytes) -> bool:
-        began, rest = time.monotonic(), memoryview(frame)
-        within_s = (READ_WITHIN_S if self.committed else self.taken_within_s) + len(frame) / _LEAST_RATE
+        moved, rest = time.monotonic(), memoryview(frame)
+        until = moved + (READ_WITHIN_S if self.committed else self.taken_within_s) + len(frame) / _LEAST_RATE
         try:
             while rest:
                 if select.select([], [self._outgoing], [], _LOOK_EVERY_S)[1]:
                     rest = rest[os.write(self._outgoing.fileno(), rest[:_ATOMIC]) :]
-                elif time.monotonic() - began > (_IN_A_HURRY_S if overtaking.is_asked() else within_s):
+                    moved = time.monotonic()
+                elif time.monotonic() > (moved + _IN_A_HURRY_S if overtaking.is_asked() else until):
                     return False
         except OSError:
             return False

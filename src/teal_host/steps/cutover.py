@@ -99,7 +99,7 @@ def switch_traffic(app: App, cutover: Cutover) -> None:
     candidate = cutover.candidate
     try:
         with app.step("switch") as step:
-            if not (cutover.is_rollback and _is_served(app, cutover)):
+            if not (cutover.is_rollback and _route_stands(app, cutover)):
                 app.host.provisioning.open_route(cutover.agreement)
             app.host.supervisor.enable(candidate.slot_paths)  # first: what the link points to must come back at boot
             _offer_previous(app, cutover)
@@ -108,12 +108,13 @@ def switch_traffic(app: App, cutover: Cutover) -> None:
             with overtaking.possible():
                 step.detail = switch.verify(app, candidate, cutover.agreement)
             app.journal.write("switched", cutover.story_id, to=candidate.color)
-            switch.settle(app)
+            with app.best_effort():
+                switch.settle(app)
     except GaveWay:
         _give_way(app, cutover)
     except (HostError, OSError) as problem:
         error = as_host_error(problem)
-        if cutover.is_rollback and isinstance(error, switch.NoProof):
+        if cutover.is_rollback and isinstance(error, switch.NoProof) and _nginx_is_silent(app, cutover):
             _keep_unproven(app, cutover)
             raise unproven(candidate, error) from None
         _undo(app, cutover, error)
@@ -121,10 +122,21 @@ def switch_traffic(app: App, cutover: Cutover) -> None:
         raise rolled_back(cutover, error) from None
 
 
-def _is_served(app: App, cutover: Cutover) -> bool:
-    """A rollback changes no names and ports. Where they are in effect, it does not wait for what apps share."""
+def _route_stands(app: App, cutover: Cutover) -> bool:
+    """A rollback changes no names and ports. Where they are in effect, it does not wait for what apps share; nor does
+    it wait for an nginx that gives no answer.
+    """
     with contextlib.suppress(CannotRun), overtaking.possible():
         return app.host.proxy.serves(cutover.agreement.route(app.paths))
+    return True
+
+
+def _nginx_is_silent(app: App, cutover: Cutover) -> bool:
+    """Or is it the candidate that gives no answer?"""
+    try:
+        app.host.proxy.serves(cutover.agreement.route(app.paths))
+    except CannotRun:
+        return True
     return False
 
 

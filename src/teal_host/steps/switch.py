@@ -9,7 +9,7 @@ from functools import partial
 from typing import Optional
 
 from teal_host.ground import files, sockets
-from teal_host.ground.errors import HostError, NeedsHuman
+from teal_host.ground.errors import CannotRun, HostError, NeedsHuman
 from teal_host.ground.http_probe import NoAnswer, ProbeRequest, ProbeResponse, http_get, json_differs
 from teal_host.ground.remedies import on_host
 from teal_host.state import releases
@@ -84,7 +84,10 @@ def withdraw_fallback(app: App) -> None:
 
 
 def _runs(app: App, standby: Candidate) -> bool:
-    return app.host.supervisor.state(standby.slot_paths).state == "running"
+    """As far as is known: no switch fails for this question."""
+    with contextlib.suppress(CannotRun):
+        return app.host.supervisor.state(standby.slot_paths).state == "running"
+    return False
 
 
 def _turn_fallback_to(app: App, color: Color) -> None:

@@ -5,6 +5,7 @@ rolled back, once. What cannot be known is left for the next command.
 """
 
 import contextlib
+from dataclasses import dataclass, replace
 from typing import List, Optional
 
 from teal_host.ground import files, lock, overtaking
@@ -29,19 +30,45 @@ from teal_host.wire.messages import Note
 _ONE_PROBE = Patience(1.0, failures=1, answer_s=1.0)
 
 
-def recover(app: App, for_rollback: bool = False) -> None:
+@dataclass(frozen=True)
+class SetAside:
+    """An interrupted story that a rollback goes past. It ends when the rollback begins: if the rollback is refused
+    before that, the next command recovers the story.
+
+    `unjudged`: its release, where that is live and nobody knows whether it is well.
+    """
+
+    story_id: str
+    unjudged: Optional[str]
+    answer: idempotency.Answer
+    message: str
+
+    def end(self, app: App) -> None:
+        idempotency.record_end(app, self.story_id, self.answer, by="rollback", detail=self.message)
+
+
+def recover(app: App) -> None:
     """Bounded: one judgement of each color, at most one start, at most one switch. Nothing, when nothing was
     interrupted. Raises GaveWay; then the next command recovers.
-
-    `for_rollback`: a person waits to leave the live release, so nothing is judged, drained or switched.
     """
+    story = _tidy_up(app)
+    if story:
+        _finish(app, story, read_scene(app))
+
+
+def set_aside(app: App) -> Optional[SetAside]:
+    """For a rollback: a person waits to leave the live release, so nothing is judged, drained or switched."""
+    story = _tidy_up(app)
+    return _set_aside(app, story, read_scene(app)) if story else None
+
+
+def _tidy_up(app: App) -> Optional[UnfinishedStory]:
     _check_formats(app)
     _remove_unfinished(app)
     error_rate.stop_counting(app)
     story = app.journal.unfinished()
     _mark_unbegun(app, story)
-    if story:
-        (_leave if for_rollback else _finish)(app, story, read_scene(app))
+    return story
 
 
 def at_boot(app: App) -> None:
@@ -59,6 +86,8 @@ def _finish(app: App, story: UnfinishedStory, scene: Scene) -> None:
     is_live = scene.live is not None and scene.slots.live_release == story.release
     with app.step("recover") as step:
         step.detail = _confirm(app, story, scene, step) if is_live else _undo(app, story, scene)
+        if not is_live and story.unjudged and story.unjudged == scene.slots.live_release:
+            step.detail += f"; {_confirm(app, _as_left(story), read_scene(app), step)}"
     switch.settle(app)
     renew_fallback(app, read_scene(app))
     answer = _answer(app, story, step.detail, went_live)
@@ -66,7 +95,12 @@ def _finish(app: App, story: UnfinishedStory, scene: Scene) -> None:
     app.tell(Note("warning", f"an earlier command was interrupted: {step.detail}"))
 
 
-def _leave(app: App, story: UnfinishedStory, scene: Scene) -> None:
+def _as_left(rollback: UnfinishedStory) -> UnfinishedStory:
+    """The story that an interrupted rollback had gone past: its release is live still, and was never judged."""
+    return replace(rollback, release=rollback.unjudged, is_rollback=False, switched=True, had_visitors=True)
+
+
+def _set_aside(app: App, story: UnfinishedStory, scene: Scene) -> SetAside:
     """The rollback needs no verdict on the release that it leaves, and verifies its own target. What the story has
     started is stopped; a color that had visitors runs on, until a command that needs it drains it.
     """
@@ -75,15 +109,16 @@ def _leave(app: App, story: UnfinishedStory, scene: Scene) -> None:
             _mark_unjudged(app, story, scene, scene.live_candidate)
         message = f"{story.release} had gone live, and a rollback goes back from it"
         app.tell(Note("info", f"an earlier command has not ended: {message}"))
-        answer: idempotency.Answer = Superseded(message, hint="teal status").about(story.release, None, None)
-    else:
+        superseded = Superseded(message, hint="teal status").about(story.release, None, None)
+        return SetAside(story.id, story.release, superseded, message)
+    with app.best_effort():  # whoever needs that color stops it
         for slot in _started_beside(app, story, scene) if not story.had_visitors else ():
             app.host.supervisor.stop(slot, HURRIED_GRACE_S)
-        message = _mark_undone(app, story, scene)
-        answer = _answer(app, story, message, story.switched)
-        app.tell(Note("warning", f"an earlier command was interrupted: {message}"))
-    switch.settle(app)
-    idempotency.record_end(app, story.id, answer, by="rollback", detail=message)
+    message = _mark_undone(app, story, scene)
+    app.tell(Note("warning", f"an earlier command was interrupted: {message}"))
+    with app.best_effort():
+        switch.settle(app)
+    return SetAside(story.id, None, _answer(app, story, message, story.switched), message)
 
 
 def _mark_unjudged(app: App, story: UnfinishedStory, scene: Scene, live: Candidate) -> None:

@@ -1,8 +1,8 @@
 """The story of a rollback: the same switch, to an older release. At once, if that release still runs."""
 
 import contextlib
-from dataclasses import replace
-from typing import Optional
+from dataclasses import dataclass, replace
+from typing import Dict, Optional
 
 from teal_host.ground import lock, overtaking
 from teal_host.ground.errors import HostError, NeedsHuman, NotThere, Superseded, as_host_error
@@ -19,6 +19,7 @@ from teal_host.steps.rollback_traffic import watch_and_roll_back
 from teal_host.steps.scene import Scene, live_is_well, load_scene, read_scene, renew_fallback
 from teal_host.stories import recover
 from teal_host.wire.messages import Note, Result, Rollback
+from teal_host.wire.reports import Color
 
 _OVERTAKEN = ("deploy", "rollback", "recover", "setup")  # as the lock has it; any other command is waited for
 _GIVES_WAY_WITHIN_S = 150.0  # a candidate and its start script get 30 s each to end; a begun switch is verified
@@ -40,7 +41,7 @@ def rollback(app: App, request: Rollback, channel: Channel) -> Result:
         raise NotThere(f"there is no app {app.name} here", hint="teal deploy")
     way = _Way(app, request)
     with lock.of_app(app.paths, "rollback", request.origin, way.cleared_within_s):
-        recover.recover(app, for_rollback=way.leads_past_the_story())
+        aside = _recover(app, way)
         recorded = idempotency.recorded_result(app, request.id)
         if recorded:
             return recorded
@@ -52,8 +53,17 @@ def rollback(app: App, request: Rollback, channel: Channel) -> Result:
                 _check_route(app, scene.agreement)
         channel.committed = True
         if target.release == scene.slots.live_release and _live_is_well(app, scene):
+            if aside:
+                aside.end(app)
             return idempotency.record_unchanged(app, scene, "rollback", request.id)
-        return go_back(app, request, scene, target)
+        return go_back(app, _Return(request, scene, target, aside))
+
+
+def _recover(app: App, way: "_Way") -> Optional[recover.SetAside]:
+    if way.leads_past_the_story():
+        return recover.set_aside(app)
+    recover.recover(app)
+    return None
 
 
 def _check_route(app: App, agreed: Agreement) -> None:
@@ -152,10 +162,21 @@ def _find(app: App, request: Rollback, scene: Scene) -> Record:
     return named
 
 
-def go_back(app: App, request: Rollback, scene: Scene, target: Record) -> Result:
+@dataclass(frozen=True)
+class _Return:
+    """Back to which release, from which scene. `aside`: the interrupted story that is gone past."""
+
+    request: Rollback
+    scene: Scene
+    target: Record
+    aside: Optional[recover.SetAside]
+
+
+def go_back(app: App, back: _Return) -> Result:
     """If the target still runs and is well, only the link is switched; else it is started first, as in a deploy."""
+    request, scene, target = back.request, back.scene, back.target
     cutover = _to_standby(app, request, scene, target) or _to_candidate(app, request, scene, target)
-    app.journal.write("begin", request.id, what="rollback", release=target.release, color=cutover.candidate.color)
+    _begin(app, back, cutover.candidate.color)
     try:
         if cutover.started_here:
             _start_and_watch(app, cutover)
@@ -172,6 +193,15 @@ def go_back(app: App, request: Rollback, scene: Scene, target: Record) -> Result
                 idempotency.record_end(app, request.id, error)
         raise error from None
     return _finish(app, scene, cutover)
+
+
+def _begin(app: App, back: _Return, color: Color) -> None:
+    """If this rollback is killed before its switch, the recovery judges the release that it was to leave."""
+    facts: Dict[str, Optional[str]] = {"what": "rollback", "release": back.target.release, "color": color}
+    if back.aside:
+        back.aside.end(app)
+        facts["unjudged"] = back.aside.unjudged
+    app.journal.write("begin", back.request.id, **facts)
 
 
 def _start_and_watch(app: App, cutover: Cutover) -> None:

@@ -8,7 +8,7 @@ from teal_host.proxies.nginx import listeners
 from teal_host.proxies.nginx import site as nginx_site
 from teal_host.state.route import Route
 
-_ANSWER_S = 5.0
+_ANSWER_S = 3.0  # a rollback waits for it twice when nginx hangs
 
 
 def why_not_served(route: Route) -> Optional[str]:
