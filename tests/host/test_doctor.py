@@ -181,7 +181,10 @@ def test_restart_check_says_how_often_and_why_the_program_ended() -> None:
     assert journald.process_end({"EXIT_CODE": "exited", "EXIT_STATUS": "3"}) == "it exited with code 3"
 
 
-def test_systemd_check_judges_the_loaded_unit() -> None:
+def test_systemd_check_judges_its_version_and_the_loaded_unit() -> None:
+    assert systemd.version("252.39-1~deb12u2").state == "ok"
+    assert systemd.version("v257").state == "ok"
+    assert systemd.version("245.4-4ubuntu3").state == "fault"
     well = {"NeedDaemonReload": "no", "DropInPaths": "", "LoadState": "loaded"}
     assert list(systemd.loaded("teal-shop@blue.service", well)) == []
     ill = {"NeedDaemonReload": "yes", "DropInPaths": "/etc/x.conf /etc/y.conf", "LoadState": "masked"}

@@ -196,7 +196,16 @@ def test_probe_reports_a_reset_as_a_broken_connection() -> None:
         connection.sendall(HEAD)
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
 
-    assert "the connection broke" in str(refused(reset))
+    none = refused(reset)
+    assert ("the connection broke" in str(none), none.silent) == (True, False)
+
+
+@pytest.mark.parametrize(
+    ("serve", "is_silent"), [(lambda connection: None, False), (lambda connection: connection.recv(1), True)]
+)
+def test_probe_tells_silence_from_a_server_that_closes_the_connection(serve: Serve, is_silent: bool) -> None:
+    """nginx closes it for names that it does not know (`return 444`), and hangs where it is stopped."""
+    assert refused(serve, 0.5).silent == is_silent
 
 
 def test_probe_sends_the_given_request_and_ignores_proxy_variables(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -68,7 +68,7 @@ def _finding(finding: Finding, what_width: int, manner: Manner, width: int | Non
     for line in finding.evidence:
         yield from wrapped(shown(line), width, f"{margin}│ ", f"{margin}│ ")
     if finding.hint:
-        yield from wrapped(manner.typed(shown(finding.hint)), width, f"{margin}  ", f"{margin}→ ")
+        yield f"{margin}→ {manner.typed(shown(finding.hint))}"  # one line: half a command may be another command
 
 
 def _summary(report: DoctorReport) -> str:

@@ -64,9 +64,9 @@ def _lines(manner: Manner, account: Account, result: Result, width: int | None) 
     figures = f"{_seconds(account)}, sent {size(account.bytes_sent)}{_of_artifact(account)}"
     lines += wrapped(figures, width, head="  ")
     if result.replaced:
-        lines += wrapped(manner.typed(f"forward again with: teal rollback {result.replaced}"), width, head="  ")
+        lines.append(manner.typed(f"  forward again with: teal rollback {result.replaced}"))  # one line: it is copied
     elif result.previous:
-        lines += wrapped(manner.typed(f"back with: teal rollback   (to {result.previous})"), width, head="  ")
+        lines.append(manner.typed(f"  back with: teal rollback   (to {result.previous})"))
     return [first.replace(color, painted, 1), *lines]
 
 

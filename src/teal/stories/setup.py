@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import os
 import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,6 +16,8 @@ from teal.pipe.session import PipeEnded, Session, expect
 from teal.ui.base import Ui
 from teal_host.wire.grammar import key_digest, public_key
 from teal_host.wire.messages import ANSWERS, Commit, Done, Note, Plan, Setup, Step
+
+_LONGEST_NAME = 255  # bytes; no file system of Linux or macOS has a longer one
 
 
 @dataclass(frozen=True)
@@ -58,6 +61,8 @@ def _commit(session: Session, ui: Ui) -> None:
 
 def read_key(path: Path) -> str:
     """The one line of a public key file. Raises ConfigError, also for a private key, whose text is never shown."""
+    if "\n" in str(path) or len(os.fsencode(path.name)) > _LONGEST_NAME:
+        raise ConfigError("a key is named by its file, and this is no name of a file", hint="check the path")
     try:
         text = path.read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError):
@@ -72,12 +77,12 @@ def read_key(path: Path) -> str:
 
 def _key_hint(path: Path) -> str:
     """How the file comes to be there. No key that exists is made anew."""
-    if path.suffix != ".pub" and Path(f"{path}.pub").is_file():
+    if path.suffix != ".pub" and os.path.isfile(f"{path}.pub"):  # noqa: PTH113 - Path's raises for a name that is too long
         return f"name that: {path}.pub"
-    if path.suffix != ".pub" or path.exists() or not path.parent.is_dir():
+    if path.suffix != ".pub" or os.path.lexists(path) or not os.access(path.parent, os.W_OK | os.X_OK):
         return "check the path"
     private = shlex.quote(str(path.with_suffix("")))
-    if path.with_suffix("").exists():
+    if os.path.lexists(path.with_suffix("")):
         return f"ssh-keygen -y -f {private} > {shlex.quote(str(path))}"
     return f"ssh-keygen -t ed25519 -N '' -f {private}"
 

@@ -1,6 +1,7 @@
 """Text that fits the terminal: what does not fit goes to a line of its own, and no word is cut."""
 
 import os
+import re
 import textwrap
 from collections.abc import Iterator, Sequence
 from typing import TextIO
@@ -20,7 +21,7 @@ def columns(stream: TextIO) -> int | None:
     except (OSError, ValueError):
         return None
     given = os.environ.get("COLUMNS", "")
-    return int(given) if given.isdigit() and int(given) else width
+    return int(given) if re.fullmatch("[1-9][0-9]{0,4}", given) else width
 
 
 def wrapped(text: str, width: int | None, margin: str = _INDENT, head: str = "") -> list[str]:

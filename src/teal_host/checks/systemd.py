@@ -1,5 +1,6 @@
 """systemd itself, and what changes a unit beside its file: drop-ins, and a file that systemd has not read yet."""
 
+import re
 from typing import Dict, Iterator
 
 from teal_host.checks.base import Visit, fault, ok, warning
@@ -7,13 +8,22 @@ from teal_host.ground.remedies import on_server
 from teal_host.ground.systemctl import properties
 from teal_host.wire.reports import Finding
 
+_OLDEST = 247  # LoadCredential=, ProtectProc=
 _OF_A_UNIT = ("NeedDaemonReload", "DropInPaths", "LoadState")
 
 
 def check(visit: Visit) -> Iterator[Finding]:
-    yield ok("systemd", properties("", ["Version"]).get("Version", ""))
+    yield version(properties("", ["Version"]).get("Version", ""))
     unit = visit.app.paths.color(visit.slots.live or visit.slots.idle).unit
     yield from loaded(unit, properties(unit, _OF_A_UNIT))
+
+
+def version(text: str) -> Finding:
+    """A newer Python is easily installed beside an old systemd."""
+    number = re.match(r"v?(\d+)", text)
+    if number and int(number.group(1)) < _OLDEST:
+        return fault("systemd", f"systemd {text} is too old: the sandbox needs {_OLDEST}", "a newer Debian or Ubuntu")
+    return ok("systemd", text)
 
 
 def loaded(unit: str, unit_properties: Dict[str, str]) -> Iterator[Finding]:

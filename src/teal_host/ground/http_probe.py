@@ -43,11 +43,13 @@ class ProbeResponse:
 
 
 class NoAnswer(Exception):
-    """Why there was no answer, in one line. `refused`: nothing listens at that address."""
+    """Why there was no answer, in one line. `refused`: nothing listens at that address. `silent`: no whole answer came
+    in time; one that closes the connection has decided to.
+    """
 
-    def __init__(self, why: str, refused: bool = False) -> None:
+    def __init__(self, why: str, refused: bool = False, silent: bool = False) -> None:
         super().__init__(why)
-        self.refused = refused
+        self.refused, self.silent = refused, silent
 
 
 def http_get(request: ProbeRequest) -> ProbeResponse:
@@ -60,7 +62,8 @@ def http_get(request: ProbeRequest) -> ProbeResponse:
     except ConnectionRefusedError:
         raise NoAnswer("the connection was refused", refused=True) from None
     except (TimeoutError, socket.timeout):  # two classes until Python 3.10
-        raise NoAnswer(f"no whole answer within {round(request.timeout_s, 1):g} s") from None
+        why = f"no whole answer within {round(request.timeout_s, 1):g} s"
+        raise NoAnswer(why, silent=True) from None
     except _NotHttp as error:
         raise NoAnswer(f"the answer is not HTTP ({error})") from None
     except OSError as error:

@@ -132,7 +132,7 @@ def probe_through_nginx(app: App, candidate: Candidate, agreed: Agreement, answe
     try:
         answer = http_get(ProbeRequest(address, path, agreed.site.host, headers, answer_s))
     except NoAnswer as none:
-        return ProbeResult("unknown", f"nginx at {address[0]}:{address[1]}: {none}", silent=not none.refused)
+        return ProbeResult("unknown", f"nginx at {address[0]}:{address[1]}: {none}", silent=none.silent)
     answered_by = answer.headers.get(ANSWERED_HEADER.lower(), "")
     if not answered_by.endswith(f":{candidate.port}"):
         reason = f"nginx asked {answered_by or 'some other site'}, not {candidate.color} on port {candidate.port}"

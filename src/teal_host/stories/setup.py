@@ -53,12 +53,15 @@ def setup(app: App, request: Setup, channel: Channel) -> Done:
 
 @contextlib.contextmanager
 def _fallback_renewed(app: App) -> Iterator[None]:
-    """However setup ends: a standby that setup has drained, and has not stopped after all, stands in again."""
+    """However setup ends: a standby that setup has drained, and has not stopped after all, stands in again. Not so
+    where a command was interrupted: what it has started may not be healthy.
+    """
     try:
         yield
     finally:
         with app.best_effort():
-            renew_fallback(app, read_scene(app))
+            if app.journal.unfinished() is None:
+                renew_fallback(app, read_scene(app))
 
 
 def planned(app: App, request: Setup) -> List[SetupChange]:

@@ -20,9 +20,9 @@ def why_not_served(route: Route) -> Optional[str]:
     try:
         answer = http_get(request)
     except NoAnswer as none:
-        if none.refused:
-            return str(none)
-        raise CannotRun(f"nginx gives no answer: {none}") from None
+        if none.silent:
+            raise CannotRun(f"nginx gives no answer: {none}") from None
+        return str(none)  # also where another site closes the connection, as `return 444` does
     if answer.status == 200 and answer.body.decode(errors="replace") == nginx_site.generation(route):
         return None
     return f"nginx answers {answer.status} to Teal's own path"
