@@ -26,44 +26,44 @@ def _home(tmp_path: Path, number: int) -> Path:
     return home
 
 
-def lost_after(tmp_path: Path) -> Iterator[int]:
-    """The acts of the first deploy after which the release of the second one is not live, does not come back, or is not
-    whole.
-    """
+def _killed_hosts(tmp_path: Path, command: Callable[[LastingHost, Fuse], object]) -> Iterator[tuple[int, LastingHost]]:
+    """A host for each act of the command at which it is killed, and one where it ends."""
     number, reached = 0, True
     while reached:
         number += 1
         host = LastingHost(_home(tmp_path, number), server=True, previous_running=True)
         try:
             host.set_up("shop")
-            reached = _killed(partial(host.deploy, "shop", "well-1", "killed", Fuse(number)))
-            answered = host.deploy("shop", "well-1", "done", Fuse()).release
-            host.lose_power(NOTHING_LATE)
-            host.boot()
-            found = host.picture("shop")
-            is_live = found.live_release == answered and found.live_runs
-            if not is_live or host.version("shop", answered or "").encode() != content("well-1"):
-                yield number
+            reached = _killed(partial(command, host, Fuse(number)))
+            yield number, host
         finally:
             host.close()
+
+
+def lost_after(tmp_path: Path) -> Iterator[int]:
+    """The acts of the first deploy after which the release of the second one is not live, does not come back, or is not
+    whole.
+    """
+    number = 0
+    for number, host in _killed_hosts(tmp_path, lambda host, fuse: host.deploy("shop", "well-1", "killed", fuse)):
+        answered = host.deploy("shop", "well-1", "done", Fuse()).release
+        host.lose_power(NOTHING_LATE)
+        host.boot()
+        picture = host.picture("shop")
+        is_live = picture.live_release == answered and picture.live_runs
+        if not is_live or host.version("shop", answered or "").encode() != content("well-1"):
+            yield number
     assert number > 40
 
 
 def lost_secrets(tmp_path: Path) -> Iterator[int]:
     """The acts of a first `teal env set` after which the value is lost that the second one confirmed."""
-    number, reached = 0, True
-    while reached:
-        number += 1
-        host = LastingHost(_home(tmp_path, number), server=True, previous_running=True)
-        try:
-            host.set_up("shop")
-            reached = _killed(partial(host.set_secret, "shop", Fuse(number)))
-            host.set_secret("shop", Fuse())
-            host.lose_power(NOTHING_LATE)
-            if secrets.load(host.app("shop").paths).values != {"TOKEN": "a secret"}:
-                yield number
-        finally:
-            host.close()
+    number = 0
+    for number, host in _killed_hosts(tmp_path, lambda host, fuse: host.set_secret("shop", fuse)):
+        host.set_secret("shop", Fuse())
+        host.lose_power(NOTHING_LATE)
+        if secrets.load(host.app("shop").paths).values != {"TOKEN": "a secret"}:
+            yield number
     assert number > 4
 
 

@@ -69,7 +69,7 @@ WRONG: dict[str, tuple[object, str, object]] = {
     "what is gone back from is not remembered": (releases, "mark_superseded", lambda *ignored: None),
     "the release before is pruned": (prune, "plan", keep_one),
     "nobody watches": (deploy, "watch_and_roll_back", lambda *ignored: None),
-    "nobody cleans up": (recover, "recover", lambda app, for_rollback=False: None),
+    "nobody cleans up": (recover, "recover", lambda app: None),
     "a command that comes again is done again": (idempotency, "recorded_result", lambda app, story: None),
     "what is live does not come back at boot": (Programs, "enable", lambda *ignored: None),
 }

@@ -126,18 +126,20 @@ def _route_stands(app: App, cutover: Cutover) -> bool:
     """A rollback changes no names and ports. Where they are in effect, it does not wait for what apps share; nor does
     it wait for an nginx that gives no answer.
     """
-    with contextlib.suppress(CannotRun), overtaking.possible():
-        return app.host.proxy.serves(cutover.agreement.route(app.paths))
-    return True
+    with overtaking.possible():
+        return _serves(app, cutover) is not False
 
 
 def _nginx_is_silent(app: App, cutover: Cutover) -> bool:
     """Or is it the candidate that gives no answer?"""
-    try:
-        app.host.proxy.serves(cutover.agreement.route(app.paths))
-    except CannotRun:
-        return True
-    return False
+    return _serves(app, cutover) is None
+
+
+def _serves(app: App, cutover: Cutover) -> Optional[bool]:
+    """None where nginx gives no answer."""
+    with contextlib.suppress(CannotRun):
+        return app.host.proxy.serves(cutover.agreement.route(app.paths))
+    return None
 
 
 def _give_way(app: App, cutover: Cutover) -> NoReturn:
