@@ -96,7 +96,7 @@ class World:
             timeout=deadline_s,
             check=False,
         )
-        assert "Traceback" not in done.stdout + done.stderr, done.stderr
+        assert "Traceback" not in _words_of_teal(arguments, done), done.stdout + done.stderr
         return Ended(done.returncode, done.stdout, done.stderr)
 
     def start(self, *arguments: str, cwd: Path) -> "subprocess.Popen[str]":
@@ -221,6 +221,11 @@ class App:
     @property
     def state(self) -> Path:
         return self.world.root / "var/lib/teal" / self.name
+
+
+def _words_of_teal(arguments: tuple[str, ...], done: "subprocess.CompletedProcess[str]") -> str:
+    """`teal logs` and `teal exec` print what a program said: a traceback there is the program's own."""
+    return done.stderr if arguments[:1] in {("logs",), ("exec",)} else done.stdout + done.stderr
 
 
 def at_server(home: Path, server: Any, config: Path | None = None, user: str = "") -> World:

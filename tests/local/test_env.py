@@ -17,6 +17,7 @@ from harness.background import in_background
 from harness.world import App, wait_until
 
 CANARY = "S3CR3T-cañary-5c7e"
+WATCHED = "W4TCHED-cañary-5c7e"  # no other test may type it: the arguments of every process are looked through
 ODD = "line one\nline two\n\ttab ' \" \\ $HOME `id` é€😀 = \x01"
 
 
@@ -196,24 +197,24 @@ def test_damaged_secrets_file_stops_a_deploy_but_not_a_rollback(app: App) -> Non
 
 
 def test_secret_appears_in_no_argument_no_output_and_no_file_but_its_own(app: App) -> None:
-    """The canary is in no argument on either side, in no output, and in no file but its own."""
+    """The secret is in no argument on either side, in no output, and in no file but its own."""
     said = []
     app.config(run={"data": True}, build={"command": ["true"]})
     with watched_arguments() as arguments:
-        said += [app.teal("env", "set", "A", "-v", stdin=CANARY).ok()]
+        said += [app.teal("env", "set", "A", "-v", stdin=WATCHED).ok()]
         said += [app.deploy("-v").ok(), app.teal("env", "list", "--json").ok(), app.teal("env", "list").ok()]
         app.program(version="bad", exits=1)
         said += [app.teal("deploy", "-v"), app.deploy()]
-        app.config(run={"env": {"A": CANARY}})
-        said += [app.deploy(), app.teal("deploy"), app.teal("env", "set", "A", stdin=CANARY)]
+        app.config(run={"env": {"A": WATCHED}})
+        said += [app.deploy(), app.teal("deploy"), app.teal("env", "set", "A", stdin=WATCHED)]
         app.config()
-        said += [app.teal("env", "set", "B", stdin=f"{CANARY}\0"), app.teal("env", "set", "A", stdin=CANARY)]
+        said += [app.teal("env", "set", "B", stdin=f"{WATCHED}\0"), app.teal("env", "set", "A", stdin=WATCHED)]
         said += [app.teal(command, "--json") for command in ("status", "releases", "logs")]
         said += [app.teal("env", "unset", "A", "-v"), app.deploy("--dry-run")]
     assert arguments.samples > 20
-    assert not [line for line in arguments.lines if b"S3CR3T" in line]
-    assert not [ended for ended in said if "S3CR3T" in ended.out + ended.err]
-    assert {path.name for path in files_with(b"S3CR3T", app.world.root)} == {"secrets"}
+    assert not [line for line in arguments.lines if b"W4TCHED" in line]
+    assert not [ended for ended in said if "W4TCHED" in ended.out + ended.err]
+    assert {path.name for path in files_with(b"W4TCHED", app.world.root)} == {"secrets"}
 
 
 def files_with(word: bytes, root: Path) -> Iterator[Path]:
