@@ -34,6 +34,12 @@ def test_systemctl_is_run_by_one_module() -> None:
     assert named == {"teal_host.ground.systemctl"}
 
 
+def test_git_is_run_by_one_module() -> None:
+    """It alone knows what a repository could make git run."""
+    named = {name for name, module in MODULES.items() if "git" in _texts(module)}
+    assert named == {"teal.ground.git"}
+
+
 def test_process_is_signalled_through_a_pidfd_alone() -> None:
     """A number read from a file or from /proc may be another process's by then. A child that was not waited for keeps
     its number, so its group may be signalled.

@@ -5,23 +5,20 @@ from pathlib import Path
 
 from teal.building import artifact as artifacts
 from teal.building.artifact import Artifact
-from teal.building.origin import origin
 from teal.building.requirements import Requirements, read_requirements
 from teal.config.read import ConfigFile
-from teal_host.wire.manifest import Origin
 
 
 @dataclass(frozen=True)
 class BuiltArtifact:
-    """`requirements` is what the artifact needs of a server; `origin` is who built it, where, from which commit."""
+    """`requirements` is what the artifact needs of a server."""
 
     artifact: Artifact
     requirements: Requirements
-    origin: Origin
 
 
 def read_built(file: ConfigFile, path: Path | None) -> BuiltArtifact:
     """The artifact at the path, or that of teal.toml. Raises ConfigError for one that no server can run."""
     artifact = artifacts.find(file, path)
     requirements = read_requirements(file.config.run.command, artifact)
-    return BuiltArtifact(artifact, requirements, origin(file.directory))
+    return BuiltArtifact(artifact, requirements)

@@ -6,19 +6,15 @@ import socket
 from pathlib import Path
 
 from teal import __version__
-from teal.ground import run
+from teal.ground import git
 from teal_host.wire.manifest import Origin
 
 
 def origin(directory: Path | None = None) -> Origin:
     """With a directory, also its git commit, if it is in a repository."""
-    commit = _git(directory, "rev-parse", "--short=12", "HEAD") if directory else None
-    changes = _git(directory, "status", "--porcelain", "--untracked-files=no") if directory and commit else None
-    return Origin(_line(_user()), _line(socket.gethostname()), _line(commit or ""), bool(changes), __version__)
-
-
-def _git(directory: Path, *arguments: str) -> str | None:
-    return run.read_output(["git", "-C", str(directory), *arguments], directory)
+    commit = git.commit(directory) if directory else ""
+    dirty = bool(directory and commit and git.has_changes(directory))
+    return Origin(_line(_user()), _line(socket.gethostname()), _line(commit), dirty, __version__)
 
 
 def _user() -> str:

@@ -11,6 +11,8 @@ from teal.ground import files
 from teal.ground.errors import Usage
 from teal.scaffold import UnknownProgramError, detect, program_names, render
 
+_MOST_IGNORED = 1024 * 1024  # bytes of a .gitignore
+
 
 @click.command("init")
 @global_options()
@@ -44,7 +46,7 @@ def _top(artifact: str) -> str:
 def _is_ignored(directory: Path, artifact: str) -> bool:
     """By the .gitignore of the project alone."""
     try:
-        lines = (directory / ".gitignore").read_text(encoding="utf-8", errors="replace").splitlines()
+        lines = files.read_beginning(directory / ".gitignore", _MOST_IGNORED).decode(errors="replace").splitlines()
     except OSError:
         return False
     return _top(artifact).strip("/") in {line.strip().strip("/") for line in lines}

@@ -3,16 +3,21 @@
 import contextlib
 import os
 import shutil
+import stat
 from pathlib import Path
 
 from teal.ground.errors import Usage
 
 
 def write(path: Path, text: str) -> None:
-    """Replace the whole file by rename. Raises Usage when that fails."""
+    """Replace the whole file by rename. Raises Usage when that fails.
+
+    A repository can hold a link of the temporary name, which would lead to a file of the user's.
+    """
     temporary = path.with_name(f".{path.name}.tmp")
     try:
-        with temporary.open("w", encoding="utf-8") as file:
+        temporary.unlink(missing_ok=True)
+        with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666), "w", encoding="utf-8") as file:  # noqa: PTH123
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
@@ -21,6 +26,15 @@ def write(path: Path, text: str) -> None:
         with contextlib.suppress(OSError):
             temporary.unlink()  # on a full disk it would hold what is left
         raise Usage(f"cannot write {path}: {error.strerror}") from None
+
+
+def read_beginning(path: Path, most: int) -> bytes:
+    """The first bytes of a regular file; nothing of a pipe, which would block, or of a device, which may never end.
+
+    Raises OSError.
+    """
+    with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:  # noqa: PTH123
+        return file.read(most) if stat.S_ISREG(os.fstat(file.fileno()).st_mode) else b""
 
 
 def private_dir(path: Path) -> None:

@@ -75,10 +75,18 @@ def _lines(output: IO[bytes], alongside: Alongside | None) -> Iterator[bytes]:
         yield partial
 
 
-def read_output(argv: Sequence[str], cwd: Path, deadline_s: float = 5.0) -> str | None:
+def read_output(argv: Sequence[str], cwd: Path, env: Mapping[str, str], deadline_s: float = 5.0) -> str | None:
     """What a program prints, or None when it fails or takes too long."""
     with contextlib.suppress(OSError, subprocess.TimeoutExpired):
-        done = subprocess.run(list(argv), cwd=cwd, capture_output=True, timeout=deadline_s, check=False)
+        done = subprocess.run(
+            list(argv),
+            cwd=cwd,
+            env=dict(env),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=deadline_s,
+            check=False,
+        )
         if done.returncode == 0:
             return done.stdout.decode(errors="replace").strip()
     return None

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from teal.building.built import BuiltArtifact
+from teal.building.origin import origin
 from teal.config.read import ConfigFile
 from teal.stories.build_artifact import build_artifact
 from teal.stories.deploy_to_target import deploy_to_target
@@ -13,7 +14,6 @@ from teal.stories.exchange import connecting
 from teal.stories.reporter import Reporter
 from teal.stories.result_json import Account
 from teal.ui.base import Ui
-from teal_host.wire.app import AppSpec
 from teal_host.wire.messages import Deploy, Note, Result
 from teal_host.wire.reports import Entrance
 
@@ -32,7 +32,7 @@ def deploy(file: ConfigFile, options: DeployOptions, ui: Ui, account: Account) -
     reporter = Reporter(ui, account)
     with reporter.clock("total"), connecting(file, reporter) as pending:
         built = build_artifact(file, options.artifact, pending, reporter)
-        request = _request(file.config.spec, built, options)
+        request = _request(file, built, options)
         result = deploy_to_target(request, built, pending, reporter)
     if result.entrance:
         warn_if_closed(file, result.entrance, ui)
@@ -49,11 +49,12 @@ def warn_if_closed(file: ConfigFile, entrance: Entrance, ui: Ui) -> None:
                 ui.note(Note("warning", f"{finding.message}; {finding.hint}"))
 
 
-def _request(spec: AppSpec, built: BuiltArtifact, options: DeployOptions) -> Deploy:
+def _request(file: ConfigFile, built: BuiltArtifact, options: DeployOptions) -> Deploy:
+    """A dry run asks no repository: only a release remembers its commit."""
     return Deploy(
-        spec,
+        file.config.spec,
         built.artifact.manifest,
-        built.origin,
+        origin(None if options.dry_run else file.directory),
         uuid.uuid4().hex,
         options.wait_s,
         options.dry_run,

@@ -37,7 +37,7 @@ def setup(file: ConfigFile, options: SetupOptions, ui: Ui, confirm: Callable[[Pl
     revoked = _fingerprint(options.revoked_key) if options.revoked_key else None
     with open_session(file.config.server.target) as session:
         try:
-            session.send(Setup(file.config.spec, origin(file.directory), key, revoked, options.dry_run, options.wait_s))
+            session.send(Setup(file.config.spec, origin(), key, revoked, options.dry_run, options.wait_s))
             plan = expect(_receive(session, ui, Plan), Plan)
         except PipeEnded:
             raise CannotReach("contact lost before commit: nothing was changed", hint="try again") from None

@@ -3,6 +3,7 @@
 One ssh process per command. ssh opens no channel before it has accepted the host key, so nothing is sent earlier.
 """
 
+import os
 import re
 import shlex
 from collections.abc import Sequence
@@ -165,7 +166,7 @@ def explain(destination: Destination, files: SshFiles, code: int | None, errors:
 
 def _known(destination: Destination, files: SshFiles) -> dict[str, str]:
     """The name under which ssh knows the server, and the file of that line: an alias may have others of its own."""
-    output = run.read_output(["ssh", *files.options, "-G", *destination.options], Path.cwd()) or ""
+    output = run.read_output(["ssh", *files.options, "-G", *destination.options], Path.cwd(), os.environ) or ""
     settings = dict(line.split(" ", 1) for line in output.splitlines() if " " in line)
     host, port = settings.get("hostname", destination.host), settings.get("port", destination.port) or "22"
     name = settings.get("hostkeyalias") or (host if port == "22" else f"[{host}]:{port}")

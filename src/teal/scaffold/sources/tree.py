@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from teal.ground import files
 from teal.scaffold.sources.kinds import depth, is_text, read_order
 from teal.scaffold.sources.walk import entries, is_file, walk
 
@@ -63,8 +64,7 @@ def _texts(root: Path, paths: Iterable[str]) -> dict[str, str]:
 
 def head(path: Path, size: int) -> bytes:
     try:
-        with path.open("rb") as file:
-            return file.read(size)
+        return files.read_beginning(path, size)
     except OSError:
         return b""
 
