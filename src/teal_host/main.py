@@ -10,7 +10,13 @@ from typing import Any, BinaryIO, Callable, Dict, List, Optional
 from teal_host.ground import overtaking
 from teal_host.ground.errors import Cancelled, HostError, NotAllowed, as_host_error
 from teal_host.ground.paths import HostPaths
-from teal_host.pipe.channel import A_PERSON_READS_WITHIN_S, FIRST_WITHIN_S, Channel
+from teal_host.pipe.channel import (
+    A_PERSON_READS_WITHIN_S,
+    FIRST_WITHIN_S,
+    OF_A_KEY_WITHIN_S,
+    UPLOAD_OF_A_KEY_WITHIN_S,
+    Channel,
+)
 from teal_host.provisioning.local import LocalProvisioning
 from teal_host.provisioning.server import ServerProvisioning
 from teal_host.proxies.local_nginx import LocalNginx
@@ -34,7 +40,7 @@ def main(argv: List[str], incoming: BinaryIO, outgoing: BinaryIO) -> int:
     given = _arguments(argv)
     request = None
     try:
-        request = channel.receive(*messages.REQUESTS, within_s=FIRST_WITHIN_S)
+        request = channel.receive(*messages.REQUESTS, within_s=_enter(given, channel))
         host = _host(given, channel)
         _permitted(given, host, request)
         if isinstance(request, messages.Intended):
@@ -48,6 +54,15 @@ def main(argv: List[str], incoming: BinaryIO, outgoing: BinaryIO) -> int:
         answer = _unexpected(error)
     _note(given, channel, request, answer)
     return _answer(channel, answer)
+
+
+def _enter(given: "Given", channel: Channel) -> float:
+    """The seconds within which the first word must come. Raises NotAllowed."""
+    if given.permit is None:
+        return FIRST_WITHIN_S
+    given.permit.enter(HostPaths(given.root))
+    channel.upload_within_s = UPLOAD_OF_A_KEY_WITHIN_S
+    return OF_A_KEY_WITHIN_S
 
 
 def _permitted(given: "Given", host: Host, request: Any) -> None:

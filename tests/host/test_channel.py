@@ -191,3 +191,49 @@ def test_channel_keeps_a_client_that_reads_after_the_commit() -> None:
         channel.committed = True
         channel.tell(Note("info", "x"))
         assert not channel.alone
+
+
+@pytest.mark.row("B6")
+def test_channel_aborts_an_upload_of_empty_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """At 768eec4 an empty block every 100 s held the lock of the app for ever."""
+    monkeypatch.setattr(talks, "UPLOAD_PAUSES_S", 0.2)
+    with dripping(frame({"type": "block"})) as channel, pytest.raises(Cancelled, match="slower than 1,000 bytes"):
+        for _ in channel.blocks():
+            pass
+
+
+@pytest.mark.row("B6")
+def test_channel_aborts_an_upload_of_parts_without_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(talks, "UPLOAD_PAUSES_S", 0.2)
+    part = frame({"type": "part", "count": 1, "packing": "plain"}) + frame({"type": "block", "last": True})
+    with dripping(part) as channel, pytest.raises(Cancelled, match="slower than 1,000 bytes"):
+        while channel.part():
+            assert list(channel.blocks()) == [b""]
+
+
+@pytest.mark.row("B6")
+def test_channel_aborts_an_upload_that_takes_longer_than_a_key_may() -> None:
+    with dripping(frame({"type": "block"}, b"x" * 10_000)) as channel:
+        channel.upload_within_s = 0.2
+        with pytest.raises(Cancelled, match="takes longer than"):
+            for _ in channel.blocks():
+                pass
+
+
+@contextmanager
+def dripping(sent: bytes) -> Iterator[Channel]:
+    """A channel whose client sends this again and again."""
+    with talking() as (channel, client):
+        stop = threading.Event()
+
+        def drip() -> None:
+            while not stop.wait(0.02):
+                client.write(sent)
+
+        thread = threading.Thread(target=drip)
+        thread.start()
+        try:
+            yield channel
+        finally:
+            stop.set()
+            thread.join()

@@ -18,7 +18,7 @@ def check(visit: Visit) -> Iterator[Finding]:
     if not count:
         return
     well = f"{count} {'key' if count == 1 else 'keys'} may deploy, as setup wrote it"
-    yield from drift("deploy keys", deploy_key.changes(visit.intent), well)
+    yield from drift("deploy keys", deploy_key.changes(visit.intent.of_keys), well)
     yield _sudo()
     yield _sshd()
 

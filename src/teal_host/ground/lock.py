@@ -99,6 +99,18 @@ def alone(path: Path) -> Iterator[bool]:
             os.close(lock)
 
 
+def keep(path: Path) -> bool:
+    """Hold the lock until this process ends, if it is free."""
+    return _try(path) is not None
+
+
+def holder_of(path: Path) -> int:
+    """The process that holds the lock, by the kernel's word alone; 0 when none does."""
+    with contextlib.suppress(FileNotFoundError):
+        return processes.lock_holder(path.stat())
+    return 0
+
+
 def at_work(path: Path) -> Optional[str]:
     """The words for who holds the lock now."""
     current = holder(path)

@@ -186,6 +186,11 @@ class HostPaths:
         return self.root / "var/lib/teal/.lock"
 
     @property
+    def key_places(self) -> Path:
+        """The locks that the server sides of deploy keys hold. Gone with the boot, as these are."""
+        return self.root / "run/teal-keys"
+
+    @property
     def nginx(self) -> Path:
         return self.root / "etc/nginx"
 

@@ -161,6 +161,13 @@ def has_lock(pid: int, inode: int) -> bool:
     return False
 
 
+def lock_holder(status: os.stat_result) -> int:
+    """The process that holds a flock(2) on this file; 0 when none does. Two file systems can have one inode number."""
+    file = f"{os.major(status.st_dev):02x}:{os.minor(status.st_dev):02x}:{status.st_ino}"
+    rows = (line.split() for line in (_PROC / "locks").read_text().splitlines())
+    return next((int(row[4]) for row in rows if row[1:2] == ["FLOCK"] and row[5] == file), 0)
+
+
 def _kilobytes(text: str) -> int:
     """Such as `1234 kB`, in bytes."""
     digits = text.split()[:1]

@@ -3,6 +3,7 @@
 Until the client has said commit, its going away is an abort. Afterwards nobody needs to listen: the work is finished.
 """
 
+import contextlib
 import os
 import select
 import time
@@ -13,12 +14,15 @@ from teal_host.ground.errors import BadRequest, Cancelled
 from teal_host.wire.frames import FrameError, encode_frame, read_frame
 from teal_host.wire.messages import Commit, Enough, from_frame, to_header
 from teal_host.wire.typed import Mistakes
-from teal_host.wire.uploads import Block, Taken
+from teal_host.wire.uploads import Block, Part, Taken
 from teal_host.wire.upward import clip
 
 FIRST_WITHIN_S = 3600.0  # the client builds between our greeting and its request
 OWED_WITHIN_S = 120.0  # for a message, either way: others wait for the lock meanwhile
 A_PERSON_READS_WITHIN_S = 3600.0  # where nothing is held meanwhile
+OF_A_KEY_WITHIN_S = 60.0  # a key's first word; its Deploy may come an hour later
+UPLOAD_PAUSES_S = 300.0  # in all, between the blocks of an upload; more for each byte
+UPLOAD_WITHIN_S, UPLOAD_OF_A_KEY_WITHIN_S = 24 * 3600.0, 3600.0
 READ_WITHIN_S = 5.0  # what is told after the commit
 _LEAST_RATE = 1000  # bytes a second; a large message gets more time
 _LOOK_EVERY_S, _IN_A_HURRY_S = 0.2, 0.5  # while a rollback waits for this command
@@ -35,7 +39,9 @@ class Channel:
         self.committed = False
         self.alone = False
         self.taken_within_s = OWED_WITHIN_S
+        self.upload_within_s = UPLOAD_WITHIN_S
         self._taken, self._told_at = 0, time.monotonic()
+        self._paused_s, self._upload_until = 0.0, float("inf")
 
     def tell(self, message: Any, body: bytes = b"") -> None:
         """Send a message upward, if anybody reads. Whether one who went away had said commit, `receive` finds out.
@@ -72,17 +78,38 @@ class Channel:
         """The next message and the bytes that came with it. Raises as `receive`."""
         return self._next(expected, within_s)
 
+    def part(self) -> Part:
+        """The head of the next part of an upload. Raises BadRequest, Cancelled."""
+        with self._upload_goes_on():
+            part: Part = self._next((Part,))[0]
+        return part
+
     def blocks(self) -> Iterator[bytes]:
         """The bytes of one part as they were sent. Raises BadRequest, Cancelled."""
         last = False
         while not last:
-            block, packed = self._next((Block,))
-            last = block.last
-            self._taken += len(packed)
-            if time.monotonic() - self._told_at > TAKEN_EVERY_S:
-                self._told_at = time.monotonic()
-                self.tell(Taken(self._taken))
+            with self._upload_goes_on():
+                block, packed = self._next((Block,))
+                last = block.last
+                self._taken += len(packed)
+                if time.monotonic() - self._told_at > TAKEN_EVERY_S:
+                    self._told_at = time.monotonic()
+                    self.tell(Taken(self._taken))
             yield packed
+
+    @contextlib.contextmanager
+    def _upload_goes_on(self) -> Iterator[None]:
+        """Others wait for the lock, so an upload has its time, however it spends it: in silence, or with empty blocks.
+        What this side does meanwhile is not counted as a pause. Raises Cancelled.
+        """
+        began = time.monotonic()
+        self._upload_until = min(self._upload_until, began + self.upload_within_s)
+        yield
+        self._paused_s += time.monotonic() - began
+        if self._paused_s > UPLOAD_PAUSES_S + self._taken / _LEAST_RATE:
+            raise Cancelled(f"the upload is slower than {_LEAST_RATE:,} bytes a second")
+        if time.monotonic() > self._upload_until:
+            raise Cancelled(f"the upload takes longer than {self.upload_within_s / 3600:g} h")
 
     def await_commit(self, within_s: float = OWED_WITHIN_S) -> None:
         self.receive(Commit, within_s=within_s)

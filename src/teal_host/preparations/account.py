@@ -30,8 +30,8 @@ def changes(intent: Intent) -> Iterator[SetupChange]:
     _check_writable_folders(intent)
     if find(user) is None:
         yield SetupChange(f"make the system user {user}", partial(add_user, user, paths.data, "/usr/sbin/nologin"))
-    yield from directory(intent, Folder(paths.releases, 0o750, user, read_only=True))
-    yield from directory(intent, Folder(paths.data, 0o700, user))
+    yield from directory(paths, Folder(paths.releases, 0o750, user, read_only=True))
+    yield from directory(paths, Folder(paths.data, 0o700, user))
 
 
 def find(user: str) -> Optional[pwd.struct_passwd]:
@@ -131,8 +131,8 @@ class Folder:
         files.own(self.path, _ROOT if self.read_only else entry.pw_uid, entry.pw_gid, self.mode)
 
 
-def directory(intent: Intent, folder: Folder) -> Iterator[SetupChange]:
+def directory(paths: AppPaths, folder: Folder) -> Iterator[SetupChange]:
     if folder.is_so:
         return
     whose = f"for {folder.user} to read" if folder.read_only else f"for {folder.user}"
-    yield SetupChange(f"make the directory {folder.path} {whose}", partial(folder.make, intent.app.paths))
+    yield SetupChange(f"make the directory {folder.path} {whose}", partial(folder.make, paths))

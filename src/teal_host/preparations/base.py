@@ -9,15 +9,29 @@ from teal_host.wire.values import dataclass
 
 
 @dataclass(frozen=True)
+class KeyIntent:
+    """`key` is a deploy key to let in, `no_key` the fingerprint of a deploy key to revoke."""
+
+    app: App
+    footprint: Footprint
+    key: Optional[str] = None
+    no_key: Optional[str] = None
+
+
+@dataclass(frozen=True)
 class Intent:
-    """`agreed` is the new agreement, `footprint` what earlier setups wrote here. `key` is a deploy key to let in,
-    `no_key` the fingerprint of a deploy key to revoke."""
+    """`agreed` is the new agreement, `footprint` what earlier setups wrote here."""
 
     app: App
     agreed: Agreement
     footprint: Footprint
     key: Optional[str] = None
     no_key: Optional[str] = None
+
+    @property
+    def of_keys(self) -> KeyIntent:
+        """The part that needs nothing else: a key is revoked whatever else is wrong."""
+        return KeyIntent(self.app, self.footprint, self.key, self.no_key)
 
     @property
     def user(self) -> str:

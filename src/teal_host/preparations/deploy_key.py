@@ -17,9 +17,9 @@ from teal_host.ground.errors import BadRequest, CannotRun
 from teal_host.ground.paths import AppPaths, HostPaths
 from teal_host.ground.run import run
 from teal_host.preparations import account
-from teal_host.preparations.base import Intent
+from teal_host.preparations.base import KeyIntent
 from teal_host.preparations.change import DesiredFile, SetupChange, write
-from teal_host.state import footprint
+from teal_host.state import footprint, key_places
 from teal_host.state.footprint import Footprint
 from teal_host.state.key_policy import fingerprint
 from teal_host.wire.sources import CALLS
@@ -28,13 +28,12 @@ USER = "teal"  # no app can have it: the grammar keeps this name
 _VISUDO_S = 20.0
 
 
-def changes(intent: Intent) -> Iterator[SetupChange]:
+def changes(intent: KeyIntent) -> Iterator[SetupChange]:
     """Raises BadRequest for a key that Teal cannot let in or revoke."""
     host, name = intent.app.host.paths, intent.app.name
     keys = _desired_keys(intent)
     if keys != intent.footprint.keys:  # first, so that destroy finds what later changes make
-        save = partial(_remember, intent.app.paths, keys)
-        yield from (SetupChange(text, save) for text in _descriptions(intent.footprint.keys, keys, name))
+        yield from _agreed(intent, keys)
     if keys and account.find(USER) is None:
         yield SetupChange(
             f"make the system user {USER}, for deploy keys", partial(account.add_user, USER, home(host), "/bin/sh")
@@ -47,10 +46,10 @@ def changes(intent: Intent) -> Iterator[SetupChange]:
         )
 
 
-def _let_in(intent: Intent, keys: Sequence[str]) -> Iterator[SetupChange]:
+def _let_in(intent: KeyIntent, keys: Sequence[str]) -> Iterator[SetupChange]:
     host, name = intent.app.host.paths, intent.app.name
     readable = account.Folder(authorized(host).parent, 0o750, USER, read_only=True)  # sshd reads it as this user
-    yield from account.directory(intent, readable)
+    yield from account.directory(intent.app.paths, readable)
     rule = DesiredFile(intent.app.paths, sudo_rule(host, name), sudo_text(host, name, keys), 0o440)
     yield from write(rule, lambda: _checked(rule))
     others = _keys_of_others(host, name)
@@ -71,6 +70,12 @@ def withdraw(host: HostPaths, app: str) -> None:
         return
     files.remove_tree(authorized(host).parent)
     account.remove_user(USER)
+
+
+def end_all(host: HostPaths, paths: AppPaths) -> None:
+    """Of an app that is destroyed."""
+    for key in footprint.load(paths).keys:
+        _revoke(host, paths, (), key)
 
 
 def in_hex(key: str) -> str:
@@ -115,7 +120,7 @@ def _command(host: HostPaths, app: str, key: str) -> str:
     return f"{host.installed} --server --app {app} --key {in_hex(key)}"
 
 
-def _desired_keys(intent: Intent) -> Tuple[str, ...]:
+def _desired_keys(intent: KeyIntent) -> Tuple[str, ...]:
     keys, key = intent.footprint.keys, intent.key
     if intent.no_key:
         _check_is_known(keys, intent.no_key, intent.app.name)
@@ -142,13 +147,26 @@ def _check_is_unbound(host: HostPaths, name: str, key: str) -> None:
             )
 
 
-def _descriptions(before: Sequence[str], keys: Sequence[str], name: str) -> Iterator[str]:
-    yield from (f"let the key {fingerprint(key)} deploy {name}" for key in keys if key not in before)
-    yield from (f"revoke the key {fingerprint(key)}, which deploys {name}" for key in before if key not in keys)
+def _agreed(intent: KeyIntent, keys: Tuple[str, ...]) -> Iterator[SetupChange]:
+    """A revoked key comes first."""
+    before, name, paths = intent.footprint.keys, intent.app.name, intent.app.paths
+    for key in before:
+        if key not in keys:
+            text = f"revoke the key {fingerprint(key)}, which deploys {name}, and end what it does"
+            yield SetupChange(text, partial(_revoke, intent.app.host.paths, paths, keys, key))
+    for key in keys:
+        if key not in before:
+            yield SetupChange(f"let the key {fingerprint(key)} deploy {name}", partial(_remember, paths, keys))
 
 
 def _remember(paths: AppPaths, keys: Tuple[str, ...]) -> None:
     footprint.save(paths, replace(footprint.load(paths), keys=keys))
+
+
+def _revoke(host: HostPaths, paths: AppPaths, keys: Tuple[str, ...], key: str) -> None:
+    """The footprint comes first, so that a server side that begins meanwhile refuses."""
+    _remember(paths, keys)
+    key_places.end_all(host, in_hex(key))
 
 
 def _keys_of_others(host: HostPaths, app: str) -> "Dict[str, Sequence[str]]":

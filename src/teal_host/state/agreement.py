@@ -10,7 +10,9 @@ from teal_host.ground import sockets
 from teal_host.ground.errors import BadRequest
 from teal_host.ground.paths import AppPaths, HostPaths
 from teal_host.ground.remedies import name_app
+from teal_host.state import key_limits
 from teal_host.state.disk_format import DiskFormat, Unreadable
+from teal_host.state.key_limits import KeyLimits
 from teal_host.state.route import Route
 from teal_host.wire.app import AppSpec, Ports, ProxyRules, Sandbox, Site
 from teal_host.wire.grammar import COLORS, AppName, Color, Token
@@ -26,7 +28,8 @@ class Agreement:
     """`token` is a word that only Teal and this app's nginx file know, for the probe after a switch.
 
     `user`: whom the program runs as; None locally, where it is who deploys. `fallback`: nginx's file has the way to the
-    standby; the file of an agreement of before has none, and stays as it is until setup.
+    standby; the file of an agreement of before has none, and stays as it is until setup. `keys`: what a deploy key's
+    deploy may ask for.
     """
 
     app: AppName
@@ -37,6 +40,7 @@ class Agreement:
     sandbox: Sandbox = field(default_factory=Sandbox)
     user: Optional[str] = None
     fallback: bool = False
+    keys: KeyLimits = field(default_factory=KeyLimits)
 
     def route(self, paths: AppPaths) -> Route:
         fallback = paths.fallback if self.fallback else None
@@ -91,7 +95,7 @@ def propose(host: HostPaths, spec: AppSpec, moving: Optional[Color]) -> Agreemen
     _check_names_are_free(host, spec, others)
     ports = _ports(spec, mine, others, moving)
     token, user = (mine.token, mine.user) if mine else (secrets.token_hex(16), None)
-    return Agreement(spec.app, spec.site, ports, token, spec.proxy, spec.sandbox, user, fallback=True)
+    return Agreement(spec.app, spec.site, ports, token, spec.proxy, spec.sandbox, user, True, key_limits.of(spec))
 
 
 def with_route_of(agreed: Agreement, other: Agreement) -> Agreement:

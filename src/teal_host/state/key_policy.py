@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any, Optional
 
 from teal_host.ground import files, lock
-from teal_host.ground.errors import NotAllowed
+from teal_host.ground.errors import BadRequest, NotAllowed
 from teal_host.ground.journal import now
-from teal_host.ground.paths import HostPaths
-from teal_host.state import footprint
+from teal_host.ground.paths import AppPaths, HostPaths
+from teal_host.state import agreement, footprint, key_places
+from teal_host.wire.app import AppSpec
 from teal_host.wire.messages import Deploy, Failure, Intended, Logs, Releases, Result, Rollback, Status
 from teal_host.wire.values import dataclass
 
@@ -30,6 +31,10 @@ class KeyPolicy:
     app: str
     key: str
 
+    def enter(self, host: HostPaths) -> None:
+        """Before anything of the client is read. Raises NotAllowed where the key has too many connections."""
+        key_places.take(host, self.key)
+
     def check(self, host: HostPaths, request: Any) -> None:
         """Raises NotAllowed."""
         app = request.spec.app if isinstance(request, (Intended, Deploy)) else getattr(request, "app", None)
@@ -40,6 +45,8 @@ class KeyPolicy:
             raise NotAllowed(f"this key may deploy {self.app}, not {app}")
         if self.fingerprint not in map(fingerprint, footprint.load(host.app(self.app)).keys):
             raise NotAllowed(f"this key may no longer deploy {self.app}")  # revoked while its connection was open
+        if isinstance(request, (Intended, Deploy)):
+            _check_is_agreed(host.app(self.app), request.spec)
         if isinstance(request, _CHANGE):
             self.note(host, request, None)  # the audit shows the begin even if this process is killed
 
@@ -61,6 +68,14 @@ class KeyPolicy:
     def fingerprint(self) -> str:
         """The fingerprint of the key, as OpenSSH shows it."""
         return _shown(bytes.fromhex(self.key))
+
+
+def _check_is_agreed(paths: AppPaths, spec: AppSpec) -> None:
+    agreed = agreement.load(paths)
+    exceeded = list(agreed.keys.exceeded(spec)) if agreed else []
+    if exceeded:
+        message = f"a deploy key may not ask for more than setup agreed: {exceeded[0].partition(':')[0]}"
+        raise BadRequest(message, exceeded, "teal setup (as the server's admin), then the same command again")
 
 
 def _make_room(audit: Path) -> None:

@@ -26,7 +26,7 @@ from teal_host.steps.scene import Scene
 from teal_host.wire import patch
 from teal_host.wire.manifest import Manifest
 from teal_host.wire.messages import Commit, Deploy, Note
-from teal_host.wire.uploads import MissingFiles, Part, PartialFile, PatchBase
+from teal_host.wire.uploads import MissingFiles, PartialFile, PatchBase
 
 _PIECE = 256 * 1024
 
@@ -97,7 +97,7 @@ class Upload:
         remaining = list(missing)
         doubtful: List[int] = []
         while remaining:
-            part = self.channel.receive(Part)
+            part = self.channel.part()
             if part.count > len(remaining) or (part.base and part.count > 1):
                 raise BadRequest("the upload has more files than are missing")
             numbers, remaining = remaining[: part.count], remaining[part.count :]

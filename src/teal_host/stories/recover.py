@@ -71,6 +71,14 @@ def _tidy_up(app: App) -> Optional[UnfinishedStory]:
     return story
 
 
+def recover_if_free(app: App) -> None:
+    """What a killed command left, unless another command is at work, which recovers it as well."""
+    origin = Origin("root", "this server")
+    with app.best_effort(), contextlib.suppress(Locked, GaveWay), lock.of_app(app.paths, "recover", origin, 0):
+        recover(app)
+        renew_fallback(app, read_scene(app))
+
+
 def at_boot(app: App) -> None:
     """Once after a boot, if no command that was typed is at work already: what was interrupted, and the fallback."""
     if app.journal.unfinished() is None and not app.paths.fallback.is_symlink():

@@ -11,7 +11,7 @@ from teal_host.ground.errors import BadRequest, GaveWay
 from teal_host.ground.paths import ColorPaths
 from teal_host.pipe.channel import A_PERSON_READS_WITHIN_S, Channel
 from teal_host.preparations import account, deploy_key, packages, route, server_side, unit
-from teal_host.preparations.base import Intent
+from teal_host.preparations.base import Intent, KeyIntent
 from teal_host.preparations.change import SetupChange, note
 from teal_host.state import agreement, footprint
 from teal_host.state.agreement import Agreement
@@ -19,8 +19,11 @@ from teal_host.state.app import App
 from teal_host.state.slots import all_colors, read_slots
 from teal_host.steps import drain, switch
 from teal_host.steps.scene import read_scene, renew_fallback
+from teal_host.stories import recover
 from teal_host.supervisors.base import STOP_GRACE_S
 from teal_host.wire.messages import Done, Note, Plan, Setup
+
+_OF_KEYS = "key"
 
 
 def setup(app: App, request: Setup, channel: Channel) -> Done:
@@ -38,6 +41,8 @@ def setup(app: App, request: Setup, channel: Channel) -> Done:
         _sync_named(app)
         return Done()
     channel.await_commit(A_PERSON_READS_WITHIN_S)
+    if all(change.part == _OF_KEYS for change in changes if not change.is_note):
+        return _change_keys(app, request, plan)
     with lock.of_app(app.paths, "setup", request.origin, request.wait_s), _fallback_renewed(app):
         _remove_unfinished(app)
         try:
@@ -48,6 +53,15 @@ def setup(app: App, request: Setup, channel: Channel) -> Done:
             error.hint = "teal setup"
             raise
         _sync_named(app)
+    return Done(f"{app.name} is set up")
+
+
+def _change_keys(app: App, request: Setup, plan: Plan) -> Done:
+    """Without the app's lock, which a thief of the key may hold. What a killed deploy left is recovered at once."""
+    _apply_rest(app, request, plan)
+    if request.no_key:
+        recover.recover_if_free(app)
+    _sync_named(app)
     return Done(f"{app.name} is set up")
 
 
@@ -65,7 +79,9 @@ def _fallback_renewed(app: App) -> Iterator[None]:
 
 
 def planned(app: App, request: Setup) -> List[SetupChange]:
-    """In the order in which they are applied. Planning changes nothing."""
+    """In the order in which they are applied. Planning changes nothing. Nothing stands in the way of a revocation."""
+    if request.no_key and not request.key:
+        return [*_key_changes(KeyIntent(app, footprint.load(app.paths), None, request.no_key))]
     switch.check_live_link(app)
     intent = _intent(app, request)
     parts = {
@@ -75,9 +91,13 @@ def planned(app: App, request: Setup) -> List[SetupChange]:
         "unit": unit.changes(intent),
         "nginx": route.changes(intent),
         "names": _agreement(app, request, intent.agreed),
-        "key": deploy_key.changes(intent),
     }
-    return [replace(change, part=part) for part, changes in parts.items() for change in changes]
+    rest = [replace(change, part=part) for part, changes in parts.items() for change in changes]
+    return [*rest, *_key_changes(intent.of_keys)]
+
+
+def _key_changes(intent: KeyIntent) -> Iterator[SetupChange]:
+    return (replace(change, part=_OF_KEYS) for change in deploy_key.changes(intent))
 
 
 def _intent(app: App, request: Setup) -> Intent:
@@ -182,6 +202,7 @@ def _description(before: Optional[Agreement], agreed: Agreement) -> str:
     changed = [f"{now} instead of {was}" for was, now in pairs if was != now]
     rules = ((before.proxy, agreed.proxy, "[proxy]"), (before.sandbox, agreed.sandbox, "[sandbox]"))
     changed += [f"{section} as in teal.toml" for was, now, section in rules if was != now]
+    changed += ["what a deploy key may ask for, as in teal.toml"] if agreed.keys != before.keys else []
     changed += ["the standby answers where the live color does not"] if agreed.fallback != before.fallback else []
     return f"agree anew: {'; '.join(changed)}"
 
