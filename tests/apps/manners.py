@@ -100,10 +100,10 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         while head := self.rfile.read(2):
             mask = self.rfile.read(4)
-            said = bytes(byte ^ mask[at % 4] for at, byte in enumerate(self.rfile.read(head[1] & 127)))
+            text = bytes(byte ^ mask[at % 4] for at, byte in enumerate(self.rfile.read(head[1] & 127)))
             if head[0] & 15 == 8:
                 break
-            self.wfile.write(bytes([0x81, len(said)]) + said.upper())
+            self.wfile.write(bytes([0x81, len(text)]) + text.upper())
         self.close_connection = True
 
     def json(self, value: Any) -> None:

@@ -65,20 +65,20 @@ def change(verb: str, arguments: list[str]) -> None:
 
 
 def instance(name: str, verb: str) -> list[str]:
-    found = instances(verb).get(name)
-    if found is None:
+    record = instances(verb).get(name)
+    if record is None:
         fail(COMMAND, f'{verb} failed: instance "{name}" does not exist')
-    if found["state"] != "Running":
-        state = {"Deleted": "is deleted", "Suspended": "is suspended"}.get(found["state"], "is not running")
+    if record["state"] != "Running":
+        state = {"Deleted": "is deleted", "Suspended": "is suspended"}.get(record["state"], "is not running")
         fail(COMMAND, f'{verb} failed: instance "{name}" {state}')
-    return list(found["ssh"])
+    return list(record["ssh"])
 
 
-def carry(ours: IO[bytes], theirs: IO[bytes]) -> None:
+def carry(source: IO[bytes], target: IO[bytes]) -> None:
     """Passes input on at once, but never passes on the end of the input."""
-    while piece := os.read(ours.fileno(), 4096):
-        theirs.write(piece)
-        theirs.flush()
+    while piece := os.read(source.fileno(), 4096):
+        target.write(piece)
+        target.flush()
 
 
 def main() -> int:

@@ -144,7 +144,7 @@ def _socket(path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("make", "says"),
+    ("make", "complaint"),
     [
         (_link, "has a link: sub/odd"),
         (_link_to_directory, "has a link: sub/odd"),
@@ -154,13 +154,13 @@ def _socket(path: Path) -> None:
     ],
 )
 def test_artifact_with_a_link_fifo_or_socket_is_refused_without_opening_it(
-    tmp_path: Path, make: Callable[[Path], None], says: str
+    tmp_path: Path, make: Callable[[Path], None], complaint: str
 ) -> None:
     put(tmp_path / "dist/app")
     (tmp_path / "dist/sub").mkdir()
     make(tmp_path / "dist/sub/odd")
     error = refused(lambda: read(tmp_path / "dist"))
-    assert says in error.message
+    assert complaint in error.message
     assert error.hint
 
 
@@ -198,7 +198,7 @@ def test_artifact_option_is_relative_to_the_working_directory(tmp_path: Path, mo
 
 
 @pytest.mark.parametrize(
-    ("artifact", "given", "says"),
+    ("artifact", "given", "complaint"),
     [
         (None, None, 'teal.toml: build.artifact: is missing → say what to ship: [build] artifact = "dist/app", or'),
         ("dist", None, "there is no artifact at {tmp}/dist → build it first, or let teal deploy build it"),
@@ -206,15 +206,15 @@ def test_artifact_option_is_relative_to_the_working_directory(tmp_path: Path, mo
     ],
 )
 def test_missing_artifact_is_reported_with_a_hint(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, artifact: str | None, given: str | None, says: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, artifact: str | None, given: str | None, complaint: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
     error = refused(lambda: find(config(tmp_path, artifact), Path(given) if given else None))
-    assert f"{error.message} → {error.hint}".startswith(says.format(tmp=tmp_path))
+    assert f"{error.message} → {error.hint}".startswith(complaint.format(tmp=tmp_path))
 
 
 @pytest.mark.parametrize(
-    ("command", "mode", "says"),
+    ("command", "mode", "complaint"),
     [
         ("./app", 0o755, None),
         ("./sub/tool", 0o755, None),
@@ -227,14 +227,14 @@ def test_missing_artifact_is_reported_with_a_hint(
     ],
 )
 def test_command_is_refused_unless_its_program_is_in_the_artifact_and_executable(
-    tmp_path: Path, command: str, mode: int, says: str | None
+    tmp_path: Path, command: str, mode: int, complaint: str | None
 ) -> None:
     put(tmp_path / "dist/app", mode=mode)
     put(tmp_path / "dist/sub/tool", mode=mode)
-    if says is None:
+    if complaint is None:
         assert find(config(tmp_path, command=command), None)
     else:
-        assert says in refused(lambda: find(config(tmp_path, command=command), None)).message
+        assert complaint in refused(lambda: find(config(tmp_path, command=command), None)).message
 
 
 @pytest.mark.parametrize(

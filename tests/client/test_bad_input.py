@@ -59,16 +59,16 @@ def configured(text: str = GOOD) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "says"), FILES, ids=[f"{number}-{says[:40]}" for number, (_, says) in enumerate(FILES)]
+    ("text", "mistake"), FILES, ids=[f"{number}-{mistake[:40]}" for number, (_, mistake) in enumerate(FILES)]
 )
-def test_config_mistake_is_reported_with_its_line(teal: Teal, text: str, says: str) -> None:
+def test_config_mistake_is_reported_with_its_line(teal: Teal, text: str, mistake: str) -> None:
     configured(text)
     marked = [number for number, line in enumerate(text.split("\n"), 1) if line.endswith("# here")]
     ended = teal("status")
     assert (ended.code, ended.out) == (3, "")
     first, *rest = ended.err.splitlines()
     assert first.startswith("teal: ")
-    assert any(line.startswith(f"  teal.toml:{(marked or [1])[0]}: ") and says in line for line in rest), ended.err
+    assert any(line.startswith(f"  teal.toml:{(marked or [1])[0]}: ") and mistake in line for line in rest), ended.err
     assert len([line for line in rest if line.startswith("  teal.toml:")]) == (2 if text == "" else 1)
     assert all(len(line) < 400 for line in rest)
 
@@ -122,14 +122,14 @@ BAD_FILES: dict[str, tuple[Callable[[], object], str]] = {
 }
 
 
-@pytest.mark.parametrize(("make", "says"), BAD_FILES.values(), ids=list(BAD_FILES))
+@pytest.mark.parametrize(("make", "mistake"), BAD_FILES.values(), ids=list(BAD_FILES))
 def test_config_file_is_refused_when_it_cannot_be_read_as_toml(
-    teal: Teal, make: Callable[[], object], says: str
+    teal: Teal, make: Callable[[], object], mistake: str
 ) -> None:
     make()
     ended = teal("status")
     assert (ended.code, ended.out) == (3, "")
-    assert says in ended.err
+    assert mistake in ended.err
     assert ended.err.startswith("teal: ")
 
 
@@ -178,12 +178,12 @@ LINES: list[tuple[str, int, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("line", "code", "says"), LINES, ids=[line or "nothing" for line, _, _ in LINES])
-def test_command_line_is_refused_with_the_mistake_in_it(teal: Teal, line: str, code: int, says: str) -> None:
+@pytest.mark.parametrize(("line", "code", "mistake"), LINES, ids=[line or "nothing" for line, _, _ in LINES])
+def test_command_line_is_refused_with_the_mistake_in_it(teal: Teal, line: str, code: int, mistake: str) -> None:
     configured()
     ended = teal(*line.split())
     assert (ended.code, ended.out) == (code, "")
-    assert says in ended.err
+    assert mistake in ended.err
     assert ended.err.count("Error: ") + ended.err.count("teal: ") == (0 if not line else 1)
 
 
@@ -219,21 +219,21 @@ ARTIFACTS: dict[str, tuple[Callable[[], object], str, str]] = {
 }
 
 
-@pytest.mark.parametrize(("make", "artifact", "says"), ARTIFACTS.values(), ids=list(ARTIFACTS))
+@pytest.mark.parametrize(("make", "artifact", "mistake"), ARTIFACTS.values(), ids=list(ARTIFACTS))
 def test_artifact_is_refused_with_one_error_when_it_cannot_be_shipped(
-    teal: Teal, make: Callable[[], object], artifact: str, says: str
+    teal: Teal, make: Callable[[], object], artifact: str, mistake: str
 ) -> None:
     configured()
     make()
     ended = teal("deploy", "--artifact", artifact)
     assert (ended.code, ended.out) == (3, "")
-    assert says in ended.err
+    assert mistake in ended.err
     assert ended.err.count("teal: ") == 1
     assert "\x1b" not in ended.err
 
 
 @pytest.mark.parametrize(
-    ("arguments", "text", "code", "says"),
+    ("arguments", "text", "code", "mistake"),
     [
         (["nope"], GOOD, 2, "There is no command"),
         (["deploy"], "app = 1\n", 3, "teal.toml:1: app: must be text"),
@@ -243,12 +243,12 @@ def test_artifact_is_refused_with_one_error_when_it_cannot_be_shipped(
     ],
 )
 def test_teal_process_ends_with_the_same_errors_as_a_call_of_main(
-    world: World, arguments: list[str], text: str, code: int, says: str
+    world: World, arguments: list[str], text: str, code: int, mistake: str
 ) -> None:
     world.home.joinpath("teal.toml").write_text(text)
     ended = world.teal(*arguments)
     assert ended.code == code
-    assert says in ended.err
+    assert mistake in ended.err
     assert "fault of Teal" not in ended.err
     assert not world.root.exists()
 

@@ -27,9 +27,9 @@ def python(text: str) -> tuple[str, ...]:
     return (sys.executable, "-I", "-S", "-c", text)
 
 
-def built(folder: Path, *command: str, there: Machine = THERE, **env: str) -> list[str]:
+def built(folder: Path, *command: str, server: Machine = THERE, **env: str) -> list[str]:
     output: list[str] = []
-    build(config(folder, *command, **env), there, output.append)
+    build(config(folder, *command, **env), server, output.append)
     return output
 
 
@@ -92,7 +92,7 @@ def test_build_fails_when_its_process_is_killed(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("program", "says"),
+    ("program", "reason"),
     [
         ("no-such-program-anywhere", "No such file"),
         ("./missing.sh", "No such file"),
@@ -101,13 +101,13 @@ def test_build_fails_when_its_process_is_killed(tmp_path: Path) -> None:
         ("./broken", "Exec format error"),
     ],
 )
-def test_build_program_is_named_with_a_hint_when_it_cannot_run(tmp_path: Path, program: str, says: str) -> None:
+def test_build_program_is_named_with_a_hint_when_it_cannot_run(tmp_path: Path, program: str, reason: str) -> None:
     (tmp_path / "plain").write_text("x")
     (tmp_path / "folder").mkdir()
     (tmp_path / "broken").write_bytes(b"\0")
     (tmp_path / "broken").chmod(0o755)
     error = failed(tmp_path, program)
-    assert error.message.startswith(f"cannot run the build: {program}: {says}")
+    assert error.message.startswith(f"cannot run the build: {program}: {reason}")
     assert error.hint == f"install {program}, or change [build] command in teal.toml"
 
 
@@ -146,7 +146,7 @@ def test_build_placeholders_name_the_machine_of_the_server(tmp_path: Path, machi
     machine_ = Machine(machine, "linux")
     assert placeholders(machine_) == {"goarch": goarch, "arch": machine, "os": "linux"}
     text = "import sys; print(*sys.argv[1:])"
-    output = built(tmp_path, *python(text), "-o", "app-{os}-{goarch}", "{arch}{arch}", there=machine_)
+    output = built(tmp_path, *python(text), "-o", "app-{os}-{goarch}", "{arch}{arch}", server=machine_)
     assert output == [f"-o app-linux-{goarch} {machine}{machine}"]
 
 

@@ -40,7 +40,7 @@ def refused(folder: Path, program: bytes, server: Greeting | None = None, comman
 
 
 @pytest.mark.parametrize(
-    ("made", "machine", "says"),
+    ("made", "machine", "complaint"),
     [
         (Made(AARCH64), "x86_64", "./app is built for aarch64, the server is x86_64 → "),
         (Made(), "aarch64", "./app is built for x86_64, the server is aarch64 → "),
@@ -52,9 +52,9 @@ def refused(folder: Path, program: bytes, server: Greeting | None = None, comman
         (Made(system=9), "x86_64", "./app is built for FreeBSD → "),
     ],
 )
-def test_program_for_another_machine_is_refused(tmp_path: Path, made: Made, machine: str, says: str) -> None:
+def test_program_for_another_machine_is_refused(tmp_path: Path, made: Made, machine: str, complaint: str) -> None:
     error = refused(tmp_path, made.made(), there(machine))
-    assert error.startswith(says)
+    assert error.startswith(complaint)
     goarch = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "i686": "386"}[machine]
     assert f"GOARCH={goarch} " in error
     assert '"{goarch}"' in error
@@ -158,7 +158,7 @@ def test_interpreter_circle_ends(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("program", "says"),
+    ("program", "complaint"),
     [
         (b"", "./app is empty → build it again, or ship the program itself"),
         (b"hello\n", './app is text without a "#!" line → its first line must be the program that runs it'),
@@ -175,9 +175,9 @@ def test_interpreter_circle_ends(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_program_is_refused_when_linux_cannot_start_it(tmp_path: Path, program: bytes, says: str) -> None:
-    assert refused(tmp_path, program).startswith(says)
-    assert refused(tmp_path, program, command="./bin/app").startswith(says.replace("./app", "./bin/app", 1))
+def test_program_is_refused_when_linux_cannot_start_it(tmp_path: Path, program: bytes, complaint: str) -> None:
+    assert refused(tmp_path, program).startswith(complaint)
+    assert refused(tmp_path, program, command="./bin/app").startswith(complaint.replace("./app", "./bin/app", 1))
 
 
 def test_program_that_vanished_from_the_artifact_is_named(tmp_path: Path) -> None:

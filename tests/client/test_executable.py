@@ -165,14 +165,14 @@ def test_file_that_is_no_elf_is_named_as_what_it_is(tmp_path: Path, data: bytes,
 
 def test_truncated_elf_file_is_reported_with_its_sizes(tmp_path: Path) -> None:
     whole = Made(loader=LOADER, versions=["GLIBC_2.34"]).made()
-    says = ""
+    description = ""
     for size in range(4, len(whole)):
         inspected = inspect(put(tmp_path, whole[:size]))
         assert isinstance(inspected, Other), size
-        says = inspected.description
-        assert says.startswith("is a broken Linux program: ")
-        assert len(says) < 130
-    assert f"it is cut short, at {len(whole) - 1:,} of at least {len(whole):,} bytes" in says
+        description = inspected.description
+        assert description.startswith("is a broken Linux program: ")
+        assert len(description) < 130
+    assert f"it is cut short, at {len(whole) - 1:,} of at least {len(whole):,} bytes" in description
 
 
 def test_elf_version_chain_ends_when_it_leads_back_into_itself(tmp_path: Path) -> None:

@@ -31,8 +31,8 @@ def complaint(schema: str, value: object) -> str | None:
 
 def judged(schema: str, value: dict[str, Any]) -> dict[str, Any]:
     """Returns the value, which must conform to its schema."""
-    says = complaint(schema, value)
-    assert says is None, f"{schema}: {says}\n{json.dumps(value, indent=1)}"
+    problem = complaint(schema, value)
+    assert problem is None, f"{schema}: {problem}\n{json.dumps(value, indent=1)}"
     return value
 
 

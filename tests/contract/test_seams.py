@@ -144,9 +144,11 @@ def test_route_of_a_proxy_that_gives_no_answer_is_not_known_and_stays_open(
 TLS = "server {\n  listen 443 ssl;\n  ssl_certificate /etc/x.pem;\n  ssl_certificate_key /etc/x.key;\n}\n"
 
 
-@pytest.mark.parametrize(("written", "says"), [(TLS, "nginx does not serve shop as setup"), ("", "has put HTTPS into")])
+@pytest.mark.parametrize(
+    ("written", "message"), [(TLS, "nginx does not serve shop as setup"), ("", "has put HTTPS into")]
+)
 def test_route_that_is_not_served_is_blamed_on_a_hand_only_if_a_hand_wrote_the_file(
-    paths: HostPaths, agreed: Agreement, proxy: Any, written: str, says: str
+    paths: HostPaths, agreed: Agreement, proxy: Any, written: str, message: str
 ) -> None:
     """Teal wrote HTTPS by [proxy] directives, and nginx could not load the file."""
     file = paths.root / "shop.conf"
@@ -154,7 +156,7 @@ def test_route_that_is_not_served_is_blamed_on_a_hand_only_if_a_hand_wrote_the_f
     app = paths.app("shop")
     footprint.save(app, footprint.Footprint(nginx=str(file)).with_file(file, digest(written)))
     proxy.serving = False
-    with pytest.raises(BadRequest, match=says) as refused:
+    with pytest.raises(BadRequest, match=message) as refused:
         ServerProvisioning(paths, proxy).check_route(agreed, 0.1)
     assert (refused.value.hint == "teal doctor") == bool(written)
 

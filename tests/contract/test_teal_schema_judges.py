@@ -22,9 +22,9 @@ def _teal_takes(value: dict[str, Any]) -> bool:
 
 def _both_take(value: dict[str, Any]) -> bool:
     """The judgement of Teal and of the schema, which must be the same."""
-    says = complaint("teal", value)
-    assert (says is None) == _teal_takes(value), says or "the schema takes what Teal refuses"
-    return says is None
+    problem = complaint("teal", value)
+    assert (problem is None) == _teal_takes(value), problem or "the schema takes what Teal refuses"
+    return problem is None
 
 
 GOOD = """

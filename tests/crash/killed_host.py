@@ -136,8 +136,8 @@ class Witness:
         if kind == "act":
             return len(self._names) == int(value)
         name, _, past = self._when.rpartition("+")
-        found = [number for number, act in enumerate(self._names) if fnmatchcase(act, name)]
-        return bool(found) and found[0] + int(past) == len(self._names) - 1
+        numbers = [number for number, act in enumerate(self._names) if fnmatchcase(act, name)]
+        return bool(numbers) and numbers[0] + int(past) == len(self._names) - 1
 
 
 class InOrder:

@@ -131,8 +131,8 @@ class Scene:
         result, error = None, None
         with self._harnessed(acts, when, number) as patch, server_sides_end(patch):
             try:
-                told = story()
-                result = told if isinstance(told, Result) else None
+                story_result = story()
+                result = story_result if isinstance(story_result, Result) else None
             except TealError as raised:
                 error = raised
         names = acts.read_text().splitlines() if acts.exists() else []
@@ -176,12 +176,12 @@ class Scene:
         assert self.app.get()["pid"] == answer["pid"]
         return str(answer["version"])
 
-    def _check_answer(self, answer: dict[str, Any], told: StatusReport, versions: Sequence[str]) -> None:
+    def _check_answer(self, answer: dict[str, Any], report: StatusReport, versions: Sequence[str]) -> None:
         assert answer["version"] in versions
-        assert told.live == answer["color"] == (self.app.state / "live").readlink().name
-        live = told.colors[answer["color"]]
+        assert report.live == answer["color"] == (self.app.state / "live").readlink().name
+        live = report.colors[answer["color"]]
         assert (live.release, live.state, live.pid) == (answer["release"], "running", answer["pid"])
-        for color in told.colors.values():
+        for color in report.colors.values():
             assert (color.state == "running") == (color.pid is not None)
             assert color.pid is None or processes.life(color.pid)
 
@@ -190,25 +190,25 @@ class Scene:
         left. A destroy that was killed may have ended the standby, which the status then says.
         """
         app = self._on_the_host()
-        told = status.status(app)
-        self._check_answer(self.app.get(), told, versions)
-        assert [note for note in told.notes if not (standby_ended and "no longer stands by" in note)] == []
+        report = status.status(app)
+        self._check_answer(self.app.get(), report, versions)
+        assert [note for note in report.notes if not (standby_ended and "no longer stands by" in note)] == []
         assert app.journal.unfinished() is None
-        self._check_processes(told)
-        self._check_releases(told, status.list_releases(app).releases)
+        self._check_processes(report)
+        self._check_releases(report, status.list_releases(app).releases)
         assert self.leftovers() == []
 
-    def _check_processes(self, told: StatusReport) -> None:
+    def _check_processes(self, report: StatusReport) -> None:
         """Checks that only the colors' programs and nginx run. A child of a killed process may need a moment to end."""
         nginx = int((self.app.world.root / "etc/nginx/nginx.pid").read_text())
-        expected = {color.pid for color in told.colors.values() if color.pid} | {nginx}
+        expected = {color.pid for color in report.colors.values() if color.pid} | {nginx}
         wait_until(lambda: set(self.app.world.processes()) <= expected)
         assert set(self.app.world.processes()) == expected
 
-    def _check_releases(self, told: StatusReport, rows: tuple[ReleaseRow, ...]) -> None:
+    def _check_releases(self, report: StatusReport, rows: tuple[ReleaseRow, ...]) -> None:
         """Checks that every release has an outcome, and that stored releases are whole and known."""
         assert all(row.outcome != "pending" for row in rows)
-        assert [(row.outcome, row.color) for row in rows if row.live] == [("live", told.live)]
+        assert [(row.outcome, row.color) for row in rows if row.live] == [("live", report.live)]
         stored = {path.name for path in (self.app.state / "releases").iterdir() if not may_go_on(path.name)}
         assert stored == {row.release for row in rows if row.stored}
         assert all((self.app.state / "releases" / name / "program").is_file() for name in stored)

@@ -110,10 +110,10 @@ def test_lost_terminal_and_ctrl_c_end_a_deploy_at_no_step(tree: Scene) -> None:
 @pytest.mark.row("A5")
 def test_rollback_told_to_end_is_finished(two: Scene) -> None:
     """A rollback waits for no commit, so it continues after its first act."""
-    for at, there in (("append journal+0", 1), ("turn link live+0", 2), ("turn link live+1", 1)):
-        run = two.rollback(at, "SIGTERM,SIGHUP,SIGINT", to=str(there))
+    for at, target in (("append journal+0", 1), ("turn link live+0", 2), ("turn link live+1", 1)):
+        run = two.rollback(at, "SIGTERM,SIGHUP,SIGINT", to=str(target))
         assert (run.was_ended, run.error) == (True, None), at
-        two.check_settled(f"v{there}")
+        two.check_settled(f"v{target}")
 
 
 def check_aborted(scene: Scene, run: Run, old: str) -> None:

@@ -19,10 +19,10 @@ def test_secret_is_set_or_unchanged_and_leaves_nothing_behind_when_env_set_is_ki
         assert scene.app.get("/env")["A"] == str(count), "what runs is not touched"
         live.append(scene.deploy_new())
         scene.check_settled(live[-1])
-        found = int(scene.app.get("/env")["A"])
-        assert found in (count, count + 1)
-        assert run.was_ended or found == count + 1
-        count = found
+        stored = int(scene.app.get("/env")["A"])
+        assert stored in (count, count + 1)
+        assert run.was_ended or stored == count + 1
+        count = stored
         return run
 
     at_each_act(killed, counted, at_least=2)

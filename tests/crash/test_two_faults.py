@@ -83,8 +83,8 @@ def test_previous_release_not_to_run_on_is_stopped_after_a_killed_deploy(scene: 
 
 def test_rollback_killed_before_its_switch_is_reported_as_refused(two: Scene) -> None:
     assert two.rollback(NEVER).error is None
-    left = two.releases()[0].release
-    assert two.rollback("append journal+1", to=left).was_ended
+    target = two.releases()[0].release
+    assert two.rollback("append journal+1", to=target).was_ended
     assert two.deploy("append journal+1").was_ended  # this deploy first recovered the killed command
     last = two.status().last
     assert last is not None

@@ -29,14 +29,14 @@ class Hint:
 def hints() -> dict[str, Hint]:
     """All hints, each text once."""
     program = _Program()
-    found: dict[str, Hint] = {}
+    hints_by_text: dict[str, Hint] = {}
     for module in MODULES.values():
         for node, scope in _with_scopes(module.tree):
             for value in program.hints_in(node, module):
                 for text in program.texts(value, _Scope(module, scope, {})):
                     if text:
-                        found.setdefault(text, Hint(text, f"{module.path.name}:{value.lineno}"))
-    return found
+                        hints_by_text.setdefault(text, Hint(text, f"{module.path.name}:{value.lineno}"))
+    return hints_by_text
 
 
 @dataclass(frozen=True)
@@ -193,8 +193,8 @@ def _position_in_class(name: str, classes: Mapping[str, ast.ClassDef]) -> int | 
     if "hint" in fields:
         return fields.index("hint")
     parents = [_name(base) for base in classes[name].bases]
-    found = [_position_in_class(parent, classes) for parent in parents if parent in classes]
-    return found[0] if found else None
+    positions = [_position_in_class(parent, classes) for parent in parents if parent in classes]
+    return positions[0] if positions else None
 
 
 def _with_scopes(tree: ast.AST, scope: _Function | None = None) -> Iterator[tuple[ast.AST, _Function | None]]:

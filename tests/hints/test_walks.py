@@ -343,11 +343,11 @@ class TestState:
     def test_hint_on_damaged_secrets_leads_to_a_deploy(self, app: App) -> None:
         app.teal("env", "set", "TOKEN", stdin="one").ok()
         app.deploy().ok()
-        kept: Path = app.world.root / "etc/teal/shop/secrets"
-        kept.write_text("{")
+        secrets_file: Path = app.world.root / "etc/teal/shop/secrets"
+        secrets_file.write_text("{")
         app.program(version="v2")
         printed(app.deploy(), "restore it; or remove it, set each name again with teal env set, and deploy")
-        kept.unlink()
+        secrets_file.unlink()
         app.teal("env", "set", "TOKEN", stdin="one").ok()
         app.deploy().ok()
         assert app.get()["version"] == "v2"

@@ -103,15 +103,15 @@ class TestState:
     def test_hint_on_lost_secrets_leads_to_a_deploy(self, app: App) -> None:
         app.teal("env", "set", "TOKEN", stdin="one").ok()
         first, _ = app.deploy_versions("v1", "v2", keep={"previous_running": False})
-        kept = app.world.root / "etc/teal/shop/secrets"
-        before = kept.read_text()
-        kept.unlink()
+        secrets_file = app.world.root / "etc/teal/shop/secrets"
+        before = secrets_file.read_text()
+        secrets_file.unlink()
         text = "restore it, or set each name again with teal env set, and deploy"
         printed(app.teal("rollback", "--json"), text)
         app.teal("env", "set", "TOKEN", stdin="one").ok()
         app.deploy().ok()
         assert app.get("/env")["TOKEN"] == "one"
-        kept.write_text(before)
+        secrets_file.write_text(before)
         app.teal("rollback", first).ok()
         assert (app.get()["version"], app.get("/env")["TOKEN"]) == ("v1", "one")
 

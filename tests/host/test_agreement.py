@@ -170,7 +170,7 @@ def test_port_of_the_live_color_never_moves(host: HostPaths, mine: Ports, wanted
 
 
 @pytest.mark.parametrize(
-    ("wanted", "site", "says"),
+    ("wanted", "site", "complaint"),
     [
         ((8082, 9002), None, "port 8082 of blue belongs to the app other"),
         ((9001, 8081), None, "port 8081 of green belongs to the app other"),
@@ -180,10 +180,10 @@ def test_port_of_the_live_color_never_moves(host: HostPaths, mine: Ports, wanted
     ],
 )
 def test_port_or_domain_is_refused_naming_its_owner_when_taken(
-    host: HostPaths, wanted: tuple[int, int] | None, site: Site | None, says: str
+    host: HostPaths, wanted: tuple[int, int] | None, site: Site | None, complaint: str
 ) -> None:
     keep(host, agreed("other"))
-    with pytest.raises(BadRequest, match=says):
+    with pytest.raises(BadRequest, match=complaint):
         agreement.propose(host, spec(ports=wanted, site=site), "blue")
 
 

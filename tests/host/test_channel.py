@@ -101,13 +101,13 @@ def test_channel_is_not_held_up_after_the_commit_by_a_client_that_stops_reading(
 @contextmanager
 def talking_to_the_deaf() -> Iterator[tuple[Channel, BinaryIO]]:
     """A channel to a client that reads nothing, and the client's end of the pipe to the server side."""
-    theirs, own_end = os.pipe()
-    incoming, says = os.pipe()
+    unread_end, server_end = os.pipe()
+    incoming, client_end = os.pipe()
     with (
         open(incoming, "rb") as heard,
-        open(says, "wb", buffering=0) as client,
-        open(theirs, "rb"),
-        open(own_end, "wb") as outgoing,
+        open(client_end, "wb", buffering=0) as client,
+        open(unread_end, "rb"),
+        open(server_end, "wb") as outgoing,
     ):
         yield Channel(heard, outgoing), client
 

@@ -33,11 +33,11 @@ NOBODY = cast(Visit, None)
 
 
 def states(findings: Iterator[Finding]) -> list[tuple[str, str]]:
-    return [(one.what, one.state) for one in findings]
+    return [(finding.what, finding.state) for finding in findings]
 
 
 @pytest.mark.parametrize(
-    ("ahead_s", "state", "says"),
+    ("ahead_s", "state", "message"),
     [
         (0, "ok", "agree"),
         (-29, "ok", "agree"),
@@ -47,16 +47,16 @@ def states(findings: Iterator[Finding]) -> list[tuple[str, str]]:
         (-86_400 * 400, "fault", "400 d ahead of"),
     ],
 )
-def test_clock_check_judges_how_far_the_clock_is_off(ahead_s: float, state: str, says: str) -> None:
-    found = machine.clock(ahead_s)
-    assert found.state == state
-    assert says in found.message
-    assert ("timedatectl" in found.hint) == (state != "ok")
+def test_clock_check_judges_how_far_the_clock_is_off(ahead_s: float, state: str, message: str) -> None:
+    finding = machine.clock(ahead_s)
+    assert finding.state == state
+    assert message in finding.message
+    assert ("timedatectl" in finding.hint) == (state != "ok")
 
 
 @pytest.mark.row("F3")
 @pytest.mark.parametrize(
-    ("disk", "state", "says"),
+    ("disk", "state", "message"),
     [
         (Disk(100 * GB, 50 * GB, 10**6, 10**5 * 5), "ok", "50 GB of 100 GB"),
         (Disk(100 * GB, 9 * GB, 10**6, 10**5 * 5), "warning", "91 % full"),
@@ -66,9 +66,9 @@ def test_clock_check_judges_how_far_the_clock_is_off(ahead_s: float, state: str,
         (Disk(100 * GB, 50 * GB, 0, 0), "ok", "free"),
     ],
 )
-def test_disk_check_judges_free_bytes_and_inodes(disk: Disk, state: str, says: str) -> None:
-    found = room.disk(Path("/"), Path("/var/lib/teal/shop"), disk, 16 * MB)
-    assert (found.state, says in found.message) == (state, True), found
+def test_disk_check_judges_free_bytes_and_inodes(disk: Disk, state: str, message: str) -> None:
+    finding = room.disk(Path("/"), Path("/var/lib/teal/shop"), disk, 16 * MB)
+    assert (finding.state, message in finding.message) == (state, True), finding
 
 
 @pytest.mark.row("F8")
@@ -138,9 +138,9 @@ def test_folder_check_says_how_to_fix_a_folder_that_others_can_change() -> None:
     ],
 )
 def test_data_owner_check_says_how_to_fix_a_wrong_owner(owned: DataOwner, hint: str | None) -> None:
-    found = owner.owner("teal-shop", Path("/var/lib/shop"), owned)
-    assert (found is None) == (hint is None)
-    assert found is None or found.hint.endswith(hint or "")
+    finding = owner.owner("teal-shop", Path("/var/lib/shop"), owned)
+    assert (finding is None) == (hint is None)
+    assert finding is None or finding.hint.endswith(hint or "")
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "127.8.8.8", "::1", "::ffff:127.0.0.1"])
@@ -151,9 +151,9 @@ def test_exposure_check_is_silent_about_a_loopback_port(address: str) -> None:
 @pytest.mark.parametrize("address", ["0.0.0.0", "::", "203.0.113.10", "::ffff:10.0.0.1", "2001:db8::1"])
 def test_exposure_check_reports_a_port_that_is_open_to_others(address: str) -> None:
     sockets = [Socket("127.0.0.1", 8081, 1), Socket(address, 9000, 2)]
-    (found,) = exposed.exposed("blue", sockets, fault)
-    assert (found.state, address in found.message, "9000" in found.message) == ("fault", True, True)
-    assert [one.state for one in exposed.exposed("blue", sockets, warning)] == ["warning"]
+    (exposure,) = exposed.exposed("blue", sockets, fault)
+    assert (exposure.state, address in exposure.message, "9000" in exposure.message) == ("fault", True, True)
+    assert [finding.state for finding in exposed.exposed("blue", sockets, warning)] == ["warning"]
 
 
 def test_standby_check_judges_a_running_stopped_or_failed_color() -> None:
@@ -169,15 +169,15 @@ def test_boot_check_wants_only_the_live_color_enabled() -> None:
     assert states(colors.boot("shop", "blue", ["blue"])) == [("boot", "ok")]
     assert states(colors.boot("shop", "blue", [])) == [("boot", "fault")]
     both = list(colors.boot("shop", "blue", ["blue", "green"]))
-    assert [one.hint for one in both] == ["teal ssh -- systemctl disable teal-shop@green.service"]
+    assert [finding.hint for finding in both] == ["teal ssh -- systemctl disable teal-shop@green.service"]
     assert states(colors.boot("shop", "blue", ["green"])) == [("boot", "fault"), ("boot", "warning")]
 
 
 def test_restart_check_says_how_often_and_why_the_program_ended() -> None:
     assert list(colors.restarts("blue", UnitLog(0, "it exited with code 1", []))) == []
     killed = journald.process_end({"EXIT_CODE": "killed", "EXIT_STATUS": "9"})
-    (found,) = colors.restarts("blue", UnitLog(3, killed, []))
-    assert "3 times; the last time it was ended by SIGKILL" in found.message
+    (finding,) = colors.restarts("blue", UnitLog(3, killed, []))
+    assert "3 times; the last time it was ended by SIGKILL" in finding.message
     assert journald.process_end({"EXIT_CODE": "exited", "EXIT_STATUS": "3"}) == "it exited with code 3"
 
 
@@ -188,7 +188,7 @@ def test_systemd_check_judges_its_version_and_the_loaded_unit() -> None:
     well = {"NeedDaemonReload": "no", "DropInPaths": "", "LoadState": "loaded"}
     assert list(systemd.loaded("teal-shop@blue.service", well)) == []
     ill = {"NeedDaemonReload": "yes", "DropInPaths": "/etc/x.conf /etc/y.conf", "LoadState": "masked"}
-    assert [one.state for one in systemd.loaded("u", ill)] == ["warning", "warning", "warning", "fault"]
+    assert [finding.state for finding in systemd.loaded("u", ill)] == ["warning", "warning", "warning", "fault"]
     assert [*systemd.loaded("u", ill)][-1].hint == "teal ssh -- systemctl unmask u"
 
 
@@ -197,7 +197,7 @@ V = "nginx version: nginx/1.22.1 (Debian)\n"
 
 
 @pytest.mark.parametrize(
-    ("seen", "found"),
+    ("nginx_state", "states"),
     [
         (NginxState(V, True, None, "enabled"), ["ok", "ok"]),
         (NginxState(V, True, None, ""), ["ok", "ok"]),
@@ -206,8 +206,8 @@ V = "nginx version: nginx/1.22.1 (Debian)\n"
         (NginxState(V, True, "/etc/nginx/x.conf:3: no", "enabled"), ["ok", "fault"]),
     ],
 )
-def test_nginx_check_judges_version_state_and_configuration(seen: NginxState, found: list[str]) -> None:
-    assert [one.state for one in nginx.nginx(seen, OURS)] == found
+def test_nginx_check_judges_version_state_and_configuration(nginx_state: NginxState, states: list[str]) -> None:
+    assert [finding.state for finding in nginx.nginx(nginx_state, OURS)] == states
 
 
 def test_nginx_check_says_whose_file_is_broken() -> None:
@@ -221,12 +221,12 @@ def test_nginx_check_says_whose_file_is_broken() -> None:
 
 def test_nginx_worker_reaches_the_marker_unless_a_folder_blocks_the_way() -> None:
     worker = Worker(33, frozenset({33, 1001}))
-    open_, ours, shut = Path("/var"), Path("/var/lib/ours"), Path("/var/lib/teal")
+    open_, by_group, shut = Path("/var"), Path("/var/lib/ours"), Path("/var/lib/teal")
     assert marker.blocked(worker, [Directory(open_, 0o755, 0, 0)]) is None
     assert marker.blocked(worker, [Directory(open_, 0o711, 0, 0), Directory(shut, 0o750, 0, 0)]) == shut
-    assert marker.blocked(worker, [Directory(ours, 0o750, 0, 1001)]) is None
-    assert marker.blocked(worker, [Directory(ours, 0o705, 0, 33)]) == ours
-    assert marker.blocked(worker, [Directory(ours, 0o077, 33, 33)]) == ours
+    assert marker.blocked(worker, [Directory(by_group, 0o750, 0, 1001)]) is None
+    assert marker.blocked(worker, [Directory(by_group, 0o705, 0, 33)]) == by_group
+    assert marker.blocked(worker, [Directory(by_group, 0o077, 33, 33)]) == by_group
     assert marker.blocked(Worker(0, frozenset()), [Directory(shut, 0, 0, 0)]) is None
 
 
@@ -237,7 +237,7 @@ def test_route_check_judges_which_color_answered() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "says"),
+    ("text", "complaint"),
     [
         ("port 22\npubkeyauthentication yes\nauthorizedkeysfile .ssh/authorized_keys .ssh/authorized_keys2", None),
         ("allowusers root\nallowusers teal@10.0.0.*", None),
@@ -250,10 +250,10 @@ def test_route_check_judges_which_color_answered() -> None:
         ("authorizedkeysfile /etc/ssh/keys/%u", "does not read"),
     ],
 )
-def test_sshd_check_says_why_the_deploy_user_cannot_log_in(text: str, says: str | None) -> None:
-    found = keys.sshd(text.splitlines())
-    assert found.state == ("fault" if says else "ok")
-    assert (says or "lets") in found.message
+def test_sshd_check_says_why_the_deploy_user_cannot_log_in(text: str, complaint: str | None) -> None:
+    finding = keys.sshd(text.splitlines())
+    assert finding.state == ("fault" if complaint else "ok")
+    assert (complaint or "lets") in finding.message
 
 
 def test_hint_contains_sudo_when_the_user_logged_in_with_sudo(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -279,17 +279,17 @@ def test_doctor_reports_a_hanging_or_failing_check_and_goes_on() -> None:
         raise NeedsHuman("it is damaged", ["here"], "mend it")
 
     checks = [Check("a", hangs), Check("b", breaks), Check("c", refuses), Check("d", lambda visit: iter([ok("d", "")]))]
-    found = doctor.side_by_side(NOBODY, checks, 0.2)
+    findings = doctor.side_by_side(NOBODY, checks, 0.2)
     never.set()
-    assert states(iter(found)) == [("a", "fault"), ("b", "ok"), ("b", "fault"), ("c", "fault"), ("d", "ok")]
-    assert (found[3].message, found[3].evidence, found[3].hint) == ("it is damaged", ("here",), "mend it")
+    assert states(iter(findings)) == [("a", "fault"), ("b", "ok"), ("b", "fault"), ("c", "fault"), ("d", "ok")]
+    assert (findings[3].message, findings[3].evidence, findings[3].hint) == ("it is damaged", ("here",), "mend it")
 
 
 SERVER = ["203.0.113.10", "2001:db8::a", "10.0.0.5"]
 
 
 @pytest.mark.parametrize(
-    ("leads_to", "server", "state", "says"),
+    ("leads_to", "server", "state", "message"),
     [
         ({"203.0.113.10"}, SERVER, "ok", "leads to this server"),
         ({"2001:db8::a", "192.0.2.1"}, SERVER, "ok", "leads to this server"),
@@ -300,10 +300,10 @@ SERVER = ["203.0.113.10", "2001:db8::a", "10.0.0.5"]
     ],
 )
 def test_domain_check_compares_dns_with_the_addresses_of_the_server(
-    leads_to: set[str] | None, server: list[str], state: str, says: str
+    leads_to: set[str] | None, server: list[str], state: str, message: str
 ) -> None:
-    found = dns.judge("example.com", leads_to, server)
-    assert (found.state, says in found.message) == (state, True), found
+    finding = dns.judge("example.com", leads_to, server)
+    assert (finding.state, message in finding.message) == (state, True), finding
 
 
 @pytest.mark.parametrize(
@@ -318,8 +318,8 @@ def test_domain_check_names_the_dns_record_that_is_missing(server: list[str], hi
 
 
 def test_domain_check_really_looks_names_up() -> None:
-    (found,) = dns.check_domains(["localhost"], ["127.0.0.1", "::1"])
-    assert found.state == "ok"
+    (finding,) = dns.check_domains(["localhost"], ["127.0.0.1", "::1"])
+    assert finding.state == "ok"
     assert dns.check_domains([], []) == []
 
 

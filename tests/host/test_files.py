@@ -133,14 +133,18 @@ CHANGES: dict[str, tuple[Callable[[Path], object], list[str]]] = {
 }
 
 
-@pytest.mark.parametrize(("change", "told"), CHANGES.values(), ids=list(CHANGES))
+@pytest.mark.parametrize(("change", "announced"), CHANGES.values(), ids=list(CHANGES))
 def test_change_is_announced_before_it_is_made(
-    tmp_path: Path, acts: list[str], monkeypatch: pytest.MonkeyPatch, change: Callable[[Path], object], told: list[str]
+    tmp_path: Path,
+    acts: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    change: Callable[[Path], object],
+    announced: list[str],
 ) -> None:
     (tmp_path / "old").write_text("")
     (tmp_path / "tree").mkdir()
     change(tmp_path)
-    assert acts == told
+    assert acts == announced
 
     class KilledError(BaseException):
         pass

@@ -91,7 +91,7 @@ def test_object_parser_gives_an_object_or_a_frame_error_for_any_bytes(data: byte
 
 
 @pytest.mark.parametrize(
-    ("data", "says"),
+    ("data", "reason"),
     [
         (pipe.lengths(2**31), "2,147,483,648 + 0 bytes is larger than allowed"),
         (pipe.lengths(2**32 - 1, 2**32 - 1), "larger than allowed"),
@@ -122,10 +122,10 @@ def test_object_parser_gives_an_object_or_a_frame_error_for_any_bytes(data: byte
         (pipe.raw(b'{"\\\\":' + b"[" * 100 + b"]" * 100 + b"}"), "deeper than 24"),
     ],
 )
-def test_frame_reader_refuses_a_malformed_frame_and_says_why(data: bytes, says: str) -> None:
+def test_frame_reader_refuses_a_malformed_frame_and_says_why(data: bytes, reason: str) -> None:
     with pytest.raises(FrameError) as refused:
         read(data)
-    assert says in str(refused.value)
+    assert reason in str(refused.value)
     assert len(str(refused.value)) < 300
 
 

@@ -194,11 +194,11 @@ def test_grammar_allows_well_formed_names_and_values(check: str, value: str) -> 
     assert CHECKS[check](value) is None
 
 
-@pytest.mark.parametrize(("check", "value", "says"), BAD)
-def test_grammar_refuses_malformed_names_and_values_and_says_why(check: str, value: str, says: str) -> None:
+@pytest.mark.parametrize(("check", "value", "reason"), BAD)
+def test_grammar_refuses_malformed_names_and_values_and_says_why(check: str, value: str, reason: str) -> None:
     complaint = CHECKS[check](value)
     assert complaint is not None
-    assert says in complaint
+    assert reason in complaint
 
 
 @pytest.mark.parametrize("check", CHECKS.values(), ids=list(CHECKS))
@@ -272,7 +272,7 @@ def test_status_code_is_limited_to_the_range_of_http(value: int, good: bool) -> 
 
 
 @pytest.mark.parametrize(
-    ("value", "says"),
+    ("value", "reason"),
     [
         ({"a": 1}, None),
         ([1], None),
@@ -291,6 +291,6 @@ def test_status_code_is_limited_to_the_range_of_http(value: int, good: bool) -> 
         ("{colour}", "not known"),
     ],
 )
-def test_json_value_is_limited_to_what_json_can_hold(value: object, says: str | None) -> None:
+def test_json_value_is_limited_to_what_json_can_hold(value: object, reason: str | None) -> None:
     complaint = grammar.json_value(value)
-    assert complaint is None if says is None else says in (complaint or "")
+    assert complaint is None if reason is None else reason in (complaint or "")

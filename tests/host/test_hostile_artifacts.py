@@ -127,7 +127,7 @@ IN_THE_MANIFEST: dict[str, tuple[Callable[[], bytes], str]] = {
     **{f"kind: {kind}": (partial(beside, entry("a", kind=kind)), "must be one of") for kind in KINDS},
     **{f"key: {key}": (partial(beside, entry("a", **{key: value})), "unknown key") for key, value in KEYS.items()},
     **{f"mode: {mode}": (partial(beside, entry("a", executable=mode)), "true or false") for mode in MODES},
-    **{f"tree: {name}": (partial(beside, *bad), says) for name, (bad, says) in TREES.items()},
+    **{f"tree: {name}": (partial(beside, *bad), message) for name, (bad, message) in TREES.items()},
 }
 IN_THE_STREAM: dict[str, tuple[Callable[[], bytes], str]] = {
     "a gigabyte for a few bytes": (lambda: zeros(1024), "more bytes than its manifest says"),
@@ -144,11 +144,11 @@ IN_THE_STREAM: dict[str, tuple[Callable[[], bytes], str]] = {
 }
 
 
-def refused(folder: Path, sent: bytes, says: str) -> set[str]:
+def refused(folder: Path, sent: bytes, message: str) -> set[str]:
     """Returns what remains below the state root. Nothing may appear beside the root."""
     heard = pipe.say(folder / "state", sent, memory=MEMORY)
     assert heard.answer["type"] == "failure"
-    assert says in heard.said
+    assert message in heard.said
     assert (heard.err, len(heard.said) < 20_000) == ("", True)
     failure = messages.from_frame(Frame(heard.answer), (messages.Failure,))
     assert (failure.code, HostFailed(failure).exit_code) == ("config", 3)
@@ -157,14 +157,14 @@ def refused(folder: Path, sent: bytes, says: str) -> set[str]:
     return pipe.left(folder / "state")
 
 
-@pytest.mark.parametrize(("sent", "says"), IN_THE_MANIFEST.values(), ids=list(IN_THE_MANIFEST))
-def test_hostile_manifest_is_refused_before_the_upload(tmp_path: Path, sent: Callable[[], bytes], says: str) -> None:
-    assert refused(tmp_path, sent(), says) == BEFORE_THE_UPLOAD
+@pytest.mark.parametrize(("sent", "message"), IN_THE_MANIFEST.values(), ids=list(IN_THE_MANIFEST))
+def test_hostile_manifest_is_refused_before_the_upload(tmp_path: Path, sent: Callable[[], bytes], message: str) -> None:
+    assert refused(tmp_path, sent(), message) == BEFORE_THE_UPLOAD
 
 
-@pytest.mark.parametrize(("sent", "says"), IN_THE_STREAM.values(), ids=list(IN_THE_STREAM))
-def test_hostile_upload_stream_is_refused_whole(tmp_path: Path, sent: Callable[[], bytes], says: str) -> None:
-    assert refused(tmp_path, sent(), says) == IN_THE_UPLOAD
+@pytest.mark.parametrize(("sent", "message"), IN_THE_STREAM.values(), ids=list(IN_THE_STREAM))
+def test_hostile_upload_stream_is_refused_whole(tmp_path: Path, sent: Callable[[], bytes], message: str) -> None:
+    assert refused(tmp_path, sent(), message) == IN_THE_UPLOAD
 
 
 ODD = [

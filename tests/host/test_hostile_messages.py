@@ -58,17 +58,17 @@ class Case:
 
     name: str
     sent: Callable[[], bytes]
-    says: str
+    message: str
     remains: set[str] = field(default_factory=set)
     code: str = "config"
 
 
-def bad_spec(name: str, says: str, **changes: Any) -> Case:
-    return Case(name, lambda: asked(spec=spec(**changes)), says)
+def bad_spec(name: str, message: str, **changes: Any) -> Case:
+    return Case(name, lambda: asked(spec=spec(**changes)), message)
 
 
-def bad_entries(name: str, says: str, *entries: dict[str, Any]) -> Case:
-    return Case(name, lambda: asked(list(entries)), says)
+def bad_entries(name: str, message: str, *entries: dict[str, Any]) -> Case:
+    return Case(name, lambda: asked(list(entries)), message)
 
 
 CASES = [
@@ -175,7 +175,7 @@ def test_server_side_refuses_malformed_input_and_keeps_nothing(case: Case, tmp_p
     heard = pipe.say(root, case.sent())
     assert [message["type"] for message in heard.messages].count("failure") == 1
     assert (heard.answer["type"], heard.answer["code"]) == ("failure", case.code)
-    assert case.says in heard.said
+    assert case.message in heard.said
     assert len(heard.said) < 20_000
     assert (heard.code, heard.err) == (1, "")
     assert pipe.left(root) == case.remains

@@ -236,7 +236,7 @@ def test_probe_result_shows_a_printable_beginning_of_the_body() -> None:
 
 
 @pytest.mark.parametrize(
-    ("body", "wanted", "says"),
+    ("body", "wanted", "difference"),
     [
         (b"", None, None),
         (b'{"a": 1, "b": 2}', {"a": 1}, None),
@@ -257,9 +257,9 @@ def test_probe_result_shows_a_printable_beginning_of_the_body() -> None:
     ],
 )
 def test_json_comparison_checks_only_the_expected_keys(
-    body: bytes, wanted: dict[str, Any] | None, says: str | None
+    body: bytes, wanted: dict[str, Any] | None, difference: str | None
 ) -> None:
-    assert json_differs(ProbeResponse(200, {}, body), wanted) == says
+    assert json_differs(ProbeResponse(200, {}, body), wanted) == difference
 
 
 def test_json_difference_is_short_when_the_values_are_long() -> None:

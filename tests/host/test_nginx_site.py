@@ -156,18 +156,18 @@ def test_generation_of_an_unchanged_app_stays_what_servers_have() -> None:
 
 def test_site_of_an_agreement_with_a_fallback_asks_the_other_color_in_one_named_location() -> None:
     shown = replace(route(Site()), fallback=LIVE.with_name("fallback"))
-    told = read(shown)
-    assert told.one("error_page") == ("502", "=", "@teal_shop_standby")
-    (standby,) = (one for one in told.all("location") if one.words[1] == "@teal_shop_standby")
+    parsed = read(shown)
+    assert parsed.one("error_page") == ("502", "=", "@teal_shop_standby")
+    (standby,) = (directive for directive in parsed.all("location") if directive.words[1] == "@teal_shop_standby")
     assert standby.one("proxy_pass") == ("http://teal_shop_$teal_shop_instead",)
-    assert ("(!-f", f"{LIVE.with_name('fallback')}/$teal_shop_instead", ")") in asked_of_files(told)
-    (chosen,) = (one for one in told.all("map") if one.words[2] == "$teal_shop_instead")
+    assert ("(!-f", f"{LIVE.with_name('fallback')}/$teal_shop_instead", ")") in asked_of_files(parsed)
+    (chosen,) = (directive for directive in parsed.all("map") if directive.words[2] == "$teal_shop_instead")
     assert [row.words[1] for row in chosen.block] == ["", "green", "blue"]
     assert nginx_site.generation(shown) != nginx_site.generation(route(Site()))
 
 
 @pytest.mark.parametrize(
-    ("told", "instead"),
+    ("attempt", "instead"),
     [
         ("blue 127.0.0.1:8081 0", "green"),
         ("blue0 127.0.0.1:8081 0", "green"),  # a body of no length
@@ -187,11 +187,11 @@ def test_site_of_an_agreement_with_a_fallback_asks_the_other_color_in_one_named_
         ("blue  ", ""),
     ],
 )
-def test_color_that_stands_in_is_chosen_by_method_and_by_who_gave_no_answer(told: str, instead: str) -> None:
+def test_color_that_stands_in_is_chosen_by_method_and_by_who_gave_no_answer(attempt: str, instead: str) -> None:
     shown = read(replace(route(Site()), fallback=LIVE.with_name("fallback")))
-    (chosen,) = (one for one in shown.all("map") if one.words[2] == "$teal_shop_instead")
+    (chosen,) = (directive for directive in shown.all("map") if directive.words[2] == "$teal_shop_instead")
     rows = [row.words for row in chosen.block if row.words[0] != "default"]
-    assert next((color for pattern, color in rows if re.search(pattern.removeprefix("~"), told)), "") == instead
+    assert next((color for pattern, color in rows if re.search(pattern.removeprefix("~"), attempt)), "") == instead
 
 
 @given(FOLDERS.map(lambda parts: Path("/", *parts)))

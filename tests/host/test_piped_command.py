@@ -143,7 +143,7 @@ def test_exec_ends_without_seeing_the_end_of_the_pipe(live: App) -> None:
 
 
 @pytest.mark.parametrize(
-    ("sent", "says"),
+    ("sent", "complaint"),
     [
         (put(b"\xff", last=True), "the value of A must be valid Unicode"),
         (put(b"a\0b", last=True), "the value of A must not contain a NUL"),
@@ -153,9 +153,9 @@ def test_exec_ends_without_seeing_the_end_of_the_pipe(live: App) -> None:
     ],
     ids=["no text", "NUL", "long", "in parts", "a block"],
 )
-def test_secret_value_is_refused_by_the_server_side_when_malformed(tmp_path: Path, sent: bytes, says: str) -> None:
+def test_secret_value_is_refused_by_the_server_side_when_malformed(tmp_path: Path, sent: bytes, complaint: str) -> None:
     asked = frame({"type": "envset", "app": "shop", "name": "A", "origin": {}})
     heard = pipe.say(tmp_path / "state", asked + sent)
     assert (heard.answer["type"], heard.answer["code"]) == ("failure", "config")
-    assert says in heard.said
+    assert complaint in heard.said
     assert pipe.left(tmp_path / "state") == set()

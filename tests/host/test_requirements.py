@@ -36,7 +36,7 @@ def test_requirement_passes_when_it_lies_in_the_release_to_come(tmp_path: Path) 
 
 
 @pytest.mark.parametrize(
-    ("command", "what", "says"),
+    ("command", "what", "complaint"),
     [
         ("./app", Needs("/lib/ld-musl-riscv64.so.1"), "./app needs musl's loader /lib/ld-musl-riscv64.so.1, which is"),
         ("./app", Needs("/lib/ld-musl-riscv64.so.1"), "link it statically"),
@@ -53,9 +53,9 @@ def test_requirement_passes_when_it_lies_in_the_release_to_come(tmp_path: Path) 
     ],
 )  # fmt: skip
 def test_requirement_is_refused_with_a_hint_when_the_server_lacks_it(
-    tmp_path: Path, command: str, what: Needs, says: str
+    tmp_path: Path, command: str, what: Needs, complaint: str
 ) -> None:
-    assert says in refused(tmp_path, command, what)
+    assert complaint in refused(tmp_path, command, what)
 
 
 def test_requirement_is_searched_for_in_the_path_of_the_program(tmp_path: Path) -> None:

@@ -50,7 +50,7 @@ def manifest(size: int) -> Manifest:
 
 @pytest.mark.row("F1", "F3")
 @pytest.mark.parametrize(
-    ("disk", "installed", "says"),
+    ("disk", "installed", "expected"),
     [
         (Disk(SPARE + 10 * MIB, 101), 0, ""),
         (Disk(SPARE + 10 * MIB - 1, 101), 0, "the disk has 77,590,528 bytes free, this release needs 77,594,624"),
@@ -62,16 +62,16 @@ def manifest(size: int) -> Manifest:
     ids=["just enough", "too full", "the rest fits", "the rest does not", "too few inodes", "inodes are not counted"],
 )
 def test_release_is_refused_when_the_disk_lacks_bytes_or_inodes(
-    paths: AppPaths, monkeypatch: pytest.MonkeyPatch, disk: Disk, installed: int, says: str
+    paths: AppPaths, monkeypatch: pytest.MonkeyPatch, disk: Disk, installed: int, expected: str
 ) -> None:
     monkeypatch.setattr(os, "statvfs", lambda path: disk)
-    told = ""
+    complaint = ""
     try:
         release.check_free_space(paths, manifest(10 * MIB), installed)
     except BadRequest as refused:
         assert refused.hint
-        told = refused.message
-    assert says in told if says else told == ""
+        complaint = refused.message
+    assert expected in complaint if expected else complaint == ""
 
 
 @pytest.mark.row("F1")
@@ -99,18 +99,20 @@ def test_upload_leaves_nothing_when_the_disk_becomes_full(paths: AppPaths, numbe
 
 @pytest.mark.row("F8")
 @pytest.mark.parametrize(
-    ("free", "says"), [(30_000_000, ""), (29_999_999, "blue holds 30 MB of memory, and only 29 MB")]
+    ("free", "warning"), [(30_000_000, ""), (29_999_999, "blue holds 30 MB of memory, and only 29 MB")]
 )
 def test_candidate_warns_when_memory_is_short_for_a_second_copy(
-    monkeypatch: pytest.MonkeyPatch, free: int, says: str
+    monkeypatch: pytest.MonkeyPatch, free: int, warning: str
 ) -> None:
     monkeypatch.setattr(processes, "resident", lambda pids: 10_000_000 * len(pids))
     monkeypatch.setattr(processes, "available_memory", lambda: free)
     monkeypatch.setattr(processes, "total_memory", lambda: 100_000_000)
-    told: list[str] = []
+    warnings: list[str] = []
     supervisor = SimpleNamespace(pids=lambda place: {1, 2, 3})
     host = SimpleNamespace(supervisor=supervisor, provisioning=ServerProvisioning)
-    app: Any = SimpleNamespace(host=host, warn=told.append)
+    app: Any = SimpleNamespace(host=host, warn=warnings.append)
     live: Any = SimpleNamespace(color="blue", slot_paths=None)
     candidate.warn_if_memory_is_short(app, live)
-    assert [text.startswith(says) and "the new one that is ended" in text for text in told] == [True] * bool(says)
+    assert [text.startswith(warning) and "the new one that is ended" in text for text in warnings] == [True] * bool(
+        warning
+    )

@@ -68,12 +68,12 @@ def test_kernel_and_tables_tell_the_same_of_every_listener(monkeypatch: pytest.M
         socket.create_connection(("127.0.0.1", third.getsockname()[1])) as client,
     ):
         ports = [first.getsockname()[1], second.getsockname()[1], third.getsockname()[1]]
-        told = [sockets.listeners(port) for port in ports]
+        rows_of_kernel = [sockets.listeners(port) for port in ports]
         connected = list(sock_diag.tcp(sock_diag.ESTABLISHED, ports[2]))
         assert sockets.connections(client.getsockname()[1]) == 1
         monkeypatch.setattr(sock_diag, "tcp", _unknown)
-        assert [sockets.listeners(port) for port in ports] == told
-        assert [row.address for (row,) in told] == ["127.0.0.3", "::1", "::"]
+        assert [sockets.listeners(port) for port in ports] == rows_of_kernel
+        assert [row.address for (row,) in rows_of_kernel] == ["127.0.0.3", "::1", "::"]
         assert [row.address for row in connected] == ["::ffff:127.0.0.1"]
         assert sockets.connections(ports[2]) == 1
 
@@ -87,7 +87,7 @@ def test_held_finds_only_the_sockets_of_these_processes() -> None:
 
 def test_listeners_have_connections_when_a_client_is_connected_to_one_of_them() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
-        (own,) = (one for one in sockets.listeners_of(OWN).tcp if one.port == server.getsockname()[1])
+        (own,) = (listener for listener in sockets.listeners_of(OWN).tcp if listener.port == server.getsockname()[1])
         assert not Listeners((own,), (), False).have_connections()
         with socket.create_connection(server.getsockname()):
             assert Listeners((own,), (), False).have_connections()
@@ -148,8 +148,8 @@ def test_port_is_free_when_no_stranger_listens_at_the_same_address(taken: str, l
     (port,) = free_ports(1)
     family = socket.AF_INET6 if ":" in taken else socket.AF_INET
     with socket.create_server((taken, port), family=family):
-        mine = {one.inode for one in sockets.listeners(port)}
-        listeners.check_is_free([listen.format(port=port)], mine)
+        own_inodes = {listener.inode for listener in sockets.listeners(port)}
+        listeners.check_is_free([listen.format(port=port)], own_inodes)
         if is_free:
             listeners.check_is_free([listen.format(port=port)], set())
         else:

@@ -26,7 +26,7 @@ def _killed(status: int, code: str = KILLED) -> dict[str, str]:
 
 @pytest.mark.row("C17", "C19")
 @pytest.mark.parametrize(
-    ("told", "says"),
+    ("properties", "message"),
     [
         ({**MEMORY, "MemoryMax": "infinity"}, "it was ended because memory ran out"),
         (
@@ -52,12 +52,12 @@ def _killed(status: int, code: str = KILLED) -> dict[str, str]:
     ],
 )
 def test_systemd_state_says_how_the_program_ended(
-    told: dict[str, str], says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    properties: dict[str, str], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    lines = [f"{name}={value}" for name, value in {"ActiveState": "failed", "MainPID": "0", **told}.items()]
+    lines = [f"{name}={value}" for name, value in {"ActiveState": "failed", "MainPID": "0", **properties}.items()]
     monkeypatch.setattr(systemctl, "run", lambda argv, deadline_s: Ran(0, "\n".join(lines)))
     state = Systemd().state(HostPaths(tmp_path).app("shop").color("blue"))
-    assert (state.state, state.end) == ("failed", says)
+    assert (state.state, state.end) == ("failed", message)
 
 
 @pytest.mark.parametrize(("active", "soon"), [("activating", True), ("failed", False), ("deactivating", False)])

@@ -41,10 +41,10 @@ SAMPLES: list[tuple[type[Any], Any]] = [
 ]
 
 
-def found(kind: type[Any], raw: object) -> list[tuple[str, str]]:
+def mistakes_in(kind: type[Any], raw: object) -> list[tuple[str, str]]:
     with pytest.raises(Mistakes) as mistakes:
         decode(kind, raw)
-    return [(place, says) for place, says in mistakes.value.mistakes]
+    return [(place, reason) for place, reason in mistakes.value.mistakes]
 
 
 @pytest.mark.parametrize(("kind", "sample"), SAMPLES, ids=[kind.__name__ for kind, _ in SAMPLES])
@@ -67,7 +67,7 @@ def test_decoder_gives_a_value_or_mistakes_for_a_spoilt_sample(data: st.DataObje
         value = decode(kind, raw)
     except Mistakes as mistakes:
         assert mistakes.mistakes
-        assert all(isinstance(place, str) and says for place, says in mistakes.mistakes)
+        assert all(isinstance(place, str) and reason for place, reason in mistakes.mistakes)
         return
     assert decode(kind, json.loads(json.dumps(encode(value), allow_nan=False))) == value
 
@@ -75,7 +75,7 @@ def test_decoder_gives_a_value_or_mistakes_for_a_spoilt_sample(data: st.DataObje
 @given(values.JUNK)
 def test_decoder_gives_mistakes_for_junk(raw: object) -> None:
     for kind, _ in SAMPLES:
-        assert found(kind, raw)
+        assert mistakes_in(kind, raw)
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ class Outer:
 
 
 @pytest.mark.parametrize(
-    ("raw", "place", "says"),
+    ("raw", "place", "reason"),
     [
         ([], "", "must be a table, not a list"),
         (None, "", "must be a table, not nothing"),
@@ -128,11 +128,11 @@ class Outer:
         ({"inner": {"count": 1}, "table": [1]}, "table", "must be a table, not a list"),
     ],
 )
-def test_decoder_names_the_place_and_the_reason_of_a_mistake(raw: object, place: str, says: str) -> None:
-    ((found_place, found_says),) = found(Outer, raw)
+def test_decoder_names_the_place_and_the_reason_of_a_mistake(raw: object, place: str, reason: str) -> None:
+    ((found_place, found_reason),) = mistakes_in(Outer, raw)
     assert found_place == place
-    assert found_says.startswith(says)
-    assert len(found_says) < 200
+    assert found_reason.startswith(reason)
+    assert len(found_reason) < 200
 
 
 def test_decoder_takes_the_default_when_a_value_is_left_out() -> None:
@@ -146,7 +146,7 @@ def test_decoder_takes_a_whole_number_as_a_number() -> None:
 
 def test_decoder_reports_all_mistakes_at_once() -> None:
     raw = {"inner": {"count": 0, "x": 1}, "items": [{"count": 1}, 5, {}], "color": "red", "other": 1}
-    places = [place for place, _ in found(Outer, raw)]
+    places = [place for place, _ in mistakes_in(Outer, raw)]
     assert sorted(places) == ["color", "inner.count", "inner.x", "items[1]", "items[2].count", "other"]
 
 
@@ -168,9 +168,9 @@ def test_decoder_suggests_a_near_word(word: str, hint: str) -> None:
 
 def test_decoder_looks_for_near_words_a_hundred_times_at_most() -> None:
     """Each search takes a while, and a message can have a million keys."""
-    mistakes = found(messages.Status, {f"app{number}": 1 for number in range(2000)})
+    mistakes = mistakes_in(messages.Status, {f"app{number}": 1 for number in range(2000)})
     assert len(mistakes) == 2001
-    assert sum("did you mean" in says for _, says in mistakes) == 100
+    assert sum("did you mean" in reason for _, reason in mistakes) == 100
 
 
 LATER = {"a": 1, "keep": {"hours": 2}, "run": {"ports": {"red": 3}}}

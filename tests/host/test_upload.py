@@ -298,8 +298,8 @@ def test_unreadable_file_of_an_older_release_is_named_and_the_whole_file_request
             line.part(zlib.compress(patched()), "zlib", OLD)
         line.commit()
         assert line.hear("missingfiles", "failure")["missing"] == [0]
-        says = f"{stored}/program cannot be read (Input/output error); program is asked for whole"
-        assert [note["text"] for note in line.heard if note["type"] == "note"] == [says]
+        message = f"{stored}/program cannot be read (Input/output error); program is asked for whole"
+        assert [note["text"] for note in line.heard if note["type"] == "note"] == [message]
         line.part(zlib.compress(content))
         deployed(line)
     assert releases(root)[-1].joinpath("program").read_bytes() == content

@@ -9,8 +9,8 @@ from bench.load.ledger import Verdict, verdict
 
 
 def test_verdict_is_clean_when_each_request_is_answered_once() -> None:
-    found = verdict({"a": True, "b": True}, Counter("ab"))
-    assert (found, found.clean) == (Verdict(2, 0, 0, 0), True)
+    judged = verdict({"a": True, "b": True}, Counter("ab"))
+    assert (judged, judged.clean) == (Verdict(2, 0, 0, 0), True)
 
 
 def test_request_without_an_answer_is_lost_whether_handled_or_not() -> None:

@@ -24,14 +24,14 @@ class Module:
     @property
     def imports(self) -> set[str]:
         """Every module that it imports, also inside functions, as full names."""
-        found: set[str] = set()
+        modules: set[str] = set()
         for node in ast.walk(self.tree):
             if isinstance(node, ast.Import):
-                found |= {alias.name for alias in node.names}
+                modules |= {alias.name for alias in node.names}
             elif isinstance(node, ast.ImportFrom) and node.module:
                 names = {f"{node.module}.{alias.name}" for alias in node.names}
-                found |= {name if name in MODULES else node.module for name in names}
-        return found
+                modules |= {name if name in MODULES else node.module for name in names}
+        return modules
 
     @property
     def functions(self) -> list[ast.FunctionDef | ast.AsyncFunctionDef]:
@@ -39,12 +39,12 @@ class Module:
 
 
 def _all() -> dict[str, Module]:
-    found = {}
+    modules = {}
     for path in sorted(SRC.rglob("*.py")):
         parts = path.relative_to(SRC).with_suffix("").parts
         name = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
-        found[name] = Module(name, path)
-    return found
+        modules[name] = Module(name, path)
+    return modules
 
 
 MODULES: dict[str, Module] = {}

@@ -18,11 +18,11 @@ NOT_ON_EACH = {
 def test_server_tests_run_on_both_debians() -> None:
     argv = [sys.executable, "-m", "pytest", "tests/server", "--collect-only", "-q", "-p", "no:cacheprovider"]
     argv += ["-o", "addopts=--import-mode=importlib"]  # a name a line
-    told = subprocess.run(argv, cwd=REPO, capture_output=True, text=True, timeout=120, check=False)
+    collected = subprocess.run(argv, cwd=REPO, capture_output=True, text=True, timeout=120, check=False)
     seen: dict[str, set[str]] = defaultdict(set)
-    for name in told.stdout.splitlines():
+    for name in collected.stdout.splitlines():
         if "::" in name:
             seen[re.sub(r"debian\d+", "debian", name)].update(re.findall(r"debian(\d+)", name))
-    assert len(seen) > 200, told.stdout + told.stderr
+    assert len(seen) > 200, collected.stdout + collected.stderr
     odd = {name: on for name, on in seen.items() if on != BOTH and on != NOT_ON_EACH.get(name.split("[")[0])}
     assert odd == {}

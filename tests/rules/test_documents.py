@@ -19,8 +19,8 @@ REFERENCE = REPO / "docs/reference"
 
 def _commands() -> dict[str, click.Command]:
     context = click.Context(teal)
-    found = {name: teal.get_command(context, name) for name in COMMANDS}
-    return {name: command for name, command in found.items() if command is not None}
+    commands = {name: teal.get_command(context, name) for name in COMMANDS}
+    return {name: command for name, command in commands.items() if command is not None}
 
 
 @pytest.mark.parametrize("name", list(COMMANDS))
@@ -31,21 +31,21 @@ def test_every_command_and_option_is_documented(name: str) -> None:
     everywhere = text.split("## Everywhere")[1].split("\n## ")[0]
     command = _commands()[name]
     inner = command.commands.values() if isinstance(command, click.Group) else ()
-    assert all(f"`teal {name} {one.name}" in section for one in inner)
-    for parameter in [*command.params, *(parameter for one in inner for parameter in one.params)]:
+    assert all(f"`teal {name} {subcommand.name}" in section for subcommand in inner)
+    for parameter in [*command.params, *(parameter for subcommand in inner for parameter in subcommand.params)]:
         for option in parameter.opts:
             if option.startswith("--"):
                 assert option in section or option in everywhere, f"teal {name} {option}"
 
 
 def _keys(kind: Any, place: str = "") -> list[str]:
-    found = []
+    keys = []
     for field in dataclasses.fields(kind):
         hint = get_type_hints(kind)[field.name]
         inner = next((part for part in (hint, *get_args(hint)) if dataclasses.is_dataclass(part)), None)
         here = f"{place}{field.name}"
-        found += _keys(inner, f"{here}.") if inner and field.name != "ports" else [here]
-    return found
+        keys += _keys(inner, f"{here}.") if inner and field.name != "ports" else [here]
+    return keys
 
 
 @pytest.mark.parametrize("key", _keys(Config))

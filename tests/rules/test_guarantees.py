@@ -48,7 +48,7 @@ def test_long_runs_have_tests_or_a_bench() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "says"),
+    ("text", "complaint"),
     [("<testsuites/>", "is not of all tests"), ("no XML", "is no JUnit report"), (None, "No such file")],
 )
 def test_report_is_refused_and_nothing_written_when_it_is_not_of_all_tests(
@@ -56,13 +56,13 @@ def test_report_is_refused_and_nothing_written_when_it_is_not_of_all_tests(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
     text: str | None,
-    says: str,
+    complaint: str,
 ) -> None:
     report = tmp_path / "report"
     if text is not None:
         report.write_text(text)
     monkeypatch.setattr(sys, "argv", ["guarantees", "--report", str(report)])
-    monkeypatch.setattr(guarantees.__main__, "_written", lambda told: pytest.fail("it was written"))
+    monkeypatch.setattr(guarantees.__main__, "_written", lambda figures: pytest.fail("it was written"))
     with pytest.raises(SystemExit) as ended:
         guarantees.__main__.main()
-    assert (ended.value.code, says in capsys.readouterr().err) == (2, True)
+    assert (ended.value.code, complaint in capsys.readouterr().err) == (2, True)

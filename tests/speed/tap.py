@@ -15,26 +15,26 @@ import sys
 def main() -> int:
     turns, rest = sys.argv[1], sys.argv[2:]
     argv = [sys.executable, "-I", "-S", *rest]
-    there = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0)
-    assert there.stdin and there.stdout
-    ways = {0: (there.stdin.fileno(), "c"), there.stdout.fileno(): (1, "s")}
-    said = ""
-    while there.stdout.fileno() in ways:
+    host = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0)
+    assert host.stdin and host.stdout
+    ways = {0: (host.stdin.fileno(), "c"), host.stdout.fileno(): (1, "s")}
+    letters = ""
+    while host.stdout.fileno() in ways:
         for source in select.select(list(ways), [], [])[0]:
             target, who = ways[source]
             data = os.read(source, 65536)
             if not data:
                 del ways[source]
                 if source == 0:
-                    there.stdin.close()
+                    host.stdin.close()
                 continue
-            if not said.endswith(who):
-                said += who
+            if not letters.endswith(who):
+                letters += who
                 with open(turns, "w") as file:
-                    file.write(said)
+                    file.write(letters)
             while data:
                 data = data[os.write(target, data) :]
-    return there.wait()
+    return host.wait()
 
 
 sys.exit(main())
