@@ -21,14 +21,14 @@ GLIBC = os.uname().machine in ("x86_64", "aarch64") and "CS_GNU_LIBC_VERSION" in
 @dataclass(frozen=True)
 class Misfit:
     name: str
-    says: str
+    complaint: str
     program: bytes
     hint: str = ""
     run: dict[str, Any] | None = None
 
 
-def made(machine: int = HERE, **says: Any) -> bytes:
-    return Made(machine, **says).made()
+def made(machine: int = HERE, **needs: Any) -> bytes:
+    return Made(machine, **needs).made()
 
 
 MISFITS = [
@@ -66,7 +66,7 @@ def test_incompatible_artifact_is_refused_before_the_upload_and_leaves_nothing(a
         assert refused.code == 3, refused
         result = judged_lines(refused)[-1]
         assert result["outcome"] == "refused"
-        assert re.search(misfit.says, result["error"]["message"]), result["error"]
+        assert re.search(misfit.complaint, result["error"]["message"]), result["error"]
         assert misfit.hint in result["error"]["hint"]
         assert result["bytes_sent"] < 200_000
     assert not app.world.root.exists()

@@ -33,5 +33,5 @@ def test_destroyed_app_finds_its_data_again_when_it_was_kept(app: App) -> None:
     assert "its data stays in" in gone.out
     app.deploy().ok()
     app.get("/write")
-    (kept,) = (app.world.root / "var/lib/shop").glob("kept")
-    assert kept.read_text() == "v1\nv1\n"
+    (data,) = (app.world.root / "var/lib/shop").glob("kept")
+    assert data.read_text() == "v1\nv1\n"

@@ -102,8 +102,8 @@ def test_drain_keeps_a_stream_open_until_its_color_is_reused_and_then_reports_th
     assert app.get()["version"] == "v2"
     third = _deployed(app, "v3", drain_s=6)
     assert any(line.get("detail") == WAITS for line in third)
-    told = [line["text"] for line in third if line["type"] == "note"]
-    assert told == ["1 connection(s) to blue were still open after 6 s and are cut"]
+    notes = [line["text"] for line in third if line["type"] == "note"]
+    assert notes == ["1 connection(s) to blue were still open after 6 s and are cut"]
     wait_until(lambda: stream.ended)
     assert b"data: v1 " in stream.got
     assert b"data: v3 " not in stream.got
@@ -268,8 +268,8 @@ def test_program_behind_a_start_script_is_told_to_end_and_finishes_its_request(a
     may_end = app.directory / "may end"
     app.config(build={"artifact": "dist"}, run={"command": ["./start.sh"]}, keep={"previous_running": False})
     _behind_a_script(app, start, version="v1", ends_when=str(may_end))
-    told = [line["text"] for line in app.deploy().ok().lines if line["type"] == "note"]
-    assert any(text.startswith("start.sh starts python") and "write exec" in text for text in told), told
+    notes = [line["text"] for line in app.deploy().ok().lines if line["type"] == "note"]
+    assert any(text.startswith("start.sh starts python") and "write exec" in text for text in notes), notes
     (log,) = (app.state / "logs").glob("blue-*.log")
     stream = Stream(app)
     _behind_a_script(app, start, version="v2")

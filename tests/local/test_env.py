@@ -30,8 +30,8 @@ def seen(app: App, name: str) -> object:
 
 
 def test_env_set_works_before_the_first_deploy(app: App) -> None:
-    said = app.teal("env", "set", "TOKEN", stdin="one\n").ok()
-    assert said.out == "TOKEN is set; it takes effect with the next: teal deploy\n"
+    ended = app.teal("env", "set", "TOKEN", stdin="one\n").ok()
+    assert ended.out == "TOKEN is set; it takes effect with the next: teal deploy\n"
     app.deploy().ok()
     assert seen(app, "TOKEN") == "one"
 
@@ -82,8 +82,8 @@ def test_prune_removes_the_secrets_of_a_pruned_release(app: App) -> None:
     for version in ("first", "second", "third"):
         put(app, "A", version)
         app.deploy().ok()
-    kept = json.loads((app.world.root / "etc/teal/shop/secrets").read_text())
-    assert {values["A"] for values in kept["versions"].values()} == {"second", "third"}
+    stored = json.loads((app.world.root / "etc/teal/shop/secrets").read_text())
+    assert {values["A"] for values in stored["versions"].values()} == {"second", "third"}
 
 
 @pytest.mark.parametrize("value", ["", ODD, "x" * 32_768, "\n"], ids=["empty", "odd", "large", "newline"])
@@ -94,14 +94,14 @@ def test_secret_arrives_unchanged_at_the_program(app: App, value: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "says"),
+    ("value", "reason"),
     [("a\0b", "NUL"), ("x" * 32_769, "longer than"), ("é" * 40_000, "longer than")],
     ids=["NUL", "long", "wide"],
 )
-def test_env_set_refuses_an_invalid_value_without_repeating_the_value(app: App, value: str, says: str) -> None:
+def test_env_set_refuses_an_invalid_value_without_repeating_the_value(app: App, value: str, reason: str) -> None:
     refused = app.teal("env", "set", "A", stdin=value)
     assert (refused.code, refused.out) == (2, "")
-    assert re.search(rf"the value of A .*{says}", refused.err)
+    assert re.search(rf"the value of A .*{reason}", refused.err)
     assert value[:3] not in refused.err
 
 
@@ -119,27 +119,27 @@ def test_env_refuses_a_value_as_an_argument_without_repeating_the_value(
 
 
 def test_env_set_asks_for_the_value_on_a_terminal_and_does_not_show_it(app: App) -> None:
-    ours, theirs = pty.openpty()
+    master_fd, terminal_fd = pty.openpty()
     running = subprocess.Popen(
         app.world.argv("env", "set", "A"),
         cwd=app.directory,
         env=app.world.env,
-        stdin=theirs,
-        stdout=theirs,
-        stderr=theirs,
+        stdin=terminal_fd,
+        stdout=terminal_fd,
+        stderr=terminal_fd,
         start_new_session=True,
         preexec_fn=lambda: os.close(os.open(os.ttyname(0), os.O_RDWR)),  # the terminal becomes the controlling terminal
     )
-    os.close(theirs)
-    said = b""
-    while b"Value of A" not in said:
-        said += os.read(ours, 1024)
-    os.write(ours, f"{CANARY}\n".encode())
+    os.close(terminal_fd)
+    screen = b""
+    while b"Value of A" not in screen:
+        screen += os.read(master_fd, 1024)
+    os.write(master_fd, f"{CANARY}\n".encode())
     assert running.wait(60) == 0
-    said += os.read(ours, 4096)
-    os.close(ours)
-    assert b"A is set" in said
-    assert b"S3CR3T" not in said
+    screen += os.read(master_fd, 4096)
+    os.close(master_fd)
+    assert b"A is set" in screen
+    assert b"S3CR3T" not in screen
     app.deploy().ok()
     assert seen(app, "A") == CANARY
 
@@ -198,22 +198,22 @@ def test_damaged_secrets_file_stops_a_deploy_but_not_a_rollback(app: App) -> Non
 
 def test_secret_appears_in_no_argument_no_output_and_no_file_but_its_own(app: App) -> None:
     """The secret is in no argument on either side, in no output, and in no file but its own."""
-    said = []
+    commands = []
     app.config(run={"data": True}, build={"command": ["true"]})
     with watched_arguments() as arguments:
-        said += [app.teal("env", "set", "A", "-v", stdin=WATCHED).ok()]
-        said += [app.deploy("-v").ok(), app.teal("env", "list", "--json").ok(), app.teal("env", "list").ok()]
+        commands += [app.teal("env", "set", "A", "-v", stdin=WATCHED).ok()]
+        commands += [app.deploy("-v").ok(), app.teal("env", "list", "--json").ok(), app.teal("env", "list").ok()]
         app.program(version="bad", exits=1)
-        said += [app.teal("deploy", "-v"), app.deploy()]
+        commands += [app.teal("deploy", "-v"), app.deploy()]
         app.config(run={"env": {"A": WATCHED}})
-        said += [app.deploy(), app.teal("deploy"), app.teal("env", "set", "A", stdin=WATCHED)]
+        commands += [app.deploy(), app.teal("deploy"), app.teal("env", "set", "A", stdin=WATCHED)]
         app.config()
-        said += [app.teal("env", "set", "B", stdin=f"{WATCHED}\0"), app.teal("env", "set", "A", stdin=WATCHED)]
-        said += [app.teal(command, "--json") for command in ("status", "releases", "logs")]
-        said += [app.teal("env", "unset", "A", "-v"), app.deploy("--dry-run")]
+        commands += [app.teal("env", "set", "B", stdin=f"{WATCHED}\0"), app.teal("env", "set", "A", stdin=WATCHED)]
+        commands += [app.teal(command, "--json") for command in ("status", "releases", "logs")]
+        commands += [app.teal("env", "unset", "A", "-v"), app.deploy("--dry-run")]
     assert arguments.samples > 20
     assert not [line for line in arguments.lines if b"W4TCHED" in line]
-    assert not [ended for ended in said if "W4TCHED" in ended.out + ended.err]
+    assert not [ended for ended in commands if "W4TCHED" in ended.out + ended.err]
     assert {path.name for path in files_with(b"W4TCHED", app.world.root)} == {"secrets"}
 
 
@@ -233,23 +233,23 @@ class Watched:
 @contextmanager
 def watched_arguments() -> Iterator[Watched]:
     """Watches the arguments of every process of this machine."""
-    found = Watched()
+    watched = Watched()
     over = threading.Event()
 
     def look() -> None:
         while not over.is_set():
             for path in Path("/proc").glob("[0-9]*/cmdline"):
                 try:
-                    found.lines.add(path.read_bytes())
+                    watched.lines.add(path.read_bytes())
                 except OSError:
                     continue
-            found.samples += 1
+            watched.samples += 1
 
     thread = threading.Thread(target=look)
     thread.start()
     try:
-        wait_until(lambda: bool(found.samples))
-        yield found
+        wait_until(lambda: bool(watched.samples))
+        yield watched
     finally:
         over.set()
         thread.join()

@@ -68,11 +68,11 @@ def alive(pid: int) -> bool:
 
 def test_exec_runs_with_the_directory_and_environment_of_the_app_but_not_its_port(live: App) -> None:
     done = run(live, sys.executable, "-c", "import json, os; print(json.dumps([os.getcwd(), dict(os.environ)]))")
-    where, found = json.loads(done.stdout)
+    where, environment = json.loads(done.stdout)
     of_the_app = {name: value for name, value in live.get("/env").items() if not name.startswith("TEAL_")}
-    assert found == {name: value for name, value in of_the_app.items() if name != "PORT"}
-    assert (found["TOKEN"], found["MODE"], found["COLOR"]) == ("first", "fast", "blue")
-    assert where == str(live.state / "releases" / found["RELEASE"])
+    assert environment == {name: value for name, value in of_the_app.items() if name != "PORT"}
+    assert (environment["TOKEN"], environment["MODE"], environment["COLOR"]) == ("first", "fast", "blue")
+    assert where == str(live.state / "releases" / environment["RELEASE"])
     assert run(live, "./program", "--no").returncode == 1, "the release's own program, which wants a PORT"
 
 
@@ -117,7 +117,7 @@ def test_exec_returns_the_exit_code_of_the_command(live: App, text: str, code: i
 
 
 @pytest.mark.parametrize(
-    ("name", "code", "says"),
+    ("name", "code", "reason"),
     [
         ("no-such-program", 127, "No such file"),
         ("./no-such-program", 127, "No such file"),
@@ -125,10 +125,10 @@ def test_exec_returns_the_exit_code_of_the_command(live: App, text: str, code: i
         ("/etc/passwd", 126, "Permission denied"),
     ],
 )
-def test_exec_names_a_command_that_cannot_be_started(live: App, name: str, code: int, says: str) -> None:
+def test_exec_names_a_command_that_cannot_be_started(live: App, name: str, code: int, reason: str) -> None:
     done = run(live, name)
     assert (done.returncode, done.stdout) == (code, b"")
-    assert done.stderr.decode().startswith(f"teal: {name} cannot be started: {says}")
+    assert done.stderr.decode().startswith(f"teal: {name} cannot be started: {reason}")
 
 
 def test_exec_passes_arguments_on_unchanged(live: App) -> None:
@@ -205,12 +205,12 @@ def test_exec_slows_the_command_down_for_a_slow_reader_and_fills_no_memory(live:
     with started(live, sys.executable, "-uc", counts) as running:
         assert running.stdout is not None and running.stderr is not None
         os.set_blocking(running.stderr.fileno(), False)
-        said, quiet_since = b"", time.monotonic()
-        while not said or time.monotonic() - quiet_since < 1:
+        numbers, quiet_since = b"", time.monotonic()
+        while not numbers or time.monotonic() - quiet_since < 1:
             chunk = running.stderr.read()
-            said, quiet_since = (said + chunk, time.monotonic()) if chunk else (said, quiet_since)
+            numbers, quiet_since = (numbers + chunk, time.monotonic()) if chunk else (numbers, quiet_since)
             time.sleep(0.02)
-        assert 1 <= len(said.splitlines()) < 800, "of 16,000 blocks"
+        assert 1 <= len(numbers.splitlines()) < 800, "of 16,000 blocks"
         (other_side,) = children(running.pid)
         assert resident(other_side) < 100_000_000
         assert resident(running.pid) < 100_000_000

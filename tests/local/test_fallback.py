@@ -55,9 +55,9 @@ def test_standby_answers_get_and_head_alone_while_the_live_release_is_down(app: 
     kill_live(app)
     assert [asked(app, method) for method in ("GET", "HEAD", "GET")] == [(200, "blue")] * 3
     assert [asked(app, method)[0] for method in ("POST", "PUT", "DELETE", "PATCH", "OPTIONS")] == [502] * 5
-    told = app.status()
-    assert (told["live"], told["fallback"]["color"], told["fallback"]["answered"]) == ("green", "blue", 3)
-    assert told["fallback"]["since"] <= told["fallback"]["last"]
+    status = app.status()
+    assert (status["live"], status["fallback"]["color"], status["fallback"]["answered"]) == ("green", "blue", 3)
+    assert status["fallback"]["since"] <= status["fallback"]["last"]
     shown = app.teal("status").ok().out
     assert "3 requests were answered by the standby, because green gave no answer" in shown
     assert "blue answers GET and HEAD meanwhile" in shown
@@ -162,8 +162,8 @@ def test_probe_of_teal_is_never_answered_by_the_standby(app: App) -> None:
     token = json.loads((app.world.root / "etc/teal/shop/app.json").read_text())["token"]
     with pytest.raises(urllib.error.HTTPError, match="502"):
         straight(url(app), headers={"X-Teal-Probe": token})
-    found = {one["what"]: one for one in app.teal("doctor", "--json").result["findings"]}
-    assert found["live"]["state"] == "fault"
+    findings = {finding["what"]: finding for finding in app.teal("doctor", "--json").result["findings"]}
+    assert findings["live"]["state"] == "fault"
 
 
 def test_deploy_waits_for_what_the_standby_answers_in_the_place_of_what_is_live(app: App) -> None:

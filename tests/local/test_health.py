@@ -24,7 +24,7 @@ class Bad:
     """A bad second version: what the version does, what Teal says about it, and its health settings."""
 
     name: str
-    says: str
+    complaint: str
     does: dict[str, Any] = field(default_factory=dict)
     health: dict[str, Any] = field(default_factory=dict)
     row: pytest.MarkDecorator | tuple[()] = ()
@@ -70,7 +70,7 @@ def test_bad_candidate_is_refused_with_its_fault_and_never_gets_a_request(app: A
     _first(app)
     app.config(health={"deadline_s": wait, **bad.health})
     app.program(version="v2", **bad.does)
-    refused = _refused_under_load(app, bad.says)
+    refused = _refused_under_load(app, bad.complaint)
     _the_next_one_works(app)
     assert any("version v2 starts on" in line for line in refused.result["error"]["evidence"])
 
@@ -89,9 +89,9 @@ def test_missing_variable_is_reported_in_the_words_of_the_program(app: App) -> N
 @mark.row("C6")
 def test_candidate_that_listens_on_all_addresses_goes_live_with_a_warning(app: App) -> None:
     app.program(version="v1", bind="0.0.0.0")
-    (told,) = [line["text"] for line in app.deploy().ok().lines if line["type"] == "note"]
-    assert told.startswith("blue listens on all addresses of this machine")
-    assert str(app.ports[1]) in told
+    (note,) = [line["text"] for line in app.deploy().ok().lines if line["type"] == "note"]
+    assert note.startswith("blue listens on all addresses of this machine")
+    assert str(app.ports[1]) in note
 
 
 def test_long_page_is_well_for_every_judge_when_no_json_is_asked_for(app: App) -> None:
@@ -124,7 +124,7 @@ class Unstartable:
     """An artifact that the kernel cannot run to its end, which only shows when it starts."""
 
     name: str
-    says: str
+    complaint: str
     make: Callable[[Path], None]
     shows: str = ""
 
@@ -148,7 +148,7 @@ def test_candidate_that_cannot_be_executed_is_refused_at_once(app: App, bad: Uns
     _first(app)
     app.config(health={"deadline_s": LONG_S})
     bad.make(app.directory / "program")
-    refused = _refused_under_load(app, bad.says)
+    refused = _refused_under_load(app, bad.complaint)
     _the_next_one_works(app)
     assert bad.shows in "\n".join(refused.result["error"]["evidence"])
 
@@ -220,13 +220,13 @@ def _first(app: App) -> None:
     app.deploy().ok()
 
 
-def _refused_under_load(app: App, says: str, idle: str = "failed") -> Ended:
+def _refused_under_load(app: App, complaint: str, idle: str = "failed") -> Ended:
     """Checks that the deploy is refused in time, while the live release serves on."""
     with load(app) as visitors:
         began = time.monotonic()
         refused = app.deploy()
         assert time.monotonic() - began < LONG_S / 2
-        _named(refused, says)
+        _named(refused, complaint)
         wait_for_requests(visitors)
         assert {color for color, _ in visitors.tally().answered_by} == {"blue"}
         assert app.get()["version"] == "v1"
@@ -244,11 +244,11 @@ def _the_next_one_works(app: App) -> None:
     assert app.get()["version"] == "v3"
 
 
-def _named(refused: Ended, says: str) -> None:
+def _named(refused: Ended, complaint: str) -> None:
     assert refused.code == 6, refused
     result = refused.result
     assert (result["outcome"], result["color"]) == ("unhealthy", "green")
-    assert re.search(says, result["error"]["message"]), result["error"]
+    assert re.search(complaint, result["error"]["message"]), result["error"]
     assert result["release"]
 
 
@@ -260,9 +260,9 @@ def _some_program() -> bytes:
 def _patched(path: Path, pattern: bytes, instead: bytes) -> None:
     """Replaces a name by another of the same length, so that the file stays valid."""
     program = _some_program()
-    found = re.search(pattern + rb"\0", program)
-    assert found
-    name = found[0][:-1]
+    match = re.search(pattern + rb"\0", program)
+    assert match
+    name = match[0][:-1]
     assert len(instead) == len(name)
     path.write_bytes(program.replace(name, instead))
 

@@ -84,8 +84,8 @@ def test_init_makes_a_program_live_that_panics_without_port_and_color(world: Wor
 def test_init_names_what_git_should_ignore_and_that_setup_comes_first_on_a_server(world: World) -> None:
     (world.home / "go.mod").write_text("module example.com/shop\n\ngo 1.22\n")
     (world.home / "main.go").write_text("package main\n\nfunc main() {}\n")
-    said = world.teal("init").ok().err
-    assert "put dist/ into .gitignore" in said
-    assert "(on a server: teal setup first)" in said
+    advice = world.teal("init").ok().err
+    assert "put dist/ into .gitignore" in advice
+    assert "(on a server: teal setup first)" in advice
     (world.home / ".gitignore").write_text("/dist/\n")
     assert ".gitignore" not in world.teal("init", "-y").ok().err

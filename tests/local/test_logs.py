@@ -41,13 +41,13 @@ def test_logs_follow_a_color_for_a_client_that_reads_slowly(app: App) -> None:
         assert output is not None
         assert "version v1 starts" in output.readline()
         _write(_log(app), LINES)  # far more than the pipes hold, and nobody reads
-        told = [int(json.loads(output.readline())["text"]) for _ in range(LINES)]
+        numbers = [int(json.loads(output.readline())["text"]) for _ in range(LINES)]
         (server_side,) = children(following.pid)
         peak = peak_so_far(Path(f"/proc/{server_side}/status").read_text())
     finally:
         following.kill()
         following.communicate()
-    assert told == list(range(LINES))
+    assert numbers == list(range(LINES))
     assert peak < 64 * 1024
 
 
@@ -85,10 +85,10 @@ def test_log_is_followed_to_the_next_release_and_in_pieces(tmp_path: Path) -> No
         log.write_text("begun")
         assert [line.text for line in tail.more()] == []
         log.write_text(f"begun and ended\n{'x' * 100_000}")
-        told = list(tail.more())
-        assert {line.release for line in told} == {release}
-        assert told[0].text == "begun and ended"
-        assert 90_000 < sum(len(line.text) for line in told[1:]) < 100_000, "no endless line is held"
+        lines = list(tail.more())
+        assert {line.release for line in lines} == {release}
+        assert lines[0].text == "begun and ended"
+        assert 90_000 < sum(len(line.text) for line in lines[1:]) < 100_000, "no endless line is held"
         log.write_text(f"begun and ended\n{'x' * 100_000}\n")
         assert set("".join(line.text for line in tail.more())) == {"x"}
 

@@ -316,10 +316,13 @@ def test_rollback_asks_nobody_to_give_way_where_it_has_nothing_to_go_back_to(app
 
 def test_rollback_overtakes_a_deploy_that_waits_for_the_lock(app: App, counted: Counted) -> None:
     first, _ = app.deploy_versions("v1", "v2")
-    with waiting_for_health(app) as one, in_background(app, "deploy", "--json", "--wait", "600") as next_in_line:
+    with (
+        waiting_for_health(app) as deploy_with_the_lock,
+        in_background(app, "deploy", "--json", "--wait", "600") as next_in_line,
+    ):
         next_in_line.wait_for(type="step", name="connect", state="done")
         assert rolled_back(app, counted).result["release"] == first
-        for deploying in (one, next_in_line.ended):
+        for deploying in (deploy_with_the_lock, next_in_line.ended):
             overtaken = deploying()
             assert (overtaken.code, overtaken.result["error"]["message"]) == (8, GAVE_WAY)
     assert app.get()["version"] == "v1"

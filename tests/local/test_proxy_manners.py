@@ -122,9 +122,9 @@ def test_websocket_echoes_through_nginx(plain: App) -> None:
         head = b"".join(iter(file.readline, b"\r\n"))
         assert b" 101 " in head
         assert b"s3pPLMBiTxaQ9kYGzzhZRbK+xOo=" in head
-        for said in (b"hello", b"again"):
-            line.sendall(bytes([0x81, 0x80 | len(said)]) + b"\0\0\0\0" + said)
-            assert file.read(2 + len(said)) == bytes([0x81, len(said)]) + said.upper()
+        for text in (b"hello", b"again"):
+            line.sendall(bytes([0x81, 0x80 | len(text)]) + b"\0\0\0\0" + text)
+            assert file.read(2 + len(text)) == bytes([0x81, len(text)]) + text.upper()
         line.sendall(b"\x88\x80\0\0\0\0")
         assert file.read() == b""
 
@@ -141,9 +141,9 @@ def test_nginx_passes_no_upgrade_on_but_websocket(plain: App) -> None:
 def test_nginx_replaces_the_forwarding_headers_that_a_client_sends(plain: App, named: App) -> None:
     for app, host in ((plain, "shop.test:8080"), (named, "Two.Example:8080")):
         with asked(app, "/headers", **{**SPOOFED, "Host": host}) as answer:
-            told = json.loads(answer.read())
-        ours = [(name, value) for name, value in told if name.startswith(("x-", "x_", "forwarded", "host"))]
-        assert sorted(ours) == [
+            headers = json.loads(answer.read())
+        forwarding = [(name, value) for name, value in headers if name.startswith(("x-", "x_", "forwarded", "host"))]
+        assert sorted(forwarding) == [
             ("host", host.lower()),
             ("x-forwarded-for", "127.0.0.1"),
             ("x-forwarded-host", host.lower()),
@@ -173,9 +173,9 @@ def test_nginx_refuses_a_large_body_before_the_client_sends_it_with_expect_100_c
     with socket.create_connection(("127.0.0.1", named.ports[0]), timeout=120) as line:
         line.sendall(head.format(9_000_000).replace("\n", "\r\n").encode())
         assert line.makefile("rb").readline().startswith(b"HTTP/1.1 413 ")
-    said = raw(named, head.format(5) + "hello")
-    assert said.startswith(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\n")
-    assert b'"bytes": 5' in said
+    response = raw(named, head.format(5) + "hello")
+    assert response.startswith(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\n")
+    assert b'"bytes": 5' in response
 
 
 def test_chunked_upload_arrives_whole_when_it_is_slow(plain: App) -> None:
@@ -233,9 +233,9 @@ def test_gzip_stays_off_when_teal_toml_disables_it(named: App) -> None:
 )
 def test_known_domain_is_served_and_is_the_host_that_the_program_sees(first_named: App, head: str) -> None:
     assert raw(first_named, f"{head}Connection: close\n\n").startswith(b"HTTP/1.1 200 ")
-    told = raw(first_named, head.replace("/ HTTP", "/headers HTTP") + "Connection: close\n\n")
-    assert b"evil" not in told
-    assert b'["host", "first.example' in told
+    response = raw(first_named, head.replace("/ HTTP", "/headers HTTP") + "Connection: close\n\n")
+    assert b"evil" not in response
+    assert b'["host", "first.example' in response
 
 
 @pytest.mark.parametrize(
@@ -333,12 +333,12 @@ def test_directives_take_effect_and_a_directive_that_nginx_rejects_changes_nothi
     refused(app, good, "listen 127.0.0.1:80 default_server bad;", 'invalid parameter "bad"')
 
 
-def refused(app: App, good: list[str], bad: str, says: str) -> None:
+def refused(app: App, good: list[str], bad: str, complaint: str) -> None:
     before = (app.world.root / "etc/nginx/sites/teal-own.conf").read_text()
     app.config(proxy={"directives": [*good, bad]})
     ended = app.deploy()
     assert ended.code == 7
-    assert says in ended.err
+    assert complaint in ended.err
     assert repr(bad) in ended.err
     assert (app.world.root / "etc/nginx/sites/teal-own.conf").read_text() == before
     with asked(app, "/own") as answer:

@@ -43,9 +43,9 @@ def test_status_notes_a_changed_secret_that_waits_for_a_deploy(app: App) -> None
     app.deploy().ok()
     assert app.status()["notes"] == []
     app.teal("env", "set", "TOKEN", stdin="S3CR3T").ok()
-    told = app.teal("status").ok().out
-    assert "teal env has changed since" in told
-    assert "S3CR3T" not in told
+    output = app.teal("status").ok().out
+    assert "teal env has changed since" in output
+    assert "S3CR3T" not in output
     app.deploy().ok()
     assert app.status()["notes"] == []
 
@@ -55,12 +55,12 @@ def test_status_does_not_report_a_stopped_standby_after_a_boot_of_the_machine(ap
     for version in ("v1", "v2"):
         app.program(version=version)
         app.deploy().ok()
-    for color, told in app.status()["colors"].items():
-        os.kill(told["pid"], signal.SIGKILL)
+    for color, process in app.status()["colors"].items():
+        os.kill(process["pid"], signal.SIGKILL)
         (written,) = app.state.glob(f"{color}/process*")
         written.write_text(json.dumps({**json.loads(written.read_text()), "boot": "an earlier one"}))
-    told = app.status()
-    assert {color["state"] for color in told["colors"].values()} == {"stopped"}
-    assert [note.partition(":")[0] for note in told["notes"]] == ["green is live but does not run"]
+    status = app.status()
+    assert {color["state"] for color in status["colors"].values()} == {"stopped"}
+    assert [note.partition(":")[0] for note in status["notes"]] == ["green is live but does not run"]
     assert app.teal("rollback", "--json").ok().result["outcome"] == "live"
     assert app.get()["version"] == "v1"

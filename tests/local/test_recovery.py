@@ -149,6 +149,6 @@ def test_journal_of_years_is_trimmed_by_the_next_deploy_and_recovery_still_finds
     with journal.open("a") as file:
         file.write(json.dumps({"event": "begin", "id": "x", "what": "deploy", "release": "0003-aaaaaaaaaaaa"}) + "\n")
     assert any("interrupted" in note for note in app.status()["notes"])
-    told = app.teal("rollback").ok().err
-    assert "0003-aaaaaaaaaaaa had not gone live and was undone" in told
+    output = app.teal("rollback").ok().err
+    assert "0003-aaaaaaaaaaaa had not gone live and was undone" in output
     assert app.get()["version"] == "v1"

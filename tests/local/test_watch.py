@@ -74,8 +74,8 @@ def test_rollback_reports_that_the_previous_release_does_not_run_when_its_progra
     os.kill(app.get()["pid"], signal.SIGKILL)
     app.program(version="v2")
     ended = app.deploy()
-    says = f"{first} on blue does not run; the link points to blue, as before"
-    assert (ended.code, ended.result["error"]["message"].endswith(says)) == (10, True), ended
+    ending = f"{first} on blue does not run; the link points to blue, as before"
+    assert (ended.code, ended.result["error"]["message"].endswith(ending)) == (10, True), ended
     assert app.status()["live"] == "blue"
     app.config()
     assert app.deploy().ok().result["color"] == "green"

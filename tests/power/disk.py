@@ -65,15 +65,15 @@ class Disk:
         return disk
 
     def node(self, path: Path) -> Node | None:
-        found: Node | None = self.top
+        node: Node | None = self.top
         for part in path.relative_to(self.root).parts:
-            found = found.names.get(part) if isinstance(found, Folder) else None
-        return found
+            node = node.names.get(part) if isinstance(node, Folder) else None
+        return node
 
     def folder(self, path: Path) -> Folder:
-        found = self.node(path)
-        assert isinstance(found, Folder), path
-        return found
+        node = self.node(path)
+        assert isinstance(node, Folder), path
+        return node
 
     def put(self, path: Path, node: Node) -> None:
         parent = self.folder(path.parent)
@@ -136,10 +136,10 @@ class Cut:
     def content(self, file: File) -> bytes:
         if file.durable is not None and file.durable == file.written:
             return file.written
-        kept = file.durable or b""
+        durable = file.durable or b""
         if self.bytes_kept == 0:
-            return kept
-        stays = kept if file.written.startswith(kept) else b""  # a journal only grows, so its durable part stays
+            return durable
+        stays = durable if file.written.startswith(durable) else b""  # a journal only grows, so its durable part stays
         added = file.written[len(stays) :]
         return stays + added[: round(len(added) * self.bytes_kept)]
 
@@ -147,13 +147,13 @@ class Cut:
 def cuts() -> list[Cut]:
     """Cuts to try: no late act, all late acts, half of them, and each of two neighbours without the other."""
     shares: list[tuple[float, ...]] = [(0.0,), (1.0,), (0.5,), (0.0, 1.0), (1.0, 0.0), (0.0, 0.0, 1.0), (1.0, 1.0, 0.0)]
-    return [Cut(share, kept) for share, kept in itertools.product(shares, (0.0, 0.5, 1.0))]
+    return [Cut(share, bytes_kept) for share, bytes_kept in itertools.product(shares, (0.0, 0.5, 1.0))]
 
 
 def lay_out(disk: Disk, cut: Cut, target: Path) -> str:
     """Writes the disk that this cut leaves below `target`. Returns a text that is different for different disks."""
     numbers = {id(folder): number for number, folder in enumerate(disk.folders())}
-    told: list[str] = []
+    lines: list[str] = []
 
     def write(folder: Folder, path: Path) -> None:
         path.mkdir(exist_ok=True)
@@ -163,18 +163,18 @@ def lay_out(disk: Disk, cut: Cut, target: Path) -> str:
 
     def _write_node(node: Node, path: Path) -> None:
         if isinstance(node, Folder):
-            told.append(f"{path.relative_to(target)}/")
+            lines.append(f"{path.relative_to(target)}/")
             return write(node, path)
         if isinstance(node, Link):
-            told.append(f"{path.relative_to(target)} -> {node.target}")
+            lines.append(f"{path.relative_to(target)} -> {node.target}")
             return path.symlink_to(node.target)
         content = cut.content(node)
-        told.append(f"{path.relative_to(target)} {len(content)} {hash(content)}")
+        lines.append(f"{path.relative_to(target)} {len(content)} {hash(content)}")
         path.write_bytes(content)
         return path.chmod(node.mode)
 
     write(disk.top, target)
-    return "\n".join(told)
+    return "\n".join(lines)
 
 
 def wipe(target: Path) -> None:

@@ -16,7 +16,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from power.disk import Cut
 from power.host import APPS, COLORS, Fuse, Killed, LastingHost, Picture
-from power.model import Model, Told
+from power.model import Answer, Model
 from teal_host.ground.errors import HostError
 from teal_host.stories.status import list_releases, status
 from teal_host.wire.messages import Result
@@ -95,13 +95,13 @@ class History(RuleBasedStateMachine):
     @rule(name=names, pick=st.integers(0, 9), end=ends)
     def type_it_again(self, name: str, pick: int, end: End) -> None:
         """Repeats a command with its id, as a client does that lost contact."""
-        told = self.models[name].told
+        answers = self.models[name].answers
         opened = self.host.picture(name).open
-        known = [*told, *([opened[0]["id"]] if opened else [])]
+        known = [*answers, *([opened[0]["id"]] if opened else [])]
         if not known or name in self.half_gone:
             return
         story = known[-1 - pick % len(known)]
-        is_rollback = (told[story].command if story in told else opened[0]["what"]) == "rollback"
+        is_rollback = (answers[story].command if story in answers else opened[0]["what"]) == "rollback"
         before = self.host.tree() if name not in self.untidy else None
         fuse_end = end if before is None else None
         command = self._typed_rollback(name, None, story) if is_rollback else self._typed_deploy(name, "well-1", story)
@@ -152,7 +152,7 @@ class History(RuleBasedStateMachine):
             if name not in self.half_gone:
                 self._serves(name)
             if name in self.touched - self.half_gone:
-                self._told_truly(name)
+                self._reports_truly(name)
         self.touched = set()
 
     def _serves(self, name: str) -> None:
@@ -166,20 +166,20 @@ class History(RuleBasedStateMachine):
             assert not entry.sick, f"{model.live} is sick"
             assert picture.live_runs or not model.up, f"{name}: {model.live} does not run"
 
-    def _told_truly(self, name: str) -> None:
+    def _reports_truly(self, name: str) -> None:
         model, picture, app = self.models[name], self.host.picture(name), self.host.app(name)
-        told, rows = status(app), list_releases(app).releases
+        report, rows = status(app), list_releases(app).releases
         back = model.back()
-        _same("status", (told.live, told.previous), (picture.live, back.release if back else None))
-        _same("status, colors", {color: report.release for color, report in told.colors.items()}, picture.holds)
+        _same("status", (report.live, report.previous), (picture.live, back.release if back else None))
+        _same("status, colors", {color: row.release for color, row in report.colors.items()}, picture.holds)
         known = [(e.release, e.outcome, e.release == model.live) for e in reversed(model.by_seq())]
         _same("releases", [(row.release, row.outcome, row.live) for row in rows], known)
         _same("stored", {row.release for row in rows if row.stored}, picture.stored & set(model.entries))
-        last = model.told.get(model.last or "")
-        found = (told.last.command, told.last.release, told.last.outcome) if told.last else None
+        last = model.answers.get(model.last or "")
+        reported = (report.last.command, report.last.release, report.last.outcome) if report.last else None
         _same(
             "last",
-            found,
+            reported,
             (last.command, last.release, last.outcome) if last else None,
         )
 
@@ -237,7 +237,7 @@ class History(RuleBasedStateMachine):
         self,
         name: str,
         command: Callable[[Fuse], Result],
-        expect: Callable[[Model, Picture], Told],
+        expect: Callable[[Model, Picture], Answer],
         end: End,
         dies: bool = False,
         *,
@@ -255,16 +255,18 @@ class History(RuleBasedStateMachine):
         self.host.dies = dies
         COUNTED["commands"] += 1
         try:
-            told, says = _answered(command, Fuse(count))
+            answer, message = _answered(command, Fuse(count))
         except Killed:
             self._interrupted(name, [before, recovered, after], cut, dies)
             return
         finally:
             self.host.dies = False
-        assert (told.code, told.release) == (expected.code, expected.release), f"{told} instead of {expected}: {says}"
-        COUNTED[told.code] += 1
+        assert (answer.code, answer.release) == (expected.code, expected.release), (
+            f"{answer} instead of {expected}: {message}"
+        )
+        COUNTED[answer.code] += 1
         self._ended(name, after)
-        if told.code == "live" and stood and self.host.previous_running:
+        if answer.code == "live" and stood and self.host.previous_running:
             assert self.host.picture(name).runs[str(was.live)] == was.live_release, "there is no standby to go back to"
 
     def _ended(self, name: str, model: Model) -> None:
@@ -273,8 +275,8 @@ class History(RuleBasedStateMachine):
         assert not self._pending(name), "a command has ended, and a release waits for its end"
         _same("the open story", self.host.picture(name).open, [])
         home = self.host.app(name).paths.home
-        left = [path for path in home.rglob(".*") if not path.name.startswith(".upload-")]
-        assert left == [], f"left behind: {left}"
+        hidden = [path for path in home.rglob(".*") if not path.name.startswith(".upload-")]
+        assert hidden == [], f"left behind: {hidden}"
         self._look_at_stored(name)
 
     def _pending(self, name: str) -> bool:
@@ -306,33 +308,33 @@ class History(RuleBasedStateMachine):
 
     def _found(self, name: str, models: list[Model]) -> None:
         """Checks that the state found is the old or the new one. The model continues with it."""
-        picture, found = self.host.picture(name), together(models)
-        fresh = found.entries.keys() - models[0].entries.keys()
+        picture, merged = self.host.picture(name), together(models)
+        fresh = merged.entries.keys() - models[0].entries.keys()
         aimed_at = {line.get("release") for line in picture.open}
         may_serve = {model.live for model in models} | {
-            entry.release for entry in found.entries.values() if entry.release in aimed_at and not entry.sick
+            entry.release for entry in merged.entries.values() if entry.release in aimed_at and not entry.sick
         }
         assert picture.live_release in may_serve, f"{picture.live_release} is live, not one of {may_serve}"
-        found.live, found.up = picture.live_release, picture.live_runs
-        for release in list(found.entries):
-            self._as_recorded(release, models, picture, found, release in fresh)
-        found.told = {story: told for story, told in found.told.items() if _has_ended(story, picture)}
+        merged.live, merged.up = picture.live_release, picture.live_runs
+        for release in list(merged.entries):
+            self._as_recorded(release, models, picture, merged, release in fresh)
+        merged.answers = {story: answer for story, answer in merged.answers.items() if _has_ended(story, picture)}
         ends = [line["id"] for line in picture.journal if line["event"] == "end"]
-        found.last = ends[-1] if ends else None
-        found.stored = picture.stored & set(found.entries)
-        self.models[name] = found
+        merged.last = ends[-1] if ends else None
+        merged.stored = picture.stored & set(merged.entries)
+        self.models[name] = merged
 
-    def _as_recorded(self, release: str, models: list[Model], picture: Picture, found: Model, fresh: bool) -> None:
+    def _as_recorded(self, release: str, models: list[Model], picture: Picture, model: Model, fresh: bool) -> None:
         row = picture.records.get(release)
         if row is None:
             assert fresh, f"the record of {release} is lost"
-            del found.entries[release]
+            del model.entries[release]
             return
         allowed = {m.entries[release].outcome for m in models if release in m.entries}
         allowed |= {"pending"} if fresh else set()
         now = row["outcome"]
         assert now in allowed, f"{release} is written down as {now}, not one of {allowed}"
-        found.entries[release].outcome = now
+        model.entries[release].outcome = now
 
     def _lose_power(self, cut: Cut, again: Interruption) -> None:
         COUNTED["power cuts"] += 1
@@ -375,25 +377,25 @@ class History(RuleBasedStateMachine):
         assert not paths.home.exists() and not paths.agreed.exists() and not paths.data.exists()
 
 
-def _answered(command: Callable[[Fuse], Result], fuse: Fuse) -> tuple[Told, str]:
+def _answered(command: Callable[[Fuse], Result], fuse: Fuse) -> tuple[Answer, str]:
     try:
         result = command(fuse)
-        return Told("", None, result.outcome, result.release), ""
+        return Answer("", None, result.outcome, result.release), ""
     except HostError as error:
-        return Told("", None, error.code, error.release), error.message
+        return Answer("", None, error.code, error.release), error.message
 
 
-def _same(what: str, found: object, expected: object) -> None:
-    assert found == expected, f"{what}: {found} instead of {expected}"
+def _same(what: str, actual: object, expected: object) -> None:
+    assert actual == expected, f"{what}: {actual} instead of {expected}"
 
 
 def together(models: list[Model]) -> Model:
     """The releases that either model knows."""
-    found = copy.deepcopy(models[-1])
+    merged = copy.deepcopy(models[-1])
     for model in models[::-1]:
-        found.entries = {**copy.deepcopy(model.entries), **found.entries}
-        found.told = {**model.told, **found.told}
-    return found
+        merged.entries = {**copy.deepcopy(model.entries), **merged.entries}
+        merged.answers = {**model.answers, **merged.answers}
+    return merged
 
 
 def _has_ended(story: str, picture: Picture) -> bool:

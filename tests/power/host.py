@@ -318,14 +318,14 @@ class LastingHost:
 
         Not the locks, and not the marks of a watch that the power cut ended: any command removes these.
         """
-        found = {path: path.lstat() for path in self.disk.root.rglob("*") if path.name not in ("lock", ".lock")}
-        found = {path: told for path, told in found.items() if not path.name.startswith("watched-")}
-        return {str(path): (told.st_ino, told.st_mtime_ns) for path, told in found.items() if not path.is_dir()}
+        infos = {path: path.lstat() for path in self.disk.root.rglob("*") if path.name not in ("lock", ".lock")}
+        infos = {path: info for path, info in infos.items() if not path.name.startswith("watched-")}
+        return {str(path): (info.st_ino, info.st_mtime_ns) for path, info in infos.items() if not path.is_dir()}
 
     def spec(self, name: str) -> AppSpec:
         port = APPS[name]
         ports = {"blue": port + 1, "green": port + 2}
-        told = {
+        spec = {
             "app": name,
             "site": {"http_port": port},
             "run": {"command": ["./program"], "ports": ports, "data": True},
@@ -333,7 +333,7 @@ class LastingHost:
             "verify": {},
             "keep": {"releases": KEPT, "watch_s": 1, "drain_s": 0, "previous_running": self.previous_running},
         }
-        return typed.decode(AppSpec, told)
+        return typed.decode(AppSpec, spec)
 
     def close(self) -> None:
         wipe(self.disk.root)

@@ -37,7 +37,7 @@ class Entry:
 
 
 @dataclass(frozen=True)
-class Told:
+class Answer:
     """How a command ended: `unchanged`, `live`, or the code of its failure, and for which release."""
 
     command: str
@@ -56,7 +56,7 @@ class Model:
     up: bool = False
     entries: dict[str, Entry] = field(default_factory=dict)
     stored: set[str] = field(default_factory=set)
-    told: dict[str, Told] = field(default_factory=dict)  # by the id of the command
+    answers: dict[str, Answer] = field(default_factory=dict)  # by the id of the command
     last: str | None = None  # the id of the story that ended last
 
     def by_seq(self) -> list[Entry]:
@@ -75,8 +75,8 @@ class Model:
 
     def named(self, word: str) -> Entry | None:
         numbered = (e for e in self.entries.values() if word.isdigit() and e.seq == int(word))
-        found = self.entries.get(word) or next(numbered, None)
-        return found if found and found.release in self.stored else None
+        entry = self.entries.get(word) or next(numbered, None)
+        return entry if entry and entry.release in self.stored else None
 
     def next_release(self, version: str) -> Entry:
         seq = 1 + max((entry.seq for entry in self.entries.values()), default=0)
@@ -84,26 +84,26 @@ class Model:
 
     # the commands; each returns the answer that Teal must give
 
-    def deploy(self, story: str, version: str, dies: bool, picture: Picture) -> Told:
+    def deploy(self, story: str, version: str, dies: bool, picture: Picture) -> Answer:
         live = self.entries.get(self.live or "")
         if live and live.version == version and self._is_well(live, picture):
-            return self._nothing_done(story, Told("deploy", version, "unchanged", self.live))
+            return self._nothing_done(story, Answer("deploy", version, "unchanged", self.live))
         new = self.next_release(version)
         self.entries[new.release] = new
         self.stored.add(new.release)
         code = self._brought(new, dies, picture)
-        told = Told("deploy", version, code, new.release)
-        new.outcome = told.outcome
-        return self._end(story, told)
+        answer = Answer("deploy", version, code, new.release)
+        new.outcome = answer.outcome
+        return self._end(story, answer)
 
-    def rollback(self, story: str, word: str | None, dies: bool, picture: Picture, in_sight: str | None) -> Told:
+    def rollback(self, story: str, word: str | None, dies: bool, picture: Picture, in_sight: str | None) -> Answer:
         target = self.entries.get(in_sight or "") or (self.back() if word is None else self.named(word))
         if target is None:
-            return Told("rollback", word, "not_there", None)
+            return Answer("rollback", word, "not_there", None)
         if target.release == self.live and self._is_well(target, picture):
-            return self._nothing_done(story, Told("rollback", word, "unchanged", self.live))
+            return self._nothing_done(story, Answer("rollback", word, "unchanged", self.live))
         if not picture.agreed:
-            return Told("rollback", word, "needs_human", None)
+            return Answer("rollback", word, "needs_human", None)
         was, dies = self.entries.get(self.live or ""), dies and not self._stands_by(target, picture)
         stood = self._serves_again(was, picture)
         code = self._brought(target, dies, picture)
@@ -112,10 +112,10 @@ class Model:
             self._leave(was, target)
         elif dies and stood and not target.sick and not target.lies:
             target.outcome = "rolled_back"
-        return self._end(story, Told("rollback", word, code, target.release))
+        return self._end(story, Answer("rollback", word, code, target.release))
 
-    def again(self, story: str) -> Told:
-        return self.told[story]
+    def again(self, story: str) -> Answer:
+        return self.answers[story]
 
     def destroyed(self) -> None:
         self.__init__()  # type: ignore[misc]
@@ -140,12 +140,12 @@ class Model:
             self._undone(story, interrupted, picture, is_left)
         elif is_left:
             self._left(story, interrupted, picture)
-            told = Told(str(story[0]["what"]), None, "superseded", name)
-            self._end(story[0]["id"], told)
+            answer = Answer(str(story[0]["what"]), None, "superseded", name)
+            self._end(story[0]["id"], answer)
             return
         else:
             self._confirmed(story[0]["what"] == "rollback", interrupted, picture)
-        self._end(story[0]["id"], self._now_told(story[0], name, went_live))
+        self._end(story[0]["id"], self._answer_now(story[0], name, went_live))
 
     # the common rules
 
@@ -220,21 +220,23 @@ class Model:
         if was and was.seq > target.seq:
             was.outcome = "superseded"
 
-    def _now_told(self, begin: "dict[str, object]", name: str | None, went_live: bool) -> Told:
+    def _answer_now(self, begin: "dict[str, object]", name: str | None, went_live: bool) -> Answer:
         """A client that asks how the interrupted command ended gets the present state."""
         outcome = self.entries[name].outcome if name in self.entries else "refused"
         serves = self.live == name and name is not None
         code = "live" if serves and outcome == "live" else "needs_human" if serves else "cancelled"
         code = "rolled_back" if not serves and went_live else code
-        return Told(str(begin["what"]), None, code, name)
+        return Answer(str(begin["what"]), None, code, name)
 
-    def _nothing_done(self, story: str, told: Told) -> Told:
+    def _nothing_done(self, story: str, answer: Answer) -> Answer:
         """Records a command that did nothing, which is not the story that ended last."""
-        self.told[story] = told
-        return told
+        self.answers[story] = answer
+        return answer
 
-    def _end(self, story: str, told: Told) -> Told:
-        known = self.told.get(story)
-        self.told[story] = Told(told.command, known.wanted if known else told.wanted, told.code, told.release)
+    def _end(self, story: str, answer: Answer) -> Answer:
+        known = self.answers.get(story)
+        self.answers[story] = Answer(
+            answer.command, known.wanted if known else answer.wanted, answer.code, answer.release
+        )
         self.last = story
-        return told
+        return answer

@@ -58,11 +58,11 @@ class Recorder:
 
     def _rename(self, source: Any, target: Any, **more: Any) -> None:
         self._real["rename"](source, target, **more)
-        here, there = self._inside(source), self._inside(target)
-        if here and there:
-            self._catch_up(there, self._disk.node(here))
-            self._disk.move(here, there)
-            self._note("rename", there)
+        before, after = self._inside(source), self._inside(target)
+        if before and after:
+            self._catch_up(after, self._disk.node(before))
+            self._disk.move(before, after)
+            self._note("rename", after)
 
     _replace = _rename
 
@@ -106,8 +106,8 @@ class Recorder:
         text = os.readlink(path) if follow else os.fspath(path)
         if dir_fd is not None and not text.startswith("/"):
             text = f"{os.readlink(f'/proc/self/fd/{dir_fd}')}/{text}"
-        found = Path(text)
-        return found if self._disk.root in (found, *found.parents) else None
+        absolute = Path(text)
+        return absolute if self._disk.root in (absolute, *absolute.parents) else None
 
     def _note(self, act: str, where: Path) -> None:
         self._after(f"{act} {where.relative_to(self._disk.root)}")

@@ -55,14 +55,14 @@ class Play:
 
     def _try(self, disk: Disk, cut: Cut, act: str) -> None:
         target = self.home / "after"
-        told = lay_out(disk, cut, target)
+        layout = lay_out(disk, cut, target)
         try:
-            state = (told, *sorted(map(str, self.allowed)))
+            state = (layout, *sorted(map(str, self.allowed)))
             if state not in self.states:
                 self.states.add(state)
                 self._recovered(target)
         except Exception as error:
-            self.failures.append(f"after {act}, {cut}: {type(error).__name__}: {error}\n{told}")
+            self.failures.append(f"after {act}, {cut}: {type(error).__name__}: {error}\n{layout}")
         finally:
             wipe(target)
 
@@ -81,8 +81,8 @@ class Play:
 
 def seen(machine: Machine) -> object:
     """What a user sees, except processes."""
-    told = machine.status()
-    return told.live, told.previous, told.last, list_releases(machine.app).releases
+    report = machine.status()
+    return report.live, report.previous, report.last, list_releases(machine.app).releases
 
 
 @pytest.fixture

@@ -90,21 +90,21 @@ def test_repeated_deploy_that_was_refused_fails_the_same_way_and_changes_nothing
     before = files(machine)
     with pytest.raises(HostError) as again:
         deployed(machine, "v2", "b")
-    told, then = again.value.failure(), refused.value.failure()
-    assert (told.code, told.message, told.release, told.previous) == (
+    repeated, first = again.value.failure(), refused.value.failure()
+    assert (repeated.code, repeated.message, repeated.release, repeated.previous) == (
         "unhealthy",
-        then.message,
-        then.release,
-        then.previous,
+        first.message,
+        first.release,
+        first.previous,
     )
     assert files(machine) == before
     last = machine.status().last
     assert last is not None
     assert (last.command, last.release, last.outcome, last.message) == (
         "deploy",
-        then.release,
+        first.release,
         "unhealthy",
-        then.message,
+        first.message,
     )
 
 
@@ -133,10 +133,10 @@ def test_repeated_deploy_that_was_interrupted_tells_how_it_was_recovered(
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(durable_files, "witness", killed)
         deployed(machine, "v2", "b")
-    with pytest.raises(HostError) as told:
+    with pytest.raises(HostError) as repeated:
         deployed(machine, "v2", "b")
-    assert told.value.code == "cancelled"
-    assert "had not gone live and was undone" in told.value.message
+    assert repeated.value.code == "cancelled"
+    assert "had not gone live and was undone" in repeated.value.message
     assert machine.live_version() == "v1"
 
 

@@ -80,6 +80,6 @@ def test_state_machine_finds_a_teal_that_does_wrong(what: str, monkeypatch: pyte
     """Shows that the state machine finds a faulty Teal."""
     module, name, wrong = WRONG[what]
     monkeypatch.setattr(module, name, wrong)
-    with pytest.raises((AssertionError, OSError)) as found:
+    with pytest.raises((AssertionError, OSError)) as failed:
         run_state_machine_as_test(History, settings=SEEN_WITHIN)
-    print(f"\n{what}: {found.value}")
+    print(f"\n{what}: {failed.value}")

@@ -73,6 +73,8 @@ def _variables(tree: ast.Module) -> set[str]:
         "tests/hints",
         "tests/host",
         "tests/load",
+        "tests/local",
+        "tests/power",
         "tests/rules",
         "tests/speed",
     ],
