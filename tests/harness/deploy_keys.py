@@ -34,12 +34,12 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class KeyedServer:
-    """`one` and `two` are the apps, as their admin has them. The key files carry the same names."""
+    """`app_one` and `app_two` are the apps, as their admin has them. The key files carry the names `one` and `two`."""
 
     server: Server
     admin: World
-    one: App
-    two: App
+    app_one: App
+    app_two: App
 
     def key(self, name: str = "one") -> Path:
         return self.server.directory / f"{name}.key"
@@ -124,7 +124,7 @@ class KeyedServer:
         )
 
     def spec(self, app: str = "one") -> AppSpec:
-        return load({"one": self.one, "two": self.two}[app].directory).config.spec
+        return load({"one": self.app_one, "two": self.app_two}[app].directory).config.spec
 
     def audit(self, app: str = "one") -> list[dict[str, Any]]:
         path = self.server.root / f"var/lib/teal/{app}/audit"
@@ -160,9 +160,9 @@ class KeyedServer:
 def keyed_server(server: Server) -> KeyedServer:
     """Both apps, deployed once by their admin."""
     admin = at_server(server.directory / "admin", server)
-    one, two = (_app(admin, name) for name in ("one", "two"))
-    made = KeyedServer(server, admin, one, two)
-    for app in (one, two):
+    app_one, app_two = (_app(admin, name) for name in ("one", "two"))
+    made = KeyedServer(server, admin, app_one, app_two)
+    for app in (app_one, app_two):
         make_key(made.key(app.name), f"ci of {app.name}")
         app.teal("setup", "--deploy-key", f"{made.key(app.name)}.pub").ok()
         app.deploy().ok()

@@ -24,18 +24,18 @@ def main() -> None:
     setup, commit, destroy = (bytes.fromhex(text) for text in sys.argv[1:4])
     before, destroyed_at = files(), 0
     for act in itertools.count(1, int(sys.argv[4])):
-        told: dict[str, Any] = {"killed": run(setup + commit, act), "nginx": nginx()}
+        attempt: dict[str, Any] = {"killed": run(setup + commit, act), "nginx": nginx()}
         if act % 2:
             run(setup + commit, 0)
         destroyed_at += 1
-        told["destroy killed"] = run(destroy, destroyed_at)
-        destroyed_at = destroyed_at if told["destroy killed"] else 0
-        told["nginx after"] = nginx()
+        attempt["destroy killed"] = run(destroy, destroyed_at)
+        destroyed_at = destroyed_at if attempt["destroy killed"] else 0
+        attempt["nginx after"] = nginx()
         run(destroy, 0)
         now = files()
-        told["left"] = sorted(path for path in before | now if before.get(path) != now.get(path))
-        print(json.dumps(told), flush=True)
-        if not told["killed"] or told["left"]:
+        attempt["left"] = sorted(path for path in before | now if before.get(path) != now.get(path))
+        print(json.dumps(attempt), flush=True)
+        if not attempt["killed"] or attempt["left"]:
             return
 
 
@@ -43,15 +43,15 @@ def run(frames: bytes, act: int) -> str:
     """Runs a story and kills it at act `number`, or never if 0. Returns the act, or nothing if the story finished."""
     reader, writer = os.pipe()
     os.write(writer, frames)
-    told, tell = os.pipe()
+    read_end, write_end = os.pipe()
     child = os.fork()
     if child == 0:
-        os.close(told)
-        serve(reader, Killer(act, tell))
+        os.close(read_end)
+        serve(reader, Killer(act, write_end))
         os._exit(0)
-    os.close(tell)
+    os.close(write_end)
     os.close(reader)
-    with os.fdopen(told) as names:
+    with os.fdopen(read_end) as names:
         name = names.read()
     _, status = os.waitpid(child, 0)
     os.close(writer)
@@ -88,8 +88,8 @@ def files() -> dict[str, Any]:
     from listing import listing  # type: ignore[import-not-found]
 
     ignoring = (*IGNORED, *(f"/etc/{name}" for name in OF_ACCOUNTS))
-    found: dict[str, Any] = listing(Path("/"), ignoring)
-    return found
+    contents: dict[str, Any] = listing(Path("/"), ignoring)
+    return contents
 
 
 if __name__ == "__main__":

@@ -169,19 +169,19 @@ class Shop:
         self._check_answer(answer, self.status(), versions)
         return str(answer["version"])
 
-    def _check_answer(self, answer: dict[str, Any], told: StatusReport, versions: Sequence[str]) -> None:
+    def _check_answer(self, answer: dict[str, Any], report: StatusReport, versions: Sequence[str]) -> None:
         assert answer["version"] in versions
-        assert (answer["color"], told.live) == (self.live, self.live)
-        live = told.colors[answer["color"]]
+        assert (answer["color"], report.live) == (self.live, self.live)
+        live = report.colors[answer["color"]]
         assert (live.release, live.state) == (answer["release"], "running")
         assert live.pid == answer["pid"] == self.pid(self.live)
 
     def check_settled(self, version: str) -> None:
         """Checks that the version serves, and that nothing is left of an interrupted command."""
         wait_until(lambda: self.answers(version))
-        told = self.status()
-        self._check_answer(self.app.get(), told, [version])
-        assert list(told.notes) == []
+        report = self.status()
+        self._check_answer(self.app.get(), report, [version])
+        assert list(report.notes) == []
         assert "pending" not in {row.outcome for row in self.releases()}
         home = self.server.root / "var/lib/teal/shop"
         assert [path for path in home.rglob(".*") if path.name.startswith((".partial", ".live"))] == []

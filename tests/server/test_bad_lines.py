@@ -48,8 +48,8 @@ def dropping(shop: Shop, one_in: int) -> Iterator[None]:
     run(shop.server, "nft", f"table inet lossy {{\n{rules}\n}}")
     try:
         yield
-        told = run(shop.server, "nft", "list", "table", "inet", "lossy")
-        assert all(int(count) > 0 for count in re.findall(r"packets (\d+)", told)), told
+        counters = run(shop.server, "nft", "list", "table", "inet", "lossy")
+        assert all(int(count) > 0 for count in re.findall(r"packets (\d+)", counters)), counters
     finally:
         run(shop.server, "nft", "delete", "table", "inet", "lossy")
 
@@ -63,9 +63,9 @@ def test_upload_reports_its_progress_over_a_slow_line_that_loses_packets(shop: S
     with dropping(shop, 50), line as bad, by_way_of(shop, bad.port):
         ended = shop.app.deploy().ok()
     assert ended.result["outcome"] == "live"
-    told = [event["done"] for event in ended.lines if event["type"] == "progress" and event["step"] == "upload"]
-    assert told == sorted(told)
-    assert told[-1] > 8_000
+    progress = [event["done"] for event in ended.lines if event["type"] == "progress" and event["step"] == "upload"]
+    assert progress == sorted(progress)
+    assert progress[-1] > 8_000
     shop.config()
     shop.check_settled(version)
 
@@ -95,13 +95,13 @@ class Relay:
         near, _ = self._door.accept()
         far = socket.create_connection((self._address, 22))
         self._ends = [near, far]
-        for one, other in ((near, far), (far, near)):
-            threading.Thread(target=self._carry, args=(one, other), daemon=True).start()
+        for source, target in ((near, far), (far, near)):
+            threading.Thread(target=self._carry, args=(source, target), daemon=True).start()
 
-    def _carry(self, one: socket.socket, other: socket.socket) -> None:
+    def _carry(self, source: socket.socket, target: socket.socket) -> None:
         with contextlib.suppress(OSError):
-            while data := one.recv(65536):
-                other.sendall(data)
+            while data := source.recv(65536):
+                target.sendall(data)
 
 
 @pytest.mark.row("B5")

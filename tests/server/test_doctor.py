@@ -36,10 +36,10 @@ class Patient:
 
     def wrong(self, code: int = 10) -> dict[str, dict[str, Any]]:
         """The findings that are not ok, by their subject."""
-        told = self.app.teal("doctor", "--json")
-        assert told.code == code, told
-        findings = judged("doctor", told.result)["findings"]
-        return {one["what"]: one for one in findings if one["state"] != "ok"}
+        ended = self.app.teal("doctor", "--json")
+        assert ended.code == code, ended
+        findings = judged("doctor", ended.result)["findings"]
+        return {finding["what"]: finding for finding in findings if finding["state"] != "ok"}
 
     def hint(self, what: str, text: str, code: int = 10) -> str:
         """The hint of this finding, which must be the hint of this walk."""
@@ -52,7 +52,7 @@ class Patient:
 
 
 @pytest.fixture(scope="module")
-def one(debian: int, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Patient]:
+def shared_patient(debian: int, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Patient]:
     home = tmp_path_factory.mktemp("doctor")
     with harness.server(debian, home / "server", packages=["nginx", "sudo"]) as server:
         app = at_server(home / "home", server).app("shop")
@@ -65,36 +65,36 @@ def one(debian: int, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Patie
 
 
 @pytest.fixture
-def patient(one: Patient) -> Iterator[Patient]:
+def patient(shared_patient: Patient) -> Iterator[Patient]:
     """A healthy patient. What the test types makes the patient healthy again."""
-    yield one
-    assert one.wrong(code=0) == {}
+    yield shared_patient
+    assert shared_patient.wrong(code=0) == {}
 
 
 def test_doctor_changes_nothing_and_reports_that_nothing_is_wrong(patient: Patient) -> None:
     assert patient.wrong(code=0) == {}
     before = patient.server.files()
-    said = patient.app.teal("doctor").ok().out
+    output = patient.app.teal("doctor").ok().out
     assert patient.server.files() == before
-    assert "✓ live" in said
-    assert said.endswith("shop: nothing is wrong\n")
+    assert "✓ live" in output
+    assert output.endswith("shop: nothing is wrong\n")
     assert patient.app.teal("doctor", "-q").ok().out == ""
 
 
-def test_doctor_points_to_setup_when_the_app_was_not_set_up(one: Patient) -> None:
-    stranger = one.app.world.app("stranger")
-    told = stranger.teal("doctor", "--json")
-    assert told.code == 10
-    (fault,) = [one for one in judged("doctor", told.result)["findings"] if one["state"] == "fault"]
+def test_doctor_points_to_setup_when_the_app_was_not_set_up(shared_patient: Patient) -> None:
+    stranger = shared_patient.app.world.app("stranger")
+    ended = stranger.teal("doctor", "--json")
+    assert ended.code == 10
+    (fault,) = [row for row in judged("doctor", ended.result)["findings"] if row["state"] == "fault"]
     assert fault["hint"] == "teal setup"
 
 
 @pytest.mark.hint("teal ssh -- {}systemctl start nginx", "teal ssh -- {}systemctl enable nginx")
 def test_doctor_finds_a_stopped_nginx_and_one_that_does_not_start_at_boot(patient: Patient) -> None:
     patient.run("systemctl", "disable", "--now", "nginx")
-    found = patient.wrong()["nginx"]
-    assert found["state"] == "fault"
-    patient.type(hint_of(found, "teal ssh -- {}systemctl start nginx"))
+    finding = patient.wrong()["nginx"]
+    assert finding["state"] == "fault"
+    patient.type(hint_of(finding, "teal ssh -- {}systemctl start nginx"))
     patient.type(patient.hint("nginx", "teal ssh -- {}systemctl enable nginx", code=0))
 
 
@@ -106,12 +106,12 @@ def test_doctor_finds_a_stopped_nginx_and_one_that_does_not_start_at_boot(patien
 def test_doctor_finds_a_broken_site_of_somebody_else(patient: Patient) -> None:
     patient.append("/etc/nginx/conf.d/other.conf", "# a site\nserver { lissen 8000; }")
     patient.run("systemctl", "stop", "nginx")
-    found = patient.wrong()
-    assert found["nginx -t"]["evidence"][0].startswith('/etc/nginx/conf.d/other.conf:2: unknown directive "lissen"')
-    assert "not Teal's" in found["nginx -t"]["says"]
-    assert hint_of(found["nginx -t"], "mend that file, then the same command again")
-    start = hint_of(found["nginx"], "mend its configuration (below), then teal ssh -- {}systemctl start nginx")
-    patient.run("sed", "-i", "s/lissen/listen/", found["nginx -t"]["evidence"][0].partition(":")[0])
+    findings = patient.wrong()
+    assert findings["nginx -t"]["evidence"][0].startswith('/etc/nginx/conf.d/other.conf:2: unknown directive "lissen"')
+    assert "not Teal's" in findings["nginx -t"]["says"]
+    assert hint_of(findings["nginx -t"], "mend that file, then the same command again")
+    start = hint_of(findings["nginx"], "mend its configuration (below), then teal ssh -- {}systemctl start nginx")
+    patient.run("sed", "-i", "s/lissen/listen/", findings["nginx -t"]["evidence"][0].partition(":")[0])
     patient.type(start.partition(", then ")[2])
     assert patient.wrong(code=0) == {}
     patient.run("rm", "/etc/nginx/conf.d/other.conf")
@@ -121,10 +121,10 @@ def test_doctor_finds_a_broken_site_of_somebody_else(patient: Patient) -> None:
 @pytest.mark.row("D15")
 def test_doctor_finds_a_unit_that_was_edited_by_hand(patient: Patient) -> None:
     patient.append(UNIT, "Environment=DEBUG=1")
-    found = patient.wrong()["unit"]
-    assert "edited by hand" in found["says"]
-    assert "-Environment=DEBUG=1" in found["evidence"]
-    patient.type(found["hint"], "-y")
+    finding = patient.wrong()["unit"]
+    assert "edited by hand" in finding["says"]
+    assert "-Environment=DEBUG=1" in finding["evidence"]
+    patient.type(finding["hint"], "-y")
 
 
 @pytest.mark.row("D14")
@@ -135,28 +135,28 @@ def test_doctor_finds_an_nginx_file_that_was_edited_by_hand(patient: Patient) ->
     patient.app.deploy().ok()
     patient.app.teal("rollback").ok()
     assert (patient.server.root / NGINX_FILE[1:]).read_text().endswith("# by hand\n")
-    found = patient.wrong()["nginx file"]
-    assert "edited by hand" in found["says"]
-    assert "-# by hand" in found["evidence"]
-    patient.type(found["hint"], "-y")
+    finding = patient.wrong()["nginx file"]
+    assert "edited by hand" in finding["says"]
+    assert "-# by hand" in finding["evidence"]
+    patient.type(finding["hint"], "-y")
 
 
 def test_doctor_finds_an_nginx_file_that_was_broken_by_hand(patient: Patient) -> None:
     patient.append(NGINX_FILE, "servr { }")
-    found = patient.wrong()["nginx -t"]
-    assert found["evidence"][0].startswith(f"{NGINX_FILE}:")
-    patient.type(found["hint"], "-y")
+    finding = patient.wrong()["nginx -t"]
+    assert finding["evidence"][0].startswith(f"{NGINX_FILE}:")
+    patient.type(finding["hint"], "-y")
 
 
 @pytest.mark.row("G8")
 @pytest.mark.hint("teal ssh -- {}chmod go-w {}", "teal ssh -- {}chown root {}")
 def test_doctor_finds_a_server_side_and_a_folder_that_other_users_could_change(patient: Patient) -> None:
     patient.run("chmod", "777", "/usr/local/lib/teal/teal-host", "/var/lib/teal/shop")
-    found = patient.wrong()
+    findings = patient.wrong()
     for what in ("server side", "folders"):
-        assert "users other than root" in found[what]["says"]
-        patient.type(found[what]["hint"])
-    assert hint_of(found["folders"], "teal ssh -- {}chmod go-w {}")
+        assert "users other than root" in findings[what]["says"]
+        patient.type(findings[what]["hint"])
+    assert hint_of(findings["folders"], "teal ssh -- {}chmod go-w {}")
     patient.run("chown", "teal-shop", "/var/lib/teal/shop/records")
     patient.type(patient.hint("folders", "teal ssh -- {}chown root {}"))
 
@@ -179,12 +179,12 @@ def test_doctor_finds_a_marker_that_nginx_cannot_reach(patient: Patient) -> None
 def test_doctor_finds_a_live_color_that_would_not_start_at_boot(patient: Patient) -> None:
     patient.run("systemctl", "disable", "teal-shop@green.service")
     patient.run("systemctl", "enable", "teal-shop@blue.service")
-    found = patient.wrong()["boot"]
-    assert (found["state"], found["hint"]) == ("fault", "teal ssh -- systemctl enable teal-shop@green.service")
-    patient.type(found["hint"])
-    found = patient.wrong(code=0)["boot"]
-    assert (found["state"], found["hint"]) == ("warning", "teal ssh -- systemctl disable teal-shop@blue.service")
-    patient.type(found["hint"])
+    finding = patient.wrong()["boot"]
+    assert (finding["state"], finding["hint"]) == ("fault", "teal ssh -- systemctl enable teal-shop@green.service")
+    patient.type(finding["hint"])
+    finding = patient.wrong(code=0)["boot"]
+    assert (finding["state"], finding["hint"]) == ("warning", "teal ssh -- systemctl disable teal-shop@blue.service")
+    patient.type(finding["hint"])
 
 
 @pytest.mark.hint("teal ssh -- {}chown -R {}:{} {}")
@@ -217,75 +217,75 @@ SSHD = "change it in /etc/ssh/sshd_config or sshd_config.d, then teal ssh -- {}s
     "change it in /etc/ssh/sshd_config or sshd_config.d, then teal ssh -- {}systemctl reload ssh",
     "mend that file, then the same command again",
 )
-def test_doctor_finds_deploy_keys_that_sudo_or_sshd_does_not_let_in(one: Patient) -> None:
-    make_key(one.app.directory / "ci", "ci")
-    one.app.teal("setup", "--deploy-key", "ci.pub").ok()
-    one.append("/etc/ssh/sshd_config.d/strict.conf", "AllowUsers root")
-    one.append("/etc/sudoers.d/odd", "this is no rule")
-    one.append("/etc/sudoers.d/teal-shop", "teal ALL=(root) NOPASSWD: ALL")
-    found = one.wrong()
-    assert "AllowUsers" in found["sshd"]["says"]
-    assert any("/etc/sudoers.d/odd" in line for line in found["sudo"]["evidence"])
-    assert "-teal ALL=(root) NOPASSWD: ALL" in found["deploy keys"]["evidence"]
-    assert hint_of(found["sudo"], "mend that file, then the same command again")
-    one.run("rm", "/etc/sudoers.d/odd")
-    one.run("sed", "-i", "s/AllowUsers root/AllowUsers root teal/", "/etc/ssh/sshd_config.d/strict.conf")
-    one.type(hint_of(found["sshd"], SSHD).partition(", then ")[2])
-    one.type(found["deploy keys"]["hint"], "-y")
-    assert one.wrong(code=0) == {}
-    one.append("/etc/ssh/sshd_config.d/strict.conf", "AllowUser ada")
-    found = one.wrong(code=0)
-    assert hint_of(found["sshd"], "mend that file, then the same command again")
-    assert any("/etc/ssh/sshd_config.d/strict.conf" in line for line in found["sshd"]["evidence"])
-    one.run("rm", "/etc/ssh/sshd_config.d/strict.conf")
-    assert one.wrong(code=0) == {}
+def test_doctor_finds_deploy_keys_that_sudo_or_sshd_does_not_let_in(shared_patient: Patient) -> None:
+    make_key(shared_patient.app.directory / "ci", "ci")
+    shared_patient.app.teal("setup", "--deploy-key", "ci.pub").ok()
+    shared_patient.append("/etc/ssh/sshd_config.d/strict.conf", "AllowUsers root")
+    shared_patient.append("/etc/sudoers.d/odd", "this is no rule")
+    shared_patient.append("/etc/sudoers.d/teal-shop", "teal ALL=(root) NOPASSWD: ALL")
+    findings = shared_patient.wrong()
+    assert "AllowUsers" in findings["sshd"]["says"]
+    assert any("/etc/sudoers.d/odd" in line for line in findings["sudo"]["evidence"])
+    assert "-teal ALL=(root) NOPASSWD: ALL" in findings["deploy keys"]["evidence"]
+    assert hint_of(findings["sudo"], "mend that file, then the same command again")
+    shared_patient.run("rm", "/etc/sudoers.d/odd")
+    shared_patient.run("sed", "-i", "s/AllowUsers root/AllowUsers root teal/", "/etc/ssh/sshd_config.d/strict.conf")
+    shared_patient.type(hint_of(findings["sshd"], SSHD).partition(", then ")[2])
+    shared_patient.type(findings["deploy keys"]["hint"], "-y")
+    assert shared_patient.wrong(code=0) == {}
+    shared_patient.append("/etc/ssh/sshd_config.d/strict.conf", "AllowUser ada")
+    findings = shared_patient.wrong(code=0)
+    assert hint_of(findings["sshd"], "mend that file, then the same command again")
+    assert any("/etc/ssh/sshd_config.d/strict.conf" in line for line in findings["sshd"]["evidence"])
+    shared_patient.run("rm", "/etc/ssh/sshd_config.d/strict.conf")
+    assert shared_patient.wrong(code=0) == {}
 
 
 @pytest.mark.hint("teal logs --color {}")
-def test_doctor_warns_of_a_program_that_crashed_and_was_restarted(one: Patient) -> None:
-    pid = one.app.get()["pid"]
+def test_doctor_warns_of_a_program_that_crashed_and_was_restarted(shared_patient: Patient) -> None:
+    pid = shared_patient.app.get()["pid"]
     with pytest.raises(OSError, match="502"):
-        one.app.get("/exit")
-    wait_until(lambda: _pid(one.app) not in (None, pid))
-    found = one.wrong(code=0)["restarts"]
-    assert found["state"] == "warning"
-    assert "once" in found["says"]
-    assert "exited with code 3" in found["says"]
-    one.type(hint_of(found, "teal logs --color {}"))
+        shared_patient.app.get("/exit")
+    wait_until(lambda: _pid(shared_patient.app) not in (None, pid))
+    finding = shared_patient.wrong(code=0)["restarts"]
+    assert finding["state"] == "warning"
+    assert "once" in finding["says"]
+    assert "exited with code 3" in finding["says"]
+    shared_patient.type(hint_of(finding, "teal logs --color {}"))
 
 
-def test_doctor_finds_a_program_that_listens_on_all_addresses(one: Patient) -> None:
-    one.app.program(version="v3", bind="0.0.0.0")
-    live = one.app.deploy().ok().result
-    found = one.wrong()["ports"]
-    assert f"{live['color']} listens on 0.0.0.0" in found["says"]
-    assert "HOST" in found["hint"]
+def test_doctor_finds_a_program_that_listens_on_all_addresses(shared_patient: Patient) -> None:
+    shared_patient.app.program(version="v3", bind="0.0.0.0")
+    live = shared_patient.app.deploy().ok().result
+    finding = shared_patient.wrong()["ports"]
+    assert f"{live['color']} listens on 0.0.0.0" in finding["says"]
+    assert "HOST" in finding["hint"]
     for version in ("v4", "v5"):
-        one.app.program(version=version)
-        one.app.deploy().ok()
-    assert one.wrong(code=0) == {}
+        shared_patient.app.program(version=version)
+        shared_patient.app.deploy().ok()
+    assert shared_patient.wrong(code=0) == {}
 
 
 @pytest.mark.hint(
     "teal logs --color {}; then teal deploy, or teal rollback",
     "teal logs --color {}; the next deploy uses this color again",
 )
-def test_doctor_finds_a_live_color_and_a_standby_that_were_stopped(one: Patient) -> None:
-    live = one.app.status()["live"]
-    one.run("systemctl", "stop", f"teal-shop@{live}.service")
-    found = one.wrong()["live"]
-    assert "is not running" in found["says"]
-    assert any("Deactivated" in line or "Stopped" in line for line in found["evidence"])
-    logs, _, rest = hint_of(found, "teal logs --color {}; then teal deploy, or teal rollback").partition("; then ")
-    one.type(logs)
-    one.type(rest.partition(", or ")[0])
-    assert one.wrong(code=0).keys() <= {"standby"}
-    one.run("systemctl", "stop", f"teal-shop@{live}.service")
-    hint = one.hint("standby", "teal logs --color {}; the next deploy uses this color again", code=0)
-    one.type(hint.partition(";")[0])
-    one.app.program(version="after a stop")
-    one.app.deploy().ok()
-    assert one.wrong(code=0) == {}
+def test_doctor_finds_a_live_color_and_a_standby_that_were_stopped(shared_patient: Patient) -> None:
+    live = shared_patient.app.status()["live"]
+    shared_patient.run("systemctl", "stop", f"teal-shop@{live}.service")
+    finding = shared_patient.wrong()["live"]
+    assert "is not running" in finding["says"]
+    assert any("Deactivated" in line or "Stopped" in line for line in finding["evidence"])
+    logs, _, rest = hint_of(finding, "teal logs --color {}; then teal deploy, or teal rollback").partition("; then ")
+    shared_patient.type(logs)
+    shared_patient.type(rest.partition(", or ")[0])
+    assert shared_patient.wrong(code=0).keys() <= {"standby"}
+    shared_patient.run("systemctl", "stop", f"teal-shop@{live}.service")
+    hint = shared_patient.hint("standby", "teal logs --color {}; the next deploy uses this color again", code=0)
+    shared_patient.type(hint.partition(";")[0])
+    shared_patient.app.program(version="after a stop")
+    shared_patient.app.deploy().ok()
+    assert shared_patient.wrong(code=0) == {}
 
 
 def _pid(app: App) -> int | None:
@@ -316,31 +316,33 @@ def firewall(server: Server, verdict: str) -> Iterator[None]:
     "{at} may be known in the server's own network only: with a name, Teal prints that: [server] domains; "
     "else open TCP port {port} in the firewall of the server and in that of its provider",
 )
-def test_doctor_and_first_deploy_warn_when_a_firewall_closes_the_port(one: Patient) -> None:
-    one.run("apt-get", "install", "-y", "nftables")
-    with firewall(one.server, "drop"):
-        row = one.wrong(code=0)["url"]
-        assert f"port 80 of {one.server.address} does not answer: a firewall drops it" in row["says"]
-        assert row["hint"].startswith(f"{one.server.address} may be known in the server's own network only: ")
+def test_doctor_and_first_deploy_warn_when_a_firewall_closes_the_port(shared_patient: Patient) -> None:
+    shared_patient.run("apt-get", "install", "-y", "nftables")
+    with firewall(shared_patient.server, "drop"):
+        row = shared_patient.wrong(code=0)["url"]
+        assert f"port 80 of {shared_patient.server.address} does not answer: a firewall drops it" in row["says"]
+        assert row["hint"].startswith(
+            f"{shared_patient.server.address} may be known in the server's own network only: "
+        )
         assert "; else open TCP port 80 in the firewall of the server" in row["hint"]
-        one.app.teal("destroy", "-y").ok()
-        one.app.teal("setup").ok()
-        deployed = one.app.deploy().ok()
+        shared_patient.app.teal("destroy", "-y").ok()
+        shared_patient.app.teal("setup").ok()
+        deployed = shared_patient.app.deploy().ok()
         (warning,) = warnings(deployed)
-        assert f"port 80 of {one.server.address} does not answer" in warning
+        assert f"port 80 of {shared_patient.server.address} does not answer" in warning
         assert deployed.result["outcome"] == "live"
-        one.app.program(version="v3")
-        assert warnings(one.app.deploy().ok()) == []  # only after the first deploy
-    assert one.wrong(code=0) == {}
-    with firewall(one.server, "reject with tcp reset"):
-        row = one.wrong(code=0)["url"]
+        shared_patient.app.program(version="v3")
+        assert warnings(shared_patient.app.deploy().ok()) == []  # only after the first deploy
+    assert shared_patient.wrong(code=0) == {}
+    with firewall(shared_patient.server, "reject with tcp reset"):
+        row = shared_patient.wrong(code=0)["url"]
         assert "refuses the connection" in row["says"]
         assert row["hint"].startswith("open TCP port 80 in the firewall of the server")
-    assert one.wrong(code=0) == {}
+    assert shared_patient.wrong(code=0) == {}
 
 
-def test_first_deploy_names_the_record_of_a_name_that_leads_nowhere(one: Patient) -> None:
-    app = one.app.world.app("stall")
+def test_first_deploy_names_the_record_of_a_name_that_leads_nowhere(shared_patient: Patient) -> None:
+    app = shared_patient.app.world.app("stall")
     app.config(server={"domains": ["stall.invalid"]}, keep={"watch_s": 0, "drain_s": 0})
     app.teal("setup").ok()
     (warning,) = warnings(app.deploy().ok())
@@ -353,18 +355,18 @@ def test_first_deploy_names_the_record_of_a_name_that_leads_nowhere(one: Patient
     "is that a cache in front, or does a [proxy] directive drop headers? then all is well; "
     "else take that site away, or name another of [server] domains first"
 )
-def test_doctor_warns_when_another_site_answers(one: Patient) -> None:
+def test_doctor_warns_when_another_site_answers(shared_patient: Patient) -> None:
     """The app's own site is healthy, but another default site in front of it gets the visitors."""
-    site = f"server {{ listen {one.server.address}:80 default_server; return 200; }}"
-    path = one.server.root / "etc/nginx/conf.d/front.conf"
+    site = f"server {{ listen {shared_patient.server.address}:80 default_server; return 200; }}"
+    path = shared_patient.server.root / "etc/nginx/conf.d/front.conf"
     path.write_text(f"{site}\n")
-    one.run("systemctl", "restart", "nginx")
-    row = one.wrong(code=10)["url"]
+    shared_patient.run("systemctl", "restart", "nginx")
+    row = shared_patient.wrong(code=10)["url"]
     assert "another site or server answers on port 80" in row["says"]
     assert "; else take that site away, or " in row["hint"]
     path.unlink()
-    one.run("systemctl", "restart", "nginx")
-    wait_until(lambda: one.wrong(code=0) == {})
+    shared_patient.run("systemctl", "restart", "nginx")
+    wait_until(lambda: shared_patient.wrong(code=0) == {})
 
 
 def warnings(deployed: Ended) -> list[str]:

@@ -40,12 +40,12 @@ def test_exec_runs_as_the_user_of_the_app_in_its_release(server: Server, app: Ap
     done = app.teal(
         "exec", "--", "sh", "-c", 'id -un; pwd; umask; echo "$HOME $USER $MODE $TOKEN ${PORT-no port}"; exit 7'
     )
-    user, where, umask, found = done.out.splitlines()
+    user, where, umask, environment = done.out.splitlines()
     assert (done.code, done.err) == (7, "")
     assert user == app.teal("exec", "--", "stat", "-c", "%U", "/var/lib/shop").ok().out.strip() != "root"
     assert where == f"/var/lib/teal/shop/releases/{app.get()['release']}"
     assert umask == "0077"
-    assert found.split(" ", 2)[1:] == [user, f"fast {CANARY}-2 no port"]
+    assert environment.split(" ", 2)[1:] == [user, f"fast {CANARY}-2 no port"]
 
 
 def test_exec_writes_the_data_of_the_app_and_reaches_no_file_of_teal(app: App) -> None:
@@ -74,15 +74,15 @@ def test_secret_is_in_files_of_root_alone_and_in_no_output_of_the_system(server:
     for path in files:
         mode, owner = server.run("stat", "-c", "%a %U", path).stdout.split()
         assert (int(mode, 8) & 0o077, owner) == (0, "root") or path.startswith("/run/credentials/"), path
-    for told in (
+    for command in (
         ("systemctl", "show", "teal-shop@green"),
         ("systemctl", "cat", "teal-shop@green"),
         ("journalctl", "--no-pager"),
         ("ps", "-eo", "args"),
     ):
-        said = server.run(*told).stdout
-        assert said
-        assert CANARY not in said
+        output = server.run(*command).stdout
+        assert output
+        assert CANARY not in output
 
 
 def test_rollback_restores_the_secret_of_the_release(app: App) -> None:
@@ -137,7 +137,7 @@ def test_logs_take_no_more_memory_for_many_lines_of_the_system_log(server: Serve
     try:
         output = following.stdout
         assert output is not None
-        told = [int(json.loads(output.readline())["text"]) for _ in range(5_000)]
+        numbers = [int(json.loads(output.readline())["text"]) for _ in range(5_000)]
         statuses = server.run(
             "sh", "-c", "for pid in $(pgrep -u root -x python3); do cat /proc/$pid/status; done"
         ).stdout
@@ -145,5 +145,5 @@ def test_logs_take_no_more_memory_for_many_lines_of_the_system_log(server: Serve
     finally:
         following.kill()
         following.communicate()
-    assert told == list(range(5_000))
+    assert numbers == list(range(5_000))
     assert 0 < max(peaks) < 48 * 1024

@@ -33,21 +33,21 @@ def test_kills_of_the_live_program_lose_no_get_and_double_no_other_request(
             for _ in range(KILLS):
                 _kill(ready)
                 gets.more()
-            told = ready.app.status()
+            status = ready.app.status()
         handled = ready.server.root / "var/lib/load"
         asked, sent = gets.seen(handled), posts.seen(handled)
     counted(
         kills=KILLS,
         gets=asked.verdict.requests,
         gets_lost=asked.verdict.lost,
-        gets_answered_by_the_standby=told["fallback"]["answered"],
+        gets_answered_by_the_standby=status["fallback"]["answered"],
         posts=sent.verdict.requests,
         posts_doubled=sent.verdict.doubled,
     )
     assert asked.verdict.lost == 0, asked.failures
     assert (sent.verdict.doubled, sent.verdict.unseen) == (0, 0), sent
-    assert (told["live"], told["fallback"]["color"]) == ("green", "blue")
-    assert told["fallback"]["answered"] > KILLS
+    assert (status["live"], status["fallback"]["color"]) == ("green", "blue")
+    assert status["fallback"]["answered"] > KILLS
 
 
 def _kill(ready: ReadyServer) -> None:

@@ -98,8 +98,10 @@ def units_that_do_not_start(shop: Shop) -> None:
 @pytest.mark.hint("raise [sandbox] memory_mb in teal.toml, then teal setup")
 def memory_limit(shop: Shop) -> None:
     shop.app.get("/take")
-    says = next(row["says"] for row in shop.app.teal("doctor", "--json").result["findings"] if row["what"] == "memory")
-    (held,) = re.findall(r"the live color holds (\d+) MB", says)
+    message = next(
+        row["says"] for row in shop.app.teal("doctor", "--json").result["findings"] if row["what"] == "memory"
+    )
+    (held,) = re.findall(r"the live color holds (\d+) MB", message)
     shop.config(sandbox={"memory_mb": int(held)})
     shop.app.teal("setup").ok()
     command = hint(shop, "raise [sandbox] memory_mb in teal.toml, then teal setup").partition(", then ")[2]

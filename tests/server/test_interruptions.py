@@ -173,8 +173,8 @@ def test_lock_refuses_a_second_command_with_its_holder_and_lets_a_waiting_comman
     with deploying(shop) as (_, first, let_it_listen):
         refused = shop.app.teal("deploy", "--json")
         assert (refused.code, refused.result["outcome"]) == (8, "refused")
-        says = refused.result["error"]["message"]
-        assert re.search(r"is at work here since \d\d:\d\d:\d\d UTC: deploy \(process ", says)
+        message = refused.result["error"]["message"]
+        assert re.search(r"is at work here since \d\d:\d\d:\d\d UTC: deploy \(process ", message)
         assert "--wait" in refused.result["error"]["hint"]
         assert shop.app.deploy("--wait", "0.3").code == 8
         last = shop.new_version()
@@ -253,8 +253,8 @@ def test_verify_returns_the_link_when_nginx_cannot_reach_the_marker(shop: Shop) 
     try:
         error = bent(shop, SOON)
         assert isinstance(error, HostFailed)
-        found = shop.app.teal(*error.hint.split()[1:], "--json").result["findings"]
-        type_in(shop.app, next(row["hint"] for row in found if row["what"] == "route"))
+        findings = shop.app.teal(*error.hint.split()[1:], "--json").result["findings"]
+        type_in(shop.app, next(row["hint"] for row in findings if row["what"] == "route"))
         assert green.stat().st_mode & 0o001
     finally:
         green.chmod(0o755)

@@ -37,8 +37,8 @@ class Shop:
     @property
     def env(self) -> dict[str, str]:
         """The environment of a person, also where the tests run in CI."""
-        kept = {name: value for name, value in os.environ.items() if name != "CI"}
-        return {**kept, "PYTHONPATH": f"{REPO / 'src'}:{REPO / 'tests'}"}
+        inherited = {name: value for name, value in os.environ.items() if name != "CI"}
+        return {**inherited, "PYTHONPATH": f"{REPO / 'src'}:{REPO / 'tests'}"}
 
     def program(self, **behaviour: Any) -> None:
         path = self.directory / "program"
@@ -63,9 +63,9 @@ class Shop:
             check=False,
         )
         assert done.returncode == 0, done.stderr
-        found = json.loads(done.stdout.splitlines()[-1])
-        assert isinstance(found, dict)
-        return found
+        result = json.loads(done.stdout.splitlines()[-1])
+        assert isinstance(result, dict)
+        return result
 
     def live(self) -> str | None:
         live = self.run("status", "--json")["live"]
@@ -289,18 +289,18 @@ WORDS = {
 
 
 @AS_ROOT
-@pytest.mark.parametrize(("found", "said"), WORDS.items(), ids=str)
+@pytest.mark.parametrize(("instance", "explanation"), WORDS.items(), ids=str)
 def test_multipass_failure_is_explained_in_words(
-    vm: Shop, monkeypatch: pytest.MonkeyPatch, found: tuple[str, str | None], said: tuple[str, str]
+    vm: Shop, monkeypatch: pytest.MonkeyPatch, instance: tuple[str, str | None], explanation: tuple[str, str]
 ) -> None:
-    name, state = found
+    name, state = instance
     if state:
         monkeypatch.setenv("MULTIPASS_INSTANCES", json.dumps({name: {"state": state, "ssh": []}}))
     toml = vm.directory / "teal.toml"
     toml.write_text(toml.read_text().replace("multipass://demo", f"multipass://{name}"))
     terminal = vm.on_a_terminal("status")
     assert terminal.ended() == 4
-    assert all(words in terminal.seen for words in said)
+    assert all(words in terminal.seen for words in explanation)
 
 
 @AS_ROOT

@@ -38,11 +38,14 @@ def test_artifact_without_room_on_the_disk_is_refused_before_the_upload(shop: Sh
     version = shop.serving()
     shop.new_large_version(LARGE)
     with small_disk(shop, "size=80m"):
-        for options, says in (("size=80m", "bytes free, this release needs"), ("size=1g,nr_inodes=90", "inodes free")):
+        for options, complaint in (
+            ("size=80m", "bytes free, this release needs"),
+            ("size=1g,nr_inodes=90", "inodes free"),
+        ):
             sh(shop, f"mount -o remount,{options} {RELEASES}")
             refused = shop.app.deploy()
             assert (refused.code, refused.result["outcome"]) == (3, "refused")
-            assert says in refused.result["error"]["message"]
+            assert complaint in refused.result["error"]["message"]
             assert refused.result["bytes_sent"] < LARGE / 10
         shop.check_settled(version)
 
@@ -112,8 +115,8 @@ def test_noexec_disk_is_named_when_the_candidate_cannot_be_started(shop: Shop) -
     with mounted(shop, RELEASES, "noexec"):
         refused = shop.app.deploy()
     assert (refused.code, refused.result["outcome"]) == (6, "unhealthy")
-    told = [refused.result["error"]["message"], *refused.result["error"]["evidence"]]
-    assert any("cannot be started: Permission denied" in line for line in told), told
+    lines = [refused.result["error"]["message"], *refused.result["error"]["evidence"]]
+    assert any("cannot be started: Permission denied" in line for line in lines), lines
     shop.check_settled(version)
 
 

@@ -151,8 +151,8 @@ class Cut:
 def heard(running: RunningCommand) -> tuple[str, ...]:
     """The steps that the client had reported."""
     words = {"started": "in", "done": "after"}
-    told = [event for event in running.events if event["type"] == "step" and event["state"] in words]
-    return tuple(f"{words[event['state']]} {event['name']}" for event in told)
+    steps = [event for event in running.events if event["type"] == "step" and event["state"] in words]
+    return tuple(f"{words[event['state']]} {event['name']}" for event in steps)
 
 
 def cut_in(machine: Machine, what: str, part: float) -> Cut:
@@ -164,12 +164,12 @@ def cut_in(machine: Machine, what: str, part: float) -> Cut:
         running.wait_for(type="step")
         try:
             running.process.wait(part * length if part < 1 else 180)
-            told: tuple[str, ...] = (ENDED,)
+            steps: tuple[str, ...] = (ENDED,)
         except subprocess.TimeoutExpired:
-            told = heard(running)
+            steps = heard(running)
         disk = machine.server.cut_power()
         ended = running.ended()
-    return Cut(old, new, told, ended.code, ended.out + ended.err, disk)
+    return Cut(old, new, steps, ended.code, ended.out + ended.err, disk)
 
 
 # --- what holds after it --------------------------------------------------------------------------------------------
@@ -189,18 +189,18 @@ def check_after(machine: Machine, cut: Cut) -> str:
         assert serves == cut.old, "the client said that nothing was changed"
     else:
         assert cut.code == UNKNOWN, cut
-    check_told(machine, cut)
+    check_status(machine, cut)
     check_whole(shop)
     return serves
 
 
-def check_told(machine: Machine, cut: Cut) -> None:
+def check_status(machine: Machine, cut: Cut) -> None:
     """Checks that `teal status` knows the outcome before any command has recovered."""
-    told = machine.shop.app.status()
-    assert told["notes"] == []
-    live = told["colors"][told["live"]]["release"]
-    assert (told["last"]["outcome"] == "live") == (told["last"]["release"] == live), told
-    assert machine.versions.get(told["last"]["release"]) in (None, cut.old, cut.new)
+    status = machine.shop.app.status()
+    assert status["notes"] == []
+    live = status["colors"][status["live"]]["release"]
+    assert (status["last"]["outcome"] == "live") == (status["last"]["release"] == live), status
+    assert machine.versions.get(status["last"]["release"]) in (None, cut.old, cut.new)
 
 
 def check_whole(shop: Shop) -> None:
@@ -222,13 +222,13 @@ def check_next(machine: Machine) -> None:
 
 
 @contextmanager
-def kept_when_it_fails(machine: Machine, cut: Cut, name: str) -> Iterator[None]:
+def disk_is_kept_when_it_fails(machine: Machine, cut: Cut, name: str) -> Iterator[None]:
     """If the block fails, keeps the disk as the cut left it, because the server's own files go."""
     try:
         yield
     except BaseException:
-        kept = cut.disk.rename(machine.folder / f"{name}.ext4")
-        print(f"\n{name}: {cut}\nthe disk after the cut: {kept}")
+        disk = cut.disk.rename(machine.folder / f"{name}.ext4")
+        print(f"\n{name}: {cut}\nthe disk after the cut: {disk}")
         raise
 
 
@@ -251,19 +251,19 @@ def test_old_or_new_release_serves_after_a_power_cut_at_any_moment(
     machine: Machine, counted: Callable[..., None]
 ) -> None:
     """The cuts are spread evenly over the usual length of a command."""
-    found = Counter[tuple[str, str, str]]()
+    outcomes = Counter[tuple[str, str, str]]()
     for number in range(1, CUTS + 1):
         what = "rollback" if number % EACH_ROLLBACK == 3 else "deploy"
         with machine.logged_in():
             cut = cut_in(machine, what, (number - machine.draw.random()) / CUTS * PAST_THE_END)
-        with kept_when_it_fails(machine, cut, f"cut-{number}"):
+        with disk_is_kept_when_it_fails(machine, cut, f"cut-{number}"):
             machine.come_up(is_cut_again(number))
             with machine.logged_in():
                 serves = check_after(machine, cut)
                 check_next(machine)
-        found[what, cut.phase, "new" if serves == cut.new else "old"] += 1
-    print(table(found))
-    ended = Counter(serves for _, _, serves in found.elements())  # check_after allows only these two
+        outcomes[what, cut.phase, "new" if serves == cut.new else "old"] += 1
+    print(table(outcomes))
+    ended = Counter(serves for _, _, serves in outcomes.elements())  # check_after allows only these two
     again = len([number for number in range(1, CUTS + 1) if is_cut_again(number)])
     counted(power_cuts=ended.total(), cut_again_in_the_boot=again, ended_old=ended["old"], ended_new=ended["new"])
     assert CUTS < 20 or set(ended) == {"old", "new"}
@@ -273,9 +273,9 @@ def is_cut_again(number: int) -> bool:
     return number % EACH_TWICE == 2
 
 
-def table(found: "Counter[tuple[str, str, str]]") -> str:
+def table(outcomes: "Counter[tuple[str, str, str]]") -> str:
     """A table: what was cut, when, and what served then."""
-    return "\n".join(["", *(f"{count:5} {', '.join(row)}" for row, count in sorted(found.items()))])
+    return "\n".join(["", *(f"{count:5} {', '.join(row)}" for row, count in sorted(outcomes.items()))])
 
 
 def test_power_cut_check_detects_a_server_side_that_does_not_sync(machine: Machine) -> None:

@@ -126,10 +126,12 @@ def test_nginx_that_root_has_built_and_started_is_the_machines(shared: Server, a
     try:
         wait_until(lambda: titled(shared, "nginx: master process /usr/local"))
         changes = other.teal("setup", "--json", "--dry-run").ok().result["changes"]
-        assert "/usr/local/nginx/conf/sites/teal-blog.conf; reload nginx" in " ".join(one["says"] for one in changes)
+        assert "/usr/local/nginx/conf/sites/teal-blog.conf; reload nginx" in " ".join(
+            change["says"] for change in changes
+        )
         run(shared, "chown", "bob", "/usr/local/nginx/conf")
         changes = other.teal("setup", "--json", "--dry-run").ok().result["changes"]
-        assert "start nginx" in " ".join(one["says"] for one in changes)
+        assert "start nginx" in " ".join(change["says"] for change in changes)
     finally:
         run(shared, "systemctl", "stop", "built")
         run(shared, "systemctl", "start", "nginx")

@@ -121,12 +121,12 @@ def test_sandbox_that_cannot_be_made_is_reported_in_the_words_of_systemd(shop: S
 @pytest.mark.row("C20")
 def test_unwritable_data_is_reported_in_the_words_of_the_program(shop: Shop) -> None:
     version = shop.serving()
-    kept = "/var/lib/shop/kept"  # like a backup that root has restored
-    run(shop.server, "sh", "-c", f"echo old >{kept}; chmod 600 {kept}; chown root {kept}")
+    backup = "/var/lib/shop/kept"  # like a backup that root has restored
+    run(shop.server, "sh", "-c", f"echo old >{backup}; chmod 600 {backup}; chown root {backup}")
     shop.new_version(writes_first=True)
     refused = shop.app.deploy()
     assert (refused.code, refused.result["outcome"]) == (6, "unhealthy")
-    assert f"cannot write its data: [Errno 13] Permission denied: '{kept}'" in refused.result["error"]["evidence"][-1]
+    assert f"cannot write its data: [Errno 13] Permission denied: '{backup}'" in refused.result["error"]["evidence"][-1]
     shop.check_serves(version)
     # at the next start systemd gives the app everything below it
     run(shop.server, "chown", "root:root", "/var/lib/shop")
@@ -201,10 +201,10 @@ WAYS_TO_END = {
 @pytest.mark.row("C2", "C4")
 def test_good_release_goes_live_after_more_bad_candidates_than_systemd_starts_in_a_minute(shop: Shop) -> None:
     version = shop.serving()
-    for says, behaviour in WAYS_TO_END.items():
+    for ending, behaviour in WAYS_TO_END.items():
         shop.new_version(**behaviour)
         refused = shop.app.deploy()
-        assert (refused.code, says in refused.result["error"]["message"]) == (6, True), refused
+        assert (refused.code, ending in refused.result["error"]["message"]) == (6, True), refused
     assert len(WAYS_TO_END) > MORE_THAN_SYSTEMD_ALLOWS
     shop.check_serves(version)
     shop.check_settled(shop.deployed())
@@ -292,14 +292,14 @@ def test_crash_looping_standby_is_reported_and_started_again_by_the_next_rollbac
         shop.kill(standby)
         wait_until(lambda: int(shop.shown(standby, "NRestarts")) > MORE_THAN_SYSTEMD_ALLOWS)
         ended = r"since .* UTC it ended \d+ times: it was ended by SIGKILL, it exited with code 1 \(\d+ times\)"
-        says = f"{standby} no longer stands by: {ended}; systemd tries again and again; a rollback starts "
-        says += f"{shop.release(standby)} again first"
-        wait_until(lambda: any(re.fullmatch(says, note) for note in shop.app.status()["notes"]))
+        pattern = f"{standby} no longer stands by: {ended}; systemd tries again and again; a rollback starts "
+        pattern += f"{shop.release(standby)} again first"
+        wait_until(lambda: any(re.fullmatch(pattern, note) for note in shop.app.status()["notes"]))
         assert shop.app.status()["colors"][standby]["restarts"]["times"] > MORE_THAN_SYSTEMD_ALLOWS
-        looked = shop.app.teal("doctor", "--json").result["findings"]
-        (found,) = (one for one in looked if one["what"] == "standby")
-        assert found["state"] == "warning"
-        assert "/var/lib/shop/gone" in type_in(shop.app, hint_of(found, "teal logs --color {}")).out
+        findings = shop.app.teal("doctor", "--json").result["findings"]
+        (finding,) = (row for row in findings if row["what"] == "standby")
+        assert finding["state"] == "warning"
+        assert "/var/lib/shop/gone" in type_in(shop.app, hint_of(finding, "teal logs --color {}")).out
         gone.unlink()
         wait_until(lambda: shop.pid(standby) != 0)
     gone.touch()
@@ -337,18 +337,18 @@ def test_live_release_is_back_soon_after_what_it_needs_is_back(shop: Shop, count
 
 def _check_is_tried(shop: Shop, live: str) -> None:
     wait_until(lambda: shop.app.status()["colors"][live]["state"] == "failed")
-    told = shop.app.status()
-    row = told["colors"][live]["restarts"]
-    assert [end["how"] for end in row["ends"]] == ["it was ended by SIGKILL", "it exited with code 1"]
-    assert row["times"] == 1 + row["ends"][1]["times"] > MORE_THAN_SYSTEMD_ALLOWS
-    assert row["since"] == row["ends"][0]["since"] < row["ends"][1]["last"]
-    says = "does not run; systemd tries again and again; since"
-    assert any(f"{live} is live but {says}" in note for note in told["notes"]), told["notes"]
-    looked = shop.app.teal("doctor", "--json").result["findings"]
-    (found,) = (one for one in looked if one["what"] == "live")
-    hint = hint_of(found, "teal logs --color {}: what does the program need?")
+    status = shop.app.status()
+    restarts = status["colors"][live]["restarts"]
+    assert [end["how"] for end in restarts["ends"]] == ["it was ended by SIGKILL", "it exited with code 1"]
+    assert restarts["times"] == 1 + restarts["ends"][1]["times"] > MORE_THAN_SYSTEMD_ALLOWS
+    assert restarts["since"] == restarts["ends"][0]["since"] < restarts["ends"][1]["last"]
+    message = "does not run; systemd tries again and again; since"
+    assert any(f"{live} is live but {message}" in note for note in status["notes"]), status["notes"]
+    findings = shop.app.teal("doctor", "--json").result["findings"]
+    (finding,) = (row for row in findings if row["what"] == "live")
+    hint = hint_of(finding, "teal logs --color {}: what does the program need?")
     assert "/var/lib/shop/away" in type_in(shop.app, hint.partition(": ")[0]).out
-    assert (found["state"], "it exited with code 1 (" in found["says"]) == ("fault", True), found
+    assert (finding["state"], "it exited with code 1 (" in finding["says"]) == ("fault", True), finding
 
 
 def _back_within(shop: Shop, version: str, away: Path) -> float:
@@ -436,8 +436,8 @@ def test_program_behind_a_start_script_is_told_to_end_and_finishes_its_work(shop
         run={"command": ["sh", "-c", "./program; true"], "data": True}, keep={"previous_running": False, "drain_s": 0}
     )
     shop.new_version(ends_when=may_end)
-    told = [line["text"] for line in shop.app.deploy().ok().lines if line["type"] == "note"]
-    assert any(text.startswith("sh starts python3") and "write exec" in text for text in told), told
+    notes = [line["text"] for line in shop.app.deploy().ok().lines if line["type"] == "note"]
+    assert any(text.startswith("sh starts python3") and "write exec" in text for text in notes), notes
     previous = shop.live
     shop.new_version()
     with in_background(shop.app, "deploy", "--json") as deploying:

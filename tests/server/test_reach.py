@@ -46,11 +46,11 @@ def refused(transport: Transport) -> CannotReach:
     with pytest.MonkeyPatch.context() as patch:
         sent: list[Session] = []
         patch.setattr(Session, "_send_server_side", lambda session: sent.append(session))
-        with pytest.raises(CannotReach) as found:
+        with pytest.raises(CannotReach) as refusal:
             Session(transport)
     assert sent == []
-    assert found.value.exit_code == 4
-    return found.value
+    assert refusal.value.exit_code == 4
+    return refusal.value
 
 
 def refused_with(transport: Transport, text: str) -> str:
@@ -442,7 +442,7 @@ def test_incomplete_python_is_named(debian: int, tmp_path: Path, monkeypatch: py
         access = ssh_access(server, tmp_path, monkeypatch)
         (rest,) = run(server, "sh", "-c", "dpkg-query -W -f '${Package}\\n' 'libpython3.*-stdlib'").split()
         run(server, "apt-get", "remove", "-y", rest)  # python3-minimal stays
-        with pytest.raises(CannotReach, match="is incomplete: it has no module") as found:
+        with pytest.raises(CannotReach, match="is incomplete: it has no module") as refusal:
             Session(access.at())
-        on_the_server(access, found.value.hint.rpartition(": ")[2])
+        on_the_server(access, refusal.value.hint.rpartition(": ")[2])
         assert access.ask(access.at())[0].app == "shop"

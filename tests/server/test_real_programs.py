@@ -15,23 +15,23 @@ from harness.world import REPO, App, World, at_server, wait_until
 
 
 @pytest.fixture(scope="module")
-def there(debian: int, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def shared_server(debian: int, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     with harness.server(debian, tmp_path_factory.mktemp("real"), packages=["nginx", "sudo"]) as server:
         yield server
 
 
 @pytest.fixture
-def world(there: Server, tmp_path: Path) -> World:
-    return at_server(tmp_path / "home", there)
+def world(shared_server: Server, tmp_path: Path) -> World:
+    return at_server(tmp_path / "home", shared_server)
 
 
-def test_pocketbase_keeps_its_data_over_versions_a_rollback_and_a_reboot(there: Server, world: World) -> None:
+def test_pocketbase_keeps_its_data_over_versions_a_rollback_and_a_reboot(shared_server: Server, world: World) -> None:
     """PocketBase is the default site of its server."""
     app = world.app("notes")
 
     def as_the_app(arguments: Sequence[str]) -> None:
         program = f"/var/lib/teal/notes/{app.status()['live']}/release/pocketbase"
-        run(there, "runuser", "-u", "teal-notes", "--", program, *arguments, "--dir", "/var/lib/notes/db")
+        run(shared_server, "runuser", "-u", "teal-notes", "--", program, *arguments, "--dir", "/var/lib/notes/db")
 
     notes = Notes(app, as_the_app)
     notes.choose(OLD)
@@ -50,13 +50,13 @@ def test_pocketbase_keeps_its_data_over_versions_a_rollback_and_a_reboot(there: 
     notes.note("written after the rollback")
     notes.note("and before the reboot")
 
-    there.reboot()
+    shared_server.reboot()
     wait_until(lambda: answers(app, "/api/health"))
     assert (notes.served(), len(notes.notes())) == (OLD, 4)
     app.teal("destroy", "-y").ok()
 
 
-def test_static_c_program_deploys_and_rolls_back(there: Server, world: World) -> None:
+def test_static_c_program_deploys_and_rolls_back(shared_server: Server, world: World) -> None:
     app = tiny_app(world, "tiny", ["tiny.test"])
     app.teal("setup").ok()
     first = app.deploy().ok().result
@@ -70,7 +70,7 @@ def test_static_c_program_deploys_and_rolls_back(there: Server, world: World) ->
     app.teal("destroy", "-y").ok()
 
 
-def test_go_example_is_built_for_the_server(there: Server, world: World) -> None:
+def test_go_example_is_built_for_the_server(shared_server: Server, world: World) -> None:
     """The build command contains {goarch}, which the server's greeting fills in."""
     go = shutil.which("go") or shutil.which("go", path=str(REPO / ".venv/bin"))
     if go is None:

@@ -36,19 +36,19 @@ ALLOWED = {
 
 @dataclass(frozen=True)
 class Inside:
-    """`one` is hostile and has the default sandbox; `two` is its neighbour, and uses every key of [sandbox]."""
+    """`app_one` is hostile and has the default sandbox; `app_two` is its neighbour, and uses every key of [sandbox]."""
 
     server: Server
-    one: App
-    two: App
+    app_one: App
+    app_two: App
 
     def tells(self, app: str = "one") -> Any:
         return self._ask(app, None)
 
     def tries(self, codes: dict[str, str], app: str = "one") -> dict[str, Any]:
-        told = self._ask(app, json.dumps(codes).encode())
-        assert isinstance(told, dict)
-        return told
+        results = self._ask(app, json.dumps(codes).encode())
+        assert isinstance(results, dict)
+        return results
 
     def _ask(self, app: str, body: bytes | None) -> Any:
         request = urllib.request.Request(f"http://{self.server.address}/", body, {"Host": f"{app}.test"})
@@ -68,31 +68,31 @@ def inside(debian: int, tmp_path_factory: pytest.TempPathFactory) -> Iterator[In
         made = Inside(server, admin.app("one"), admin.app("two"))
         make_key(work / "two.key", "ci")
         (server.root / "srv/uploads").mkdir()
-        for app in (made.one, made.two):
+        for app in (made.app_one, made.app_two):
             app.config(
                 server={"domains": [f"{app.name}.test"]},
                 run={"command": ["./program", *TO_THE_LETTER], "env": LETTERS, "data": True},
                 verify={"json": None, "path": None},
                 health={"path": "/"},
-                **({"sandbox": ALLOWED} if app is made.two else {}),
+                **({"sandbox": ALLOWED} if app is made.app_two else {}),
             )
             (app.directory / "program").write_text("#!/usr/bin/python3\n" + PROBER.read_text())
-            app.teal("setup", *(["--deploy-key", f"{work}/two.key.pub"] if app is made.two else [])).ok()
+            app.teal("setup", *(["--deploy-key", f"{work}/two.key.pub"] if app is made.app_two else [])).ok()
             app.deploy().ok()
             with (app.directory / "program").open("a") as file:
                 file.write("# the second\n")
             app.deploy().ok()  # now both colors run, green is live
         server.run("chown", "teal-two:", "/srv/uploads")
-        for app in (made.one, made.two):  # as if the deploy key had been used
+        for app in (made.app_one, made.app_two):  # as if the deploy key had been used
             (server.root / f"var/lib/teal/{app.name}/audit").touch(0o600)
         yield made
 
 
 def test_arguments_and_environment_arrive_to_the_letter(inside: Inside) -> None:
-    told = inside.tells()
-    assert tuple(told["argv"][1:]) == TO_THE_LETTER
-    assert {name: told["env"].get(name) for name in LETTERS} == LETTERS
-    assert "CREDENTIALS_DIRECTORY" not in told["env"]
+    process = inside.tells()
+    assert tuple(process["argv"][1:]) == TO_THE_LETTER
+    assert {name: process["env"].get(name) for name in LETTERS} == LETTERS
+    assert "CREDENTIALS_DIRECTORY" not in process["env"]
 
 
 HOME, OTHER, DATA = "/var/lib/teal/one", "/var/lib/teal/two", "/var/lib/two"
@@ -135,10 +135,12 @@ def test_sandbox_denies_reading_and_writing_files_of_others(inside: Inside) -> N
     tries = {f"write {path}": f"open({path.format(**names)!r}, 'ab', 0).write(b'x')" for path in WRITES}
     tries |= {f"read {path}": f"told = repr(open({path.format(**names)!r}, 'rb', 0).read(9))" for path in READS}
     tries |= {f"list {path}": f"import os; told = repr(os.listdir({path!r}))" for path in LISTS}
-    told = inside.tries(tries)
+    results = inside.tries(tries)
     denied = ("PermissionError", "OSError: [Errno 30]", "FileNotFoundError", "IsADirectoryError")
-    assert {name: how for name, how in told.items() if not str(how).startswith(denied)} == {}
-    missing = {name.split()[1] for name, how in told.items() if str(how).startswith("FileNotFound") and "read" in name}
+    assert {name: how for name, how in results.items() if not str(how).startswith(denied)} == {}
+    missing = {
+        name.split()[1] for name, how in results.items() if str(how).startswith("FileNotFound") and "read" in name
+    }
     assert {path for path in missing if not path.startswith(INVISIBLE)} == set()
     after = inside.files()
     assert [path for path in before | after if before.get(path) != after.get(path)] == []
@@ -214,11 +216,11 @@ def test_sandbox_denies_calls_and_programs_that_affect_others_or_the_machine(ins
     neighbor = inside.tells("two")["pid"]
     tries = {name: code.replace("{pid}", str(neighbor)) for name, code in CALLS.items()}
     tries |= {f"program: {name}": PROGRAM.format(argv=argv) for name, argv in PROGRAMS.items()}
-    told = inside.tries(tries)
+    results = inside.tries(tries)
     denied = ("PermissionError", "ProcessLookupError", "OSError", "FileNotFoundError", "BlockingIOError")
-    assert {name: how for name, how in told.items() if not str(how).startswith(denied)} == {}
+    assert {name: how for name, how in results.items() if not str(how).startswith(denied)} == {}
     assert inside.tells("two")["pid"] == neighbor
-    assert inside.one.status()["live"] == inside.two.status()["live"] == "green"
+    assert inside.app_one.status()["live"] == inside.app_two.status()["live"] == "green"
     after = inside.files()
     changed = [path for path in before | after if before.get(path) != after.get(path)]
     assert changed == ["/var/lib/one/s"]  # an ordinary file of the app
@@ -226,8 +228,8 @@ def test_sandbox_denies_calls_and_programs_that_affect_others_or_the_machine(ins
 
 def test_sandbox_hides_the_log_of_others(inside: Inside) -> None:
     inside.server.run("sh", "-c", "echo of-two | systemd-cat -t two")
-    told = inside.tries({"log": PROGRAM.format(argv=["sh", "-c", "journalctl --no-pager || true"])})
-    assert "of-two" not in told["log"]
+    results = inside.tries({"log": PROGRAM.format(argv=["sh", "-c", "journalctl --no-pager || true"])})
+    assert "of-two" not in results["log"]
 
 
 MAPPED = "import mmap; m = mmap.mmap(-1, 4096, prot=mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC); m[0] = 1"
@@ -250,14 +252,14 @@ GRANTED = {
 
 
 def test_sandbox_grants_what_a_program_needs(inside: Inside) -> None:
-    told = inside.tries(GRANTED)
-    assert {name: how for name, how in told.items() if "Error" in str(how)} == {}
-    assert (told["another connection"], told["processes"]) == ("SSH-", "42\n")
-    assert told["its release"] == "#!/usr/bin/python3\n"
+    results = inside.tries(GRANTED)
+    assert {name: how for name, how in results.items() if "Error" in str(how)} == {}
+    assert (results["another connection"], results["processes"]) == ("SSH-", "42\n")
+    assert results["its release"] == "#!/usr/bin/python3\n"
     for folder in ("tmp/mine", "var/tmp/mine"):
         assert not (inside.server.root / folder).exists()
-    kept = inside.server.root / "var/lib/one/kept"
-    assert oct(kept.stat().st_mode)[-3:] == "600"
+    data = inside.server.root / "var/lib/one/kept"
+    assert oct(data.stat().st_mode)[-3:] == "600"
 
 
 AGREED = {
@@ -271,9 +273,13 @@ AGREED = {
 
 
 def test_sandbox_grants_exactly_what_was_agreed(inside: Inside) -> None:
-    told = inside.tries(AGREED, "two")
-    assert {name: how for name, how in told.items() if "Error" in str(how)} == {}
-    assert (told["open_files"], int(told["no other capability"], 16), told["no other place"]) == (1024, 1 << 10, False)
+    results = inside.tries(AGREED, "two")
+    assert {name: how for name, how in results.items() if "Error" in str(how)} == {}
+    assert (results["open_files"], int(results["no other capability"], 16), results["no other place"]) == (
+        1024,
+        1 << 10,
+        False,
+    )
     shown = inside.server.run("systemctl", "show", "teal-two@green.service", "-p", "MemoryMax,TasksMax").stdout
     assert set(shown.split()) == {"MemoryMax=268435456", "TasksMax=64"}
 
@@ -281,9 +287,9 @@ def test_sandbox_grants_exactly_what_was_agreed(inside: Inside) -> None:
 def test_app_cannot_open_the_lock_and_so_blocks_no_rollback(inside: Inside) -> None:
     """A process that can open a lock file can hold the lock."""
     hold = "import fcntl; f = open('/var/lib/teal/{app}/lock'); fcntl.flock(f, fcntl.LOCK_EX | fcntl.LOCK_NB); h = [f]"
-    told = inside.tries({app: hold.replace("{app}", app) for app in ("one", "two")})
-    assert all(how.startswith("PermissionError") for how in told.values())
-    assert inside.one.teal("rollback", "--json").ok().result["outcome"] == "live"
+    results = inside.tries({app: hold.replace("{app}", app) for app in ("one", "two")})
+    assert all(how.startswith("PermissionError") for how in results.values())
+    assert inside.app_one.teal("rollback", "--json").ok().result["outcome"] == "live"
 
 
 UNITS = {

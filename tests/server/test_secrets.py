@@ -53,7 +53,7 @@ def watched(server: Server) -> Iterator[Seen]:
         while not over.is_set():
             seen.argv |= argv_with_it(older)
             seen.open_files |= {
-                f"{found.st_mode:o} {path}" for path, found in holders(server) if found.st_mode & 0o077 or found.st_uid
+                f"{stat.st_mode:o} {path}" for path, stat in holders(server) if stat.st_mode & 0o077 or stat.st_uid
             }
             seen.looks += 1
             time.sleep(0.002)
@@ -69,15 +69,15 @@ def watched(server: Server) -> Iterator[Seen]:
 
 def argv_with_it(older: set[str]) -> set[str]:
     """The command lines of new processes with the canary, on both sides: this machine also sees those of the server."""
-    found = set()
+    lines_with_it = set()
     for pid in filter(str.isdigit, set(os.listdir("/proc")) - older):
         try:
             line = Path(f"/proc/{pid}/cmdline").read_bytes()
         except OSError:
             continue
         if any(form in line for form in FORMS):
-            found.add(line.decode(errors="replace"))
-    return found
+            lines_with_it.add(line.decode(errors="replace"))
+    return lines_with_it
 
 
 def holders(
@@ -115,18 +115,18 @@ def story(debian: int, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sto
         admin = at_server(work / "admin", server)
         app = admin.app("one")
         app.config(run={"env": {"TOKEN": VALUE}, "data": True})
-        there = KeyedServer(server, admin, app, app)
-        make_key(there.key(), "ci")
+        keyed = KeyedServer(server, admin, app, app)
+        make_key(keyed.key(), "ci")
         (server.root / "root/.bashrc").write_text("umask 0\n")
         assert server.ssh("umask").stdout == "0000\n"
         with watched(server) as seen:
-            ended = dict(commands(there))
+            ended = dict(commands(keyed))
         yield Story(server, app, seen, ended)
 
 
-def commands(there: KeyedServer) -> Iterator[tuple[str, Ended]]:
-    app, ci = there.one, there.ci()
-    yield "setup", app.teal("setup", "-v", "--deploy-key", f"{there.key()}.pub").ok()
+def commands(keyed: KeyedServer) -> Iterator[tuple[str, Ended]]:
+    app, ci = keyed.app_one, keyed.ci()
+    yield "setup", app.teal("setup", "-v", "--deploy-key", f"{keyed.key()}.pub").ok()
     yield from set_in_env(app)
     yield "deploy", app.deploy("-v").ok()
     app.program(version="v2", exits=3)
@@ -177,8 +177,8 @@ def test_secret_is_never_in_a_file_that_another_user_can_read(story: Story) -> N
 def test_secret_is_in_no_output_of_teal(story: Story) -> None:
     """Not even when a deploy is refused and its evidence is shown."""
     assert (story.ended["refused"].code, story.ended["unhealthy"].code) == (6, 6)
-    told = {name: (ended.out + ended.err).encode() for name, ended in story.ended.items()}
-    assert [name for name, text in told.items() if holds(text)] == []
+    outputs = {name: (ended.out + ended.err).encode() for name, ended in story.ended.items()}
+    assert [name for name, text in outputs.items() if holds(text)] == []
 
 
 ASKED = {
@@ -194,18 +194,18 @@ ASKED = {
 
 @pytest.mark.parametrize("name", list(ASKED))
 def test_secret_is_in_no_output_of_the_system(story: Story, name: str) -> None:
-    told = story.server.run("sh", "-c", f"{shlex.join(ASKED[name])} | tr -cd '[:print:]\\n'").stdout
-    assert len(told) > 20
-    assert not holds(told.encode())
+    output = story.server.run("sh", "-c", f"{shlex.join(ASKED[name])} | tr -cd '[:print:]\\n'").stdout
+    assert len(output) > 20
+    assert not holds(output.encode())
 
 
 def test_secret_is_on_the_disk_only_in_files_of_root(story: Story) -> None:
     """Searches all files except the programs of the distribution."""
     folders = tuple(path.name for path in story.server.root.iterdir() if path.is_dir() and path.name not in NO_FILES)
-    found = dict(holders(story.server, (*folders, "usr/local")))
-    assert {path: f"{stat.st_mode:o} {stat.st_uid}" for path, stat in found.items()} == dict.fromkeys(found, "100600 0")
-    assert {kind(path) for path in found} <= KNOWN
-    assert {"start.json", "records"} <= {kind(path) for path in found}
+    stats = dict(holders(story.server, (*folders, "usr/local")))
+    assert {path: f"{stat.st_mode:o} {stat.st_uid}" for path, stat in stats.items()} == dict.fromkeys(stats, "100600 0")
+    assert {kind(path) for path in stats} <= KNOWN
+    assert {"start.json", "records"} <= {kind(path) for path in stats}
 
 
 NO_FILES = ("dev", "proc", "sys", "usr", "bin", "sbin", "lib", "lib64")

@@ -142,8 +142,8 @@ def alone(lane: Lane, others: list[Lane]) -> None:
 
 def at_once(lanes: list[Lane], deploys: int) -> Counter[str]:
     """Runs the remaining deploys on all apps at the same time."""
-    left = deploys - sum(lane.done["deploy"] + lane.done["refused"] for lane in lanes)
-    shares = [left // len(lanes) + (number < left % len(lanes)) for number in range(len(lanes))]
+    remaining = deploys - sum(lane.done["deploy"] + lane.done["refused"] for lane in lanes)
+    shares = [remaining // len(lanes) + (number < remaining % len(lanes)) for number in range(len(lanes))]
     with ThreadPoolExecutor(len(lanes)) as pool:
         for ended in [pool.submit(lane.acts, share) for lane, share in zip(lanes, shares, strict=True)]:
             ended.result()

@@ -14,7 +14,7 @@ from harness.world import wait_until
 
 
 def test_deploy_key_deploys_rolls_back_and_queries_from_ci_and_all_is_audited(keyed: KeyedServer) -> None:
-    ci, app = keyed.ci(), keyed.one
+    ci, app = keyed.ci(), keyed.app_one
     was = app.status()["live"]
 
     def teal(*arguments: str) -> dict[str, Any]:
@@ -29,8 +29,8 @@ def test_deploy_key_deploys_rolls_back_and_queries_from_ci_and_all_is_audited(ke
     assert teal("releases", "--json")["releases"][0]["release"] == deployed["release"]
     assert "from CI" in json.dumps(teal("logs", "--json"))
     assert teal("rollback", "--json")["release"] == first
-    told = [(line["did"], line["ended"]) for line in keyed.audit()]
-    assert told == [
+    audited = [(line["did"], line["ended"]) for line in keyed.audit()]
+    assert audited == [
         ("status", "answered"),
         ("deploy", "not yet"),
         ("deploy", "live"),
@@ -101,8 +101,8 @@ def asked(keyed: KeyedServer) -> Asked:
     with keyed.unchanged():
         done = at_once(tries)
     wait_until(lambda: len(keyed.audit()) - before >= len(COMMANDS) - len(SSH_ITSELF_ENDS))
-    told = {(line["key"], line["did"]) for line in keyed.audit()[before:]}
-    assert told == {(keyed.fingerprint(), "nothing that could be understood")}
+    audited = {(line["key"], line["did"]) for line in keyed.audit()[before:]}
+    assert audited == {(keyed.fingerprint(), "nothing that could be understood")}
     return done
 
 
@@ -127,9 +127,9 @@ def test_deploy_key_brings_no_variable_agent_or_terminal_into_an_environment(key
     tricks = [f"{name}=thief" for name in ("LD_PRELOAD", "PYTHONPATH", "BASH_ENV", "ENV", "PATH", "SUDO_ASKPASS")]
     options = ["-A", "-X", "-o", f"SetEnv={' '.join(tricks)}"]
     agent = subprocess.run(["ssh-agent", "-s"], capture_output=True, text=True, check=True).stdout
-    told = dict(part.split("=", 1) for part in agent.replace("\n", ";").split(";") if "=" in part)
+    agent_variables = dict(part.split("=", 1) for part in agent.replace("\n", ";").split(";") if "=" in part)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SSH_AUTH_SOCK", told["SSH_AUTH_SOCK"])
+        patch.setenv("SSH_AUTH_SOCK", agent_variables["SSH_AUTH_SOCK"])
         patch.setenv("DISPLAY", "127.0.0.1:0")
         try:
             with keyed.open(*options) as ssh:
@@ -137,7 +137,7 @@ def test_deploy_key_brings_no_variable_agent_or_terminal_into_an_environment(key
                 sockets = keyed.server.run("sh", "-c", "ls /tmp/ssh-* /root/.ssh/agent /var/lib/teal/.ssh/agent").stdout
                 assert ssh.poll() is None
         finally:
-            os.kill(int(told["SSH_AGENT_PID"]), 15)
+            os.kill(int(agent_variables["SSH_AGENT_PID"]), 15)
     names = {line.split("=")[0] for line in seen.splitlines()}
     assert "SSH_CONNECTION" in names  # the environment was really read
     assert names & {"SSH_AUTH_SOCK", "SSH_TTY", "DISPLAY", "LD_PRELOAD", "PYTHONPATH", "BASH_ENV", "ENV"} == set()

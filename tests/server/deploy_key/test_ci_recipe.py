@@ -34,12 +34,12 @@ def ci_env(keyed: KeyedServer, home: Path) -> dict[str, str]:
 def run(script: str, keyed: KeyedServer, env: dict[str, str]) -> "subprocess.CompletedProcess[str]":
     argv = ["bash", "-e", "-c", script]
     return subprocess.run(
-        argv, cwd=keyed.one.directory, env=env, capture_output=True, text=True, timeout=240, check=False
+        argv, cwd=keyed.app_one.directory, env=env, capture_output=True, text=True, timeout=240, check=False
     )
 
 
 def test_recipe_of_readme_deploys_where_home_is_elsewhere(keyed: KeyedServer, tmp_path: Path) -> None:
-    shutil.copy(keyed.server.directory / "known_hosts", keyed.one.directory)
+    shutil.copy(keyed.server.directory / "known_hosts", keyed.app_one.directory)
     ended = run(recipe(keyed.server.address), keyed, ci_env(keyed, tmp_path))
     assert ended.returncode == 0, ended.stderr
     assert "is live" in ended.stdout

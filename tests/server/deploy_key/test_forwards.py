@@ -24,14 +24,14 @@ def test_deploy_key_reaches_nothing_through_local_forwards(keyed: KeyedServer, t
         assert reached(bus, b"\0AUTH EXTERNAL 30\r\n") == b""
 
 
-def reached(where: "int | Path", *said: bytes) -> bytes:
+def reached(where: "int | Path", *pieces: bytes) -> bytes:
     """Sends these bytes, and returns what comes back until the end."""
     heard = b""
     with socket.socket(socket.AF_UNIX if isinstance(where, Path) else socket.AF_INET) as line:
         line.settimeout(60)
         line.connect(str(where) if isinstance(where, Path) else ("127.0.0.1", where))
         try:
-            for words in said:
+            for words in pieces:
                 line.sendall(words)
             while piece := line.recv(4096):
                 heard += piece

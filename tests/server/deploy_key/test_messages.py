@@ -58,9 +58,9 @@ def header_of_deploy(**changes: Any) -> Build:
 
 
 def plain(value: Any) -> dict[str, Any]:
-    told = json.loads(json.dumps(dataclasses.asdict(value)))
-    assert isinstance(told, dict)
-    return told
+    members = json.loads(json.dumps(dataclasses.asdict(value)))
+    assert isinstance(members, dict)
+    return members
 
 
 def of_another(keyed: KeyedServer) -> AppSpec:
@@ -165,42 +165,42 @@ REFUSED: dict[str, tuple[Build, str, str]] = {
 }
 
 
-Said = dict[str, dict[str, Any]]
+Failures = dict[str, dict[str, Any]]
 
 
 @pytest.fixture(scope="module")
-def said(keyed: KeyedServer) -> Said:
+def failures(keyed: KeyedServer) -> Failures:
     """The answers to all requests. The audit names the key for each."""
     before = len(keyed.audit())
     with keyed.unchanged(), keyed.line():
-        told = at_once({name: partial(keyed.replies_to, REFUSED[name][0](keyed)) for name in REFUSED})
+        answers = at_once({name: partial(keyed.replies_to, REFUSED[name][0](keyed)) for name in REFUSED})
     audit = [line for line in keyed.audit()[before:] if line["ended"] != "not yet"]
-    ended = sorted(f"{answer[-1]['code']}: {answer[-1]['message'][:300]}" for answer in told.values())
+    ended = sorted(f"{answer[-1]['code']}: {answer[-1]['message'][:300]}" for answer in answers.values())
     assert sorted(line["ended"] for line in audit) == ended
     assert {line["key"] for line in audit} == {keyed.fingerprint()}
-    return {name: answer[-1] for name, answer in told.items()}
+    return {name: answer[-1] for name, answer in answers.items()}
 
 
 @pytest.mark.parametrize("name", list(REFUSED))
-def test_deploy_key_is_refused_hostile_messages(said: Said, name: str) -> None:
+def test_deploy_key_is_refused_hostile_messages(failures: Failures, name: str) -> None:
     _, code, words = REFUSED[name]
-    told = said[name]
-    assert (told["type"], told["code"]) == ("failure", code)
-    assert words in told["message"] + told["hint"]
+    failure = failures[name]
+    assert (failure["type"], failure["code"]) == ("failure", code)
+    assert words in failure["message"] + failure["hint"]
 
 
 def test_deploy_key_is_refused_ports_that_were_not_agreed(keyed: KeyedServer) -> None:
     spec = keyed.spec()
-    told = keyed.replies_to(
+    replies = keyed.replies_to(
         frame(deploy(replace(spec, run=replace(spec.run, ports=Ports(8083, 8084))), b"x", new_id()))
     )
-    assert (told[-1]["code"], "[run] ports" in told[-1]["message"]) == ("config", True)
+    assert (replies[-1]["code"], "[run] ports" in replies[-1]["message"]) == ("config", True)
 
 
 def whole_deploy(keyed: KeyedServer) -> tuple[Deploy, bytes]:
     """Everything that a client sends in a deploy, as a thief could have recorded it."""
-    keyed.one.program(version=f"recorded {new_id()}")
-    content = (keyed.one.directory / "program").read_bytes()
+    keyed.app_one.program(version=f"recorded {new_id()}")
+    content = (keyed.app_one.directory / "program").read_bytes()
     request = deploy(keyed.spec(), content, new_id())
     return request, frame(request) + frame(Part(1, "zlib")) + frame(Block(True), zlib.compress(content)) + frame(
         Commit()
@@ -216,8 +216,8 @@ def test_deploy_key_replay_of_a_recorded_request_does_nothing(keyed: KeyedServer
     assert gone_back["outcome"] == "live"
     with keyed.unchanged():
         for again, answer in ((recorded, first), (back, gone_back)):
-            *_, note, told = keyed.replies_to(again)  # the recorded answer; the server does nothing
-            assert told == answer
+            *_, note, recorded_answer = keyed.replies_to(again)  # the recorded answer; the server does nothing
+            assert recorded_answer == answer
             assert "already ran" in note["text"]
     # the artifact is already stored, so nothing is uploaded
     anew = frame(replace(request, id=new_id())) + frame(Commit())

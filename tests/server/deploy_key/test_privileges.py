@@ -17,11 +17,11 @@ def rule(keyed: KeyedServer, app: str = "one") -> list[str]:
 
 
 def test_sudo_allows_the_user_teal_exactly_the_command_of_each_app(keyed: KeyedServer) -> None:
-    told = keyed.as_teal("sudo", "-n", "-l").stdout
-    commands = [line.split("NOPASSWD: ")[1] for line in told.splitlines() if "NOPASSWD" in line]
+    permissions = keyed.as_teal("sudo", "-n", "-l").stdout
+    commands = [line.split("NOPASSWD: ")[1] for line in permissions.splitlines() if "NOPASSWD" in line]
     assert sorted(commands) == sorted(" ".join(rule(keyed, app)) for app in ("one", "two"))
-    assert "may run the following" in told
-    assert "SETENV" not in told
+    assert "may run the following" in permissions
+    assert "SETENV" not in permissions
 
 
 SUDO: dict[str, Callable[[list[str]], list[str]]] = {
@@ -110,5 +110,5 @@ def test_user_teal_writes_and_reads_no_file_of_others(keyed: KeyedServer) -> Non
 def test_paths_of_programs_that_run_as_root_belong_to_root(keyed: KeyedServer) -> None:
     for path in (TEAL_HOST, "/var/lib/teal/.ssh/authorized_keys", "/etc/sudoers.d/teal-one", "/var/lib/teal/one/blue"):
         for part in (Path(path), *Path(path).parents):
-            found = (keyed.server.root / str(part).lstrip("/")).stat()
-            assert (found.st_uid, found.st_mode & 0o022) == (0, 0), part
+            stat = (keyed.server.root / str(part).lstrip("/")).stat()
+            assert (stat.st_uid, stat.st_mode & 0o022) == (0, 0), part

@@ -31,7 +31,7 @@ Ssh = subprocess.Popen[bytes]
 def stolen(keyed: KeyedServer) -> Iterator[str]:
     """A second key of the app, which a thief has."""
     make_key(keyed.key("stolen"), "stolen")
-    keyed.one.teal("setup", "--deploy-key", f"{keyed.key('stolen')}.pub").ok()
+    keyed.app_one.teal("setup", "--deploy-key", f"{keyed.key('stolen')}.pub").ok()
     yield "stolen"
     if keyed.fingerprint("stolen") in (keyed.server.root / "etc/teal/one/footprint.json").read_text():
         revoke(keyed)
@@ -40,7 +40,7 @@ def stolen(keyed: KeyedServer) -> Iterator[str]:
 
 
 def revoke(keyed: KeyedServer) -> None:
-    keyed.one.teal("setup", "--remove-key", keyed.fingerprint("stolen")).ok()
+    keyed.app_one.teal("setup", "--remove-key", keyed.fingerprint("stolen")).ok()
 
 
 def send(ssh: Ssh, *frames: bytes) -> None:
@@ -94,26 +94,26 @@ def test_revocation_ends_an_upload_of_the_key_that_would_hold_the_lock_for_ever(
         assert places(keyed) == 1
         heard, _ = other.communicate(frame(Status("one")), timeout=120)
     assert next(iter(answers(heard)))["type"] == "statusreport"
-    assert keyed.one.deploy("--wait", "0").ok().result["outcome"] in ("live", "unchanged")
+    assert keyed.app_one.deploy("--wait", "0").ok().result["outcome"] in ("live", "unchanged")
 
 
 def test_revocation_ends_a_deploy_after_its_commit_and_recovers_what_it_left(keyed: KeyedServer, stolen: str) -> None:
-    before = keyed.one.status()["live"]
-    keyed.one.program(version="of the thief", health=500)
-    content = (keyed.one.directory / "program").read_bytes()
+    before = keyed.app_one.status()["live"]
+    keyed.app_one.program(version="of the thief", health=500)
+    content = (keyed.app_one.directory / "program").read_bytes()
     request = deploy(keyed.spec(), content, new_id())
     recorded = (frame(request), frame(Part(1, "plain")), frame(Block(True), content), frame(Commit()))
     with keyed.open(key=stolen) as thief:
         send(thief, *recorded)
         wait_until(lambda: '"start"' in (keyed.server.root / "var/lib/teal/one/journal").read_text().splitlines()[-1])
-        done = keyed.one.teal("setup", "--remove-key", keyed.fingerprint("stolen")).ok()
+        done = keyed.app_one.teal("setup", "--remove-key", keyed.fingerprint("stolen")).ok()
         thief.wait(60)
     assert "an earlier command was interrupted" in done.err
-    status = keyed.one.status()
+    status = keyed.app_one.status()
     assert (status["live"], status["notes"]) == (before, [])
     idle = "green" if before == "blue" else "blue"
     assert status["colors"][idle]["state"] != "running"
-    assert keyed.one.get("/", "one.test")["color"] == before
+    assert keyed.app_one.get("/", "one.test")["color"] == before
     assert request.id in (keyed.server.root / "var/lib/teal/one/journal").read_text()
 
 
@@ -125,14 +125,14 @@ def test_revocation_needs_nothing_else_to_be_well(keyed: KeyedServer, stolen: st
     live.symlink_to("nowhere")
     keyed.server.run("systemctl", "stop", "nginx")
     try:
-        keyed.one.config(server={"domains": ["two.test"]}, run={"data": True, "env": {"SECRET": "of-one"}})
+        keyed.app_one.config(server={"domains": ["two.test"]}, run={"data": True, "env": {"SECRET": "of-one"}})
         revoke(keyed)
         assert keyed.ssh(key=stolen).returncode == 255
     finally:
         live.unlink()
         live.symlink_to(target)
         keyed.server.run("systemctl", "start", "nginx")
-        keyed.one.config(server={"domains": ["one.test"]}, run={"data": True, "env": {"SECRET": "of-one"}})
+        keyed.app_one.config(server={"domains": ["one.test"]}, run={"data": True, "env": {"SECRET": "of-one"}})
 
 
 MORE: dict[str, dict[str, Any]] = {
@@ -148,15 +148,15 @@ def test_deploy_key_is_refused_longer_waits_and_more_releases_than_agreed(keyed:
     for name, changes in MORE.items():
         spec = replace(keyed.spec(), **changes)
         for sent in (frame(Intended(spec)), frame(deploy(spec, b"x", new_id()))):
-            told = keyed.replies_to(sent)[-1]
-            assert (told["code"], name in told["message"]) == ("config", True), told
-    keyed.one.config(
+            failure = keyed.replies_to(sent)[-1]
+            assert (failure["code"], name in failure["message"]) == ("config", True), failure
+    keyed.app_one.config(
         server={"domains": ["one.test"]}, run={"data": True, "env": {"SECRET": "of-one"}}, keep={"releases": 6}
     )
-    keyed.one.program(version="with six releases")
-    assert "what a deploy key may ask for" in keyed.one.teal("setup").ok().err
+    keyed.app_one.program(version="with six releases")
+    assert "what a deploy key may ask for" in keyed.app_one.teal("setup").ok().err
     target = f"ssh://teal@{keyed.server.name}"
-    keyed.ci().teal("deploy", cwd=keyed.one.directory, TEAL_TARGET=target).ok()
+    keyed.ci().teal("deploy", cwd=keyed.app_one.directory, TEAL_TARGET=target).ok()
 
 
 @pytest.mark.hint("the same command again, when one of them has ended")
@@ -164,8 +164,8 @@ def test_deploy_key_has_a_few_connections_and_the_admin_his_own(keyed: KeyedServ
     with ExitStack() as silent, keyed.line():
         for _ in range(key_places.MOST):
             silent.enter_context(keyed.open("-S", str(keyed.server.directory / "one.line")))
-        told = keyed.replies_to(frame(Status("one")))[-1]
-        assert (told["code"], "connections to this server already" in told["message"]) == ("not_allowed", True)
-        assert keyed.one.status()["live"]
+        failure = keyed.replies_to(frame(Status("one")))[-1]
+        assert (failure["code"], "connections to this server already" in failure["message"]) == ("not_allowed", True)
+        assert keyed.app_one.status()["live"]
         assert keyed.replies_to(frame(Status("two")), key="two")[-1]["type"] == "statusreport"
     wait_until(lambda: keyed.replies_to(frame(Status("one")))[-1]["type"] == "statusreport")

@@ -42,7 +42,7 @@ def test_setup_refuses_a_key_file_that_is_not_just_a_public_key(keyed: KeyedServ
     parts = {"key": f"{kind} {packed} {comment}", "packed": packed, "cut": packed[:47], "other": f"{kind} {packed}"}
     text = HOSTILE_KEYS[name].format(**parts)
     (tmp_path / "hostile.pub").write_text(text)
-    refused = keyed.one.teal("setup", "--deploy-key", str(tmp_path / "hostile.pub"))
+    refused = keyed.app_one.teal("setup", "--deploy-key", str(tmp_path / "hostile.pub"))
     assert refused.code == 3
     assert "not an OpenSSH public key" in refused.err
     assert public_key(text)
@@ -53,7 +53,7 @@ def test_setup_hints_lead_from_a_key_file_that_is_not_there_to_the_key(keyed: Ke
     key, public = tmp_path / "ci key", tmp_path / "ci key.pub"
 
     def hint(path: Path) -> str:
-        refused = keyed.one.teal("setup", "--dry-run", "--deploy-key", str(path))
+        refused = keyed.app_one.teal("setup", "--dry-run", "--deploy-key", str(path))
         assert refused.code == 3
         return refused.err.rpartition("→ ")[2].strip()
 
@@ -69,68 +69,68 @@ def test_setup_hints_lead_from_a_key_file_that_is_not_there_to_the_key(keyed: Ke
     assert hint(key) == f"name that: {public}"
     key.unlink()
     assert hint(key) == f"name that: {public}"
-    assert "let the key" in keyed.one.teal("setup", "--dry-run", "--deploy-key", str(public)).ok().err
+    assert "let the key" in keyed.app_one.teal("setup", "--dry-run", "--deploy-key", str(public)).ok().err
 
 
 @pytest.mark.hint("teal setup (as the server's admin); if that finds a newer Teal there, update this one")
 def test_setup_hint_leads_a_key_from_a_server_side_of_another_teal_to_its_own(keyed: KeyedServer) -> None:
     install(keyed.server, PROTOCOL + 1)
-    refused = keyed.ci().teal("status", cwd=keyed.one.directory, TEAL_TARGET=f"ssh://teal@{keyed.server.name}")
+    refused = keyed.ci().teal("status", cwd=keyed.app_one.directory, TEAL_TARGET=f"ssh://teal@{keyed.server.name}")
     assert (refused.code, "is of another version of Teal" in refused.err) == (4, True), refused
     words = refused.err.rpartition("→ ")[2].partition(" (as the server's admin); if that finds a newer Teal")[0].split()
-    keyed.one.teal(*words[1:]).ok()
-    keyed.ci().teal("status", cwd=keyed.one.directory, TEAL_TARGET=f"ssh://teal@{keyed.server.name}").ok()
+    keyed.app_one.teal(*words[1:]).ok()
+    keyed.ci().teal("status", cwd=keyed.app_one.directory, TEAL_TARGET=f"ssh://teal@{keyed.server.name}").ok()
 
 
 @pytest.mark.hint("make another key: ssh-keygen -t ed25519 -f {}-deploy")
 def test_deploy_key_of_an_app_is_refused_for_another_app(keyed: KeyedServer) -> None:
     with keyed.unchanged():
-        refused = keyed.two.teal("setup", "--deploy-key", f"{keyed.key('one')}.pub")
+        refused = keyed.app_two.teal("setup", "--deploy-key", f"{keyed.key('one')}.pub")
     assert refused.code == 3
     assert f"the key {keyed.fingerprint()} deploys one already" in refused.err
     make = printed(refused, "make another key: ssh-keygen -t ed25519 -f {}-deploy").partition(": ")[2]
     assert make.startswith("ssh-keygen ")
-    shell(keyed.two, f"{make} -N ''")  # an empty passphrase, as a person may type
-    keyed.two.teal("setup", "--deploy-key", f"{make.split()[-1]}.pub").ok()
-    keyed.two.teal("setup", "--remove-key", f"{make.split()[-1]}.pub").ok()
+    shell(keyed.app_two, f"{make} -N ''")  # an empty passphrase, as a person may type
+    keyed.app_two.teal("setup", "--deploy-key", f"{make.split()[-1]}.pub").ok()
+    keyed.app_two.teal("setup", "--remove-key", f"{make.split()[-1]}.pub").ok()
 
 
 @pytest.mark.hint("log in as the server's admin for that")
 def test_command_that_a_deploy_key_may_not_give_works_for_the_admin(keyed: KeyedServer) -> None:
     target = f"ssh://teal@{keyed.server.name}"
-    refused = keyed.ci().teal("env", "list", cwd=keyed.one.directory, TEAL_TARGET=target)
+    refused = keyed.ci().teal("env", "list", cwd=keyed.app_one.directory, TEAL_TARGET=target)
     printed(refused, "log in as the server's admin for that")
-    keyed.one.teal("env", "list").ok()
+    keyed.app_one.teal("env", "list").ok()
 
 
 def test_setup_changes_nothing_when_repeated_for_an_app_with_a_deploy_key(keyed: KeyedServer) -> None:
     with keyed.unchanged():
-        assert "nothing to do" in keyed.one.teal("setup").ok().out
-        assert "nothing to do" in keyed.two.teal("setup", "--deploy-key", f"{keyed.key('two')}.pub").ok().out
+        assert "nothing to do" in keyed.app_one.teal("setup").ok().out
+        assert "nothing to do" in keyed.app_two.teal("setup", "--deploy-key", f"{keyed.key('two')}.pub").ok().out
 
 
 def test_setup_notices_a_deploy_key_that_was_removed_by_hand(keyed: KeyedServer) -> None:
     path = keyed.server.root / "var/lib/teal/.ssh/authorized_keys"
     before = path.read_text()
     path.write_text("".join(line for line in before.splitlines(True) if "--app one" not in line))
-    refused = keyed.one.teal("setup")
+    refused = keyed.app_one.teal("setup")
     assert (refused.code, "edited by hand" in refused.err) == (2, True)
     assert "--app one" not in path.read_text()
     assert keyed.ssh().returncode == 255
-    keyed.one.teal("setup", "--yes").ok()
+    keyed.app_one.teal("setup", "--yes").ok()
     assert path.read_text() == before
 
 
 def test_second_deploy_key_is_added_and_removed(keyed: KeyedServer) -> None:
     make_key(keyed.key("second"), "the second of one")
     before = keyed.files()
-    keyed.one.teal("setup", "--deploy-key", f"{keyed.key('second')}.pub").ok()
+    keyed.app_one.teal("setup", "--deploy-key", f"{keyed.key('second')}.pub").ok()
     assert keyed.replies_to(frame(Status("one")), key="second")[-1]["type"] == "statusreport"
     assert keyed.audit()[-1]["key"] == keyed.fingerprint("second")
     with keyed.open(key="second") as waiting:
-        would = keyed.one.teal("setup", "--remove-key", f"{keyed.key('second')}.pub", "--dry-run").ok()
+        would = keyed.app_one.teal("setup", "--remove-key", f"{keyed.key('second')}.pub", "--dry-run").ok()
         assert f"revoke the key {keyed.fingerprint('second')}, which deploys one" in would.err
-        keyed.one.teal("setup", "--remove-key", f"{keyed.key('second')}.pub").ok()
+        keyed.app_one.teal("setup", "--remove-key", f"{keyed.key('second')}.pub").ok()
         assert waiting.wait(120) != 0
         assert waiting.stdout
         assert waiting.stdout.read() == b""  # no answer: it was killed
@@ -139,24 +139,24 @@ def test_second_deploy_key_is_added_and_removed(keyed: KeyedServer) -> None:
     after = keyed.files()
     changed = {path for path in before | after if before.get(path) != after.get(path)}
     assert changed <= {"/etc/teal/one/footprint.json"}
-    unknown = keyed.one.teal("setup", "--remove-key", keyed.fingerprint("second"))
+    unknown = keyed.app_one.teal("setup", "--remove-key", keyed.fingerprint("second"))
     assert (unknown.code, "nothing to remove" in unknown.err) == (3, True)
 
 
 def test_last_deploy_key_takes_everything_made_for_keys_along_even_while_it_is_in_use(keyed: KeyedServer) -> None:
     before = keyed.files()
-    for app in (keyed.two, keyed.one):
+    for app in (keyed.app_two, keyed.app_one):
         with keyed.open(key=app.name):
             app.teal("setup", "--remove-key", keyed.fingerprint(app.name)).ok()
         assert keyed.ssh(key=app.name).returncode == 255
     assert keyed.server.run("getent", "passwd", "teal").returncode != 0
     assert not (keyed.server.root / "var/lib/teal/.ssh").exists()
     assert list(keyed.server.root.glob("etc/sudoers.d/teal*")) == []
-    for app in (keyed.one, keyed.two):
+    for app in (keyed.app_one, keyed.app_two):
         app.teal("setup", "--deploy-key", f"{keyed.key(app.name)}.pub").ok()
-    told = keyed.files()
+    after = keyed.files()
     volatile = ("/etc/passwd", "/etc/shadow", "/etc/group", "/etc/gshadow", "/etc/teal/", "/etc/sub", "/etc/.pwd")
-    changed = {path for path in before | told if before.get(path) != told.get(path)}
+    changed = {path for path in before | after if before.get(path) != after.get(path)}
     # the client that was connected has left a line, and the new user has another UID
     mine = ("/var/lib/teal/two/audit", "/var/lib/teal/.ssh")
     assert {path for path in changed if not path.startswith(volatile)} <= {*mine}
@@ -164,6 +164,6 @@ def test_last_deploy_key_takes_everything_made_for_keys_along_even_while_it_is_i
 
 def test_destroy_removes_an_app_while_its_deploy_key_is_in_use(keyed: KeyedServer) -> None:
     with keyed.open(key="two"):
-        keyed.two.teal("destroy", "-y").ok()
+        keyed.app_two.teal("destroy", "-y").ok()
     assert keyed.ssh(key="two").returncode == 255
     assert keyed.replies_to(frame(Status("one")))[-1]["type"] == "statusreport"

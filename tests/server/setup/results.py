@@ -13,8 +13,8 @@ OTHERS = (
 )
 
 
-def differing(one: dict[str, str], other: dict[str, str]) -> list[str]:
-    return sorted(path for path in one | other if one.get(path) != other.get(path))
+def differing(before: dict[str, str], after: dict[str, str]) -> list[str]:
+    return sorted(path for path in before | after if before.get(path) != after.get(path))
 
 
 def setup_changes(app: App, *arguments: str) -> list[str]:

@@ -36,8 +36,8 @@ class TestApt:
             assert (error["message"], bool(error["evidence"])) == ("apt-get cannot install nginx", True)
             text = "on the server: apt-get update && apt-get install {}; then teal setup again"
             typed, _, again = hint_of(error, text).removeprefix("on the server: ").partition("; then ")
-            left = differing(before, bare.files(ignoring=OTHERS))
-            assert left == ["/var/lib/teal", "/var/lib/teal/shop", "/var/lib/teal/shop/lock"]
+            changed = differing(before, bare.files(ignoring=OTHERS))
+            assert changed == ["/var/lib/teal", "/var/lib/teal/shop", "/var/lib/teal/shop/lock"]
             wrong.unlink()
             assert bare.run("sh", "-c", f"yes | {{ {typed}; }}").returncode == 0
             assert again == "teal setup again"

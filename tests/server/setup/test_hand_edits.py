@@ -80,8 +80,8 @@ class TestHandEdits:
             hint = hint_of(refused.result["error"], "teal doctor")
         (note,) = app.status()["notes"]
         assert note == f"nginx does not serve this app as agreed: {hint}"
-        found = app.teal(*shlex.split(hint)[1:], "--json").result["findings"]
-        (cure,) = {hint_of(row, "teal setup") for row in found if row["state"] == "fault"}
+        findings = app.teal(*shlex.split(hint)[1:], "--json").result["findings"]
+        (cure,) = {hint_of(row, "teal setup") for row in findings if row["state"] == "fault"}
         type_in(app, cure)
         app.deploy().ok()
 

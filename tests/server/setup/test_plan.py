@@ -80,7 +80,7 @@ def test_setup_killed_at_any_act_is_completed_by_the_next_setup(shared: Server, 
         shutil.rmtree(place)
     rounds = [json.loads(line) for line in ran.stdout.splitlines()]
     assert not ran.stderr
-    bad = [one for one in rounds if one["left"] or not (one["nginx"] and one["nginx after"])]
+    bad = [attempt for attempt in rounds if attempt["left"] or not (attempt["nginx"] and attempt["nginx after"])]
     assert not bad, json.dumps(bad, indent=1)
     assert (len(rounds) > 10, rounds[-1]["killed"]) == (True, "")
 

@@ -56,9 +56,9 @@ class TestTealTomlChanged:
                 moving.wait_for(type="step", name="drain", detail="waiting for the last work of blue")
                 assert b"\r\nX-Color: blue\r\n" in finish(visitor)
                 ended = moving.ended().ok()
-        told = "\n".join(line.get("text", line.get("detail", "")) for line in ended.lines)
-        assert "stop the standby on blue" in told
-        assert "green serves, so it stays on port 8092; it moves to 8102 with: teal deploy, then teal setup" in told
+        messages = "\n".join(line.get("text", line.get("detail", "")) for line in ended.lines)
+        assert "stop the standby on blue" in messages
+        assert "green serves, so it stays on port 8092; it moves to 8102 with: teal deploy, then teal setup" in messages
         again = app.teal("setup").ok()
         assert ("nothing to do" in again.out, "moves to 8102" in again.err) == (True, True)
         assert '"v2"' in get(shared, "x")
@@ -67,7 +67,7 @@ class TestTealTomlChanged:
         app.teal("setup").ok()
         app.program(version="v4")
         app.deploy().ok()
-        ports = {color: told["port"] for color, told in app.status()["colors"].items()}
+        ports = {color: messages["port"] for color, messages in app.status()["colors"].items()}
         assert ports == {"blue": 8101, "green": 8102}
         assert app.teal("setup").ok().out == "shop is set up already; nothing to do\n"
 
