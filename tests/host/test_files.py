@@ -313,3 +313,41 @@ def test_lock_note_replaces_a_longer_note(tmp_path: Path) -> None:
     files.note_holder(lock, "short")
     os.close(lock)
     assert (tmp_path / "lock").read_text() == "short"
+
+
+def test_tree_of_any_depth_and_kind_is_removed(tmp_path: Path) -> None:
+    """As an app can make it that does not want to be destroyed."""
+    tree, here = tmp_path / "tree", Path.cwd()
+    tree.mkdir()
+    os.mkfifo(tree / "fifo")
+    (tree / "locked").mkdir()
+    (tree / "locked/file").write_text("")
+    (tree / "locked").chmod(0o000)
+    try:
+        os.chdir(tree)
+        for _ in range(3000):
+            Path("nested").mkdir()
+            os.chdir("nested")
+    finally:
+        os.chdir(here)
+    files.remove_tree(tree)
+    assert names(tmp_path) == []
+
+
+def test_tree_that_is_filled_again_and_again_is_given_up_with_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(files, "REMOVED_WITHIN_S", 0.0)
+    (tmp_path / "tree").mkdir()
+    (tmp_path / "tree/file").write_text("")
+    with pytest.raises(OSError, match="not all of it is removed after 0 s"):
+        files.remove_tree(tmp_path / "tree")
+
+
+def test_million_names_are_read_in_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(files, "_NAMES_AT_ONCE", 3)
+    for number in range(20):
+        (tmp_path / f"tree/a/{number}").mkdir(parents=True)
+        (tmp_path / f"tree/{number}").write_text("")
+    files.remove_tree(tmp_path / "tree")
+    assert names(tmp_path) == []

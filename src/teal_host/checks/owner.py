@@ -36,6 +36,6 @@ def owner(user: str, data: Path, numbers: DataOwner) -> Optional[Finding]:
     if numbers.user is not None:
         message = f"{data} belongs to user number {numbers.data}, not to {user}"
         return fault("user", message, on_server(f"chown -R {user}:{user} {data}"))
-    add = f"useradd --system --user-group --no-create-home --home-dir {data} --shell /usr/sbin/nologin"
+    add = f"useradd --system --user-group --no-create-home --home-dir {account.NO_HOME} --shell /usr/sbin/nologin"
     message = f"the user {user} no longer exists, but its data does"
     return fault("user", message, on_server(f"{add} --uid {numbers.data} {user}"))

@@ -1,5 +1,6 @@
 """The app's own system user, and the directories of that user and of root."""
 
+import contextlib
 import pwd
 import signal
 import time
@@ -8,16 +9,19 @@ from functools import partial
 from pathlib import Path
 from typing import Iterator, Optional
 
-from teal_host.ground import files, processes
+from teal_host.ground import files, processes, systemctl
 from teal_host.ground.errors import BadRequest, CannotRun
 from teal_host.ground.paths import AppPaths
 from teal_host.ground.remedies import on_server
-from teal_host.ground.run import run, send_signal_if
+from teal_host.ground.run import run
 from teal_host.preparations.base import Intent
 from teal_host.preparations.change import SetupChange
 from teal_host.state import footprint
 from teal_host.state.footprint import Footprint
+from teal_host.wire.sources import PYTHON
 
+NO_HOME = Path("/nonexistent")
+_CRON = Path("/var/spool/cron")
 _PROGRAM_S = 30.0
 _PAUSE_S = 0.02
 _ROOT = 0
@@ -29,7 +33,10 @@ def changes(intent: Intent) -> Iterator[SetupChange]:
     _check_data_is_own(intent)
     _check_writable_folders(intent)
     if find(user) is None:
-        yield SetupChange(f"make the system user {user}", partial(add_user, user, paths.data, "/usr/sbin/nologin"))
+        yield SetupChange(f"make the system user {user}", partial(_add_app_user, user))
+    elif not _is_shut_out(user):
+        text = f"shut {user} out: home {NO_HOME}, no login, no cron, no services of its own"
+        yield SetupChange(text, partial(_shut_out, user))
     yield from directory(paths, Folder(paths.releases, 0o750, user, read_only=True))
     yield from directory(paths, Folder(paths.data, 0o700, user))
 
@@ -49,10 +56,18 @@ def add_user(user: str, home: Path, shell: str) -> None:
         raise CannotRun(f"cannot make the user {user}", added.lines[-3:])
 
 
+def _add_app_user(user: str) -> None:
+    """useradd gives a system user no date on which it expires."""
+    add_user(user, NO_HOME, "/usr/sbin/nologin")
+    _shut_out(user)
+
+
 def end_processes(user: str) -> None:
-    """Such as a command of `teal exec`, or a login with a deploy key."""
+    """Such as a command of `teal exec`, or a login with a deploy key. First whatever would start a new one."""
     entry = find(user)
     if entry:
+        run(["usermod", "--expiredate=1", user], _PROGRAM_S)
+        _end_lasting(entry)
         _end_all(entry.pw_uid)
 
 
@@ -69,6 +84,41 @@ def remove_user(user: str) -> None:
             )
 
 
+def _is_shut_out(user: str) -> bool:
+    """sshd, cron, at, su and a systemd of the user's own ask PAM, which rejects an account that has expired."""
+    entry, shadow = find(user), files.text_of(Path("/etc/shadow")) or ""
+    expires = [line.split(":")[7:8] for line in shadow.splitlines() if line.startswith(f"{user}:")]
+    return expires == [["1"]] and entry is not None and entry.pw_dir == str(NO_HOME) and not _linger(user).exists()
+
+
+def _shut_out(user: str) -> None:
+    """The app runs on. usermod rejects a user who has processes, so it sees none."""
+    change = ["usermod", "--home", str(NO_HOME), "--expiredate=1", user]
+    if run(change, _PROGRAM_S).code:
+        changed = run(["unshare", "--pid", "--fork", "--mount-proc", *change], _PROGRAM_S)
+        if changed.code:
+            raise CannotRun(f"cannot change the user {user}", changed.lines[-3:], "try again")
+    entry = find(user)
+    assert entry, "usermod has just changed the user"
+    _end_lasting(entry)
+
+
+def _end_lasting(entry: pwd.struct_passwd) -> None:
+    """What an app can leave behind and something else starts: logins, services of the user's own systemd, cron, at."""
+    files.remove(_linger(entry.pw_name))
+    systemctl.order("stop", f"user-{entry.pw_uid}.slice", _PROGRAM_S, lambda: True)  # it seldom exists
+    files.remove(_CRON / "crontabs" / entry.pw_name)
+    for job in _CRON.glob("at*/*"):
+        with contextlib.suppress(FileNotFoundError):
+            if job.lstat().st_uid == entry.pw_uid:
+                files.remove(job)
+
+
+def _linger(user: str) -> Path:
+    """While it exists, systemd starts a manager for the user at boot."""
+    return Path("/var/lib/systemd/linger", user)
+
+
 def is_foreign(data: Path, own: Footprint, user: str) -> bool:
     """Does a data directory exist that setup did not make for this app?"""
     if str(data) in own.made and not data.is_symlink():
@@ -78,10 +128,11 @@ def is_foreign(data: Path, own: Footprint, user: str) -> bool:
 
 
 def _end_all(uid: int) -> None:
+    """By the kernel in one step, as this user: so no process forks faster than it is ended. Never as root."""
     deadline = time.monotonic() + _PROGRAM_S
+    end = f"import os; os.setuid({uid}); os.getuid() and os.kill(-1, {int(signal.SIGKILL)})"
     while pids := processes.of_user(uid):
-        for pid in pids:
-            send_signal_if(pid, signal.SIGKILL, lambda pid=pid: processes.uids(pid)[:1] == (uid,))  # type: ignore[misc]
+        run([PYTHON, "-I", "-S", "-c", end], _PROGRAM_S)
         if time.monotonic() > deadline:
             raise CannotRun(f"processes of the user {uid} do not end", [processes.name_of(pid) for pid in pids])
         time.sleep(_PAUSE_S)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Iterator
 
 from teal_host.ground import files, lock
-from teal_host.ground.errors import NotThere
+from teal_host.ground.errors import CannotRun, NotThere
 from teal_host.state import agreement
 from teal_host.state.app import App
 from teal_host.state.slots import all_colors
@@ -79,11 +79,19 @@ def _remove_files(app: App, keep_data: bool) -> None:
     colors = tuple(paths.color(color).home for color in all_colors())
     data = (paths.data,) if provisioning.owns_data(paths) and not keep_data else ()
     for folder in (*colors, paths.records, paths.releases, paths.logs, *data):
-        files.remove_tree(folder)
+        _remove(folder)
     if not (keep_data and paths.data.is_dir()):
         provisioning.remove_user(paths)
     files.remove_tree(paths.agreed.parent)
     files.remove_tree(paths.home)
+
+
+def _remove(folder: Path) -> None:
+    try:
+        files.remove_tree(folder)
+    except OSError as error:
+        text = f"{folder} is not gone: {error.strerror}"
+        raise CannotRun(text, [str(error.filename)] if error.filename else [], "try again") from None
 
 
 def _remove_what_apps_shared(app: App) -> None:

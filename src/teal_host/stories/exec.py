@@ -1,6 +1,5 @@
 """The story of `teal exec`: one command runs as the app would run it, and its bytes travel both ways."""
 
-import pwd
 from typing import Dict, Optional, Tuple
 
 from teal_host.ground import run
@@ -33,7 +32,7 @@ def _command(app: App, request: Exec) -> Command:
     live, user = _live(app)
     env = candidate.environment_of(live)
     del env["PORT"]
-    return Command(request.command, {**_base(user), **env}, live.paths.release(live.release), user)
+    return Command(request.command, {**_base(user, live), **env}, live.paths.release(live.release), user)
 
 
 def _live(app: App) -> Tuple[Candidate, Optional[str]]:
@@ -46,11 +45,11 @@ def _live(app: App) -> Tuple[Candidate, Optional[str]]:
     return scene.live_candidate, scene.agreement.user
 
 
-def _base(user: Optional[str]) -> Dict[str, str]:
+def _base(user: Optional[str], live: Candidate) -> Dict[str, str]:
     """What the app's supervisor gives it beside what is Teal's."""
     if user is None:
         return run.passed_on()
-    return {"PATH": _PATH, "HOME": pwd.getpwnam(user).pw_dir, "USER": user, "LOGNAME": user}
+    return {"PATH": _PATH, "HOME": str(live.paths.data), "USER": user, "LOGNAME": user}
 
 
 def _not_started(command: Command, error: OSError) -> Exited:

@@ -31,6 +31,7 @@ User=${user}
 Group=${user}
 StateDirectory=${app}
 StateDirectoryMode=0700
+Environment=HOME=${data}
 UMask=0077
 Restart=always
 ${pauses}
@@ -47,6 +48,7 @@ CapabilityBoundingSet=${capabilities}
 AmbientCapabilities=${capabilities}
 ProtectSystem=strict
 ${writable}ProtectHome=yes
+InaccessiblePaths=-/run/dbus -/run/systemd/private
 PrivateTmp=yes
 PrivateDevices=yes
 ProtectKernelTunables=yes
@@ -111,6 +113,7 @@ def unit_text(unit: Unit) -> str:
     return _UNIT.substitute(
         app=unit.paths.app,
         home=unit.paths.home,
+        data=unit.paths.data,
         python=PYTHON,
         installed=unit.installed,
         credential=CREDENTIAL,

@@ -1,0 +1,162 @@
+"""An app that was taken over tries to stay: outside its sandbox, after its end, and after `teal destroy`.
+
+The images of tests are small: a file stands for the socket of D-Bus, and a directory for cron. With Debian's own dbus,
+polkitd, libpam-systemd and cron the attacks were tried by hand: SetUserLinger over D-Bus worked at 768eec4.
+"""
+
+import json
+import subprocess
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import harness
+from harness import Server
+from harness.ssh_access import run
+from harness.world import App, at_server, wait_until
+
+PROBER = Path(__file__).parents[1] / "apps/prober.py"
+LIKE_DEBIANS = "mkdir -p /run/dbus /var/spool/cron/crontabs; touch /run/dbus/system_bus_socket"
+HOME_OF_BEFORE = "unshare --pid --fork --mount-proc usermod --home /var/lib/one --expiredate '' teal-one"
+
+
+@dataclass(frozen=True)
+class Taken:
+    """An app that runs whatever code a request brings."""
+
+    server: Server
+    app: App
+
+    def tries(self, code: str) -> Any:
+        body = json.dumps({"it": code}).encode()
+        request = urllib.request.Request(f"http://{self.server.address}/", body, {"Host": "one.test"})
+        straight = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        with straight.open(request, timeout=60) as answer:
+            return json.loads(answer.read())["it"]
+
+    @property
+    def uid(self) -> str:
+        return run(self.server, "id", "-u", "teal-one").strip()
+
+    def may_log_in(self) -> bool:
+        """`ssh -N` needs no shell, and forwards ports until the client ends."""
+        key = (self.server.directory / "key.pub").read_text()
+        run(self.server, "sh", "-ec", f"mkdir -p /var/lib/one/.ssh; echo '{key}' > /var/lib/one/.ssh/authorized_keys")
+        run(self.server, "chown", "-R", "teal-one:", "/var/lib/one/.ssh")
+        argv = ["ssh", "-F", str(self.server.ssh_config), "-l", "teal-one", "-N", self.server.name]
+        with subprocess.Popen(argv, stderr=subprocess.DEVNULL) as client:
+            session = ("pgrep", "-u", "teal-one", "-f", "^sshd")
+            wait_until(lambda: client.poll() is not None or self.server.run(*session).returncode == 0)
+            ended = client.poll()
+            client.kill()
+        return ended is None
+
+
+@pytest.fixture(scope="module")
+def taken(debian: int, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Taken]:
+    work = tmp_path_factory.mktemp("taken")
+    with harness.server(debian, work, packages=["nginx", "sudo"]) as server:
+        run(server, "sh", "-ec", LIKE_DEBIANS)
+        app = at_server(work / "admin", server).app("one")
+        app.config(
+            server={"domains": ["one.test"]},
+            run={"data": True},
+            verify={"json": None, "path": None},
+            health={"path": "/", "successes": 1},
+        )
+        (app.directory / "program").write_text("#!/usr/bin/python3\n" + PROBER.read_text())
+        app.teal("setup").ok()
+        app.deploy().ok()
+        yield Taken(server, app)
+
+
+HIDDEN = """
+import os, pwd
+def reached(path):
+    try:
+        return bool(os.listdir(path)) if os.path.isdir(path) else not os.stat(path).st_mode & 0o777 == 0
+    except OSError:
+        return False
+told = [path for path in ("/run/dbus", "/run/user", "/run/systemd/private") if reached(path)]
+told += [os.environ["HOME"], pwd.getpwuid(os.getuid()).pw_dir]
+"""
+
+
+def test_app_has_no_services_of_its_own_outside_its_sandbox(taken: Taken) -> None:
+    """Succeeded against 768eec4: systemd let the app's user linger, and started units from the app's data directory."""
+    assert taken.tries(HIDDEN) == ["/var/lib/one", "/nonexistent"]
+    taken.server.run("systemctl", "start", f"user@{taken.uid}.service")
+    assert run(taken.server, "systemctl", "show", "--value", "-p", "ActiveState", f"user@{taken.uid}") != "active\n"
+
+
+def test_sshd_lets_no_user_of_an_app_in(taken: Taken) -> None:
+    """Succeeded against 768eec4, with a key in the app's data directory, which was its home."""
+    assert not taken.may_log_in()
+
+
+def test_setup_shuts_out_the_user_of_before_and_the_app_runs_on(taken: Taken) -> None:
+    """Users that 768eec4 made have the data directory as their home."""
+    run(
+        taken.server,
+        "sh",
+        "-ec",
+        f"{HOME_OF_BEFORE}; mkdir -p /var/lib/systemd/linger; touch /var/lib/systemd/linger/teal-one",
+    )
+    assert taken.may_log_in()  # so each of the attacks works again
+    pid = run(taken.server, "systemctl", "show", "--value", "-p", "MainPID", "teal-one@blue")
+    change = taken.app.teal("setup", "--json", "--dry-run").ok().result["changes"][0]
+    assert "shut teal-one out: home /nonexistent" in str(change)
+    taken.app.teal("setup", "-y").ok()
+    assert not taken.may_log_in()
+    assert not (taken.server.root / "var/lib/systemd/linger/teal-one").exists()
+    assert run(taken.server, "systemctl", "show", "--value", "-p", "MainPID", "teal-one@blue") == pid
+    assert taken.app.teal("setup", "--json", "--dry-run").ok().result["changes"] == []
+
+
+NESTED = """
+import os
+os.chdir(os.environ["DATA_DIR"])
+os.mkfifo("fifo"); os.symlink("/etc", "etc"); os.symlink("/etc/passwd", "passwd"); os.link("fifo", "hard")
+os.mkdir("locked"); open("locked/x", "w"); os.chmod("locked", 0)
+for _ in range(3000):
+    os.mkdir("d"); os.chdir("d")
+os.symlink("/etc", "etc")
+"""
+HOPS = """
+import os, time
+os.setgid({gid}); os.setuid({uid})
+while True:  # at most two processes at a time, and never the same one for long
+    if os.fork():
+        os._exit(0)
+    os.setsid()
+    os.makedirs("/var/lib/one/more/%d/x" % os.getpid(), exist_ok=True)
+    time.sleep(0.002)
+"""
+
+
+def test_destroy_removes_whatever_an_app_has_left(taken: Taken) -> None:
+    """Succeeded against 768eec4: RecursionError for the nested directories, and a user who lingers for ever."""
+    assert taken.tries(NESTED) == "done"
+    uid, root = taken.uid, taken.server.root
+    run(taken.server, "sh", "-ec", "touch /var/lib/systemd/linger/teal-one /var/spool/cron/crontabs/teal-one")
+    hops = (
+        "systemd-run",
+        "-q",
+        "--unit=hops",
+        "--slice=user.slice",
+        "--property=Type=forking",
+        "--property=GuessMainPID=no",
+    )
+    taken.server.run(*hops, "/usr/bin/python3", "-c", HOPS.format(uid=uid, gid=uid))
+    wait_until((root / "var/lib/one/more").exists)
+    taken.app.teal("destroy", "-y", deadline_s=120).ok()
+    assert [path for path in ("var/lib/one", "var/lib/teal", "etc/teal") if (root / path).exists()] == []
+    assert not (root / "var/lib/systemd/linger/teal-one").exists()
+    assert list((root / "var/spool/cron/crontabs").iterdir()) == []
+    assert taken.server.run("pgrep", "-u", uid).stdout == ""
+    assert "teal-one" not in (root / "etc/passwd").read_text()
+    assert {"passwd", "nginx", "shadow"} <= {path.name for path in (root / "etc").iterdir()}
