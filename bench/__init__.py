@@ -1,1 +1,1 @@
-"""Measures the costs of Teal beside the costs of other tools. CI runs only a test of the relay from this folder."""
+"""Measures the costs of Teal beside the costs of other tools. The tests use the relay and the load."""

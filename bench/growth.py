@@ -1,4 +1,4 @@
-"""How time and memory grow: with apps on the server, with releases and journal lines, with sizes, and with files."""
+"""Measures how time and memory grow: with apps on the server, releases, journal lines, sizes, and files."""
 
 import argparse
 import datetime
@@ -217,10 +217,10 @@ def _say(text: str) -> None:
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="bench/growth", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="small sizes, in about a minute")
+    parser.add_argument("--quick", action="store_true", help="measure small sizes, in about a minute")
     parser.add_argument("--link", choices=LINKS, default="loopback")
     parser.add_argument("--only", action="append", choices=("journal", "size", "files", "apps"))
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the figures to this file")
     asked = parser.parse_args()
     check_requirements("ssh", "scp", "go", boots_server=True)
     with (

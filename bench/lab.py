@@ -39,7 +39,7 @@ class Took:
 
 
 class Failed(Exception):
-    """A command of a peer failed. The error has its last words."""
+    """A command of a peer failed. The error has the last words of the command."""
 
 
 @dataclass
@@ -58,7 +58,7 @@ class Lab:
 
     @contextmanager
     def over(self, link: Link) -> Iterator["Line"]:
-        """Until the end of the block, everything goes over such a wire."""
+        """Sends everything over such a wire until the end of the block."""
         with wire(link, self.server.address, 22) as near:
             self.port = near.port
             self._write_programs()
@@ -201,7 +201,7 @@ def teal(*arguments: str) -> list[str]:
 
 
 def result(output: str) -> dict[str, object]:
-    """The last JSON line."""
+    """Returns the last line of JSON in the output."""
     members = json.loads(output.strip().splitlines()[-1])
     assert isinstance(members, dict)
     return members

@@ -1,7 +1,7 @@
-"""What a look of a drain or a health check costs on a machine with many sockets.
+"""Measures what one look of a drain or of a health check costs on a machine with many sockets.
 
 The bench compares the kernel's answer, the kernel's tables, and the old way that made an object of every line of the
-tables. It needs no root and no server, and uses only loopback.
+tables. The bench needs no root and no server, and uses only loopback.
 """
 
 import argparse
@@ -26,7 +26,9 @@ _TEAL_DRAIN_S = 30.0
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="bench/looks", description=__doc__)
-    parser.add_argument("--sockets", type=at_least_one, default=20_000, help="on this machine (default: 20,000)")
+    parser.add_argument(
+        "--sockets", type=at_least_one, default=20_000, help="sockets on this machine (default: 20,000)"
+    )
     count = parser.parse_args().sockets
     _allow_files(count // 2 + count // 200 + _SPARE_FILES)
     with ExitStack() as stack:

@@ -1,11 +1,12 @@
-"""A thin wire in front of a server: it delays, limits the rate and counts the bytes, in both directions.
+"""Stands as a thin wire in front of a server: delays bytes, limits the rate and counts bytes, in both directions.
 
 The relay is a process of its own, so that the measuring process does not slow the wire down. Each direction is a lane.
 Bytes that arrive wait until the bytes before them have left (the rate), and then half a round trip longer. Opening a
 connection also costs a round trip, as on a real line. The relay models neither loss nor TCP's slow start.
 
 `python -m bench.relay --to HOST:PORT --round-trip-ms 50 --mbit 50` prints its port as a line of JSON. For each line on
-standard input, the relay prints its counts since the last line. It ends when standard input ends.
+standard input, the relay prints its counts since the last line. The relay ends when standard
+input ends.
 """
 
 import argparse
@@ -139,7 +140,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="relay", description=(__doc__ or "").partition("\n\n")[0])
     parser.add_argument("--to", required=True, metavar="HOST:PORT")
     parser.add_argument("--round-trip-ms", type=float, default=0.0)
-    parser.add_argument("--mbit", type=float, default=0.0, help="each way; 0: no limit")
+    parser.add_argument("--mbit", type=float, default=0.0, help="the rate in each direction; 0 means no limit")
     asked = parser.parse_args()
     host, _, port = asked.to.rpartition(":")
     asyncio.run(_run(Relay(host, int(port), asked.round_trip_ms / 1e3, asked.mbit * 1e6 / 8)))

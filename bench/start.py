@@ -1,4 +1,4 @@
-"""How long `teal` takes to start, compared with a bare interpreter. The bench reaches no server and no network."""
+"""Measures how long `teal` and a bare interpreter take to start. The bench reaches no server and no network."""
 
 import argparse
 import os
@@ -40,6 +40,6 @@ def table(took: dict[str, list[float]]) -> str:
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="bench/start", description=__doc__)
-    parser.add_argument("--rounds", type=at_least_one, default=30, help="(default: 30)")
+    parser.add_argument("--rounds", type=at_least_one, default=30, help="starts of each command (default: 30)")
     print(table(seconds(parser.parse_args().rounds)))
     return 0

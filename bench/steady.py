@@ -1,4 +1,4 @@
-"""Each proxy while nothing switches: requests a second, latency, and processor time for each request."""
+"""Measures each proxy while nothing switches: requests a second, latency, and processor time for each request."""
 
 import os
 import statistics

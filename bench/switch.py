@@ -1,4 +1,4 @@
-"""Ways to switch traffic from one program to another, beside each other: the losses, the delays, and the costs."""
+"""Compares ways to switch traffic from one program to another: the losses, the delays, and the costs."""
 
 import argparse
 import datetime
@@ -161,11 +161,16 @@ def _versions(ground: Ground) -> dict[str, str]:
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="bench/switch", description=__doc__)
-    parser.add_argument("--switches", type=at_least_one, default=20, help="of each way")
-    parser.add_argument("--per-second", type=float, default=60, help="to each, of clients answered at once")
-    parser.add_argument("--rounds", type=at_least_one, default=5, help="of the steady state")
+    parser.add_argument("--switches", type=at_least_one, default=20, help="switches of each way")
+    parser.add_argument(
+        "--per-second",
+        type=float,
+        default=60,
+        help="requests a second to each proxy, of clients that are answered at once",
+    )
+    parser.add_argument("--rounds", type=at_least_one, default=5, help="rounds of the steady state")
     parser.add_argument("--debian", type=int, choices=(12, 13), default=13)
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the figures to this file")
     asked = parser.parse_args()
     check_requirements("ssh", "go", "openssl", boots_server=True)
     with (

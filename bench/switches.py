@@ -1,4 +1,4 @@
-"""Hundreds of deploys and rollbacks under every kind of client: how many requests were lost, and how many doubled."""
+"""Runs hundreds of deploys and rollbacks under every kind of client. Counts the lost and the doubled requests."""
 
 import argparse
 import datetime
@@ -35,12 +35,14 @@ def report(switch_run: SwitchRun) -> str:
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="bench/switches", description=__doc__)
-    parser.add_argument("--switches", type=at_least_one, default=200, help="at least so many")
-    parser.add_argument("--requests", type=int, default=1_000_000, help="and at least so many")
-    parser.add_argument("--per-second", type=float, default=1500, help="of the clients that are answered at once")
-    parser.add_argument("--processes", type=int, default=2, help="that ask")
+    parser.add_argument("--switches", type=at_least_one, default=200, help="the least number of switches")
+    parser.add_argument("--requests", type=int, default=1_000_000, help="the least number of requests")
+    parser.add_argument(
+        "--per-second", type=float, default=1500, help="requests a second of the clients that are answered at once"
+    )
+    parser.add_argument("--processes", type=int, default=2, help="processes that send the load")
     parser.add_argument("--debian", type=int, choices=(12, 13), default=12)
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the figures to this file")
     asked = parser.parse_args()
     check_requirements("ssh", "go", "openssl", boots_server=True)
     goal = SwitchGoal(asked.switches, asked.requests, asked.per_second, asked.processes, asked.debian)

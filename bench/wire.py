@@ -1,4 +1,4 @@
-"""One change of one line, sent over the same wire by Teal and by the usual tools, in the same run."""
+"""Sends one change of one line over the same wire with Teal and with the usual tools, in the same run."""
 
 import argparse
 import datetime
@@ -79,7 +79,8 @@ class Bench:
 
     def _round(self, line: Line, took: dict[str, list[Took]], number: int) -> None:
         self._count += 1
-        version = f"w{self._count}-{'x' * (self._count * 7 % 23)}"  # text of another length moves everything behind it
+        # a text of another length moves every byte behind the text
+        version = f"w{self._count}-{'x' * (self._count * 7 % 23)}"
         file = self._lab.program.version(version)
         for peer in self._peers:
             if peer.name in self._left_out:
@@ -153,10 +154,19 @@ def _say(text: str) -> None:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="bench/wire", description=__doc__)
-    parser.add_argument("--rounds", type=at_least_one, default=5, help="of changes, after a first deploy (default: 5)")
-    parser.add_argument("--link", action="append", choices=LINKS, help="may be given again; default: all")
-    parser.add_argument("--only", action="append", metavar="WORD", help="peers with this word in their name, and Teal")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
+    parser.add_argument(
+        "--rounds", type=at_least_one, default=5, help="rounds of changes, after a first deploy (default: 5)"
+    )
+    parser.add_argument(
+        "--link",
+        action="append",
+        choices=LINKS,
+        help="the line; the option may come more than once (default: all lines)",
+    )
+    parser.add_argument(
+        "--only", action="append", metavar="WORD", help="measure the peers with this word in their name, and Teal"
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the figures to this file")
     return parser.parse_args()
 
 

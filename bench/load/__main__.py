@@ -16,7 +16,7 @@ _TOLD_EVERY_S = 0.2
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.load", description=__doc__)
-    parser.add_argument("name", help="what its ids begin with")
+    parser.add_argument("name", help="the beginning of each request id")
     parser.add_argument("address")
     parser.add_argument("port", type=int)
     parser.add_argument("out", type=Path)

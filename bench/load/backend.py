@@ -15,7 +15,7 @@ _CERTIFICATE = ("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:
 
 
 def why_not() -> str | None:
-    """Says why this machine can run no load; None if it can."""
+    """Says why this machine cannot run the load, or returns None."""
     return "; ".join(missing("go", "openssl")) or None
 
 

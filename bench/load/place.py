@@ -26,7 +26,7 @@ class Place:
     certificate: Path | None = None
 
     async def connect(self, over_tls: str = "") -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        """Over TLS where a protocol for it is named, `http/1.1` or `h2`."""
+        """Connects, over TLS if the caller names a protocol: `http/1.1` or `h2`."""
         if not over_tls:
             return await asyncio.open_connection(self.address, self.port)
         trust = ssl.create_default_context(cafile=self.certificate)
@@ -58,7 +58,7 @@ class Line:
         return self._pair[0]
 
     async def head(self) -> Head:
-        """The head of a correct answer. Raises RequestError for any other."""
+        """Returns the head of a correct answer. Raises RequestError for any other head."""
         head = await read_head(self.reader)
         while head.status == 100:  # a second "100 Continue", which a proxy in between may send
             head = await read_head(self.reader)

@@ -1,4 +1,4 @@
-"""What it costs to define one class of four fields, and to make one value of the class, in one of three ways.
+"""Measures what a class of four fields costs, and one value of the class, defined in one of three ways.
 
 `python definitions.py values|dataclass|NamedTuple` prints JSON.
 """

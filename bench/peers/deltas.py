@@ -1,4 +1,4 @@
-"""A patch from one file to another, in one of three ways. Prints the costs as JSON.
+"""Makes a patch from one file to another, in one of three ways. Prints the costs as JSON.
 
 `python deltas.py teal|zstd|bsdiff OLD NEW` runs in an environment that has the two libraries.
 """
@@ -30,7 +30,7 @@ def teal() -> Way:
 
 
 def zstd() -> Way:
-    """Uses the older file as prefix, with the long-distance matcher, without which zstd gains little."""
+    """Uses the older file as prefix, with the long-distance matcher. Without the matcher, zstd gains little."""
     from backports import zstd as library  # type: ignore[import-not-found]
 
     options = {

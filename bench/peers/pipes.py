@@ -1,4 +1,4 @@
-"""Messages to a second Python on this machine, in one of three ways. Prints the costs as JSON.
+"""Sends messages to a second Python on this machine, in one of three ways. Prints the costs as JSON.
 
 `python pipes.py teal|execnet|mitogen` runs in an environment that has the two libraries.
 """

@@ -1,5 +1,5 @@
 // Measures what a proxy can do while nothing else happens. Each kept connection sends its next request as soon as the
-// answer to the last one has come.
+// answer to the last request has come.
 //
 //	drive ADDRESS CONNECTIONS SECONDS   prints requests per second, and the median and 99th percentile in microseconds
 package main

@@ -17,7 +17,7 @@ BUSY: list[tuple[type[Kind], int]] = [
     (Pipelined, 3),
     (Http2, 3),
 ]
-# More of them, which run only where they are named.
+# More such clients. Each runs only where a test or a bench names the client.
 NAMED: list[tuple[type[Kind], int]] = [(NewTls, 1), (Http2Reader, 1)]
 # The clients that take longer than a switch, so that a request of each is always under way.
 LONG: list[type[Kind]] = [SlowHeaders, SlowBody, SlowBodyStreamed, Expecting, SlowDownload, LongPoll, Events, WebSocket]

@@ -59,7 +59,7 @@ class Polite(Naive):
 
 
 class Head(Kind):
-    """An outside monitor: it opens a new connection, and the answer has no body."""
+    """Acts as an outside monitor: opens a new connection, and gets an answer without a body."""
 
     name, quick = "HEAD", True
 

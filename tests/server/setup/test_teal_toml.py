@@ -67,7 +67,7 @@ class TestTealTomlChanged:
         app.teal("setup").ok()
         app.program(version="v4")
         app.deploy().ok()
-        ports = {color: messages["port"] for color, messages in app.status()["colors"].items()}
+        ports = {color: row["port"] for color, row in app.status()["colors"].items()}
         assert ports == {"blue": 8101, "green": 8102}
         assert app.teal("setup").ok().out == "shop is set up already; nothing to do\n"
 
