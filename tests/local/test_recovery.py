@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -96,6 +97,18 @@ def test_recovery_changes_nothing_while_nginx_hangs_and_keeps_the_release_afterw
     ended = app.deploy().ok()
     assert (ended.result["outcome"], ended.result["release"]) == ("unchanged", release)
     assert app.status()["notes"] == []
+
+
+@pytest.mark.row("A17")
+def test_recovery_keeps_the_release_when_nginx_hangs_for_ten_seconds(app: App) -> None:
+    release = killed_in_the_watch(app)
+    master = nginx(app)
+    with in_background(app, "deploy", "--json") as deploying:
+        with stopped({master, *children(master)}):
+            time.sleep(10)  # the length of the fault, not a wait for something
+        ended = deploying.ended().ok()
+    assert (ended.result["outcome"], ended.result["release"]) == ("unchanged", release)
+    assert {row["release"]: row["outcome"] for row in app.releases()}[release] == "live"
 
 
 def killed_in_the_watch(
