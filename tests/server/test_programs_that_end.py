@@ -314,6 +314,7 @@ def test_crash_looping_standby_is_reported_and_started_again_by_the_next_rollbac
 
 
 @pytest.mark.row("E16", "E17")
+@pytest.mark.timeout(600 + 2 * AWAY_S)
 @pytest.mark.hint("teal logs --color {}: what does the program need?")
 def test_live_release_is_back_soon_after_what_it_needs_is_back(shop: Shop, counted: Callable[..., None]) -> None:
     """Checks this at runtime, and again after a reboot."""
