@@ -106,7 +106,8 @@ def test_visit_names_a_refused_port() -> None:
     with socket.create_server(("127.0.0.1", 0)) as closed:
         port = closed.getsockname()[1]
     visited = visit(entrance(port))
-    assert (visited.event, visited.port, visited.address) == ("refused", port, "127.0.0.1")
+    assert (visited.event, visited.port) == ("refused", port)
+    assert visited.address in {"127.0.0.1", "::1"}, "the first address of localhost is the machine's choice"
 
 
 def resolved(*addresses: str) -> Callable[..., Any]:
