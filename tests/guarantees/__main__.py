@@ -56,8 +56,14 @@ def _brought_up(known: Figures, asked: argparse.Namespace) -> Figures:
         if not asked.run:
             _call([PYTEST, "tests", f"--junitxml={report}"], {})
             return _of_all_tests(known, report)
-        for name in asked.run:
-            known = known.with_run(name, _ran(LONG_RUNS[name], report))
+        counts = {name: _ran(LONG_RUNS[name], report) for name in asked.run}
+    return _with_runs(figures.load(), counts)
+
+
+def _with_runs(known: Figures, counts: dict[str, Counted]) -> Figures:
+    """`known` is loaded after the runs: another long run may have ended meanwhile."""
+    for name, counted in counts.items():
+        known = known.with_run(name, counted)
     return known
 
 
