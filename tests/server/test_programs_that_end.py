@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -337,19 +338,34 @@ def test_live_release_is_back_soon_after_what_it_needs_is_back(shop: Shop, count
 
 
 def _check_is_tried(shop: Shop, live: str) -> None:
-    wait_until(lambda: shop.app.status()["colors"][live]["state"] == "failed")
-    status = shop.app.status()
+    status = _seen_between_two_tries(shop, "status", lambda answer: answer["colors"][live]["state"] == "failed")
     restarts = status["colors"][live]["restarts"]
     assert [end["how"] for end in restarts["ends"]] == ["it was ended by SIGKILL", "it exited with code 1"]
     assert restarts["times"] == 1 + restarts["ends"][1]["times"] > MORE_THAN_SYSTEMD_ALLOWS
     assert restarts["since"] == restarts["ends"][0]["since"] < restarts["ends"][1]["last"]
     message = "does not run; systemd tries again and again; since"
     assert any(f"{live} is live but {message}" in note for note in status["notes"]), status["notes"]
-    findings = shop.app.teal("doctor", "--json").result["findings"]
-    (finding,) = (row for row in findings if row["what"] == "live")
-    hint = hint_of(finding, "teal logs --color {}: what does the program need?")
+    doctor = _seen_between_two_tries(shop, "doctor", lambda answer: bool(_live_faults(answer)))
+    (fault,) = _live_faults(doctor)
+    hint = hint_of(fault, "teal logs --color {}: what does the program need?")
     assert "/var/lib/shop/away" in type_in(shop.app, hint.partition(": ")[0]).out
-    assert (finding["state"], "it exited with code 1 (" in finding["says"]) == ("fault", True), finding
+    assert "it exited with code 1 (" in fault["says"], fault
+
+
+def _live_faults(doctor: Any) -> list[Any]:
+    return [row for row in doctor["findings"] if (row["what"], row["state"]) == ("live", "fault")]
+
+
+def _seen_between_two_tries(shop: Shop, command: str, is_down: Callable[[Any], bool]) -> Any:
+    """The answer of a command that did not look just when systemd had started the program once more."""
+    answers: list[Any] = []
+
+    def seen() -> bool:
+        answers.append(shop.app.teal(command, "--json").result)
+        return is_down(answers[-1])
+
+    wait_until(seen)
+    return answers[-1]
 
 
 def _back_within(shop: Shop, version: str, away: Path) -> float:
