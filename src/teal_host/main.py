@@ -61,7 +61,7 @@ def _enter(given: "Given", channel: Channel) -> float:
     if given.permit is None:
         return FIRST_WITHIN_S
     given.permit.enter(HostPaths(given.root))
-    channel.upload_within_s = UPLOAD_OF_A_KEY_WITHIN_S
+    channel.is_of_key, channel.upload_within_s = True, UPLOAD_OF_A_KEY_WITHIN_S
     return OF_A_KEY_WITHIN_S
 
 

@@ -14,6 +14,7 @@ from teal_host.wire.frames import (
     MAX_BODY,
     MAX_DEPTH,
     MAX_HEADER,
+    MAX_SMALL,
     Frame,
     FrameError,
     parse_object,
@@ -175,3 +176,12 @@ def test_message_is_refused_when_its_verb_is_unexpected(name: object) -> None:
 def test_message_is_refused_when_it_has_no_verb() -> None:
     with pytest.raises(FrameError, match="'None' is not expected here"):
         from_frame(Frame({}), messages.REQUESTS)
+
+
+def test_header_larger_than_small_is_read_only_where_it_begins_as_expected() -> None:
+    large = b'{"type":"deploy",' + b" " * MAX_SMALL + b'"id":"x"}'
+    frame = len(large).to_bytes(4, "big") + bytes(4) + large
+    assert read_frame(io.BytesIO(frame), b'{"type":"deploy",') == Frame({"type": "deploy", "id": "x"})
+    with pytest.raises(FrameError, match="larger than allowed for this message"):
+        read_frame(io.BytesIO(frame.replace(b"deploy", b"status")), b'{"type":"deploy",')
+    assert read_frame(io.BytesIO(frame.replace(b"deploy", b"report"))) == Frame({"type": "report", "id": "x"})

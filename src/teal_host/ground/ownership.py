@@ -34,6 +34,24 @@ def only_root_writes(path: str) -> bool:
         return False
 
 
+def everybody_reaches(path: str) -> bool:
+    """May any user look at this path, and at whatever it leads to? Of what does not exist, the way to it counts."""
+    reached, remaining, links = Path("/"), list(reversed(Path(path).parts[1:])), 0
+    while remaining and links <= _MOST_LINKS:
+        if not reached.stat().st_mode & stat.S_IXOTH:
+            return False
+        name = remaining.pop()
+        step = reached.parent if name == ".." else reached / name
+        if step.is_symlink():
+            links += 1
+            remaining += reversed(step.readlink().parts)
+        elif not step.exists():
+            return True
+        else:
+            reached = step
+    return not remaining
+
+
 def _is_roots(path: Path) -> bool:
     """Only the owner of a link counts: its mode says nothing, and its directory decides who may replace the link."""
     status = os.lstat(path)

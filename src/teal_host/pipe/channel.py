@@ -28,6 +28,7 @@ _LEAST_RATE = 1000  # bytes a second; a large message gets more time
 _LOOK_EVERY_S, _IN_A_HURRY_S = 0.2, 0.5  # while a rollback waits for this command
 TAKEN_EVERY_S = 0.2  # the client is told how much of an upload has arrived
 _PIECE = 256 * 1024  # bytes of one read
+_LARGE = b'{"type":"deploy",'  # has a manifest
 _ATOMIC = 4096  # bytes for which a pipe that is writable has room, so that no write blocks (PIPE_BUF)
 _EVIDENCE_LINES, _EVIDENCE_CHARS = 50, 300  # of what is wrong with a message; it may be wrong in a million places
 
@@ -40,6 +41,7 @@ class Channel:
         self.alone = False
         self.taken_within_s = OWED_WITHIN_S
         self.upload_within_s = UPLOAD_WITHIN_S
+        self.is_of_key = False
         self._taken, self._told_at = 0, time.monotonic()
         self._paused_s, self._upload_until = 0.0, float("inf")
 
@@ -122,7 +124,7 @@ class Channel:
     def _next(self, expected: Tuple[Type[Any], ...], within_s: float = OWED_WITHIN_S) -> Tuple[Any, bytes]:
         self._incoming.expect(min(within_s, READ_WITHIN_S) if self.alone else within_s)
         try:
-            frame = read_frame(self._incoming)
+            frame = read_frame(self._incoming, _LARGE)
             message = None if frame is None else from_frame(frame, (*expected, Enough))
             if frame is None or (isinstance(message, Enough) and Enough not in expected):
                 raise Cancelled("the client went away")

@@ -14,7 +14,7 @@ from teal_host.ground import files, lock
 from teal_host.ground.errors import BadRequest, NotAllowed
 from teal_host.ground.journal import now
 from teal_host.ground.paths import AppPaths, HostPaths
-from teal_host.state import agreement, footprint, key_places
+from teal_host.state import agreement, footprint, key_limits, key_places
 from teal_host.wire.app import AppSpec
 from teal_host.wire.messages import Deploy, Failure, Intended, Logs, Releases, Result, Rollback, Status
 from teal_host.wire.values import dataclass
@@ -47,6 +47,8 @@ class KeyPolicy:
             raise NotAllowed(f"this key may no longer deploy {self.app}")  # revoked while its connection was open
         if isinstance(request, (Intended, Deploy)):
             _check_is_agreed(host.app(self.app), request.spec)
+        if isinstance(request, Deploy) and not request.dry_run:
+            key_limits.check_leaves_room(host.app(self.app), request.manifest)
         if isinstance(request, _CHANGE):
             self.note(host, request, None)  # the audit shows the begin even if this process is killed
 

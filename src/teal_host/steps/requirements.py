@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 from typing import Iterator
 
+from teal_host.ground import ownership
 from teal_host.ground.errors import BadRequest
 from teal_host.ground.paths import AppPaths
 from teal_host.ground.run import run as run_program
@@ -40,9 +41,20 @@ def check(paths: AppPaths, run: Run, needs: Needs) -> None:
                 _check_reaches(run.command[0], file, agreed.user)
 
 
+def check_is_for_all(paths: AppPaths, run: Run, needs: Needs) -> None:
+    """For a deploy key: root looks, so nothing is said of what lies where not everybody may look. Raises BadRequest."""
+    looked_at = [f"{folder}/{needs.finds}" for folder in search_path(run).split(":") if needs.finds and folder]
+    if needs.file and paths.home not in Path(os.path.normpath(needs.file)).parents:
+        looked_at.append(needs.file)
+    for file in looked_at:
+        if not ownership.everybody_reaches(os.path.abspath(file)):  # noqa: PTH100 - resolves no link
+            message = f"{run.command[0]} needs {needs.file or needs.finds}, and not every user may look for {file}"
+            raise BadRequest(message, hint=_for_all(file))
+
+
 def _check_reaches(program: str, file: str, user: str) -> None:
     """Raises BadRequest for what root finds and the app does not: a runtime in a home, as nvm and uv install it."""
-    hint = f"install {Path(file).name} for all users, such as below /opt or /usr/local, or ship it in the artifact"
+    hint = _for_all(file)
     for path in _links(Path(file)):
         folder = next((folder for folder in _HIDDEN if Path(folder) in path.parents), None)
         if folder:
@@ -54,6 +66,10 @@ def _check_reaches(program: str, file: str, user: str) -> None:
     asked = run_program(["runuser", "-u", user, "--", "test", "!", "-x", file], _ASK_S)
     if asked.code == 0:
         raise BadRequest(f"{program} needs {file}, which the app's user {user} may not execute", hint=hint)
+
+
+def _for_all(file: str) -> str:
+    return f"install {Path(file).name} for all users, such as below /opt or /usr/local, or ship it in the artifact"
 
 
 def _links(file: Path) -> Iterator[Path]:
@@ -74,7 +90,7 @@ def search_path(run: Run) -> str:
 
 def _is_here(paths: AppPaths, file: str) -> bool:
     """What lies below Teal's own directory of the app may be of the release that is still to come."""
-    path = Path(file)
+    path = Path(os.path.normpath(file))
     return paths.home in path.parents or (path.is_file() and os.access(path, os.X_OK))
 
 

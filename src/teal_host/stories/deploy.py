@@ -26,6 +26,8 @@ from teal_host.wire.messages import Deploy, Result
 def deploy(app: App, request: Deploy, channel: Channel) -> Result:
     """Raises HostError; whatever it is, a healthy release serves as before."""
     app.host.proxy.check_site(request.spec.site)
+    if channel.is_of_key:
+        requirements.check_is_for_all(app.paths, request.spec.run, request.needs)
     requirements.check(app.paths, request.spec.run, request.needs)
     if request.dry_run:
         return plan(app, request, load_scene(app))

@@ -11,6 +11,7 @@ from teal_host.wire.values import dataclass
 
 PROTOCOL = 1  # counts up when one side could misunderstand the other
 MAX_HEADER = 16 * 1024 * 1024  # bytes of JSON: the manifest of 40,000 files fits
+MAX_SMALL = 2 * 1024 * 1024  # of any other message; an environment of a million bytes fits
 MAX_BODY = 1024 * 1024  # bytes of a block of an upload
 MAX_DEPTH = 24  # nested objects and lists
 
@@ -49,15 +50,21 @@ def encode_frame(header: Dict[str, Any], body: bytes = b"") -> bytes:
     return _LENGTHS.pack(len(data), len(body)) + data + body
 
 
-def read_frame(stream: Readable) -> Optional[Frame]:
-    """The next frame, or None when the pipe ended between two frames. Raises FrameError."""
+def read_frame(stream: Readable, large: bytes = b"") -> Optional[Frame]:
+    """The next frame, or None when the pipe ended between two frames. Raises FrameError.
+
+    `large`: how a header begins that may be larger than MAX_SMALL.
+    """
     lengths = _read_exactly(stream, _LENGTHS.size, may_end=True)
     if not lengths:
         return None
     header_size, body_size = _LENGTHS.unpack(lengths)
     if header_size > MAX_HEADER or body_size > MAX_BODY:
         raise FrameError(f"a frame of {header_size:,} + {body_size:,} bytes is larger than allowed")
-    header = parse_object(_read_exactly(stream, header_size))
+    begin = _read_exactly(stream, len(large)) if header_size > MAX_SMALL else b""
+    if begin != large[: len(begin)]:
+        raise FrameError(f"a header of {header_size:,} bytes is larger than allowed for this message")
+    header = parse_object(begin + _read_exactly(stream, header_size - len(begin)))
     return Frame(header, _read_exactly(stream, body_size))
 
 

@@ -1,0 +1,51 @@
+"""What a deploy key sends is bounded before it is worked on, and what it asks tells nothing of the server.
+
+At 768eec4 any message could have 16 MiB, and `needs` told of each path, as root sees it, whether a file is there.
+"""
+
+from dataclasses import replace
+
+import pytest
+
+from harness.deploy_keys import Answer, KeyedServer, deploy, frame, raw
+from server.deploy_key.test_messages import new_id
+from teal_host.wire.frames import MAX_SMALL
+from teal_host.wire.manifest import Needs
+from teal_host.wire.messages import Deploy
+
+
+def refused(keyed: KeyedServer, request: Deploy) -> Answer:
+    answer = keyed.replies_to(frame(request))[-1]
+    assert answer["code"] == "config", answer
+    return answer
+
+
+@pytest.fixture
+def secret(keyed: KeyedServer) -> None:
+    """In root's home, in the data of another app, and behind a link for everybody."""
+    made = "touch /root/there /var/lib/two/there; chmod 755 /root/there /var/lib/two/there; chmod 700 /root"
+    assert (
+        keyed.server.run("sh", "-c", f"{made}; ln -sf /root/there /srv/there; ln -sf /root/nope /srv/nope").returncode
+        == 0
+    )
+
+
+@pytest.mark.parametrize(
+    "folder",
+    ["/root", "/var/lib/two", "/usr/../root", "/proc/self/root/root", "/var/lib/teal/one/../../../../root", "/srv"],
+)
+@pytest.mark.usefixtures("secret")
+def test_deploy_key_is_not_told_what_lies_where_only_root_may_look(keyed: KeyedServer, folder: str) -> None:
+    whole = deploy(keyed.spec(), b"x", new_id())
+    told = [refused(keyed, replace(whole, needs=Needs(f"{folder}/{name}"))) for name in ("there", "nope")]
+    assert told[0]["message"].replace("there", "nope") == told[1]["message"]
+    assert told[0]["evidence"] == told[1]["evidence"]
+    spec = replace(whole.spec, run=replace(whole.spec.run, env={"PATH": f"/usr/bin:{folder}"}))
+    told = [refused(keyed, replace(whole, spec=spec, needs=Needs(None, name))) for name in ("there", "nope")]
+    assert told[0]["message"].replace("there", "nope") == told[1]["message"]
+
+
+def test_deploy_key_sends_no_large_message_but_a_deploy(keyed: KeyedServer) -> None:
+    large = b'{"type":"status","app":"' + b"x" * MAX_SMALL + b'"}'
+    told = keyed.replies_to(raw(large))[-1]
+    assert (told["code"], "larger than allowed" in told["message"]) == ("config", True)
