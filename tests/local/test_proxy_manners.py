@@ -19,6 +19,7 @@ import pytest
 
 from harness import world as worlds
 from harness.world import App, World, free_ports
+from teal_host.proxies.nginx.server import _NEVER_OF_A_CLIENT
 
 MANNERS = Path(__file__).parents[1] / "apps/manners.py"
 SPOOFED = {
@@ -33,6 +34,8 @@ SPOOFED = {
     "Forwarded": "for=6.6.6.6",
     "X-Teal-Probe": "x",
     "X_Forwarded_For": "6.6.6.6",
+    "REMOTE_USER": "root",
+    **dict.fromkeys(_NEVER_OF_A_CLIENT, "6.6.6.6"),
 }
 
 

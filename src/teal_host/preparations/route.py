@@ -16,7 +16,7 @@ from teal_host.proxies.nginx import https_by_hand
 from teal_host.proxies.nginx import program as nginx_program
 from teal_host.proxies.nginx import site as nginx_site
 from teal_host.proxies.nginx.program import NginxProgram
-from teal_host.proxies.system_nginx import SystemNginx
+from teal_host.proxies.system_nginx import SITE_MODE, SystemNginx
 from teal_host.state import footprint
 from teal_host.state.route import Route
 
@@ -119,5 +119,5 @@ def _rewrite(intent: Intent, path: Path) -> None:
     try:
         establish(intent, site_file(intent))
     except HostError:
-        files.write(path, before)
+        files.write(path, before, SITE_MODE)
         raise

@@ -54,10 +54,14 @@ def site_file(intent: Intent) -> SiteFile:
     listeners.check_is_free(listens, program.socket_inodes)
     text = nginx_site.site_text(intent.agreed.route(intent.app.paths), listens, _log(intent, tree, point))
     overtaken = nginx_sites.overtaken(tree, point, port) if domains else ()
-    site = SiteFile(DesiredFile(intent.app.paths, Path(point.path), text), gives_way, comes_back, overtaken)
+    site = SiteFile(_desired(intent, Path(point.path), text), gives_way, comes_back, overtaken)
     if not site.file.is_so:
         _check_accepted(intent, site, program, tree)
     return site
+
+
+def _desired(intent: Intent, path: Path, text: str) -> DesiredFile:
+    return DesiredFile(intent.app.paths, path, text, system_nginx.SITE_MODE)
 
 
 def check_port_is_free(intent: Intent) -> None:

@@ -26,6 +26,7 @@ from teal_host.wire.app import Site
 
 LOGS = Path("/var/log/nginx")
 _ERROR_LOG = LOGS / "error.log"
+SITE_MODE = 0o600  # the file has the probe's token; nginx reads it as root
 _MOST_LOG = 64 * 1024  # bytes
 _IN_EFFECT_S = 15.0
 _PAUSE_S = 0.02
@@ -195,7 +196,7 @@ def _make(path: Path, content: Optional[str]) -> None:
         files.turn_link(path, content[len(LINK_TO) :])
     else:
         files.make_dir(path.parent)
-        files.write(path, content)
+        files.write(path, content, SITE_MODE if path.name.startswith("teal-") else 0o644)
 
 
 def _hint(refused: str, changes: "Dict[Path, Optional[str]]") -> str:

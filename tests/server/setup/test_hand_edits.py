@@ -36,7 +36,7 @@ class TestHandEdits:
         (change,) = app.teal("setup", "--json").ok().result["changes"]
         assert not change["edited"]
         assert path.read_text() == as_it_should_be
-        path.chmod(0o600)
+        path.chmod(0o640)
         (change,) = app.teal("setup", "--json").ok().result["changes"]
         assert not change["edited"]
         assert setup_changes(app) == []

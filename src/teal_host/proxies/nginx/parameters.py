@@ -23,7 +23,7 @@ class SiteParameters:
     """`listens` are values of nginx's directive `listen`, such as `80` and `[::]:80`.
 
     `keepalive` is how many idle connections to each color an nginx worker keeps open. With `has_mark` a client can
-    recognize the site.
+    recognize the site. `takes_claims`: the program gets no claim of a client about who asks.
     """
 
     route: Route
@@ -32,6 +32,7 @@ class SiteParameters:
     generation: str
     keepalive: int = 128  # two colors take at most a third of a worker's connections in Debian's nginx.conf, 768
     has_mark: bool = True
+    takes_claims: bool = True
 
     @property
     def name(self) -> str:

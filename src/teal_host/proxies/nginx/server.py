@@ -64,6 +64,17 @@ _HEADERS = Template("""\
     proxy_hide_header ${answered_header};
     add_header ${answered_header} $$teal_${name}_answered always;
 """)
+# In which frameworks and their helpers believe: who asks, how, and for what.
+_NEVER_OF_A_CLIENT = (
+    *("Client-IP", "X-Client-IP", "X-Cluster-Client-IP", "True-Client-IP", "CF-Connecting-IP", "CF-Connecting-IPv6"),
+    *("Fastly-Client-IP", "X-Remote-IP", "X-Remote-Addr", "X-Original-Forwarded-For", "X-Forwarded", "Forwarded-For"),
+    *("X-Forwarded-Scheme", "X-Forwarded-Protocol", "X-Scheme", "X-Url-Scheme", "Front-End-Https"),
+    *("X-Host", "X-Original-Host", "X-Original-URL", "X-Rewrite-URL", "X-Forwarded-Uri", "Proxy"),
+    *("Remote-User", "X-Remote-User", "X-Forwarded-User", "X-Forwarded-Email", "X-Forwarded-Groups"),
+    *("X-Forwarded-Preferred-Username", "X-Auth-Request-User", "X-Auth-Request-Email", "X-WebAuth-User"),
+    *("X-Authenticated-User", "X-Forwarded-Client-Cert", "X-SSL-Client-Cert", "X-SSL-Client-Verify", "X-SSL-Client-DN"),
+    *("X-Client-Cert", "X-Client-Verify", "X-Client-DN", "X-Accel-Mapping", "X-Sendfile-Type"),
+)
 
 
 def names(site: SiteParameters) -> str:
@@ -105,4 +116,6 @@ def forwarding(site: SiteParameters) -> str:
 
 
 def headers(site: SiteParameters) -> str:
-    return _HEADERS.substitute(name=site.name, answered_header=ANSWERED_HEADER)
+    taken = _NEVER_OF_A_CLIENT if site.takes_claims else ()
+    text = _HEADERS.substitute(name=site.name, answered_header=ANSWERED_HEADER)
+    return text + "".join(f'    proxy_set_header {header} "";\n' for header in taken)

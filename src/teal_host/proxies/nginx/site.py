@@ -51,9 +51,9 @@ def site_text(route: Route, listens: Sequence[str], site_log: Optional[SiteLog] 
 def generation(route: Route) -> str:
     """A hash of all that the app can notice. Addresses, logs and kept connections are the machine's own business.
 
-    The mark is left out, too: a file of before there was a mark still serves as agreed.
+    The mark and the longer list of headers are left out, too: a file of before there were these still serves as agreed.
     """
-    agreed = SiteParameters(route, (), None, "", _FIRST_KEEPALIVE, has_mark=False)
+    agreed = SiteParameters(route, (), None, "", _FIRST_KEEPALIVE, has_mark=False, takes_claims=False)
     return hashlib.sha256(_text(agreed).encode()).hexdigest()[:16]
 
 
