@@ -23,9 +23,11 @@ def refused(keyed: KeyedServer, request: Deploy) -> Answer:
 @pytest.fixture
 def secret(keyed: KeyedServer) -> None:
     """In root's home, in the data of another app, and behind a link for everybody."""
-    made = "touch /root/there /var/lib/two/there; chmod 755 /root/there /var/lib/two/there; chmod 700 /root"
+    command = "touch /root/there /var/lib/two/there; chmod 755 /root/there /var/lib/two/there; chmod 700 /root"
     assert (
-        keyed.server.run("sh", "-c", f"{made}; ln -sf /root/there /srv/there; ln -sf /root/nope /srv/nope").returncode
+        keyed.server.run(
+            "sh", "-c", f"{command}; ln -sf /root/there /srv/there; ln -sf /root/nope /srv/nope"
+        ).returncode
         == 0
     )
 
@@ -37,15 +39,15 @@ def secret(keyed: KeyedServer) -> None:
 @pytest.mark.usefixtures("secret")
 def test_deploy_key_is_not_told_what_lies_where_only_root_may_look(keyed: KeyedServer, folder: str) -> None:
     whole = deploy(keyed.spec(), b"x", new_id())
-    told = [refused(keyed, replace(whole, needs=Needs(f"{folder}/{name}"))) for name in ("there", "nope")]
-    assert told[0]["message"].replace("there", "nope") == told[1]["message"]
-    assert told[0]["evidence"] == told[1]["evidence"]
+    answers = [refused(keyed, replace(whole, needs=Needs(f"{folder}/{name}"))) for name in ("there", "nope")]
+    assert answers[0]["message"].replace("there", "nope") == answers[1]["message"]
+    assert answers[0]["evidence"] == answers[1]["evidence"]
     spec = replace(whole.spec, run=replace(whole.spec.run, env={"PATH": f"/usr/bin:{folder}"}))
-    told = [refused(keyed, replace(whole, spec=spec, needs=Needs(None, name))) for name in ("there", "nope")]
-    assert told[0]["message"].replace("there", "nope") == told[1]["message"]
+    answers = [refused(keyed, replace(whole, spec=spec, needs=Needs(None, name))) for name in ("there", "nope")]
+    assert answers[0]["message"].replace("there", "nope") == answers[1]["message"]
 
 
 def test_deploy_key_sends_no_large_message_but_a_deploy(keyed: KeyedServer) -> None:
     large = b'{"type":"status","app":"' + b"x" * MAX_SMALL + b'"}'
-    told = keyed.replies_to(raw(large))[-1]
-    assert (told["code"], "larger than allowed" in told["message"]) == ("config", True)
+    answer = keyed.replies_to(raw(large))[-1]
+    assert (answer["code"], "larger than allowed" in answer["message"]) == ("config", True)
