@@ -8,13 +8,14 @@ from typing import Any
 import click
 
 from teal.cli.options import GlobalOptions, confirm, global_options, wait_option
-from teal.ground.errors import TealError
+from teal.ground.errors import TealError, Usage
 from teal.stories.result_json import as_json
 from teal.stories.setup import SetupOptions, setup
 from teal.ui import choose
 from teal.ui.base import Ui, shown
 from teal.ui.columns import columns, wrapped
 from teal.ui.jsonlines import as_contract, emit
+from teal_host.wire.grammar import KEY_WORDS, KeyWord
 from teal_host.wire.messages import Plan
 from teal_host.wire.typed import encode
 
@@ -27,6 +28,12 @@ from teal_host.wire.typed import encode
     type=click.Path(path_type=Path),
     metavar="FILE.pub",
     help="Let this key deploy this app, and nothing else.",
+)
+@click.option(
+    "--may",
+    metavar="WORDS",
+    default="",
+    help="What the deploy key is for, such as status,logs; without it, all of: " + ", ".join(KEY_WORDS) + ".",
 )
 @click.option(
     "--remove-key",
@@ -47,7 +54,8 @@ def command(options: GlobalOptions, yes: bool, wait: float, **given: Any) -> Non
     try:
         file = options.load()
         result.app = file.config.app
-        setup_options = SetupOptions(**given, wait_s=wait)
+        words = _words(given.pop("may"), given["deploy_key"])
+        setup_options = SetupOptions(**given, may=words, wait_s=wait)
         result.plan = setup(file, setup_options, ui, lambda plan: _confirm(options, result, plan, yes))
     except TealError as error:
         ui.close()
@@ -56,6 +64,19 @@ def command(options: GlobalOptions, yes: bool, wait: float, **given: Any) -> Non
             emit({**result.as_json(), "error": as_json(error)})
         raise
     _end(options, result, ui)
+
+
+def _words(text: str, key: Path | None) -> tuple[KeyWord, ...]:
+    """Raises Usage for a word that no key can be for, and without a key."""
+    if text and key is None:
+        raise Usage(
+            "--may says what a key is for, and there is no key", hint="teal setup --deploy-key FILE.pub --may status"
+        )
+    given = [word.strip() for word in text.split(",")] if text else []
+    unknown = next((word for word in given if word not in KEY_WORDS), None)
+    if unknown is not None:
+        raise Usage(f"--may: a key cannot be for {unknown[:40]!r}", hint=f"choose among {', '.join(KEY_WORDS)}")
+    return tuple(word for word in KEY_WORDS if word in given)
 
 
 @dataclass

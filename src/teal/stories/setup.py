@@ -5,7 +5,7 @@ import hashlib
 import os
 import shlex
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from teal.building.origin import origin
@@ -14,7 +14,7 @@ from teal.ground.errors import CannotReach, ConfigError, ContactLost, StrangeAns
 from teal.pipe.open import open_session
 from teal.pipe.session import PipeEnded, Session, expect
 from teal.ui.base import Ui
-from teal_host.wire.grammar import key_digest, public_key
+from teal_host.wire.grammar import KeyWord, key_digest, public_key
 from teal_host.wire.messages import ANSWERS, Commit, Done, Note, Plan, Setup, Step
 
 _LONGEST_NAME = 255  # bytes; no file system of Linux or macOS has a longer one
@@ -22,10 +22,12 @@ _LONGEST_NAME = 255  # bytes; no file system of Linux or macOS has a longer one
 
 @dataclass(frozen=True)
 class SetupOptions:
-    """What the command line says. `deploy_key` is the file of a public key that may deploy the app from now on;
-    `revoked_key` is such a file, or the fingerprint, of a key that may no longer."""
+    """What the command line says. `deploy_key` is the file of a public key that may deploy the app from now on, or what
+    `may` names; `revoked_key` is such a file, or the fingerprint, of a key that may no longer.
+    """
 
     deploy_key: Path | None = None
+    may: tuple[KeyWord, ...] = ()
     revoked_key: str | None = None
     dry_run: bool = False
     wait_s: float = 0.0
@@ -37,7 +39,8 @@ def setup(file: ConfigFile, options: SetupOptions, ui: Ui, confirm: Callable[[Pl
     revoked = _fingerprint(options.revoked_key) if options.revoked_key else None
     with open_session(file.config.server.target) as session:
         try:
-            session.send(Setup(file.config.spec, origin(), key, revoked, options.dry_run, options.wait_s))
+            asked = Setup(file.config.spec, origin(), key, revoked, options.dry_run, options.wait_s)
+            session.send(replace(asked, may=options.may))
             plan = expect(_receive(session, ui, Plan), Plan)
         except PipeEnded:
             raise CannotReach("contact lost before commit: nothing was changed", hint="try again") from None

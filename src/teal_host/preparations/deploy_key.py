@@ -22,6 +22,7 @@ from teal_host.preparations.change import DesiredFile, SetupChange, write
 from teal_host.state import footprint, key_places
 from teal_host.state.footprint import Footprint
 from teal_host.state.key_policy import fingerprint
+from teal_host.wire.grammar import KeyWord
 from teal_host.wire.sources import CALLS
 
 USER = "teal"  # no app can have it: the grammar keeps this name
@@ -32,8 +33,7 @@ def changes(intent: KeyIntent) -> Iterator[SetupChange]:
     """Raises BadRequest for a key that Teal cannot let in or revoke."""
     host, name = intent.app.host.paths, intent.app.name
     keys = _desired_keys(intent)
-    if keys != intent.footprint.keys:  # first, so that destroy finds what later changes make
-        yield from _agreed(intent, keys)
+    yield from _agreed(intent, keys)  # first, so that destroy finds what later changes make
     if keys and account.find(USER) is None:
         yield SetupChange(
             f"make the system user {USER}, for deploy keys", partial(account.add_user, USER, home(host), "/bin/sh")
@@ -156,11 +156,39 @@ def _agreed(intent: KeyIntent, keys: Tuple[str, ...]) -> Iterator[SetupChange]:
             yield SetupChange(text, partial(_revoke, intent.app.host.paths, paths, keys, key))
     for key in keys:
         if key not in before:
-            yield SetupChange(f"let the key {fingerprint(key)} deploy {name}", partial(_remember, paths, keys))
+            save = partial(_remember, paths, keys, intent.may)
+            yield SetupChange(f"let the key {fingerprint(key)} {_may(name, intent.may)}", save)
+    yield from _changed(intent)
 
 
-def _remember(paths: AppPaths, keys: Tuple[str, ...]) -> None:
-    footprint.save(paths, replace(footprint.load(paths), keys=keys))
+def _changed(intent: KeyIntent) -> Iterator[SetupChange]:
+    """What a key may do that is known already."""
+    known = {fingerprint(key): key for key in intent.footprint.keys}
+    digest = fingerprint(intent.key) if intent.key else ""
+    was = intent.footprint.may.get(digest, ())
+    if digest in known and was != intent.may:
+        name, keys = intent.app.name, intent.footprint.keys
+        text = f"let the key {digest} {_may(name, intent.may)}; until now: {_may(name, was)}"
+        yield SetupChange(text, partial(_rebind, intent, keys, known[digest]))
+
+
+def _may(name: str, words: Sequence[str]) -> str:
+    return f"do this with {name} and nothing else: {', '.join(words)}" if words else f"deploy {name}"
+
+
+def _remember(paths: AppPaths, keys: Tuple[str, ...], may: Tuple[KeyWord, ...] = ()) -> None:
+    """`may` is of the keys that are new."""
+    before = footprint.load(paths)
+    words = {**{fingerprint(key): may for key in keys if key not in before.keys and may}, **before.may}
+    stay = {digest: words[digest] for digest in map(fingerprint, keys) if digest in words}
+    footprint.save(paths, replace(before, keys=keys, may=stay))
+
+
+def _rebind(intent: KeyIntent, keys: Tuple[str, ...], key: str) -> None:
+    """As if the key were revoked and let in again, so that nothing goes on that it may no longer do."""
+    host, paths = intent.app.host.paths, intent.app.paths
+    _revoke(host, paths, tuple(known for known in keys if known != key), key)
+    _remember(paths, keys, intent.may)
 
 
 def _revoke(host: HostPaths, paths: AppPaths, keys: Tuple[str, ...], key: str) -> None:

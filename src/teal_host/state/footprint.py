@@ -6,7 +6,7 @@ from typing import Dict, Iterator, Optional, Set, Tuple
 
 from teal_host.ground.paths import AppPaths, HostPaths
 from teal_host.state.disk_format import DiskFormat
-from teal_host.wire.grammar import PublicKey
+from teal_host.wire.grammar import KeyDigest, KeyWord, PublicKey
 from teal_host.wire.values import dataclass
 
 _REMEMBERED = 10  # digests of one file: its content, and contents that a killed or rejected setup announced
@@ -25,6 +25,7 @@ class Footprint:
     """`files`: every file that setup wrote, with the digests that the file may have. `nginx`: the file of the route.
 
     `made`: directories that setup created. `keys`: the deploy keys, as the admin gave them.
+    `may`: what a key may do, by its fingerprint; a key that is not here may do all that a deploy key can.
     """
 
     files: Dict[str, Tuple[str, ...]] = field(default_factory=dict)
@@ -32,6 +33,7 @@ class Footprint:
     gave_way: Optional[WelcomePage] = None
     keys: Tuple[PublicKey, ...] = ()
     made: Tuple[str, ...] = ()
+    may: Dict[KeyDigest, Tuple[KeyWord, ...]] = field(default_factory=dict)
 
     def wrote(self, path: Path, digest: str) -> bool:
         return digest in self.files.get(str(path), ())

@@ -6,9 +6,10 @@ sshd and sudo fix the app and the key in the arguments of the server side. What 
 import base64
 import hashlib
 import json
+import os
 import re
 from pathlib import Path
-from typing import Any, Optional
+from typing import Any, Optional, Sequence
 
 from teal_host.ground import files, lock
 from teal_host.ground.errors import BadRequest, NotAllowed
@@ -20,6 +21,7 @@ from teal_host.wire.messages import Deploy, Failure, Intended, Logs, Releases, R
 from teal_host.wire.values import dataclass
 
 MOST = 4 * 1024 * 1024  # bytes of the audit: some 16,000 uses of a key
+_NICE = 15
 _CHANGE = (Deploy, Rollback)
 _ALLOWED = (Intended, Deploy, Rollback, Status, Releases, Logs)
 
@@ -43,8 +45,10 @@ class KeyPolicy:
             raise NotAllowed(message, hint="log in as the server's admin for that")
         if app != self.app:
             raise NotAllowed(f"this key may deploy {self.app}, not {app}")
-        if self.fingerprint not in map(fingerprint, footprint.load(host.app(self.app)).keys):
+        known = footprint.load(host.app(self.app))
+        if self.fingerprint not in map(fingerprint, known.keys):
             raise NotAllowed(f"this key may no longer deploy {self.app}")  # revoked while its connection was open
+        _check_is_for_this(known.may.get(self.fingerprint, ()), request)
         if isinstance(request, (Intended, Deploy)):
             _check_is_agreed(host.app(self.app), request.spec)
         if isinstance(request, Deploy) and not request.dry_run:
@@ -70,6 +74,15 @@ class KeyPolicy:
     def fingerprint(self) -> str:
         """The fingerprint of the key, as OpenSSH shows it."""
         return _shown(bytes.fromhex(self.key))
+
+
+def _check_is_for_this(words: Sequence[str], request: Any) -> None:
+    """A key that changes nothing also leaves the processor to the programs that serve. Raises NotAllowed."""
+    if words and _typed(request) not in words:
+        message = f"this key is for {', '.join(words)} alone: {_typed(request)}"
+        raise NotAllowed(message, hint="use a key that may deploy, or log in as the server's admin")
+    if words and not {"deploy", "rollback"} & {*words}:
+        os.nice(_NICE)
 
 
 def _check_is_agreed(paths: AppPaths, spec: AppSpec) -> None:

@@ -101,7 +101,8 @@ def _key_changes(intent: KeyIntent) -> Iterator[SetupChange]:
 
 
 def _intent(app: App, request: Setup) -> Intent:
-    return Intent(app, _agreed(app, request), footprint.load(app.paths), request.key, request.no_key)
+    known = footprint.load(app.paths)
+    return Intent(app, _agreed(app, request), known, request.key, request.no_key, request.may)
 
 
 def _plan(changes: Sequence[SetupChange]) -> Plan:

@@ -13,6 +13,8 @@ from typing import Annotated, Any, Dict, Literal, Optional, Tuple
 from teal_host.wire import nginx_words
 
 Color = Literal["blue", "green"]
+KeyWord = Literal["deploy", "rollback", "status", "releases", "logs"]
+KEY_WORDS: Tuple[KeyWord, ...] = ("deploy", "rollback", "status", "releases", "logs")  # what a deploy key may be for
 COLORS: Tuple[Color, ...] = ("blue", "green")  # an app begins on the first, which nginx takes without a marker
 PLACEHOLDERS = ("port", "color", "release", "data_dir", "host")
 RESERVED_ENV = ("PORT", "HOST", "COLOR", "RELEASE", "DATA_DIR")

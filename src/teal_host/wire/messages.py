@@ -19,6 +19,7 @@ from teal_host.wire.grammar import (
     DeployId,
     EnvName,
     KeyDigest,
+    KeyWord,
     PublicKey,
     ReleaseName,
     ReleaseReference,
@@ -116,6 +117,7 @@ class Setup:
     """Prepare the server for the app. The server side replies with a Plan, and changes nothing before Commit.
 
     `key`: a public key that may deploy this app from now on, and nothing else. `no_key`: the digest of a key to revoke.
+    `may`: the commands that `key` is for; all that a deploy key can do, where none is named.
     """
 
     spec: AppSpec
@@ -124,6 +126,7 @@ class Setup:
     no_key: Optional[KeyDigest] = None
     dry_run: bool = False
     wait_s: Seconds = 0.0
+    may: Tuple[KeyWord, ...] = ()
 
 
 @dataclass(frozen=True)
