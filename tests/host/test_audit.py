@@ -1,12 +1,20 @@
 """The audit of deploy keys: every use has a line, and a monitor that asks each minute does not fill the disk."""
 
+import base64
+import hashlib
 import json
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import pytest
+
+from teal_host.ground.errors import NotAllowed
 from teal_host.ground.paths import HostPaths
-from teal_host.state.key_policy import MOST, KeyPolicy
-from teal_host.wire.messages import Done, Status
+from teal_host.state import footprint
+from teal_host.state.footprint import Footprint
+from teal_host.state.key_policy import A_DAY, CHANGES_A_DAY, MOST, KeyPolicy
+from teal_host.wire.manifest import Origin
+from teal_host.wire.messages import Done, Rollback, Status
 
 USES = 40
 
@@ -26,3 +34,48 @@ def test_audit_begins_anew_once_when_it_is_long_and_loses_no_line(tmp_path: Path
     assert len(lines) == count + USES
     assert {line["ended"] for line in lines[count:]} == {"answered"}
     assert paths.audit.stat().st_size < 100_000
+
+
+def test_audit_has_so_many_lines_of_a_key_a_day_and_the_changes_are_never_pushed_out(tmp_path: Path) -> None:
+    """At 768eec4 a key that asked for the status again and again had the lines of its deploys out within the hour."""
+    host = HostPaths(tmp_path)
+    paths = host.app("shop")
+    paths.home.mkdir(parents=True)
+    policy, other = KeyPolicy("shop", "ab" * 32), KeyPolicy("shop", "cd" * 32)
+    rollback = Rollback("shop", Origin("x" * 512, "y" * 512), "0" * 32)
+    policy.note(host, rollback, Done())
+    (line,) = paths.audit.read_text().splitlines()
+    assert len(line) < 500
+    policy.note(host, Status("shop"), Done())
+    paths.audit.write_text(line + "\n" + (paths.audit.read_text().splitlines()[1] + "\n") * A_DAY)
+    size = paths.audit.stat().st_size
+    for _ in range(3):
+        policy.note(host, Status("shop"), Done())
+        policy.note(host, None, Done())
+    assert paths.audit.stat().st_size == size
+    policy.note(host, rollback, Done())
+    other.note(host, Status("shop"), Done())
+    assert paths.audit.stat().st_size > size
+    paths.audit.write_text((line + "\n") * (CHANGES_A_DAY + 16))
+    policy.note(host, rollback, Done())
+    assert len(paths.audit.read_text().splitlines()) == CHANGES_A_DAY + 16
+
+
+@pytest.mark.hint("log in as the server's admin, or wait until tomorrow (UTC)")
+def test_key_whose_changes_fill_its_part_of_the_audit_changes_nothing_until_tomorrow(tmp_path: Path) -> None:
+    host = HostPaths(tmp_path)
+    paths = host.app("shop")
+    paths.home.mkdir(parents=True)
+    blob = b"\0\0\0\x0bssh-ed25519" + bytes(36)
+    footprint.save(paths, Footprint(keys=(f"ssh-ed25519 {base64.b64encode(blob).decode()}",)))
+    policy = KeyPolicy("shop", hashlib.sha256(blob).hexdigest())
+    rollback = Rollback("shop", Origin(), "0" * 32)
+    policy.check(host, rollback)
+    (line,) = paths.audit.read_text().splitlines()
+    paths.audit.write_text((line + "\n") * CHANGES_A_DAY)
+    with pytest.raises(NotAllowed, match="all that a key gets"):
+        policy.check(host, rollback)
+    policy.check(host, Status("shop"))
+    yesterday = line.replace(line[8:18], "2000-01-01")
+    paths.audit.write_text((yesterday + "\n") * CHANGES_A_DAY)
+    policy.check(host, rollback)

@@ -20,6 +20,9 @@ from teal_host.wire.app import AppSpec
 from teal_host.wire.messages import Deploy, Failure, Intended, Logs, Releases, Result, Rollback, Status
 from teal_host.wire.values import dataclass
 
+A_DAY, CHANGES_A_DAY = 2000, 1000  # lines of one key: about a megabyte at most. A change has two
+_BEGUN = 16  # more lines, for the ends of what was allowed to begin
+_SHOWN = 80  # characters of what a client says of itself
 MOST = 4 * 1024 * 1024  # bytes of the audit: some 16,000 uses of a key
 _NICE = 15
 _CHANGE = (Deploy, Rollback)
@@ -54,21 +57,39 @@ class KeyPolicy:
         if isinstance(request, Deploy) and not request.dry_run:
             key_limits.check_leaves_room(host.app(self.app), request.manifest)
         if isinstance(request, _CHANGE):
+            if self._lines_today(host, request) >= CHANGES_A_DAY:
+                message = (
+                    f"this key has {CHANGES_A_DAY} lines of changes in today's audit, which is all that a key gets"
+                )
+                raise NotAllowed(message, hint="log in as the server's admin, or wait until tomorrow (UTC)")
             self.note(host, request, None)  # the audit shows the begin even if this process is killed
 
     def note(self, host: HostPaths, request: Optional[Any], answer: Any) -> None:
         """Write a line into the app's audit: when, which key, which request, how it ended. It quotes no request."""
         paths = host.app(self.app)
-        if not paths.home.is_dir():
+        most = CHANGES_A_DAY + _BEGUN if isinstance(request, _CHANGE) else A_DAY
+        if not paths.home.is_dir() or self._lines_today(host, request) >= most:
             return
         what = _typed(request) if request is not None else "nothing that could be understood"
         origin = getattr(request, "origin", None)
-        author = {"who": f"{origin.who}@{origin.machine}", "commit": origin.commit} if origin else {}
+        who = f"{origin.who[:_SHOWN]}@{origin.machine[:_SHOWN]}" if origin else ""
+        author = {"who": who, "commit": origin.commit[:_SHOWN]} if origin else {}
         release = getattr(answer, "release", None)
         about = {**author, "release": release} if release else author
         line = {"at": now(), "key": self.fingerprint, "did": what, "ended": _ended(answer), **about}
         _make_room(paths.audit)
         files.append_line(paths.audit, json.dumps(line), mode=0o600)
+
+    def _lines_today(self, host: HostPaths, request: Any) -> int:
+        """How many lines of this kind the key has already. No key pushes the lines of another, or its own, out of the
+        audit by using it often.
+        """
+        audit = host.app(self.app).audit
+        changes = "|".join(_typed(kind) for kind in _CHANGE)
+        kind = f"(?:{changes})" if isinstance(request, _CHANGE) else f'(?!(?:{changes})")[^"]*'
+        begins = f'{{"at": "{now()[:10]}[^"]*", "key": "{re.escape(self.fingerprint)}", "did": "{kind}"'
+        files_of_it = (audit, audit.with_name(f"{audit.name}.1"))
+        return sum(len(re.findall(begins.encode(), path.read_bytes())) for path in files_of_it if path.exists())
 
     @property
     def fingerprint(self) -> str:
@@ -111,7 +132,8 @@ def fingerprint(key: str) -> str:
 
 def _typed(request: Any) -> str:
     """The command that a person types for this request, such as `env set`."""
-    return "deploy" if isinstance(request, Intended) else re.sub("(?<=.)(?=[A-Z])", " ", type(request).__name__).lower()
+    kind = request if isinstance(request, type) else type(request)
+    return "deploy" if kind is Intended else re.sub("(?<=.)(?=[A-Z])", " ", kind.__name__).lower()
 
 
 def _shown(digest: bytes) -> str:
