@@ -8,6 +8,7 @@ import base64
 import hashlib
 import json
 import os
+import re
 import struct
 import subprocess
 import sys
@@ -19,8 +20,11 @@ import pytest
 
 from contract.judge import judged
 from teal.ground.errors import CannotReach
-from teal.pipe.session import Session
+from teal.pipe import session as sessions
+from teal.pipe.session import PipeEnded, Session
 from teal.transports import Transport
+from teal_host.wire.frames import MAX_COMMAS
+from teal_host.wire.typed import MOST_MISTAKES
 from teal_host.wire.upward import MOST_TEXT
 
 TARGET = "ssh://shop.example"
@@ -111,6 +115,7 @@ class Laptop:
     def teal(self, *words: str) -> "subprocess.CompletedProcess[str]":
         env = {
             **os.environ,
+            "GITHUB_ACTIONS": "true",
             "PATH": f"{self.folder / 'bin'}:{os.environ['PATH']}",
             "XDG_CACHE_HOME": str(self.folder / "cache"),
             "CI": "true",
@@ -355,3 +360,161 @@ def test_logs_as_json_are_whole_objects_when_they_fail_on_the_way(
         (whole,) = objects
         assert len(judged("logs", whole)["lines"]) == 2
         assert whole["error"]["message"] in ended.stderr
+
+
+EVIL = (
+    "::add-mask::x\n::error::y\r\x1b]0;title\x07\x1b[2J\x9b31m\u202egpj.exe\u2028 ##[add-path]/evil ::stop-commands::z"
+)
+LINE_OF_EVIL = "::add-mask::x ##[add-path]/evil"  # whoever deployed has one printable line
+AT = "2026-01-31T12:00:00+00:00"
+NAMED = "0001-0123456789ab"
+FOUND = {"what": "disk", "state": "fault", "message": EVIL, "hint": EVIL, "evidence": [EVIL, EVIL]}
+ROWS = {
+    "blue": {"release": NAMED, "port": 1, "state": "running", "since": AT},
+    "green": {"release": None, "port": 2, "state": "empty"},
+}
+ROW = {
+    "release": NAMED,
+    "seq": 1,
+    "digest": "0" * 64,
+    "bytes": 1,
+    "at": AT,
+    "outcome": "live",
+    "env": "",
+    "origin": {**dict.fromkeys(("who", "machine", "commit", "teal"), LINE_OF_EVIL), "dirty": True},
+}
+LAST = {"command": "deploy", "release": NAMED, "outcome": "refused", "at": AT, "message": EVIL}
+CHANGED = {"message": EVIL, "diff": [EVIL], "edited": True, "text": [EVIL]}
+STATUS = {"type": "statusreport", "app": "shop", "live": "blue", "colors": ROWS, "previous": None, "url": None}
+REFUSED = {"type": "failure", "code": "unhealthy", "message": EVIL, "evidence": [EVIL], "hint": EVIL}
+STEPPED = {"type": "step", "name": "health", "state": "done", "detail": EVIL}
+NOTED = {"type": "note", "level": "warning", "text": EVIL}
+SHOWN: dict[str, tuple[str, tuple[dict[str, Any], ...]]] = {
+    "status": ("status", ({**STATUS, "notes": [EVIL], "last": LAST},)),
+    "doctor": ("doctor", ({"type": "doctorreport", "app": "shop", "findings": [FOUND]},)),
+    "releases": (
+        "releases",
+        (
+            {
+                "type": "releasesreport",
+                "app": "shop",
+                "releases": [ROW],
+                "unreadable": [{"release": NAMED, "file": EVIL, "why": EVIL}],
+            },
+        ),
+    ),
+    "logs": ("logs", ({"type": "logline", "color": "blue", "release": NAMED, "text": EVIL}, {"type": "done"})),
+    "logs that end early": ("logs", ({"type": "done", "message": EVIL},)),
+    "setup": ("setup --dry-run -v", ({"type": "plan", "changes": [CHANGED]},)),
+    "setup that asks": ("setup", ({"type": "plan", "changes": [CHANGED]},)),
+    "deploy": ("deploy -v", (STEPPED, NOTED, {**STEPPED, "state": "failed"}, REFUSED)),
+    "deploy, quiet": ("deploy -q", (NOTED, REFUSED)),
+    "deploy, dry": ("deploy --dry-run", ({"type": "result", "outcome": "unchanged", "plan": [EVIL]},)),
+    "rollback": ("rollback", (STEPPED, NOTED, REFUSED)),
+    "env": ("env unset NAME", ({"type": "done", "message": EVIL},)),
+    "exec": ("exec true", ({"type": "exited", "code": 126, "message": EVIL},)),
+    "destroy": ("destroy --yes", (NOTED, {"type": "done", "message": EVIL})),
+}
+
+
+def check_shown(output: str) -> None:
+    """Nothing in it is obeyed by a terminal or by GitHub's runner."""
+    assert "##[" not in output
+    assert not re.search(r"^\s*::[a-z]", output, re.MULTILINE)
+    assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]", output)
+
+
+@pytest.mark.parametrize("form", ["", "--json"], ids=["text", "json"])
+@pytest.mark.parametrize(("command", "messages"), SHOWN.values(), ids=list(SHOWN))
+def test_words_of_a_server_are_shown_and_not_obeyed(
+    command: str, messages: tuple[dict[str, Any], ...], form: str, laptop: Laptop
+) -> None:
+    """At 768eec4 a line of evidence or of a plan that began with `::` was a command to GitHub's runner."""
+    if form and command.split(maxsplit=1)[0] in ("env", "exec", "destroy"):
+        pytest.skip("has no --json")
+    laptop.project()
+    laptop.serve(HONEST, *messages)
+    ended = laptop.teal(*command.split(), *form.split())
+    check_shown(ended.stdout + ended.stderr)
+    assert "add-mask" in ended.stdout + ended.stderr
+
+
+@pytest.mark.parametrize("code", [0, 1, 255])
+def test_lines_of_ssh_are_shown_and_not_obeyed(code: int, laptop: Laptop) -> None:
+    """At 768eec4 what ssh passed on of a server, its banner and its standard error, reached the terminal raw."""
+    laptop.project()
+    ssh = laptop.folder / "bin/ssh"
+    ssh.parent.mkdir()
+    halves = "sys.stderr.buffer.write(b'::'); sys.stderr.flush(); time.sleep(0.4); sys.stderr.write('error::late\\n')"
+    ssh.write_text(
+        f"#!{sys.executable} -IS\nimport sys, time\nsys.stderr.write({EVIL!r})\n{halves}\nsys.exit({code})\n"
+    )
+    ssh.chmod(0o755)
+    ended = laptop.teal("status")
+    check_shown(ended.stdout + ended.stderr)
+    assert "add-mask" in ended.stderr
+    assert "late" in ended.stderr
+
+
+def test_ssh_that_never_ends_a_line_fills_no_memory(laptop: Laptop) -> None:
+    """At 768eec4 the client kept a line of any length."""
+    code = "import sys\nfor _ in range(2000): sys.stderr.write('x' * 10_000)\nsys.exit(255)"
+    transport = Transport("the shop", (sys.executable, "-I", "-S", "-c", code), (), own_session=True, way=("env",))
+    with pytest.raises(CannotReach) as refused:
+        Session(transport)
+    assert max(map(len, refused.value.evidence), default=0) < 50_000
+
+
+def test_server_is_gone_when_a_message_stops_half_way(laptop: Laptop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At 768eec4 the client waited for ever for the rest of a message, also of the greeting."""
+    monkeypatch.setattr(sessions, "WHOLE_WITHIN_S", 0.3)
+    half = {"type": "note", "level": "info", "text": "x" * 1000}
+    with laptop.session(HONEST, half) as session:
+        session.receive()
+    greeting = base64.b64encode(b"\nTEAL-HOST-1\n" + framed(HONEST)[:-1]).decode()
+    command = (sys.executable, "-I", "-S", "-c", SAYS.format(said=greeting))
+    with pytest.raises(CannotReach):
+        Session(Transport("the shop", command, (), own_session=True, way=("env",)))
+    cut = base64.b64encode(b"\nTEAL-HOST-1\n" + framed(HONEST) + framed(half)[:-1]).decode()
+    command = (sys.executable, "-I", "-S", "-c", SAYS.format(said=cut))
+    transport = Transport("the shop", command, (), own_session=True, way=("env",))
+    with Session(transport) as session, pytest.raises(PipeEnded):
+        session.receive()
+
+
+def test_server_is_not_trusted_when_its_messages_have_no_end(laptop: Laptop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At 768eec4 the client remembered the steps of a server for as long as the server told any."""
+    monkeypatch.setattr(sessions, "MOST_EVENTS", 50)
+    steps = [{"type": "step", "name": f"s{number}", "state": "done"} for number in range(51)]
+    with laptop.session(HONEST, *steps) as session, pytest.raises(CannotReach, match="is not to be trusted"):
+        list(session.events())
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        {"type": "done", "x": [[]] * (MAX_COMMAS + 1)},
+        {"type": "done", "x" * 4_000_000: 1},
+        {"type": "done", **{f"{number}": 1 for number in range(100_000)}},
+        {"type": "missingfiles", "release": NAMED, "missing": ["x"] * 100_000},
+    ],
+    ids=["values", "a long key", "keys", "wrong numbers"],
+)
+def test_client_needs_little_for_a_large_message(message: dict[str, Any]) -> None:
+    """At 768eec4 one frame took gigabytes and a minute: each value was decoded, and each mistake kept."""
+    code = f"""
+import io, json, resource, sys
+from teal_host.wire import frames, messages
+from teal_host.wire.typed import Mistakes
+data = sys.stdin.buffer.read()
+resource.setrlimit(resource.RLIMIT_CPU, (10, 10))
+resource.setrlimit(resource.RLIMIT_AS, (400 << 20, 400 << 20))
+try:
+    messages.from_frame(frames.read_frame(io.BytesIO(data)), messages.EVENTS + messages.ANSWERS)
+except frames.FrameError as error:
+    print(error)
+except Mistakes as error:
+    assert len(error.mistakes) <= {MOST_MISTAKES} and len(str(error)) < 100_000
+"""
+    done = subprocess.run([sys.executable, "-c", code], input=framed(message), capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr

@@ -16,9 +16,10 @@ from harness.world import REPO, World
 from teal import transports
 from teal.ground import run
 from teal.ground.errors import CannotReach, Usage
+from teal.pipe.greeting import Preamble, TransportExit, explain_silence
 from teal.pipe.session import Session
 from teal.transports import Transport, base, choose
-from teal.transports.ssh import explain, parse
+from teal.transports.ssh import explain, first_path, parse
 from teal.transports.ssh_files import SshFiles, ssh_files
 from teal_host.wire.messages import Logs, Status
 
@@ -241,6 +242,34 @@ def test_teal_ssh_without_ssh_says_what_to_install(world: World) -> None:
     world.home.joinpath("teal.toml").write_text(f'{SHORT}[server]\ntarget = "ssh://me@shop"\n')
     ended = world.teal("ssh", PATH="/nonexistent")
     assert (ended.code, "apt install openssh-client" in ended.err) == (4, True)
+
+
+@pytest.mark.parametrize(
+    ("files", "first"),
+    [
+        ("/root/.ssh/known_hosts /root/.ssh/known_hosts2", "/root/.ssh/known_hosts"),
+        ("/my keys/known", "'/my keys/known'"),
+        ("/my keys/known ~/.ssh/other", "'/my keys/known'"),
+        ("/a;b", "'/a;b'"),
+    ],
+)
+def test_first_path_is_whole_and_quoted_when_it_has_a_space(files: str, first: str) -> None:
+    assert first_path(files) == first
+
+
+@pytest.mark.hint("does it run? multipass info {}")
+def test_hint_for_silence_is_that_of_the_transport() -> None:
+    """At 768eec4 a virtual machine and this machine were asked whether a firewall blocks ssh."""
+    silence = Preamble(in_time=False)
+    hints = [
+        explain_silence(choose(target), silence, TransportExit(None)).hint
+        for target in ("ssh://shop", "multipass://shop", "local")
+    ]
+    assert [("ssh" in hint, "multipass info shop" in hint, hint == "") for hint in hints] == [
+        (True, False, False),
+        (False, True, False),
+        (False, False, True),
+    ]
 
 
 def test_ssh_error_is_explained_for_exit_code_255_only() -> None:

@@ -151,6 +151,24 @@ def test_control_characters_are_shown_and_not_obeyed(text: str, safe: str) -> No
 
 
 @pytest.mark.parametrize(
+    ("text", "safe"),
+    [
+        ("::add-mask::x", "\\x3a:add-mask::x"),
+        ("  ::error::x", "  \\x3a:error::x"),
+        ("wrapped before ::set-output name=x::y", "wrapped before \\x3a:set-output name=x::y"),
+        ("a ##[add-path]/evil", "a \\x23#[add-path]/evil"),
+        ("##vso[task.setvariable]", "\\x23#vso[task.setvariable]"),
+        ("##teamcity[x]", "\\x23#teamcity[x]"),
+        ("listens on ::1 and [::]:80", "listens on ::1 and [::]:80"),
+        ("std::fs::read, ## Heading", "std::fs::read, ## Heading"),
+    ],
+)
+def test_command_of_a_runner_is_shown_and_not_obeyed(text: str, safe: str) -> None:
+    """GitHub's runner skips the blanks before `::`, and finds `##[` anywhere in a line."""
+    assert shown(text) == safe
+
+
+@pytest.mark.parametrize(
     ("count", "text"),
     [
         (0, "0 B"),

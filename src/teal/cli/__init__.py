@@ -101,8 +101,10 @@ def _show_error(error: TealError) -> int:
 
 
 def _unexpected(error: Exception) -> int:
+    from teal.ui.base import shown
+
     if os.environ.get("TEAL_DEBUG"):
         raise error
-    click.echo(f"teal: unexpected: {type(error).__name__}: {error}", err=True)
+    click.echo(f"teal: unexpected: {type(error).__name__}: {shown(str(error))}", err=True)
     click.echo("  → this is a fault of Teal; TEAL_DEBUG=1 shows where", err=True)
     return 1

@@ -73,7 +73,7 @@ def list_(options: GlobalOptions) -> None:
         emit({"schema": 1, **encode(report)})
     else:
         width = columns(sys.stdout)
-        lines = (part for line in _lines(report) for part in wrapped(options.manner.typed(line), width))
+        lines = (part for line in _lines(report) for part in wrapped(options.manner.typed(shown(line)), width))
         click.echo("\n".join(lines))
 
 

@@ -10,6 +10,7 @@ from teal.config.read import NAME
 from teal.ground import files
 from teal.ground.errors import Usage
 from teal.scaffold import UnknownProgramError, detect, program_names, render
+from teal.ui.base import shown
 
 _MOST_IGNORED = 1024 * 1024  # bytes of a .gitignore
 
@@ -31,9 +32,10 @@ def command(options: GlobalOptions, program: str | None, yes: bool) -> None:
     files.write(path, render(project))
     click.echo(f"wrote {path}")
     for note in project.notes:
-        click.echo(f"  {note}", err=True)
+        click.echo(f"  {shown(note)}", err=True)
     if project.build and not _is_ignored(directory, project.artifact):
-        click.echo(f"  the build makes {project.artifact}: put {_top(project.artifact)} into .gitignore", err=True)
+        made = f"the build makes {project.artifact}: put {_top(project.artifact)} into .gitignore"
+        click.echo(f"  {shown(made)}", err=True)
     click.echo("next: check it, then teal deploy (on a server: teal setup first)", err=True)
 
 
@@ -70,5 +72,5 @@ def _chosen(directory: Path) -> str | None:
         answer = click.prompt("Which program?", type=click.Choice(names), default=names[0], err=True)
         return str(answer)
     others = ", ".join(names[1:])
-    click.echo(f"took {names[0]}; there are also: {others} (--program NAME)", err=True)
+    click.echo(shown(f"took {names[0]}; there are also: {others} (--program NAME)"), err=True)
     return names[0]

@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 
 from teal.ground.errors import CannotReach
 from teal.transports import Transport
-from teal.transports.base import IS_IT_THERE
 
 _WORD = "TEAL-HOST-"
 _SYNC = "1"  # the greeting follows
@@ -99,7 +98,7 @@ def explain_silence(transport: Transport, preamble: Preamble, end: TransportExit
         return CannotReach(f"there is no python3 on {transport.name}", preamble.noise[-10:], _INSTALL_PYTHON)
     if not preamble.in_time:
         message = f"{transport.name} did not answer within {transport.greets_within_s:g} s"
-        return CannotReach(message, preamble.noise[-10:], IS_IT_THERE)
+        return CannotReach(message, preamble.noise[-10:], transport.hint)
     return CannotReach(f"the server side did not start on {transport.name}", preamble.noise[-10:])
 
 

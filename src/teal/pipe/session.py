@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import io
 import select
+import time
 from collections.abc import Iterator
 from types import TracebackType
 from typing import Any, BinaryIO, TypeVar, cast
@@ -17,15 +18,45 @@ from teal.transports import Transport, install_hint
 from teal_host.wire import messages
 from teal_host.wire.frames import PROTOCOL, Frame, FrameError, read_frame, write_frame
 from teal_host.wire.messages import Enough, Failure, Greeting
-from teal_host.wire.typed import Mistakes
+from teal_host.wire.typed import Mistake, Mistakes
+from teal_host.wire.uploads import Taken
 
 _T = TypeVar("_T")
 _GREETS_WITH = frozenset(("type", *(field.name for field in dataclasses.fields(Greeting))))
-_EVIDENCE_LINES, _EVIDENCE_CHARS = 5, 200  # of what is wrong with a message; a server can make a million mistakes
+_EVIDENCE_LINES, _EVIDENCE_CHARS = 5, 200  # of what is wrong with a message
+WHOLE_WITHIN_S, _LEAST_RATE = 120.0, 1000  # a message that has begun; bytes a second, which give a long one more time
+_PIECE = 256 * 1024  # bytes of one read
+_STREAMED = (messages.LogLine, messages.Output, messages.More, Taken)  # nothing of them is remembered
+MOST_EVENTS = 100_000  # steps and notes of one command; a deploy has some dozens, and one for each second that it waits
 
 
 class PipeEnded(Exception):
     """The server side has closed the pipe."""
+
+
+class _Steady:
+    """Reads without a buffer, so that `select` sees what has come. A message may be long in coming; one that has begun
+    comes to its end, or the server side counts as gone.
+    """
+
+    def __init__(self, raw: io.FileIO) -> None:
+        self._raw = raw
+        self._came, self._began = 0, 0.0
+
+    def next_message(self) -> "_Steady":
+        self._came = 0
+        return self
+
+    def read(self, size: int) -> bytes:
+        """Raises FrameError for a message that stops half-way."""
+        if self._came:
+            remaining_s = self._began + WHOLE_WITHIN_S + self._came / _LEAST_RATE - time.monotonic()
+            if not select.select([self._raw], [], [], max(0.0, remaining_s))[0]:
+                raise FrameError("the message stops half-way")
+        piece = self._raw.read(min(size, _PIECE)) or b""
+        self._began = self._began if self._came else time.monotonic()
+        self._came += len(piece)
+        return piece
 
 
 class Session:
@@ -44,7 +75,8 @@ class Session:
         self._program = self._start(transport)
         self._outgoing = cast(BinaryIO, io.BufferedWriter(cast(io.FileIO, self._program.stdin)))
         self._raw = cast(io.FileIO, self._program.stdout)
-        self._incoming = cast(BinaryIO, self._raw)  # without a buffer, so that `select` sees what has come
+        self._incoming = _Steady(self._raw)
+        self._events = 0
         self._greeting: Greeting | None = None
         if wait:
             self.wait_for_greeting()
@@ -92,7 +124,7 @@ class Session:
     def receive_with_body(self) -> tuple[Any, bytes]:
         """As `receive`, with the bytes that came with the message."""
         try:
-            frame = read_frame(self._incoming)
+            frame = read_frame(self._incoming.next_message())
             if frame is None:
                 raise PipeEnded
             message = messages.from_frame(frame, messages.EVENTS + messages.ANSWERS)
@@ -100,10 +132,17 @@ class Session:
             raise PipeEnded from None
         except Mistakes as error:
             raise not_trusted(self._transport.name, error) from None
+        self._check_number(message)
         self._finished = isinstance(message, messages.ANSWERS)
         if isinstance(message, Failure):
             raise HostFailed(message)
         return message, frame.body
+
+    def _check_number(self, message: object) -> None:
+        """What is remembered of an event takes memory. Raises StrangeAnswer for a server that never comes to an end."""
+        self._events += not isinstance(message, _STREAMED)
+        if self._events > MOST_EVENTS:
+            raise not_trusted(self._transport.name, Mistakes([Mistake("messages", f"are more than {MOST_EVENTS:,}")]))
 
     def is_readable(self) -> bool:
         """Can a message, or the end of the pipe, be received without waiting?"""
@@ -177,7 +216,7 @@ class Session:
     def _first_frame(self, preamble: Preamble) -> Greeting:
         """Another version of Teal may greet in another way, and noise of a login script may look like the last line."""
         try:
-            frame = read_frame(self._incoming)
+            frame = read_frame(self._incoming.next_message())
             if frame is None or frame.header.get("type") != "greeting":
                 raise FrameError("no greeting")
             if frame.header.get("protocol", PROTOCOL) != PROTOCOL:

@@ -1,18 +1,23 @@
-"""A program's standard error: passed on to the terminal at once, while the last lines are kept.
+"""A program's standard error: passed on to the terminal line by line, while the last lines are kept.
 
 The exit code of ssh says that it failed; only its text says why, for example that a host key changed. So Teal reads the
 text. Questions do not come this way: ssh asks them on /dev/tty. A note such as "touch your key" ssh writes only to a
 terminal, so it gets a pseudo-terminal where the client's own standard error is a terminal.
+A server, and anybody between, can write what ssh passes on, so each line is shown as every other word of the server.
 """
 
 import collections
 import contextlib
 import os
+import select
 import sys
 import threading
 import tty
 
-_LINES = 50
+from teal.ui.base import shown
+
+_LINES, _LONGEST = 50, 16 * 1024  # bytes of a line
+_WHOLE_WITHIN_S = 0.2  # a line; what comes later begins a new one, so that no two halves make a word
 _REST_WITHIN_S = 0.5  # a background ssh (ControlPersist) keeps standard error open; nobody waits for that
 
 
@@ -36,13 +41,22 @@ class StderrTee:
     def _pass_on(self) -> None:
         rest = b""
         with contextlib.suppress(OSError):  # the end of a pseudo-terminal is an error
-            while piece := os.read(self._source, 64 * 1024):
-                os.write(2, piece)
+            while piece := os.read(self._source, _LONGEST):
                 *whole, rest = (rest + piece).split(b"\n")
-                self._last.extend(line.decode(errors="replace").strip() for line in whole if line.strip())
+                self._show(whole)
+                late = rest and not select.select([self._source], [], [], _WHOLE_WITHIN_S)[0]
+                if late or len(rest) > _LONGEST:
+                    self._show([rest])
+                    rest = b""
         if rest.strip():
-            self._last.append(rest.decode(errors="replace").strip())
+            self._show([rest])
         os.close(self._source)
+
+    def _show(self, lines: "list[bytes]") -> None:
+        texts = [line.replace(b"\r", b"").decode(errors="replace") for line in lines]
+        self._last.extend(text.strip() for text in texts if text.strip())
+        with contextlib.suppress(OSError):  # nobody reads standard error any more; ssh may still go on
+            os.write(2, "".join(f"{shown(text)}\n" for text in texts).encode(errors="replace"))
 
 
 def _terminal() -> tuple[int, int]:

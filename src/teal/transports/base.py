@@ -9,7 +9,6 @@ from teal.ground.errors import CannotReach
 from teal_host.wire.values import dataclass
 
 ANSWERS_WITHIN_S = 60.0
-IS_IT_THERE = "is the address right, is it on, does a firewall block ssh?"  # a hint
 A_PERSON_ANSWERS_WITHIN_S = 600.0  # a person reads a fingerprint, or looks for a hardware key
 
 
@@ -41,6 +40,7 @@ class Transport:
 
     `way` stands in front of that argv: the program that gets there. With `one_word` the way ends in a shell, which
     takes the argv as one word and splits it again. On a `server` the server side may be installed, and runs as root.
+    `hint` is what to type where nothing answers.
     `explain` knows what exit code and standard error of the way mean when no greeting comes.
     """
 
@@ -52,6 +52,7 @@ class Transport:
     one_word: bool = False
     server: bool = False
     greets_within_s: float = ANSWERS_WITHIN_S
+    hint: str = ""
     explain: Explain = no_explanation
 
     def argv(self, code: str) -> list[str]:

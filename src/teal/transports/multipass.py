@@ -28,6 +28,7 @@ def multipass(target: str) -> Transport:
         own_session=not has_a_person(),
         way=("multipass", "exec", name, "--"),
         server=True,
+        hint=f"does it run? multipass info {name}",
         explain=lambda code, errors: explain(name, errors),
     )
 

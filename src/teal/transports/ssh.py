@@ -14,7 +14,6 @@ from teal.ground.errors import CannotReach
 from teal.transports.base import (
     A_PERSON_ANSWERS_WITHIN_S,
     ANSWERS_WITHIN_S,
-    IS_IT_THERE,
     Explanation,
     Transport,
     has_a_person,
@@ -71,6 +70,7 @@ def ssh(target: str) -> Transport:
         one_word=True,
         server=True,
         greets_within_s=A_PERSON_ANSWERS_WITHIN_S if interactive else ANSWERS_WITHIN_S,
+        hint=IS_IT_THERE,
         explain=lambda code, errors: explain(destination, files, code, errors),
     )
 
@@ -90,6 +90,7 @@ def parse(target: str) -> Destination:
     return Destination(match[2].strip("[]"), match[1] or "", match[3] or "")
 
 
+IS_IT_THERE = "is the address right, is it on, does a firewall block ssh?"
 _TRY = "does this work: {ssh} {login}"
 _OFFLINE = "is this machine online?"
 _OTHER_HOME = (
@@ -170,5 +171,12 @@ def _known(destination: Destination, files: SshFiles) -> dict[str, str]:
     settings = dict(line.split(" ", 1) for line in output.splitlines() if " " in line)
     host, port = settings.get("hostname", destination.host), settings.get("port", destination.port) or "22"
     name = settings.get("hostkeyalias") or (host if port == "22" else f"[{host}]:{port}")
-    (file, *_) = settings.get("userknownhostsfile", "~/.ssh/known_hosts").split()
-    return {"known_as": shlex.quote(name), "known_hosts": file}
+    known = settings.get("userknownhostsfile", "")
+    return {"known_as": shlex.quote(name), "known_hosts": first_path(known) if known else "~/.ssh/known_hosts"}
+
+
+def first_path(files: str) -> str:
+    """Of the files that `ssh -G` writes with a space between, and without quotes even if a path has a space. Quoted,
+    because a person types it.
+    """
+    return shlex.quote(re.split(" (?=[/~])", files)[0])

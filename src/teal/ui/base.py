@@ -14,6 +14,7 @@ PAINT = {"blue": (0, 119, 194), "green": (0, 118, 108)}  # red, green, blue: the
 
 _COMMANDS = "init|setup|deploy|rollback|status|releases|logs|doctor|env|exec|ssh|destroy"  # that take -C
 _COMMAND = re.compile(rf"\bteal (?=(?:{_COMMANDS})\b(?! -C| has))")
+_FOR_A_RUNNER = re.compile(r"(?<!\S):(?=:[A-Za-z])|#(?=#(?:\[|vso\[|teamcity\[))")  # also where a line is wrapped
 STOPPED = "the server rejects this deploy"  # the detail of a build that the client stopped for that
 
 
@@ -82,8 +83,12 @@ def manner(json: bool, quiet: bool, verbose: bool, no_color: bool) -> Manner:
 
 
 def shown(text: str) -> str:
-    """Text from elsewhere, made safe for a terminal: control characters, which could change its state, are escaped."""
-    return "".join(char if char.isprintable() or char == "\t" else f"\\x{ord(char):02x}" for char in text)
+    """Text from elsewhere, made safe for a terminal and for the log of a CI: control characters, which could change the
+    state of the terminal, are escaped, and the beginning of what a runner would obey (`::add-mask::`, `##[group]`).
+    """
+    if not (text.isascii() and text.isprintable()):
+        text = "".join(char if char.isprintable() or char == "\t" else f"\\x{ord(char):02x}" for char in text)
+    return _FOR_A_RUNNER.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
 
 
 def size(count: int) -> str:

@@ -57,18 +57,23 @@ class JsonLines:
 
 
 def emit(value: dict[str, Any]) -> None:
-    sys.stdout.write(json.dumps(value) + "\n")  # ASCII: one line for every reader, on every output
+    sys.stdout.write(_json(value) + "\n")
     sys.stdout.flush()
+
+
+def _json(value: object) -> str:
+    """In ASCII: one line for every reader, on every output. No `##`, which a CI's runner may obey within a line."""
+    return json.dumps(value).replace("##", "\\u0023#")
 
 
 class ObjectWithList:
     """One JSON object with a list, written item by item: however long the list, no memory holds it."""
 
     def __init__(self, head: dict[str, Any], name: str) -> None:
-        self._opening = json.dumps({**head, name: []}).removesuffix("]}")
+        self._opening = _json({**head, name: []}).removesuffix("]}")
 
     def add(self, item: dict[str, Any]) -> None:
-        sys.stdout.write(self._opening + json.dumps(item))
+        sys.stdout.write(self._opening + _json(item))
         self._opening = ", "
 
     def close(self) -> None:
@@ -77,7 +82,7 @@ class ObjectWithList:
     def fail(self, error: dict[str, Any]) -> None:
         """End an object that has begun; its last member tells why its list is not whole."""
         if self._opening == ", ":
-            self._write_end(f'], "error": {json.dumps(error)}}}')
+            self._write_end(f'], "error": {_json(error)}}}')
 
     def _write_end(self, end: str) -> None:
         sys.stdout.write(f"{'' if self._opening == ', ' else self._opening}{end}\n")

@@ -14,6 +14,7 @@ MAX_HEADER = 16 * 1024 * 1024  # bytes of JSON: the manifest of 40,000 files fit
 MAX_SMALL = 2 * 1024 * 1024  # of any other message; an environment of a million bytes fits
 MAX_BODY = 1024 * 1024  # bytes of a block of an upload
 MAX_DEPTH = 24  # nested objects and lists
+MAX_COMMAS = 600_000  # a manifest of 40,000 files has half as many; each could become a value of a hundred bytes
 
 _LENGTHS = struct.Struct(">II")
 _NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
@@ -69,7 +70,9 @@ def read_frame(stream: Readable, large: bytes = b"") -> Optional[Frame]:
 
 
 def parse_object(text: bytes) -> Dict[str, Any]:
-    """A JSON object of bounded depth. Raises FrameError."""
+    """A JSON object of bounded depth and number of values. Raises FrameError."""
+    if text.count(b",") > MAX_COMMAS:
+        raise FrameError(f"the message has more than {MAX_COMMAS:,} values")
     if _depth(text) > MAX_DEPTH:
         raise FrameError(f"the message is nested deeper than {MAX_DEPTH}")
     try:

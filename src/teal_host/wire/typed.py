@@ -29,6 +29,7 @@ from typing import (
 )
 
 T = TypeVar("T")
+MOST_MISTAKES = 100
 Check = Callable[[Any], Optional[str]]  # gives what is wrong with a value, or None
 
 
@@ -40,11 +41,20 @@ class Mistake(NamedTuple):
 
 
 class Mistakes(ValueError):
-    """Everything that is wrong with one value."""
+    """Everything that is wrong with one value, but no more than MOST_MISTAKES."""
 
     def __init__(self, mistakes: Sequence[Mistake]) -> None:
         super().__init__("; ".join(f"{mistake.path}: {mistake.message}" for mistake in mistakes))
         self.mistakes = tuple(mistakes)
+
+
+class _FirstMistakes(List[Mistake]):
+    """Ends the reading when there are enough: a message can be wrong in a million places."""
+
+    def append(self, mistake: Mistake) -> None:
+        super().append(mistake)
+        if len(self) >= MOST_MISTAKES:
+            raise Mistakes(self)
 
 
 def decode(kind: Type[T], raw: object, path: str = "") -> T:
@@ -52,7 +62,7 @@ def decode(kind: Type[T], raw: object, path: str = "") -> T:
 
     Raises Mistakes with all of them.
     """
-    mistakes: List[Mistake] = []
+    mistakes: List[Mistake] = _FirstMistakes()
     value = _read(kind, raw, path, mistakes)
     if mistakes:
         raise Mistakes(mistakes)
@@ -111,7 +121,6 @@ def near(word: str, known: Sequence[str]) -> str:
 
 _TOO_LARGE = 2**53  # a float holds every smaller whole number
 _SHOWN = 120  # characters of a text that is shown as it should be written
-_HINTS = 100  # to look for a near word takes its time
 _WRONG: Any = object()
 _PLAIN = {str: "text", int: "a whole number", bool: "true or false", float: "a number"}
 
@@ -166,8 +175,7 @@ def _read_table(kind: Any, raw: object, path: str, mistakes: List[Mistake]) -> A
     before = len(mistakes)
     for key in raw:
         if key not in hints:
-            hint = near(str(key), list(hints)) if len(mistakes) < _HINTS else ""
-            mistakes.append(Mistake(_under(path, str(key)), f"unknown key{hint}"))
+            mistakes.append(Mistake(_under(path, str(key)), f"unknown key{near(str(key)[:_SHOWN], list(hints))}"))
     values = {}
     for field in dataclasses.fields(kind):
         here = _under(path, field.name)
@@ -183,7 +191,8 @@ def _read_table(kind: Any, raw: object, path: str, mistakes: List[Mistake]) -> A
 def _whole(value: Any, path: str, mistakes: List[Mistake]) -> Any:
     """A table may have a rule on several of its keys together: a method `mistakes()`."""
     own = list(value.mistakes()) if hasattr(value, "mistakes") else []
-    mistakes.extend(Mistake(_under(path, mistake.path), mistake.message) for mistake in own)
+    for mistake in own:
+        mistakes.append(Mistake(_under(path, mistake.path), mistake.message))
     return _WRONG if own else value
 
 
@@ -237,4 +246,5 @@ def _wrong(expected: str, raw: object, path: str, mistakes: List[Mistake]) -> An
 
 
 def _under(path: str, key: str) -> str:
+    key = key[:_SHOWN]  # of someone else's
     return f"{path}.{key}" if path and key else path or key
