@@ -88,7 +88,7 @@ def shown(text: str) -> str:
     """
     if not (text.isascii() and text.isprintable()):
         text = "".join(char if char.isprintable() or char == "\t" else f"\\x{ord(char):02x}" for char in text)
-    return _FOR_A_RUNNER.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
+    return _FOR_A_RUNNER.sub(lambda match: f"\\x{ord(match[0]):02x}", text)
 
 
 def size(count: int) -> str:
