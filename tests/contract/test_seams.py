@@ -46,6 +46,9 @@ class RecordingProxy:
     def check_site(self, site: object) -> None:
         return
 
+    def try_route(self, route: Route, others: object) -> None:
+        return
+
     def serve(self, route: Route, others: object) -> bool:
         self.acts.append(f"serve {route.app}")
         return True

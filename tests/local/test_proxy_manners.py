@@ -330,6 +330,7 @@ def test_directives_take_effect_and_a_directive_that_nginx_rejects_changes_nothi
         assert json.loads(answer.read())["color"] == "blue"
     with asked(app, "/", user_agent="badd") as answer:
         assert answer.status == 403
+    app.deploy_versions("v2")
     refused(app, good, "location / { return 200; }", 'duplicate location "/"')
     refused(app, good, "# a word\nno_such_thing on;", 'unknown directive "no_such_thing"')
     refused(app, good, "client_max_body_size 5m;", '"client_max_body_size" directive is duplicate')
@@ -337,12 +338,14 @@ def test_directives_take_effect_and_a_directive_that_nginx_rejects_changes_nothi
 
 
 def refused(app: App, good: list[str], bad: str, complaint: str) -> None:
-    before = (app.world.root / "etc/nginx/sites/teal-own.conf").read_text()
+    """Before the upload: no release comes of it, and none takes the place of the standby."""
+    colors, before = app.status()["colors"], (app.world.root / "etc/nginx/sites/teal-own.conf").read_text()
     app.config(proxy={"directives": [*good, bad]})
     ended = app.deploy()
-    assert ended.code == 7
+    assert ended.code == 3
     assert complaint in ended.err
     assert repr(bad) in ended.err
+    assert app.status()["colors"] == colors
     assert (app.world.root / "etc/nginx/sites/teal-own.conf").read_text() == before
     with asked(app, "/own") as answer:
         assert answer.status == 200

@@ -109,6 +109,9 @@ class FakeNginx:
     def check_site(self, site: Site) -> None:
         return
 
+    def try_route(self, route: Route, others: Sequence[Route]) -> None:
+        return
+
     def serve(self, route: Route, others: Sequence[Route]) -> bool:
         changed = self.routes.get(route.app) != route
         self.routes[route.app] = route

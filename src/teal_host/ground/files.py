@@ -202,14 +202,16 @@ def remove_if_empty(path: Path) -> bool:
 
 
 @contextlib.contextmanager
-def scratch(like: Path) -> Iterator[Path]:
-    """A folder in memory with links to all that is in another one, to try something there. It does not last, so its
-    changes are not announced."""
+def scratch(like: Optional[Path], *inside: str) -> Iterator[Path]:
+    """A folder in memory with links to all that is in another one, to try something there; without another one, with
+    these folders in it. It does not last, so its changes are not announced."""
     import tempfile
 
-    with tempfile.TemporaryDirectory(prefix="teal-", dir="/run") as made:
-        for entry in like.iterdir():
+    with tempfile.TemporaryDirectory(prefix="teal-", dir="/run" if like else None) as made:
+        for entry in like.iterdir() if like else ():
             Path(made, entry.name).symlink_to(entry)
+        for name in inside:
+            Path(made, name).mkdir()
         yield Path(made)
 
 

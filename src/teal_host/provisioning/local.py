@@ -30,7 +30,9 @@ class LocalProvisioning(Base):
         return agreement.propose(self._paths, spec, color)
 
     def check_route(self, agreed: Agreement, within_s: float) -> None:
-        """A deploy opens the route."""
+        """A deploy opens the route, after a candidate has taken the place of the standby: so nginx tries it first."""
+        route = agreed.route(self._paths.app(agreed.app))
+        self._proxy.try_route(route, agreement.neighbors(self._paths, agreed.app))
 
     def open_route(self, agreed: Agreement) -> None:
         """An ordinary deploy changes and reloads nothing."""

@@ -13,6 +13,7 @@ from typing import Callable, List, Optional, Sequence, Set, Tuple
 from teal_host.ground import files, processes, sockets
 from teal_host.ground.errors import BadRequest, CannotRun
 from teal_host.ground.processes import Life
+from teal_host.ground.remedies import CHANGE_DIRECTIVES
 from teal_host.ground.run import run, send_signal_if, signal_life
 from teal_host.proxies.nginx import effect, listeners
 from teal_host.proxies.nginx import site as nginx_site
@@ -46,9 +47,18 @@ class LocalNginx:
         own = sockets.sockets_of(self._pids())
         listeners.check_is_free([self._listen(site)], own)
 
+    def try_route(self, route: Route, others: Sequence[Route]) -> None:
+        """nginx tries another nginx of the same sites, in a folder of its own. What it has taken before, it takes."""
+        if _text(self._site(route.app)) == self._site_text(route):
+            return
+        with files.scratch(None, "sites", "temp") as folder:
+            trial = LocalNginx(folder, self._program)
+            for site in self._sites.glob("teal-*.conf"):
+                files.write_scratch(trial._sites / site.name, site.read_text())
+            trial._try(route, others)
+
     def serve(self, route: Route, others: Sequence[Route]) -> bool:
-        text = nginx_site.site_text(route, [self._listen(route.site)], SiteLog(self.log_of(route.app)))
-        path = self._site(route.app)
+        text, path = self._site_text(route), self._site(route.app)
         if _text(path) == text and self._is_in_effect(route):
             return False
         before = _text(path)
@@ -94,6 +104,22 @@ class LocalNginx:
 
     # --- nginx and its files ------------------------------------------------------------------------------------------
 
+    def _try(self, route: Route, others: Sequence[Route]) -> None:
+        """Raises BadRequest in nginx's own words. Only for a folder that does not last."""
+        text, path = self._site_text(route), self._site(route.app)
+        files.write_scratch(path, text)
+        files.write_scratch(self._conf, self._main_text([*others, route]))
+        try:
+            self._check_configuration()
+        except CannotRun as error:
+            output = "\n".join(error.evidence)
+            hint = CHANGE_DIRECTIVES if route.rules.directives else ""
+            refused = BadRequest("nginx would refuse the site of this app", error.evidence, hint)
+            raise explain_refused_directive(route, text, path, output) or refused from None
+
+    def _site_text(self, route: Route) -> str:
+        return nginx_site.site_text(route, [self._listen(route.site)], SiteLog(self.log_of(route.app)))
+
     def _load(self, route: Route) -> None:
         self._check_configuration()
         if self._master():
@@ -121,13 +147,16 @@ class LocalNginx:
             self._reload()
 
     def _write_main(self, routes: Sequence[Route]) -> None:
+        text = self._main_text(routes)
+        if _text(self._conf) != text:
+            files.write(self._conf, text)
+
+    def _main_text(self, routes: Sequence[Route]) -> str:
         served = [route for route in routes if self._site(route.app).exists()]
         listens = {self._listen(route.site) for route in served}
         defaults = {self._listen(route.site) for route in served if not route.site.domains}
         main = MainFile(self._home, os.geteuid() == 0, self._version >= (1, 27, 4), _files_allowed())
-        text = main_text(main, sorted(listens - defaults))
-        if _text(self._conf) != text:
-            files.write(self._conf, text)
+        return main_text(main, sorted(listens - defaults))
 
     def _make_home(self) -> None:
         files.make_dir(self._home, 0o700)

@@ -47,6 +47,9 @@ class SystemNginx:
             hint = f"{on_server('systemctl start nginx')} (if nginx does not start: teal doctor)"
             raise NeedsHuman("nginx does not run on this server, so none of its sites is served", hint=hint)
 
+    def try_route(self, route: Route, others: Sequence[Route]) -> None:
+        """Setup has tried it, and a deploy changes no route."""
+
     def serve(self, route: Route, others: Sequence[Route]) -> bool:
         """Changes nothing: `establish` is for setup."""
         if not self.serves(route):

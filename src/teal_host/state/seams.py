@@ -90,6 +90,9 @@ class Proxy(Protocol):
     def check_site(self, site: Site) -> None:
         """Raises BadRequest if this proxy cannot serve the site, and names what prevents it."""
 
+    def try_route(self, route: Route, others: Sequence[Route]) -> None:
+        """Raises BadRequest if this proxy would refuse the route, with the directive at fault. Nothing changes."""
+
     def serve(self, route: Route, others: Sequence[Route]) -> bool:
         """Serve the route beside the others. The route is in effect on return; true when something had to change.
 
