@@ -232,6 +232,17 @@ def test_hostile_server_does_not_choose_whom_the_client_asks(
     assert bool(list(check_entrance(load(tmp_path), Entrance(url, (SERVER,), MARK)))) is asked
 
 
+@pytest.mark.parametrize("nginx_runs", [True, False])
+def test_firewall_is_not_suspected_where_nginx_does_not_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, nginx_runs: bool
+) -> None:
+    (tmp_path / "app").write_text("")
+    (tmp_path / "teal.toml").write_text(TOML + REMOTE)
+    monkeypatch.setattr(entrances, "visit", lambda _: Arrival("refused", 80, (SERVER,), SERVER))
+    (finding,) = check_entrance(load(tmp_path), Entrance(f"http://{SERVER}/", (SERVER,), MARK), nginx_runs)
+    assert (finding.state, "firewall of the server" in finding.hint) == ("warning", nginx_runs)
+
+
 def test_ctrl_c_during_the_visit_does_not_end_a_deploy_that_is_live(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

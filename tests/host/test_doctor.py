@@ -24,6 +24,7 @@ from teal_host.ground.sockets import Socket
 from teal_host.state.seams import Check, ProcessState
 from teal_host.stories import doctor
 from teal_host.supervisors import journald
+from teal_host.supervisors.base import BOOTED
 from teal_host.supervisors.journald import UnitLog
 from teal_host.wire.manifest import Origin
 from teal_host.wire.reports import DoctorReport, Finding
@@ -160,6 +161,9 @@ def test_standby_check_judges_a_running_stopped_or_failed_color() -> None:
     assert colors.standby("green", ProcessState("running"), True).state == "ok"
     assert colors.standby("green", ProcessState("stopped"), True).state == "warning"
     assert colors.standby("green", ProcessState("stopped"), False).state == "ok"
+    booted = colors.standby("green", ProcessState("stopped", end=BOOTED), True)
+    assert (booted.state, booted.hint) == ("warning", "")
+    assert "the machine was booted since; the next deploy uses this color, and a rollback starts it" in booted.message
     state = ProcessState("failed", end="it exited with code 3")
     failed = colors.ended("green", "0007-3f2a9c1b7d4e", state, ["systemd's"])
     assert (failed.evidence, "code 3" in failed.message) == (("systemd's",), True)
@@ -234,6 +238,8 @@ def test_route_check_judges_which_color_answered() -> None:
     assert route.answered("green", 8082, "127.0.0.1:8082", "teal setup").state == "ok"
     assert "127.0.0.1:8081" in route.answered("green", 8082, "127.0.0.1:8081", "teal setup").message
     assert "some other site" in route.answered("green", 8082, "", "teal setup").message
+    silent = route.live_is_silent("green", 502)
+    assert (silent.state, silent.message) == ("fault", "nginx asks green, which is live and does not answer: 502")
 
 
 @pytest.mark.parametrize(

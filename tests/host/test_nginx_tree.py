@@ -334,6 +334,14 @@ def test_default_site_is_not_overtaken_when_marked_or_read_earlier() -> None:
         assert nginx_sites.overtaken(tree, nginx_sites.include_points(tree, "teal-shop")[0], 80) == ()
 
 
+@pytest.mark.parametrize("own", ["server { listen 80 default_server; }", "server { server_name own; }"])
+def test_other_site_is_not_overtaken_where_the_present_file_gets_the_unknown_names(own: str) -> None:
+    """Also where the new text of that file no longer marks it: the other site never had those names."""
+    tree = http("include conf.d/*.conf;", **{"conf.d/teal-shop.conf": own, "conf.d/teal-web.conf": "server {}"})
+    (point,) = nginx_sites.include_points(tree, "teal-shop")
+    assert nginx_sites.overtaken(tree, point, 80) == ()
+
+
 # --- whole machines ---------------------------------------------------------------------------------------------------
 
 

@@ -1,14 +1,18 @@
 """What Teal says about a program, from systemd's properties of the unit."""
 
+import errno
+import os
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from teal_host.ground import systemctl
-from teal_host.ground.errors import CannotRun
+from teal_host.ground.errors import CannotRun, NoProcess
 from teal_host.ground.paths import HostPaths
 from teal_host.ground.run import Ran
 from teal_host.supervisors import journald
+from teal_host.supervisors.base import BOOTED
 from teal_host.supervisors.systemd import Systemd
 
 EXITED, KILLED, DUMPED = "1", "2", "3"  # ExecMainCode
@@ -80,3 +84,29 @@ def test_restarts_are_not_known_when_the_log_of_the_system_hangs(
     monkeypatch.setattr(systemctl, "run", lambda argv, deadline_s: Ran(0, "\n".join(lines)))
     monkeypatch.setattr(journald, "run", hang)
     assert Systemd().restarts(HostPaths(tmp_path).app("shop").color("blue")) is None
+
+
+@pytest.mark.parametrize(("written_at", "end"), [(1.0, BOOTED), (None, "")])
+def test_systemd_state_tells_a_program_that_ended_with_the_machine_by_the_time_of_the_boot(
+    written_at: float | None, end: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """systemd forgets a unit that a hand has stopped, too: then it says that the unit has never run."""
+    color = HostPaths(tmp_path).app("shop").color("blue")
+    color.start.parent.mkdir(parents=True)
+    color.start.touch()
+    if written_at:
+        os.utime(color.start, (written_at, written_at))
+    monkeypatch.setattr(systemctl, "run", lambda argv, deadline_s: Ran(0, "ActiveState=inactive\nExecMainCode=0"))
+    state = Systemd().state(color)
+    assert (state.state, state.end) == ("stopped", end)
+
+
+def test_question_to_systemd_for_which_no_process_can_be_made_is_told_as_that(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+
+    monkeypatch.setattr(subprocess, "run", refuse)
+    with pytest.raises(NoProcess, match="this machine has run out of processes"):
+        Systemd().state(HostPaths(tmp_path).app("shop").color("blue"))

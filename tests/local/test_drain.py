@@ -4,6 +4,7 @@ Before the color is reused, Teal waits for the work and reports it.
 """
 
 import os
+import re
 import shutil
 import socket
 import ssl
@@ -102,6 +103,8 @@ def test_drain_keeps_a_stream_open_until_its_color_is_reused_and_then_reports_th
     assert app.get()["version"] == "v2"
     third = _deployed(app, "v3", drain_s=6)
     assert any(line.get("detail") == WAITS for line in third)
+    bound = re.compile(r"waiting up to [1-5] s more \(keep.drain_s\): visitors may still have work on blue")
+    assert any(bound.fullmatch(line.get("detail") or "") for line in third)
     notes = [line["text"] for line in third if line["type"] == "note"]
     assert notes == ["1 connection(s) to blue were still open after 6 s and are cut"]
     wait_until(lambda: stream.ended)

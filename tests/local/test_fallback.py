@@ -164,6 +164,7 @@ def test_probe_of_teal_is_never_answered_by_the_standby(app: App) -> None:
         straight(url(app), headers={"X-Teal-Probe": token})
     findings = {finding["what"]: finding for finding in app.teal("doctor", "--json").result["findings"]}
     assert findings["live"]["state"] == "fault"
+    assert findings["route"]["says"] == "nginx asks green, which is live and does not answer: 502"
 
 
 def test_deploy_waits_for_what_the_standby_answers_in_the_place_of_what_is_live(app: App) -> None:

@@ -79,7 +79,7 @@ def test_queries_are_answered_while_a_deploy_holds_the_lock(app: App) -> None:
     with deploying_v2(app) as (first, let_it_listen):
         status = app.status()
         assert (status["live"], status["colors"]["green"]["state"]) == ("blue", "running")
-        assert any("a command is at work" in note for note in status["notes"])
+        assert any("is at work here since" in note for note in status["notes"])
         lines = app.teal("logs", "--json").ok().result["lines"]
         assert {line["color"] for line in lines} == {"blue", "green"}
         assert len(app.releases()) == 2

@@ -84,7 +84,14 @@ def test_rollback_reports_that_the_previous_release_does_not_run_when_its_progra
 def test_deploy_goes_live_after_a_release_was_rolled_back(app: App) -> None:
     _first(app, keep={"watch_s": 600})
     app.program(version="v2", **WELL_UNTIL_LIVE)
-    assert app.deploy().code == 7
+    rolled_back = app.deploy()
+    assert rolled_back.code == 7
+    (standby,) = [row for row in app.teal("doctor", "--json").result["findings"] if row["what"] == "standby"]
+    bad = rolled_back.result["release"]
+    assert (standby["state"], f"teal rollback {bad}" in standby["says"]) == ("warning", False)
+    assert (
+        f"green does not run: {bad} was rolled back by Teal; teal rollback has no release to go to" in standby["says"]
+    )
     app.config()
     app.program(version="v3")
     assert app.deploy().ok().result["color"] == "green"

@@ -78,7 +78,7 @@ def test_deploy_finishes_by_itself_when_the_line_is_cut_after_the_commit(shop: S
         ended = running.ended()
         assert (ended.code, ended.result["outcome"]) == (9, "unknown")
         assert ended.result["error"]["hint"] == "teal status"
-        assert "a command is at work" in shop.app.status()["notes"][0]
+        assert "is at work here since" in shop.app.status()["notes"][0]
         refused = shop.app.deploy()
         assert (refused.code, "is at work here since" in refused.result["error"]["message"]) == (8, True)
         let_it_listen()
@@ -320,7 +320,7 @@ def test_recovery_follows_a_kill_at_each_act_and_a_release_serves_meanwhile(shop
 def test_rollback_goes_back_from_a_healthy_release_after_a_kill_in_the_watch(shop: Shop) -> None:
     old, new = shop.serving(), killed_in_the_watch(shop)
     shop.check_serves(new)
-    assert any("a command is at work" in note for note in shop.app.status()["notes"])
+    assert any("a command was interrupted" in note for note in shop.app.status()["notes"])
     assert "had gone live, and a rollback goes back from it" in shop.app.teal("rollback").ok().err
     shop.check_settled(old)
 

@@ -41,8 +41,10 @@ def doctor(file: ConfigFile) -> DoctorReport:
         return answer
     from teal.stories.entrance import check_entrance  # only here: it imports ssl
 
+    nginx_runs = not any((finding.what, finding.state) == ("nginx", "fault") for finding in answer.findings)
     of_domains = dns.check_domains(file.config.server.domains, answer.addresses)
-    return replace(answer, findings=(*answer.findings, *of_domains, *check_entrance(file, answer.entrance)))
+    of_visitors = check_entrance(file, answer.entrance, nginx_runs)
+    return replace(answer, findings=(*answer.findings, *of_domains, *of_visitors))
 
 
 def _query(file: ConfigFile, request: Any, on_line: Callable[[LogLine], None] = lambda line: None) -> Any:

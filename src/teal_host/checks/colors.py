@@ -1,11 +1,13 @@
 """The live color and the standby: do they run, do they come back at boot, how did they end?"""
 
+from dataclasses import replace
 from typing import Iterator, List, Optional
 
 from teal_host.checks.base import Visit, fault, ok, warning
 from teal_host.ground.paths import unit_name
 from teal_host.ground.remedies import on_server
 from teal_host.state import releases
+from teal_host.state.releases import Record
 from teal_host.state.seams import ProcessState
 from teal_host.steps import health
 from teal_host.steps.candidate import Candidate
@@ -58,29 +60,42 @@ def _standby(visit: Visit, color: Color) -> Finding:
     if restarts:
         message = f"{color} does not stand by; systemd tries again and again; {restarts}"
         return warning("standby", message, f"teal logs --color {color}", _remarks(visit, color))
-    was_refused = record is not None and record.outcome in ("refused", "unhealthy")
-    should_run = record is None or record.spec.keep.previous_running
-    if state.state == "running" or not (was_refused or state.state == "failed"):
-        previous = releases.previous_name(visit.app.paths, visit.slots.live_release)
-        return _rollback_elsewhere(visit.slots.releases[color], previous) or standby(color, state, should_run)
-    return ended(color, visit.slots.releases[color] or "", state, _remarks(visit, color))
+    release, previous = visit.slots.releases[color], releases.previous_name(visit.app.paths, visit.slots.live_release)
+    if record and record.did_not_stay:
+        return replace(did_not_stay(record, color, state, _way_back(previous)), evidence=tuple(_remarks(visit, color)))
+    if state.state == "failed":
+        return ended(color, release or "", state, _remarks(visit, color))
+    if release != previous:
+        return elsewhere(record, _way_back(previous))
+    return standby(color, state, record is None or record.spec.keep.previous_running)
 
 
-def _rollback_elsewhere(release: Optional[str], previous: Optional[str]) -> Optional[Finding]:
+def _way_back(previous: Optional[str]) -> str:
+    return f"goes to {previous}, which is started first" if previous else "has no release to go to"
+
+
+def did_not_stay(record: Record, color: Color, state: ProcessState, way_back: str) -> Finding:
+    """Nobody is led to a release that Teal has found bad."""
+    does = "still runs" if state.state == "running" else "does not run"
+    why = "; ".join(filter(None, [f"{record.release} {releases.ENDED[record.outcome]}", state.end]))
+    hint = f"teal logs --color {color}; the next deploy uses this color again"
+    return warning("standby", f"{color} {does}: {why}; teal rollback {way_back}", hint)
+
+
+def elsewhere(record: Optional[Record], way_back: str) -> Finding:
     """After a rollback the other color holds the newer release, to which no rollback without a name goes."""
-    if release == previous:
-        return None
-    goes = (
-        f"teal rollback goes to {previous}, which is started first"
-        if previous
-        else "teal rollback has no release to go to"
-    )
-    return ok("standby", f"{goes}; teal rollback {release} goes to the release of the other color")
+    message = f"teal rollback {way_back}"
+    if record and record.outcome in ("live", "superseded"):
+        message += f"; teal rollback {record.release} goes to the release of the other color"
+    return ok("standby", message)
 
 
 def standby(color: Color, state: ProcessState, should_run: bool) -> Finding:
     if state.state == "running":
         return ok("standby", f"{color} runs, so a rollback takes effect at once")
+    if should_run and state.end:
+        message = f"{color} does not run: {state.end}; the next deploy uses this color, and a rollback starts it first"
+        return warning("standby", message)
     if should_run:
         message = f"{color} does not run, so a rollback must start it first"
         return warning("standby", message, f"teal logs --color {color}; the next deploy uses this color again")
@@ -88,7 +103,7 @@ def standby(color: Color, state: ProcessState, should_run: bool) -> Finding:
 
 
 def ended(color: Color, release: str, state: ProcessState, remarks: List[str]) -> Finding:
-    message = f"{color} does not run: {release} {state.end or 'was refused'}"
+    message = f"{color} with {release} does not run: {state.end}"
     return warning("standby", message, f"teal logs --color {color}; the next deploy uses this color again", remarks)
 
 

@@ -1,6 +1,6 @@
 """From nginx to the live color: nginx's file as setup wrote it, a marker in reach, and the color that answers."""
 
-from typing import Iterator, Optional
+from typing import Iterator, Optional, Tuple
 
 from teal_host.checks import marker
 from teal_host.checks.base import Visit, drift, fault, ok
@@ -47,8 +47,12 @@ def _running() -> Optional[NginxProgram]:
 
 def _answer(visit: Visit, hint: str) -> Iterator[Finding]:
     """`hint`: the command that writes the route."""
-    if visit.slots.live:
-        yield answered(visit.slots.live, visit.agreed.ports.of(visit.slots.live), _answering_address(visit), hint)
+    live = visit.slots.live
+    if live:
+        by, status = _answering_address(visit)
+        silent = live_is_silent(live, status) if status in (502, 504) else None
+        finding = answered(live, visit.agreed.ports.of(live), by, hint)
+        yield silent if silent and finding.state == "ok" else finding
 
 
 def answered(live: Color, port: int, by: str, hint: str) -> Finding:
@@ -59,7 +63,14 @@ def answered(live: Color, port: int, by: str, hint: str) -> Finding:
     return fault("route", message, hint)
 
 
-def _answering_address(visit: Visit) -> str:
+def live_is_silent(live: Color, status: int) -> Finding:
+    """The way is right. `status`: what nginx itself answers where a program gives no answer."""
+    hint = f"teal logs --color {live}; then teal deploy, or teal rollback"
+    return fault("route", f"nginx asks {live}, which is live and does not answer: {status}", hint)
+
+
+def _answering_address(visit: Visit) -> Tuple[str, int]:
+    """And the status of the answer; 0 without an answer."""
     record = visit.record(visit.slots.live)
     site, proxy = visit.agreed.site, visit.app.host.proxy
     path = (record.spec if record else visit.spec).health.path.split("{")[0]
@@ -67,5 +78,5 @@ def _answering_address(visit: Visit) -> str:
     try:
         answer = http_get(ProbeRequest(proxy.address(site), path, site.host, probe, _ANSWER_WITHIN_S))
     except NoAnswer as no_answer:
-        return f"nobody ({no_answer})"
-    return answer.headers.get(ANSWERED_HEADER.lower(), "")
+        return f"nobody ({no_answer})", 0
+    return answer.headers.get(ANSWERED_HEADER.lower(), ""), answer.status

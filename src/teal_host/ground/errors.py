@@ -12,6 +12,7 @@ HostError                  every one becomes one Failure on the wire, never a tr
 ├── Cancelled              the client went away before it said commit     → exit 4
 │   └── GaveWay            a rollback overtook it before its switch       → exit 8
 └── CannotRun              a program that Teal needs did not do its work  → exit 1
+    └── NoProcess          the machine has no room for another process    → exit 1
 """
 
 from typing import Optional, Sequence
@@ -97,6 +98,10 @@ class Superseded(HostError):
 
 class CannotRun(HostError):
     """A program that Teal needs ended badly or too late."""
+
+
+class NoProcess(CannotRun):
+    """The machine starts no further program. So nothing is known of that program, nor of a release."""
 
 
 def as_host_error(error: Exception) -> HostError:

@@ -13,11 +13,12 @@ from pathlib import Path
 from typing import IO, Callable, Dict, Iterator, List, Optional, Sequence, Tuple, cast
 
 from teal_host.ground import files, processes
-from teal_host.ground.errors import CannotRun
+from teal_host.ground.errors import CannotRun, NoProcess
 from teal_host.ground.processes import Life
 from teal_host.wire.values import dataclass
 
 _BLOCK, _LONGEST_LINE = 64 * 1024, 4 * 1024 * 1024  # of output that is read line by line
+NO_ROOM = (errno.EAGAIN, errno.ENOMEM)  # for another process
 _PASSED_ON = ("PATH", "HOME", "LANG", "TZ", "USER", "LOGNAME")
 
 
@@ -47,7 +48,7 @@ def run(argv: Sequence[str], deadline_s: float) -> Ran:
     except subprocess.TimeoutExpired:
         raise CannotRun(f"{argv[0]} did not end within {deadline_s:g} s") from None
     except OSError as error:
-        raise CannotRun(f"cannot run {argv[0]}: {error.strerror}") from None
+        raise not_started(argv[0], error) from None
     return Ran(done.returncode, done.stdout.decode(errors="replace"))
 
 
@@ -72,7 +73,7 @@ def output_lines(argv: Sequence[str], silent_s: float) -> Iterator[bytes]:
             finally:
                 child.kill()
     except OSError as error:
-        raise CannotRun(f"cannot run {argv[0]}: {error.strerror}") from None
+        raise not_started(argv[0], error) from None
     finally:
         os.close(errors)
 
@@ -100,6 +101,14 @@ def _lines_of(pipe: int, name: str, silent_s: float) -> Iterator[bytes]:
         rest = rest[:_LONGEST_LINE]
     if rest:
         yield rest
+
+
+def not_started(name: str, error: OSError) -> CannotRun:
+    """Also a fork fails, where the limit of processes or the memory is used up: that is no word on the program."""
+    if error.errno in NO_ROOM:
+        lack = "memory" if error.errno == errno.ENOMEM else "processes (or a limit of them)"
+        return NoProcess(f"cannot run {name}: this machine has run out of {lack}: {error.strerror}")
+    return CannotRun(f"cannot run {name}: {error.strerror}")
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import re
 import time
 from typing import Callable, Dict, Sequence
 
-from teal_host.ground.errors import CannotRun
+from teal_host.ground.errors import CannotRun, NoProcess
 from teal_host.ground.remedies import on_server
 from teal_host.ground.run import Ran, run
 
@@ -23,6 +23,8 @@ def properties(unit: str, names: Sequence[str]) -> Dict[str, str]:
     argv = ["systemctl", "show", *([unit] if unit else []), f"--property={','.join(names)}"]
     try:
         shown = _until(lambda ran: ran.code == 0 and bool(ran.output.strip()), argv, _ANSWER_S)
+    except NoProcess:
+        raise
     except CannotRun as late:
         raise CannotRun("systemd does not answer", [late.message], on_server("systemctl status")) from None
     if shown.code or not shown.output.strip():

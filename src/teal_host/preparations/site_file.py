@@ -53,7 +53,8 @@ def site_file(intent: Intent) -> SiteFile:
     listens = listeners.of_site(foreign, port, bool(domains))
     listeners.check_is_free(listens, program.socket_inodes)
     text = nginx_site.site_text(intent.agreed.route(intent.app.paths), listens, _log(intent, tree, point))
-    overtaken = nginx_sites.overtaken(tree, point, port) if domains else ()
+    lost = nginx_sites.overtaken(tree, point, port) if domains else ()
+    overtaken = tuple(other for other in lost if other in foreign)
     site = SiteFile(_desired(intent, Path(point.path), text), gives_way, comes_back, overtaken)
     if not site.file.is_so:
         _check_accepted(intent, site, program, tree)

@@ -37,6 +37,11 @@ class Record:
     outcome: ReleaseOutcome = "pending"
     secrets: EnvVersion = ""
 
+    @property
+    def did_not_stay(self) -> bool:
+        """Teal itself has found it bad, so Teal leads nobody to it."""
+        return self.outcome in ("refused", "unhealthy", "rolled_back")
+
 
 @dataclass(frozen=True)
 class UnreadableRecord:
@@ -64,6 +69,14 @@ def _from_format_1(raw: Dict[str, Any]) -> Dict[str, Any]:
 
 
 _FORMAT = DiskFormat(Record, 2, _from_format_1)
+
+
+ENDED = {
+    "superseded": "was replaced by a rollback",
+    "rolled_back": "was rolled back by Teal",
+    "refused": "was refused",
+    "unhealthy": "was not healthy",
+}
 
 
 def load(paths: AppPaths) -> List[Record]:

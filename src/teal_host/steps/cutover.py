@@ -9,6 +9,7 @@ from teal_host.ground.errors import (
     GaveWay,
     HostError,
     NeedsHuman,
+    NoProcess,
     RolledBack,
     Superseded,
     Unhealthy,
@@ -73,6 +74,8 @@ def start_and_check(app: App, cutover: Cutover) -> None:
         try:
             with _stopped_if_it_fails(app, candidate):
                 start(app, candidate)
+        except NoProcess:
+            raise  # the machine's fault, and no word on the release
         except CannotRun as error:
             text = f"{candidate.release} on {candidate.color} is not healthy: {error.message}"
             raise Unhealthy(text, error.evidence, error.hint) from None

@@ -6,6 +6,7 @@ moment without any client of nginx proves it; otherwise the color gets `keep.dra
 """
 
 import datetime
+import math
 import time
 
 from teal_host.ground import overtaking, sockets
@@ -15,8 +16,10 @@ from teal_host.state.agreement import Agreement
 from teal_host.state.app import App, Running
 from teal_host.state.slots import read_slots
 from teal_host.supervisors.base import STOP_GRACE_S
+from teal_host.wire.reports import Color
 
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.02, 0.5
+_SHORT_S = 1.0  # of a drain
 _SLOWER = 20  # a pause is this part of the time that has passed
 _LEISURE = 40  # a pause is at least so much longer than the processor time of the look before it
 _IDLE_POOL_S = 5.0  # nginx closes its own unused connections to a color after 4 s; only older ones are work
@@ -85,11 +88,19 @@ def _was_down(app: App, slot: ColorPaths, within_s: float) -> bool:
     return ran.total_seconds() < within_s
 
 
+def _why_waiting(color: Color, passed_s: float, at_most_s: float) -> str:
+    """A wait that is no longer short needs its cause and its bound."""
+    if passed_s < _SHORT_S:
+        return f"waiting for the last work of {color}"
+    more_s = math.ceil(at_most_s - _SHORT_S)
+    return f"waiting up to {more_s} s more (keep.drain_s): visitors may still have work on {color}"
+
+
 def _wait_until_quiet(step: Running, slot: ColorPaths, agreed: Agreement, at_most_s: float) -> None:
     began = time.monotonic()
     while (passed_s := time.monotonic() - began) < at_most_s:
         worked_s = time.thread_time()
         if step.app.host.proxy.quiet(agreed.site):
             return
-        step.say(f"waiting for the last work of {slot.color}")
+        step.say(_why_waiting(slot.color, passed_s, at_most_s))
         time.sleep(min(pause_s(passed_s, time.thread_time() - worked_s), at_most_s - passed_s))

@@ -27,13 +27,6 @@ _NOTED_WITHIN_S = 1.0  # the lock says who has it
 _ASK_AT_LOOKS = 10  # a signal can be lost
 _ROUTE_WITHIN_S = 3.0
 
-_ENDED = {
-    "superseded": "was replaced by a rollback",
-    "rolled_back": "was rolled back by Teal",
-    "refused": "was refused",
-    "unhealthy": "was not healthy",
-}
-
 
 def rollback(app: App, request: Rollback, channel: Channel) -> Result:
     """Raises NotThere when there is nothing to go back to, and what a deploy raises."""
@@ -144,7 +137,7 @@ def choose(app: App, request: Rollback, scene: Scene) -> Record:
     """
     target = _find(app, request, scene)
     if request.release and target.outcome not in ("live", "pending"):
-        app.warn(f"{target.release} {_ENDED.get(target.outcome, 'did not stay')}; it is checked again")
+        app.warn(f"{target.release} {releases.ENDED.get(target.outcome, 'did not stay')}; it is checked again")
     return target
 
 

@@ -6,6 +6,7 @@ They change nothing and wait for no other command.
 import contextlib
 from typing import Dict, Iterator, List, Optional
 
+from teal_host.ground import lock
 from teal_host.ground.errors import HostError
 from teal_host.proxies.nginx.server import falls_back
 from teal_host.state import releases, secrets
@@ -63,7 +64,7 @@ def _color(app: App, scene: Scene, color: Color) -> ColorReport:
         return ColorReport(None, port, "empty")
     process = app.host.supervisor.state(app.paths.color(color))
     record = releases.find(scene.records, release)
-    failed = record is not None and record.outcome in ("refused", "unhealthy", "rolled_back")
+    failed = record is not None and record.did_not_stay
     state = "failed" if process.state == "stopped" and failed else process.state
     restarts = app.host.supervisor.restarts(app.paths.color(color))
     return ColorReport(release, port, state, process.pid, process.since, restarts)
@@ -102,7 +103,8 @@ def _notes(app: App, scene: Scene) -> List[str]:
     except HostError as problem:
         notes.append(problem.message)
     if app.journal.unfinished():
-        notes.append("a command is at work, or was interrupted; the next one cleans up")
+        at_work = lock.at_work(app.paths.lock)
+        notes.append(at_work or "a command was interrupted; the next deploy or rollback cleans up first")
     return notes
 
 

@@ -22,7 +22,7 @@ from teal_host.ground.processes import Life
 from teal_host.ground.run import Program
 from teal_host.state.seams import ProcessState
 from teal_host.supervisors import children
-from teal_host.supervisors.base import ended_by
+from teal_host.supervisors.base import BOOTED, ended_by
 from teal_host.supervisors.log_file import LogFileTail
 from teal_host.wire.reports import RestartsReport
 
@@ -42,6 +42,8 @@ class PlainProcesses:
         try:
             child = run.spawn(marked)
         except OSError as error:
+            if error.errno in run.NO_ROOM:
+                raise run.not_started(program.argv[0], error) from None
             raise CannotRun(
                 f"{program.argv[0]} cannot be started: {run.why(error, program.argv[0], program.cwd)}"
             ) from None
@@ -72,7 +74,7 @@ class PlainProcesses:
         if processes.life(main.pid) == main:
             return ProcessState("running", main.pid, since)
         if main.boot != processes.boot_id():  # it ended with the machine, as all did, which is no fault of its own
-            return ProcessState("stopped")
+            return ProcessState("stopped", end=BOOTED)
         return ProcessState("failed", None, since, self._end_of(main.pid))
 
     def pids(self, color: ColorPaths) -> Set[int]:

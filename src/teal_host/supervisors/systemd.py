@@ -19,7 +19,7 @@ from teal_host.ground.processes import Life
 from teal_host.ground.run import Program, Ran
 from teal_host.state.seams import ProcessState
 from teal_host.supervisors import children, journald
-from teal_host.supervisors.base import START_FORMAT, STOP_GRACE_S, ended_by
+from teal_host.supervisors.base import BOOTED, START_FORMAT, STOP_GRACE_S, ended_by
 from teal_host.supervisors.ends import exited_with, restarts_report
 from teal_host.supervisors.journald import JournalTail
 from teal_host.wire.reports import RestartsReport
@@ -181,8 +181,15 @@ def _state(color: ColorPaths, properties: Dict[str, str]) -> ProcessState:
         return ProcessState("running", pid, since, restarts=int(properties.get("NRestarts") or 0))
     never = properties.get("ExecMainCode", "0") == "0"  # since the machine came up
     if active == "inactive" and (never or not color.start.exists()):
-        return ProcessState("stopped")
+        return ProcessState("stopped", end=BOOTED if never and _ran_before_the_boot(color) else "")
     return ProcessState("failed", None, since, _end(properties), restarts_soon=active == "activating")
+
+
+def _ran_before_the_boot(color: ColorPaths) -> bool:
+    """systemd forgets a unit that does not run, so `never` alone does not tell."""
+    with contextlib.suppress(OSError):  # Teal has stopped it, or has never started it
+        return color.start.stat().st_mtime < processes.booted_at()
+    return False
 
 
 def _end(properties: Dict[str, str]) -> str:

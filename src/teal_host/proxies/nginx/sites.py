@@ -96,7 +96,10 @@ def include_points(tree: Tree, stem: str) -> Tuple[IncludePoint, ...]:
 
 
 def overtaken(tree: Tree, point: IncludePoint, port: int) -> Tuple[Server, ...]:
-    """Sites that get unknown names on this port only because nginx reads them first. A file here would take these."""
+    """Sites that get unknown names on this port only because nginx reads them first. A file here would take these.
+
+    Where the present file at this place gets those names, no other site has them.
+    """
     first: Dict[Tuple[str, int], Tuple[bool, Server]] = {}
     marked = set()
     before = True
@@ -105,7 +108,7 @@ def overtaken(tree: Tree, point: IncludePoint, port: int) -> Tuple[Server, ...]:
             before = False
             continue
         site = _server(block)
-        for listen in site.on(port) if site.file != point.path else ():
+        for listen in site.on(port):
             first.setdefault(listen.key, (before, site))
             marked |= {listen.key} if listen.default else set()
     lost = (site for key, (was_before, site) in first.items() if key not in marked and not was_before)
