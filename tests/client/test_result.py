@@ -1,12 +1,14 @@
-"""The last lines of deploy and rollback, word for word."""
+"""The last lines of deploy, rollback and setup, word for word."""
 
 import pytest
 
+from teal.cli import setup
 from teal.cli.result import show_result
 from teal.stories.result_json import Account
 from teal.ui import Manner
 from teal.ui.plain import Quiet
-from teal_host.wire.messages import Result
+from teal_host.wire.messages import Plan, Result
+from teal_host.wire.reports import Change
 
 LIVE = Result("live", "0002-bbbbbbbbbbbb", "green", None, "http://shop.test/")
 
@@ -26,3 +28,10 @@ def test_result_says_when_the_release_was_live_and_what_was_sent(
     first, second = capsys.readouterr().out.splitlines()
     assert first == "● green is live: 0002-bbbbbbbbbbbb  http://shop.test/"
     assert second == f"  {line}, sent 2.7 MB (the artifact has 2.5 MB; the rest is Teal's own)"
+
+
+def test_setup_that_only_revokes_a_key_asks_for_no_deploy() -> None:
+    plan = Plan((Change("revoke the key SHA256:…, which deploys shop, and end what it does"),))
+    assert setup._SetupResult(False, "shop", plan).last_line() == "shop is set up; next: teal deploy"
+    revoked = setup._SetupResult(False, "shop", plan, revoked="ci.pub").last_line()
+    assert revoked == "the key ci.pub may no longer deploy shop"

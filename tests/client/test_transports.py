@@ -238,6 +238,18 @@ def test_teal_ssh_becomes_ssh_with_its_exit_code(argv: Path, world: World) -> No
     assert json.loads(argv.read_text())[1:] == ["-l", "me", "--", "shop", "ls -l 'two  words'"]
 
 
+def test_command_of_teal_ssh_reaches_a_shell_of_the_server_only_through_sh(argv: Path, world: World) -> None:
+    """ssh joins the words for a shell on the server, which this test runs here. The help says the way."""
+    world.home.joinpath("teal.toml").write_text(f'{SHORT}[server]\ntarget = "ssh://me@shop"\n')
+    printed = []
+    for command in (["echo", "$(echo 7)"], ["sh", "-c", "echo $(echo 7)"]):
+        world.teal("ssh", "--", *command)
+        word = json.loads(argv.read_text())[-1]
+        printed.append(subprocess.run(["sh", "-c", word], capture_output=True, text=True, check=True).stdout)
+    assert printed == ["$(echo 7)\n", "7\n"]
+    assert "teal ssh -- sh -c '…'" in world.teal("ssh", "--help").ok().out
+
+
 def test_teal_ssh_without_ssh_says_what_to_install(world: World) -> None:
     world.home.joinpath("teal.toml").write_text(f'{SHORT}[server]\ntarget = "ssh://me@shop"\n')
     ended = world.teal("ssh", PATH="/nonexistent")

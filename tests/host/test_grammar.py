@@ -99,7 +99,7 @@ BAD: list[tuple[str, str, str]] = [
     ("app_name", "teal", "own name"),
     ("app_name", "x" * 300, "must be"),
     ("app_name", "a b", "must be"),
-    ("release_name", "1-0123456789ab", "is not a release"),
+    ("release_name", "1-0123456789ab", "is not the name of a release"),
     ("release_name", "0001-0123456789AB", "is not"),
     ("release_name", "../0001-0123456789ab", "is not"),
     ("release_name", "0001-0123456789ab\n", "is not"),

@@ -110,7 +110,7 @@ CASES = [
     Case(
         "a release upward",
         lambda: frame({"type": "rollback", "app": "a", "origin": {}, "id": pipe.ID, "release": "../../x"}),
-        "release: '../../x' is not a release",
+        "release: '../../x' is not the name of a release",
     ),
     Case("an id upward", lambda: asked(id="../" * 10 + "xx"), "must be 32 hex digits"),
     Case("a sender of two lines", lambda: asked(origin={"who": "me\nyou"}), "one printable line"),

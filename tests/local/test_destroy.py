@@ -1,5 +1,6 @@
 """`teal destroy` asks for the name, says how much goes, and can keep the data."""
 
+import re
 import sys
 
 from harness.terminal import Terminal
@@ -17,8 +18,12 @@ def test_destroy_asks_for_the_name_and_says_how_much_goes(app: App) -> None:
     app.config(run={"data": True})
     app.deploy().ok()
     app.get("/write")
-    code, seen = ask(app, answer="y")
-    assert (code, "1 release and 3 bytes of data in" in seen) == (130, True)
+    code, seen = ask(app, answer="shp")
+    assert (code, "shp is not shop: nothing was changed" in seen) == (2, True)
+    assert re.search(r"This removes shop, with 1 release and 3 bytes of data in \S+, from this machine\.", seen)
+    assert ask(app, answer="")[0] == 130
+    unasked = app.teal("destroy")
+    assert (unasked.code, "from this machine? There is no terminal to ask on" in unasked.err) == (2, True)
     assert app.get()["version"] == "v1"
     code, seen = ask(app, answer="shop")
     assert (code, "shop is gone" in seen) == (0, True)

@@ -25,7 +25,7 @@ COMMANDS = {
     "exec": "run one command on the server as the app would",
     "ssh": "log in to the server, or run a command there",
     "destroy": "remove this app from the server, and nothing else",
-    "demo": "show everything on this machine in under a minute",
+    "demo": "show everything on this machine; the first run also builds",
     "completion": "print completion for bash, zsh or fish",
 }
 

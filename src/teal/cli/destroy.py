@@ -36,11 +36,18 @@ def command(options: GlobalOptions, yes: bool, keep_data: bool, wait: float) -> 
 
 
 def _ask(file: ConfigFile, wanted: DestroyOptions, ui: Ui) -> None:
-    """Raises Usage without a terminal, and Interrupted for another word than the name."""
-    app, target = file.config.app, file.config.server.target
+    """Raises HostFailed when there is no such app, Usage without a terminal or for another name, and Interrupted for
+    no name.
+    """
+    app, loss = file.config.app, f"{shown(how_much(file, wanted, ui))}, from {_place(file)}"
     if not sys.stdin.isatty():
-        question = f"Remove {app} from {target}, with all its releases and its data? There is no terminal to ask on"
-        raise Usage(question, hint="add --yes if you mean it")
-    click.echo(f"This removes {app} from {target}: {shown(how_much(file, wanted, ui))}.", err=True)
-    if click.prompt(f"Type {app} to remove it", default="", show_default=False, err=True) != app:
-        raise Interrupted("nothing was changed")
+        raise Usage(f"Remove {app}, with {loss}? There is no terminal to ask on", hint="add --yes if you mean it")
+    click.echo(f"This removes {app}, with {loss}.", err=True)
+    typed = click.prompt(f"Type {app} to remove it", default="", show_default=False, err=True)
+    if typed != app:
+        raise Usage(f"{typed} is not {app}: nothing was changed") if typed else Interrupted("nothing was changed")
+
+
+def _place(file: ConfigFile) -> str:
+    target = file.config.server.target
+    return "this machine" if target == "local" else target

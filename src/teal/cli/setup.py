@@ -50,7 +50,7 @@ def command(options: GlobalOptions, yes: bool, wait: float, **given: Any) -> Non
     it overwrites manual edits.
     """
     ui = choose(options.manner)
-    result = _SetupResult(dry_run=given["dry_run"])
+    result = _SetupResult(given["dry_run"], revoked=None if given["deploy_key"] else given["revoked_key"])
     try:
         file = options.load()
         result.app = file.config.app
@@ -86,6 +86,7 @@ class _SetupResult:
     dry_run: bool
     app: str | None = None
     plan: Plan = field(default_factory=lambda: Plan(()))
+    revoked: str | None = None  # the key, as it was typed, if setup does nothing else
 
     def as_json(self) -> dict[str, object]:
         return {
@@ -95,6 +96,16 @@ class _SetupResult:
             "dry_run": self.dry_run,
             **as_contract(encode(self.plan)),
         }
+
+    def last_line(self) -> str:
+        changes = len(self.plan.changes)
+        if not changes:
+            return f"{self.app} is set up already; nothing to do"
+        if self.dry_run:
+            return f"{changes} change{'' if changes == 1 else 's'} to make; nothing was changed"
+        if self.revoked:
+            return f"the key {shown(self.revoked)} may no longer deploy {self.app}"
+        return f"{self.app} is set up; next: teal deploy"
 
 
 def _confirm(options: GlobalOptions, result: _SetupResult, plan: Plan, yes: bool) -> None:
@@ -124,7 +135,7 @@ def _end(options: GlobalOptions, result: _SetupResult, ui: Ui) -> None:
     if result.dry_run:
         _show(options, result.plan)
     if not options.manner.quiet:
-        click.echo(options.manner.typed(_last_line(result.app, result.plan, result.dry_run)))
+        click.echo(options.manner.typed(result.last_line()))
 
 
 def _show(options: GlobalOptions, plan: Plan) -> None:
@@ -137,10 +148,3 @@ def _show(options: GlobalOptions, plan: Plan) -> None:
         for line in (*text, *(change.diff if change.edited or options.manner.verbose else ())):
             lines += wrapped(shown(line), width, " " * 10, " " * 6)
     click.echo("\n".join(lines), err=True)
-
-
-def _last_line(app: str | None, plan: Plan, dry_run: bool) -> str:
-    if not plan.changes:
-        return f"{app} is set up already; nothing to do"
-    count = f"{len(plan.changes)} change{'' if len(plan.changes) == 1 else 's'} to make"
-    return f"{count}; nothing was changed" if dry_run else f"{app} is set up; next: teal deploy"

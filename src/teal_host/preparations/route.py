@@ -21,6 +21,7 @@ from teal_host.state import footprint
 from teal_host.state.route import Route
 
 _DEBIAN = "/etc/nginx/conf.d"  # nginx of the distribution reads Teal's file there
+_RELOAD = "reload nginx (an idle connection that the reload closes may cost its client one request)"
 
 
 def changes(intent: Intent) -> Iterator[SetupChange]:
@@ -62,7 +63,7 @@ def establish(intent: Intent, site: SiteFile) -> None:
 def _beside_other_sites(intent: Intent, program: NginxProgram) -> Iterator[SetupChange]:
     site, route = site_file(intent), intent.agreed.route(intent.app.paths)
     yield from _notes(site)
-    does = "reload nginx" if program.master else "start nginx"
+    does = _RELOAD if program.master else "start nginx"
     written = list(
         setup_change.write(site.file, lambda: establish(intent, site), f"; {does}{_welcome_page_change(site)}")
     )

@@ -57,7 +57,11 @@ def app_name(value: str) -> Optional[str]:
 
 
 def release_name(value: str) -> Optional[str]:
-    return None if _RELEASE.fullmatch(value) else f"{value[:60]!r} is not a release, such as 0007-3f2a9c1b7d4e"
+    return (
+        None
+        if _RELEASE.fullmatch(value)
+        else f"{value[:60]!r} is not the name of a release; one looks like 0007-3f2a9c1b7d4e"
+    )
 
 
 def release_reference(value: str) -> Optional[str]:

@@ -130,7 +130,8 @@ def test_second_deploy_key_is_added_and_removed(keyed: KeyedServer) -> None:
     with keyed.open(key="second") as waiting:
         would = keyed.app_one.teal("setup", "--remove-key", f"{keyed.key('second')}.pub", "--dry-run").ok()
         assert f"revoke the key {keyed.fingerprint('second')}, which deploys one" in would.err
-        keyed.app_one.teal("setup", "--remove-key", f"{keyed.key('second')}.pub").ok()
+        revoked = keyed.app_one.teal("setup", "--remove-key", f"{keyed.key('second')}.pub").ok()
+        assert revoked.out == f"the key {keyed.key('second')}.pub may no longer deploy one\n"
         assert waiting.wait(120) != 0
         assert waiting.stdout
         assert waiting.stdout.read() == b""  # no answer: it was killed
