@@ -39,7 +39,7 @@ def _ask(file: ConfigFile, wanted: DestroyOptions, ui: Ui) -> None:
     """Raises HostFailed when there is no such app, Usage without a terminal or for another name, and Interrupted for
     no name.
     """
-    app, loss = file.config.app, f"{shown(how_much(file, wanted, ui))}, from {_place(file)}"
+    app, loss = file.config.app, f"{shown(how_much(file, wanted, ui))}, from {_target_in_words(file)}"
     if not sys.stdin.isatty():
         raise Usage(f"Remove {app}, with {loss}? There is no terminal to ask on", hint="add --yes if you mean it")
     click.echo(f"This removes {app}, with {loss}.", err=True)
@@ -48,6 +48,6 @@ def _ask(file: ConfigFile, wanted: DestroyOptions, ui: Ui) -> None:
         raise Usage(f"{typed} is not {app}: nothing was changed") if typed else Interrupted("nothing was changed")
 
 
-def _place(file: ConfigFile) -> str:
+def _target_in_words(file: ConfigFile) -> str:
     target = file.config.server.target
     return "this machine" if target == "local" else target
