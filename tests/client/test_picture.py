@@ -51,7 +51,8 @@ nothing is deployed yet: teal deploy""",
 browser ──▶ nginx 127.0.0.1:8080 ──▶ ● blue  live     0001-aaaaaaaaaaaa  :8081  since 2026-02-03 04:05
                                      ○ green (empty)
 
-http://127.0.0.1:8080/""",
+http://127.0.0.1:8080/
+teal rollback has nothing to go back to: no stored release is known to have stayed well before""",
     ),
     "live and standby": (
         report("green", color(ONE, 8081, "running"), color(TWO, 8082, "running"), previous=ONE),
@@ -68,7 +69,8 @@ teal rollback goes to 0001-aaaaaaaaaaaa""",
 browser ──▶ nginx 127.0.0.1:8080 ──▶ ● blue  live     0001-aaaaaaaaaaaa  :8081  since 2026-02-03 04:05
                                      ○ green failed   0002-bbbbbbbbbbbb  :8082
 
-http://127.0.0.1:8080/""",
+http://127.0.0.1:8080/
+teal rollback has nothing to go back to: no stored release is known to have stayed well before""",
     ),
     "live and stopped": (
         report("blue", color(ONE, 8081, "running"), color(TWO, 8082, "stopped"), previous=TWO),
@@ -92,6 +94,7 @@ browser ──▶ nginx 127.0.0.1:8080 ──▶ ● blue  live, failed 0001-aaa
                                      ○ green standby      0002-bbbbbbbbbbbb  :8082  since 2026-02-03 04:05
 
 http://127.0.0.1:8080/
+teal rollback has nothing to go back to: no stored release is known to have stayed well before
 ! blue is live but does not run: teal deploy, or teal rollback
 ! and \\x1b[2J\\x07""",
     ),

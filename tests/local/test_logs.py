@@ -33,6 +33,12 @@ def test_logs_take_no_more_memory_for_many_lines(
     counted(lines=LINES, kilobytes_of_memory_more_than_for_ten=max(0, many - few))
 
 
+@pytest.mark.parametrize("arguments", [[], ["-f"], ["--color", "blue"]], ids=" ".join)
+def test_logs_say_what_comes_next_when_nothing_was_ever_deployed(app: App, arguments: list[str]) -> None:
+    ended = app.teal("logs", *arguments).ok()
+    assert (ended.out, ended.err) == ("", "nothing is deployed yet: teal deploy\n")
+
+
 def test_logs_follow_a_color_for_a_client_that_reads_slowly(app: App) -> None:
     app.deploy().ok()
     following = app.world.start("logs", "-f", "-n", "1", "--json", cwd=app.directory)

@@ -36,7 +36,7 @@ def test_releases_mark_a_release_that_a_person_rolled_back_from(app: App) -> Non
     row = app.releases()[0]
     assert row["outcome"] == "superseded"
     forward = app.teal("rollback", "2")
-    assert "was replaced by a rollback; it is checked again" in forward.ok().err
+    assert "was replaced by a rollback; it goes live only if it is healthy now" in forward.ok().err
 
 
 def test_status_notes_a_changed_secret_that_waits_for_a_deploy(app: App) -> None:

@@ -48,7 +48,7 @@ def command(options: GlobalOptions, follow: bool, color: Any, lines: int) -> Non
     if options.manner.json and not follow:
         whole.close()
     if remark:
-        click.echo(shown(remark), err=True)
+        click.echo(options.manner.typed(shown(remark)), err=True)
 
 
 def _text(line: LogLine, paint: bool) -> str:

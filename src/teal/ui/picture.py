@@ -79,6 +79,8 @@ def _after(report: StatusReport) -> Iterator[str]:
         yield f"teal rollback goes to {report.previous}{'' if _stands_by(report) else ', which is started first'}"
     elif report.live is None:
         yield "nothing is deployed yet: teal deploy"
+    else:
+        yield "teal rollback has nothing to go back to: no stored release is known to have stayed well before"
     if report.last and report.last.message:
         last = report.last
         yield f"the last {last.command}, of {last.release}, at {_since(last.at)}: {shown(last.message)}"

@@ -17,6 +17,8 @@ _MOST = 256 * 1024 * 1024  # characters of the last lines
 
 def logs(app: App, request: Logs, listening: Callable[[], bool]) -> Done:
     """Of lines of the same time the live color's stand last. Follows a color on to its next release."""
+    if not any(read_slots(app.paths).releases.values()):
+        return Done("nothing is deployed yet: teal deploy")
     tail = app.host.supervisor.tail([app.paths.color(color) for color in _order(app, request.color)])
     size = 0
     for line in _while(listening, tail.last(request.lines)):

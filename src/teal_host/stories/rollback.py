@@ -137,7 +137,8 @@ def choose(app: App, request: Rollback, scene: Scene) -> Record:
     """
     target = _find(app, request, scene)
     if request.release and target.outcome not in ("live", "pending"):
-        app.warn(f"{target.release} {releases.ENDED.get(target.outcome, 'did not stay')}; it is checked again")
+        ended = releases.ENDED.get(target.outcome, "did not stay")
+        app.warn(f"{target.release} {ended}; it goes live only if it is healthy now")
     return target
 
 
