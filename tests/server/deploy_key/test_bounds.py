@@ -3,6 +3,7 @@
 At 768eec4 any message could have 16 MiB, and `needs` told of each path, as root sees it, whether a file is there.
 """
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
@@ -20,16 +21,14 @@ def refused(keyed: KeyedServer, request: Deploy) -> Answer:
     return answer
 
 
-@pytest.fixture
-def secret(keyed: KeyedServer) -> None:
-    """In root's home, in the data of another app, and behind a link for everybody."""
+@pytest.fixture(scope="module")
+def secret(keyed: KeyedServer) -> Iterator[None]:
+    """In root's home, in the data of another app, and behind a link for everybody. All requests share a connection."""
     command = "touch /root/there /var/lib/two/there; chmod 755 /root/there /var/lib/two/there; chmod 700 /root"
-    assert (
-        keyed.server.run(
-            "sh", "-c", f"{command}; ln -sf /root/there /srv/there; ln -sf /root/nope /srv/nope"
-        ).returncode
-        == 0
-    )
+    links = "ln -sf /root/there /srv/there; ln -sf /root/nope /srv/nope"
+    assert keyed.server.run("sh", "-c", f"{command}; {links}").returncode == 0
+    with keyed.line():
+        yield
 
 
 @pytest.mark.parametrize(
