@@ -7,7 +7,7 @@ import traceback
 from pathlib import Path
 from typing import Any, BinaryIO, Callable, Dict, List, Optional
 
-from teal_host.ground import overtaking
+from teal_host.ground import overtaking, run
 from teal_host.ground.errors import Cancelled, HostError, NotAllowed, as_host_error
 from teal_host.ground.paths import HostPaths
 from teal_host.pipe.channel import (
@@ -183,6 +183,7 @@ def _host(given: Given, channel: Channel) -> Host:
 
 
 def _server(paths: HostPaths, tell: Tell) -> Host:
+    run.use_environment_of_the_system()
     nginx = SystemNginx(paths)
     return Host(paths, Systemd(), nginx, ServerProvisioning(paths, nginx), tell)
 

@@ -81,6 +81,25 @@ def test_doctor_changes_nothing_and_reports_that_nothing_is_wrong(patient: Patie
     assert patient.app.teal("doctor", "-q").ok().out == ""
 
 
+def test_root_s_side_runs_no_program_that_its_environment_names(patient: Patient) -> None:
+    """Before the mend (768eec4) `systemctl` came from the PATH of whoever logged in. LD_AUDIT stands for the others."""
+    thief = patient.server.root / "var/thief"
+    thief.mkdir()
+    for name in ("systemctl", "journalctl", "nginx", "sshd", "visudo", "systemd-analyze", "ss", "apt-get"):
+        (thief / name).write_text("#!/bin/sh\ntouch /var/thief/ran\n")
+        (thief / name).chmod(0o755)
+    environment = patient.server.root / "etc/environment"
+    before = environment.read_text() if environment.exists() else None
+    environment.write_text("PATH=/var/thief:/usr/bin:/bin:/usr/sbin:/sbin\nSYSTEMD_LOG_LEVEL=debug\n")
+    try:
+        assert patient.server.run("sh", "-c", "command -v systemctl").stdout != ""
+        assert patient.wrong(code=0) == {}
+        patient.app.teal("setup", "--dry-run").ok()
+    finally:
+        environment.unlink() if before is None else environment.write_text(before)
+    assert not (thief / "ran").exists()
+
+
 def test_doctor_points_to_setup_when_the_app_was_not_set_up(shared_patient: Patient) -> None:
     stranger = shared_patient.app.world.app("stranger")
     ended = stranger.teal("doctor", "--json")

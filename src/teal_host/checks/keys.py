@@ -6,11 +6,9 @@ from typing import Dict, Iterator, List, Optional
 
 from teal_host.checks.base import PROGRAM_S, Visit, drift, fault, ok, warning
 from teal_host.ground.remedies import MEND, on_server
-from teal_host.ground.run import run
+from teal_host.ground.run import SYSTEM_PATH, run
 from teal_host.preparations import deploy_key
 from teal_host.wire.reports import Finding
-
-_SYSTEM_PATH = "/usr/sbin:/usr/bin:/sbin:/bin:/usr/local/sbin"
 
 
 def check(visit: Visit) -> Iterator[Finding]:
@@ -31,7 +29,7 @@ def _sudo() -> Finding:
 
 
 def _sshd() -> Finding:
-    program = shutil.which("sshd", path=_SYSTEM_PATH)
+    program = shutil.which("sshd", path=SYSTEM_PATH)
     if program is None:
         return warning("sshd", "this server has no OpenSSH server that Teal can ask")
     printed = run([program, "-T", "-C", f"user={deploy_key.USER},host=localhost,addr=127.0.0.1"], PROGRAM_S)

@@ -19,6 +19,8 @@ from teal_host.wire.values import dataclass
 
 _BLOCK, _LONGEST_LINE = 64 * 1024, 4 * 1024 * 1024  # of output that is read line by line
 NO_ROOM = (errno.EAGAIN, errno.ENOMEM)  # for another process
+SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"  # as systemd gives it to its services
+_FOR_ROOT = ("SUDO_USER", "http_proxy", "https_proxy", "no_proxy")  # apt finds its way by the last three
 _PASSED_ON = ("PATH", "HOME", "LANG", "TZ", "USER", "LOGNAME")
 
 
@@ -119,6 +121,16 @@ class Program:
     env: Dict[str, str]
     cwd: Path
     log: Path
+
+
+def use_environment_of_the_system() -> None:
+    """On a server, before any program is started. sshd, PAM or sudo can let a client's words through to root, and many
+    a program obeys them: LD_PRELOAD, OPENSSL_CONF, DBUS_SYSTEM_BUS_ADDRESS, SYSTEMD_*, NGINX, PATH.
+    """
+    words = {name: os.environ[name] for name in _FOR_ROOT if name in os.environ}
+    user = pwd.getpwuid(os.geteuid())
+    os.environ.clear()
+    os.environ.update(words, PATH=SYSTEM_PATH, HOME=user.pw_dir, USER=user.pw_name, LOGNAME=user.pw_name)
 
 
 def passed_on() -> Dict[str, str]:

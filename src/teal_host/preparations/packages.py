@@ -6,7 +6,7 @@ from functools import partial
 from typing import Iterator, List
 
 from teal_host.ground.errors import BadRequest, CannotRun
-from teal_host.ground.run import run
+from teal_host.ground.run import SYSTEM_PATH, run
 from teal_host.preparations.base import Intent
 from teal_host.preparations.change import SetupChange
 from teal_host.wire.sources import PYTHON
@@ -24,7 +24,6 @@ _APT = (
 )
 INSTALL = "install "  # begins the description of the change
 _INSTALL_S = 600.0
-_SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 def changes(intent: Intent) -> Iterator[SetupChange]:
@@ -41,7 +40,7 @@ def changes(intent: Intent) -> Iterator[SetupChange]:
 
 def is_installed(program: str) -> bool:
     """Teal also looks in directories that the PATH of a login may lack."""
-    return shutil.which(program, path=_SYSTEM_PATH) is not None
+    return shutil.which(program, path=SYSTEM_PATH) is not None
 
 
 def _errors(lines: List[str]) -> List[str]:

@@ -15,11 +15,10 @@ from teal_host.ground import ownership, processes, sockets, systemctl
 from teal_host.ground.errors import BadRequest, CannotRun
 from teal_host.ground.processes import Life
 from teal_host.ground.remedies import MEND, on_server
-from teal_host.ground.run import run, signal_life
+from teal_host.ground.run import SYSTEM_PATH, run, signal_life
 from teal_host.proxies.nginx.tree import CannotRead, Tree, parse, refusal
 from teal_host.wire.values import dataclass
 
-_SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _MASTER = "nginx: master process "
 _NAMES = ("nginx", "nginx-debug")  # the latter is nginx.org's
 _UNIT = "nginx.service"
@@ -99,7 +98,7 @@ def find() -> Optional[NginxProgram]:
     if masters:
         master = min(masters, key=_rank)
         return NginxProgram((master.executable, *master.options), master.life)
-    program = shutil.which("nginx", path=_SYSTEM_PATH)
+    program = shutil.which("nginx", path=SYSTEM_PATH)
     return NginxProgram((program,), None) if program else None
 
 
