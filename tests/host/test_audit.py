@@ -13,10 +13,12 @@ from teal_host.ground.paths import HostPaths
 from teal_host.state import footprint
 from teal_host.state.footprint import Footprint
 from teal_host.state.key_policy import A_DAY, CHANGES_A_DAY, MOST, KeyPolicy
-from teal_host.wire.manifest import Origin
-from teal_host.wire.messages import Done, Rollback, Status
+from teal_host.wire.app import AppSpec, Health, Keep, Run, Site, Verify
+from teal_host.wire.manifest import Manifest, Origin, digest_of
+from teal_host.wire.messages import Deploy, Done, Rollback, Status
 
 USES = 40
+SPEC = AppSpec("shop", Site(), Run(("./program",)), Health(), Verify(), Keep())
 
 
 def test_audit_begins_anew_once_when_it_is_long_and_loses_no_line(tmp_path: Path) -> None:
@@ -79,3 +81,10 @@ def test_key_whose_changes_fill_its_part_of_the_audit_changes_nothing_until_tomo
     yesterday = line.replace(line[8:18], "2000-01-01")
     paths.audit.write_text((yesterday + "\n") * CHANGES_A_DAY)
     policy.check(host, rollback)
+
+
+def test_deploy_key_may_not_evict(tmp_path: Path) -> None:
+    """Whoever stole it could take the app down: nothing is live until a release is healthy."""
+    request = Deploy(SPEC, Manifest(digest_of(()), ()), Origin(), "0" * 32, evict=True)
+    with pytest.raises(NotAllowed, match="may not do this: deploy --evict"):
+        KeyPolicy("shop", "ab" * 32).check(HostPaths(tmp_path), request)

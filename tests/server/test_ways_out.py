@@ -98,6 +98,41 @@ def test_sshd_lets_no_user_of_an_app_in(taken: Taken) -> None:
     assert not taken.may_log_in()
 
 
+ENTER = """
+import os
+def tried(act):
+    try:
+        act()
+    except OSError:
+        return "denied"
+    return "done"
+inside = "/proc/{pid}/root"
+told = [tried(lambda: os.listdir(inside + "/run/dbus")), tried(lambda: os.listdir(inside + "/home")),
+        tried(lambda: open(inside + "/var/lib/teal-escape", "w")), tried(lambda: open(inside + "/srv/x", "w"))]
+"""
+SAME = "User,UMask,TasksMax,LimitNOFILE,MemoryMax,NoNewPrivileges,CapabilityBoundingSet,ProtectSystem,ProtectHome"
+SAME += ",PrivateTmp,PrivateDevices,ProtectProc,RestrictNamespaces,SystemCallFilter,InaccessiblePaths,RemoveIPC"
+SAME += (
+    ",RestrictAddressFamilies,ReadWritePaths,StateDirectory,RestrictSUIDSGID,LockPersonality,SystemCallArchitectures"
+)
+
+
+def test_command_of_exec_is_no_way_out_for_the_app(taken: Taken) -> None:
+    """Succeeded against 768eec4: the command ran without a sandbox, and the app entered it through /proc/PID/root."""
+    with taken.app.world.start("exec", "--", "sleep", "4711", cwd=taken.app.directory) as client:
+        wait_until(lambda: taken.server.run("pgrep", "-f", "^sleep 4711").returncode == 0)
+        pid = run(taken.server, "pgrep", "-f", "^sleep 4711").strip()
+        (unit,) = run(taken.server, "systemctl", "list-units", "--plain", "--no-legend", "teal-one.exec-*").splitlines()
+        shown = [
+            run(taken.server, "systemctl", "show", "-p", SAME, name) for name in (unit.split()[0], "teal-one@blue")
+        ]
+        assert shown[0] == shown[1]
+        assert taken.tries(ENTER.replace("{pid}", pid)) == ["denied"] * 4
+        client.kill()
+    wait_until(lambda: taken.server.run("pgrep", "-f", "^sleep 4711").returncode != 0)
+    wait_until(lambda: list((taken.server.root / "run/systemd/system").glob("teal-one.exec-*")) == [])
+
+
 def test_setup_shuts_out_the_user_of_before_and_the_app_runs_on(taken: Taken) -> None:
     """Users that 768eec4 made have the data directory as their home."""
     run(

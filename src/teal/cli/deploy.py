@@ -1,5 +1,6 @@
 """teal deploy"""
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +8,8 @@ import click
 
 from teal.cli.options import GlobalOptions, global_options, wait_option
 from teal.cli.result import show_result
+from teal.config.model import Config
+from teal.ground.errors import Interrupted, Usage
 from teal.stories.deploy import DeployOptions, deploy
 from teal.stories.result_json import Account
 from teal.ui import choose
@@ -23,8 +26,12 @@ class _Named(click.Path):
 @global_options(json=True)
 @click.option("--artifact", type=_Named(path_type=Path), help="Ship this file or directory; build nothing.")
 @click.option("--dry-run", is_flag=True, help="Show what would be done, and change nothing.")
+@click.option(
+    "--evict", is_flag=True, help="After a break-in: end all of the app first (nothing is served), with no way back."
+)
+@click.option("-y", "--yes", is_flag=True, help="With --evict: do not ask.")
 @wait_option()
-def command(options: GlobalOptions, artifact: Path | None, dry_run: bool, wait: float) -> None:
+def command(options: GlobalOptions, artifact: Path | None, dry_run: bool, wait: float, **evicting: bool) -> None:
     """Build here, start the release beside the live one, and switch the traffic when it is healthy.
 
     \b
@@ -32,7 +39,22 @@ def command(options: GlobalOptions, artifact: Path | None, dry_run: bool, wait: 
     5 build failed · 6 unhealthy, traffic untouched · 7 rolled back · 8 another command runs
     9 outcome unknown · 10 needs a human · 130 interrupted
     """
+    evict = evicting["evict"]
+    if evict and not (dry_run or evicting["yes"]):
+        _ask(options.load().config)
     ui = choose(options.manner)
     account = Account()
     with show_result(options.manner, ui, account) as conclusion:
-        conclusion.result = deploy(options.load(), DeployOptions(artifact, wait, dry_run), ui, account)
+        conclusion.result = deploy(options.load(), DeployOptions(artifact, wait, dry_run, evict), ui, account)
+
+
+def _ask(config: Config) -> None:
+    """Raises Usage without a terminal, and Interrupted for any answer but yes."""
+    text = (
+        f"--evict ends all of {config.app} on {config.server.target} first, without a way back. Nothing is served until"
+    )
+    text += " the new release is healthy."
+    if not sys.stdin.isatty():
+        raise Usage(f"{text} There is no terminal to ask on", hint="add --yes if you mean it")
+    if not click.confirm(f"{text} Go on?", default=False, err=True):
+        raise Interrupted("nothing was changed")

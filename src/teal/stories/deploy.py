@@ -20,11 +20,13 @@ from teal_host.wire.reports import Entrance
 
 @dataclass(frozen=True)
 class DeployOptions:
-    """What the command line says. `wait_s`: how long to wait while another command works on the app."""
+    """What the command line says. `wait_s`: how long to wait while another command works on the app. `evict`:
+    everything of the app ends first."""
 
     artifact: Path | None = None
     wait_s: float = 0.0
     dry_run: bool = False
+    evict: bool = False
 
 
 def deploy(file: ConfigFile, options: DeployOptions, ui: Ui, account: Account) -> Result:
@@ -59,4 +61,5 @@ def _request(file: ConfigFile, built: BuiltArtifact, options: DeployOptions) -> 
         options.wait_s,
         options.dry_run,
         built.requirements.needs,
+        options.evict,
     )

@@ -28,7 +28,8 @@ def success_json(account: Account, result: Result) -> dict[str, Any]:
         "url": result.url or None,
     }
     plan = {"dry_run": True, "plan": list(result.plan)} if result.plan else {}
-    return _with_account(account, {**members, **plan})
+    old = {"old_secrets": list(result.old_secrets)} if result.old_secrets else {}
+    return _with_account(account, {**members, **plan, **old})
 
 
 def failure_json(account: Account, error: TealError) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import signal
 import subprocess
 import threading
 from pathlib import Path
-from typing import IO, Callable, Dict, Iterator, List, Optional, Sequence, Tuple, cast
+from typing import IO, Callable, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple, cast
 
 from teal_host.ground import files, processes
 from teal_host.ground.errors import CannotRun, NoProcess
@@ -166,14 +166,20 @@ class Command:
     user: Optional[str] = None
 
 
-class Piped:
-    """A command that runs, and our ends of its pipes. In a session of its own, so that its whole group can be ended."""
+class Ends(NamedTuple):
+    """Descriptors of three pipes: those of the command, or ours."""
 
-    def __init__(self, child: "subprocess.Popen[bytes]", ends: Tuple[int, int, int]) -> None:
-        self._child = child
-        self._ending = threading.RLock()
+    stdin: int
+    stdout: int
+    stderr: int
+
+
+class Piped:
+    """A command that runs, and our ends of its pipes. `pidfd` is readable when it has ended."""
+
+    def __init__(self, ends: Ends, pidfd: int) -> None:
         self.stdin, self.stdout, self.stderr = ends
-        self.pidfd = os.pidfd_open(child.pid)  # readable when it has ended
+        self.pidfd = pidfd
         os.set_blocking(self.stdin, False)
 
     def close_stdin(self) -> None:
@@ -181,44 +187,64 @@ class Piped:
         os.close(self.stdin)
 
     def end(self, grace_s: float) -> int:
-        """Ask it to end, wait, then end it with all of its group; any thread may. Gives its exit code."""
-        with self._ending:
-            if self._child.returncode is None:  # until it is waited for, its group's number is nobody else's
-                if not self._ended(0):
-                    _signal_group(self._child.pid, signal.SIGTERM)
-                    self._ended(grace_s)
-                _signal_group(self._child.pid, signal.SIGKILL)
-            return self._child.wait()
+        """Ask it to end, wait, then end it with all that it started; any thread may. Gives its exit code, or a negative
+        number for the signal that ended it."""
+        raise NotImplementedError
 
-    def _ended(self, within_s: float) -> bool:
+    def ended(self, within_s: float) -> bool:
         return bool(select.select([self.pidfd], [], [], within_s)[0])
 
 
-def spawn_piped(command: Command) -> Piped:
-    """Start it with pipes that its user may open anew (`/dev/stderr`). Raises OSError when it cannot be executed."""
-    files.witness(f"spawn {Path(command.argv[0]).name}")
-    owner = pwd.getpwnam(command.user) if command.user else None
+class PipedChild(Piped):
+    """In a session of its own, so that its whole group can be ended."""
+
+    def __init__(self, child: "subprocess.Popen[bytes]", ends: Ends) -> None:
+        super().__init__(ends, os.pidfd_open(child.pid))
+        self._child = child
+        self._ending = threading.RLock()
+
+    def end(self, grace_s: float) -> int:
+        with self._ending:
+            if self._child.returncode is None:  # until it is waited for, its group's number is nobody else's
+                if not self.ended(0):
+                    _signal_group(self._child.pid, signal.SIGTERM)
+                    self.ended(grace_s)
+                _signal_group(self._child.pid, signal.SIGKILL)
+            return self._child.wait()
+
+
+@contextlib.contextmanager
+def pipes(user: Optional[str]) -> Iterator[Tuple[Ends, Ends]]:
+    """The ends of a command, which its user may open anew (`/dev/stderr`), and ours. Its own are closed here then."""
     (stdin, feeds), (tells, stdout), (warns, stderr) = (os.pipe() for _ in range(3))
     try:
-        for end in (stdin, stdout, stderr) if owner else ():
-            os.fchown(end, owner.pw_uid if owner else -1, -1)
+        for end in (stdin, stdout, stderr) if user else ():
+            os.fchown(end, pwd.getpwnam(user or "").pw_uid, -1)
+        yield Ends(stdin, stdout, stderr), Ends(feeds, tells, warns)
+    finally:
+        for end in (stdin, stdout, stderr):
+            os.close(end)
+
+
+def spawn_piped(command: Command) -> Piped:
+    """Raises OSError when it cannot be executed."""
+    files.witness(f"spawn {Path(command.argv[0]).name}")
+    owner = pwd.getpwnam(command.user) if command.user else None
+    with pipes(command.user) as (command_ends, teal_ends):
         child = subprocess.Popen(
             list(command.argv),
             cwd=command.cwd,
             env=command.env,
-            stdin=stdin,
-            stdout=stdout,
-            stderr=stderr,
+            stdin=command_ends.stdin,
+            stdout=command_ends.stdout,
+            stderr=command_ends.stderr,
             start_new_session=True,
             user=owner.pw_uid if owner else None,
             group=owner.pw_gid if owner else None,
             extra_groups=os.getgrouplist(owner.pw_name, owner.pw_gid) if owner else None,
             umask=0o077,
         )
-    finally:
-        for end in (stdin, stdout, stderr):
-            os.close(end)
-    return Piped(child, (feeds, tells, warns))
+    return PipedChild(child, teal_ends)
 
 
 def why(error: OSError, name: str, cwd: Path) -> str:

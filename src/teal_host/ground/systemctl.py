@@ -6,7 +6,7 @@ failed is not an answer, so both are repeated for some seconds.
 
 import re
 import time
-from typing import Callable, Dict, Sequence
+from typing import Callable, Dict, List, Sequence
 
 from teal_host.ground.errors import CannotRun, NoProcess
 from teal_host.ground.remedies import on_server
@@ -39,6 +39,14 @@ def version() -> int:
     if number is None:
         raise CannotRun(f"systemd says that its version is {words[:40]!r}")
     return int(number.group())
+
+
+def text(unit: str) -> List[str]:
+    """The lines of the unit's files, an admin's additions last. Raises CannotRun."""
+    shown = _until(lambda ran: ran.code == 0, ["systemctl", "cat", "--no-pager", unit], _ANSWER_S)
+    if shown.code:
+        raise CannotRun(f"systemd does not know {unit}", shown.lines[-3:], "teal setup")
+    return shown.lines
 
 
 def order(verb: str, unit: str, limit_s: float, is_settled: Callable[[], bool]) -> Ran:

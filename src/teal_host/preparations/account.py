@@ -62,11 +62,17 @@ def _add_app_user(user: str) -> None:
     _shut_out(user)
 
 
+def end_app(user: str) -> None:
+    """Also that of an app which an older Teal has set up may not log in meanwhile."""
+    if find(user):
+        run(["usermod", "--expiredate=1", user], _PROGRAM_S)
+        end_processes(user)
+
+
 def end_processes(user: str) -> None:
     """Such as a command of `teal exec`, or a login with a deploy key. First whatever would start a new one."""
     entry = find(user)
     if entry:
-        run(["usermod", "--expiredate=1", user], _PROGRAM_S)
         _end_lasting(entry)
         _end_all(entry.pw_uid)
 

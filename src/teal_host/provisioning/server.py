@@ -125,8 +125,10 @@ class ServerProvisioning(Base):
 
     def end_processes(self, app: AppPaths) -> None:
         from teal_host.preparations import account
+        from teal_host.supervisors import one_off
 
-        account.end_processes(agreement.user_name(app.app))
+        one_off.end_all(app.app)
+        account.end_app(agreement.user_name(app.app))
 
     def remove_user(self, app: AppPaths) -> None:
         from teal_host.preparations import account

@@ -42,6 +42,9 @@ class KeyPolicy:
 
     def check(self, host: HostPaths, request: Any) -> None:
         """Raises NotAllowed."""
+        if isinstance(request, Deploy) and request.evict:
+            message = "a deploy key may not do this: deploy --evict"
+            raise NotAllowed(message, hint="log in as the server's admin for that")
         app = request.spec.app if isinstance(request, (Intended, Deploy)) else getattr(request, "app", None)
         if not isinstance(request, _ALLOWED):
             message = f"a deploy key may not do this: {_typed(request)}"

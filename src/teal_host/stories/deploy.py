@@ -17,7 +17,7 @@ from teal_host.steps.judgement import PATIENT
 from teal_host.steps.receive import await_commit, receive_release
 from teal_host.steps.rollback_traffic import watch_and_roll_back
 from teal_host.steps.scene import Scene, is_unchanged, load_scene, read_scene, renew_fallback
-from teal_host.stories import recover
+from teal_host.stories import evict, recover
 from teal_host.stories.plan import plan
 from teal_host.wire.app import AppSpec
 from teal_host.wire.messages import Deploy, Result
@@ -40,14 +40,17 @@ def deploy(app: App, request: Deploy, channel: Channel) -> Result:
         scene = load_scene(app)
         secrets.check(app.paths, request.spec)
         with overtaking.possible():
-            unchanged = is_unchanged(app, request, scene)
+            unchanged = not request.evict and is_unchanged(app, request, scene)
         if unchanged:
             return idempotency.record_unchanged(app, scene, "deploy", request.id)
         with overtaking.possible():
             _check_route(app, request.spec, scene)
         record = receive_release(app, request, scene, channel)
         await_commit(app, record, channel)
-        return go_live(app, request, scene, record)
+        if not request.evict:
+            return go_live(app, request, scene, record)
+        names = evict.evict(app, scene)
+        return replace(go_live(app, request, load_scene(app), record), old_secrets=names)
 
 
 def check_before_build(app: App, spec: AppSpec) -> None:

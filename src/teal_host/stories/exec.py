@@ -1,4 +1,4 @@
-"""The story of `teal exec`: one command runs as the app would run it, and its bytes travel both ways."""
+"""The story of `teal exec`: one command runs in the sandbox of the app, and its bytes travel both ways."""
 
 from typing import Dict, Optional, Tuple
 
@@ -11,25 +11,27 @@ from teal_host.state.app import App
 from teal_host.steps import candidate
 from teal_host.steps.candidate import Candidate
 from teal_host.steps.scene import read_scene
+from teal_host.supervisors import one_off
 from teal_host.wire.messages import Exec, Exited
 
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"  # as systemd gives it to the app
 _NOT_EXECUTABLE, _NOT_FOUND = 126, 127  # as a shell says it
+_CODES = {"not_found": _NOT_FOUND, "not_executable": _NOT_EXECUTABLE}
 
 
 def run_command(app: App, request: Exec, channel: Channel) -> Exited:
     """Raises NotThere when nothing is live."""
-    command = _command(app, request)
+    live, user = _live(app)
+    command = _command(live, user, request)
     try:
-        child = run.spawn_piped(command)
+        child = one_off.spawn(live.slot_paths, command, _CODES) if user else run.spawn_piped(command)
     except OSError as error:
         return _not_started(command, error)
     return Exited(stdio_relay.relay(channel, child))
 
 
-def _command(app: App, request: Exec) -> Command:
+def _command(live: Candidate, user: Optional[str], request: Exec) -> Command:
     """Without PORT: a command that listened would take the place of the app."""
-    live, user = _live(app)
     env = candidate.environment_of(live)
     del env["PORT"]
     return Command(request.command, {**_base(user, live), **env}, live.paths.release(live.release), user)

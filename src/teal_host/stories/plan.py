@@ -8,12 +8,13 @@ from teal_host.state.app import App
 from teal_host.steps import idempotency, receive, release
 from teal_host.steps.judgement import PATIENT
 from teal_host.steps.scene import Scene, is_unchanged
+from teal_host.stories import evict
 from teal_host.wire.messages import Deploy, Result
 
 
 def plan(app: App, request: Deploy, scene: Scene) -> Result:
     secrets.check(app.paths, request.spec)
-    if is_unchanged(app, request, scene):
+    if not request.evict and is_unchanged(app, request, scene):
         result = idempotency.current_result(app, scene, "unchanged")
         return replace(result, plan=("nothing: it is live",))
     name = release.name(releases.next_seq(app.paths, scene.records), request.manifest)
@@ -27,6 +28,7 @@ def _steps(app: App, request: Deploy, scene: Scene, name: str) -> Tuple[str, ...
     app.host.provisioning.check_route(proposed, PATIENT.deadline_s)
     is_new = proposed != scene.agreement
     return (
+        *([evict.PLAN] if request.evict else []),
         receive.estimate(request.manifest, receive.index_stored_files(scene)),
         f"seal the release {name}",
         f"start it on {color}, port {proposed.ports.of(color)}, and ask {spec.health.path}",

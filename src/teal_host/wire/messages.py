@@ -58,6 +58,8 @@ PIECE = 64 * 1024  # bytes of a command's input or output in one message
 
 @dataclass(frozen=True)
 class Deploy:
+    """`evict`: everything of the app ends before the release starts."""
+
     spec: AppSpec
     manifest: Manifest
     origin: Origin
@@ -65,6 +67,7 @@ class Deploy:
     wait_s: Seconds = 0.0
     dry_run: bool = False
     needs: Needs = field(default_factory=Needs)
+    evict: bool = False
 
 
 @dataclass(frozen=True)
@@ -259,7 +262,8 @@ class Result:
     """How a deploy or rollback ended. `previous` is where `teal rollback` would go now.
 
     `plan`: what a dry run says instead of doing it; its outcome is `unchanged`. `entrance`: after a first deploy.
-    `replaced`: the newer release that a rollback went back from; a rollback to it is the way forward.
+    `replaced`: the newer release that a rollback went back from; a rollback to it is the way forward. `old_secrets`: of
+    `deploy --evict`, to be set anew.
     """
 
     outcome: Literal["live", "unchanged"]
@@ -270,6 +274,7 @@ class Result:
     plan: Texts = ()
     entrance: Optional[Entrance] = None
     replaced: Optional[ReleaseName] = None
+    old_secrets: Tuple[EnvName, ...] = ()
 
 
 @dataclass(frozen=True)

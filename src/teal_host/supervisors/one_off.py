@@ -1,0 +1,146 @@
+"""One command of `teal exec`, in a unit of its own that has the sandbox and the limits of the app's unit.
+
+systemd opens the ends of our pipes by their paths in /proc, so the bytes go straight to the command. Command and
+environment are a credential, as for `launch`: no secret stands in a unit file or in arguments.
+"""
+
+import json
+import os
+import signal
+import threading
+import time
+from pathlib import Path
+from typing import Dict, Iterator, Optional
+
+from teal_host.ground import files, run, systemctl
+from teal_host.ground.errors import CannotRun
+from teal_host.ground.paths import ColorPaths
+from teal_host.ground.run import Command, Ends, Piped
+from teal_host.supervisors import journald
+from teal_host.wire.sources import PYTHON
+
+_UNITS = Path("/run/systemd/system")  # in memory, so a power cut leaves none
+_START_S, _STOP_S, _NOTICED_S, _LOOK_EVERY_S = 60.0, 30.0, 10.0, 0.02
+_EXITED = "1"  # CLD_EXITED (waitid(2))
+# The keys of the app's unit, or their beginnings, that say how its program is run and not what it may do.
+_OF_THE_PROGRAM = (
+    *("Type", "Exec", "LoadCredential", "Restart", "KillMode", "Timeout", "SyslogIdentifier", "RuntimeDirectory"),
+    *("Standard", "Watchdog", "Environment", "RemainAfterExit", "SuccessExitStatus", "OOMScoreAdjust"),
+)
+_OWN = """\
+[Service]
+Type=exec
+ExecStart={python} -I -S -c 'import json, os; s = json.load(open(os.environ["CREDENTIALS_DIRECTORY"] + "/start")); \
+exec(s["code"])'
+LoadCredential=start:{start}
+StandardInput=file:/proc/{pid}/fd/{ends.stdin}
+StandardOutput=file:/proc/{pid}/fd/{ends.stdout}
+StandardError=file:/proc/{pid}/fd/{ends.stderr}
+KillMode=mixed
+TimeoutStopSec=5s
+RemainAfterExit=yes
+"""
+_BECOME = """
+import signal, sys
+for number in (signal.SIGPIPE, signal.SIGXFSZ):
+    signal.signal(number, signal.SIG_DFL)
+try:
+    os.chdir(s["cwd"])
+    os.execvpe(s["argv"][0], s["argv"], s["env"])
+except OSError as error:
+    is_missing = isinstance(error, FileNotFoundError)
+    why = s["missing"] if is_missing else error.strerror
+    os.write(2, f"teal: {s['argv'][0]} cannot be started: {why}\\n".encode(errors="surrogateescape"))
+    sys.exit(s["not_found"] if is_missing else s["not_executable"])
+"""
+
+
+class _Unit(Piped):
+    def __init__(self, name: str, ends: Ends, main: int) -> None:
+        super().__init__(ends, _pidfd(main))
+        self._name = name
+        self._code: Optional[int] = None
+        self._ending = threading.Lock()
+
+    def end(self, grace_s: float) -> int:
+        with self._ending:
+            if self._code is None:
+                self._code = self._own_end() if self.ended(0) else -int(signal.SIGTERM)
+                systemctl.order("stop", self._name, grace_s + _STOP_S, lambda: True)
+                _forget(self._name)
+            return self._code
+
+    def _own_end(self) -> int:
+        """As systemd has it, which may notice the end a moment later. The unit stays until it is stopped."""
+        deadline = time.monotonic() + _NOTICED_S
+        while True:
+            shown = systemctl.properties(self._name, ["MainPID", "ExecMainCode", "ExecMainStatus"])
+            if shown.get("MainPID") == "0" or time.monotonic() > deadline:
+                status = int(shown.get("ExecMainStatus") or 0)
+                return status if shown.get("ExecMainCode") == _EXITED else -status
+            time.sleep(_LOOK_EVERY_S)
+
+
+def spawn(color: ColorPaths, command: Command, codes: Dict[str, int]) -> Piped:
+    """As the user and in the sandbox of this color's unit. `codes`: not_found, not_executable. Raises CannotRun."""
+    name = f"{_prefix(color.app)}{os.urandom(6).hex()}.service"
+    why = run.why(FileNotFoundError(2, os.strerror(2)), command.argv[0], command.cwd)
+    start = {"argv": list(command.argv), "env": command.env, "cwd": str(command.cwd), "missing": why, **codes}
+    began = time.time()
+    with run.pipes(command.user) as (command_ends, teal_ends):
+        own = _OWN.format(python=PYTHON, start=_start(name), pid=os.getpid(), ends=command_ends)
+        try:
+            files.write(_start(name), json.dumps({**start, "code": _BECOME}), mode=0o600)
+            files.write(_UNITS / name, own + "".join(_sandbox(color)))
+            started = systemctl.order("start", name, _START_S, lambda: True)
+            if started.code:
+                errors = journald.start_errors(name, began) or started.lines[-3:]
+                raise CannotRun("the sandbox of the app cannot be made", errors, "teal doctor")
+            return _Unit(name, teal_ends, int(systemctl.properties(name, ["MainPID"]).get("MainPID") or 0))
+        except BaseException:
+            _forget(name)
+            raise
+
+
+def end_all(app: str) -> None:
+    """Also what a killed server side has left."""
+    systemctl.order("stop", f"{_prefix(app)}*.service", _STOP_S, lambda: True)
+    for path in _UNITS.glob(f"{_prefix(app)}*.service"):
+        _forget(path.name)
+
+
+def _prefix(app: str) -> str:
+    return f"teal-{app}.exec-"
+
+
+def _start(name: str) -> Path:
+    return _UNITS / f"{name}.json"
+
+
+def _forget(name: str) -> None:
+    files.remove(_UNITS / name)
+    files.remove(_start(name))
+    systemctl.order("reset-failed", name, _STOP_S, lambda: True)
+
+
+def _sandbox(color: ColorPaths) -> Iterator[str]:
+    """What the unit of the app, and an admin's additions to it, say of what the program may do."""
+    section, is_taken = "", False
+    for line in systemctl.text(color.unit):
+        if line.startswith("["):
+            section, is_taken = line.strip(), False
+        elif section == "[Service]" and not line.startswith(("#", ";")):
+            if not line.startswith((" ", "\t")):  # else it goes on with the line before
+                is_taken = "=" in line and not line.startswith(_OF_THE_PROGRAM)
+            if is_taken:
+                yield line.replace("%i", color.color) + "\n"
+
+
+def _pidfd(main: int) -> int:
+    """Readable when the main process has ended. 0: it has ended already."""
+    try:
+        return os.pidfd_open(main)
+    except OSError:
+        ended, other = os.pipe()
+        os.close(other)
+        return ended

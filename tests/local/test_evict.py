@@ -1,0 +1,38 @@
+"""`teal deploy --evict`, after a break-in: what ran ends before the new release starts, and nothing goes back to it."""
+
+from harness.world import App, status_of
+
+
+def test_evicted_release_ends_before_the_new_one_starts_and_is_no_way_back(app: App) -> None:
+    app.teal("env", "set", "OLD", stdin="known").ok()
+    first, second = app.deploy_versions("v1", "v2")
+    app.teal("env", "set", "FRESH", stdin="unknown").ok()
+    refused = app.deploy("--evict")
+    assert (refused.code, "--yes" in refused.err) == (2, True)
+    assert "nothing is served" in app.deploy("--evict", "--dry-run").ok().result["plan"][0]
+    assert app.get()["version"] == "v2"
+
+    ended = app.deploy("--evict", "-y").ok()  # the same artifact: it is started anew all the same
+    assert (ended.result["outcome"], ended.result["previous"]) == ("live", None)
+    assert ended.result["old_secrets"] == ["OLD"]
+    assert "teal env set OLD" in ended.out
+    states = {color["release"]: color["state"] for color in app.status()["colors"].values() if color["release"]}
+    assert states == {ended.result["release"]: "running"}
+    back = app.teal("rollback")
+    assert (back.code, "no earlier release stayed well" in back.err) == (2, True)
+    assert {row["release"] for row in app.releases() if row["outcome"] == "superseded"} == {first, second}
+
+
+def test_eviction_leaves_nothing_running_when_the_new_release_is_not_healthy(app: App) -> None:
+    app.deploy_versions("v1", "v2")
+    app.program(version="sick", needs="SMTP_HOST")
+    ended = app.deploy("--evict", "--yes")
+    assert (ended.code, ended.result["outcome"]) == (6, "unhealthy")
+    assert "nothing is live" in str(ended.result["error"]["evidence"])
+    assert {color["state"] for color in app.status()["colors"].values()} <= {"empty", "failed", "stopped"}
+    assert status_of(f"http://{app.world.address}:{app.ports[0]}/") == 502
+    assert app.teal("rollback").code == 2
+    app.program(version="mended")
+    app.deploy().ok()
+    assert app.get()["version"] == "mended"
+    assert app.teal("rollback").code == 2
