@@ -5,6 +5,7 @@ polkitd, libpam-systemd and cron the attacks were tried by hand: SetUserLinger o
 """
 
 import json
+import re
 import subprocess
 import urllib.request
 from collections.abc import Iterator
@@ -70,6 +71,7 @@ def taken(debian: int, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tak
         )
         (app.directory / "program").write_text("#!/usr/bin/python3\n" + PROBER.read_text())
         app.teal("setup").ok()
+        app.teal("env", "set", "TOKEN", stdin="x").ok()
         app.deploy().ok()
         yield Taken(server, app)
 
@@ -117,6 +119,20 @@ SAME += (
 )
 
 
+PAGE = Path(__file__).parents[2] / "docs/explanation/security.md"
+
+
+def test_modes_and_owners_are_as_documented(taken: Taken) -> None:
+    rows = re.findall(r"^\| `(/[^`]+)` \| ([\w:]+) \| (\d+) \|$", PAGE.read_text(), re.MULTILINE)
+    documented = {path: f"{mode} {owner.replace('USER', 'teal-one')}" for path, owner, mode in rows}
+    shown = run(taken.server, "stat", "-c", "%n %a %U:%G", *documented)
+    assert dict(line.split(" ", 1) for line in shown.splitlines()) == documented
+    made = run(
+        taken.server, "find", "/etc/teal", "/usr/local/lib/teal", "/var/lib/teal", "-type", "f", "-perm", "/7022"
+    )
+    assert made == ""
+
+
 def test_command_of_exec_is_no_way_out_for_the_app(taken: Taken) -> None:
     """Succeeded against 768eec4: the command ran without a sandbox, and the app entered it through /proc/PID/root."""
     with taken.app.world.start("exec", "--", "sleep", "4711", cwd=taken.app.directory) as client:
@@ -131,6 +147,35 @@ def test_command_of_exec_is_no_way_out_for_the_app(taken: Taken) -> None:
         client.kill()
     wait_until(lambda: taken.server.run("pgrep", "-f", "^sleep 4711").returncode != 0)
     wait_until(lambda: list((taken.server.root / "run/systemd/system").glob("teal-one.exec-*")) == [])
+
+
+HOPS = """
+import os, time
+os.setgid({gid}); os.setuid({uid})
+while True:  # at most two processes at a time, and never the same one for long
+    if os.fork():
+        os._exit(0)
+    os.setsid()
+    os.makedirs("/var/lib/one/more/%d/x" % os.getpid(), exist_ok=True)
+    time.sleep(0.002)
+"""
+
+
+def start_hopping(taken: Taken) -> None:
+    """A process of the app's user outside its unit, as an intruder of before may have left one."""
+    unit = ("systemd-run", "-q", "--unit=hops", "--slice=user.slice", "--property=Type=forking")
+    code = HOPS.format(uid=taken.uid, gid=run(taken.server, "id", "-g", "teal-one").strip())
+    taken.server.run(*unit, "--property=GuessMainPID=no", "/usr/bin/python3", "-c", code)
+    wait_until((taken.server.root / "var/lib/one/more").exists)
+
+
+def test_evicting_deploy_ends_every_process_of_the_app_first(taken: Taken) -> None:
+    """At 768eec4 what ran on the old color, and beside it, saw the mended release start, and could end it."""
+    start_hopping(taken)
+    ended = taken.app.deploy("--evict", "-y").ok().result
+    assert (ended["outcome"], ended["color"], ended["previous"]) == ("live", "blue", None)
+    main = run(taken.server, "systemctl", "show", "--value", "-p", "MainPID", "teal-one@blue").strip()
+    assert run(taken.server, "pgrep", "-u", "teal-one").split() == [main]
 
 
 def test_setup_shuts_out_the_user_of_before_and_the_app_runs_on(taken: Taken) -> None:
@@ -157,19 +202,9 @@ import os
 os.chdir(os.environ["DATA_DIR"])
 os.mkfifo("fifo"); os.symlink("/etc", "etc"); os.symlink("/etc/passwd", "passwd"); os.link("fifo", "hard")
 os.mkdir("locked"); open("locked/x", "w"); os.chmod("locked", 0)
-for _ in range(3000):
+for _ in range(1500):
     os.mkdir("d"); os.chdir("d")
 os.symlink("/etc", "etc")
-"""
-HOPS = """
-import os, time
-os.setgid({gid}); os.setuid({uid})
-while True:  # at most two processes at a time, and never the same one for long
-    if os.fork():
-        os._exit(0)
-    os.setsid()
-    os.makedirs("/var/lib/one/more/%d/x" % os.getpid(), exist_ok=True)
-    time.sleep(0.002)
 """
 
 
@@ -178,16 +213,7 @@ def test_destroy_removes_whatever_an_app_has_left(taken: Taken) -> None:
     assert taken.tries(NESTED) == "done"
     uid, root = taken.uid, taken.server.root
     run(taken.server, "sh", "-ec", "touch /var/lib/systemd/linger/teal-one /var/spool/cron/crontabs/teal-one")
-    hops = (
-        "systemd-run",
-        "-q",
-        "--unit=hops",
-        "--slice=user.slice",
-        "--property=Type=forking",
-        "--property=GuessMainPID=no",
-    )
-    taken.server.run(*hops, "/usr/bin/python3", "-c", HOPS.format(uid=uid, gid=uid))
-    wait_until((root / "var/lib/one/more").exists)
+    start_hopping(taken)
     taken.app.teal("destroy", "-y", deadline_s=120).ok()
     assert [path for path in ("var/lib/one", "var/lib/teal", "etc/teal") if (root / path).exists()] == []
     assert not (root / "var/lib/systemd/linger/teal-one").exists()
