@@ -27,8 +27,11 @@ def digest(sources: Dict[str, str]) -> str:
 
 
 def without_docstrings(text: str) -> str:
-    """A module as it travels: what is for its readers alone stays behind. Its lines keep their numbers."""
+    """A module as it travels: what is for its readers alone stays behind: docstrings, and comments without a quote. Its
+    lines keep their numbers.
+    """
     parts = text.split('"' * 3)
+    parts[::2] = [re.sub(r"(?m)(^|  ) *#[^\n\"']*$", "", code) for code in parts[::2]]
     for number in range(1, len(parts), 2):
         before = parts[number - 1].rstrip(" ")
         if not before or before.endswith("\n"):  # a statement of its own
