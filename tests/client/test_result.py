@@ -1,5 +1,8 @@
 """The last lines of deploy, rollback and setup, word for word."""
 
+from dataclasses import replace
+from typing import Literal
+
 import pytest
 
 from teal.cli import setup
@@ -28,6 +31,15 @@ def test_result_says_when_the_release_was_live_and_what_was_sent(
     first, second = capsys.readouterr().out.splitlines()
     assert first == "● green is live: 0002-bbbbbbbbbbbb  http://shop.test/"
     assert second == f"  {line}, sent 2.7 MB (the artifact has 2.5 MB; the rest is Teal's own)"
+
+
+@pytest.mark.parametrize(("outcome", "artifact_bytes"), [("unchanged", 2_500_000), ("live", 0)])
+def test_result_says_what_was_sent_where_no_artifact_was(
+    outcome: Literal["unchanged", "live"], artifact_bytes: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with show_result(Manner(), Quiet(), Account("shop", {"total": 1.2}, 133_800, artifact_bytes)) as conclusion:
+        conclusion.result = replace(LIVE, outcome=outcome)
+    assert capsys.readouterr().out.splitlines()[1] == "  took 1.2 s, sent 133.8 kB (Teal's own)"
 
 
 def test_setup_that_only_revokes_a_key_asks_for_no_deploy() -> None:

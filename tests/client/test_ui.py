@@ -12,7 +12,7 @@ from teal.ui.base import STOPPED, Progress, manner, shown, size
 from teal.ui.jsonlines import JsonLines, emit
 from teal.ui.live import Live
 from teal.ui.plain import Plain, Quiet
-from teal_host.wire.messages import Note, Step
+from teal_host.wire.messages import OVERTAKEN, Note, Step
 
 EVIL = "\x1b]52;c;eA==\x07\x1b[2J\u202e\x9b31m\r\n\x00é"
 PLAIN_EVIL = "\\x1b]52;c;eA==\\x07\\x1b[2J\\x202e\\x9b31m\\x0d\\x0a\\x00é"
@@ -51,6 +51,11 @@ def test_plain_ui_prints_one_line_for_each_finished_step(capsys: pytest.CaptureF
 def test_plain_ui_does_not_call_a_build_failed_that_the_server_stopped(capsys: pytest.CaptureFixture[str]) -> None:
     Plain(Manner()).step(Step("build", "failed", 0.5, STOPPED))
     assert capsys.readouterr().err == f"build    stopped   0.50 s  {STOPPED}\n"
+
+
+def test_plain_ui_does_not_call_a_step_failed_that_gave_way_to_a_rollback(capsys: pytest.CaptureFixture[str]) -> None:
+    Plain(Manner()).step(Step("watch", "failed", 0.5, OVERTAKEN))
+    assert capsys.readouterr().err == f"watch    gave way   0.50 s  {OVERTAKEN}\n"
 
 
 def test_plain_ui_says_now_and_then_what_a_step_waits_for(

@@ -20,6 +20,7 @@ from harness.background import in_background, load, wait_for_requests
 from harness.world import App, Ended, wait_until
 from hints.walk import hint_of, type_in
 from teal.transports.local import find_nginx
+from teal_host.wire.messages import OVERTAKEN
 
 WITHIN_S = 20.0
 GAVE_WAY = "gave way to a rollback; traffic stayed"
@@ -258,6 +259,8 @@ def test_rollback_ends_a_watch_of_an_hour_and_goes_back_without_a_lost_request(a
     assert (ended.result["outcome"], ended.result["release"]) == ("live", second)
     assert (overtaken.code, overtaken.result["outcome"]) == (7, "superseded")
     assert "gave way to a rollback, which ended its watch" in overtaken.result["error"]["message"]
+    steps = [line for line in overtaken.lines if line["type"] == "step"]
+    assert (steps[-1]["name"], steps[-1]["state"], steps[-1]["detail"]) == ("watch", "failed", OVERTAKEN)
     rows = app.releases()
     assert [row["outcome"] for row in rows] == ["superseded", "live", "live"]
     assert [row["live"] for row in rows] == [False, True, False]

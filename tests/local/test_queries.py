@@ -62,5 +62,7 @@ def test_status_does_not_report_a_stopped_standby_after_a_boot_of_the_machine(ap
     status = app.status()
     assert {color["state"] for color in status["colors"].values()} == {"stopped"}
     assert [note.partition(":")[0] for note in status["notes"]] == ["green is live but does not run"]
+    findings = {row["what"] for row in app.teal("doctor", "--json").result["findings"]}
+    assert ("live" in findings, "memory" in findings) == (True, False)  # what does not run holds no memory
     assert app.teal("rollback", "--json").ok().result["outcome"] == "live"
     assert app.get()["version"] == "v1"

@@ -61,7 +61,7 @@ def _lines(manner: Manner, account: Account, result: Result, width: int | None) 
     state = "is live" if result.outcome == "live" else "is live already; nothing to do"
     first, *lines = packed([f"{color} {state}: {result.release}", result.url or ""], width)
     painted = click.style(color, fg=PAINT.get(result.color or "")) if manner.color else color
-    figures = f"{_seconds(account)}, sent {size(account.bytes_sent)}{_of_artifact(account)}"
+    figures = f"{_seconds(account)}, sent {size(account.bytes_sent)}{_of_artifact(account, result)}"
     lines += wrapped(figures, width, head="  ")
     if result.replaced:
         lines.append(manner.typed(f"  forward again with: teal rollback {result.replaced}"))  # one line: it is copied
@@ -76,9 +76,9 @@ def _seconds(account: Account) -> str:
     return f"live after {total - watch:.1f} s, watched for {watch:.1f} s" if watch else f"took {total:.1f} s"
 
 
-def _of_artifact(account: Account) -> str:
+def _of_artifact(account: Account, result: Result) -> str:
     """Bytes sent also count the messages and the server side that the pipe starts, which a person would not expect."""
-    if not account.artifact_bytes:
-        return ""
+    if not account.artifact_bytes or result.outcome == "unchanged":
+        return " (Teal's own)"
     rest = "; the rest is Teal's own" if account.bytes_sent > account.artifact_bytes else ""
     return f" (the artifact has {size(account.artifact_bytes)}{rest})"

@@ -4,10 +4,11 @@ from rich.console import Console
 from rich.status import Status
 from rich.text import Text
 
-from teal.ui.base import Manner, Progress, shown
-from teal_host.wire.messages import Note, Step
+from teal.ui.base import STOPPED, Manner, Progress, shown
+from teal_host.wire.messages import OVERTAKEN, Note, Step
 
 _TEAL = "rgb(0,118,108)"
+_ENDS = {OVERTAKEN: Text("– ", "dim"), STOPPED: Text("– ", "dim")}  # of a step that is not done and did not fail
 
 
 class Live:
@@ -27,7 +28,7 @@ class Live:
             self._show(f"{step.name}  {shown(step.detail)}")
             return
         self.close()
-        mark = Text("✓ ", _TEAL) if step.state == "done" else Text("✗ ", "red")
+        mark = Text("✓ ", _TEAL) if step.state == "done" else _ENDS.get(step.detail, Text("✗ ", "red"))
         line = f"{step.name:<8} {step.seconds:6.2f} s  "
         self._console.print(Text.assemble(" ", mark, line, (shown(step.detail), "dim")), highlight=False)
 

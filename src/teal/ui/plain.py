@@ -4,9 +4,10 @@ import sys
 import time
 
 from teal.ui.base import STOPPED, Manner, Progress, shown
-from teal_host.wire.messages import Note, Step
+from teal_host.wire.messages import OVERTAKEN, Note, Step
 
 _PROGRESS_EVERY_S = 5.0
+_ENDS = {STOPPED: "stopped", OVERTAKEN: "gave way"}  # of a step that is not done and did not fail, by its detail
 
 
 class Plain:
@@ -21,7 +22,7 @@ class Plain:
         if step.state == "started":
             self._show_wait(step)
             return
-        mark = "ok" if step.state == "done" else "stopped" if step.detail == STOPPED else "FAILED"
+        mark = "ok" if step.state == "done" else _ENDS.get(step.detail, "FAILED")
         say(f"{step.name:<8} {mark} {step.seconds:6.2f} s  {shown(step.detail)}".rstrip())
 
     def note(self, note: Note) -> None:

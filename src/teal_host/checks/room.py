@@ -45,8 +45,9 @@ def check(visit: Visit) -> Iterator[Finding]:
         if directory.stat().st_dev not in devices:
             devices.add(directory.stat().st_dev)
             yield disk(visit.app.paths.root, directory, _disk(directory), 2 * newest)
-    if visit.slots.live:
-        yield memory(_memory(visit))
+    held = _memory(visit) if visit.slots.live else None
+    if held and held.live:  # a color that does not run holds none
+        yield memory(held)
 
 
 def disk(root: Path, directory: Path, space: Disk, next_release: int) -> Finding:

@@ -5,11 +5,11 @@ import time
 from dataclasses import dataclass
 from typing import Any, Callable, Iterator
 
-from teal_host.ground.errors import Cancelled, HostError, as_host_error
+from teal_host.ground.errors import Cancelled, GaveWay, HostError, as_host_error
 from teal_host.ground.journal import Journal
 from teal_host.ground.paths import AppPaths, HostPaths
 from teal_host.state.seams import Provisioning, Proxy, Supervisor
-from teal_host.wire.messages import Note, Step
+from teal_host.wire.messages import OVERTAKEN, Note, Step
 
 Tell = Callable[[Any], None]
 
@@ -62,7 +62,8 @@ class App:
         began = time.monotonic()
         try:
             yield running
-        except HostError:
+        except HostError as error:
+            running.detail = OVERTAKEN if isinstance(error, GaveWay) else running.detail
             self.tell(Step(name, "failed", time.monotonic() - began, running.detail))
             raise
         self.tell(Step(name, "done", time.monotonic() - began, running.detail))

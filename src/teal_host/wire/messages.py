@@ -50,6 +50,7 @@ Seconds = Annotated[float, between(0, 86_400)]
 WINDOW = 256 * 1024  # bytes of a command's input that may be on their way, so that Enough never waits behind them
 ALIVE_EVERY_S = 30.0  # a client of a command sends at least an empty Input
 GONE_AFTER_S = 900.0  # of silence: a laptop may sleep for a while
+OVERTAKEN = "a rollback overtakes it"  # the detail of a step that gave way
 PIECE = 64 * 1024  # bytes of a command's input or output in one message
 
 
