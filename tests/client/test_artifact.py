@@ -237,11 +237,17 @@ def test_command_is_refused_unless_its_program_is_in_the_artifact_and_executable
         assert complaint in refused(lambda: find(config(tmp_path, command=command), None)).message
 
 
+UNBUILT = (
+    "build it first, or let teal deploy build it: [build] command in teal.toml; a script needs no build: put it "
+    "into a directory, and name both: [build] artifact, [run] command"
+)
+
+
 @pytest.mark.parametrize(
     ("command", "path", "hint"),
     [
         (("make",), None, "does [build] command make it?"),
-        ((), None, "build it first, or let teal deploy build it: [build] command in teal.toml"),
+        ((), None, UNBUILT),
         (("make",), Path("elsewhere/app"), "check the path"),
     ],
 )

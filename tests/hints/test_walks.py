@@ -71,9 +71,13 @@ def jar(app: App, *command: str) -> None:
 class TestArtifact:
     """Each mistake in an artifact: `mend` does what the hint says, and then the deploy continues."""
 
+    NOT_BUILT = (
+        "build it first, or let teal deploy build it: [build] command in teal.toml; a script needs no build: put it "
+        "into a directory, and name both: [build] artifact, [run] command"
+    )
     MISTAKES: ClassVar[dict[str, tuple[Callable[[App], object], Callable[[App, str], object]]]] = {
         "chmod +x {}": (lambda app: (app.directory / "program").chmod(0o644), shell),
-        "build it first, or let teal deploy build it: [build] command in teal.toml": (
+        NOT_BUILT: (
             lambda app: (app.directory / "program").unlink(),
             lambda app, hint: app.program(),
         ),
@@ -149,7 +153,8 @@ class TestArtifact:
 
     @pytest.mark.hint(
         "chmod +x {}",
-        "build it first, or let teal deploy build it: [build] command in teal.toml",
+        "build it first, or let teal deploy build it: [build] command in teal.toml; a script needs no build: put it "
+        "into a directory, and name both: [build] artifact, [run] command",
         "does [build] command make it?",
         'say what to ship: [build] artifact = "dist/app", or --artifact PATH',
         'write "./{}"',
@@ -172,6 +177,14 @@ class TestArtifact:
         mistake, mend = self.MISTAKES[text]
         mistake(app)
         mend(app, printed(plan(app), text))
+        assert plan(app).ok().result["outcome"] == "unchanged"
+
+    def test_hint_on_a_missing_artifact_leads_to_a_deploy_of_a_script(self, app: App) -> None:
+        app.config(build={"artifact": "dist/app"}, run={"command": ["./app"]})
+        printed(plan(app), self.NOT_BUILT)
+        (app.directory / "dist").mkdir()
+        (app.directory / "program").rename(app.directory / "dist/shop.py")
+        app.config(build={"artifact": "dist"}, run={"command": ["./shop.py"]})
         assert plan(app).ok().result["outcome"] == "unchanged"
 
     @pytest.mark.hint(

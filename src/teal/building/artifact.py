@@ -47,7 +47,10 @@ def _missing_hint(file: ConfigFile, path: Path | None) -> str:
         return "check the path"
     if file.config.build.command:
         return "does [build] command make it?"
-    return "build it first, or let teal deploy build it: [build] command in teal.toml"
+    return (
+        "build it first, or let teal deploy build it: [build] command in teal.toml; a script needs no build: put it "
+        "into a directory, and name both: [build] artifact, [run] command"
+    )
 
 
 def read(path: Path) -> Artifact:
