@@ -20,7 +20,7 @@ from teal_host.proxies.nginx import directives as own_directives
 from teal_host.proxies.nginx import site as nginx_site
 from teal_host.proxies.nginx.main_file import MainFile, main_text
 from teal_host.proxies.nginx.quoting import quoted
-from teal_host.proxies.nginx.server import _NEVER_OF_A_CLIENT
+from teal_host.proxies.nginx.server import _NEVER_OF_A_CLIENT, HEADERS_TABLE
 from teal_host.state.route import Route
 from teal_host.wire import grammar
 from teal_host.wire.app import Ports, ProxyRules, Site
@@ -142,6 +142,8 @@ def test_generation_is_that_of_an_earlier_teal_that_kept_fewer_connections_and_h
     earlier = text.replace(" keepalive 128;", " keepalive 32;").replace(f' "{mark.question}" "{mark.answer}";', "")
     for header in _NEVER_OF_A_CLIENT:
         earlier = earlier.replace(f'    proxy_set_header {header} "";\n', "")
+    for name, size in HEADERS_TABLE.items():
+        earlier = earlier.replace(f"    {name} {size};\n", "")
     assert len(earlier) < len(text) - 2 * 32
     without_generation = earlier.replace(f"    listen {LISTEN} default_server;\n", "").replace(
         nginx_site.generation(route(Site())), ""
@@ -360,3 +362,15 @@ class TestNginxItself:
         done = subprocess.run(argv, capture_output=True, text=True, timeout=120, check=False)
         assert done.returncode == 0, done.stderr
         assert "[warn]" not in done.stderr
+
+    @pytest.mark.parametrize("added", [0, 1, 40], ids=["nothing", "one header", "40 headers"])
+    def test_nginx_warns_of_no_table_of_headers_when_directives_add_some(self, added: int, tmp_path: Path) -> None:
+        """At cd5f48e the header of the documentation gave "could not build optimal proxy_headers_hash"."""
+        header = "proxy_set_header CF-Connecting-IP $http_cf_connecting_ip;"
+        more = (f"proxy_set_header X-Of-The-Shop-{number} $http_x_of_the_shop_{number};" for number in range(added - 1))
+        rules = ProxyRules(directives=(header, *more) if added else ())
+        accepted(tmp_path, [ruled(rules)], f"127.0.0.1:{free_ports(1)[0]}")
+
+    @pytest.mark.parametrize("name", HEADERS_TABLE)
+    def test_table_of_headers_may_have_a_size_of_the_users_own(self, name: str, tmp_path: Path) -> None:
+        accepted(tmp_path, [ruled(ProxyRules(directives=(f"{name} 2048;",)))], f"127.0.0.1:{free_ports(1)[0]}")

@@ -64,6 +64,8 @@ _HEADERS = Template("""\
     proxy_hide_header ${answered_header};
     add_header ${answered_header} $$teal_${name}_answered always;
 """)
+# nginx warns of more headers than a default table holds well, as soon as directives add some.
+HEADERS_TABLE = {"proxy_headers_hash_max_size": 1024, "proxy_headers_hash_bucket_size": 128}
 # In which frameworks and their helpers believe: who asks, how, and for what.
 _NEVER_OF_A_CLIENT = (
     *("Client-IP", "X-Client-IP", "X-Cluster-Client-IP", "True-Client-IP", "CF-Connecting-IP", "CF-Connecting-IPv6"),
@@ -116,6 +118,9 @@ def forwarding(site: SiteParameters) -> str:
 
 
 def headers(site: SiteParameters) -> str:
-    taken = _NEVER_OF_A_CLIENT if site.takes_claims else ()
     text = _HEADERS.substitute(name=site.name, answered_header=ANSWERED_HEADER)
-    return text + "".join(f'    proxy_set_header {header} "";\n' for header in taken)
+    if not site.takes_claims:
+        return text
+    text += "".join(f'    proxy_set_header {header} "";\n' for header in _NEVER_OF_A_CLIENT)
+    own = {directive.split()[0] for directive in site.route.rules.directives if directive.split()}
+    return text + "".join(f"    {name} {size};\n" for name, size in HEADERS_TABLE.items() if name not in own)
