@@ -15,7 +15,7 @@ from teal_host.state.footprint import Footprint
 from teal_host.state.key_policy import A_DAY, CHANGES_A_DAY, MOST, KeyPolicy
 from teal_host.wire.app import AppSpec, Health, Keep, Run, Site, Verify
 from teal_host.wire.manifest import Manifest, Origin, digest_of
-from teal_host.wire.messages import Deploy, Done, Rollback, Status
+from teal_host.wire.messages import Deploy, Done, Failure, Intended, Rollback, Status
 
 USES = 40
 SPEC = AppSpec("shop", Site(), Run(("./program",)), Health(), Verify(), Keep())
@@ -61,6 +61,34 @@ def test_audit_has_so_many_lines_of_a_key_a_day_and_the_changes_are_never_pushed
     paths.audit.write_text((line + "\n") * (CHANGES_A_DAY + 16))
     policy.note(host, rollback, Done())
     assert len(paths.audit.read_text().splitlines()) == CHANGES_A_DAY + 16
+
+
+def test_audit_has_so_many_lines_a_day_of_deploys_that_were_only_announced_and_they_are_no_changes(
+    tmp_path: Path,
+) -> None:
+    """At 768eec4 a key that announced a deploy and closed the connection wrote a line each time, without end."""
+    host = HostPaths(tmp_path)
+    paths = host.app("shop")
+    paths.home.mkdir(parents=True)
+    policy, announced = KeyPolicy("shop", "ab" * 32), Intended(SPEC)
+    policy.note(host, announced, Failure("config", "no"))
+    paths.audit.write_text(paths.audit.read_text() * A_DAY)
+    size = paths.audit.stat().st_size
+    policy.note(host, announced, Failure("config", "no"))
+    assert paths.audit.stat().st_size == size
+    assert policy._lines_today(host, Rollback("shop", Origin(), "0" * 32)) == 0
+
+
+def test_audit_has_short_lines_whatever_letters_a_client_sends_of_itself(tmp_path: Path) -> None:
+    host = HostPaths(tmp_path)
+    paths = host.app("shop")
+    paths.home.mkdir(parents=True)
+    for letter in ("\U0001f600", "\0", "\u202e", "ü"):
+        origin = Origin(letter * 500, letter * 500, letter * 500)
+        KeyPolicy("shop", "ab" * 32).note(host, Rollback("shop", origin, "0" * 32), Failure("config", letter * 500))
+    lines = paths.audit.read_bytes().splitlines()
+    assert max(map(len, lines)) < 800
+    assert json.loads(lines[-1])["who"] == "ü" * 40 + "@" + "ü" * 40
 
 
 @pytest.mark.hint("log in as the server's admin, or wait until tomorrow (UTC)")

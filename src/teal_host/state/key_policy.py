@@ -22,7 +22,7 @@ from teal_host.wire.values import dataclass
 
 A_DAY, CHANGES_A_DAY = 2000, 1000  # lines of one key: about a megabyte at most. A change has two
 _BEGUN = 16  # more lines, for the ends of what was allowed to begin
-_SHOWN = 80  # characters of what a client says of itself
+_SHOWN, _ANSWERED = 80, 300  # bytes of what a client says of itself, and of an answer
 MOST = 4 * 1024 * 1024  # bytes of the audit: some 16,000 uses of a key
 _NICE = 15
 _CHANGE = (Deploy, Rollback)
@@ -73,15 +73,14 @@ class KeyPolicy:
         most = CHANGES_A_DAY + _BEGUN if isinstance(request, _CHANGE) else A_DAY
         if not paths.home.is_dir() or self._lines_today(host, request) >= most:
             return
-        what = _typed(request) if request is not None else "nothing that could be understood"
         origin = getattr(request, "origin", None)
-        who = f"{origin.who[:_SHOWN]}@{origin.machine[:_SHOWN]}" if origin else ""
-        author = {"who": who, "commit": origin.commit[:_SHOWN]} if origin else {}
+        who = f"{_clipped(origin.who)}@{_clipped(origin.machine)}" if origin else ""
+        author = {"who": who, "commit": _clipped(origin.commit)} if origin else {}
         release = getattr(answer, "release", None)
         about = {**author, "release": release} if release else author
-        line = {"at": now(), "key": self.fingerprint, "did": what, "ended": _ended(answer), **about}
+        line = {"at": now(), "key": self.fingerprint, "did": _did(request), "ended": _ended(answer), **about}
         _make_room(paths.audit)
-        files.append_line(paths.audit, json.dumps(line), mode=0o600)
+        files.append_line(paths.audit, json.dumps(line, ensure_ascii=False), mode=0o600)
 
     def _lines_today(self, host: HostPaths, request: Any) -> int:
         """How many lines of this kind the key has already. No key pushes the lines of another, or its own, out of the
@@ -92,7 +91,7 @@ class KeyPolicy:
         kind = f"(?:{changes})" if isinstance(request, _CHANGE) else f'(?!(?:{changes})")[^"]*'
         begins = f'{{"at": "{now()[:10]}[^"]*", "key": "{re.escape(self.fingerprint)}", "did": "{kind}"'
         files_of_it = (audit, audit.with_name(f"{audit.name}.1"))
-        return sum(len(re.findall(begins.encode(), path.read_bytes())) for path in files_of_it if path.exists())
+        return sum(len(re.findall(begins, files.text_of(path) or "")) for path in files_of_it)
 
     @property
     def fingerprint(self) -> str:
@@ -139,6 +138,19 @@ def _typed(request: Any) -> str:
     return "deploy" if kind is Intended else re.sub("(?<=.)(?=[A-Z])", " ", kind.__name__).lower()
 
 
+def _did(request: Any) -> str:
+    """The word in the audit. A deploy that was only announced has another word than a deploy, so it is no change."""
+    if request is None:
+        return "nothing that could be understood"
+    return "deploy, announced" if isinstance(request, Intended) else _typed(request)
+
+
+def _clipped(text: str, most: int = _SHOWN) -> str:
+    """So that no letter takes more bytes in the audit than in the text, a letter that is not printed is left out."""
+    printed = "".join(letter for letter in text if letter.isprintable())
+    return printed.encode("utf-8", "ignore")[:most].decode("utf-8", "ignore")
+
+
 def _shown(digest: bytes) -> str:
     return f"SHA256:{base64.b64encode(digest).decode().rstrip('=')}"
 
@@ -147,5 +159,5 @@ def _ended(answer: Any) -> str:
     if answer is None:
         return "not yet"
     if isinstance(answer, Failure):
-        return f"{answer.code}: {answer.message[:300]}"
+        return f"{answer.code}: {_clipped(answer.message, _ANSWERED)}"
     return answer.outcome if isinstance(answer, Result) else "answered"
