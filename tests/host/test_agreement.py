@@ -19,6 +19,7 @@ from teal_host.provisioning.local import LocalProvisioning
 from teal_host.state import agreement
 from teal_host.state.agreement import Agreement
 from teal_host.state.app import App, Host
+from teal_host.state.key_limits import KeyLimits
 from teal_host.state.slots import Slots
 from teal_host.steps import ports
 from teal_host.steps.scene import Scene
@@ -36,7 +37,8 @@ def spec(app: str = "shop", ports: tuple[int, int] | None = None, site: Site | N
 
 
 def agreed(app: str = "shop", ports: tuple[int, int] = (8081, 8082), site: Site | None = None) -> Agreement:
-    return Agreement(app, site or Site((f"x{app}x.test",), 28080), Ports(*ports), TOKEN, fallback=True)
+    site = site or Site((f"x{app}x.test",), 28080)
+    return Agreement(app, site, Ports(*ports), TOKEN, fallback=True, keys=KeyLimits())
 
 
 @pytest.fixture

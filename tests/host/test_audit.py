@@ -4,20 +4,24 @@ import base64
 import hashlib
 import json
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from teal_host.ground.errors import NotAllowed
+from teal_host.ground.errors import BadRequest, NotAllowed
 from teal_host.ground.paths import HostPaths
-from teal_host.state import footprint
+from teal_host.state import agreement, footprint, key_limits
+from teal_host.state.agreement import Agreement
 from teal_host.state.footprint import Footprint
 from teal_host.state.key_policy import A_DAY, CHANGES_A_DAY, MOST, KeyPolicy
-from teal_host.wire.app import AppSpec, Health, Keep, Run, Site, Verify
+from teal_host.wire.app import AppSpec, Health, Keep, Ports, Run, Site, Verify
 from teal_host.wire.manifest import Manifest, Origin, digest_of
 from teal_host.wire.messages import Deploy, Done, Failure, Intended, Rollback, Status
 
 USES = 40
+BLOB = b"\0\0\0\x0bssh-ed25519" + bytes(36)
+KEY, DIGEST = f"ssh-ed25519 {base64.b64encode(BLOB).decode()}", hashlib.sha256(BLOB).hexdigest()
 SPEC = AppSpec("shop", Site(), Run(("./program",)), Health(), Verify(), Keep())
 
 
@@ -96,9 +100,8 @@ def test_key_whose_changes_fill_its_part_of_the_audit_changes_nothing_until_tomo
     host = HostPaths(tmp_path)
     paths = host.app("shop")
     paths.home.mkdir(parents=True)
-    blob = b"\0\0\0\x0bssh-ed25519" + bytes(36)
-    footprint.save(paths, Footprint(keys=(f"ssh-ed25519 {base64.b64encode(blob).decode()}",)))
-    policy = KeyPolicy("shop", hashlib.sha256(blob).hexdigest())
+    footprint.save(paths, Footprint(keys=(KEY,)))
+    policy = KeyPolicy("shop", DIGEST)
     rollback = Rollback("shop", Origin(), "0" * 32)
     policy.check(host, rollback)
     (line,) = paths.audit.read_text().splitlines()
@@ -109,6 +112,26 @@ def test_key_whose_changes_fill_its_part_of_the_audit_changes_nothing_until_tomo
     yesterday = line.replace(line[8:18], "2000-01-01")
     paths.audit.write_text((yesterday + "\n") * CHANGES_A_DAY)
     policy.check(host, rollback)
+
+
+@pytest.mark.hint("teal setup (as the server's admin), then the same command again")
+def test_deploy_key_may_ask_for_what_it_asked_for_before_when_its_agreement_is_of_before_limits(tmp_path: Path) -> None:
+    host = HostPaths(tmp_path)
+    paths = host.app("shop")
+    paths.home.mkdir(parents=True)
+    footprint.save(paths, Footprint(keys=(KEY,)))
+    policy, agreed = KeyPolicy("shop", DIGEST), Agreement("shop", Site(), Ports(8081, 8082), "0" * 32)
+    agreement.save(paths, agreed)
+    written = json.loads(paths.agreed.read_text())
+    del written["keys"]
+    paths.agreed.write_text(json.dumps(written))
+    more = replace(SPEC, health=Health(deadline_s=60), keep=Keep(watch_s=60, releases=10))
+    policy.check(host, Intended(more))
+    agreement.renew_format(paths)
+    policy.check(host, Intended(more))
+    agreement.save(paths, replace(agreed, keys=key_limits.of(SPEC)))
+    with pytest.raises(BadRequest, match="more than setup agreed"):
+        policy.check(host, Intended(more))
 
 
 def test_deploy_key_may_not_evict(tmp_path: Path) -> None:

@@ -17,6 +17,8 @@ def check(visit: Visit) -> Iterator[Finding]:
         return
     well = f"{count} {'key' if count == 1 else 'keys'} may deploy, as setup wrote it"
     yield from drift("deploy keys", deploy_key.changes(visit.intent.of_keys), well)
+    if visit.agreed.keys is None:
+        yield warning("deploy keys", "no limit is agreed for the waits and releases of a key's deploys", "teal setup")
     yield _sudo()
     yield _sshd()
 

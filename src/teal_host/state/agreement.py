@@ -29,7 +29,7 @@ class Agreement:
 
     `user`: whom the program runs as; None locally, where it is who deploys. `fallback`: nginx's file has the way to the
     standby; the file of an agreement of before has none, and stays as it is until setup. `keys`: what a deploy key's
-    deploy may ask for.
+    deploy may ask for; None in an agreement of before, which set no limit.
     """
 
     app: AppName
@@ -40,7 +40,7 @@ class Agreement:
     sandbox: Sandbox = field(default_factory=Sandbox)
     user: Optional[str] = None
     fallback: bool = False
-    keys: KeyLimits = field(default_factory=KeyLimits)
+    keys: Optional[KeyLimits] = None
 
     def route(self, paths: AppPaths) -> Route:
         fallback = paths.fallback if self.fallback else None

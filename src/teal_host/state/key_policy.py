@@ -110,7 +110,7 @@ def _check_is_for_this(words: Sequence[str], request: Any) -> None:
 
 def _check_is_agreed(paths: AppPaths, spec: AppSpec) -> None:
     agreed = agreement.load(paths)
-    exceeded = list(agreed.keys.exceeded(spec)) if agreed else []
+    exceeded = list(agreed.keys.exceeded(spec)) if agreed and agreed.keys else []
     if exceeded:
         message = f"a deploy key may not ask for more than setup agreed: {exceeded[0].partition(':')[0]}"
         raise BadRequest(message, exceeded, "teal setup (as the server's admin), then the same command again")
