@@ -1,10 +1,19 @@
-"""What a destroy says of the data before it asks."""
+"""What a destroy says of the data before it asks, and what a repeated destroy still finds."""
 
 import os
 from pathlib import Path
 
+import pytest
+
+from teal_host.ground import systemctl
+from teal_host.ground.errors import CannotRun
+from teal_host.ground.paths import HostPaths
+from teal_host.preparations import account, deploy_key, undo
+from teal_host.state import footprint, key_places
+from teal_host.state.footprint import Footprint
 from teal_host.stories import destroy
 
+KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
 DEPTH = 1100  # more than Python calls itself
 
 
@@ -30,3 +39,29 @@ def test_data_is_counted_when_a_file_goes_meanwhile(tmp_path: Path) -> None:
     for name in os.listdir(tmp_path):
         (tmp_path / name).unlink()
     assert sum(sizes) <= 2
+
+
+def test_destroy_takes_the_keys_out_when_an_earlier_destroy_was_cut_where_it_ends_their_server_sides(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At 768eec4 the footprint no longer named the keys after the cut, and their lines stayed in authorized_keys."""
+    host = HostPaths(tmp_path)
+    rule, authorized = deploy_key.sudo_rule(host, "shop"), deploy_key.authorized(host)
+    for path, text in ((rule, "rule"), (authorized, deploy_key.authorized_text(host, {"shop": (KEY,)}))):
+        path.parent.mkdir(parents=True)
+        path.write_text(text)
+    footprint.save(host.app("shop"), Footprint({str(rule): (), str(authorized): ()}, keys=(KEY,)))
+    monkeypatch.setattr(systemctl, "reload_units", lambda: None)
+    monkeypatch.setattr(account, "remove_user", lambda user: None)
+
+    def cut(host: HostPaths, key: str) -> None:
+        raise CannotRun("cut")
+
+    with monkeypatch.context() as first:
+        first.setattr(key_places, "end_all", cut)
+        with pytest.raises(CannotRun, match="cut"):
+            undo.undo(host, host.app("shop"))
+    assert authorized.exists()
+    undo.undo(host, host.app("shop"))
+    assert not authorized.exists()
+    assert not rule.exists()

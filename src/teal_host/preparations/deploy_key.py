@@ -72,10 +72,12 @@ def withdraw(host: HostPaths, app: str) -> None:
     account.remove_user(USER)
 
 
-def end_all(host: HostPaths, paths: AppPaths) -> None:
-    """Of an app that is destroyed."""
-    for key in footprint.load(paths).keys:
-        _revoke(host, paths, (), key)
+def end_all(host: HostPaths, keys: Sequence[str]) -> None:
+    """Of an app that is destroyed. The footprint goes on naming the keys, so that a destroy that was cut here finds
+    them again.
+    """
+    for key in keys:
+        key_places.end_all(host, in_hex(key))
 
 
 def in_hex(key: str) -> str:
