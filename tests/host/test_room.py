@@ -1,5 +1,6 @@
 """Room for a release: Teal checks bytes and inodes before the upload, and memory before the start."""
 
+import contextlib
 import errno
 import hashlib
 import os
@@ -15,11 +16,14 @@ from teal_host.ground import processes
 from teal_host.ground.errors import BadRequest
 from teal_host.ground.paths import AppPaths, HostPaths
 from teal_host.provisioning.server import ServerProvisioning
-from teal_host.steps import candidate, release
-from teal_host.wire.manifest import Entry, Manifest, digest_of
+from teal_host.steps import candidate, receive, release
+from teal_host.wire.app import AppSpec, Health, Keep, Run, Site, Verify
+from teal_host.wire.manifest import Entry, Manifest, Origin, digest_of
+from teal_host.wire.messages import Deploy
 
 MIB = 1024 * 1024
 SPARE = 64 * MIB  # more than a release ever takes
+SPEC = AppSpec("shop", Site(), Run(("./program",)), Health(), Verify(), Keep())
 
 
 @pytest.fixture
@@ -37,6 +41,7 @@ class Disk:
     f_favail: int
     f_files: int = 10_000
     f_frsize: int = 4096
+    f_blocks: int = 10_000_000
 
     @property
     def f_bavail(self) -> int:
@@ -67,11 +72,30 @@ def test_release_is_refused_when_the_disk_lacks_bytes_or_inodes(
     monkeypatch.setattr(os, "statvfs", lambda path: disk)
     complaint = ""
     try:
-        release.check_free_space(paths, manifest(10 * MIB), installed)
+        release.check_free_space(paths, manifest(10 * MIB), SPARE - installed)
     except BadRequest as refused:
         assert refused.hint
         complaint = refused.message
     assert expected in complaint if expected else complaint == ""
+
+
+@pytest.mark.parametrize(("free", "is_of_key"), [(74 * MIB, False), (522 * MIB, True), (521 * MIB, True)])
+def test_upload_of_a_deploy_key_leaves_room_on_the_disk_as_it_is_once_the_upload_begins(
+    paths: AppPaths, monkeypatch: pytest.MonkeyPatch, free: int, is_of_key: bool
+) -> None:
+    """Eight connections of a key asked at one moment, and each had the same room."""
+    monkeypatch.setattr(os, "statvfs", lambda path: Disk(free, 101, f_blocks=100_000_000))
+    app: Any = SimpleNamespace(paths=paths, step=lambda name: contextlib.nullcontext(SimpleNamespace()))
+    channel: Any = SimpleNamespace(is_of_key=is_of_key)
+    scene: Any = SimpleNamespace(records=[])
+
+    def begin(scene: Any) -> None:
+        raise ConnectionResetError
+
+    monkeypatch.setattr(receive, "index_stored_files", begin)
+    request = Deploy(SPEC, manifest(10 * MIB), Origin(), "0" * 32)
+    with pytest.raises(BadRequest if free == 521 * MIB else ConnectionResetError):
+        receive.receive_release(app, request, scene, channel)
 
 
 @pytest.mark.row("F1")

@@ -3,11 +3,8 @@
 import os
 from typing import Iterator
 
-from teal_host.ground.errors import BadRequest
 from teal_host.ground.paths import AppPaths
-from teal_host.ground.remedies import make_room
 from teal_host.wire.app import AppSpec, Health, Keep
-from teal_host.wire.manifest import Manifest
 from teal_host.wire.values import dataclass
 
 _SPARE_PART, _SPARE_BYTES = 20, 512 * 1024 * 1024
@@ -35,13 +32,10 @@ class KeyLimits:
                 yield f"{key}: agreed {agreed:g}, in teal.toml {value:g}"
 
 
-def check_leaves_room(paths: AppPaths, manifest: Manifest) -> None:
-    """The disk is everybody's, and a key fills no more of it than this. Raises BadRequest."""
+def spare(paths: AppPaths) -> int:
+    """The disk is everybody's, and a key's upload leaves so many bytes of it free."""
     disk = os.statvfs(paths.releases if paths.releases.is_dir() else paths.home)
-    spare = min(disk.f_blocks * disk.f_frsize // _SPARE_PART, _SPARE_BYTES)
-    if disk.f_bavail * disk.f_frsize - manifest.bytes < spare:
-        message = f"this release needs {manifest.bytes:,} bytes, and a deploy key must leave {spare:,} of the disk free"
-        raise BadRequest(message, hint=make_room(paths.root, paths.releases))
+    return min(disk.f_blocks * disk.f_frsize // _SPARE_PART, _SPARE_BYTES)
 
 
 _NAMES = {

@@ -15,7 +15,7 @@ from teal_host.ground import files, lock
 from teal_host.ground.errors import BadRequest, NotAllowed
 from teal_host.ground.journal import now
 from teal_host.ground.paths import AppPaths, HostPaths
-from teal_host.state import agreement, footprint, key_limits, key_places
+from teal_host.state import agreement, footprint, key_places
 from teal_host.wire.app import AppSpec
 from teal_host.wire.messages import Deploy, Failure, Intended, Logs, Releases, Result, Rollback, Status
 from teal_host.wire.values import dataclass
@@ -57,8 +57,6 @@ class KeyPolicy:
         _check_is_for_this(known.may.get(self.fingerprint, ()), request)
         if isinstance(request, (Intended, Deploy)):
             _check_is_agreed(host.app(self.app), request.spec)
-        if isinstance(request, Deploy) and not request.dry_run:
-            key_limits.check_leaves_room(host.app(self.app), request.manifest)
         if isinstance(request, _CHANGE):
             if self._lines_today(host, request) >= CHANGES_A_DAY:
                 message = (

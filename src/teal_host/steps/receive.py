@@ -16,7 +16,7 @@ from teal_host.ground.errors import BadRequest, HostError
 from teal_host.pipe import unpack
 from teal_host.pipe.channel import Channel
 from teal_host.pipe.unpack import Spoilt, Unpacked
-from teal_host.state import file_index, releases, secrets
+from teal_host.state import file_index, key_limits, releases, secrets
 from teal_host.state.app import App
 from teal_host.state.file_index import FileIndex, IndexedFile
 from teal_host.state.releases import Record
@@ -166,7 +166,8 @@ def receive_release(app: App, request: Deploy, scene: Scene, channel: Channel) -
     """Receive and seal. Nothing is kept of an upload that is not as promised; one that was cut goes on next time."""
     manifest, seq = request.manifest, releases.next_seq(app.paths, scene.records)
     name = release.name(seq, manifest)
-    upload = release.Unfinished(app.paths, name, manifest)
+    spare = key_limits.spare(app.paths) if channel.is_of_key else 0
+    upload = release.Unfinished(app.paths, name, manifest, max(spare, release.SPARE_BYTES))
     with overtaking.possible(), app.step("upload") as step, upload as unfinished:
         step.detail = Upload(manifest, index_stored_files(scene), unfinished, channel, name).receive()
     file_index.save(app.paths, name, manifest)

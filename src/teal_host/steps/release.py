@@ -26,7 +26,7 @@ from teal_host.state.slots import read_slots
 from teal_host.wire.manifest import Entry, Manifest
 
 _PIECE = 256 * 1024
-_SPARE_BYTES = 64 * 1024 * 1024  # left free for logs, the journal and nginx's buffers
+SPARE_BYTES = 64 * 1024 * 1024  # left free for logs, the journal and nginx's buffers
 _WORTH_KEEPING = 64 * 1024  # bytes of an upload that was cut
 _KEPT_S = 24 * 3600.0
 _UPLOAD = ".upload-"
@@ -43,8 +43,8 @@ def name(seq: int, manifest: Manifest) -> str:
 class Unfinished:
     """A directory that becomes the release in one rename if all went well."""
 
-    def __init__(self, paths: AppPaths, release: str, manifest: Manifest) -> None:
-        self._paths, self._release, self._manifest = paths, release, manifest
+    def __init__(self, paths: AppPaths, release: str, manifest: Manifest, spare: int = SPARE_BYTES) -> None:
+        self._paths, self._release, self._manifest, self._spare = paths, release, manifest, spare
         self._path = paths.releases / f"{_UPLOAD}{manifest.digest}"
         self.begun: Dict[int, int] = {}  # bytes of files, by their number in the manifest, that are there already
         self._seen: Dict[int, hashlib._Hash] = {}  # of these bytes
@@ -54,7 +54,7 @@ class Unfinished:
         files.make_dir(self._paths.releases)
         _remove_uploads(self._paths, but=self._path)
         files.unseal(self._path)
-        check_free_space(self._paths, self._manifest, _size(self._path))
+        check_free_space(self._paths, self._manifest, self._spare - _size(self._path))
         for entry in self._manifest.entries:
             if entry.kind == "dir":
                 files.make_dir(self._path / entry.path)
@@ -107,9 +107,10 @@ class Unfinished:
                 files.remove(path)
 
 
-def check_free_space(paths: AppPaths, manifest: Manifest, arrived: int) -> None:
+def check_free_space(paths: AppPaths, manifest: Manifest, more: int) -> None:
+    """`more`: what stays free, without the bytes that have arrived already."""
     room = os.statvfs(paths.releases)
-    free, needed = room.f_bavail * room.f_frsize, manifest.bytes - arrived + _SPARE_BYTES
+    free, needed = room.f_bavail * room.f_frsize, manifest.bytes + more
     if free < needed:
         message = f"the disk has {free:,} bytes free, this release needs {needed:,}"
         raise BadRequest(message, hint=make_room(paths.root, paths.releases))
