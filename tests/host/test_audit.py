@@ -14,7 +14,7 @@ from teal_host.ground.paths import HostPaths
 from teal_host.state import agreement, footprint, key_limits
 from teal_host.state.agreement import Agreement
 from teal_host.state.footprint import Footprint
-from teal_host.state.key_policy import A_DAY, CHANGES_A_DAY, MOST, KeyPolicy
+from teal_host.state.key_policy import A_DAY, CHANGES_A_DAY, MOST, KeyPolicy, fingerprint
 from teal_host.wire.app import AppSpec, Health, Keep, Ports, Run, Site, Verify
 from teal_host.wire.manifest import Manifest, Origin, digest_of
 from teal_host.wire.messages import Deploy, Done, Failure, Intended, Rollback, Status
@@ -112,6 +112,18 @@ def test_key_whose_changes_fill_its_part_of_the_audit_changes_nothing_until_tomo
     yesterday = line.replace(line[8:18], "2000-01-01")
     paths.audit.write_text((yesterday + "\n") * CHANGES_A_DAY)
     policy.check(host, rollback)
+
+
+def test_footprint_stops_an_older_teal_while_a_key_is_for_a_few_commands_alone(tmp_path: Path) -> None:
+    """An older server side reads past `may`, and the key would deploy."""
+    paths = HostPaths(tmp_path).app("shop")
+    lesser = Footprint(keys=(KEY,), may={fingerprint(KEY): ("status",)})
+    numbers = []
+    for saved in (Footprint(keys=(KEY,)), lesser, Footprint(keys=(KEY,))):
+        footprint.save(paths, saved)
+        numbers.append(json.loads(paths.footprint.read_text())["format"])
+        assert footprint.load(paths) == saved
+    assert numbers == [2, 3, 2]
 
 
 @pytest.mark.hint("teal setup (as the server's admin), then the same command again")

@@ -43,11 +43,14 @@ class DiskFormat(Generic[T]):
         except typed.Mistakes as error:
             raise Unreadable(path, str(error)) from None
 
-    def write(self, path: Path, value: T) -> None:
-        """Raises Unreadable where a newer Teal has written the file."""
+    def write(self, path: Path, value: T, number: int = 0) -> None:
+        """`number`: lower than the format of now, for a value that an older Teal reads rightly.
+
+        Raises Unreadable where a newer Teal has written the file.
+        """
         content = typed.join(typed.encode(value), self._unknown(path))
         files.make_dir(path.parent)
-        text = json.dumps({**content, "format": self._number}, ensure_ascii=False, indent=1)
+        text = json.dumps({**content, "format": number or self._number}, ensure_ascii=False, indent=1)
         files.write(path, text, mode=0o600)
 
     def is_older(self, path: Path) -> bool:

@@ -43,7 +43,7 @@ class Footprint:
         return replace(self, files={**self.files, str(path): digests})
 
 
-_FORMAT = DiskFormat(Footprint, 2)
+_FORMAT, _WITHOUT_LESSER_KEYS = DiskFormat(Footprint, 3), 2
 
 
 def load(paths: AppPaths) -> Footprint:
@@ -55,7 +55,8 @@ def load(paths: AppPaths) -> Footprint:
 
 
 def save(paths: AppPaths, footprint: Footprint) -> None:
-    _FORMAT.write(paths.footprint, footprint)
+    """An older Teal would let a key that only looks deploy, so an older Teal stops at a footprint with such a key."""
+    _FORMAT.write(paths.footprint, footprint, 0 if footprint.may else _WITHOUT_LESSER_KEYS)
 
 
 def remember(paths: AppPaths, path: Path, digest: str) -> None:
