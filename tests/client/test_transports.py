@@ -19,6 +19,7 @@ from teal.ground.errors import CannotReach, Usage
 from teal.pipe.greeting import Preamble, TransportExit, explain_silence
 from teal.pipe.session import Session
 from teal.transports import Transport, base, choose
+from teal.transports import ssh as remote
 from teal.transports.ssh import explain, first_path, parse
 from teal.transports.ssh_files import SshFiles, ssh_files
 from teal_host.wire.messages import Logs, Status
@@ -355,6 +356,18 @@ def test_hint_tries_the_configuration_of_the_environment(text: str) -> None:
     assert error is not None
     assert "ssh -F /ci/config me@shop" in error.hint
     assert "HOME" not in error.hint
+
+
+@pytest.mark.parametrize("person", [True, False])
+def test_hint_on_an_unknown_host_key_begins_with_what_its_reader_can_do(
+    person: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(remote, "has_a_person", lambda: person)
+    error = explain(parse("ssh://me@shop"), SshFiles("/ci/config"), 255, ["Host key verification failed."])
+    assert error is not None
+    first, last = "ssh -F /ci/config me@shop once", "put the server's line into "
+    assert error.hint.startswith(first if person else last)
+    assert (last if person else first) in error.hint
 
 
 def test_ssh_without_a_user_in_the_password_file_is_explained() -> None:

@@ -4,7 +4,8 @@ import json
 import os
 import signal
 
-from harness.world import App
+from harness.world import App, free_ports
+from hints.walk import type_in
 
 
 def test_logs_show_the_last_lines_of_both_colors(app: App) -> None:
@@ -37,6 +38,18 @@ def test_releases_mark_a_release_that_a_person_rolled_back_from(app: App) -> Non
     assert row["outcome"] == "superseded"
     forward = app.teal("rollback", "2")
     assert "was replaced by a rollback; it goes live only if it is healthy now" in forward.ok().err
+
+
+def test_doctor_names_what_teal_toml_says_and_no_deploy_has_taken_up(app: App) -> None:
+    (port,) = free_ports(1)
+    app.deploy().ok()
+    assert "as deployed" in app.teal("doctor").out
+    app.config(server={"http_port": port})
+    (row,) = [row for row in app.teal("doctor", "--json").result["findings"] if row["what"] == "teal.toml"]
+    assert (row["state"], row["says"]) == ("warning", "not yet deployed: [server] http_port")
+    assert row["evidence"] == [f"[server] http_port: agreed {app.ports[0]}, in teal.toml {port}"]
+    type_in(app, row["hint"])
+    assert "as deployed" in app.teal("doctor").out
 
 
 def test_status_notes_a_changed_secret_that_waits_for_a_deploy(app: App) -> None:

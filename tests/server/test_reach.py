@@ -19,7 +19,7 @@ from hints.collect import pattern
 from teal.ground import run as processes
 from teal.ground.errors import CannotReach
 from teal.pipe.session import Session
-from teal.transports import Transport
+from teal.transports import Transport, ssh
 
 SMALL = 200  # a request without the server side has fewer bytes
 
@@ -214,20 +214,27 @@ def logs_in_at_first(command: str, access: SshAccess, tmp_path: Path) -> None:
 
 
 @pytest.mark.row("B15")
-@pytest.mark.hint("{ssh} {login} once, and compare its fingerprint; in CI: put the server's line into {known_hosts}")
+@pytest.mark.hint(
+    "{ssh} {login} once, and compare its fingerprint; in CI: put the server's line into {known_hosts}",
+    "put the server's line into {known_hosts}, from a machine that knows the server; where somebody can answer: "
+    "{ssh} {login} once, and compare its fingerprint",
+)
 @pytest.mark.parametrize("by", ["a person", "a file"])
-def test_unknown_host_key_stops_before_anything_is_sent(access: SshAccess, tmp_path: Path, by: str) -> None:
+def test_unknown_host_key_stops_before_anything_is_sent(
+    access: SshAccess, tmp_path: Path, by: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The way of whoever reads the error stands first: a person logs in, and CI takes a file."""
+    monkeypatch.setattr(ssh, "has_a_person", lambda: by == "a person")
     known = tmp_path / "known_hosts"
     known.touch()
     access.use(access.config(f"UserKnownHostsFile {known}", *ASKS))
     error = refused(access.at())
     assert error.message == f"the host key of {access.server.name} is not known; nothing was sent"
     assert f"ssh root@{access.server.name}" in error.hint
-    login, _, in_ci = error.hint.partition(" once, ")
     if by == "a person":
-        logs_in_at_first(login, access, tmp_path)
+        logs_in_at_first(error.hint.partition(" once, ")[0], access, tmp_path)
     else:
-        file = Path(in_ci.rpartition(" into ")[2])
+        file = Path(error.hint.removeprefix("put the server's line into ").partition(", ")[0])
         file.write_text((access.server.directory / "known_hosts").read_text())
     assert access.ask(access.at())[0].app == "shop"
 

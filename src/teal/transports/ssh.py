@@ -97,6 +97,11 @@ _OTHER_HOME = (
     "ssh reads {ssh_home}/.ssh and ignores HOME={env_home}: write a configuration with IdentityFile and "
     f"UserKnownHostsFile, and set {CONFIG} to that file"
 )
+_UNKNOWN_KEY = "{ssh} {login} once, and compare its fingerprint; in CI: put the server's line into {known_hosts}"
+_UNKNOWN_KEY_IN_CI = (
+    "put the server's line into {known_hosts}, from a machine that knows the server; where somebody can answer: "
+    "{ssh} {login} once, and compare its fingerprint"
+)
 _EXPLANATIONS = (
     Explanation(
         "REMOTE HOST IDENTIFICATION HAS CHANGED",
@@ -112,7 +117,7 @@ _EXPLANATIONS = (
     Explanation(
         "Host key verification failed",
         "the host key of {host} is not known; nothing was sent",
-        "{ssh} {login} once, and compare its fingerprint; in CI: put the server's line into {known_hosts}",
+        _UNKNOWN_KEY,
         by_files=True,
     ),
     Explanation("Permission denied (", "{host} does not accept the login", _TRY, by_files=True),
@@ -159,6 +164,8 @@ def explain(destination: Destination, files: SshFiles, code: int | None, errors:
     for explanation in _EXPLANATIONS:
         if explanation.text in output:
             hint = _OTHER_HOME if explanation.by_files and files.ignores_home else explanation.hint
+            if hint == _UNKNOWN_KEY and not has_a_person():
+                hint = _UNKNOWN_KEY_IN_CI
             if "{known_hosts}" in hint:
                 names |= _known(destination, files)
             return CannotReach(explanation.message.format(**names), hint=hint.format(**names))

@@ -7,6 +7,7 @@ from teal_host.checks.base import Visit, drift, fault, from_error, ok, warning
 from teal_host.ground.errors import BadRequest
 from teal_host.ground.remedies import on_server
 from teal_host.preparations import packages, server_side, unit
+from teal_host.state.agreement import differences
 from teal_host.wire.reports import Finding
 
 
@@ -27,6 +28,16 @@ def check(visit: Visit) -> Iterator[Finding]:
     directories = (*paths.folders, paths.releases, paths.home.parent, paths.agreed.parent.parent)
     statuses = [(path, path.stat()) for path in directories if path.is_dir()]
     yield folders([(path, status.st_uid, status.st_mode) for path, status in statuses])
+
+
+def check_local(visit: Visit) -> Iterator[Finding]:
+    """A deploy to this machine agrees on what teal.toml says."""
+    changed = differences(visit.spec, visit.agreed, visit.slots.idle)
+    if changed:
+        both = [f"{name}: {values}" for name, values in changed.items()]
+        yield warning("teal.toml", f"not yet deployed: {', '.join(changed)}", "teal deploy", both)
+    else:
+        yield ok("teal.toml", "as deployed")
 
 
 def server(needed: Optional[str], owned: "Optional[tuple[int, int]]") -> Finding:

@@ -52,12 +52,13 @@ class LocalProvisioning(Base):
         self.close_route(app)
 
     def checks(self) -> Sequence[Check]:
-        from teal_host.checks import base, colors, exposed, history, local_nginx, machine, room, route
+        from teal_host.checks import agreed, base, colors, exposed, history, local_nginx, machine, room, route
 
         return (
             Check("live", colors.check),
             Check("route", route.check_answer),
             Check("nginx", local_nginx.check),
+            Check("teal.toml", agreed.check_local),
             Check("ports", partial(exposed.check, base.warning)),
             Check("commands", history.check),
             Check("disk and memory", room.check),

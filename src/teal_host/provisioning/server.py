@@ -3,10 +3,9 @@
 Only setup, destroy and the doctor need the modules that are imported inside functions; no deploy waits for them.
 """
 
-import json
 from functools import partial
 from pathlib import Path
-from typing import Any, Iterator, Sequence, Tuple
+from typing import Sequence
 
 from teal_host.ground import files, lock, overtaking
 from teal_host.ground.errors import BadRequest
@@ -16,11 +15,9 @@ from teal_host.state import agreement
 from teal_host.state.agreement import Agreement
 from teal_host.state.seams import Check, Hints
 from teal_host.steps.switch import NotKnown, NotVerified, judge_route
-from teal_host.wire import typed
 from teal_host.wire.app import AppSpec
 from teal_host.wire.reports import Color, Finding
 
-_SHOWN_CHARS = 300  # of a value that is not as agreed
 _NOT_SERVED_HINT = "teal doctor"
 
 
@@ -43,11 +40,10 @@ class ServerProvisioning(Base):
         mine = agreement.load(self._paths.app(spec.app))
         if mine is None:
             raise _not_set_up(spec.app)
-        changed = list(_changed(spec, mine, color))
+        changed = agreement.differences(spec, mine, color)
         if changed:
-            names = ", ".join(name for name, _, _ in changed)
-            both = [f"{name}: agreed {_shown(was)}, in teal.toml {_shown(now)}" for name, was, now in changed]
-            message = f"teal.toml is not as agreed with this server: {names}"
+            message = f"teal.toml is not as agreed with this server: {', '.join(changed)}"
+            both = [f"{name}: {values}" for name, values in changed.items()]
             raise BadRequest(message, both, "teal setup (it shows what changes), then teal deploy")
         return mine
 
@@ -143,20 +139,3 @@ class ServerProvisioning(Base):
 
 def _not_set_up(app: str) -> BadRequest:
     return BadRequest(f"this server is not set up for {app}", hint="teal setup")
-
-
-def _changed(spec: AppSpec, mine: Agreement, color: Color) -> Iterator[Tuple[str, Any, Any]]:
-    """Each key of teal.toml that is not as agreed, with both values."""
-    sections = {"server": (mine.site, spec.site), "proxy": (mine.proxy, spec.proxy)}
-    for section, (was, now) in {**sections, "sandbox": (mine.sandbox, spec.sandbox)}.items():
-        agreed, wanted = typed.encode(was), typed.encode(now)
-        yield from ((f"[{section}] {key}", agreed[key], wanted[key]) for key in agreed if agreed[key] != wanted[key])
-    was_port, port = mine.ports.of(color), spec.run.ports.of(color) if spec.run.ports else None
-    if port and port != was_port:
-        yield f"[run] ports.{color}", was_port, port
-
-
-def _shown(value: Any) -> str:
-    """As in teal.toml, but not more of it than a line."""
-    text = "none" if value in (None, []) else json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= _SHOWN_CHARS else f"{text[:_SHOWN_CHARS]}…"

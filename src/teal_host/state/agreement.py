@@ -1,10 +1,11 @@
 """What an app and this host have agreed: its names and ports. Kept apart from releases, because it outlives them."""
 
 import hashlib
+import json
 import secrets
 from dataclasses import field, replace
 from pathlib import Path
-from typing import Iterator, List, Optional
+from typing import Any, Dict, Iterator, List, Optional
 
 from teal_host.ground import sockets
 from teal_host.ground.errors import BadRequest
@@ -14,6 +15,7 @@ from teal_host.state import key_limits
 from teal_host.state.disk_format import DiskFormat, Unreadable
 from teal_host.state.key_limits import KeyLimits
 from teal_host.state.route import Route
+from teal_host.wire import typed
 from teal_host.wire.app import AppSpec, Ports, ProxyRules, Sandbox, Site
 from teal_host.wire.grammar import COLORS, AppName, Color, Token
 from teal_host.wire.values import dataclass
@@ -21,6 +23,7 @@ from teal_host.wire.values import dataclass
 # Other ports than those that the colors have would leave nginx without a program to ask.
 _LOST_ON_SERVER = "restore it; or remove it, write the ports of its nginx file into [run] ports, then teal setup"
 _FIRST_PORT, _LAST_PORT = 8081, 9999
+_SHOWN_CHARS = 300  # of a value that is not as agreed
 
 
 @dataclass(frozen=True)
@@ -96,6 +99,27 @@ def propose(host: HostPaths, spec: AppSpec, moving: Optional[Color]) -> Agreemen
     ports = _ports(spec, mine, others, moving)
     token, user = (mine.token, mine.user) if mine else (secrets.token_hex(16), None)
     return Agreement(spec.app, spec.site, ports, token, spec.proxy, spec.sandbox, user, True, key_limits.of(spec))
+
+
+def differences(spec: AppSpec, mine: Agreement, color: Color) -> Dict[str, str]:
+    """Each key of teal.toml that is not as agreed, with both values. `color`: the one that a deploy would start."""
+    sections = {"server": (mine.site, spec.site), "proxy": (mine.proxy, spec.proxy)}
+    changed = {}
+    for section, (was, now) in {**sections, "sandbox": (mine.sandbox, spec.sandbox)}.items():
+        agreed, wanted = typed.encode(was), typed.encode(now)
+        changed.update(
+            {f"[{section}] {key}": (agreed[key], wanted[key]) for key in agreed if agreed[key] != wanted[key]}
+        )
+    was_port, port = mine.ports.of(color), spec.run.ports.of(color) if spec.run.ports else None
+    if port and port != was_port:
+        changed[f"[run] ports.{color}"] = (was_port, port)
+    return {name: f"agreed {_shown(was)}, in teal.toml {_shown(now)}" for name, (was, now) in changed.items()}
+
+
+def _shown(value: Any) -> str:
+    """As in teal.toml, but not more of it than a line."""
+    text = "none" if value in (None, []) else json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= _SHOWN_CHARS else f"{text[:_SHOWN_CHARS]}…"
 
 
 def with_route_of(agreed: Agreement, other: Agreement) -> Agreement:
