@@ -258,7 +258,7 @@ def test_config_mistake_carries_the_line_on_which_its_key_begins(write: Write, t
 
 
 def test_config_mistakes_take_time_in_proportion_to_the_length_of_the_file(write: Write) -> None:
-    """The time grows in proportion to the length: a file of 150 lines may take as long as 12 of 25 lines."""
+    """The time grows in proportion to the length: a file of 100 lines may take as long as 8 of 25 lines."""
 
     def seconds(lines: int) -> float:
         path = write(f"{SHORT}[run.env]\n" + "".join(f'"A-{number}" = "x"\n' for number in range(lines)))
@@ -267,7 +267,7 @@ def test_config_mistakes_take_time_in_proportion_to_the_length_of_the_file(write
         return time.process_time() - began
 
     short = min(seconds(25) for _ in range(3))
-    assert seconds(150) < 12 * short + 0.5
+    assert seconds(100) < 8 * short + 0.5
 
 
 def test_teal_target_variable_replaces_the_target_and_nothing_else(
