@@ -97,6 +97,7 @@ FILES: list[tuple[str, str]] = [
     (f"{APP}{RUN}[health]\njson = {{ a = 1979-05-27 }} # here\n", "health.json: has a date, which JSON does not have"),
     (f"{APP}{RUN}[health]\njson = {{ a = inf }} # here\n", "health.json: has a number that is too large"),
     (f"{APP}{RUN}[health]\njson = {{ a = {'[' * 90}{']' * 90} }} # here\n", "health.json: is nested deeper than 16"),
+    (f'{APP}{RUN}[health]\njson = {{ a = "{"x" * 65_536}" }} # here\n', "health.json: is more than 65,536 bytes"),
     # --- domains
     (f'{APP}{RUN}[server]\ndomains = "a.b" # here\n', "server.domains: must be a list, not 'a.b'; write [\"a.b\"]"),
     (f'{APP}{RUN}[server]\ndomains = ["https://a.b/x"] # here\n', "'https://a.b/x': write the bare name, \"a.b\""),

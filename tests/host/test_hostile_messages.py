@@ -85,7 +85,7 @@ CASES = [
     Case("NaN", lambda: raw(b'{"type":"status","app":NaN}'), "NaN is not JSON"),
     Case("not an object", lambda: raw(b'["status"]'), "not a JSON object"),
     Case("deep JSON", lambda: raw(b'{"a":' + b"[" * 500_000 + b"]" * 500_000 + b"}"), "nested deeper"),
-    Case("quotes without end", lambda: raw(b'"\\' * 4_000_000), "not JSON"),
+    Case("quotes without end", lambda: raw(b'{"type":"deploy",' + b'"\\' * 4_000_000), "not JSON"),
     # --- no request
     Case("no verb", lambda: frame({}), "'None' is not expected"),
     Case("an unknown verb", lambda: frame({"type": "shell", "cmd": "id"}), "'shell' is not expected"),
@@ -128,6 +128,8 @@ CASES = [
     bad_spec("a wait for ever", "out of range", health={"deadline_s": 1e308}),
     bad_spec("an answer with half a character", "valid Unicode", health={"json": {"a": "\ud800"}}),
     bad_spec("an answer that is deep", "nested deeper than 16", verify={"path": "/", "json": chain(19, 1)}),
+    bad_spec("an answer that no program gives", "more than 65,536 bytes", health={"json": {"a": "x" * 65_536}}),
+    bad_spec("two such answers", "more than 65,536", verify={"path": "/", "json": {"a": [7] * 40_000}}),
     # --- no artifact; known abuses of archives are in test_hostile_artifacts
     bad_entries("no entry", "is empty"),
     bad_entries("a file without a digest", "must be there for a file", entry(sha256="")),

@@ -1,5 +1,6 @@
 """What an app is, as both sides agree on it: the sections of teal.toml that the server acts on, and their defaults."""
 
+import json as json_text
 from dataclasses import field
 from typing import Annotated, Any, Dict, Iterator, Optional, Tuple
 
@@ -28,6 +29,7 @@ from teal_host.wire.values import dataclass
 Json = Dict[str, Any]
 
 _JSON_DEPTH = 16
+MOST_JSON = 64 * 1024  # bytes: an answer is read that far, and every stored release has a copy of what it must have
 MOST_HANDED_OVER = 1_000_000  # bytes of arguments and environment; Linux starts a program with at most 2 MB
 
 
@@ -162,15 +164,22 @@ class AppSpec:
     sandbox: Sandbox = field(default_factory=Sandbox)
 
 
-def _json_mistakes(wanted: Any, depth: int = 0) -> Iterator[Mistake]:
+def _json_mistakes(wanted: Any) -> Iterator[Mistake]:
+    mistakes = list(_not_json(wanted))
+    yield from mistakes
+    if not mistakes and len(json_text.dumps(wanted, ensure_ascii=False, separators=(",", ":")).encode()) > MOST_JSON:
+        yield Mistake("json", f"is more than {MOST_JSON:,} bytes; no longer answer is read")
+
+
+def _not_json(wanted: Any, depth: int = 0) -> Iterator[Mistake]:
     """What a JSON answer cannot be compared with: teal.toml can say dates and inf, and nest deeper than a message."""
     complaint = json_value(wanted)
     if complaint or depth > _JSON_DEPTH:
         yield Mistake("json", complaint or f"is nested deeper than {_JSON_DEPTH}")
     elif isinstance(wanted, dict):
         for key, item in wanted.items():
-            yield from _json_mistakes(key, depth)
-            yield from _json_mistakes(item, depth + 1)
+            yield from _not_json(key, depth)
+            yield from _not_json(item, depth + 1)
     elif isinstance(wanted, (list, tuple)):
         for item in wanted:
-            yield from _json_mistakes(item, depth + 1)
+            yield from _not_json(item, depth + 1)
