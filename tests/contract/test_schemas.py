@@ -104,7 +104,7 @@ def test_doctor_output_matches_its_schema_in_every_state(app: App) -> None:
         app.get("/exit")
     lost.value.close()  # type: ignore[attr-defined]
     result = _doctor(app, code=10)
-    assert [finding["what"] for finding in result["findings"] if finding["state"] == "fault"] == ["live"]
+    assert [finding["what"] for finding in result["findings"] if finding["state"] == "fault"] == ["live", "route"]
     (app.state / "live").unlink()
     (app.state / "live").symlink_to("red")
     result = _doctor(app, code=10)
