@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from teal_host.ground import files
+from teal_host.ground import files, trees
+
+ORDINARY = (65534, 65534) if os.geteuid() == 0 else (os.geteuid(), os.getegid())
 
 
 @pytest.fixture
@@ -127,7 +129,7 @@ CHANGES: dict[str, tuple[Callable[[Path], object], list[str]]] = {
     "make": (lambda folder: files.make_dir(folder / "a/b"), ["make directory a", "make directory b"]),
     "move": (lambda folder: files.move(folder / "old", folder / "new"), ["move new"]),
     "remove": (lambda folder: files.remove(folder / "old"), ["remove old"]),
-    "remove tree": (lambda folder: files.remove_tree(folder / "tree"), ["remove tree tree"]),
+    "remove tree": (lambda folder: trees.remove(folder / "tree"), ["remove tree tree"]),
     "seal": (lambda folder: files.seal_dirs(folder / "tree"), ["seal tree"]),
     "log": (lambda folder: os.close(files.open_log(folder / "log")), ["open log log"]),
 }
@@ -262,7 +264,7 @@ def test_sealed_tree_is_read_only_and_can_still_be_removed(tmp_path: Path) -> No
         file.write(b"x")
     files.seal_dirs(tree)
     assert {mode(path) for path in (tree, tree / "a", tree / "a/b")} == {0o555}
-    files.remove_tree(tree)
+    trees.remove(tree)
     assert names(tmp_path) == []
 
 
@@ -275,12 +277,12 @@ def test_tree_removal_follows_no_link(tmp_path: Path) -> None:
     (tree / "inside").mkdir(parents=True)
     (tree / "inside/link").symlink_to(precious)
     (tree / "gone").symlink_to("/nonsense")
-    files.remove_tree(tree)
+    trees.remove(tree)
     assert names(precious) == ["file"]
     assert mode(precious) == 0o711
 
 
-@pytest.mark.parametrize("remove", [files.remove, files.remove_tree, files.remove_if_empty])
+@pytest.mark.parametrize("remove", [files.remove, trees.remove, files.remove_if_empty])
 def test_removal_does_nothing_when_the_path_is_already_gone(
     tmp_path: Path, acts: list[str], remove: Callable[[Path], None]
 ) -> None:
@@ -330,24 +332,68 @@ def test_tree_of_any_depth_and_kind_is_removed(tmp_path: Path) -> None:
             os.chdir("nested")
     finally:
         os.chdir(here)
-    files.remove_tree(tree)
+    trees.remove(tree)
     assert names(tmp_path) == []
+
+
+def test_ordinary_user_removes_folders_that_nobody_may_read(tmp_path: Path) -> None:
+    """At cd5f48e a folder of mode 000 stopped destroy and prune on one's own machine."""
+    (tmp_path / "tree/inner/innermost").mkdir(parents=True)
+    (tmp_path / "tree/inner/innermost/file").write_text("")
+    for folder in ("tree/inner/innermost", "tree/inner", "tree"):
+        (tmp_path / folder).chmod(0o000)
+        os.chown(tmp_path / folder, *ORDINARY)
+    os.chown(tmp_path, *ORDINARY)
+    assert as_ordinary_user(tmp_path, lambda: trees.remove(Path("tree"))) == ""
+    assert names(tmp_path) == []
+
+
+def test_folder_of_another_user_that_nobody_may_read_stays_with_an_error(tmp_path: Path) -> None:
+    if os.geteuid():
+        pytest.skip("only root gives a folder to another user")
+    (tmp_path / "tree").mkdir(0o000)
+    os.chown(tmp_path, *ORDINARY)
+    assert "not permitted" in as_ordinary_user(tmp_path, lambda: trees.remove(Path("tree")))
+    assert mode(tmp_path / "tree") == 0o000
+
+
+def as_ordinary_user(folder: Path, act: Callable[[], None]) -> str:
+    """The error of an act of a child without root's rights, which only knows `folder`."""
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child:
+        os.close(writing)
+        with os.fdopen(reading) as errors:
+            error = errors.read()
+        assert os.waitpid(child, 0)[1] == 0
+        return error
+    try:
+        os.chdir(folder)
+        if os.geteuid() == 0:
+            os.setgroups([])
+            os.setresgid(*[ORDINARY[1]] * 3)
+            os.setresuid(*[ORDINARY[0]] * 3)
+        act()
+    except OSError as error:
+        os.write(writing, str(error).encode())
+    finally:
+        os._exit(0)
 
 
 def test_tree_that_is_filled_again_and_again_is_given_up_with_an_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(files, "REMOVED_WITHIN_S", 0.0)
+    monkeypatch.setattr(trees, "REMOVED_WITHIN_S", 0.0)
     (tmp_path / "tree").mkdir()
     (tmp_path / "tree/file").write_text("")
     with pytest.raises(OSError, match="not all of it is removed after 0 s"):
-        files.remove_tree(tmp_path / "tree")
+        trees.remove(tmp_path / "tree")
 
 
 def test_million_names_are_read_in_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(files, "_NAMES_AT_ONCE", 3)
+    monkeypatch.setattr(trees, "_NAMES_AT_ONCE", 3)
     for number in range(20):
         (tmp_path / f"tree/a/{number}").mkdir(parents=True)
         (tmp_path / f"tree/{number}").write_text("")
-    files.remove_tree(tmp_path / "tree")
+    trees.remove(tmp_path / "tree")
     assert names(tmp_path) == []

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from harness.world import REPO
-from teal_host.ground import files, lock, run
+from teal_host.ground import files, lock, run, trees
 from teal_host.ground.errors import Locked
 from teal_host.ground.paths import HostPaths
 from teal_host.ground.run import Program
@@ -172,7 +172,7 @@ def test_lock_wait_survives_the_removal_of_the_whole_directory(path: Path) -> No
     with lock.held(path, "destroy", ME, 0):
         waiting.start()
         assert not got.wait(0.3)
-        files.remove_tree(path.parent)
+        trees.remove(path.parent)
     assert got.wait(60)
     waiting.join()
     assert path.exists()

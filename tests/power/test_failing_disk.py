@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from power.stories import FakeNginx, Machine
-from teal_host.ground import files
+from teal_host.ground import files, trees
 from teal_host.ground.errors import HostError
 from teal_host.state.slots import read_slots
 from teal_host.steps import switch
@@ -93,7 +93,7 @@ def home(tmp_path: Path) -> Iterator[Path]:
     with tempfile.TemporaryDirectory(dir=memory if os.access(memory, os.W_OK) else tmp_path) as made:
         yield Path(made)
         for path in Path(made).glob("*"):
-            files.remove_tree(path)
+            trees.remove(path)
 
 
 @pytest.mark.row("A13", "F1", "F2")

@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Dict, Iterator, List, Sequence, Tuple
 
-from teal_host.ground import files
+from teal_host.ground import files, trees
 from teal_host.ground.errors import BadRequest, CannotRun
 from teal_host.ground.paths import AppPaths, HostPaths
 from teal_host.ground.run import run
@@ -68,7 +68,7 @@ def withdraw(host: HostPaths, app: str) -> None:
     if any(remaining.values()):
         files.write(authorized(host), authorized_text(host, remaining))
         return
-    files.remove_tree(authorized(host).parent)
+    trees.remove(authorized(host).parent)
     account.remove_user(USER)
 
 

@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Callable, List, Optional, Sequence, Set, Tuple
 
-from teal_host.ground import files, processes, sockets
+from teal_host.ground import files, processes, sockets, trees
 from teal_host.ground.errors import BadRequest, CannotRun
 from teal_host.ground.processes import Life
 from teal_host.ground.remedies import CHANGE_DIRECTIVES
@@ -188,7 +188,7 @@ class LocalNginx:
             with contextlib.suppress(CannotRun):
                 self._wait_for(lambda: not self._pids(), "nginx does not end", 5.0)
                 break
-        files.remove_tree(self._home)
+        trees.remove(self._home)
 
     def _wait_for(self, condition: Callable[[], bool], complaint: str, seconds: float = _IN_EFFECT_S) -> None:
         deadline = time.monotonic() + seconds

@@ -16,7 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Callable, Dict, Iterable, Iterator, List, Optional, Type
 
-from teal_host.ground import files
+from teal_host.ground import files, trees
 from teal_host.ground.errors import BadRequest
 from teal_host.ground.paths import AppPaths
 from teal_host.ground.remedies import make_room
@@ -123,7 +123,7 @@ def remove(paths: AppPaths, release: str) -> None:
     """One rename, and the release is gone; an interrupted removal leaves only a part."""
     part = paths.releases / f".partial-{release}"
     files.move(paths.release(release), part)
-    files.remove_tree(part)
+    trees.remove(part)
     file_index.forget(paths, release)
 
 
@@ -136,7 +136,7 @@ def remove_unfinished(paths: AppPaths, warn: Callable[[str], None] = lambda text
     for path in list(paths.releases.glob("*")):
         if path.name not in known and not _may_go_on(path):
             try:
-                files.remove_tree(path)
+                trees.remove(path)
             except OSError as error:  # nobody needs it, so no command ends for it
                 warn(f"{path} is left of an earlier command and cannot be removed: {error.strerror}")
     stored = {path.name for path in paths.releases.glob("[0-9]*")}
@@ -153,7 +153,7 @@ def _remove_uploads(paths: AppPaths, but: Path) -> None:
     for path in list(paths.releases.glob(f"{_UPLOAD}*")):
         if path != but:
             with contextlib.suppress(OSError):  # recovery warns of it a day later
-                files.remove_tree(path)
+                trees.remove(path)
 
 
 def _is_full(error: object) -> bool:

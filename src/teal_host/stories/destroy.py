@@ -6,7 +6,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Iterator
 
-from teal_host.ground import files, lock
+from teal_host.ground import files, lock, trees
 from teal_host.ground.errors import CannotRun, NotThere
 from teal_host.state import agreement
 from teal_host.state.app import App
@@ -75,20 +75,20 @@ def _remove_files(app: App, keep_data: bool) -> None:
     they were, and last the lock: while it is there, destroy can be repeated.
     """
     paths, provisioning = app.paths, app.host.provisioning
-    files.remove_tree(paths.live)  # a hand may have made a directory of it
+    trees.remove(paths.live)  # a hand may have made a directory of it
     colors = tuple(paths.color(color).home for color in all_colors())
     data = (paths.data,) if provisioning.owns_data(paths) and not keep_data else ()
     for folder in (*colors, paths.records, paths.releases, paths.logs, *data):
         _remove(folder)
     if not (keep_data and paths.data.is_dir()):
         provisioning.remove_user(paths)
-    files.remove_tree(paths.agreed.parent)
-    files.remove_tree(paths.home)
+    trees.remove(paths.agreed.parent)
+    trees.remove(paths.home)
 
 
 def _remove(folder: Path) -> None:
     try:
-        files.remove_tree(folder)
+        trees.remove(folder)
     except OSError as error:
         text = f"{folder} is not gone: {error.strerror}"
         raise CannotRun(text, [str(error.filename)] if error.filename else [], "try again") from None
