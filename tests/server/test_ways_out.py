@@ -188,11 +188,17 @@ def test_setup_shuts_out_the_user_of_before_and_the_app_runs_on(taken: Taken) ->
     )
     assert taken.may_log_in()  # so each of the attacks works again
     pid = run(taken.server, "systemctl", "show", "--value", "-p", "MainPID", "teal-one@blue")
-    change = taken.app.teal("setup", "--json", "--dry-run").ok().result["changes"][0]
-    assert "shut teal-one out: home /nonexistent" in str(change)
+    crontab, unit = taken.server.root / "var/spool/cron/crontabs/teal-one", "/etc/systemd/system/teal-one@.service"
+    crontab.write_text("@daily true\n")  # an admin's: at cd5f48e setup removed the crontab
+    run(taken.server, "sh", "-ec", f"sed -i 's/^Environment=HOME/#&/' {unit}; systemctl daemon-reload")
+    changes = [str(change) for change in taken.app.teal("setup", "--json", "--dry-run").ok().result["changes"]]
+    shut = next(number for number, change in enumerate(changes) if "shut teal-one out: home /nonexistent" in change)
+    assert any(unit in change for change in changes[:shut])  # at cd5f48e the unit of before lost its HOME first
+    assert "no longer, and teal destroy removes them: /var/spool/cron/crontabs/teal-one" in changes[shut]
     taken.app.teal("setup", "-y").ok()
     assert not taken.may_log_in()
     assert not (taken.server.root / "var/lib/systemd/linger/teal-one").exists()
+    assert crontab.read_text() == "@daily true\n"
     assert run(taken.server, "systemctl", "show", "--value", "-p", "MainPID", "teal-one@blue") == pid
     assert taken.app.teal("setup", "--json", "--dry-run").ok().result["changes"] == []
 

@@ -26,7 +26,8 @@ def check(visit: Visit) -> Iterator[Finding]:
     if wrong:
         yield wrong
     else:
-        yield from drift("user", account.changes(visit.intent), f"{user} owns {path}")
+        changes = [*account.changes(visit.intent), *account.shut_out(user)]
+        yield from drift("user", changes, f"{user} owns {path}")
 
 
 def owner(user: str, data: Path, numbers: DataOwner) -> Optional[Finding]:

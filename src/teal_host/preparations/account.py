@@ -1,13 +1,13 @@
 """The app's own system user, and the directories of that user and of root."""
 
-import contextlib
+import os
 import pwd
 import signal
 import time
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Iterator, Optional
+from typing import Iterator, List, Optional
 
 from teal_host.ground import files, processes, systemctl
 from teal_host.ground.errors import BadRequest, CannotRun
@@ -34,11 +34,19 @@ def changes(intent: Intent) -> Iterator[SetupChange]:
     _check_writable_folders(intent)
     if find(user) is None:
         yield SetupChange(f"make the system user {user}", partial(_add_app_user, user))
-    elif not _is_shut_out(user):
-        text = f"shut {user} out: home {NO_HOME}, no login, no cron, no services of its own"
-        yield SetupChange(text, partial(_shut_out, user))
     yield from directory(paths, Folder(paths.releases, 0o750, user, read_only=True))
     yield from directory(paths, Folder(paths.data, 0o700, user))
+
+
+def shut_out(user: str) -> Iterator[SetupChange]:
+    """A user of before, and only after the unit is written: the unit of before takes HOME from passwd."""
+    entry = find(user)
+    if entry is None or _is_shut_out(user):
+        return
+    text = f"shut {user} out: home {NO_HOME}, no login, no cron, no services of its own"
+    jobs = [str(path) for path in _jobs(entry)]
+    stays = f"; cron and at run these no longer, and teal destroy removes them: {', '.join(jobs)}" if jobs else ""
+    yield SetupChange(f"{text}{stays}", partial(_shut_out, user))
 
 
 def find(user: str) -> Optional[pwd.struct_passwd]:
@@ -106,18 +114,33 @@ def _shut_out(user: str) -> None:
             raise CannotRun(f"cannot change the user {user}", changed.lines[-3:], "try again")
     entry = find(user)
     assert entry, "usermod has just changed the user"
-    _end_lasting(entry)
+    _end_services(entry)
 
 
 def _end_lasting(entry: pwd.struct_passwd) -> None:
     """What an app can leave behind and something else starts: logins, services of the user's own systemd, cron, at."""
+    _end_services(entry)
+    for job in _jobs(entry):
+        files.remove(job)
+
+
+def _end_services(entry: pwd.struct_passwd) -> None:
     files.remove(_linger(entry.pw_name))
     systemctl.order("stop", f"user-{entry.pw_uid}.slice", _PROGRAM_S, lambda: True)  # it seldom exists
-    files.remove(_CRON / "crontabs" / entry.pw_name)
-    for job in _CRON.glob("at*/*"):
-        with contextlib.suppress(FileNotFoundError):
-            if job.lstat().st_uid == entry.pw_uid:
-                files.remove(job)
+
+
+def _jobs(entry: pwd.struct_passwd) -> List[Path]:
+    """The user's crontab and `at` jobs. An admin may have written them, so setup leaves them."""
+    crontab = _CRON / "crontabs" / entry.pw_name
+    crontabs = [crontab] if os.path.lexists(crontab) else []
+    return [*crontabs, *(path for path in sorted(_CRON.glob("at*/*")) if _owner(path) == entry.pw_uid)]
+
+
+def _owner(path: Path) -> Optional[int]:
+    try:
+        return path.lstat().st_uid
+    except FileNotFoundError:
+        return None
 
 
 def _linger(user: str) -> Path:

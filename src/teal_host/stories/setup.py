@@ -84,15 +84,16 @@ def planned(app: App, request: Setup) -> List[SetupChange]:
         return [*_key_changes(KeyIntent(app, footprint.load(app.paths), None, request.no_key))]
     switch.check_live_link(app)
     intent = _intent(app, request)
-    parts = {
-        "packages": packages.changes(intent),
-        "user": account.changes(intent),
-        "teal": server_side.changes(intent),
-        "unit": unit.changes(intent),
-        "nginx": route.changes(intent),
-        "names": _agreement(app, request, intent.agreed),
-    }
-    rest = [replace(change, part=part) for part, changes in parts.items() for change in changes]
+    parts = (
+        ("packages", packages.changes(intent)),
+        ("user", account.changes(intent)),
+        ("teal", server_side.changes(intent)),
+        ("unit", unit.changes(intent)),
+        ("user", account.shut_out(intent.user)),
+        ("nginx", route.changes(intent)),
+        ("names", _agreement(app, request, intent.agreed)),
+    )
+    rest = [replace(change, part=part) for part, changes in parts for change in changes]
     return [*rest, *_key_changes(intent.of_keys)]
 
 
