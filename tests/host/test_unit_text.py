@@ -43,3 +43,8 @@ def test_unit_does_not_hold_the_boot_for_the_network() -> None:
 
 def test_recovery_waits_for_both_colors() -> None:
     assert "\nAfter=nginx.service teal-shop@blue.service teal-shop@green.service\n" in recovery_text(UNIT)
+
+
+def test_log_keeps_as_many_lines_of_a_program_as_journald_does_by_itself() -> None:
+    """At cd5f48e honest programs lost lines that they had kept before."""
+    assert {"LogRateLimitIntervalSec=30s", "LogRateLimitBurst=10000"} <= set(unit_text(UNIT).splitlines())

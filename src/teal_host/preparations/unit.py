@@ -9,6 +9,8 @@ from teal_host.preparations.change import DesiredFile, SetupChange
 from teal_host.state import footprint
 from teal_host.supervisors.unit_text import Unit, recovery_text, unit_text
 
+_BUS = "/run/dbus"
+
 
 def changes(intent: Intent) -> Iterator[SetupChange]:
     desired = desired_unit(intent)
@@ -17,7 +19,9 @@ def changes(intent: Intent) -> Iterator[SetupChange]:
         desired.write()
         systemctl.reload_units()
 
-    yield from setup_change.write(desired, do, "; systemd reads its units again")
+    reached = _BUS not in (files.text_of(desired.path) or "")
+    hidden = f"; the program does not reach the system bus in {_BUS}" if reached else ""
+    yield from setup_change.write(desired, do, f"{hidden}; systemd reads its units again")
     yield from _recovery(intent)
 
 

@@ -40,9 +40,9 @@ TimeoutStartSec=30s
 TimeoutStopSec=30s
 OOMPolicy=stop
 SyslogIdentifier=teal
-# Lines above this rate are counted, not kept: no program pushes sshd's lines out of the system's log.
-LogRateLimitIntervalSec=10s
-LogRateLimitBurst=2000
+# journald's own default. Lines above it are counted, not kept: no program pushes sshd's lines out of the log.
+LogRateLimitIntervalSec=30s
+LogRateLimitBurst=10000
 TasksMax=${tasks}
 LimitNOFILE=${open_files}
 LimitCORE=0

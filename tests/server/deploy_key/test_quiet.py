@@ -21,10 +21,10 @@ def test_setup_closes_a_site_file_that_an_earlier_teal_left_open(keyed: KeyedSer
 
 def test_app_cannot_fill_the_log_of_the_system(keyed: KeyedServer) -> None:
     shown = keyed.server.run("systemctl", "show", "teal-two@blue", "--property=LogRateLimitBurst", "--value").stdout
-    assert 0 < int(shown) <= 2000
+    assert 0 < int(shown) <= 10_000
     keyed.app_two.program(version="loud", shouts=[60_000, 20])
     keyed.app_two.deploy().ok()
     unit = f"teal-two@{keyed.app_two.status()['live']}"
     keyed.server.run("journalctl", "--sync")
     lines = keyed.server.run("sh", "-c", f"journalctl -b -o cat -u {unit} | grep -c '^0000'").stdout
-    assert 0 < int(lines) <= 20_000  # journald allows more on a large disk
+    assert 0 < int(lines) <= 45_000  # journald allows four times as many on a large disk
