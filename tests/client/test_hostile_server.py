@@ -23,7 +23,7 @@ from teal.ground.errors import CannotReach
 from teal.pipe import session as sessions
 from teal.pipe.session import PipeEnded, Session
 from teal.transports import Transport
-from teal_host.wire.frames import MAX_COMMAS
+from teal_host.wire.frames import MAX_COMMAS, PROTOCOL
 from teal_host.wire.typed import MOST_MISTAKES
 from teal_host.wire.upward import MOST_TEXT
 
@@ -35,7 +35,7 @@ HONEST: dict[str, Any] = {
     "machine": "x86_64",
     "pid": 4711,
     "libc": "glibc 2.36",
-    "protocol": 1,
+    "protocol": PROTOCOL,
 }
 HOSTILE_WORDS = [
     "x; touch ../ran; true",

@@ -82,7 +82,7 @@ def test_doctor_changes_nothing_and_reports_that_nothing_is_wrong(patient: Patie
 
 
 def test_root_s_side_runs_no_program_that_its_environment_names(patient: Patient) -> None:
-    """Before the mend (768eec4) `systemctl` came from the PATH of whoever logged in. LD_AUDIT stands for the others."""
+    """Before the mend (768eec4) `systemctl` came from the PATH of whoever logged in."""
     thief = patient.server.root / "var/thief"
     thief.mkdir()
     for name in ("systemctl", "journalctl", "nginx", "sshd", "visudo", "systemd-analyze", "ss", "apt-get"):
@@ -92,7 +92,8 @@ def test_root_s_side_runs_no_program_that_its_environment_names(patient: Patient
     before = environment.read_text() if environment.exists() else None
     environment.write_text("PATH=/var/thief:/usr/bin:/bin:/usr/sbin:/sbin\nSYSTEMD_LOG_LEVEL=debug\n")
     try:
-        assert patient.server.run("sh", "-c", "command -v systemctl").stdout != ""
+        login = patient.app.teal("ssh", "--", "sh", "-c", "command -v systemctl").ok()
+        assert login.out == "/var/thief/systemctl\n"
         assert patient.wrong(code=0) == {}
         patient.app.teal("setup", "--dry-run").ok()
     finally:

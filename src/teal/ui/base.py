@@ -14,7 +14,9 @@ PAINT = {"blue": (0, 119, 194), "green": (0, 118, 108)}  # red, green, blue: the
 
 _COMMANDS = "init|setup|deploy|rollback|status|releases|logs|doctor|env|exec|ssh|destroy"  # that take -C
 _COMMAND = re.compile(rf"\bteal (?=(?:{_COMMANDS})\b(?! -C| has))")
-_FOR_A_RUNNER = re.compile(r"(?<!\S):(?=:[A-Za-z])|#(?=#(?:\[|vso\[|teamcity\[))")  # also where a line is wrapped
+_FOR_A_RUNNER = re.compile(  # also where a line is wrapped
+    r"(?<!\S):(?=:[A-Za-z][\w-]*(?:\s[^\n]*?)?::)|#(?=#(?:\[|vso\[|teamcity\[))"
+)
 STOPPED = "the server rejects this deploy"  # the detail of a build that the client stopped for that
 
 

@@ -112,6 +112,8 @@ class LocalNginx:
         try:
             self._check_configuration()
         except CannotRun as error:
+            if not error.evidence:  # nginx did not run to its end, so it refused nothing
+                raise
             output = "\n".join(error.evidence)
             hint = CHANGE_DIRECTIVES if route.rules.directives else ""
             refused = BadRequest("nginx would refuse the site of this app", error.evidence, hint)

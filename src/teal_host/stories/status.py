@@ -104,7 +104,8 @@ def _notes(app: App, scene: Scene) -> List[str]:
         notes.append(problem.message)
     if app.journal.unfinished():
         at_work = lock.at_work(app.paths.lock)
-        notes.append(at_work or "a command was interrupted; the next deploy or rollback cleans up first")
+        if at_work or app.journal.unfinished():  # it may have ended between the two questions
+            notes.append(at_work or "a command was interrupted; the next deploy or rollback cleans up first")
     return notes
 
 

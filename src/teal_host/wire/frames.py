@@ -9,7 +9,7 @@ from typing import Any, BinaryIO, Dict, Optional, Protocol
 
 from teal_host.wire.values import dataclass
 
-PROTOCOL = 1  # counts up when one side could misunderstand the other
+PROTOCOL = 2  # counts up when one side could misunderstand the other
 MAX_HEADER = 16 * 1024 * 1024  # bytes of JSON: the manifest of 40,000 files fits
 MAX_SMALL = 2 * 1024 * 1024  # of any other message; an environment of a million bytes fits
 MAX_BODY = 1024 * 1024  # bytes of a block of an upload
@@ -65,14 +65,14 @@ def read_frame(stream: Readable, large: bytes = b"") -> Optional[Frame]:
     begin = _read_exactly(stream, len(large)) if header_size > MAX_SMALL else b""
     if begin != large[: len(begin)]:
         raise FrameError(f"a header of {header_size:,} bytes is larger than allowed for this message")
-    header = parse_object(begin + _read_exactly(stream, header_size - len(begin)))
-    return Frame(header, _read_exactly(stream, body_size))
+    text = begin + _read_exactly(stream, header_size - len(begin))
+    if text.count(b",") > MAX_COMMAS:
+        raise FrameError(f"the message has more than {MAX_COMMAS:,} values")
+    return Frame(parse_object(text), _read_exactly(stream, body_size))
 
 
 def parse_object(text: bytes) -> Dict[str, Any]:
-    """A JSON object of bounded depth and number of values. Raises FrameError."""
-    if text.count(b",") > MAX_COMMAS:
-        raise FrameError(f"the message has more than {MAX_COMMAS:,} values")
+    """A JSON object of bounded depth. Raises FrameError."""
     if _depth(text) > MAX_DEPTH:
         raise FrameError(f"the message is nested deeper than {MAX_DEPTH}")
     try:
