@@ -20,6 +20,7 @@ from teal_host.preparations import account
 from teal_host.preparations.base import KeyIntent
 from teal_host.preparations.change import DesiredFile, SetupChange, write
 from teal_host.state import footprint, key_places
+from teal_host.state.disk_format import Unreadable
 from teal_host.state.footprint import Footprint
 from teal_host.state.key_policy import fingerprint
 from teal_host.wire.grammar import KeyWord
@@ -40,7 +41,7 @@ def changes(intent: KeyIntent) -> Iterator[SetupChange]:
         )
     if keys:
         yield from _let_in(intent, keys)
-    elif os.path.lexists(sudo_rule(host, name)):
+    elif os.path.lexists(sudo_rule(host, name)) or _starts(host, name) in _text(authorized(host)):
         yield SetupChange(
             f"remove {sudo_rule(host, name)} and whatever else only its keys needed", partial(withdraw, host, name)
         )
@@ -52,10 +53,20 @@ def _let_in(intent: KeyIntent, keys: Sequence[str]) -> Iterator[SetupChange]:
     yield from account.directory(intent.app.paths, readable)
     rule = DesiredFile(intent.app.paths, sudo_rule(host, name), sudo_text(host, name, keys), 0o440)
     yield from write(rule, lambda: _checked(rule))
-    others = _keys_of_others(host, name)
-    desired = DesiredFile(intent.app.paths, authorized(host), authorized_text(host, {**others, name: keys}))
-    before = authorized_text(host, {**others, name: intent.footprint.keys})
+    desired = DesiredFile(intent.app.paths, authorized(host), _authorized_with(host, name, keys))
+    before = _text(authorized(host)) if _is_cut(intent) else _authorized_with(host, name, intent.footprint.keys)
     yield from write(desired, before=before)
+
+
+def _authorized_with(host: HostPaths, app: str, keys: Sequence[str]) -> str:
+    """Where the footprint of another app cannot be read, the lines of the other apps stay as they are: nothing of
+    another app stands in the way of a revocation.
+    """
+    try:
+        return authorized_text(host, {**_keys_of_others(host, app), app: keys})
+    except Unreadable:
+        others = [line for line in _text(authorized(host)).splitlines(keepends=True) if _starts(host, app) not in line]
+        return "".join([*others, *(_line(host, app, key) for key in keys)])
 
 
 def withdraw(host: HostPaths, app: str) -> None:
@@ -64,9 +75,9 @@ def withdraw(host: HostPaths, app: str) -> None:
     The caller holds the lock of what apps share.
     """
     files.remove(sudo_rule(host, app))
-    remaining = _keys_of_others(host, app)
-    if any(remaining.values()):
-        files.write(authorized(host), authorized_text(host, remaining))
+    remaining = _authorized_with(host, app, ())
+    if _starts(host) in remaining:
+        files.write(authorized(host), remaining)
         return
     trees.remove(authorized(host).parent)
     account.remove_user(USER)
@@ -119,13 +130,22 @@ def _line(host: HostPaths, app: str, key: str) -> str:
 
 
 def _command(host: HostPaths, app: str, key: str) -> str:
-    return f"{host.installed} --server --app {app} --key {in_hex(key)}"
+    return f"{_starts(host, app)} {in_hex(key)}"
+
+
+def _starts(host: HostPaths, app: str = "") -> str:
+    """How the command of each key of this app begins; without an app, of each key."""
+    return f"{host.installed} --server --app {app}" + (" --key" if app else "")
+
+
+def _text(path: Path) -> str:
+    return files.text_of(path) or ""
 
 
 def _desired_keys(intent: KeyIntent) -> Tuple[str, ...]:
     keys, key = intent.footprint.keys, intent.key
     if intent.no_key:
-        _check_is_known(keys, intent.no_key, intent.app.name)
+        _check_is_known(intent, intent.no_key)
         keys = tuple(known for known in keys if fingerprint(known) != intent.no_key)
     if key is None or in_hex(key) in map(in_hex, keys):
         return keys
@@ -133,10 +153,23 @@ def _desired_keys(intent: KeyIntent) -> Tuple[str, ...]:
     return (*keys, key)
 
 
-def _check_is_known(keys: Sequence[str], revoked: str, name: str) -> None:
-    known = [fingerprint(key) for key in keys]
-    if revoked not in known:
-        raise BadRequest(f"the key {revoked} may not deploy {name}, so there is nothing to remove", known)
+def _check_is_known(intent: KeyIntent, revoked: str) -> None:
+    known = [fingerprint(key) for key in intent.footprint.keys]
+    if revoked not in known and not _is_cut(intent):
+        raise BadRequest(f"the key {revoked} may not deploy {intent.app.name}, so there is nothing to remove", known)
+
+
+def _is_cut(intent: KeyIntent) -> bool:
+    """Was an earlier revocation of this key cut? Then the footprint no longer names the key, and its line is left."""
+    host, name, revoked = intent.app.host.paths, intent.app.name, intent.no_key
+    if revoked is None or revoked in map(fingerprint, intent.footprint.keys):
+        return False
+    command = f"{_starts(host, name)} {_hex_of(revoked)}"
+    return any(command in _text(path) for path in (sudo_rule(host, name), authorized(host)))
+
+
+def _hex_of(shown: str) -> str:
+    return base64.b64decode(f"{shown.partition(':')[2]}=").hex()
 
 
 def _check_is_unbound(host: HostPaths, name: str, key: str) -> None:
@@ -152,6 +185,9 @@ def _check_is_unbound(host: HostPaths, name: str, key: str) -> None:
 def _agreed(intent: KeyIntent, keys: Tuple[str, ...]) -> Iterator[SetupChange]:
     """A revoked key comes first."""
     before, name, paths = intent.footprint.keys, intent.app.name, intent.app.paths
+    if intent.no_key and _is_cut(intent):
+        text = f"end what the revoked key {intent.no_key} still does"
+        yield SetupChange(text, partial(key_places.end_all, intent.app.host.paths, _hex_of(intent.no_key)))
     for key in before:
         if key not in keys:
             text = f"revoke the key {fingerprint(key)}, which deploys {name}, and end what it does"

@@ -34,7 +34,8 @@ def end_all(host: HostPaths, key: str) -> None:
     deadline = time.monotonic() + _ENDS_WITHIN_S
     while held := list(_held(host, key)):
         if time.monotonic() > deadline:
-            raise CannotRun("server sides of this key do not end", [f"process {pid}" for _, pid in held])
+            evidence = [f"process {pid}" for _, pid in held]
+            raise CannotRun("server sides of this key do not end", evidence, "the same command again")
         for place, pid in held:
             send_signal_if(pid, signal.SIGKILL, lambda place=place, pid=pid: lock.holder_of(place) == pid)  # type: ignore[misc]
         time.sleep(_PAUSE_S)

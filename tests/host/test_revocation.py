@@ -1,0 +1,85 @@
+"""A cut revocation is finished by the same command, and the footprint of another app does not stand in its way."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from teal_host.ground.errors import BadRequest
+from teal_host.ground.paths import HostPaths
+from teal_host.preparations import account, deploy_key
+from teal_host.preparations.base import KeyIntent
+from teal_host.state import footprint, key_places
+from teal_host.state.footprint import Footprint
+from teal_host.state.key_policy import fingerprint
+
+STAYS, STOLEN, OTHER = (f"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI{letter * 43}" for letter in "ABC")
+
+
+@pytest.fixture
+def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> HostPaths:
+    """Two apps with their keys let in."""
+    made = HostPaths(tmp_path)
+    monkeypatch.setattr(account, "find", lambda user: object())
+    monkeypatch.setattr(account, "directory", lambda paths, folder: ())
+    monkeypatch.setattr(deploy_key, "_checked", lambda rule: rule.write())
+    keys: dict[str, Sequence[str]] = {"shop": (STAYS, STOLEN), "other": (OTHER,)}
+    deploy_key.authorized(made).parent.mkdir(parents=True)
+    deploy_key.authorized(made).write_text(deploy_key.authorized_text(made, keys))
+    for app, theirs in keys.items():
+        footprint.save(made.app(app), Footprint(keys=tuple(theirs)))
+        deploy_key.sudo_rule(made, app).parent.mkdir(parents=True, exist_ok=True)
+        deploy_key.sudo_rule(made, app).write_text(deploy_key.sudo_text(made, app, theirs))
+    return made
+
+
+def revoke(host: HostPaths, *keys: str, most: int = 9) -> None:
+    """As `teal setup --remove-key` does it, but for the first changes alone."""
+    for key in keys:
+        app: Any = SimpleNamespace(host=SimpleNamespace(paths=host), name="shop", paths=host.app("shop"))
+        intent = KeyIntent(app, footprint.load(host.app("shop")), no_key=fingerprint(key))
+        for change in list(deploy_key.changes(intent))[:most]:
+            change.do()
+
+
+def lines(host: HostPaths) -> list[str]:
+    """The keys that sshd lets in."""
+    text = deploy_key.authorized(host).read_text()
+    return [key for key in (STAYS, STOLEN, OTHER) if key in text]
+
+
+def test_revocation_that_was_cut_is_finished_by_the_same_command(
+    host: HostPaths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At 768eec4 the same command said that there is nothing to remove, and the server sides of the key went on."""
+
+    def cut(host: HostPaths, key: str) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as first:
+        first.setattr(key_places, "end_all", cut)
+        with pytest.raises(KeyboardInterrupt):
+            revoke(host, STOLEN)
+    assert lines(host) == [STAYS, STOLEN, OTHER]
+    ended: list[str] = []
+    monkeypatch.setattr(key_places, "end_all", lambda host, key: ended.append(key))
+    revoke(host, STOLEN)
+    assert ended == [deploy_key.in_hex(STOLEN)]
+    assert lines(host) == [STAYS, OTHER]
+    assert deploy_key.in_hex(STOLEN) not in deploy_key.sudo_rule(host, "shop").read_text()
+    for key in (STOLEN, OTHER):
+        with pytest.raises(BadRequest, match="nothing to remove"):
+            revoke(host, key)
+
+
+@pytest.mark.parametrize("broken", ["{", '{"format": 99}'])
+def test_revocation_needs_no_footprint_of_another_app(host: HostPaths, broken: str) -> None:
+    """At 768eec4 no key of any app could be revoked while one footprint could not be read."""
+    host.app("other").footprint.write_text(broken)
+    revoke(host, STOLEN)
+    assert lines(host) == [STAYS, OTHER]
+    revoke(host, STAYS)
+    assert lines(host) == [OTHER]
+    assert not deploy_key.sudo_rule(host, "shop").exists()
