@@ -8,7 +8,6 @@ import os
 import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -223,19 +222,35 @@ def test_origin_tells_whether_a_tracked_file_has_changes(repository: Repository)
     assert origin(repository.top).commit == repository.git("rev-parse", "--short=12", "HEAD")
 
 
-@pytest.mark.parametrize("command", ["deploy --dry-run", "setup --dry-run", "setup", "init --yes", "status", "doctor"])
-def test_command_runs_nothing_of_the_repository(command: str, repository: Repository) -> None:
-    """At 768eec4 `deploy --dry-run` left the canary."""
+ELSEWHERE = "ssh://nobody@127.0.0.1:9"
+
+
+@pytest.mark.parametrize(
+    ("command", "target", "said"),
+    [
+        ("deploy --dry-run", "local", "start it on blue"),
+        ("deploy --dry-run", ELSEWHERE, "refuses the connection"),
+        ("setup --dry-run", ELSEWHERE, "refuses the connection"),
+        ("setup", ELSEWHERE, "refuses the connection"),
+        ("init --yes", "local", "teal.toml"),
+        ("status", "local", "nothing is deployed yet"),
+        ("doctor", "local", "clock"),
+    ],
+)
+def test_command_runs_nothing_of_the_repository(command: str, target: str, said: str, repository: Repository) -> None:
+    """At 768eec4 `deploy --dry-run` left the canary. `said`: how far the command comes."""
     fsmonitor(repository)
     for name in ("go", "cargo", "node", "npm", "make", "dotnet", "zig", "git", "ssh"):
         (repository.top / name).symlink_to(repository.evil)
     (repository.top / "go.mod").write_text("module evil\ntoolchain evil\n")
     (repository.top / "package.json").write_text('{"scripts": {"preinstall": "./evil"}, "main": "evil.js"}')
     (repository.top / "Makefile").write_text(f"X := $(shell {repository.evil})\nall:\n")
-    text = '[server]\ntarget = "ssh://nobody@127.0.0.1:9"\n[build]\nartifact = "page"\n[run]\ncommand = ["cat"]\n'
+    text = f'[server]\ntarget = "{target}"\n[build]\nartifact = "page"\n[run]\ncommand = ["cat"]\n'
     (repository.top / "teal.toml").write_text(f'app = "shop"\n{text}')
     argv = [sys.executable, "-m", "teal", *command.split()]
-    subprocess.run(argv, cwd=repository.top, capture_output=True, timeout=60, check=False)
+    env = {**os.environ, "HOME": str(repository.top.parent), "XDG_STATE_HOME": str(repository.top.parent / "state")}
+    done = subprocess.run(argv, cwd=repository.top, env=env, capture_output=True, timeout=60, check=False, text=True)
+    assert said in done.stdout + done.stderr
     assert not repository.canary.exists()
 
 
@@ -258,11 +273,9 @@ def test_init_waits_for_no_file_of_the_repository(place: Callable[[Path], None],
     (app / "src").mkdir()
     (app / "src/main.rs").write_text("fn main() {}\n")
     place(app / name)
-    began = time.monotonic()
     argv = [sys.executable, "-m", "teal", "init", "--yes"]
     done = subprocess.run(argv, cwd=app, capture_output=True, timeout=20, check=False, text=True)
     assert done.returncode == 0, done.stderr
-    assert time.monotonic() - began < 20
     assert detect(app).app == "app"
 
 

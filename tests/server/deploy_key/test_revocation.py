@@ -55,9 +55,11 @@ def holds_lock(keyed: KeyedServer) -> bool:
 
 def places(keyed: KeyedServer) -> int:
     """How many server sides keys have, by the kernel's word."""
-    mine = {int(word) for word in keyed.server.run("sh", "-c", "stat -c %i /run/teal-keys/*").stdout.split()}
+    printed = keyed.server.run("sh", "-c", "stat -c '%d %i' /run/teal-keys/*").stdout.splitlines()
+    numbers = [tuple(map(int, line.split())) for line in printed]
+    mine = {f"{os.major(device):02x}:{os.minor(device):02x}:{inode}" for device, inode in numbers}
     rows = [line.split() for line in keyed.server.run("cat", "/proc/locks").stdout.splitlines()]
-    return sum(int(row[5].split(":")[-1]) in mine for row in rows if row[1] == "FLOCK")
+    return sum(row[5] in mine for row in rows if row[1] == "FLOCK")
 
 
 @contextmanager
@@ -164,6 +166,7 @@ def test_deploy_key_has_a_few_connections_and_the_admin_his_own(keyed: KeyedServ
     with ExitStack() as silent, keyed.line():
         for _ in range(key_places.MOST):
             silent.enter_context(keyed.open("-S", str(keyed.server.directory / "one.line")))
+        wait_until(lambda: places(keyed) == key_places.MOST)
         failure = keyed.replies_to(frame(Status("one")))[-1]
         assert (failure["code"], "connections to this server already" in failure["message"]) == ("not_allowed", True)
         assert keyed.app_one.status()["live"]
