@@ -50,6 +50,7 @@ def lines(host: HostPaths) -> list[str]:
     return [key for key in (STAYS, STOLEN, OTHER) if key in text]
 
 
+@pytest.mark.hint("the same command again")
 def test_revocation_that_was_cut_is_finished_by_the_same_command(
     host: HostPaths, monkeypatch: pytest.MonkeyPatch
 ) -> None:
