@@ -226,7 +226,7 @@ ELSEWHERE = "ssh://nobody@127.0.0.1:9"
 
 
 @pytest.mark.parametrize(
-    ("command", "target", "said"),
+    ("command", "target", "answer"),
     [
         ("deploy --dry-run", "local", "start it on blue"),
         ("deploy --dry-run", ELSEWHERE, "refuses the connection"),
@@ -237,8 +237,8 @@ ELSEWHERE = "ssh://nobody@127.0.0.1:9"
         ("doctor", "local", "clock"),
     ],
 )
-def test_command_runs_nothing_of_the_repository(command: str, target: str, said: str, repository: Repository) -> None:
-    """At 768eec4 `deploy --dry-run` left the canary. `said`: how far the command comes."""
+def test_command_runs_nothing_of_the_repository(command: str, target: str, answer: str, repository: Repository) -> None:
+    """At 768eec4 `deploy --dry-run` left the canary. `answer`: how far the command comes."""
     fsmonitor(repository)
     for name in ("go", "cargo", "node", "npm", "make", "dotnet", "zig", "git", "ssh"):
         (repository.top / name).symlink_to(repository.evil)
@@ -250,7 +250,7 @@ def test_command_runs_nothing_of_the_repository(command: str, target: str, said:
     argv = [sys.executable, "-m", "teal", *command.split()]
     env = {**os.environ, "HOME": str(repository.top.parent), "XDG_STATE_HOME": str(repository.top.parent / "state")}
     done = subprocess.run(argv, cwd=repository.top, env=env, capture_output=True, timeout=60, check=False, text=True)
-    assert said in done.stdout + done.stderr
+    assert answer in done.stdout + done.stderr
     assert not repository.canary.exists()
 
 

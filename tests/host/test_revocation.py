@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from teal_host.ground.errors import BadRequest
+from teal_host.ground.errors import BadRequest, CannotRun
 from teal_host.ground.paths import HostPaths
 from teal_host.preparations import account, deploy_key
 from teal_host.preparations.base import KeyIntent
@@ -28,20 +28,19 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> HostPaths:
     keys: dict[str, Sequence[str]] = {"shop": (STAYS, STOLEN), "other": (OTHER,)}
     deploy_key.authorized(made).parent.mkdir(parents=True)
     deploy_key.authorized(made).write_text(deploy_key.authorized_text(made, keys))
-    for app, theirs in keys.items():
-        footprint.save(made.app(app), Footprint(keys=tuple(theirs)))
+    for app, of_app in keys.items():
+        footprint.save(made.app(app), Footprint(keys=tuple(of_app)))
         deploy_key.sudo_rule(made, app).parent.mkdir(parents=True, exist_ok=True)
-        deploy_key.sudo_rule(made, app).write_text(deploy_key.sudo_text(made, app, theirs))
+        deploy_key.sudo_rule(made, app).write_text(deploy_key.sudo_text(made, app, of_app))
     return made
 
 
-def revoke(host: HostPaths, *keys: str, most: int = 9) -> None:
-    """As `teal setup --remove-key` does it, but for the first changes alone."""
-    for key in keys:
-        app: Any = SimpleNamespace(host=SimpleNamespace(paths=host), name="shop", paths=host.app("shop"))
-        intent = KeyIntent(app, footprint.load(host.app("shop")), no_key=fingerprint(key))
-        for change in list(deploy_key.changes(intent))[:most]:
-            change.do()
+def revoke(host: HostPaths, key: str) -> None:
+    """As `teal setup --remove-key` does it."""
+    app: Any = SimpleNamespace(host=SimpleNamespace(paths=host), name="shop", paths=host.app("shop"))
+    intent = KeyIntent(app, footprint.load(host.app("shop")), no_key=fingerprint(key))
+    for change in list(deploy_key.changes(intent)):
+        change.do()
 
 
 def lines(host: HostPaths) -> list[str]:
@@ -55,14 +54,12 @@ def test_revocation_that_was_cut_is_finished_by_the_same_command(
     host: HostPaths, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """At 768eec4 the same command said that there is nothing to remove, and the server sides of the key went on."""
-
-    def cut(host: HostPaths, key: str) -> None:
-        raise KeyboardInterrupt
-
     with monkeypatch.context() as first:
-        first.setattr(key_places, "end_all", cut)
-        with pytest.raises(KeyboardInterrupt):
+        first.setattr(key_places, "_held", lambda host, key: [(host.root, 7)])
+        first.setattr(key_places, "_ENDS_WITHIN_S", -1.0)
+        with pytest.raises(CannotRun, match="do not end") as stopped:
             revoke(host, STOLEN)
+    assert stopped.value.hint == "the same command again"
     assert lines(host) == [STAYS, STOLEN, OTHER]
     ended: list[str] = []
     monkeypatch.setattr(key_places, "end_all", lambda host, key: ended.append(key))
