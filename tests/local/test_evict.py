@@ -9,6 +9,7 @@ def test_evicted_release_ends_before_the_new_one_starts_and_is_no_way_back(app: 
     app.teal("env", "set", "FRESH", stdin="unknown").ok()
     refused = app.deploy("--evict")
     assert (refused.code, "--yes" in refused.err) == (2, True)
+    assert "--yes" in app.teal("deploy", "--json", "--evict").result["error"]["hint"]
     assert "nothing is served" in app.deploy("--evict", "--dry-run").ok().result["plan"][0]
     assert app.get()["version"] == "v2"
 

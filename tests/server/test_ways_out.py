@@ -165,7 +165,8 @@ def start_hopping(taken: Taken) -> None:
     """A process of the app's user outside its unit, as an intruder of before may have left one."""
     unit = ("systemd-run", "-q", "--unit=hops", "--slice=user.slice", "--property=Type=forking")
     code = HOPS.format(uid=taken.uid, gid=run(taken.server, "id", "-g", "teal-one").strip())
-    taken.server.run(*unit, "--property=GuessMainPID=no", "/usr/bin/python3", "-c", code)
+    run(taken.server, "rm", "-rf", "/var/lib/one/more")
+    run(taken.server, *unit, "--property=GuessMainPID=no", "/usr/bin/python3", "-c", code)
     wait_until((taken.server.root / "var/lib/one/more").exists)
 
 

@@ -40,12 +40,13 @@ def command(options: GlobalOptions, artifact: Path | None, dry_run: bool, wait: 
     9 outcome unknown · 10 needs a human · 130 interrupted
     """
     evict = evicting["evict"]
-    if evict and not (dry_run or evicting["yes"]):
-        _ask(options.load().config)
     ui = choose(options.manner)
     account = Account()
     with show_result(options.manner, ui, account) as conclusion:
-        conclusion.result = deploy(options.load(), DeployOptions(artifact, wait, dry_run, evict), ui, account)
+        loaded = options.load()
+        if evict and not (dry_run or evicting["yes"]):
+            _ask(loaded.config)
+        conclusion.result = deploy(loaded, DeployOptions(artifact, wait, dry_run, evict), ui, account)
 
 
 def _ask(config: Config) -> None:

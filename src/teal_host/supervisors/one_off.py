@@ -6,11 +6,12 @@ environment are a credential, as for `launch`: no secret stands in a unit file o
 
 import json
 import os
+import re
 import signal
 import threading
 import time
 from pathlib import Path
-from typing import Dict, Iterator, Optional
+from typing import Dict, Iterable, Iterator, Optional
 
 from teal_host.ground import files, run, systemctl
 from teal_host.ground.errors import CannotRun
@@ -21,12 +22,13 @@ from teal_host.wire.sources import PYTHON
 
 _UNITS = Path("/run/systemd/system")  # in memory, so a power cut leaves none
 _START_S, _STOP_S, _NOTICED_S, _LOOK_EVERY_S = 60.0, 30.0, 10.0, 0.02
-_EXITED = "1"  # CLD_EXITED (waitid(2))
-# The keys of the app's unit, or their beginnings, that say how its program is run and not what it may do.
-_OF_THE_PROGRAM = (
-    *("Type", "Exec", "LoadCredential", "Restart", "KillMode", "Timeout", "SyslogIdentifier", "RuntimeDirectory"),
-    *("Standard", "Watchdog", "Environment", "RemainAfterExit", "SuccessExitStatus", "OOMScoreAdjust"),
+_EXITED, _ENDED_BY_SIGNAL = "1", ("2", "3")  # CLD_EXITED, CLD_KILLED, CLD_DUMPED (waitid(2))
+# The keys of the app's unit that say how its program is run and not what it may do.
+_OF_THE_PROGRAM = re.compile(
+    r"Type|Exec(Start|Stop|Reload)\w*|ExecCondition|LoadCredential\w*|Restart\w*|KillMode|Timeout\w*|SyslogIdentifier"
+    r"|RuntimeDirectory\w*|Standard\w*|Watchdog\w*|Environment(File)?|RemainAfterExit|SuccessExitStatus|OOMScoreAdjust"
 )
+_COMMENT = ("#", ";")
 _OWN = """\
 [Service]
 Type=exec
@@ -36,7 +38,7 @@ LoadCredential=start:{start}
 StandardInput=file:/proc/{pid}/fd/{ends.stdin}
 StandardOutput=file:/proc/{pid}/fd/{ends.stdout}
 StandardError=file:/proc/{pid}/fd/{ends.stderr}
-KillMode=mixed
+KillMode=control-group
 TimeoutStopSec=5s
 RemainAfterExit=yes
 """
@@ -76,8 +78,7 @@ class _Unit(Piped):
         while True:
             shown = systemctl.properties(self._name, ["MainPID", "ExecMainCode", "ExecMainStatus"])
             if shown.get("MainPID") == "0" or time.monotonic() > deadline:
-                status = int(shown.get("ExecMainStatus") or 0)
-                return status if shown.get("ExecMainCode") == _EXITED else -status
+                return _exit_code(shown)
             time.sleep(_LOOK_EVERY_S)
 
 
@@ -123,17 +124,47 @@ def _forget(name: str) -> None:
     systemctl.order("reset-failed", name, _STOP_S, lambda: True)
 
 
+def _exit_code(shown: Dict[str, str]) -> int:
+    """systemd forgets how a unit ended that somebody else has stopped."""
+    code, status = shown.get("ExecMainCode"), int(shown.get("ExecMainStatus") or 0)
+    if code == _EXITED:
+        return status
+    return -status if code in _ENDED_BY_SIGNAL else -int(signal.SIGTERM)
+
+
 def _sandbox(color: ColorPaths) -> Iterator[str]:
     """What the unit of the app, and an admin's additions to it, say of what the program may do."""
-    section, is_taken = "", False
-    for line in systemctl.text(color.unit):
+    section = ""
+    for line in _joined(systemctl.text(color.unit)):
+        key, equals, _ = line.partition("=")
         if line.startswith("["):
-            section, is_taken = line.strip(), False
-        elif section == "[Service]" and not line.startswith(("#", ";")):
-            if not line.startswith((" ", "\t")):  # else it goes on with the line before
-                is_taken = "=" in line and not line.startswith(_OF_THE_PROGRAM)
-            if is_taken:
-                yield line.replace("%i", color.color) + "\n"
+            section = line.strip()
+        elif section == "[Service]" and equals and not _OF_THE_PROGRAM.fullmatch(key.strip()):
+            yield _filled(line, color) + "\n"
+
+
+def _joined(lines: Iterable[str]) -> Iterator[str]:
+    """As systemd reads them: a line that ends in a backslash goes on in the next one that is no comment."""
+    before = ""
+    for text in lines:
+        line = text.lstrip()
+        if line.startswith(_COMMENT):
+            continue
+        line = before + line
+        goes_on = (len(line) - len(line.rstrip("\\"))) % 2 == 1
+        before = line[:-1] + " " if goes_on else ""
+        if not goes_on:
+            yield line
+    if before:
+        yield before
+
+
+def _filled(line: str, color: ColorPaths) -> str:
+    """The unit of the command has another name, and is no instance. `%%` stays: systemd reads the line again."""
+    unit = color.unit if color.unit.endswith(".service") else f"{color.unit}.service"
+    name, prefix = unit[: -len(".service")], unit.partition("@")[0]
+    words = {"i": color.color, "I": color.color, "n": unit, "N": name, "p": prefix}
+    return re.sub("%(.)", lambda found: words.get(found[1], found[0]), line)
 
 
 def _pidfd(main: int) -> int:

@@ -1,0 +1,53 @@
+"""The unit of a command of `teal exec`: what it takes from the unit of the app, and how its end is told."""
+
+from pathlib import Path
+
+import pytest
+
+from teal_host.ground import systemctl
+from teal_host.ground.paths import ColorPaths, HostPaths
+from teal_host.supervisors import one_off
+
+BLUE: ColorPaths = HostPaths(Path("/")).app("one").color("blue")
+
+
+def taken(monkeypatch: pytest.MonkeyPatch, text: str) -> list[str]:
+    monkeypatch.setattr(systemctl, "text", lambda unit: text.splitlines())
+    return "".join(one_off._sandbox(BLUE)).splitlines()
+
+
+@pytest.mark.parametrize(
+    ("text", "lines"),
+    [
+        ("ExecStart=/bin/x\nUMask=0077", ["UMask=0077"]),
+        ("NoExecPaths=/\nExecPaths=/usr /srv", ["NoExecPaths=/", "ExecPaths=/usr /srv"]),
+        ("ExecStartPre=/bin/x \\\n  PrivateUsers=no\nUMask=0077", ["UMask=0077"]),
+        ("InaccessiblePaths=/a \\\n# why\n  /b\nUMask=0077", ["InaccessiblePaths=/a  /b", "UMask=0077"]),
+        ("  InaccessiblePaths=/a", ["InaccessiblePaths=/a"]),
+        ("Restart = always\nRestrictNamespaces = yes", ["RestrictNamespaces = yes"]),
+        ("; InaccessiblePaths=/a \\\nUMask=0077", ["UMask=0077"]),
+        ("ReadWritePaths=/a/%i /b/%%i /c/%%%i", ["ReadWritePaths=/a/blue /b/%%i /c/%%blue"]),
+        ("ReadWritePaths=/a/%n/%N/%p/%t", ["ReadWritePaths=/a/teal-one@blue.service/teal-one@blue/teal-one/%t"]),
+        ("UMask=0077\n[Install]\nAlias=x", ["UMask=0077"]),
+        ("SystemCallFilter=a \\", ["SystemCallFilter=a  "]),
+    ],
+)
+def test_command_has_the_sandbox_of_the_app_as_systemd_reads_it(
+    monkeypatch: pytest.MonkeyPatch, text: str, lines: list[str]
+) -> None:
+    assert taken(monkeypatch, f"[Unit]\nAfter=x\n[Service]\n{text}") == lines
+
+
+@pytest.mark.parametrize(
+    ("shown", "code"),
+    [
+        ({"ExecMainCode": "1", "ExecMainStatus": "0"}, 0),
+        ({"ExecMainCode": "1", "ExecMainStatus": "7"}, 7),
+        ({"ExecMainCode": "2", "ExecMainStatus": "9"}, -9),
+        ({"ExecMainCode": "3", "ExecMainStatus": "11"}, -11),
+        ({"ExecMainCode": "0", "ExecMainStatus": "0"}, -15),
+        ({}, -15),
+    ],
+)
+def test_end_of_a_command_is_no_success_when_somebody_else_stops_its_unit(shown: dict[str, str], code: int) -> None:
+    assert one_off._exit_code(shown) == code
