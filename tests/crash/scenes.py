@@ -108,9 +108,9 @@ class Scene:
         assert run.error is None, run.error
         return version
 
-    def deploy(self, when: str, number: str = "SIGKILL") -> Run:
-        file, account = load(self.app.directory), Account()
-        return self._run(when, number, lambda: deploy.deploy(file, deploy.DeployOptions(), Quiet(), account))
+    def deploy(self, when: str, number: str = "SIGKILL", evict: bool = False) -> Run:
+        file, account, options = load(self.app.directory), Account(), deploy.DeployOptions(evict=evict)
+        return self._run(when, number, lambda: deploy.deploy(file, options, Quiet(), account))
 
     def rollback(self, when: str, number: str = "SIGKILL", to: str | None = None) -> Run:
         file, account = load(self.app.directory), Account()

@@ -125,7 +125,7 @@ class UnfinishedStory:
 
     `switched`: its release was live, maybe only until traffic was rolled back. `had_visitors`: the same, or the switch
     had begun, so that visitors may have come. `unjudged`: from which release a rollback was to go back, where a story
-    of that release had been interrupted.
+    of that release had been interrupted. `is_eviction`: it was ending everything of the app.
     """
 
     id: str
@@ -136,6 +136,7 @@ class UnfinishedStory:
     switched: bool = False
     had_visitors: bool = False
     unjudged: Optional[str] = None
+    is_eviction: bool = False
 
 
 def _remaining(lines: Sequence[bytes]) -> List[bytes]:
@@ -210,4 +211,5 @@ def _unfinished(story: List[Dict[str, Any]]) -> UnfinishedStory:
         any(x.get("event") in ("switched", "rolled_back") for x in story),
         any(x.get("event") in _SWITCHES for x in story),
         facts.get("unjudged"),
+        facts.get("evict") is True,
     )

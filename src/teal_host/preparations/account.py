@@ -106,14 +106,18 @@ def _is_shut_out(user: str) -> bool:
 
 
 def _shut_out(user: str) -> None:
-    """The app runs on. usermod rejects a user who has processes, so it sees none."""
-    change = ["usermod", "--home", str(NO_HOME), "--expiredate=1", user]
-    if run(change, _PROGRAM_S).code:
-        changed = run(["unshare", "--pid", "--fork", "--mount-proc", *change], _PROGRAM_S)
-        if changed.code:
-            raise CannotRun(f"cannot change the user {user}", changed.lines[-3:], "try again")
+    """The app runs on. For a new home usermod rejects a user who has processes, so it sees none: only there, because
+    its lock names a process of that namespace if it is killed.
+    """
+    changed = run(["usermod", "--expiredate=1", user], _PROGRAM_S)
     entry = find(user)
-    assert entry, "usermod has just changed the user"
+    if changed.code == 0 and entry and entry.pw_dir != str(NO_HOME):
+        change = ["usermod", "--home", str(NO_HOME), user]
+        changed = run(change, _PROGRAM_S)
+        if changed.code:
+            changed = run(["unshare", "--pid", "--fork", "--mount-proc", *change], _PROGRAM_S)
+    if changed.code or entry is None:
+        raise CannotRun(f"cannot change the user {user}", changed.lines[-3:], "try again")
     _end_services(entry)
 
 

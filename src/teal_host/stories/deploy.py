@@ -31,7 +31,8 @@ def deploy(app: App, request: Deploy, channel: Channel) -> Result:
     requirements.check(app.paths, request.spec.run, request.needs)
     if request.dry_run:
         return plan(app, request, load_scene(app))
-    with lock.of_app(app.paths, "deploy", request.origin, request.wait_s):
+    what = "deploy --evict" if request.evict else "deploy"  # no rollback overtakes an eviction
+    with lock.of_app(app.paths, what, request.origin, request.wait_s):
         recover.recover(app)
         recorded = idempotency.recorded_result(app, request.id)
         if recorded:
@@ -44,13 +45,18 @@ def deploy(app: App, request: Deploy, channel: Channel) -> Result:
         if unchanged:
             return idempotency.record_unchanged(app, scene, "deploy", request.id)
         with overtaking.possible():
-            _check_route(app, request.spec, scene)
+            _check_route(app, request.spec, evict.expected(scene) if request.evict else scene)
         record = receive_release(app, request, scene, channel)
         await_commit(app, record, channel)
-        if not request.evict:
-            return go_live(app, request, scene, record)
-        names = evict.evict(app, scene)
-        return replace(go_live(app, request, load_scene(app), record), old_secrets=names)
+        return go_live(app, request, _evicted(app, request, scene, record) if request.evict else scene, record)
+
+
+def _evicted(app: App, request: Deploy, scene: Scene, record: Record) -> Scene:
+    """This `begin` stays open until that of `go_live`."""
+    facts = {"what": "deploy", "release": record.release, "left": scene.slots.live, "evict": True}
+    app.journal.write("begin", request.id, **facts)
+    evict.evict(app, record.release)
+    return load_scene(app)
 
 
 def check_before_build(app: App, spec: AppSpec) -> None:
@@ -110,8 +116,9 @@ def _finish(app: App, request: Deploy, cutover: Cutover) -> Result:
         releases.mark(app.paths, cutover.candidate.record, "live")
         keep_or_stop_previous(app, cutover)
         now = read_scene(app)
+        old_secrets = evict.known_secrets(app, cutover.candidate.release) if request.evict else ()
         prune.prune(app, now, request.spec.keep.releases)
-        result = _live(app, now, cutover)
+        result = replace(_live(app, now, cutover), old_secrets=old_secrets)
         idempotency.record_end(app, request.id, result)
     return result or _live(app, read_scene(app), cutover)
 

@@ -17,6 +17,7 @@ def plan(app: App, request: Deploy, scene: Scene) -> Result:
     if not request.evict and is_unchanged(app, request, scene):
         result = idempotency.current_result(app, scene, "unchanged")
         return replace(result, plan=("nothing: it is live",))
+    scene = evict.expected(scene) if request.evict else scene
     name = release.name(releases.next_seq(app.paths, scene.records), request.manifest)
     previous = scene.previous.release if scene.previous else None
     return Result("unchanged", name, scene.slots.idle, previous, "", _steps(app, request, scene, name))

@@ -23,6 +23,7 @@ from teal_host.steps.cutover import Cutover, keep_or_stop_previous
 from teal_host.steps.judgement import Judgement, Patience
 from teal_host.steps.rollback_traffic import judge_standby, roll_back
 from teal_host.steps.scene import Scene, read_scene, renew_fallback
+from teal_host.stories import evict
 from teal_host.supervisors.base import HURRIED_GRACE_S, STOP_GRACE_S
 from teal_host.wire.manifest import Origin
 from teal_host.wire.messages import Note
@@ -49,9 +50,11 @@ class SetAside:
 
 def recover(app: App) -> None:
     """Bounded: one judgement of each color, at most one start, at most one switch. Nothing, when nothing was
-    interrupted. Raises GaveWay; then the next command recovers.
+    interrupted. An interrupted eviction is done again. Raises GaveWay; then the next command recovers.
     """
     story = _tidy_up(app)
+    if story and story.is_eviction:
+        evict.evict(app, story.release)
     if story:
         _finish(app, story, read_scene(app))
 

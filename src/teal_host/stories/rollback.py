@@ -105,8 +105,12 @@ class _Way:
 
     def target(self, scene: Scene) -> Record:
         """Under the lock, after the recovery, which may have gone back by itself."""
-        asked_for = self._in_sight.release if self._in_sight else self._request.release
-        return choose(self._app, replace(self._request, release=asked_for), scene)
+        if self._in_sight is None or self._request.release:
+            return choose(self._app, self._request, scene)
+        target = _find(self._app, replace(self._request, release=self._in_sight.release), scene)
+        if self._in_sight.outcome == "live" and target.outcome != "live":  # an eviction came first
+            raise NotThere(f"{target.release} is no way back any more", hint="see: teal releases")
+        return target
 
     def leads_past_the_story(self) -> bool:
         """Not to the release of a command that is at work or was interrupted; and it is not that command itself."""
@@ -116,7 +120,7 @@ class _Way:
         if self._in_sight is None or journal.has(self._request.id):
             return False
         story = journal.unfinished()
-        return story is None or story.release != self._in_sight.release
+        return story is None or (story.release != self._in_sight.release and not story.is_eviction)
 
     def _find_target(self) -> Optional[Record]:
         """If the other command has gone back by itself already, a rollback without a name goes no further back."""

@@ -164,7 +164,7 @@ def _filled(line: str, color: ColorPaths) -> str:
     unit = color.unit if color.unit.endswith(".service") else f"{color.unit}.service"
     name, prefix = unit[: -len(".service")], unit.partition("@")[0]
     words = {"i": color.color, "I": color.color, "n": unit, "N": name, "p": prefix}
-    return re.sub("%(.)", lambda found: words.get(found[1], found[0]), line)
+    return re.sub("%(.)", lambda specifier: words.get(specifier[1], specifier[0]), line)
 
 
 def _pidfd(main: int) -> int:
