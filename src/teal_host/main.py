@@ -60,6 +60,7 @@ def _enter(given: "Given", channel: Channel) -> float:
     """The seconds within which the first word must come. Raises NotAllowed."""
     if given.permit is None:
         return FIRST_WITHIN_S
+    _check_is_root(given)
     given.permit.enter(HostPaths(given.root))
     channel.is_of_key, channel.upload_within_s = True, UPLOAD_OF_A_KEY_WITHIN_S
     return OF_A_KEY_WITHIN_S
@@ -175,11 +176,15 @@ def _host(given: Given, channel: Channel) -> Host:
     if not given.server:
         nginx = LocalNginx(paths.nginx, given.nginx)
         return Host(paths, PlainProcesses(), nginx, LocalProvisioning(paths, nginx), channel.tell)
-    if os.geteuid() != 0:
-        raise NotAllowed("on a server this needs root")  # stage 0 became root
+    _check_is_root(given)
     if not Path("/run/systemd/system").is_dir():
         raise NotAllowed("this server does not run systemd, which keeps the programs")
     return _server(paths, channel.tell)
+
+
+def _check_is_root(given: Given) -> None:
+    if given.server and os.geteuid() != 0:
+        raise NotAllowed("on a server this needs root")  # stage 0 became root
 
 
 def _server(paths: HostPaths, tell: Tell) -> Host:
