@@ -26,6 +26,7 @@ import os
 import shutil  # noqa: F401 - before InOrder, because shutil checks once whether os.scandir takes descriptors
 import signal
 import sys
+import tempfile
 import threading
 import time
 from fnmatch import fnmatchcase
@@ -42,6 +43,7 @@ ANNOUNCE: dict[str, tuple[str, ...]] = {
     "move ": ("os.rename",),
     "make directory ": ("os.mkdir",),
 }
+SCRATCH = f"{tempfile.gettempdir()}/teal-"  # what does not last is not announced
 ENDED = "(here it was ended)"
 FSYNC = os.fsync
 SCANDIR = os.scandir
@@ -122,7 +124,7 @@ class Witness:
 
     def audit(self, event: str, values: tuple[Any, ...]) -> None:
         """An audit hook: a change of a name that no act has announced counts as an act, too."""
-        if event not in CHANGES:
+        if event not in CHANGES or str(values[0]).startswith(SCRATCH):
             return
         last = self._names[-1] if self._names else ""
         verb = next((verb for verb in ANNOUNCE if last.startswith(verb)), "")

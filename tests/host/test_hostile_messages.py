@@ -98,7 +98,8 @@ CASES = [
         "a request with more than it has", lambda: frame({"type": "status", "app": "a", "root": "/"}), "root: unknown"
     ),
     Case("half a character", lambda: frame({"type": "status", "app": "a", "\ud800": 1}), "unknown key"),
-    Case("a key of 8 MB", lambda: frame({"type": "status", "app": "a", "x" * 8_000_000: 1}), "unknown key"),
+    Case("a key of 2 MB", lambda: frame({"type": "status", "app": "a", "x" * 2_000_000: 1}), "unknown key"),
+    Case("a key of 8 MB", lambda: frame({"type": "status", "app": "a", "x" * 8_000_000: 1}), "larger than allowed"),
     Case("200,000 keys", lambda: frame({"type": "status", **{str(n): 1 for n in range(200_000)}}), "unknown key"),
     Case("a number without end", lambda: frame({"type": "logs", "app": "a", "lines": 10**400}), "a smaller number"),
     Case("a number below all", lambda: frame({"type": "logs", "app": "a", "lines": -1}), "out of range"),

@@ -3,7 +3,6 @@
 import errno
 import json
 import os
-import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from teal_host.ground import files
 from teal_host.ground.errors import NeedsHuman
 from teal_host.ground.paths import AppPaths
 from teal_host.state import releases
@@ -341,7 +341,7 @@ def test_command_goes_on_with_a_warning_when_a_leftover_cannot_be_removed(
 ) -> None:
     for leftover in (".partial-a", ".partial-b"):
         (paths.releases / leftover).mkdir(parents=True)
-    monkeypatch.setattr(shutil, "rmtree", failing(errno.EIO))
+    monkeypatch.setattr(files, "remove_if_empty", failing(errno.EIO))
     warnings: list[str] = []
     remove_unfinished(paths, warnings.append)
     assert len(warnings) == 2

@@ -275,7 +275,7 @@ class Result:
     plan: Texts = ()
     entrance: Optional[Entrance] = None
     replaced: Optional[ReleaseName] = None
-    old_secrets: Tuple[EnvName, ...] = ()
+    old_secrets: Annotated[Tuple[EnvName, ...], at_most(MOST_ITEMS)] = ()
 
 
 @dataclass(frozen=True)
