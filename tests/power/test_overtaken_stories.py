@@ -106,7 +106,7 @@ def test_rollback_is_undone_where_nginx_answers_and_the_older_release_hangs(
 
 
 @pytest.mark.row("G6")
-@pytest.mark.parametrize("refused", ["choose", "_begin", "switch_traffic"])
+@pytest.mark.parametrize("refused", ["_Way.target", "_begin", "switch_traffic"])
 def test_release_that_a_rollback_did_not_leave_is_judged_by_the_next_command(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refused: str
 ) -> None:
@@ -117,7 +117,7 @@ def test_release_that_a_rollback_did_not_leave_is_judged_by_the_next_command(
         asked_in_the_verification(host, "v2")
         host.processes.running.pop("green")
         with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-            patch.setattr(rollback, refused, lambda *ignored: refuse(KeyboardInterrupt()))
+            patch.setattr(f"{rollback.__name__}.{refused}", lambda *ignored: refuse(KeyboardInterrupt()))
             host.rollback()
         recover.recover(host.app)
     assert (host.live_version(), outcomes(host)) == ("v1", ["live", "rolled_back"])
