@@ -5,7 +5,7 @@ import json
 import signal
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -15,6 +15,24 @@ from harness.world import PATIENCE_S, App, Ended, wait_until
 from teal.demo.load import Load
 
 BUILDS_ON = "echo building; while kill -0 $PPID; do sleep 0.05; done"  # a build that ends with the client
+
+
+@contextmanager
+def repeated(act: Callable[[], object], pause_s: float = 0) -> Iterator[None]:
+    """Does the act again and again while the block runs, with a pause before each time. The last one ends first."""
+    over = threading.Event()
+
+    def repeat() -> None:
+        while not over.wait(pause_s):
+            act()
+
+    thread = threading.Thread(target=repeat)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
 
 
 class RunningCommand:

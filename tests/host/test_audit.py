@@ -25,6 +25,15 @@ KEY, DIGEST = f"ssh-ed25519 {base64.b64encode(BLOB).decode()}", hashlib.sha256(B
 SPEC = AppSpec("shop", Site(), Run(("./program",)), Health(), Verify(), Keep())
 
 
+@pytest.fixture
+def host(tmp_path: Path) -> HostPaths:
+    """Of a server on which shop is set up, and may be deployed with KEY."""
+    host = HostPaths(tmp_path)
+    host.app("shop").home.mkdir(parents=True)
+    footprint.save(host.app("shop"), Footprint(keys=(KEY,)))
+    return host
+
+
 def test_audit_begins_anew_once_when_it_is_long_and_loses_no_line(tmp_path: Path) -> None:
     paths = HostPaths(tmp_path).app("shop")
     paths.home.mkdir(parents=True)
@@ -96,11 +105,8 @@ def test_audit_has_short_lines_whatever_letters_a_client_sends_of_itself(tmp_pat
 
 
 @pytest.mark.hint("log in as the server's admin, or wait until tomorrow (UTC)")
-def test_key_whose_changes_fill_its_part_of_the_audit_changes_nothing_until_tomorrow(tmp_path: Path) -> None:
-    host = HostPaths(tmp_path)
+def test_key_whose_changes_fill_its_part_of_the_audit_changes_nothing_until_tomorrow(host: HostPaths) -> None:
     paths = host.app("shop")
-    paths.home.mkdir(parents=True)
-    footprint.save(paths, Footprint(keys=(KEY,)))
     policy = KeyPolicy("shop", DIGEST)
     rollback = Rollback("shop", Origin(), "0" * 32)
     policy.check(host, rollback)
@@ -127,11 +133,10 @@ def test_footprint_stops_an_older_teal_while_a_key_is_for_a_few_commands_alone(t
 
 
 @pytest.mark.hint("teal setup (as the server's admin), then the same command again")
-def test_deploy_key_may_ask_for_what_it_asked_for_before_when_its_agreement_is_of_before_limits(tmp_path: Path) -> None:
-    host = HostPaths(tmp_path)
+def test_deploy_key_may_ask_for_what_it_asked_for_before_when_its_agreement_is_of_before_limits(
+    host: HostPaths,
+) -> None:
     paths = host.app("shop")
-    paths.home.mkdir(parents=True)
-    footprint.save(paths, Footprint(keys=(KEY,)))
     policy, agreed = KeyPolicy("shop", DIGEST), Agreement("shop", Site(), Ports(8081, 8082), "0" * 32)
     agreement.save(paths, agreed)
     written = json.loads(paths.agreed.read_text())

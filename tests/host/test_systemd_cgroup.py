@@ -1,30 +1,22 @@
 """The processes of a cgroup while systemd makes and removes cgroups in it."""
 
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from harness.background import repeated
 from teal_host.supervisors.systemd import _members
 
 
 @contextmanager
 def coming_and_going(folder: Path) -> Iterator[None]:
-    stop = threading.Event()
-
     def churn() -> None:
-        while not stop.is_set():
-            (folder / "inner").mkdir(parents=True)
-            (folder / "inner").rmdir()
-            folder.rmdir()
+        (folder / "inner").mkdir(parents=True)
+        (folder / "inner").rmdir()
+        folder.rmdir()
 
-    thread = threading.Thread(target=churn)
-    thread.start()
-    try:
+    with repeated(churn):
         yield
-    finally:
-        stop.set()
-        thread.join()
 
 
 def test_cgroup_counts_as_empty_when_it_vanishes_while_being_listed(tmp_path: Path) -> None:

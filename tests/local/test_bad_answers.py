@@ -4,7 +4,6 @@ import json
 import os
 import signal
 import stat
-import threading
 import time
 import urllib.error
 from collections.abc import Iterator
@@ -14,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from harness.background import RunningCommand, in_background, load, wait_for_requests
+from harness.background import RunningCommand, in_background, load, repeated, wait_for_requests
 from harness.world import App, wait_until
 
 
@@ -129,20 +128,13 @@ def _break(app: App) -> None:
 @contextmanager
 def _failing(app: App) -> Iterator[None]:
     """Sends visitors to an app that fails them all."""
-    stop = threading.Event()
 
     def visit() -> None:
-        while not stop.wait(0.01):
-            with suppress(urllib.error.HTTPError):
-                app.get()
+        with suppress(urllib.error.HTTPError):
+            app.get()
 
-    visitor = threading.Thread(target=visit)
-    visitor.start()
-    try:
+    with repeated(visit, pause_s=0.01):
         yield
-    finally:
-        stop.set()
-        visitor.join()
 
 
 def _nothing_is_logged_any_more(app: App) -> None:

@@ -5,15 +5,14 @@ import os
 import pty
 import re
 import subprocess
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
-from harness.background import in_background
+from harness.background import in_background, repeated
 from harness.world import App, wait_until
 
 CANARY = "S3CR3T-cañary-5c7e"
@@ -234,22 +233,13 @@ class Watched:
 def watched_arguments() -> Iterator[Watched]:
     """Watches the arguments of every process of this machine."""
     watched = Watched()
-    over = threading.Event()
 
     def look() -> None:
-        while not over.is_set():
-            for path in Path("/proc").glob("[0-9]*/cmdline"):
-                try:
-                    watched.lines.add(path.read_bytes())
-                except OSError:
-                    continue
-            watched.samples += 1
+        for path in Path("/proc").glob("[0-9]*/cmdline"):
+            with suppress(OSError):
+                watched.lines.add(path.read_bytes())
+        watched.samples += 1
 
-    thread = threading.Thread(target=look)
-    thread.start()
-    try:
+    with repeated(look):
         wait_until(lambda: bool(watched.samples))
         yield watched
-    finally:
-        over.set()
-        thread.join()

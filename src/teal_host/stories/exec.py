@@ -14,7 +14,6 @@ from teal_host.steps.scene import read_scene
 from teal_host.supervisors import one_off
 from teal_host.wire.messages import Exec, Exited
 
-_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"  # as systemd gives it to the app
 _NOT_EXECUTABLE, _NOT_FOUND = 126, 127  # as a shell says it
 _CODES = {"not_found": _NOT_FOUND, "not_executable": _NOT_EXECUTABLE}
 
@@ -51,7 +50,7 @@ def _base(user: Optional[str], live: Candidate) -> Dict[str, str]:
     """What the app's supervisor gives it beside what is Teal's."""
     if user is None:
         return run.passed_on()
-    return {"PATH": _PATH, "HOME": str(live.paths.data), "USER": user, "LOGNAME": user}
+    return {"PATH": run.SYSTEM_PATH, "HOME": str(live.paths.data), "USER": user, "LOGNAME": user}
 
 
 def _not_started(command: Command, error: OSError) -> Exited:

@@ -6,15 +6,15 @@ silent connections stayed for an hour, and a key's deploy asked for a watch of a
 
 import os
 import subprocess
-import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from harness.background import repeated
 from harness.booted_server import make_key
 from harness.deploy_keys import KeyedServer, answers, deploy, frame
 from harness.world import wait_until
@@ -65,22 +65,13 @@ def places(keyed: KeyedServer) -> int:
 @contextmanager
 def dripping(ssh: Ssh) -> Iterator[None]:
     """An empty block of an upload now and then."""
-    stop = threading.Event()
 
     def drip() -> None:
-        while not stop.wait(0.2):
-            try:
-                send(ssh, frame(Block()))
-            except OSError:
-                return
+        with suppress(OSError):
+            send(ssh, frame(Block()))
 
-    thread = threading.Thread(target=drip)
-    thread.start()
-    try:
+    with repeated(drip, pause_s=0.2):
         yield
-    finally:
-        stop.set()
-        thread.join()
 
 
 def test_revocation_ends_an_upload_of_the_key_that_would_hold_the_lock_for_ever(
