@@ -43,6 +43,16 @@ def test_channel_aborts_when_the_client_falls_silent_within_a_message() -> None:
             channel.receive(Commit, within_s=0.1)
 
 
+def test_channel_aborts_when_the_client_falls_silent_after_many_bytes() -> None:
+    """Each byte brings a message more time, but a silence none."""
+    with talking() as (channel, client):
+        client.write(frame({"type": "commit"}, body=bytes(60_000))[:-3])  # a pipe holds as much
+        began = time.monotonic()
+        with pytest.raises(Cancelled, match=r"said nothing whole for 0\.1 s"):
+            channel.receive_with_body(Commit, within_s=0.1)
+        assert time.monotonic() - began < 50
+
+
 def test_channel_waits_an_hour_for_the_first_request_and_two_minutes_for_an_owed_message() -> None:
     assert (FIRST_WITHIN_S, OWED_WITHIN_S) == (3600, 120)
 
@@ -140,6 +150,15 @@ def test_channel_waits_only_a_moment_for_a_client_that_takes_nothing(monkeypatch
 
 @pytest.mark.row("B6", "G6")
 @pytest.mark.timeout(60)
+def test_channel_waits_no_longer_for_a_client_that_stops_in_a_large_message() -> None:
+    with talking_to_the_deaf() as (channel, _):
+        channel.taken_within_s = 0.1
+        began = time.monotonic()
+        channel.tell(Note("info", "x"), body=bytes(1_000_000))
+        assert channel.alone
+        assert time.monotonic() - began < 500
+
+
 def test_channel_lets_a_rollback_overtake_a_command_whose_client_reads_nothing() -> None:
     overtaking.listen()
     with talking_to_the_deaf() as (channel, _):

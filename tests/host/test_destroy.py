@@ -1,11 +1,13 @@
 """What a destroy says of the data before it asks, and what a repeated destroy still finds."""
 
 import os
+import signal
+import subprocess
 from pathlib import Path
 
 import pytest
 
-from teal_host.ground import systemctl
+from teal_host.ground import processes, systemctl
 from teal_host.ground.errors import CannotRun
 from teal_host.ground.paths import HostPaths
 from teal_host.preparations import account, deploy_key, undo
@@ -65,3 +67,15 @@ def test_destroy_takes_the_keys_out_when_an_earlier_destroy_was_cut_where_it_end
     undo.undo(host, host.app("shop"))
     assert not authorized.exists()
     assert not rule.exists()
+
+
+NOBODYS = 64_007
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may start a process as another user")
+def test_processes_end_that_are_in_no_list(monkeypatch: pytest.MonkeyPatch) -> None:
+    """At 0a9ff5d a process that forked and ended all the time was not seen, and so not ended."""
+    monkeypatch.setattr(processes, "of_user", lambda user: set())
+    with subprocess.Popen(["sleep", "60"], user=NOBODYS) as unseen:
+        account._end_all(NOBODYS)
+        assert unseen.wait(30) == -signal.SIGKILL

@@ -105,11 +105,10 @@ def test_bad_candidate_is_refused_when_the_line_is_cut_after_the_commit(shop: Sh
 # ssh notices this soon, and not after a minute
 NOTICED_SOON = ("-o", "ServerAliveInterval=3", "-o", "ServerAliveCountMax=1")
 IN_A_HURRY = """
-import time
 from teal_host.pipe.channel import _Patient as Patient
 read = Patient.read
 def hasty(self, size):
-    self._until = min(self._until, time.monotonic() + 6)
+    self._within_s = min(self._within_s, 6)
     return read(self, size)
 Patient.read = hasty
 """  # the real limit of two minutes is long for a test

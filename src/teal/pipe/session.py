@@ -50,7 +50,8 @@ class _Steady:
     def read(self, size: int) -> bytes:
         """Raises FrameError for a message that stops half-way."""
         if self._came:
-            remaining_s = self._began + WHOLE_WITHIN_S + self._came / _LEAST_RATE - time.monotonic()
+            until = self._began + WHOLE_WITHIN_S + self._came / _LEAST_RATE
+            remaining_s = min(WHOLE_WITHIN_S, until - time.monotonic())
             if not select.select([self._raw], [], [], max(0.0, remaining_s))[0]:
                 raise FrameError("the message stops half-way")
         piece = self._raw.read(min(size, _PIECE)) or b""

@@ -59,13 +59,14 @@ class Channel:
 
     def _is_taken(self, frame: bytes) -> bool:
         moved, rest = time.monotonic(), memoryview(frame)
-        until = moved + (READ_WITHIN_S if self.committed else self.taken_within_s) + len(frame) / _LEAST_RATE
+        within_s = READ_WITHIN_S if self.committed else self.taken_within_s
+        until = moved + within_s + len(frame) / _LEAST_RATE
         try:
             while rest:
                 if select.select([], [self._outgoing], [], _LOOK_EVERY_S)[1]:
                     rest = rest[os.write(self._outgoing.fileno(), rest[:_ATOMIC]) :]
                     moved = time.monotonic()
-                elif time.monotonic() > (moved + _IN_A_HURRY_S if overtaking.is_asked() else until):
+                elif time.monotonic() > min(until, moved + (_IN_A_HURRY_S if overtaking.is_asked() else within_s)):
                     return False
         except OSError:
             return False
@@ -141,6 +142,7 @@ class _Patient:
     """Reads from a descriptor, without a buffer: what is not asked for stays in the pipe, where `select` sees it.
 
     The end of a pipe may never be seen (multipass loses it), so every message has its time, and more for each byte.
+    Within a message no silence is longer than that time.
     """
 
     def __init__(self, descriptor: int) -> None:
@@ -155,7 +157,7 @@ class _Patient:
         return self._descriptor
 
     def read(self, size: int) -> bytes:
-        left_s = self._until + self._came / _LEAST_RATE - time.monotonic()
+        left_s = min(self._within_s, self._until + self._came / _LEAST_RATE - time.monotonic())
         if not select.select([self._descriptor], [], [], max(0.0, left_s))[0]:
             raise Cancelled(f"the client said nothing{' whole' if self._came else ''} for {self._within_s:g} s")
         piece = os.read(self._descriptor, min(size, _PIECE))

@@ -161,14 +161,18 @@ def is_foreign(data: Path, own: Footprint, user: str) -> bool:
 
 
 def _end_all(uid: int) -> None:
-    """By the kernel in one step, as this user: so no process forks faster than it is ended. Never as root."""
+    """By the kernel in one step, as this user: so no process forks faster than it is ended. Never as root.
+
+    A process that forks and ends all the time is in no list, so the first kill asks none.
+    """
     deadline = time.monotonic() + _PROGRAM_S
     end = f"import os; os.setuid({uid}); os.getuid() and os.kill(-1, {int(signal.SIGKILL)})"
+    run([PYTHON, "-I", "-S", "-c", end], _PROGRAM_S)
     while pids := processes.of_user(uid):
-        run([PYTHON, "-I", "-S", "-c", end], _PROGRAM_S)
         if time.monotonic() > deadline:
             raise CannotRun(f"processes of the user {uid} do not end", [processes.name_of(pid) for pid in pids])
         time.sleep(_PAUSE_S)
+        run([PYTHON, "-I", "-S", "-c", end], _PROGRAM_S)
 
 
 def _check_data_is_own(intent: Intent) -> None:
