@@ -277,6 +277,8 @@ def test_nginx_loses_and_doubles_no_request_when_the_program_closes_idle_connect
     with asked(first_named, "/ledger", host="first.example") as answer:
         ledger = json.loads(answer.read())
     log = (first_named.world.root / "etc/nginx/error.log").read_text()
+    (output,) = (first_named.state / "logs").glob("blue-*.log")
+    assert "Traceback" not in output.read_text(), "the program broke off an answer, which is no fault of nginx"
     assert statuses == {200: 6 * 400}, log[-2000:]
     assert ledger == {"ids": 6 * 400, "more_than_once": 0}
     coincided = [line for line in log.splitlines() if "prematurely closed" in line]
