@@ -166,6 +166,7 @@ ATTACKS: dict[str, Callable[[Repository], None]] = {
 
 
 @pytest.mark.parametrize("attack", ATTACKS.values(), ids=list(ATTACKS))
+@pytest.mark.row("S10")
 def test_git_runs_nothing_of_an_untrusted_repository(
     attack: Callable[[Repository], None], repository: Repository
 ) -> None:
@@ -177,6 +178,7 @@ def test_git_runs_nothing_of_an_untrusted_repository(
     assert (repository.top / ".git/index").read_bytes() == index
 
 
+@pytest.mark.row("S10")
 def test_git_runs_nothing_of_an_embedded_bare_repository(repository: Repository) -> None:
     """A directory of any name that looks like a repository travels in a commit as files."""
     bare = repository.top / "docs"
@@ -189,6 +191,7 @@ def test_git_runs_nothing_of_an_embedded_bare_repository(repository: Repository)
 
 
 @pytest.mark.parametrize("name", ["GIT_SSH_COMMAND", "GIT_EXTERNAL_DIFF", "GIT_PAGER", "GIT_EXEC_PATH", "GIT_DIR"])
+@pytest.mark.row("S17")
 def test_git_takes_no_word_of_the_environment(
     name: str, repository: Repository, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -201,6 +204,7 @@ def test_git_takes_no_word_of_the_environment(
 
 
 @pytest.mark.parametrize("folder", ["", ".", "bin"])
+@pytest.mark.row("S17")
 def test_git_is_not_a_program_of_the_repository(
     folder: str, repository: Repository, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -237,6 +241,7 @@ ELSEWHERE = "ssh://nobody@127.0.0.1:9"
         ("doctor", "local", "clock"),
     ],
 )
+@pytest.mark.row("S10")
 def test_command_runs_nothing_of_the_repository(command: str, target: str, answer: str, repository: Repository) -> None:
     """At 768eec4 `deploy --dry-run` left the canary. `answer`: how far the command comes."""
     if target == ELSEWHERE and not shutil.which("ssh"):
@@ -266,6 +271,7 @@ def device(path: Path) -> None:
 
 @pytest.mark.parametrize("place", [pipe, device], ids=["pipe", "device"])
 @pytest.mark.parametrize("name", [".gitignore", "go.mod", "main.go", ".cargo", "dist/app", "../go.mod"])
+@pytest.mark.row("S29")
 def test_init_waits_for_no_file_of_the_repository(place: Callable[[Path], None], name: str, tmp_path: Path) -> None:
     """At 768eec4 a pipe called .gitignore, or go.mod above the directory, held `teal init` for ever."""
     app = tmp_path / "app"
@@ -282,6 +288,7 @@ def test_init_waits_for_no_file_of_the_repository(place: Callable[[Path], None],
 
 
 @pytest.mark.parametrize("attack", ["link", "pipe"])
+@pytest.mark.row("S29")
 def test_init_writes_no_other_file_than_its_own(attack: str, tmp_path: Path) -> None:
     """At 768eec4 a link called .teal.toml.tmp in the repository led `teal init` to overwrite a file of the user's."""
     app, profile = tmp_path / "app", tmp_path / ".profile"

@@ -145,6 +145,7 @@ def for_a_shell(word: str) -> str:
 
 
 @pytest.mark.parametrize(("word", "key"), [("arch", "machine"), ("goarch", "machine"), ("os", "system")])
+@pytest.mark.row("S5")
 def test_greeting_runs_nothing_in_the_build(word: str, key: str, laptop: Laptop) -> None:
     """At 55bfd35 the shell ran the words of the server: `ran` was made on this machine."""
     laptop.project(for_a_shell(word))
@@ -158,6 +159,7 @@ def test_greeting_runs_nothing_in_the_build(word: str, key: str, laptop: Laptop)
 
 
 @pytest.mark.parametrize("key", ["machine", "system"])
+@pytest.mark.row("S5")
 def test_remembered_machine_runs_nothing_in_the_build(key: str, laptop: Laptop) -> None:
     """At 55bfd35 the build began with the remembered machine, before any greeting: `ran` was made."""
     word = {"machine": "arch", "system": "os"}[key]
@@ -173,6 +175,7 @@ def test_remembered_machine_runs_nothing_in_the_build(key: str, laptop: Laptop) 
     "remembered",
     ["", "[]", "7", "{}", '{"machine": 7, "system": null}', "[" * 100_000, "\ud800", '{"machine": "x86_64"}'],
 )
+@pytest.mark.row("S5")
 def test_machine_is_forgotten_when_its_file_is_damaged(remembered: str, laptop: Laptop) -> None:
     laptop.project(for_a_shell("arch"))
     laptop.remember(remembered)
@@ -192,6 +195,7 @@ BAD_GREETINGS: list[tuple[str, object]] = [
 
 
 @pytest.mark.parametrize(("key", "value"), BAD_GREETINGS, ids=repr)
+@pytest.mark.row("S5")
 def test_greeting_with_a_strange_value_is_refused(key: str, value: object, laptop: Laptop) -> None:
     with pytest.raises(CannotReach, match="is not to be trusted") as refused:
         laptop.session({**HONEST, key: value})
@@ -230,11 +234,13 @@ MESSAGES: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("message", MESSAGES.values(), ids=list(MESSAGES))
+@pytest.mark.row("S27")
 def test_message_with_a_strange_value_is_refused(message: dict[str, Any], laptop: Laptop) -> None:
     with laptop.session(HONEST, message) as session, pytest.raises(CannotReach, match="is not to be trusted"):
         session.receive()
 
 
+@pytest.mark.row("S11")
 def test_refusal_is_short_when_the_server_makes_many_mistakes(laptop: Laptop) -> None:
     message = {"type": "done", **{f"{number}{'x' * 1000}": "" for number in range(50)}}
     with laptop.session(HONEST, message) as session, pytest.raises(CannotReach) as refused:
@@ -246,6 +252,7 @@ WORDS_BEFORE = ["SUDO '; rm -rf /; '", "SUDO $(id)", "NO-SUDO \x1b[2J", "TOO-OLD
 
 
 @pytest.mark.parametrize("word", WORDS_BEFORE)
+@pytest.mark.row("S27")
 def test_word_before_the_greeting_is_noise_when_a_shell_could_take_it(word: str, laptop: Laptop) -> None:
     """At 55bfd35 the hint told the user to type a line as root, with the words of the server in the line."""
     with pytest.raises(CannotReach) as refused:
@@ -266,6 +273,7 @@ NOT_OF_THIS_ARTIFACT: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("wanted", NOT_OF_THIS_ARTIFACT.values(), ids=list(NOT_OF_THIS_ARTIFACT))
+@pytest.mark.row("S28")
 def test_deploy_sends_nothing_that_the_artifact_does_not_have(wanted: dict[str, Any], laptop: Laptop) -> None:
     """At 55bfd35 `missing: [5]` raised IndexError, and a directory raised IsADirectoryError."""
     laptop.project()
@@ -275,6 +283,7 @@ def test_deploy_sends_nothing_that_the_artifact_does_not_have(wanted: dict[str, 
     assert "is not to be trusted" in ended.stderr
 
 
+@pytest.mark.row("S28")
 def test_deploy_ends_when_the_server_asks_without_end(laptop: Laptop) -> None:
     laptop.project()
     laptop.serve(HONEST, *[{"type": "missingfiles", "release": "0001-0123456789ab"}] * 100)
@@ -302,6 +311,7 @@ AFTER_COMMIT: dict[str, tuple[str, tuple[dict[str, Any], ...]]] = {
 
 
 @pytest.mark.parametrize(("command", "messages"), AFTER_COMMIT.values(), ids=list(AFTER_COMMIT))
+@pytest.mark.row("S27")
 def test_strange_answer_after_commit_leaves_the_outcome_unknown(
     command: str, messages: tuple[dict[str, Any], ...], laptop: Laptop
 ) -> None:
@@ -315,6 +325,7 @@ def test_strange_answer_after_commit_leaves_the_outcome_unknown(
 
 
 @pytest.mark.parametrize(("command", "wrong"), [("deploy", MESSAGES["a step"]), ("setup", {"type": "done"})])
+@pytest.mark.row("S27")
 def test_strange_answer_before_commit_means_that_nothing_was_changed(
     command: str, wrong: dict[str, Any], laptop: Laptop
 ) -> None:
@@ -324,6 +335,7 @@ def test_strange_answer_before_commit_means_that_nothing_was_changed(
 
 
 @pytest.mark.parametrize("command", ["status", "releases", "env list", "doctor", "logs", "destroy --yes", "exec true"])
+@pytest.mark.row("S27")
 def test_command_ends_in_one_error_when_the_answer_is_of_another_question(command: str, laptop: Laptop) -> None:
     """At 55bfd35 the client raised AssertionError, or took the message for an answer."""
     laptop.project()
@@ -426,6 +438,7 @@ def check_shown(output: str) -> None:
 
 @pytest.mark.parametrize("form", ["", "--json"], ids=["text", "json"])
 @pytest.mark.parametrize(("command", "messages"), SHOWN.values(), ids=list(SHOWN))
+@pytest.mark.row("S9")
 def test_words_of_a_server_are_shown_and_not_obeyed(
     command: str, messages: tuple[dict[str, Any], ...], form: str, laptop: Laptop
 ) -> None:
@@ -440,6 +453,7 @@ def test_words_of_a_server_are_shown_and_not_obeyed(
 
 
 @pytest.mark.parametrize("code", [0, 1, 255])
+@pytest.mark.row("S9")
 def test_lines_of_ssh_are_shown_and_not_obeyed(code: int, laptop: Laptop) -> None:
     """At 768eec4 what ssh passed on of a server, its banner and its standard error, reached the terminal raw."""
     laptop.project()
@@ -456,6 +470,7 @@ def test_lines_of_ssh_are_shown_and_not_obeyed(code: int, laptop: Laptop) -> Non
     assert "late" in ended.stderr
 
 
+@pytest.mark.row("S11")
 def test_ssh_that_never_ends_a_line_fills_no_memory(laptop: Laptop) -> None:
     """At 768eec4 the client kept a line of any length."""
     code = "import sys\nfor _ in range(2000): sys.stderr.write('x' * 10_000)\nsys.exit(255)"
@@ -465,6 +480,7 @@ def test_ssh_that_never_ends_a_line_fills_no_memory(laptop: Laptop) -> None:
     assert max(map(len, refused.value.evidence), default=0) < 50_000
 
 
+@pytest.mark.row("S27")
 def test_server_is_gone_when_a_message_stops_half_way(laptop: Laptop, monkeypatch: pytest.MonkeyPatch) -> None:
     """At 768eec4 the client waited for ever for the rest of a message, also of the greeting."""
     monkeypatch.setattr(sessions, "WHOLE_WITHIN_S", 0.3)
@@ -482,6 +498,7 @@ def test_server_is_gone_when_a_message_stops_half_way(laptop: Laptop, monkeypatc
         session.receive()
 
 
+@pytest.mark.row("S11")
 def test_server_is_not_trusted_when_its_messages_have_no_end(laptop: Laptop, monkeypatch: pytest.MonkeyPatch) -> None:
     """At 768eec4 the client remembered the steps of a server for as long as the server told any."""
     monkeypatch.setattr(sessions, "MOST_EVENTS", 50)
@@ -500,6 +517,7 @@ def test_server_is_not_trusted_when_its_messages_have_no_end(laptop: Laptop, mon
     ],
     ids=["values", "a long key", "keys", "wrong numbers"],
 )
+@pytest.mark.row("S11")
 def test_client_needs_little_for_a_large_message(message: dict[str, Any]) -> None:
     """At 768eec4 one frame took gigabytes and a minute: each value was decoded, and each mistake kept."""
     code = f"""

@@ -132,6 +132,7 @@ def test_json_ui_limits_how_often_it_prints_progress(
     assert len(counts) <= 7
 
 
+@pytest.mark.row("S9")
 def test_live_ui_makes_foreign_text_harmless(capsys: pytest.CaptureFixture[str]) -> None:
     ui = Live(Manner(terminal=True))
     for step in STEPS:
@@ -151,6 +152,7 @@ def test_live_ui_makes_foreign_text_harmless(capsys: pytest.CaptureFixture[str])
     ("text", "safe"),
     [("plain é 名", "plain é 名"), ("tab\there", "tab\there"), (EVIL, PLAIN_EVIL), ("\ud800", "\\xd800"), ("", "")],
 )
+@pytest.mark.row("S9", "S18")
 def test_control_characters_are_shown_and_not_obeyed(text: str, safe: str) -> None:
     assert shown(text) == safe
 
@@ -172,6 +174,7 @@ def test_control_characters_are_shown_and_not_obeyed(text: str, safe: str) -> No
         ("std::fs::read, ## Heading", "std::fs::read, ## Heading"),
     ],
 )
+@pytest.mark.row("S9")
 def test_command_of_a_runner_is_shown_and_not_obeyed(text: str, safe: str) -> None:
     """GitHub's runner skips the blanks before `::`, and finds `##[` anywhere in a line."""
     assert shown(text) == safe

@@ -10,6 +10,7 @@ STEP = 2  # a round takes three seconds
 
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("how", ["SIGKILL", "EIO"])
+@pytest.mark.row("S4")
 def test_interrupted_eviction_is_ended_by_the_next_command_and_nothing_goes_back(
     two: Scene, how: str, counted: Counted
 ) -> None:

@@ -16,6 +16,7 @@ GROUPS = {
     "H": "A machine with its own ways",
     "J": "Data of the app, SQLite",
 }
+SECURITY = "S"  # the letter of the attacks, which have a table of their own
 
 
 @dataclass(frozen=True)
@@ -150,4 +151,45 @@ J7 | the disk is full in a backup | | Teal makes no backups: docs/data.md
 J8 | a database that only one program can open | refused with its own words
 """
 
-MATRIX = tuple(sorted([*_rows("P0", _P0), *_rows("P1", _P1)], key=lambda row: (row.name[0], int(row.name[1:]))))
+_ATTACKS = """
+S1 | a process titled "nginx: master process …" names a program of its own | a title is never run or believed
+S2 | an app leaves a unit, a crontab or a key for ssh in its home | its user has no home, no login and no manager
+S3 | an app, another user or a key takes the port of a color | never given traffic by a deploy, and named
+S4 | an intruder on the old color ends the mended release | `teal deploy --evict` ends all of the app first
+S5 | a server puts a command into `{arch}` of the build | every word of a greeting has a grammar, a remembered one too
+S6 | a stolen key holds the lock with drops, silence and long waits | revoked at once, whatever its thief does
+S7 | an app enters the command of `teal exec` | the command has the sandbox of the app
+S8 | an app fills its data so that nothing can remove it | its processes end first; no depth stops `destroy`
+S9 | a server, ssh or a program writes escapes and commands of a CI | shown, never obeyed
+S10 | a repository names programs for git | git runs none of them
+S11 | one large message, many, or many mistakes | bounded before any work; what is not yours is not told
+S12 | an app reads the probe's token, floods the log; a client says who it is | for root alone; bounded; said anew
+S13 | other titles, names, environments, cgroups and numbers of processes | the kernel's word decides
+S14 | a program, a file or a link on root's way belongs to another user | not run, not read
+S15 | links, hard and symbolic, where root reads, writes or removes | not followed
+S16 | FIFOs, sockets and devices in place of files | one name to remove; never waited for
+S17 | `PATH`, `LD_…`, `GIT_…`, `PYTHON…`, `SYSTEMD_…`, `SUDO_…` of whoever logs in | no program is found or bent by them
+S18 | file names, arguments and names of keys with control characters | stored literally, shown escaped
+S19 | processes that fork and end faster than they can be listed | ended in one step by `destroy` and `--evict`
+S22 | an app signals, traces, mounts, loads, reboots, starts units | denied, and nothing of the machine has changed
+S23 | an app or a key reads or writes files and logs of others | denied
+S24 | an app holds a lock of Teal's | it cannot open one
+S25 | a key hides what it did: a full audit, long lines, many lines | bounded for each key, and no change goes unlogged
+S26 | a secret in arguments, output, logs or files for others | in files of root and in the app's environment alone
+S27 | a server answers with strange values, too late or something else | one error; nothing is run or sent with it
+S28 | a server asks for files that are not of the artifact | not sent
+S29 | links, pipes and devices in a repository, where `teal init` reads and writes | not waited for, not followed
+S30 | a key asks ssh or sudo for something else, or for another app | refused
+S31 | a key sends malformed, hostile, repeated or cut messages and artifacts | refused whole; nothing is left
+S32 | many connections of one key | a few at once; the admin and other apps have theirs
+S33 | an hour of hostile use of a key of a lower tier | nothing changes that visitors see
+S34 | what the unit of an app leaves open | systemd rates it below 2.0, with every key of `[sandbox]`, too
+S35 | modes and owners of what Teal writes | as docs/explanation/security.md lists them
+"""
+
+MATRIX = tuple(
+    sorted(
+        [*_rows("P0", _P0), *_rows("P1", _P1), *_rows("P0", _ATTACKS)],
+        key=lambda row: (row.name[0], int(row.name[1:])),
+    )
+)

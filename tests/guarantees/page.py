@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from broken.breaks import BREAKS
 from guarantees.figures import Counted, Figures, Shown
-from guarantees.matrix import GROUPS, MATRIX, Row
+from guarantees.matrix import GROUPS, MATRIX, SECURITY, Row
 from guarantees.promises import LONG_RUNS, NOT_PROMISED, PROMISES
 
 _WORDS = """\
@@ -22,11 +22,15 @@ The loads, and Teal beside other ways to turn traffic, are in [bench/README.md](
 _NUMBERS = """\
 A number that is missing was merged with another row, or asks for what Teal does not have; none failed.
 `grep -rn '"A1"' tests` finds the tests of a row."""
+_ATTACKS = """\
+Rows S1 to S12 are attacks that once succeeded; the others were looked for beside them. Each must be held in every
+release. A *try* is a test, or one case of it; each Debian counts.
+[What is believed](explanation/security.md) has the reasons."""
 _NAMES = 2  # the page names so many tests of a row, and counts the others
 
 
 def page(figures: Figures) -> str:
-    sections = (_long_runs, _counted, _broken, _matrix)
+    sections = (_long_runs, _counted, _broken, _security, _matrix)
     parts = [_HEAD, _promised(), _not_promised(), *(part(figures) for part in sections)]
     return "\n".join(parts).rstrip() + "\n"
 
@@ -80,6 +84,19 @@ def _broken(figures: Figures) -> str:
     return "\n".join([*lines, ""])
 
 
+def _security(figures: Figures) -> str:
+    rows = [row for row in MATRIX if row.name[0] == SECURITY]
+    tries = sum(SECURITY in {name[0] for name in shown.rows} for shown in figures.shown)
+    held = sum(state(row, figures) == "passed" for row in rows)
+    lines = ["## Attacks", "", f"{held} of {len(rows)} rows held, by {tries:,} tries.", "", _ATTACKS, ""]
+    lines += _table("row", "the attack", "what holds", "tries", "held by")
+    lines += [
+        f"| {row.name} | {row.fault} | {row.holds} | {len(tests_of(row, figures))} | {_outcome(row, figures)} |"
+        for row in rows
+    ]
+    return "\n".join([*lines, ""])
+
+
 def _matrix(figures: Figures) -> str:
     lines = ["## The fault matrix", "", _sum(figures), "", _NUMBERS, ""]
     for letter, title in GROUPS.items():
@@ -100,7 +117,7 @@ def _sum(figures: Figures) -> str:
 
 def _sums(figures: Figures) -> Iterator[str]:
     for priority, meaning in (("P0", "must hold in every release"), ("P1", "wanted before 1.0")):
-        rows = [row for row in MATRIX if row.priority == priority]
+        rows = [row for row in MATRIX if row.priority == priority and row.name[0] in GROUPS]
         well = sum(state(row, figures) == "passed" for row in rows)
         declined = [row.name for row in rows if row.declined]
         but = f", declined: {', '.join(declined)}" if declined else ""
@@ -108,11 +125,14 @@ def _sums(figures: Figures) -> Iterator[str]:
 
 
 def _line(row: Row, figures: Figures) -> str:
+    return f"| {row.name} | {row.priority} | {row.fault} | {row.holds} | {_outcome(row, figures)} |"
+
+
+def _outcome(row: Row, figures: Figures) -> str:
     tests = sorted({shown.test.split("[")[0] for shown in tests_of(row, figures)})
     named = ", ".join(map(_link, tests[:_NAMES])) or "no test"
     more = f" and {len(tests) - _NAMES} more" if len(tests) > _NAMES else ""
-    outcome = row.declined or f"{state(row, figures)}: {named}{more}"
-    return f"| {row.name} | {row.priority} | {row.fault} | {row.holds} | {outcome} |"
+    return row.declined or f"{state(row, figures)}: {named}{more}"
 
 
 def state(row: Row, figures: Figures) -> str:

@@ -34,6 +34,7 @@ def host(tmp_path: Path) -> HostPaths:
     return host
 
 
+@pytest.mark.row("S25")
 def test_audit_begins_anew_once_when_it_is_long_and_loses_no_line(tmp_path: Path) -> None:
     paths = HostPaths(tmp_path).app("shop")
     paths.home.mkdir(parents=True)
@@ -51,6 +52,7 @@ def test_audit_begins_anew_once_when_it_is_long_and_loses_no_line(tmp_path: Path
     assert paths.audit.stat().st_size < 100_000
 
 
+@pytest.mark.row("S25")
 def test_audit_has_so_many_lines_of_a_key_a_day_and_the_changes_are_never_pushed_out(tmp_path: Path) -> None:
     """At 768eec4 a key that asked for the status again and again had the lines of its deploys out within the hour."""
     host = HostPaths(tmp_path)
@@ -76,6 +78,7 @@ def test_audit_has_so_many_lines_of_a_key_a_day_and_the_changes_are_never_pushed
     assert len(paths.audit.read_text().splitlines()) == CHANGES_A_DAY + 16
 
 
+@pytest.mark.row("S25")
 def test_audit_has_so_many_lines_a_day_of_deploys_that_were_only_announced_and_they_are_no_changes(
     tmp_path: Path,
 ) -> None:
@@ -92,6 +95,7 @@ def test_audit_has_so_many_lines_a_day_of_deploys_that_were_only_announced_and_t
     assert policy._lines_today(host, Rollback("shop", Origin(), "0" * 32)) == 0
 
 
+@pytest.mark.row("S25", "S18")
 def test_audit_has_short_lines_whatever_letters_a_client_sends_of_itself(tmp_path: Path) -> None:
     host = HostPaths(tmp_path)
     paths = host.app("shop")
@@ -105,6 +109,7 @@ def test_audit_has_short_lines_whatever_letters_a_client_sends_of_itself(tmp_pat
 
 
 @pytest.mark.hint("log in as the server's admin, or wait until tomorrow (UTC)")
+@pytest.mark.row("S25")
 def test_key_whose_changes_fill_its_part_of_the_audit_changes_nothing_until_tomorrow(host: HostPaths) -> None:
     paths = host.app("shop")
     policy = KeyPolicy("shop", DIGEST)
@@ -151,6 +156,7 @@ def test_deploy_key_may_ask_for_what_it_asked_for_before_when_its_agreement_is_o
         policy.check(host, Intended(more))
 
 
+@pytest.mark.row("S30")
 def test_deploy_key_may_not_evict(tmp_path: Path) -> None:
     """Whoever stole it could take the app down: nothing is live until a release is healthy."""
     request = Deploy(SPEC, Manifest(digest_of(()), ()), Origin(), "0" * 32, evict=True)

@@ -182,6 +182,7 @@ def test_channel_sends_a_message_whole_that_is_larger_than_the_pipe() -> None:
 
 
 @pytest.mark.timeout(60)
+@pytest.mark.row("S6")
 def test_channel_aborts_when_a_message_comes_in_drops() -> None:
     """A byte now and then is no sign of a client that means it, and the lock is held meanwhile."""
     with talking() as (channel, client):
@@ -213,6 +214,7 @@ def test_channel_keeps_a_client_that_reads_after_the_commit() -> None:
 
 
 @pytest.mark.row("B6")
+@pytest.mark.row("S6")
 def test_channel_aborts_an_upload_of_empty_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     """At 768eec4 an empty block every 100 s held the lock of the app for ever."""
     monkeypatch.setattr(talks, "UPLOAD_PAUSES_S", 0.2)
@@ -222,6 +224,7 @@ def test_channel_aborts_an_upload_of_empty_blocks(monkeypatch: pytest.MonkeyPatc
 
 
 @pytest.mark.row("B6")
+@pytest.mark.row("S6")
 def test_channel_aborts_an_upload_of_parts_without_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(talks, "UPLOAD_PAUSES_S", 0.2)
     part = frame({"type": "part", "count": 1, "packing": "plain"}) + frame({"type": "block", "last": True})
@@ -231,6 +234,7 @@ def test_channel_aborts_an_upload_of_parts_without_bytes(monkeypatch: pytest.Mon
 
 
 @pytest.mark.row("B6")
+@pytest.mark.row("S6")
 def test_channel_aborts_an_upload_that_takes_longer_than_a_key_may() -> None:
     with dripping(frame({"type": "block"}, b"x" * 10_000)) as channel:
         channel.upload_within_s = 0.2

@@ -19,6 +19,7 @@ KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA
 DEPTH = 1100  # more than Python calls itself
 
 
+@pytest.mark.row("S8")
 def test_data_is_counted_when_its_directories_are_nested_without_end(tmp_path: Path) -> None:
     (tmp_path / "app.db").write_text("seven b")
     folder = tmp_path
@@ -73,6 +74,7 @@ NOBODYS = 64_007
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may start a process as another user")
+@pytest.mark.row("S8", "S19")
 def test_processes_end_that_are_in_no_list(monkeypatch: pytest.MonkeyPatch) -> None:
     """At 0a9ff5d a process that forked and ended all the time was not seen, and so not ended."""
     monkeypatch.setattr(processes, "of_user", lambda user: set())

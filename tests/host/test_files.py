@@ -231,6 +231,7 @@ def test_holder_note_stops_no_command_when_the_disk_takes_a_part(tmp_path: Path)
         os.close(lock)
 
 
+@pytest.mark.row("S15")
 def test_write_never_follows_a_planted_link(tmp_path: Path) -> None:
     victim = tmp_path / "victim"
     victim.write_text("precious")
@@ -268,6 +269,7 @@ def test_sealed_tree_is_read_only_and_can_still_be_removed(tmp_path: Path) -> No
     assert names(tmp_path) == []
 
 
+@pytest.mark.row("S15")
 def test_tree_removal_follows_no_link(tmp_path: Path) -> None:
     precious = tmp_path / "precious"
     precious.mkdir()
@@ -317,6 +319,7 @@ def test_lock_note_replaces_a_longer_note(tmp_path: Path) -> None:
     assert (tmp_path / "lock").read_text() == "short"
 
 
+@pytest.mark.row("S8", "S16")
 def test_tree_of_any_depth_and_kind_is_removed(tmp_path: Path) -> None:
     """As an app can make it that does not want to be destroyed."""
     tree, here = tmp_path / "tree", Path.cwd()
@@ -380,6 +383,7 @@ def as_ordinary_user(folder: Path, act: Callable[[], None]) -> str:
         os._exit(0)
 
 
+@pytest.mark.row("S8")
 def test_tree_that_is_filled_again_and_again_is_given_up_with_an_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -390,6 +394,7 @@ def test_tree_that_is_filled_again_and_again_is_given_up_with_an_error(
         trees.remove(tmp_path / "tree")
 
 
+@pytest.mark.row("S8")
 def test_million_names_are_read_in_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(trees, "_NAMES_AT_ONCE", 3)
     for number in range(20):

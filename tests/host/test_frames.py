@@ -139,6 +139,7 @@ def test_nesting_depth_is_counted_outside_of_texts_only() -> None:
 
 
 @pytest.mark.parametrize("unit", [b'"\\', b'"', b"\\", b'\\"', b"[]", b"{", b"a", b'"a"'])
+@pytest.mark.row("S11")
 def test_object_parser_takes_time_in_proportion_to_the_length(unit: bytes) -> None:
     """The test compares two times of the parser: ten times the length takes about ten times as long, not a hundred."""
 
@@ -178,6 +179,7 @@ def test_message_is_refused_when_it_has_no_verb() -> None:
         from_frame(Frame({}), messages.REQUESTS)
 
 
+@pytest.mark.row("S11")
 def test_header_larger_than_small_is_read_only_where_it_begins_as_expected() -> None:
     large = b'{"type":"deploy",' + b" " * MAX_SMALL + b'"id":"x"}'
     frame = len(large).to_bytes(4, "big") + bytes(4) + large

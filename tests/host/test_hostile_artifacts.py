@@ -158,11 +158,13 @@ def refused(folder: Path, sent: bytes, message: str) -> set[str]:
 
 
 @pytest.mark.parametrize(("sent", "message"), IN_THE_MANIFEST.values(), ids=list(IN_THE_MANIFEST))
+@pytest.mark.row("S31")
 def test_hostile_manifest_is_refused_before_the_upload(tmp_path: Path, sent: Callable[[], bytes], message: str) -> None:
     assert refused(tmp_path, sent(), message) == BEFORE_THE_UPLOAD
 
 
 @pytest.mark.parametrize(("sent", "message"), IN_THE_STREAM.values(), ids=list(IN_THE_STREAM))
+@pytest.mark.row("S31")
 def test_hostile_upload_stream_is_refused_whole(tmp_path: Path, sent: Callable[[], bytes], message: str) -> None:
     assert refused(tmp_path, sent(), message) == IN_THE_UPLOAD
 
@@ -183,6 +185,7 @@ ODD = [
 ]
 
 
+@pytest.mark.row("S18")
 def test_odd_file_names_are_stored_literally_in_the_release(tmp_path: Path) -> None:
     """A backslash is a letter in a name, and so is a capital.
 

@@ -173,6 +173,7 @@ CASES = [
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: str(case.name))
 @pytest.mark.row("B7", "B8")
+@pytest.mark.row("S31")
 def test_server_side_refuses_malformed_input_and_keeps_nothing(case: Case, tmp_path: Path) -> None:
     root = tmp_path / "state"
     heard = pipe.say(root, case.sent())

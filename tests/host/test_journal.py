@@ -184,6 +184,7 @@ def test_time_since_the_switch_is_unchanged_when_the_clock_jumps(
 
 
 @pytest.mark.row("G8")
+@pytest.mark.row("S15")
 def test_journal_does_not_follow_a_link_in_its_place(journal: Journal, tmp_path: Path) -> None:
     journal.path.symlink_to(tmp_path / "elsewhere")
     with pytest.raises(OSError, match=r"symbolic links|Too many"):

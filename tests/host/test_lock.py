@@ -193,6 +193,7 @@ def test_lock_ignores_the_note_of_an_earlier_holder(path: Path) -> None:
 
 
 @pytest.mark.row("G8")
+@pytest.mark.row("S15")
 def test_lock_does_not_follow_a_link_in_its_place(path: Path, tmp_path: Path) -> None:
     path.parent.mkdir()
     path.symlink_to(tmp_path / "elsewhere")

@@ -61,10 +61,12 @@ def test_nginx_of_the_machine_is_believed(claim: Claim) -> None:
         replace(BY_HAND, groups=frozenset({USER_UNIT}), roots_files=False, is_main=True),
     ],
 )
+@pytest.mark.row("S1")
 def test_process_is_not_believed_for_what_it_says_of_itself(claim: Claim) -> None:
     assert not is_machines(claim)
 
 
+@pytest.mark.row("S13")
 def test_unit_of_the_system_comes_before_others(monkeypatch: pytest.MonkeyPatch) -> None:
     own = replace(PACKAGED, life=Life(900, 1, "boot"))
     hidden = f"/user.slice/liar.service{UNIT}"
@@ -110,6 +112,7 @@ def test_files_are_those_that_the_options_name(options: tuple[str, ...], files: 
     assert files_of(options) == files
 
 
+@pytest.mark.row("S13")
 def test_number_of_another_process_gets_no_signal(monkeypatch: pytest.MonkeyPatch) -> None:
     sent = []
     monkeypatch.setattr(signal, "pidfd_send_signal", lambda *arguments: sent.append(arguments))

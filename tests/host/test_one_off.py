@@ -32,6 +32,7 @@ def taken(monkeypatch: pytest.MonkeyPatch, text: str) -> list[str]:
         ("SystemCallFilter=a \\", ["SystemCallFilter=a  "]),
     ],
 )
+@pytest.mark.row("S7")
 def test_command_has_the_sandbox_of_the_app_as_systemd_reads_it(
     monkeypatch: pytest.MonkeyPatch, text: str, lines: list[str]
 ) -> None:
@@ -49,5 +50,6 @@ def test_command_has_the_sandbox_of_the_app_as_systemd_reads_it(
         ({}, -15),
     ],
 )
+@pytest.mark.row("S7")
 def test_end_of_a_command_is_no_success_when_somebody_else_stops_its_unit(shown: dict[str, str], code: int) -> None:
     assert one_off._exit_code(shown) == code

@@ -26,6 +26,7 @@ def foreign(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> set[Path]:
     return paths
 
 
+@pytest.mark.row("S14")
 def test_file_is_roots_when_everything_on_the_way_is(tmp_path: Path, foreign: set[Path]) -> None:
     file = tmp_path / "a/nginx.conf"
     file.parent.mkdir()
@@ -38,6 +39,7 @@ def test_file_is_roots_when_everything_on_the_way_is(tmp_path: Path, foreign: se
         foreign.discard(step)
 
 
+@pytest.mark.row("S14")
 def test_missing_file_is_roots_when_only_root_could_make_it(tmp_path: Path, foreign: set[Path]) -> None:
     assert only_root_writes(f"{tmp_path}/missing/nginx.conf")
     foreign.add(tmp_path)
@@ -61,6 +63,7 @@ def test_link_leads_to_a_file_that_is_judged_too(tmp_path: Path, foreign: set[Pa
     assert not any(map(only_root_writes, links))
 
 
+@pytest.mark.row("S14")
 def test_link_of_somebody_else_is_not_roots(tmp_path: Path, foreign: set[Path]) -> None:
     (tmp_path / "nginx.conf").touch()
     (tmp_path / "link").symlink_to("nginx.conf")
@@ -69,6 +72,7 @@ def test_link_of_somebody_else_is_not_roots(tmp_path: Path, foreign: set[Path]) 
     assert not only_root_writes(f"{tmp_path}/link/../nginx.conf")
 
 
+@pytest.mark.row("S14")
 def test_links_in_a_circle_end(tmp_path: Path, foreign: set[Path]) -> None:
     (tmp_path / "circle").symlink_to("circle")
     assert not only_root_writes(f"{tmp_path}/circle")
@@ -85,6 +89,7 @@ def test_links_in_a_circle_end(tmp_path: Path, foreign: set[Path]) -> None:
         (1000, 0o600, False),
     ],
 )
+@pytest.mark.row("S14")
 def test_owner_and_mode_decide(monkeypatch: pytest.MonkeyPatch, user: int, mode: int, roots: bool) -> None:
     status = os.stat_result((stat.S_IFREG | mode, 1, 1, 1, user, 0, 0, 0, 0, 0))
     monkeypatch.setattr(os, "lstat", lambda _: status)

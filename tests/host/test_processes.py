@@ -25,6 +25,7 @@ UNIT = "/system.slice/nginx.service"
         ("", set()),
     ],
 )
+@pytest.mark.row("S13")
 def test_control_groups_are_systemds_alone(text: str, groups: set[str]) -> None:
     assert processes.systemd_groups(text) == groups
 
@@ -42,6 +43,7 @@ def process(*, name: bytes = b"x", **env: str) -> Iterator[int]:
         child.stdin.close()
 
 
+@pytest.mark.row("S13")
 def test_users_are_the_kernels_word_whatever_the_name_says() -> None:
     user = os.getuid()
     for name in (b"a\x0cUid:7 7 7 7", b"a\nUid:7 7 7 7", b") 1 2 3"):
@@ -67,6 +69,7 @@ def test_executable_has_its_name_after_an_upgrade(tmp_path: Path) -> None:
     assert processes.executable(child.pid) == ""
 
 
+@pytest.mark.row("S13", "S17")
 def test_environment_of_another_user_counts_for_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     with process(TEAL_SLOT="/x") as pid:
         assert processes.with_env("TEAL_SLOT=/x") == {pid}
@@ -75,6 +78,7 @@ def test_environment_of_another_user_counts_for_nothing(monkeypatch: pytest.Monk
         assert processes.with_env("TEAL_SLOT=/x") == set()
 
 
+@pytest.mark.row("S13")
 def test_title_is_read_only_up_to_a_bound() -> None:
     argv = [sys.executable, "-c", "input(print(flush=True))", "x" * 100_000]
     with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:

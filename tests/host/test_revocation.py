@@ -50,6 +50,7 @@ def lines(host: HostPaths) -> list[str]:
 
 
 @pytest.mark.hint("the same command again")
+@pytest.mark.row("S6")
 def test_revocation_that_was_cut_is_finished_by_the_same_command(
     host: HostPaths, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -73,6 +74,7 @@ def test_revocation_that_was_cut_is_finished_by_the_same_command(
 
 
 @pytest.mark.parametrize("broken", ["{", '{"format": 99}'])
+@pytest.mark.row("S6")
 def test_revocation_needs_no_footprint_of_another_app(host: HostPaths, broken: str) -> None:
     """At 768eec4 no key of any app could be revoked while one footprint could not be read."""
     host.app("other").footprint.write_text(broken)

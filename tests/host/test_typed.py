@@ -166,6 +166,7 @@ def test_decoder_suggests_a_near_word(word: str, hint: str) -> None:
     assert near(word, ["command", "ports"]) == hint
 
 
+@pytest.mark.row("S11")
 def test_decoder_ends_after_a_hundred_mistakes() -> None:
     """Each takes time and memory, and a message can have a million keys. At 768eec4 the decoder named all of them."""
     mistakes = mistakes_in(messages.Status, {f"app{number}": 1 for number in range(2000)})

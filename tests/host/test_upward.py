@@ -62,6 +62,7 @@ def test_field_of_a_servers_message_has_a_grammar_or_a_bound(kind: Any, checks: 
         assert "Union" in str(kind), "no other kind of value is known to be harmless"
 
 
+@pytest.mark.row("S27")
 def test_fields_of_a_servers_messages_are_all_looked_at() -> None:
     assert len(LEAVES) > 80
     assert any(path.startswith("StatusReport.colors.port") for path in LEAVES)

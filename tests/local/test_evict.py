@@ -1,8 +1,11 @@
 """`teal deploy --evict`, after a break-in: what ran ends before the new release starts, and nothing goes back to it."""
 
+import pytest
+
 from harness.world import App, status_of
 
 
+@pytest.mark.row("S4")
 def test_evicted_release_ends_before_the_new_one_starts_and_is_no_way_back(app: App) -> None:
     app.teal("env", "set", "OLD", stdin="known").ok()
     first, second = app.deploy_versions("v1", "v2")
@@ -24,6 +27,7 @@ def test_evicted_release_ends_before_the_new_one_starts_and_is_no_way_back(app: 
     assert {row["release"] for row in app.releases() if row["outcome"] == "superseded"} == {first, second}
 
 
+@pytest.mark.row("S4")
 def test_eviction_leaves_nothing_running_when_the_new_release_is_not_healthy(app: App) -> None:
     app.deploy_versions("v1", "v2")
     app.program(version="sick", needs="SMTP_HOST")

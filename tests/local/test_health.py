@@ -172,7 +172,7 @@ def test_candidate_is_unhealthy_when_the_program_in_its_directory_is_not_executa
     _the_next_one_works(app)
 
 
-@mark.row("C8")
+@mark.row("C8", "S3")
 def test_stranger_on_the_candidate_port_is_named_before_the_start(app: App) -> None:
     _first(app)
     app.program(version="v2")
@@ -190,7 +190,7 @@ def test_stranger_on_another_address_with_the_same_port_does_not_prevent_a_deplo
     assert app.get()["version"] == "v2"
 
 
-@mark.row("C8")
+@mark.row("C8", "S3")
 @pytest.mark.parametrize("address", ["127.0.0.1", "0.0.0.0"])
 def test_stranger_gets_no_traffic_when_it_takes_the_candidate_port_and_answers_200(app: App, address: str) -> None:
     _first(app)

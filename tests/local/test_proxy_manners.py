@@ -141,6 +141,7 @@ def test_nginx_passes_no_upgrade_on_but_websocket(plain: App) -> None:
 # --- what the program is told -----------------------------------------------------------------------------------------
 
 
+@pytest.mark.row("S12")
 def test_nginx_replaces_the_forwarding_headers_that_a_client_sends(plain: App, named: App) -> None:
     for app, host in ((plain, "shop.test:8080"), (named, "Two.Example:8080")):
         with asked(app, "/headers", **{**SPOOFED, "Host": host}) as answer:
@@ -155,6 +156,7 @@ def test_nginx_replaces_the_forwarding_headers_that_a_client_sends(plain: App, n
         ]
 
 
+@pytest.mark.row("S12")
 def test_answered_by_header_is_sent_only_to_a_probe_with_the_token(plain: App) -> None:
     token = json.loads((plain.world.root / "etc/teal/plain/app.json").read_text())["token"]
     for probe, expected in ((None, None), ("x", None), (token, f"127.0.0.1:{plain.ports[1]}")):

@@ -81,6 +81,7 @@ def test_doctor_changes_nothing_and_reports_that_nothing_is_wrong(patient: Patie
     assert patient.app.teal("doctor", "-q").ok().out == ""
 
 
+@pytest.mark.row("S17")
 def test_root_s_side_runs_no_program_that_its_environment_names(patient: Patient) -> None:
     """Before the mend (768eec4) `systemctl` came from the PATH of whoever logged in."""
     thief = patient.server.root / "var/thief"

@@ -80,6 +80,7 @@ def commands(app: App, server: Server) -> None:
 
 
 @pytest.mark.parametrize("name", TITLES)
+@pytest.mark.row("S1")
 def test_title_of_a_setuid_program_is_not_believed_while_nginx_is_down(shared: Server, app: App, name: str) -> None:
     """Succeeded against 55bfd35."""
     run(shared, "systemctl", "stop", "nginx")
@@ -91,6 +92,7 @@ def test_title_of_a_setuid_program_is_not_believed_while_nginx_is_down(shared: S
         run(shared, "systemctl", "start", "nginx")
 
 
+@pytest.mark.row("S1", "S13")
 def test_user_unit_called_nginx_does_not_outrank_the_machines_own(shared: Server, app: App) -> None:
     """Succeeded against 55bfd35."""
     with liar(shared, TITLES["program"], IN_UNIT):

@@ -116,6 +116,7 @@ def a_directory(path: Path) -> None:
 )
 @pytest.mark.parametrize("user", ["root", "ada"])
 @pytest.mark.row("B13")
+@pytest.mark.row("S14")
 def test_installed_server_side_is_not_run_when_it_cannot_be_trusted(
     access: SshAccess, spoil: object, user: str
 ) -> None:

@@ -124,6 +124,7 @@ INVISIBLE = ("/proc/", "/run/credentials/", "/etc/teal/one/secrets", "/etc/teal/
 LISTS = ("/root", "/home", f"{OTHER}/releases", DATA, "/var/lib/teal/.ssh", "/run/credentials/teal-two@green.service")
 
 
+@pytest.mark.row("S23", "S26")
 def test_sandbox_denies_reading_and_writing_files_of_others(inside: Inside) -> None:
     before = inside.files()
     names = {
@@ -211,6 +212,7 @@ PROGRAMS: dict[str, list[str]] = {
 }
 
 
+@pytest.mark.row("S22")
 def test_sandbox_denies_calls_and_programs_that_affect_others_or_the_machine(inside: Inside) -> None:
     before = inside.files()
     neighbor = inside.tells("two")["pid"]
@@ -226,6 +228,7 @@ def test_sandbox_denies_calls_and_programs_that_affect_others_or_the_machine(ins
     assert changed == ["/var/lib/one/s"]  # an ordinary file of the app
 
 
+@pytest.mark.row("S23")
 def test_sandbox_hides_the_log_of_others(inside: Inside) -> None:
     inside.server.run("sh", "-c", "echo of-two | systemd-cat -t two")
     results = inside.tries({"log": PROGRAM.format(argv=["sh", "-c", "journalctl --no-pager || true"])})
@@ -272,6 +275,7 @@ AGREED = {
 }
 
 
+@pytest.mark.row("S22")
 def test_sandbox_grants_exactly_what_was_agreed(inside: Inside) -> None:
     results = inside.tries(AGREED, "two")
     assert {name: how for name, how in results.items() if "Error" in str(how)} == {}
@@ -284,6 +288,7 @@ def test_sandbox_grants_exactly_what_was_agreed(inside: Inside) -> None:
     assert set(shown.split()) == {"MemoryMax=268435456", "TasksMax=64"}
 
 
+@pytest.mark.row("S24")
 def test_app_cannot_open_the_lock_and_so_blocks_no_rollback(inside: Inside) -> None:
     """A process that can open a lock file can hold the lock."""
     hold = "import fcntl; f = open('/var/lib/teal/{app}/lock'); fcntl.flock(f, fcntl.LOCK_EX | fcntl.LOCK_NB); h = [f]"
@@ -306,6 +311,7 @@ UNITS = {
 SYSTEMD = {12: 252, 13: 257}
 
 
+@pytest.mark.row("S34")
 def test_unit_passes_the_verification_and_security_analysis_of_systemd(server: Server) -> None:
     """With the systemd of each Debian."""
     for name, sandbox in UNITS.items():

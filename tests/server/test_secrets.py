@@ -166,14 +166,17 @@ def test_secret_reaches_the_program_and_the_watch_would_see_a_leak(story: Story)
     assert {line.split()[1] for line in seen.open_files} == {"/var/lib/teal/leak"}
 
 
+@pytest.mark.row("S26")
 def test_secret_is_never_in_an_argument_on_either_side(story: Story) -> None:
     assert story.seen.argv == set()
 
 
+@pytest.mark.row("S26")
 def test_secret_is_never_in_a_file_that_another_user_can_read(story: Story) -> None:
     assert story.seen.open_files == set()
 
 
+@pytest.mark.row("S26")
 def test_secret_is_in_no_output_of_teal(story: Story) -> None:
     """Not even when a deploy is refused and its evidence is shown."""
     assert (story.ended["refused"].code, story.ended["unhealthy"].code) == (6, 6)
@@ -193,12 +196,14 @@ ASKED = {
 
 
 @pytest.mark.parametrize("name", list(ASKED))
+@pytest.mark.row("S26")
 def test_secret_is_in_no_output_of_the_system(story: Story, name: str) -> None:
     output = story.server.run("sh", "-c", f"{shlex.join(ASKED[name])} | tr -cd '[:print:]\\n'").stdout
     assert len(output) > 20
     assert not holds(output.encode())
 
 
+@pytest.mark.row("S26")
 def test_secret_is_on_the_disk_only_in_files_of_root(story: Story) -> None:
     """Searches all files except the programs of the distribution."""
     folders = tuple(path.name for path in story.server.root.iterdir() if path.is_dir() and path.name not in NO_FILES)

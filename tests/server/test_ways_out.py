@@ -88,6 +88,7 @@ told += [os.environ["HOME"], pwd.getpwuid(os.getuid()).pw_dir]
 """
 
 
+@pytest.mark.row("S2")
 def test_app_has_no_services_of_its_own_outside_its_sandbox(taken: Taken) -> None:
     """Succeeded against 768eec4: systemd let the app's user linger, and started units from the app's data directory."""
     assert taken.tries(HIDDEN) == ["/var/lib/one", "/nonexistent"]
@@ -95,6 +96,7 @@ def test_app_has_no_services_of_its_own_outside_its_sandbox(taken: Taken) -> Non
     assert run(taken.server, "systemctl", "show", "--value", "-p", "ActiveState", f"user@{taken.uid}") != "active\n"
 
 
+@pytest.mark.row("S2")
 def test_sshd_lets_no_user_of_an_app_in(taken: Taken) -> None:
     """Succeeded against 768eec4, with a key in the app's data directory, which was its home."""
     assert not taken.may_log_in()
@@ -122,6 +124,7 @@ SAME += (
 PAGE = Path(__file__).parents[2] / "docs/explanation/security.md"
 
 
+@pytest.mark.row("S35")
 def test_modes_and_owners_are_as_documented(taken: Taken) -> None:
     rows = re.findall(r"^\| `(/[^`]+)` \| ([\w:]+) \| (\d+) \|$", PAGE.read_text(), re.MULTILINE)
     documented = {path: f"{mode} {owner.replace('USER', 'teal-one')}" for path, owner, mode in rows}
@@ -133,6 +136,7 @@ def test_modes_and_owners_are_as_documented(taken: Taken) -> None:
     assert made == ""
 
 
+@pytest.mark.row("S7")
 def test_command_of_exec_is_no_way_out_for_the_app(taken: Taken) -> None:
     """Succeeded against 768eec4: the command ran without a sandbox, and the app entered it through /proc/PID/root."""
     with taken.app.world.start("exec", "--", "sleep", "4711", cwd=taken.app.directory) as client:
@@ -170,6 +174,7 @@ def start_hopping(taken: Taken) -> None:
     wait_until((taken.server.root / "var/lib/one/more").exists)
 
 
+@pytest.mark.row("S4", "S19")
 def test_evicting_deploy_ends_every_process_of_the_app_first(taken: Taken) -> None:
     """At 768eec4 what ran on the old color, and beside it, saw the mended release start, and could end it."""
     start_hopping(taken)
@@ -179,6 +184,7 @@ def test_evicting_deploy_ends_every_process_of_the_app_first(taken: Taken) -> No
     assert run(taken.server, "pgrep", "-u", "teal-one").split() == [main]
 
 
+@pytest.mark.row("S2")
 def test_setup_shuts_out_the_user_of_before_and_the_app_runs_on(taken: Taken) -> None:
     """Users that 768eec4 made have the data directory as their home."""
     run(
@@ -217,6 +223,7 @@ os.symlink("/etc", "etc")
 """
 
 
+@pytest.mark.row("S8", "S15", "S16")
 def test_destroy_removes_whatever_an_app_has_left(taken: Taken) -> None:
     """Succeeded against 768eec4: RecursionError for the nested directories, and a user who lingers for ever."""
     assert taken.tries(NESTED) == "done"

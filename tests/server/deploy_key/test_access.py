@@ -107,6 +107,7 @@ def asked(keyed: KeyedServer) -> Asked:
 
 
 @pytest.mark.parametrize("name", list(COMMANDS))
+@pytest.mark.row("S30")
 def test_deploy_key_is_refused_every_other_ssh_request_in_plain_words(asked: Asked, name: str) -> None:
     done = asked[name]
     assert b"uid=" not in done.stdout + done.stderr
@@ -122,6 +123,7 @@ def test_deploy_key_is_refused_every_other_ssh_request_in_plain_words(asked: Ask
     assert done.stderr.decode().splitlines()[-1:] == in_words
 
 
+@pytest.mark.row("S17")
 def test_deploy_key_brings_no_variable_agent_or_terminal_into_an_environment(keyed: KeyedServer) -> None:
     """No process on the server gets a terminal, the agent, X11 or a variable of the client."""
     tricks = [f"{name}=thief" for name in ("LD_PRELOAD", "PYTHONPATH", "BASH_ENV", "ENV", "PATH", "SUDO_ASKPASS")]
@@ -146,6 +148,7 @@ def test_deploy_key_brings_no_variable_agent_or_terminal_into_an_environment(key
 
 
 @pytest.mark.parametrize("how", [["scp", "-O"], ["scp", "-s"], ["sftp"]], ids=" ".join)
+@pytest.mark.row("S30")
 def test_deploy_key_copies_no_file_in_either_direction(keyed: KeyedServer, tmp_path: Path, how: list[str]) -> None:
     (tmp_path / "x").write_text("x")
     host = f"teal@{keyed.server.name}"
@@ -161,6 +164,7 @@ def test_deploy_key_copies_no_file_in_either_direction(keyed: KeyedServer, tmp_p
     assert not (tmp_path / "got").exists()
 
 
+@pytest.mark.row("S30")
 def test_deploy_key_runs_no_ssh_rc_file(keyed: KeyedServer) -> None:
     """sshd runs no rc file, even if somebody could write one."""
     rc = keyed.server.root / "var/lib/teal/.ssh/rc"

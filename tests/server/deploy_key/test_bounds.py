@@ -36,6 +36,7 @@ def secret(keyed: KeyedServer) -> Iterator[None]:
     ["/root", "/var/lib/two", "/usr/../root", "/proc/self/root/root", "/var/lib/teal/one/../../../../root", "/srv"],
 )
 @pytest.mark.usefixtures("secret")
+@pytest.mark.row("S11")
 def test_deploy_key_is_not_told_what_lies_where_only_root_may_look(keyed: KeyedServer, folder: str) -> None:
     whole = deploy(keyed.spec(), b"x", new_id())
     answers = [refused(keyed, replace(whole, needs=Needs(f"{folder}/{name}"))) for name in ("there", "nope")]
@@ -46,6 +47,7 @@ def test_deploy_key_is_not_told_what_lies_where_only_root_may_look(keyed: KeyedS
     assert answers[0]["message"].replace("there", "nope") == answers[1]["message"]
 
 
+@pytest.mark.row("S11")
 def test_deploy_key_sends_no_large_message_but_a_deploy(keyed: KeyedServer) -> None:
     large = b'{"type":"status","app":"' + b"x" * MAX_SMALL + b'"}'
     answer = keyed.replies_to(raw(large))[-1]

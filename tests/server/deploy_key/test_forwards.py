@@ -10,6 +10,7 @@ from harness.deploy_keys import KeyedServer
 from harness.world import free_ports, wait_until
 
 
+@pytest.mark.row("S30")
 def test_deploy_key_reaches_nothing_through_local_forwards(keyed: KeyedServer, tmp_path: Path) -> None:
     """Tries -L to a port, to another app and to systemd's bus, and -D, all on one connection that sshd accepts."""
     port, other, socks = free_ports(3)
@@ -51,6 +52,7 @@ REFUSED_FORWARDS = {
 
 
 @pytest.mark.parametrize("name", list(REFUSED_FORWARDS))
+@pytest.mark.row("S30")
 def test_deploy_key_is_refused_other_forwards(keyed: KeyedServer, name: str) -> None:
     with keyed.unchanged():
         done = keyed.ssh(*REFUSED_FORWARDS[name], stdin=b"GET / HTTP/1.0\r\n\r\n")
@@ -58,6 +60,7 @@ def test_deploy_key_is_refused_other_forwards(keyed: KeyedServer, name: str) -> 
     assert keyed.server.run("ip", "-o", "link", "show", "type", "tun").stdout == ""
 
 
+@pytest.mark.row("S30")
 def test_deploy_key_is_refused_as_a_jump_host(keyed: KeyedServer) -> None:
     jump = f"ssh -F {keyed.config()} -l teal -W %h:%p {keyed.server.name}"
     argv = ["ssh", "-F", str(keyed.server.ssh_config), "-o", f"ProxyCommand={jump}", keyed.server.name, "id"]
@@ -65,6 +68,7 @@ def test_deploy_key_is_refused_as_a_jump_host(keyed: KeyedServer) -> None:
     assert (done.returncode, done.stdout) == (255, b"")
 
 
+@pytest.mark.row("S25")
 def test_deploy_key_connection_without_a_request_does_nothing_and_is_in_the_log(keyed: KeyedServer) -> None:
     before = len(keyed.audit())
     with subprocess.Popen(keyed.ssh_argv("-N"), stdin=subprocess.DEVNULL) as ssh:

@@ -30,6 +30,7 @@ def reply(keyed: KeyedServer, *sent: bytes) -> Answer:
 
 
 @pytest.mark.hint("use a key that may deploy, or log in as the server's admin")
+@pytest.mark.row("S33")
 def test_lesser_key_does_what_it_is_for_and_nothing_else(keyed: KeyedServer, agent: str) -> None:
     requests = {
         "deploy": frame(deploy(keyed.spec(), b"x", new_id())),
@@ -44,6 +45,7 @@ def test_lesser_key_does_what_it_is_for_and_nothing_else(keyed: KeyedServer, age
         assert reply(keyed, frame(Logs("one")))["type"] == "done"
 
 
+@pytest.mark.row("S33")
 def test_lesser_key_in_hostile_use_changes_nothing_that_visitors_see(keyed: KeyedServer, agent: str) -> None:
     seen, stop = [], threading.Event()
 

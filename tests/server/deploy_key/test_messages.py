@@ -182,6 +182,7 @@ def failures(keyed: KeyedServer) -> Failures:
 
 
 @pytest.mark.parametrize("name", list(REFUSED))
+@pytest.mark.row("S31")
 def test_deploy_key_is_refused_hostile_messages(failures: Failures, name: str) -> None:
     _, code, words = REFUSED[name]
     failure = failures[name]
@@ -189,6 +190,7 @@ def test_deploy_key_is_refused_hostile_messages(failures: Failures, name: str) -
     assert words in failure["message"] + failure["hint"]
 
 
+@pytest.mark.row("S3", "S31")
 def test_deploy_key_is_refused_ports_that_were_not_agreed(keyed: KeyedServer) -> None:
     spec = keyed.spec()
     replies = keyed.replies_to(
@@ -207,6 +209,7 @@ def whole_deploy(keyed: KeyedServer) -> tuple[Deploy, bytes]:
     )
 
 
+@pytest.mark.row("S31")
 def test_deploy_key_replay_of_a_recorded_request_does_nothing(keyed: KeyedServer) -> None:
     request, recorded = whole_deploy(keyed)
     first = keyed.replies_to(recorded)[-1]

@@ -48,6 +48,7 @@ SUDO: dict[str, Callable[[list[str]], list[str]]] = {
 
 
 @pytest.mark.parametrize("name", list(SUDO))
+@pytest.mark.row("S30")
 def test_sudo_refuses_the_user_teal_every_other_command(keyed: KeyedServer, name: str) -> None:
     with keyed.unchanged():
         done = keyed.as_teal("sudo", "-n", *SUDO[name](rule(keyed)))
@@ -56,6 +57,7 @@ def test_sudo_refuses_the_user_teal_every_other_command(keyed: KeyedServer, name
     assert "uid=" not in done.stdout
 
 
+@pytest.mark.row("S17")
 def test_server_side_runs_no_code_that_a_variable_names(keyed: KeyedServer) -> None:
     """sudo drops the variables, and Python would ignore them."""
     evil = keyed.server.root / "srv/evil"
@@ -95,6 +97,7 @@ NOT_READ = (
 )
 
 
+@pytest.mark.row("S23")
 def test_user_teal_writes_and_reads_no_file_of_others(keyed: KeyedServer) -> None:
     program = "import os, sys\nfor path in sys.argv[2:]:\n"
     program += " try: os.open(path, eval(sys.argv[1])); print(path)\n except OSError: pass"
@@ -107,6 +110,7 @@ def test_user_teal_writes_and_reads_no_file_of_others(keyed: KeyedServer) -> Non
     assert [oct(path.stat().st_mode)[-3:] for path in starts] == ["600"] * len(starts) != []
 
 
+@pytest.mark.row("S14")
 def test_paths_of_programs_that_run_as_root_belong_to_root(keyed: KeyedServer) -> None:
     for path in (TEAL_HOST, "/var/lib/teal/.ssh/authorized_keys", "/etc/sudoers.d/teal-one", "/var/lib/teal/one/blue"):
         for part in (Path(path), *Path(path).parents):

@@ -2,9 +2,12 @@
 
 import json
 
+import pytest
+
 from harness.deploy_keys import KeyedServer
 
 
+@pytest.mark.row("S12")
 def test_probe_token_is_readable_for_root_alone(keyed: KeyedServer) -> None:
     token = json.loads((keyed.server.root / "etc/teal/one/app.json").read_text())["token"]
     assert keyed.as_teal("grep", "-rls", token, "/etc", "/var/lib", "/run", "/var/log").stdout == ""
@@ -19,6 +22,7 @@ def test_setup_closes_a_site_file_that_an_earlier_teal_left_open(keyed: KeyedSer
     assert "nothing to do" in keyed.app_one.teal("setup").ok().out
 
 
+@pytest.mark.row("S12")
 def test_app_cannot_fill_the_log_of_the_system(keyed: KeyedServer) -> None:
     shown = keyed.server.run("systemctl", "show", "teal-two@blue", "--property=LogRateLimitBurst", "--value").stdout
     assert 0 < int(shown) <= 10_000

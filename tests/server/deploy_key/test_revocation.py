@@ -74,6 +74,7 @@ def dripping(ssh: Ssh) -> Iterator[None]:
         yield
 
 
+@pytest.mark.row("S6")
 def test_revocation_ends_an_upload_of_the_key_that_would_hold_the_lock_for_ever(
     keyed: KeyedServer, stolen: str
 ) -> None:
@@ -90,6 +91,7 @@ def test_revocation_ends_an_upload_of_the_key_that_would_hold_the_lock_for_ever(
     assert keyed.app_one.deploy("--wait", "0").ok().result["outcome"] in ("live", "unchanged")
 
 
+@pytest.mark.row("S6")
 def test_revocation_ends_a_deploy_after_its_commit_and_recovers_what_it_left(keyed: KeyedServer, stolen: str) -> None:
     before = keyed.app_one.status()["live"]
     keyed.app_one.program(version="of the thief", health=500)
@@ -110,6 +112,7 @@ def test_revocation_ends_a_deploy_after_its_commit_and_recovers_what_it_left(key
     assert request.id in (keyed.server.root / "var/lib/teal/one/journal").read_text()
 
 
+@pytest.mark.row("S6")
 def test_revocation_needs_nothing_else_to_be_well(keyed: KeyedServer, stolen: str) -> None:
     """The link is damaged, nginx is stopped, and teal.toml has a name of another app."""
     live = keyed.server.root / "var/lib/teal/one/live"
@@ -137,6 +140,7 @@ MORE: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.hint("teal setup (as the server's admin), then the same command again")
+@pytest.mark.row("S6", "S11")
 def test_deploy_key_is_refused_longer_waits_and_more_releases_than_agreed(keyed: KeyedServer) -> None:
     for name, changes in MORE.items():
         spec = replace(keyed.spec(), **changes)
@@ -153,6 +157,7 @@ def test_deploy_key_is_refused_longer_waits_and_more_releases_than_agreed(keyed:
 
 
 @pytest.mark.hint("the same command again, when one of them has ended")
+@pytest.mark.row("S32")
 def test_deploy_key_has_a_few_connections_and_the_admin_his_own(keyed: KeyedServer) -> None:
     with ExitStack() as silent, keyed.line():
         for _ in range(key_places.MOST):

@@ -35,6 +35,7 @@ HOSTILE_KEYS = {
 
 
 @pytest.mark.parametrize("name", list(HOSTILE_KEYS))
+@pytest.mark.row("S30")
 def test_setup_refuses_a_key_file_that_is_not_just_a_public_key(keyed: KeyedServer, tmp_path: Path, name: str) -> None:
     """The client refuses the file, and so does the server side, which trusts no client."""
     make_key(tmp_path / "key", "plain")
@@ -83,6 +84,7 @@ def test_setup_hint_leads_a_key_from_a_server_side_of_another_teal_to_its_own(ke
 
 
 @pytest.mark.hint("make another key: ssh-keygen -t ed25519 -f {}-deploy")
+@pytest.mark.row("S30")
 def test_deploy_key_of_an_app_is_refused_for_another_app(keyed: KeyedServer) -> None:
     with keyed.unchanged():
         refused = keyed.app_two.teal("setup", "--deploy-key", f"{keyed.key('one')}.pub")
