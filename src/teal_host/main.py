@@ -61,6 +61,7 @@ def _enter(given: "Given", channel: Channel) -> float:
     if given.permit is None:
         return FIRST_WITHIN_S
     _check_is_root(given)
+    run.use_environment_of_the_system()  # the audit asks the system's log
     given.permit.enter(HostPaths(given.root))
     channel.is_of_key, channel.upload_within_s = True, UPLOAD_OF_A_KEY_WITHIN_S
     return OF_A_KEY_WITHIN_S

@@ -270,3 +270,28 @@ def test_init_writes_the_file_that_is_named(teal: Teal) -> None:
     assert Path("teal.worker.toml").is_file()
     assert Path("teal.toml").read_text() == GOOD
     assert "there is no directory" in teal("init", "-C", "nowhere/teal.toml").err
+
+
+PRINCIPALS: dict[tuple[str, ...], str] = {
+    ("--deploy-ca", "ca.pub"): "there is no --principal, so it would let in every certificate",
+    ("--principal", "shop"): "there is no --deploy-ca whose certificates have it",
+    ("--deploy-key", "ca.pub", "--principal", "shop"): "there is no --deploy-ca whose certificates have it",
+    ("--deploy-ca", "ca.pub", "--principal", "shop,"): "--principal: '' is not a principal",
+    ("--deploy-ca", "ca.pub", "--principal", "sh*p"): "--principal: 'sh*p' is not a principal",
+    ("--deploy-ca", "ca.pub", "--principal", 'a"'): "is not a principal",
+}
+
+
+@pytest.mark.parametrize("words", list(PRINCIPALS), ids=" ".join)
+def test_setup_says_what_to_type_for_a_ca(teal: Teal, words: tuple[str, ...]) -> None:
+    configured()
+    said = teal("setup", *words)
+    assert (said.code, PRINCIPALS[words] in said.err) == (3, True), said.err
+    assert "teal setup --deploy-ca CA.pub --principal NAME" in said.err
+
+
+@pytest.mark.hint("one after the other")
+def test_setup_lets_in_one_key_at_a_time(teal: Teal) -> None:
+    configured()
+    said = teal("setup", "--deploy-key", "ci.pub", "--deploy-ca", "ca.pub", "--principal", "shop")
+    assert (said.code, "let in one key each" in said.err, "one after the other" in said.err) == (2, True, True)

@@ -34,3 +34,10 @@ def test_key_in_a_directory_of_somebody_else_is_one_clear_error(tmp_path: Path) 
         read_key(closed / "key.pub")
     closed.chmod(0o700)
     assert raised.value.hint == "check the path"
+
+
+def test_certificate_in_the_place_of_a_key_is_named_as_such(tmp_path: Path) -> None:
+    (tmp_path / "ci-cert.pub").write_text(f"ssh-ed25519-cert-v01@openssh.com {'A' * 600} ci")
+    with pytest.raises(ConfigError, match="is a certificate, and not an OpenSSH public key") as raised:
+        read_key(tmp_path / "ci-cert.pub")
+    assert raised.value.hint == "teal setup --deploy-ca CA.pub --principal NAME"

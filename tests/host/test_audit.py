@@ -13,8 +13,9 @@ from teal_host.ground.errors import BadRequest, NotAllowed
 from teal_host.ground.paths import HostPaths
 from teal_host.state import agreement, footprint, key_limits
 from teal_host.state.agreement import Agreement
+from teal_host.state.deploy_keys import DeployKey
 from teal_host.state.footprint import Footprint
-from teal_host.state.key_policy import A_DAY, CHANGES_A_DAY, MOST, KeyPolicy, fingerprint
+from teal_host.state.key_policy import A_DAY, CHANGES_A_DAY, MOST, KeyPolicy
 from teal_host.wire.app import AppSpec, Health, Keep, Ports, Run, Site, Verify
 from teal_host.wire.manifest import Manifest, Origin, digest_of
 from teal_host.wire.messages import Deploy, Done, Failure, Intended, Rollback, Status
@@ -128,7 +129,7 @@ def test_key_whose_changes_fill_its_part_of_the_audit_changes_nothing_until_tomo
 def test_footprint_stops_an_older_teal_while_a_key_is_for_a_few_commands_alone(tmp_path: Path) -> None:
     """An older server side reads past `may`, and the key would deploy."""
     paths = HostPaths(tmp_path).app("shop")
-    lesser = Footprint(keys=(KEY,), may={fingerprint(KEY): ("status",)})
+    lesser = Footprint(keys=(KEY,), may={DeployKey(KEY).fingerprint: ("status",)})
     numbers = []
     for saved in (Footprint(keys=(KEY,)), lesser, Footprint(keys=(KEY,))):
         footprint.save(paths, saved)

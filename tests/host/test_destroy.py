@@ -12,6 +12,7 @@ from teal_host.ground.errors import CannotRun
 from teal_host.ground.paths import HostPaths
 from teal_host.preparations import account, deploy_key, undo
 from teal_host.state import footprint, key_places
+from teal_host.state.deploy_keys import DeployKey
 from teal_host.state.footprint import Footprint
 from teal_host.stories import destroy
 
@@ -50,7 +51,7 @@ def test_destroy_takes_the_keys_out_when_an_earlier_destroy_was_cut_where_it_end
     """At 768eec4 the footprint no longer named the keys after the cut, and their lines stayed in authorized_keys."""
     host = HostPaths(tmp_path)
     rule, authorized = deploy_key.sudo_rule(host, "shop"), deploy_key.authorized(host)
-    for path, text in ((rule, "rule"), (authorized, deploy_key.authorized_text(host, {"shop": (KEY,)}))):
+    for path, text in ((rule, "rule"), (authorized, deploy_key.authorized_text(host, {"shop": (DeployKey(KEY),)}))):
         path.parent.mkdir(parents=True)
         path.write_text(text)
     footprint.save(host.app("shop"), Footprint({str(rule): (), str(authorized): ()}, keys=(KEY,)))

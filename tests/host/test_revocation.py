@@ -1,6 +1,5 @@
 """A cut revocation is finished by the same command, and the footprint of another app does not stand in its way."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -12,8 +11,8 @@ from teal_host.ground.paths import HostPaths
 from teal_host.preparations import account, deploy_key
 from teal_host.preparations.base import KeyIntent
 from teal_host.state import footprint, key_places
+from teal_host.state.deploy_keys import DeployKey
 from teal_host.state.footprint import Footprint
-from teal_host.state.key_policy import fingerprint
 
 STAYS, STOLEN, OTHER = (f"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI{letter * 43}" for letter in "ABC")
 
@@ -25,11 +24,11 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> HostPaths:
     monkeypatch.setattr(account, "find", lambda user: object())
     monkeypatch.setattr(account, "directory", lambda paths, folder: ())
     monkeypatch.setattr(deploy_key, "_checked", lambda rule: rule.write())
-    keys: dict[str, Sequence[str]] = {"shop": (STAYS, STOLEN), "other": (OTHER,)}
+    keys = {"shop": (DeployKey(STAYS), DeployKey(STOLEN)), "other": (DeployKey(OTHER),)}
     deploy_key.authorized(made).parent.mkdir(parents=True)
     deploy_key.authorized(made).write_text(deploy_key.authorized_text(made, keys))
     for app, of_app in keys.items():
-        footprint.save(made.app(app), Footprint(keys=tuple(of_app)))
+        footprint.save(made.app(app), Footprint().with_keys(of_app))
         deploy_key.sudo_rule(made, app).parent.mkdir(parents=True, exist_ok=True)
         deploy_key.sudo_rule(made, app).write_text(deploy_key.sudo_text(made, app, of_app))
     return made
@@ -38,7 +37,7 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> HostPaths:
 def revoke(host: HostPaths, key: str) -> None:
     """As `teal setup --remove-key` does it."""
     app: Any = SimpleNamespace(host=SimpleNamespace(paths=host), name="shop", paths=host.app("shop"))
-    intent = KeyIntent(app, footprint.load(host.app("shop")), no_key=fingerprint(key))
+    intent = KeyIntent(app, footprint.load(host.app("shop")), no_key=DeployKey(key).fingerprint)
     for change in list(deploy_key.changes(intent)):
         change.do()
 
@@ -65,9 +64,9 @@ def test_revocation_that_was_cut_is_finished_by_the_same_command(
     ended: list[str] = []
     monkeypatch.setattr(key_places, "end_all", lambda host, key: ended.append(key))
     revoke(host, STOLEN)
-    assert ended == [deploy_key.in_hex(STOLEN)]
+    assert ended == [DeployKey(STOLEN).word]
     assert lines(host) == [STAYS, OTHER]
-    assert deploy_key.in_hex(STOLEN) not in deploy_key.sudo_rule(host, "shop").read_text()
+    assert DeployKey(STOLEN).word not in deploy_key.sudo_rule(host, "shop").read_text()
     for key in (STOLEN, OTHER):
         with pytest.raises(BadRequest, match="nothing to remove"):
             revoke(host, key)

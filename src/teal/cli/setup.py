@@ -1,6 +1,7 @@
 """teal setup"""
 
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -8,14 +9,14 @@ from typing import Any
 import click
 
 from teal.cli.options import GlobalOptions, confirm, global_options, wait_option
-from teal.ground.errors import TealError, Usage
+from teal.ground.errors import ConfigError, TealError, Usage
 from teal.stories.result_json import as_json
-from teal.stories.setup import SetupOptions, setup
+from teal.stories.setup import HOW_OF_CA, SetupOptions, setup
 from teal.ui import choose
 from teal.ui.base import Ui, shown
 from teal.ui.columns import columns, wrapped
 from teal.ui.jsonlines import as_contract, emit
-from teal_host.wire.grammar import KEY_WORDS, KeyWord
+from teal_host.wire.grammar import KEY_WORDS, KeyWord, principal
 from teal_host.wire.messages import Plan
 from teal_host.wire.typed import encode
 
@@ -30,10 +31,17 @@ from teal_host.wire.typed import encode
     help="Let this key deploy this app, and nothing else.",
 )
 @click.option(
+    "--deploy-ca",
+    type=click.Path(path_type=Path),
+    metavar="FILE.pub",
+    help="Let certificates that this CA signs for a --principal deploy this app, and nothing else.",
+)
+@click.option("--principal", "principals", metavar="P", multiple=True, help="With --deploy-ca; repeatable, or P,Q.")
+@click.option(
     "--may",
     metavar="WORDS",
     default="",
-    help="What the deploy key is for, such as status,logs; without it, all of: " + ", ".join(KEY_WORDS) + ".",
+    help="What the deploy key or the CA is for, such as status,logs; without it, all of: " + ", ".join(KEY_WORDS) + ".",
 )
 @click.option(
     "--remove-key",
@@ -50,12 +58,14 @@ def command(options: GlobalOptions, yes: bool, wait: float, **given: Any) -> Non
     it overwrites manual edits.
     """
     ui = choose(options.manner)
-    result = _SetupResult(given["dry_run"], revoked=None if given["deploy_key"] else given["revoked_key"])
+    new_key = given["deploy_key"] or given["deploy_ca"]
+    result = _SetupResult(given["dry_run"], revoked=None if new_key else given["revoked_key"])
     try:
         file = options.load()
         result.app = file.config.app
-        words = _words(given.pop("may"), given["deploy_key"])
-        setup_options = SetupOptions(**given, may=words, wait_s=wait)
+        words = _words(given.pop("may"), new_key)
+        names = _principals(given.pop("principals"), given["deploy_key"], given["deploy_ca"])
+        setup_options = SetupOptions(**given, may=words, principals=names, wait_s=wait)
         result.plan = setup(file, setup_options, ui, lambda plan: _confirm(options, result, plan, yes))
     except TealError as error:
         ui.close()
@@ -77,6 +87,24 @@ def _words(text: str, key: Path | None) -> tuple[KeyWord, ...]:
     if unknown is not None:
         raise Usage(f"--may: a key cannot be for {unknown[:40]!r}", hint=f"choose among {', '.join(KEY_WORDS)}")
     return tuple(word for word in KEY_WORDS if word in given)
+
+
+def _principals(given: Sequence[str], key: Path | None, ca: Path | None) -> tuple[str, ...]:
+    """Raises Usage, or ConfigError for a name that no certificate is let in for."""
+    if key and ca:
+        raise Usage("--deploy-key and --deploy-ca let in one key each", hint="one after the other")
+    if bool(given) != bool(ca):
+        lack = (
+            "no --principal, so it would let in every certificate"
+            if ca
+            else "no --deploy-ca whose certificates have it"
+        )
+        raise ConfigError(f"there is {lack}", hint=HOW_OF_CA)
+    names = [name.strip() for text in given for name in text.split(",")]
+    complaint = next(filter(None, map(principal, names)), None)
+    if complaint:
+        raise ConfigError(f"--principal: {complaint}", hint=HOW_OF_CA)
+    return tuple(sorted({*names}))
 
 
 @dataclass

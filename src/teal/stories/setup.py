@@ -17,16 +17,20 @@ from teal.ui.base import Ui
 from teal_host.wire.grammar import KeyWord, key_digest, public_key
 from teal_host.wire.messages import ANSWERS, Commit, Done, Note, Plan, Setup, Step
 
+HOW_OF_CA = "teal setup --deploy-ca CA.pub --principal NAME"
 _LONGEST_NAME = 255  # bytes; no file system of Linux or macOS has a longer one
 
 
 @dataclass(frozen=True)
 class SetupOptions:
     """What the command line says. `deploy_key` is the file of a public key that may deploy the app from now on, or what
-    `may` names; `revoked_key` is such a file, or the fingerprint, of a key that may no longer.
+    `may` names; `deploy_ca` that of a CA, whose certificates for one of the `principals` may; `revoked_key` is such a
+    file, or the fingerprint, of a key that may no longer.
     """
 
     deploy_key: Path | None = None
+    deploy_ca: Path | None = None
+    principals: tuple[str, ...] = ()
     may: tuple[KeyWord, ...] = ()
     revoked_key: str | None = None
     dry_run: bool = False
@@ -35,12 +39,13 @@ class SetupOptions:
 
 def setup(file: ConfigFile, options: SetupOptions, ui: Ui, confirm: Callable[[Plan], None]) -> Plan:
     """Returns the plan that was done, or would be. `confirm` raises to stop before it. Raises TealError."""
-    key = read_key(options.deploy_key) if options.deploy_key else None
+    path = options.deploy_key or options.deploy_ca
+    key = read_key(path) if path else None
     revoked = _fingerprint(options.revoked_key) if options.revoked_key else None
     with open_session(file.config.server.target) as session:
         try:
             asked = Setup(file.config.spec, origin(), key, revoked, options.dry_run, options.wait_s)
-            session.send(replace(asked, may=options.may))
+            session.send(replace(asked, may=options.may, principals=options.principals))
             plan = expect(_receive(session, ui, Plan), Plan)
         except PipeEnded:
             raise CannotReach("contact lost before commit: nothing was changed", hint="try again") from None
@@ -74,7 +79,7 @@ def read_key(path: Path) -> str:
         raise ConfigError(f"{path} is a private key; the server needs the public half", hint=f"name that: {path}.pub")
     complaint = public_key(text)
     if complaint:
-        raise ConfigError(f"{path} {complaint}")
+        raise ConfigError(f"{path} {complaint}", hint=HOW_OF_CA if "certificate" in complaint else "")
     return text
 
 

@@ -12,15 +12,24 @@ from teal_host.wire.reports import Finding
 
 
 def check(visit: Visit) -> Iterator[Finding]:
-    count = len(visit.footprint.keys)
-    if not count:
+    keys = visit.footprint.deploy_keys
+    if not keys:
         return
-    well = f"{count} {'key' if count == 1 else 'keys'} may deploy, as setup wrote it"
-    yield from drift("deploy keys", deploy_key.changes(visit.intent.of_keys), well)
+    cas = sum(bool(key.principals) for key in keys)
+    who = (
+        f"{_count(len(keys) - cas, 'key')} and the certificates of {_count(cas, 'CA')}"
+        if cas
+        else _count(len(keys), "key")
+    )
+    yield from drift("deploy keys", deploy_key.changes(visit.intent.of_keys), f"{who} may deploy, as setup wrote it")
     if visit.agreed.keys is None:
         yield warning("deploy keys", "no limit is agreed for the waits and releases of a key's deploys", "teal setup")
     yield _sudo()
     yield _sshd()
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def _sudo() -> Finding:

@@ -1,23 +1,22 @@
 """What every preparation is given."""
 
-from typing import Optional, Tuple
+from typing import Optional
 
 from teal_host.state.agreement import Agreement
 from teal_host.state.app import App
+from teal_host.state.deploy_keys import DeployKey
 from teal_host.state.footprint import Footprint
-from teal_host.wire.grammar import KeyWord
 from teal_host.wire.values import dataclass
 
 
 @dataclass(frozen=True)
 class KeyIntent:
-    """`key` is a deploy key to let in, `may` what for, `no_key` the fingerprint of a deploy key to revoke."""
+    """`key` is a deploy key to let in, `no_key` the fingerprint of a deploy key to revoke."""
 
     app: App
     footprint: Footprint
-    key: Optional[str] = None
+    key: Optional[DeployKey] = None
     no_key: Optional[str] = None
-    may: Tuple[KeyWord, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -27,14 +26,13 @@ class Intent:
     app: App
     agreed: Agreement
     footprint: Footprint
-    key: Optional[str] = None
+    key: Optional[DeployKey] = None
     no_key: Optional[str] = None
-    may: Tuple[KeyWord, ...] = ()
 
     @property
     def of_keys(self) -> KeyIntent:
         """The part that needs nothing else: a key is revoked whatever else is wrong."""
-        return KeyIntent(self.app, self.footprint, self.key, self.no_key, self.may)
+        return KeyIntent(self.app, self.footprint, self.key, self.no_key)
 
     @property
     def user(self) -> str:

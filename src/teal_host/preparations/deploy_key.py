@@ -1,16 +1,15 @@
-"""A key that may deploy one app and nothing else.
+"""A key, or the CA of certificates, that may deploy one app and nothing else.
 
 sshd lets it start one program (`restrict,command=…` in authorized_keys), sudo lets that user start just this program
 with just these arguments, and the program is root's. The user `teal` has no password, and a home that is root's.
 """
 
-import base64
-import hashlib
 import os
+import re
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Dict, Iterator, List, Sequence, Tuple
+from typing import Dict, Iterator, List, Sequence, Set, Tuple
 
 from teal_host.ground import files, trees
 from teal_host.ground.errors import BadRequest, CannotRun
@@ -20,10 +19,9 @@ from teal_host.preparations import account
 from teal_host.preparations.base import KeyIntent
 from teal_host.preparations.change import DesiredFile, SetupChange, write
 from teal_host.state import footprint, key_places
+from teal_host.state.deploy_keys import DeployKey, hex_of
 from teal_host.state.disk_format import Unreadable
 from teal_host.state.footprint import Footprint
-from teal_host.state.key_policy import fingerprint
-from teal_host.wire.grammar import KeyWord
 from teal_host.wire.sources import CALLS
 
 USER = "teal"  # no app can have it: the grammar keeps this name
@@ -47,18 +45,18 @@ def changes(intent: KeyIntent) -> Iterator[SetupChange]:
         )
 
 
-def _let_in(intent: KeyIntent, keys: Sequence[str]) -> Iterator[SetupChange]:
+def _let_in(intent: KeyIntent, keys: Sequence[DeployKey]) -> Iterator[SetupChange]:
     host, name = intent.app.host.paths, intent.app.name
     readable = account.Folder(authorized(host).parent, 0o750, USER, read_only=True)  # sshd reads it as this user
     yield from account.directory(intent.app.paths, readable)
     rule = DesiredFile(intent.app.paths, sudo_rule(host, name), sudo_text(host, name, keys), 0o440)
     yield from write(rule, lambda: _checked(rule))
     desired = DesiredFile(intent.app.paths, authorized(host), _authorized_with(host, name, keys))
-    before = _text(authorized(host)) if _is_cut(intent) else _authorized_with(host, name, intent.footprint.keys)
+    before = _text(authorized(host)) if _cut(intent) else _authorized_with(host, name, intent.footprint.deploy_keys)
     yield from write(desired, before=before)
 
 
-def _authorized_with(host: HostPaths, app: str, keys: Sequence[str]) -> str:
+def _authorized_with(host: HostPaths, app: str, keys: Sequence[DeployKey]) -> str:
     """Where the footprint of another app cannot be read, the lines of the other apps stay as they are: nothing of
     another app stands in the way of a revocation.
     """
@@ -83,17 +81,12 @@ def withdraw(host: HostPaths, app: str) -> None:
     account.remove_user(USER)
 
 
-def end_all(host: HostPaths, keys: Sequence[str]) -> None:
+def end_all(host: HostPaths, keys: Sequence[DeployKey]) -> None:
     """Of an app that is destroyed. The footprint goes on naming the keys, so that a destroy that was cut here finds
     them again.
     """
     for key in keys:
-        key_places.end_all(host, in_hex(key))
-
-
-def in_hex(key: str) -> str:
-    """The digest of a fingerprint, in letters that need no escape in sudoers."""
-    return hashlib.sha256(base64.b64decode(key.split()[1])).hexdigest()
+        key_places.end_all(host, key.word)
 
 
 def home(host: HostPaths) -> Path:
@@ -108,29 +101,33 @@ def sudo_rule(host: HostPaths, app: str) -> Path:
     return host.root / "etc/sudoers.d" / f"teal-{app}"
 
 
-def sudo_text(host: HostPaths, app: str, keys: Sequence[str]) -> str:
+def sudo_text(host: HostPaths, app: str, keys: Sequence[DeployKey]) -> str:
     """One exact command for each key: no wildcard, no other argument."""
     head = f"# Written by `teal setup --deploy-key` of {app}.\n"
     return head + "".join(f"{USER} ALL=(root) NOPASSWD: {_command(host, app, key)}\n" for key in keys)
 
 
-def authorized_text(host: HostPaths, keys: "Dict[str, Sequence[str]]") -> str:
+def authorized_text(host: HostPaths, keys: "Dict[str, Sequence[DeployKey]]") -> str:
     """The keys of all apps, because sshd reads one file for a user."""
     head = "# Written by `teal setup --deploy-key`: each key may deploy one app and nothing else.\n"
     lines = [_line(host, app, key) for app in sorted(keys) for key in keys[app]]
     return head + "".join(lines)
 
 
-def _line(host: HostPaths, app: str, key: str) -> str:
-    """Somebody without Teal gets an explanation. The server side runs then too, and writes its audit."""
+def _line(host: HostPaths, app: str, key: DeployKey) -> str:
+    """Somebody without Teal gets an explanation. The server side runs then too, and writes its audit.
+
+    With `cert-authority` sshd takes certificates that the key has signed, and no longer the key itself.
+    """
+    of_ca = f'cert-authority,principals="{",".join(key.principals)}",' if key.principals else ""
     program = f"sudo -n {_command(host, app, key)}"
     teal = f"case $SSH_ORIGINAL_COMMAND in *{CALLS}*) exec {program};; esac"
     other = f"echo 'this key only deploys {app}, with teal' >&2; exec {program} </dev/null >/dev/null"
-    return f'restrict,command="{teal}; {other}" {key}\n'
+    return f'{of_ca}restrict,command="{teal}; {other}" {key.public}\n'
 
 
-def _command(host: HostPaths, app: str, key: str) -> str:
-    return f"{_starts(host, app)} {in_hex(key)}"
+def _command(host: HostPaths, app: str, key: DeployKey) -> str:
+    return f"{_starts(host, app)} {key.word}"
 
 
 def _starts(host: HostPaths, app: str = "") -> str:
@@ -142,102 +139,112 @@ def _text(path: Path) -> str:
     return files.text_of(path) or ""
 
 
-def _desired_keys(intent: KeyIntent) -> Tuple[str, ...]:
-    keys, key = intent.footprint.keys, intent.key
+def _desired_keys(intent: KeyIntent) -> Tuple[DeployKey, ...]:
+    keys, key = intent.footprint.deploy_keys, intent.key
     if intent.no_key:
         _check_is_known(intent, intent.no_key)
-        keys = tuple(known for known in keys if fingerprint(known) != intent.no_key)
-    if key is None or in_hex(key) in map(in_hex, keys):
+        keys = tuple(known for known in keys if known.fingerprint != intent.no_key)
+    if key is None:
         return keys
-    _check_is_unbound(intent.app.host.paths, intent.app.name, key)
-    return (*keys, key)
+    same = [known for known in keys if known.is_same_key(key)]
+    _check_is_free(intent, key, same)
+    given = replace(key, public=same[0].public) if same else key
+    return tuple(given if known in same else known for known in (keys if same else (*keys, key)))
 
 
 def _check_is_known(intent: KeyIntent, revoked: str) -> None:
-    known = [fingerprint(key) for key in intent.footprint.keys]
-    if revoked not in known and not _is_cut(intent):
+    known = [key.fingerprint for key in intent.footprint.deploy_keys]
+    if revoked not in known and not _cut(intent):
         raise BadRequest(f"the key {revoked} may not deploy {intent.app.name}, so there is nothing to remove", known)
 
 
-def _is_cut(intent: KeyIntent) -> bool:
-    """Was an earlier revocation of this key cut? Then the footprint no longer names the key, and its line is left."""
+def _cut(intent: KeyIntent) -> Set[str]:
+    """The words of this key, if an earlier revocation was cut. Then the footprint no longer names the key, and
+    its line is left.
+    """
     host, name, revoked = intent.app.host.paths, intent.app.name, intent.no_key
-    if revoked is None or revoked in map(fingerprint, intent.footprint.keys):
-        return False
-    command = f"{_starts(host, name)} {_hex_of(revoked)}"
-    return any(command in _text(path) for path in (sudo_rule(host, name), authorized(host)))
+    if revoked is None or revoked in (key.fingerprint for key in intent.footprint.deploy_keys):
+        return set()
+    command = re.compile(f"{re.escape(_starts(host, name))} ({hex_of(revoked)}[0-9a-f-]*)")
+    return {word for path in (sudo_rule(host, name), authorized(host)) for word in command.findall(_text(path))}
 
 
-def _hex_of(shown: str) -> str:
-    return base64.b64decode(f"{shown.partition(':')[2]}=").hex()
-
-
-def _check_is_unbound(host: HostPaths, name: str, key: str) -> None:
-    """sshd takes the first line with the key, so it would never reach a second line."""
-    for other, keys in _keys_of_others(host, name).items():
-        if in_hex(key) in map(in_hex, keys):
+def _check_is_free(intent: KeyIntent, key: DeployKey, same: Sequence[DeployKey]) -> None:
+    """sshd takes the first line with the key, or with the CA and a principal, so it would never reach a second line."""
+    name = intent.app.name
+    if any(bool(known.principals) != bool(key.principals) for known in same):
+        raise BadRequest(
+            f"a key is either a deploy key or the key of a CA, and {name} is deployed with {same[0]}",
+            hint=f"use another key, or first: teal setup --remove-key {key.fingerprint}",
+        )
+    for other, keys in _keys_of_others(intent.app.host.paths, name).items():
+        taken = next((known for known in keys if _collide(key, known)), None)
+        if taken and key.principals and taken.principals:
             raise BadRequest(
-                f"the key {fingerprint(key)} deploys {other} already, and a key is bound to one app",
+                f"{taken} deploy {other} already, and a principal is bound to one app",
+                hint=f"use another principal, such as {name}-deploy",
+            )
+        if taken:
+            raise BadRequest(
+                f"the key {key.fingerprint} deploys {other} already, and a key is bound to one app",
                 hint=f"make another key: ssh-keygen -t ed25519 -f {name}-deploy",
             )
 
 
-def _agreed(intent: KeyIntent, keys: Tuple[str, ...]) -> Iterator[SetupChange]:
+def _collide(key: DeployKey, known: DeployKey) -> bool:
+    are_cas = key.principals and known.principals
+    return key.is_same_key(known) and (not are_cas or not {*key.principals}.isdisjoint(known.principals))
+
+
+def _agreed(intent: KeyIntent, keys: Tuple[DeployKey, ...]) -> Iterator[SetupChange]:
     """A revoked key comes first."""
-    before, name, paths = intent.footprint.keys, intent.app.name, intent.app.paths
-    if intent.no_key and _is_cut(intent):
+    host, paths, name = intent.app.host.paths, intent.app.paths, intent.app.name
+    before = {key.fingerprint: key for key in intent.footprint.deploy_keys}
+    for word in sorted(_cut(intent)):
         text = f"end what the revoked key {intent.no_key} still does"
-        yield SetupChange(text, partial(key_places.end_all, intent.app.host.paths, _hex_of(intent.no_key)))
-    for key in before:
-        if key not in keys:
-            text = f"revoke the key {fingerprint(key)}, which deploys {name}, and end what it does"
-            yield SetupChange(text, partial(_revoke, intent.app.host.paths, paths, keys, key))
+        yield SetupChange(text, partial(key_places.end_all, host, word))
+    for revoked in before.keys() - {key.fingerprint for key in keys}:
+        does = ("deploy", "they do") if before[revoked].principals else ("deploys", "it does")
+        text = f"revoke {before[revoked]}, which {does[0]} {name}, and end what {does[1]}"
+        yield SetupChange(text, partial(_revoke, host, paths, before[revoked]))
     for key in keys:
-        if key not in before:
-            save = partial(_remember, paths, keys, intent.may)
-            yield SetupChange(f"let the key {fingerprint(key)} {_may(name, intent.may)}", save)
-    yield from _changed(intent)
+        was = before.get(key.fingerprint)
+        if was is None:
+            yield SetupChange(f"let {key} {_may(name, key)}", partial(_add, paths, key))
+        elif was != key:
+            until_now = _may(name, was) if was.principals == key.principals else f"{_may(name, was)}, as {was}"
+            text = f"let {key} {_may(name, key)}; until now: {until_now}"
+            yield SetupChange(text, partial(_rebind, host, paths, was, key))
 
 
-def _changed(intent: KeyIntent) -> Iterator[SetupChange]:
-    """What a key may do that is known already."""
-    known = {fingerprint(key): key for key in intent.footprint.keys}
-    digest = fingerprint(intent.key) if intent.key else ""
-    was = intent.footprint.may.get(digest, ())
-    if digest in known and was != intent.may:
-        name, keys = intent.app.name, intent.footprint.keys
-        text = f"let the key {digest} {_may(name, intent.may)}; until now: {_may(name, was)}"
-        yield SetupChange(text, partial(_rebind, intent, keys, known[digest]))
+def _may(name: str, key: DeployKey) -> str:
+    return f"do this with {name} and nothing else: {', '.join(key.may)}" if key.may else f"deploy {name}"
 
 
-def _may(name: str, words: Sequence[str]) -> str:
-    return f"do this with {name} and nothing else: {', '.join(words)}" if words else f"deploy {name}"
+def _add(paths: AppPaths, key: DeployKey) -> None:
+    _remember(paths, [*footprint.load(paths).deploy_keys, key])
 
 
-def _remember(paths: AppPaths, keys: Tuple[str, ...], may: Tuple[KeyWord, ...] = ()) -> None:
-    """`may` is of the keys that are new."""
-    before = footprint.load(paths)
-    words = {**{fingerprint(key): may for key in keys if key not in before.keys and may}, **before.may}
-    stay = {digest: words[digest] for digest in map(fingerprint, keys) if digest in words}
-    footprint.save(paths, replace(before, keys=keys, may=stay))
-
-
-def _rebind(intent: KeyIntent, keys: Tuple[str, ...], key: str) -> None:
+def _rebind(host: HostPaths, paths: AppPaths, was: DeployKey, key: DeployKey) -> None:
     """As if the key were revoked and let in again, so that nothing goes on that it may no longer do."""
-    host, paths = intent.app.host.paths, intent.app.paths
-    _revoke(host, paths, tuple(known for known in keys if known != key), key)
-    _remember(paths, keys, intent.may)
+    keys = footprint.load(paths).deploy_keys
+    _revoke(host, paths, was)
+    _remember(paths, [key if known == was else known for known in keys])
 
 
-def _revoke(host: HostPaths, paths: AppPaths, keys: Tuple[str, ...], key: str) -> None:
+def _revoke(host: HostPaths, paths: AppPaths, key: DeployKey) -> None:
     """The footprint comes first, so that a server side that begins meanwhile refuses."""
-    _remember(paths, keys)
-    key_places.end_all(host, in_hex(key))
+    _remember(paths, [known for known in footprint.load(paths).deploy_keys if known != key])
+    key_places.end_all(host, key.word)
 
 
-def _keys_of_others(host: HostPaths, app: str) -> "Dict[str, Sequence[str]]":
+def _remember(paths: AppPaths, keys: Sequence[DeployKey]) -> None:
+    footprint.save(paths, footprint.load(paths).with_keys(keys))
+
+
+def _keys_of_others(host: HostPaths, app: str) -> "Dict[str, Sequence[DeployKey]]":
     others: List[Tuple[str, Footprint]] = list(footprint.others(host, app))
-    return {name: theirs.keys for name, theirs in others}
+    return {name: theirs.deploy_keys for name, theirs in others}
 
 
 def _checked(rule: DesiredFile) -> None:

@@ -23,7 +23,7 @@ def undo(host: HostPaths, app: AppPaths) -> None:
         files.remove(files.unfinished(path))
     systemctl.reload_units()
     if has_keys:
-        deploy_key.end_all(host, before.keys)
+        deploy_key.end_all(host, before.deploy_keys)
         deploy_key.withdraw(host, app.app)
     for folder in before.made:
         if Path(folder) not in (app.data, app.releases):

@@ -3,19 +3,19 @@
 sshd and sudo fix the app and the key in the arguments of the server side. What the client says of itself is ignored.
 """
 
-import base64
-import hashlib
 import json
 import os
 import re
 from pathlib import Path
-from typing import Any, Optional, Sequence
+from typing import Any, Dict, Optional, Sequence
 
 from teal_host.ground import files, lock
 from teal_host.ground.errors import BadRequest, NotAllowed
 from teal_host.ground.journal import now
 from teal_host.ground.paths import AppPaths, HostPaths
-from teal_host.state import agreement, footprint, key_places
+from teal_host.state import agreement, footprint, key_places, ssh_login
+from teal_host.state.deploy_keys import fingerprint_in, is_of_ca
+from teal_host.state.ssh_login import Certificate
 from teal_host.wire.app import AppSpec
 from teal_host.wire.messages import Deploy, Failure, Intended, Logs, Releases, Result, Rollback, Status
 from teal_host.wire.values import dataclass
@@ -25,20 +25,24 @@ _BEGUN = 16  # more lines, for the ends of what was allowed to begin
 _SHOWN, _ANSWERED = 80, 300  # bytes of what a client says of itself, and of an answer
 MOST = 4 * 1024 * 1024  # bytes of the audit: some 16,000 uses of a key
 _NICE = 15
+OF_A_CERTIFICATE_S = 3600  # sshd looks at the end of a certificate when the connection begins, and never again
 _CHANGE = (Deploy, Rollback)
 _ALLOWED = (Intended, Deploy, Rollback, Status, Releases, Logs)
 
 
 @dataclass(frozen=True)
 class KeyPolicy:
-    """`key` is the SHA-256 of the public key, in hex."""
+    """`key` is the word of a DeployKey."""
 
     app: str
     key: str
 
     def enter(self, host: HostPaths) -> None:
-        """Before anything of the client is read. Raises NotAllowed where the key has too many connections."""
+        """Before anything of the client is read. Raises NotAllowed for too many connections, or an old one."""
         key_places.take(host, self.key)
+        if is_of_ca(self.key) and ssh_login.age_s() > OF_A_CERTIFICATE_S:
+            message = f"this connection is older than {OF_A_CERTIFICATE_S} s, and its certificate may have expired"
+            raise NotAllowed(message, hint="the same command again, on a new connection of ssh")
 
     def check(self, host: HostPaths, request: Any) -> None:
         """Raises NotAllowed."""
@@ -51,10 +55,10 @@ class KeyPolicy:
             raise NotAllowed(message, hint="log in as the server's admin for that")
         if app != self.app:
             raise NotAllowed(f"this key may deploy {self.app}, not {app}")
-        known = footprint.load(host.app(self.app))
-        if self.fingerprint not in map(fingerprint, known.keys):
+        known = {key.word: key for key in footprint.load(host.app(self.app)).deploy_keys}
+        if self.key not in known:
             raise NotAllowed(f"this key may no longer deploy {self.app}")  # revoked while its connection was open
-        _check_is_for_this(known.may.get(self.fingerprint, ()), request)
+        _check_is_for_this(known[self.key].may, request)
         if isinstance(request, (Intended, Deploy)):
             _check_is_agreed(host.app(self.app), request.spec)
         if isinstance(request, _CHANGE):
@@ -76,7 +80,15 @@ class KeyPolicy:
         author = {"who": who, "commit": _clipped(origin.commit)} if origin else {}
         release = getattr(answer, "release", None)
         about = {**author, "release": release} if release else author
-        line = {"at": now(), "key": self.fingerprint, "did": _did(request), "ended": _ended(answer), **about}
+        line: Dict[str, Any] = {
+            "at": now(),
+            "key": self.fingerprint,
+            "did": _did(request),
+            "ended": _ended(answer),
+            **about,
+        }
+        if is_of_ca(self.key):
+            line["certificate"] = _shown(ssh_login.certificate(self.fingerprint))
         _make_room(paths.audit)
         files.append_line(paths.audit, json.dumps(line, ensure_ascii=False), mode=0o600)
 
@@ -94,7 +106,7 @@ class KeyPolicy:
     @property
     def fingerprint(self) -> str:
         """The fingerprint of the key, as OpenSSH shows it."""
-        return _shown(bytes.fromhex(self.key))
+        return fingerprint_in(self.key)
 
 
 def _check_is_for_this(words: Sequence[str], request: Any) -> None:
@@ -125,11 +137,6 @@ def _make_room(audit: Path) -> None:
                 files.move(audit, audit.with_name(f"{audit.name}.1"))
 
 
-def fingerprint(key: str) -> str:
-    """The fingerprint of a public key, as OpenSSH shows it."""
-    return _shown(hashlib.sha256(base64.b64decode(key.split()[1])).digest())
-
-
 def _typed(request: Any) -> str:
     """The command that a person types for this request, such as `env set`."""
     kind = request if isinstance(request, type) else type(request)
@@ -149,8 +156,9 @@ def _clipped(text: str, most: int = _SHOWN) -> str:
     return printed.encode("utf-8", "ignore")[:most].decode("utf-8", "ignore")
 
 
-def _shown(digest: bytes) -> str:
-    return f"SHA256:{base64.b64encode(digest).decode().rstrip('=')}"
+def _shown(certificate: Optional[Certificate]) -> Optional[Certificate]:
+    """A CA chooses the id of a certificate freely."""
+    return {**certificate, "id": _clipped(str(certificate["id"]))} if certificate else None
 
 
 def _ended(answer: Any) -> str:

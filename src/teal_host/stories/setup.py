@@ -16,6 +16,7 @@ from teal_host.preparations.change import SetupChange, note
 from teal_host.state import agreement, footprint
 from teal_host.state.agreement import Agreement
 from teal_host.state.app import App
+from teal_host.state.deploy_keys import DeployKey
 from teal_host.state.slots import all_colors, read_slots
 from teal_host.steps import drain, switch
 from teal_host.steps.scene import read_scene, renew_fallback
@@ -103,7 +104,8 @@ def _key_changes(intent: KeyIntent) -> Iterator[SetupChange]:
 
 def _intent(app: App, request: Setup) -> Intent:
     known = footprint.load(app.paths)
-    return Intent(app, _agreed(app, request), known, request.key, request.no_key, request.may)
+    key = DeployKey(request.key, request.may, request.principals) if request.key else None
+    return Intent(app, _agreed(app, request), known, key, request.no_key)
 
 
 def _plan(changes: Sequence[SetupChange]) -> Plan:

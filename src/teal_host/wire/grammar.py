@@ -36,6 +36,8 @@ _PUBLIC_KEY = re.compile(
     r"(?:ssh-ed25519|ecdsa-sha2-nistp(?:256|384|521)|ssh-rsa|sk-ssh-ed25519@openssh\.com"
     r"|sk-ecdsa-sha2-nistp256@openssh\.com) [A-Za-z0-9+/]{40,4000}={0,3}(?: [A-Za-z0-9@._+:/ -]{0,200})?"
 )
+_CERTIFICATE = re.compile(r"[a-z0-9-]+-cert-v01@openssh\.com ")
+_PRINCIPAL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+:/-]{0,127}")
 _KEY_DIGEST = re.compile(r"SHA256:[A-Za-z0-9+/]{43}")
 _AS_GOOD_AS_ROOT = {
     "CAP_SYS_ADMIN", "CAP_SYS_PTRACE", "CAP_SYS_MODULE", "CAP_SYS_RAWIO", "CAP_DAC_OVERRIDE", "CAP_DAC_READ_SEARCH",
@@ -238,7 +240,8 @@ def public_key(value: str) -> Optional[str]:
     """One line of an OpenSSH public key file: type, key, comment; no options before it (sshd(8))."""
     if _PUBLIC_KEY.fullmatch(value) and _is_of_its_type(*value.split(" ")[:2]):
         return None
-    return "is not an OpenSSH public key: ssh-ed25519 AAAA… comment"
+    what = "is a certificate, and" if _CERTIFICATE.match(value) else "is"
+    return f"{what} not an OpenSSH public key: ssh-ed25519 AAAA… comment"
 
 
 def _is_of_its_type(kind: str, packed: str) -> bool:
@@ -253,6 +256,13 @@ def _is_of_its_type(kind: str, packed: str) -> bool:
 def key_digest(value: str) -> Optional[str]:
     """The fingerprint of a public key, as `ssh-keygen -l` shows it."""
     return None if _KEY_DIGEST.fullmatch(value) else "is not the fingerprint of a key: SHA256:…"
+
+
+def principal(value: str) -> Optional[str]:
+    """A name in a certificate, which sshd compares letter for letter. It ends no word of authorized_keys."""
+    if _PRINCIPAL.fullmatch(value):
+        return None
+    return f"{value[:40]!r} is not a principal: a letter or digit, then up to 127 letters, digits and . _ @ + : / -"
 
 
 def status_code(value: int) -> Optional[str]:
@@ -312,3 +322,4 @@ SystemCallGroup = Annotated[str, system_call_group]
 Directive = Annotated[str, directive]
 PublicKey = Annotated[str, public_key]
 KeyDigest = Annotated[str, key_digest]
+Principal = Annotated[str, principal]

@@ -20,6 +20,7 @@ from teal_host.wire.grammar import (
     EnvName,
     KeyDigest,
     KeyWord,
+    Principal,
     PublicKey,
     ReleaseName,
     ReleaseReference,
@@ -121,7 +122,8 @@ class Setup:
     """Prepare the server for the app. The server side replies with a Plan, and changes nothing before Commit.
 
     `key`: a public key that may deploy this app from now on, and nothing else. `no_key`: the digest of a key to revoke.
-    `may`: the commands that `key` is for; all that a deploy key can do, where none is named.
+    `may`: the commands that `key` is for; all that a deploy key can do, where none is named. `principals`: `key` is the
+    key of a CA, whose certificates for these may deploy the app.
     """
 
     spec: AppSpec
@@ -131,6 +133,7 @@ class Setup:
     dry_run: bool = False
     wait_s: Seconds = 0.0
     may: Tuple[KeyWord, ...] = ()
+    principals: Tuple[Principal, ...] = ()
 
 
 @dataclass(frozen=True)
