@@ -285,13 +285,13 @@ PRINCIPALS: dict[tuple[str, ...], str] = {
 @pytest.mark.parametrize("words", list(PRINCIPALS), ids=" ".join)
 def test_setup_says_what_to_type_for_a_ca(teal: Teal, words: tuple[str, ...]) -> None:
     configured()
-    said = teal("setup", *words)
-    assert (said.code, PRINCIPALS[words] in said.err) == (3, True), said.err
-    assert "teal setup --deploy-ca CA.pub --principal NAME" in said.err
+    refused = teal("setup", *words)
+    assert (refused.code, PRINCIPALS[words] in refused.err) == (3, True), refused.err
+    assert "teal setup --deploy-ca CA.pub --principal NAME" in refused.err
 
 
 @pytest.mark.hint("one after the other")
 def test_setup_lets_in_one_key_at_a_time(teal: Teal) -> None:
     configured()
-    said = teal("setup", "--deploy-key", "ci.pub", "--deploy-ca", "ca.pub", "--principal", "shop")
-    assert (said.code, "let in one key each" in said.err, "one after the other" in said.err) == (2, True, True)
+    refused = teal("setup", "--deploy-key", "ci.pub", "--deploy-ca", "ca.pub", "--principal", "shop")
+    assert (refused.code, "let in one key each" in refused.err, "one after the other" in refused.err) == (2, True, True)

@@ -45,8 +45,8 @@ def setup(host: HostPaths, key: "DeployKey | None", app: str = "shop", no_key: s
 
 def test_ca_lets_in_certificates_of_its_principals_alone_with_the_command_of_a_key(host: HostPaths) -> None:
     ca = DeployKey(CA, ("status",), ("shop-deploy", "shop-ops"))
-    said = setup(host, ca)
-    assert f"let certificates of the CA {ca.fingerprint} for shop-deploy, shop-ops do this with shop" in said[0]
+    words = setup(host, ca)
+    assert f"let certificates of the CA {ca.fingerprint} for shop-deploy, shop-ops do this with shop" in words[0]
     setup(host, DeployKey(OTHER, ("status",)))
     of_ca, of_key = deploy_key.authorized(host).read_text().splitlines()[1:]
     assert of_ca.startswith('cert-authority,principals="shop-deploy,shop-ops",restrict,command="')
@@ -65,8 +65,8 @@ def test_connection_of_a_principal_that_setup_took_away_is_refused(host: HostPat
     before, after = DeployKey(CA, (), ("a", "b")), DeployKey(CA, (), ("b",))
     setup(host, before)
     setup(host, DeployKey(OTHER))
-    said = setup(host, after)
-    assert "deploy shop; until now: deploy shop, as certificates of the CA" in said[0]
+    words = setup(host, after)
+    assert "deploy shop; until now: deploy shop, as certificates of the CA" in words[0]
     assert footprint.load(host.app("shop")).deploy_keys == (after, DeployKey(OTHER))
     assert setup(host, after) == []
     with pytest.raises(NotAllowed, match="may no longer"):

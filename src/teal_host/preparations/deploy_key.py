@@ -9,7 +9,7 @@ import re
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Dict, Iterator, List, Sequence, Set, Tuple
+from typing import Dict, Iterator, List, Mapping, Sequence, Set, Tuple
 
 from teal_host.ground import files, trees
 from teal_host.ground.errors import BadRequest, CannotRun
@@ -107,7 +107,7 @@ def sudo_text(host: HostPaths, app: str, keys: Sequence[DeployKey]) -> str:
     return head + "".join(f"{USER} ALL=(root) NOPASSWD: {_command(host, app, key)}\n" for key in keys)
 
 
-def authorized_text(host: HostPaths, keys: "Dict[str, Sequence[DeployKey]]") -> str:
+def authorized_text(host: HostPaths, keys: "Mapping[str, Sequence[DeployKey]]") -> str:
     """The keys of all apps, because sshd reads one file for a user."""
     head = "# Written by `teal setup --deploy-key`: each key may deploy one app and nothing else.\n"
     lines = [_line(host, app, key) for app in sorted(keys) for key in keys[app]]
