@@ -66,6 +66,12 @@ def test_build_output_may_hold_any_bytes(tmp_path: Path, written: bytes, lines: 
     assert built(tmp_path, *python(text)) == lines
 
 
+def test_build_line_without_an_end_comes_in_pieces(tmp_path: Path) -> None:
+    pieces = built(tmp_path, *python("import sys; sys.stdout.write('x' * 5_000_000)"))
+    assert "".join(pieces) == "x" * 5_000_000
+    assert max(map(len, pieces)) < 1_200_000
+
+
 def test_build_output_is_passed_on_while_the_build_runs(tmp_path: Path) -> None:
     """The build waits for a file that the test makes only when the first line of output has arrived."""
     go_on = tmp_path / "go on"

@@ -309,3 +309,26 @@ def test_target_as_typed_for_ssh_is_refused_with_the_url_to_write(
     monkeypatch.setenv("TEAL_TARGET", target)
     with pytest.raises(ConfigError, match=f'did you mean "ssh://{target}"'):
         load(tmp_path)
+
+
+def test_config_with_a_key_of_many_parts_is_refused_at_once(write: Write) -> None:
+    key = ".".join(["a", '"b"', "'c'"] * 20_000)
+    with pytest.raises(ConfigError, match=r"more than 100 parts \(at line 2\)"):
+        load(write(f"\n{key} = 1\n"))
+
+
+def test_config_of_deep_tables_has_its_mistakes_with_lines(write: Write) -> None:
+    deep = f"{{{'.'.join('a' * 99)} = "
+    assert "teal.toml:1: app: is missing" in mistakes(write(f"x = {deep * 60}1{'}' * 60}"))
+
+
+def test_config_mistakes_of_one_endless_statement_come_in_bounded_time(write: Write) -> None:
+    """In the tree of 768eec4 each of its lines was read again with all lines before it: hours for these 300 kB."""
+    assert "teal.toml:1: x: unknown key" in mistakes(write('x = """' + "\n" * 300_000 + '"""\n'))
+
+
+def test_config_file_may_have_a_colon_in_its_name(tmp_path: Path) -> None:
+    (tmp_path / "a:b.toml").write_text("x = 1\n")
+    with pytest.raises(ConfigError) as raised:
+        load(tmp_path / "a:b.toml")
+    assert all(line.startswith("a:b.toml:1: ") for line in raised.value.evidence)

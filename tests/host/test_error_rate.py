@@ -10,6 +10,7 @@ from typing import BinaryIO
 import pytest
 
 from teal_host.state.answers import AnswerCounts, Answered, chance, clearly_worse, client_of
+from teal_host.state.seams import FALLBACK_LINE
 from teal_host.steps import error_rate
 from teal_host.steps.error_rate import AnswerLog, fallback_report
 from teal_host.wire.app import Ports
@@ -238,3 +239,13 @@ def test_access_log_is_counted_in_bounded_memory_when_everybody_is_somebody_else
     tally.read()
     seen = tally.of(8082)
     assert (seen.asked, len(seen.clients)) == (12_000, 10_000)
+
+
+def test_log_with_lines_that_nginx_never_writes_is_counted_without_them(tmp_path: Path) -> None:
+    (tmp_path / "log").write_bytes(b"|1.2.3.4 a:" + b"9" * 5000 + b" 200\n|1.2.3.4 a:8081 200\n")
+    log = AnswerLog(tmp_path / "log", PORTS)
+    log.read()
+    assert log.of(8081).asked == 1
+    for time_ in (b"inf", b"nan", b"1e300", b"-99999999999", b"99999999999", b"x"):
+        (tmp_path / "fallback").write_bytes(time_.ljust(FALLBACK_LINE))
+        assert fallback_report("blue", tmp_path / "fallback") == FallbackReport("blue")

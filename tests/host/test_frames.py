@@ -112,6 +112,7 @@ def test_object_parser_gives_an_object_or_a_frame_error_for_any_bytes(data: byte
         (pipe.raw(b'{"a": NaN}'), "NaN is not JSON"),
         (pipe.raw(b'{"a": -Infinity}'), "-Infinity is not JSON"),
         (pipe.raw(b'{"a": ' + b"9" * 5000 + b"}"), "not JSON"),
+        (pipe.raw(b'{"a": -' + b"9" * 4300 + b"}"), "more than 4300 digits"),
         (pipe.raw(b"[]"), "not a JSON object"),
         (pipe.raw(b"null"), "not a JSON object"),
         (pipe.raw(b'"text"'), "not a JSON object"),

@@ -146,7 +146,7 @@ HOUR = datetime.timedelta(hours=1)
 def as_of_now(line: dict[str, Any]) -> dict[str, Any]:
     """Makes relative times absolute, because pytest collects all tests long before the last test runs."""
     copy = dict(line)
-    if isinstance(line.get("up"), int):
+    if isinstance(line.get("up"), int) and abs(line["up"]) < 10**9:
         copy["up"] = journals.up_s() + line["up"]
     if isinstance(line.get("at"), datetime.timedelta):
         copy["at"] = (datetime.datetime.now(datetime.UTC) + line["at"]).isoformat()
@@ -159,6 +159,7 @@ def as_of_now(line: dict[str, Any]) -> dict[str, Any]:
         ([{**TURNED, "up": -60}, END, {**TURNED, "up": -20}, BEGIN], 20),
         ([{**TURNED, "up": -20}, {**TURNED, "up": "long"}], 20),
         ([{**TURNED, "up": -20}, {**TURNED, "at": 5}, {"event": "switched"}], 20),
+        ([{**TURNED, "up": -20}, {**TURNED, "up": 10**400}, {**TURNED, "up": -(10**400)}], 20),
         ([{**TURNED, "up": 900}], inf),  # of a boot before this one
         ([{**TURNED, "at": -HOUR}], 3600),  # of a Teal that did not write the boot
         ([{**TURNED, "at": HOUR}], 0),
@@ -170,6 +171,12 @@ def test_time_since_the_switch_counts_from_the_last_readable_switch(
 ) -> None:
     hold(journal, *map(as_of_now, lines))
     assert journal.since_switch() == pytest.approx(passed, abs=15)
+
+
+@pytest.mark.parametrize("junk", [7, [], {}, "../x", "\ud800", "purple"])
+def test_unfinished_story_has_a_release_and_a_color_or_none(journal: Journal, junk: Any) -> None:
+    hold(journal, {**BEGIN, "release": junk, "unjudged": junk, "color": junk})
+    assert journal.unfinished() == UnfinishedStory("a", None, None, started=False)
 
 
 @pytest.mark.row("D20")

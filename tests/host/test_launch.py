@@ -47,3 +47,28 @@ def test_launch_refuses_a_start_of_a_higher_format(color: Path, capsys: pytest.C
     keep_start(color, format=2)
     assert launch.main([str(color), "blue"]) == launch.CANNOT_START
     assert "a newer Teal wrote start.json" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "start",
+    [
+        b"",
+        b"\xff",
+        b"[]",
+        b"{}",
+        b"[" * 100_000,
+        b'{"format": "1"}',
+        b'{"format": 1, "argv": [], "env": {}, "cwd": "/", "release": "r"}',
+        b'{"argv": "/bin/true", "env": {}, "cwd": "/", "release": "r"}',
+        b'{"argv": ["/bin/true"], "env": {"A": 1}, "cwd": "/", "release": "r"}',
+        b'{"argv": ["/bin/true"], "env": {}, "cwd": "/\\u0000", "release": "r"}',
+        b'{"argv": ["/bin/\\ud800"], "env": {}, "cwd": "/", "release": "r"}',
+    ],
+)
+def test_launch_says_what_to_do_about_a_damaged_start(
+    color: Path, capsys: pytest.CaptureFixture[str], start: bytes
+) -> None:
+    (color / "start").write_bytes(start)
+    assert launch.main([str(color), "blue"]) == launch.CANNOT_START
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("teal: start.json is damaged (") and line.endswith("); write it anew: teal deploy")

@@ -178,11 +178,17 @@ def test_lock_wait_survives_the_removal_of_the_whole_directory(path: Path) -> No
     assert path.exists()
 
 
-@pytest.mark.parametrize("note", ["", "garbage", "[]", "{}", '{"who": 1}', "\x00" * 50, '"text"'])
+STRANGE = '{"who": 1, "machine": 2, "what": 3, "since": "0001-01-01T00:00:00+14:00", "pid": 1e999}'
+
+
+@pytest.mark.parametrize(
+    "note", ["", "garbage", "[]", "{}", '{"who": 1}', "\x00" * 50, '"text"', "[" * 100_000, STRANGE]
+)
 def test_lock_still_refuses_when_its_note_is_unreadable(path: Path, note: str) -> None:
     with lock.held(path, "deploy", ME, 0):
         path.write_text(note)
         assert refused(path).message == "another command is at work here"
+        assert lock.holder(path) is None
 
 
 def test_lock_ignores_the_note_of_an_earlier_holder(path: Path) -> None:

@@ -101,7 +101,17 @@ def test_include_pattern_matches_paths_as_nginx_does(pattern: str, path: str, ex
 
 @pytest.mark.parametrize(
     ("text", "line"),
-    [("a", 1), ("\n}", 2), ("a {\n", 1), ("a {\n b }", 2), (";", 1), ("a 'b", 1), ("a;\n\n'x'y;", 3), ("{ a; }", 1)],
+    [
+        ("a", 1),
+        ("\n}", 2),
+        ("a {\n", 1),
+        ("a {\n b }", 2),
+        (";", 1),
+        ("a 'b", 1),
+        ("a;\n\n'x'y;", 3),
+        ("{ a; }", 1),
+        ("a {" * 2000 + "}" * 2000, 1),
+    ],
 )
 def test_nginx_tree_reports_unreadable_text_with_file_and_line(text: str, line: int) -> None:
     with pytest.raises(CannotRead) as caught:
@@ -177,6 +187,9 @@ def test_nginx_refusal_is_parsed_into_reason_file_and_line(
         ("listen unix:/run/a.sock;", [Listen("unix:/run/a.sock", 0)]),
         ("listen 8080-8082;", [Listen("*", 8080), Listen("*", 8081), Listen("*", 8082)]),
         ("listen 443 ssl http2 reuseport;", [Listen("*", 443)]),
+        ("listen \u00b2;", [Listen("\u00b2", 80)]),
+        ("listen localhost:8\u00b2;", [Listen("localhost", 80)]),
+        (f"listen {'9' * 5000};", [Listen("*", 80)]),
     ],
 )
 def test_listen_directive_is_parsed_into_addresses_and_ports(text: str, expected: list[Listen]) -> None:

@@ -1,6 +1,8 @@
 """Teal's splitter of words, compared with nginx: for any input, both agree about the first directive."""
 
+import re
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -8,6 +10,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from teal.transports.local import find_nginx
+from teal_host.wire import nginx_words
 from teal_host.wire.nginx_words import NotWhole, Word, whole_directive, words
 
 NGINX = find_nginx()
@@ -140,6 +143,46 @@ def test_directive_is_accepted_when_whole(text: str) -> None:
 )
 def test_text_is_refused_when_it_is_not_one_whole_directive(text: str) -> None:
     assert whole_directive(text)
+
+
+LUA = re.compile(
+    r"""--\[(?P<c>=*)\[.*?\](?P=c)\]|--[^\n]*|\[(?P<s>=*)\[.*?\](?P=s)\]|"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'|[{}]""",
+    re.DOTALL,
+)
+
+
+def end_of_lua(text: str) -> int | None:
+    """Where a block of Lua ends, in the plainest way, which takes hours for a text of beginnings."""
+    depth = 0
+    for brace in LUA.finditer(text):
+        if brace.group() == "}" and depth == 0:
+            return brace.start()
+        depth += {"{": 1, "}": -1}.get(brace.group(), 0)
+    return None
+
+
+@given(st.lists(st.sampled_from([*"[]=-\"'{}\\\na", "--", "--[[", "]]", "]=]", "[=["]), max_size=16).map("".join))
+@settings(max_examples=300)
+def test_block_of_lua_ends_where_its_brace_stands(text: str) -> None:
+    expected = end_of_lua(text)
+    if expected is None:
+        with pytest.raises(NotWhole, match="Lua"):
+            nginx_words._end_of_lua(text, 0, 1)
+    else:
+        assert nginx_words._end_of_lua(text, 0, 1) == expected
+
+
+@pytest.mark.parametrize("beginning", ["[[", "[=", "--[[\n", '"\\', "'\\", "--[=[\n[["])
+def test_lua_of_nothing_but_beginnings_takes_time_in_proportion_to_its_length(beginning: str) -> None:
+    """In the tree of 768eec4 one directive of 16,384 characters took a second, and a deploy key may send a thousand."""
+
+    def seconds(times: int) -> float:
+        began = time.process_time()
+        whole_directive(f"a_by_lua_block {{{beginning * times}}}")
+        return time.process_time() - began
+
+    short = min(seconds(5_000) for _ in range(3))
+    assert seconds(40_000) < 24 * short + 0.5
 
 
 @pytest.mark.skipif(NGINX is None, reason="there is no nginx on this machine")

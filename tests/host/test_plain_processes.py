@@ -109,3 +109,12 @@ def test_stranger_with_the_recorded_number_is_not_believed(supervisor: PlainProc
     color.process.write_text(f'{{"pid": {life.pid}, "ticks": {life.ticks - 1}, "boot": "{life.boot}"}}')
     assert supervisor.pids(color) == set()
     assert supervisor.state(color).state == "failed"
+
+
+@pytest.mark.parametrize(
+    "record", ["", "[]", "[" * 100_000, '{"pid": 1e999, "ticks": 1, "boot": "b", "since": "now"}', '{"since": []}']
+)
+def test_damaged_record_of_a_process_is_no_process(color: ColorPaths, record: str) -> None:
+    color.process.write_text(record)
+    assert PlainProcesses().state(color).state == "stopped"
+    assert PlainProcesses().state(color).since is None

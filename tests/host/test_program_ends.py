@@ -63,6 +63,9 @@ def test_systemd_reads_the_ends_of_a_program_from_its_log(tmp_path: Path, monkey
     entries = (
         '{"__REALTIME_TIMESTAMP":"1000000","EXIT_CODE":"exited","EXIT_STATUS":"203"}',
         '{"__REALTIME_TIMESTAMP":"2000000"}',
+        '{"__REALTIME_TIMESTAMP":"\\u00b2"}',
+        '{"EXIT_CODE":"exited"}',
+        "[" * 100_000,
         '{"__REALTIME_TIMESTAMP":"3000000","EXIT_CODE":"killed","EXIT_STATUS":"9"}',
     )
     asked = []

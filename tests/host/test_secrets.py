@@ -19,6 +19,7 @@ from teal_host.wire.manifest import Origin
 from teal_host.wire.typed import encode
 
 KEY, OTHER_KEY = "0" * 32, "1" * 32
+NOON = "2026-01-01T12:00:00+00:00"
 CANARY = "S3CR3T-canary"
 ODD = ["", "\n", "a\nb\n", "'\"\\$`", "é€😀", "\u2028", "\x01\x1b[31m", "x" * 32_768]
 
@@ -38,7 +39,7 @@ def open_umask() -> Iterator[None]:
 def kept(**values: str) -> StoredSecrets:
     stored = StoredSecrets(KEY)
     for name, value in values.items():
-        stored = secrets.with_value(stored, name, value, "2026-01-01T00:00:00+00:00")
+        stored = secrets.with_value(stored, name, value, NOON)
     return stored
 
 
@@ -48,7 +49,7 @@ def spec(**env: str) -> AppSpec:
 
 def release(paths: AppPaths, seq: int, secrets: str, stored: bool = True) -> Record:
     name = f"{seq:04d}-{seq:012x}"
-    entry = Record(name, seq, "a" * 64, 1, "2026-01-01T00:00:00+00:00", Origin(), "abc", spec(), secrets=secrets)
+    entry = Record(name, seq, "a" * 64, 1, NOON, Origin(), "abc", spec(), secrets=secrets)
     releases.save(paths, entry)
     if stored:
         paths.release(name).mkdir(parents=True)
@@ -89,14 +90,14 @@ def test_secrets_file_is_removed_with_the_last_value(paths: AppPaths) -> None:
 
 def test_secrets_version_is_the_same_for_the_same_values_in_any_order() -> None:
     assert kept(A="1", B="2").current == kept(B="2", A="1").current
-    back = secrets.with_value(secrets.with_value(kept(A="1"), "A", "2", "now"), "A", "1", "now")
+    back = secrets.with_value(secrets.with_value(kept(A="1"), "A", "2", NOON), "A", "1", NOON)
     assert back.current == kept(A="1").current
     assert len({kept(A="1").current, kept(A="2").current, kept(B="1").current, kept(A="1", B="").current}) == 4
 
 
 def test_secrets_version_and_environment_word_cannot_be_computed_without_the_key() -> None:
     first = kept(A="hunter2")
-    other = secrets.with_value(StoredSecrets(OTHER_KEY), "A", "hunter2", "now")
+    other = secrets.with_value(StoredSecrets(OTHER_KEY), "A", "hunter2", NOON)
     assert first.current != other.current
     assert secrets.environment_version(first, {}) != secrets.environment_version(other, {})
     assert secrets.environment_version(first, {}) != releases.env_version({"A": "hunter2"})
@@ -114,7 +115,7 @@ def test_release_finds_its_own_secrets_when_values_changed_since(paths: AppPaths
     secrets.save(paths, first)
     entry = release(paths, 1, first.current)
     for count in range(5):
-        secrets.save(paths, secrets.with_value(secrets.load(paths), "A", f"later {count}", "now"))
+        secrets.save(paths, secrets.with_value(secrets.load(paths), "A", f"later {count}", NOON))
     assert secrets.values_of(paths, entry) == {"A": "1"}
     secrets.save(paths, secrets.without(secrets.load(paths), "A"))
     assert secrets.values_of(paths, entry) == {"A": "1"}
@@ -129,9 +130,9 @@ def test_release_has_no_secrets_when_its_record_names_none(paths: AppPaths) -> N
 def test_secrets_keep_only_the_versions_of_stored_releases_and_the_next_deploy(paths: AppPaths) -> None:
     now = kept(A="0")
     for seq in range(1, 5):
-        now = secrets.with_value(now, "A", str(seq), "now")
+        now = secrets.with_value(now, "A", str(seq), NOON)
         release(paths, seq, now.current, stored=seq > 2)
-    secrets.save(paths, secrets.with_value(now, "A", "next", "now"))
+    secrets.save(paths, secrets.with_value(now, "A", "next", NOON))
     assert {values["A"] for values in secrets.load(paths).versions.values()} == {"3", "4", "next"}
     paths.release(f"{3:04d}-{3:012x}").rmdir()
     secrets.prune(paths)
@@ -192,7 +193,7 @@ def test_secrets_of_a_release_whose_record_is_unreadable_are_kept(paths: AppPath
     secrets.save(paths, replace(second, versions={**first.versions, **second.versions}))
     (paths.records / f"{entry.release}.json").write_text("{")
     secrets.prune(paths)
-    secrets.save(paths, secrets.with_value(secrets.load(paths), "A", "3", "now"))
+    secrets.save(paths, secrets.with_value(secrets.load(paths), "A", "3", NOON))
     assert {first.current, second.current} < set(secrets.load(paths).versions)
 
 

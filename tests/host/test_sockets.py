@@ -6,6 +6,7 @@ import socket
 import struct
 from collections.abc import Iterator
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 
@@ -164,3 +165,23 @@ def test_list_of_the_kernel_that_an_error_cuts_is_no_list(monkeypatch: pytest.Mo
     monkeypatch.setattr(socket, "socket", lambda *_: here)
     with kernel, pytest.raises(FileNotFoundError):
         list(sock_diag.tcp(sock_diag.ESTABLISHED))
+
+
+def test_list_of_the_kernel_that_is_cut_is_no_list(monkeypatch: pytest.MonkeyPatch) -> None:
+    for message in (b"\0", b"\x10", struct.pack("=IHHII", 0, 20, 2, 0, 0), struct.pack("=IHHII", 16, 20, 2, 0, 0)):
+        here, kernel = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+        kernel.send(message)
+        with kernel, monkeypatch.context() as patched, pytest.raises(OSError, match="cut"):
+            patched.setattr(socket, "socket", lambda *_, here=here: here)
+            list(sock_diag.tcp(sock_diag.ESTABLISHED))
+
+
+def test_unix_socket_of_any_name_hides_no_other_listener(tmp_path: Path) -> None:
+    """In the tree of 768eec4 the name ended every command that stopped a color: any local user may choose one."""
+    with socket.socket(socket.AF_UNIX) as strange, socket.socket(socket.AF_UNIX) as honest:
+        strange.bind("\0strange\na b c d e f g h\n\n\u00b2: 0 0 0 0 0 \u00b2 x")
+        strange.listen()
+        honest.bind(str(tmp_path / "honest"))
+        honest.listen()
+        assert {os.fstat(end.fileno()).st_ino for end in (strange, honest)} <= sockets.listening_inodes()
+        assert str(tmp_path / "honest") in sockets.listeners_of(os.getpid()).unix

@@ -80,7 +80,11 @@ GOOD = [
 ]
 BAD = [
     *((upward.moment, name) for name in ("", "now", "2026-02-30T00:00:00+00:00", "0001-01-01T00:00:00+00:00")),
-    *((upward.url, name) for name in ("javascript:x", "http://a/\n", "http://a b/", "http://a@b/", "http://a/?x")),
+    *(
+        (upward.url, name)
+        for name in ("javascript:x", "http://a/\n", "http://a b/", "http://a@b/", "http://a/?x", "http://a:99999/")
+    ),
+    *((upward.url, name) for name in ("http://[1.2.3.4]/", "http://[::::]/", "http://[]/")),
     *((upward.address, name) for name in ("", "1.2.3", "fe80::1%eth0", ":::", "1.2.3.4.5")),
     *((upward.release_or_none, name) for name in ("x", "0001-0123456789ab\n")),
     *((upward.version_number, name) for name in ("", "3", "3.", "3.11.2\n")),

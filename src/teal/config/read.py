@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from teal.config.model import Config, target_address
+from teal.ground import toml
 from teal.ground.errors import ConfigError
 from teal_host.wire.typed import Mistake, Mistakes, decode
 from teal_host.wire.values import dataclass
@@ -17,6 +18,7 @@ from teal_host.wire.values import dataclass
 NAME = "teal.toml"
 TARGET = "TEAL_TARGET"
 _MAX_BYTES = 1024 * 1024  # bytes; no person writes a longer teal.toml
+_MOST_PARSED = 2 * _MAX_BYTES  # some seconds; the lines of later keys are not told
 _CURES = {  # by the beginning of what tomllib says
     "Invalid value": 'text stands in quotes, as in name = "value"',
     "Expected '=' after a key": 'a line is name = "value" or [section]',
@@ -94,8 +96,8 @@ def _text(path: Path) -> str:
 
 def _table(path: Path, text: str) -> dict[str, Any]:
     try:
-        return tomllib.loads(text)
-    except (ValueError, RecursionError) as error:  # ValueError: also a number with more digits than Python reads
+        return toml.loads(text)
+    except ValueError as error:  # also a number with more digits than Python reads
         raise _not_toml(path, text, str(error)) from None
 
 
@@ -114,9 +116,10 @@ def _not_toml(path: Path, text: str, complaint: str) -> ConfigError:
 
 def _report(path: Path, text: str, mistakes: tuple[Mistake, ...]) -> tuple[str, list[str]]:
     key_lines = _lines_of_keys(text)
-    lines = [f"{path.name}:{_closest_line(key_lines, key)}: {key}: {message}" for key, message in mistakes]
-    count = "one mistake" if len(lines) == 1 else f"{len(lines)} mistakes"
-    return f"{path} has {count}", sorted(lines, key=lambda line: int(line.split(":")[1]))
+    numbered = [(_closest_line(key_lines, key), f"{key}: {message}") for key, message in mistakes]
+    count = "one mistake" if len(numbered) == 1 else f"{len(numbered)} mistakes"
+    lines = [f"{path.name}:{number}: {words}" for number, words in sorted(numbered, key=lambda row: row[0])]
+    return f"{path} has {count}", lines
 
 
 def _closest_line(key_lines: dict[str, int], key: str) -> int:
@@ -127,14 +130,19 @@ def _closest_line(key_lines: dict[str, int], key: str) -> int:
 
 
 def _lines_of_keys(text: str) -> dict[str, int]:
-    """The line on which each key begins. tomllib reports no lines, so it parses one statement after the other."""
+    """The line on which each key begins. tomllib reports no lines, so it parses one statement after the other: a long
+    one again for each of its lines, and all of them together no more than so many characters.
+    """
     key_lines: dict[str, int] = {}
-    header, start, lines = "", 1, text.split("\n")
+    header, start, lines, parsed = "", 1, text.split("\n"), 0
     for end in range(1, len(lines) + 1):
         statement = "\n".join(lines[start - 1 : end]) + "\n"
+        parsed += len(statement)
+        if parsed > _MOST_PARSED:
+            break
         try:
             keys = list(_keys(tomllib.loads(statement)))
-        except ValueError:
+        except (ValueError, RecursionError):
             continue  # the statement goes on in the next line
         if statement.lstrip().startswith("["):
             header = ""

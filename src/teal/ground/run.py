@@ -12,6 +12,7 @@ from typing import IO, Any, NoReturn, Protocol
 
 ENDS_WITHIN_S = 10.0
 _PIECE = 64 * 1024
+_LONGEST_LINE = 1024 * 1024  # of a build; a longer one comes in pieces
 
 Program = subprocess.Popen[bytes]
 
@@ -69,6 +70,9 @@ def _lines(output: IO[bytes], alongside: Alongside | None) -> Iterator[bytes]:
             piece = os.read(output.fileno(), _PIECE)
             *lines, partial = (partial + piece).split(b"\n")
             yield from lines
+            if len(partial) > _LONGEST_LINE:
+                yield partial
+                partial = b""
             if not piece:
                 break
     if partial:

@@ -20,7 +20,7 @@ def check(visit: Visit) -> Iterator[Finding]:
 
 def version(text: str) -> Finding:
     """A newer Python is easily installed beside an old systemd."""
-    number = re.match(r"v?(\d+)", text)
+    number = re.match(r"v?([0-9]{1,9})", text)
     if number and int(number.group(1)) < _OLDEST:
         return fault("systemd", f"systemd {text} is too old: the sandbox needs {_OLDEST}", "a newer Debian or Ubuntu")
     return ok("systemd", text)

@@ -21,6 +21,9 @@ from teal_host.wire.messages import Failure
 from teal_host.wire.outcomes import FAILURES, FailedOutcome, FailureCode
 from teal_host.wire.reports import Color
 
+# What a reader raises on a file of any content: a hand has edited the file, or a disk has spoilt it.
+DAMAGED = (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError)
+
 
 class HostError(Exception):
     """What failed, the evidence, and what to type next."""

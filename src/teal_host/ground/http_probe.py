@@ -78,9 +78,9 @@ def json_differs(response: ProbeResponse, expected: Optional[Dict[str, Any]]) ->
         return f"the answer does not end within {MAX_ANSWER // 1024} KiB"
     try:
         answer = json.loads(response.body)
-    except (ValueError, RecursionError):
+        return _members_differ(answer, expected) if isinstance(answer, dict) else "the answer is not a JSON object"
+    except (ValueError, RecursionError):  # also to show a member may be too deep for Python
         return "the answer is not JSON"
-    return _members_differ(answer, expected) if isinstance(answer, dict) else "the answer is not a JSON object"
 
 
 def _members_differ(answer: Dict[str, Any], expected: Dict[str, Any]) -> Optional[str]:

@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 from teal_host.ground import files
+from teal_host.ground.errors import DAMAGED
+from teal_host.wire.grammar import COLORS, release_name
 from teal_host.wire.outcomes import FAILURES
 from teal_host.wire.values import dataclass
 
@@ -114,7 +116,7 @@ class Journal:
         """
         for line in reversed(self.lines()):
             if line.get("event") in _SWITCHES:
-                with contextlib.suppress(KeyError, ValueError, TypeError):
+                with contextlib.suppress(*DAMAGED):
                     return _since(line)
         return float("inf")
 
@@ -181,6 +183,11 @@ def _converted(line: Dict[str, Any]) -> Dict[str, Any]:
     return {**line, "event": _NAMES_OF_FORMAT_1.get(act, act)}
 
 
+def release_of(value: Any) -> Optional[str]:
+    """What a line says is a release, if it is the name of one."""
+    return value if isinstance(value, str) and release_name(value) is None else None
+
+
 def up_s() -> float:
     """How long this machine is up, also while it slept."""
     return round(time.clock_gettime(time.CLOCK_BOOTTIME), 3)
@@ -204,12 +211,12 @@ def _unfinished(story: List[Dict[str, Any]]) -> UnfinishedStory:
         facts.update(line)
     return UnfinishedStory(
         str(facts.get("id")),
-        facts.get("release"),
-        facts.get("color"),
+        release_of(facts.get("release")),
+        facts.get("color") if facts.get("color") in COLORS else None,
         any(x.get("event") == "start" for x in story),
         facts.get("what") == "rollback",
         any(x.get("event") in ("switched", "rolled_back") for x in story),
         any(x.get("event") in _SWITCHES for x in story),
-        facts.get("unjudged"),
+        release_of(facts.get("unjudged")),
         facts.get("evict") is True,
     )

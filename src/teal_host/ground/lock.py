@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Callable, ContextManager, Iterator, Optional, Union
 
 from teal_host.ground import files, processes
-from teal_host.ground.errors import Locked
+from teal_host.ground.errors import DAMAGED, Locked
 from teal_host.ground.journal import now
 from teal_host.ground.paths import AppPaths, HostPaths
 from teal_host.wire.manifest import Origin
@@ -81,7 +81,7 @@ def shared(host: HostPaths, app: str, what: str, wait: Wait = SHARED_WAIT_S) -> 
 
 def holder(path: Path) -> Optional[Holder]:
     """Who holds the lock, by the kernel's word; None when nobody does. Looks only: it is not taken for a moment."""
-    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+    with contextlib.suppress(*DAMAGED):
         note = json.loads(path.read_text())
         if is_holder(path, int(note["pid"])):
             return Holder(int(note["pid"]), str(note["what"]), _words(path))
@@ -153,7 +153,7 @@ def _clock(since: str) -> str:
 
 
 def _words(path: Path) -> str:
-    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+    with contextlib.suppress(*DAMAGED):
         note = json.loads(path.read_text())
         return (
             f"{note['who']}@{note['machine']} is at work here since {_clock(str(note['since']))}: "

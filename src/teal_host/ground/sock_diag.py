@@ -31,8 +31,11 @@ class Row(NamedTuple):
 
 def tcp(state: int, port: int = 0) -> Iterator[Row]:
     """The TCP sockets in this state, on this port; 0: on any. Raises OSError where the kernel does not say."""
-    for family in (socket.AF_INET, socket.AF_INET6):
-        yield from _dump(family, state, port)
+    try:
+        for family in (socket.AF_INET, socket.AF_INET6):
+            yield from _dump(family, state, port)
+    except (struct.error, ValueError) as error:
+        raise OSError(f"the kernel's answer is cut: {error}") from None
 
 
 def _dump(family: int, state: int, port: int) -> Iterator[Row]:
@@ -44,6 +47,8 @@ def _dump(family: int, state: int, port: int) -> Iterator[Row]:
             answer = memoryview(kernel.recv(_BYTES))
             while answer:
                 length, kind, *_ = _HEADER.unpack_from(answer)
+                if length < _HEADER.size:
+                    raise ValueError(f"a message of {length} bytes")
                 if kind in (_ERROR, _DONE):  # the end of a list has the error that cut it
                     _check(answer)
                     more = False

@@ -7,6 +7,7 @@ nobody asked for.
 import contextlib
 import fcntl
 import os
+import re
 import socket
 import struct
 from pathlib import Path
@@ -20,6 +21,9 @@ from teal_host.wire.values import dataclass
 _PROC = Path("/proc")
 _UDP_UNCONNECTED = "07"  # takes packets from anybody; a client of a syslog server is connected
 _UNIX_ACCEPTS, _UNIX_CONNECTED = "00010000", "03"
+_UNIX_ROW = re.compile(
+    r"[0-9a-f]+: [0-9A-F]{8} [0-9A-F]{8} ([0-9A-F]{8}) [0-9A-F]{4} ([0-9A-F]{2}) +([0-9]{1,20}) (.+)"
+)
 _ANY, _ANY_IPV6 = "0.0.0.0", "::"  # noqa: S104 - compared, not listened on
 _MAPPED = "::ffff:"  # an IPv4 address on an IPv6 socket
 _SIOCGIFADDR = 0x8915
@@ -199,10 +203,14 @@ def _tcp_of_tables(state: int, port: int) -> Iterator[Socket]:
 
 
 def _unix() -> "Iterator[Tuple[str, str, int, str]]":
-    """Flags, state, inode and path of every Unix socket that has a path. An accepted one has the listener's path."""
-    for fields in _fields("unix"):
-        if len(fields) > 7:
-            yield fields[3], fields[5], int(fields[6]), " ".join(fields[7:])
+    """Flags, state, inode and path of every Unix socket that has a path. An accepted one has the listener's path.
+
+    Any local user chooses a path, also one with line feeds: what follows such a line feed is no row.
+    """
+    for line in _lines("unix"):
+        row = _UNIX_ROW.match(line)
+        if row:
+            yield row[1], row[2], int(row[3]), row[4]
 
 
 def _fields(table: str) -> "Iterator[Sequence[str]]":

@@ -32,13 +32,19 @@ def properties(unit: str, names: Sequence[str]) -> Dict[str, str]:
     return dict(line.split("=", 1) for line in shown.lines if "=" in line)
 
 
+def number(shown: Dict[str, str], name: str) -> int:
+    """The property as a number; 0 where systemd names none, such as for `infinity`."""
+    text = shown.get(name, "")
+    return int(text) if re.fullmatch("[0-9]{1,20}", text) else 0
+
+
 def version() -> int:
     """Of systemd, such as 252. Raises CannotRun."""
     words = properties("", ["Version"]).get("Version", "")
-    number = re.search(r"[0-9]+", words)
-    if number is None:
+    digits = re.search(r"[0-9]{1,9}", words)
+    if digits is None:
         raise CannotRun(f"systemd says that its version is {words[:40]!r}")
-    return int(number.group())
+    return int(digits.group())
 
 
 def text(unit: str) -> List[str]:

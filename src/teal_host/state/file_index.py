@@ -12,7 +12,7 @@ from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple
 
 from teal_host.ground import files
 from teal_host.ground.paths import AppPaths
-from teal_host.wire.grammar import digest
+from teal_host.wire.grammar import digest, file_path
 from teal_host.wire.manifest import Entry, Manifest
 from teal_host.wire.uploads import PatchBase
 
@@ -100,4 +100,4 @@ def _read(paths: AppPaths, release: str) -> Iterator[IndexedFile]:
 
 def _is_row(row: Any) -> bool:
     types = [type(value) for value in row] if isinstance(row, list) else []
-    return types == [str, int, str] and digest(row[2]) is None and ".." not in row[0].split("/") and row[0][:1] != "/"
+    return types == [str, int, str] and digest(row[2]) is None and file_path(row[0]) is None

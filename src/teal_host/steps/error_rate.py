@@ -15,11 +15,13 @@ from pathlib import Path
 from typing import BinaryIO, Dict, Iterator, Optional
 
 from teal_host.ground import files
+from teal_host.ground.errors import DAMAGED
 from teal_host.state.answers import AnswerCounts, Answered, client_of
 from teal_host.state.app import App
 from teal_host.state.seams import FALLBACK_LINE
 from teal_host.wire.app import Ports
 from teal_host.wire.reports import Color, FallbackReport
+from teal_host.wire.upward import moment
 
 PERIOD_S = 10  # nginx looks for a file that is named after the current ten seconds
 _LOOK_S = 1.0
@@ -27,9 +29,9 @@ _LONGEST_LOG = 1024 * 1024
 _PIECE = 8 * 1024 * 1024  # of one look
 _MOST_CLIENTS = 10_000  # of a color; whoever comes later counts in the sums alone
 # Teal's own requests have an address before the bar. A site's file that an earlier Teal wrote logs no client.
-_LINE = re.compile(rb"^(?:\|(\S+) )?[^|]*:(\d+) (\d{3})$")
+_LINE = re.compile(rb"^(?:\|(\S+) )?[^|]*:([0-9]{1,5}) ([0-9]{3})$")
 # nginx also writes ` : ` where the answer itself, or an error page, has led to another upstream.
-_PASSED_ON = re.compile(rb":(\d+) : [^ |]*?:(\d+)[, ]")
+_PASSED_ON = re.compile(rb":([0-9]{1,5}) : [^ |]*?:([0-9]{1,5})[, ]")
 
 
 class _Color:
@@ -99,7 +101,7 @@ def fallback_report(color: Optional[Color], log: Path) -> FallbackReport:
         with log.open("rb") as file:
             count = file.seek(0, os.SEEK_END) // FALLBACK_LINE
             times = [_time_of(file, line) for line in (0, count - 1)] if count else [None, None]
-    except (OSError, ValueError, IndexError):
+    except (*DAMAGED, IndexError):
         return FallbackReport(color)
     return FallbackReport(color, count, *times)
 
@@ -107,7 +109,10 @@ def fallback_report(color: Optional[Color], log: Path) -> FallbackReport:
 def _time_of(file: BinaryIO, line: int) -> str:
     file.seek(line * FALLBACK_LINE)
     seconds = float(file.read(FALLBACK_LINE).split()[0])
-    return datetime.datetime.fromtimestamp(seconds, datetime.timezone.utc).isoformat(timespec="seconds")
+    at = datetime.datetime.fromtimestamp(seconds, datetime.timezone.utc).isoformat(timespec="seconds")
+    if moment(at):
+        raise ValueError(at)
+    return at
 
 
 @contextlib.contextmanager

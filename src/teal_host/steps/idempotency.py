@@ -7,6 +7,7 @@ and nothing is done. `teal status` shows the last result.
 from typing import Any, Dict, Literal, Optional, Union, cast
 
 from teal_host.ground.errors import BadRequest, HostError, as_host_error
+from teal_host.ground.journal import release_of
 from teal_host.state.app import App
 from teal_host.steps.scene import Scene
 from teal_host.wire import typed
@@ -71,9 +72,8 @@ def last_story(app: App) -> Optional[LastReport]:
         return None
     answer = end.get("answer")
     message = str(end.get("detail") or (answer.get("message") if isinstance(answer, dict) else "") or "")
-    release = str(begin["release"]) if begin.get("release") else None
     command: Literal["deploy", "rollback"] = "rollback" if begin.get("what") == "rollback" else "deploy"
-    return LastReport(command, release, _outcome(end), at, message)
+    return LastReport(command, release_of(begin.get("release")), _outcome(end), at, message)
 
 
 def _outcome(line: Dict[str, Any]) -> CommandOutcome:

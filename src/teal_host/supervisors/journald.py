@@ -2,13 +2,15 @@
 
 import contextlib
 import json
+import re
 import time
 from dataclasses import dataclass
 from typing import Any, Dict, Iterator, List, Sequence
 
+from teal_host.ground.errors import DAMAGED
 from teal_host.ground.paths import ColorPaths
 from teal_host.ground.run import output_lines, run
-from teal_host.ground.systemctl import properties
+from teal_host.ground.systemctl import number, properties
 from teal_host.state.seams import OutputLine
 from teal_host.supervisors.base import ended_by
 from teal_host.supervisors.ends import ProcessEnd, exited_with
@@ -33,10 +35,10 @@ class UnitLog:
 
 def read_unit_log(unit: str) -> UnitLog:
     run(["journalctl", "--sync"], _READ_S)  # what was written just now
-    count = properties(unit, ["NRestarts"]).get("NRestarts", "0")
+    restarts = number(properties(unit, ["NRestarts"]), "NRestarts")
     exits = list(_entries(["--lines=1", f"MESSAGE_ID={_PROCESS_EXITED}", f"UNIT={unit}", _BY_SYSTEMD]))
     lines = [str(entry.get("MESSAGE", "")) for entry in _entries([f"--lines={_LINES}", f"UNIT={unit}", _BY_SYSTEMD])]
-    return UnitLog(int(count) if count.isdigit() else 0, process_end(exits[-1]) if exits else "", lines)
+    return UnitLog(restarts, process_end(exits[-1]) if exits else "", lines)
 
 
 def ends(unit: str, most: int) -> List[ProcessEnd]:
@@ -45,13 +47,14 @@ def ends(unit: str, most: int) -> List[ProcessEnd]:
     ended = [f"MESSAGE_ID={_PROCESS_EXITED}", f"MESSAGE_ID={_UNIT_SUCCEEDED}", f"UNIT={unit}", _BY_SYSTEMD]
     fields = ["--output-fields", "EXIT_CODE,EXIT_STATUS"]
     entries = _entries([f"--lines={min(most, _MOST_ENDS)}", *fields, *ended])
-    return [ProcessEnd(int(entry["__REALTIME_TIMESTAMP"]) / 1e6, process_end(entry)) for entry in entries]
+    times = [(str(entry.get("__REALTIME_TIMESTAMP")), entry) for entry in entries]
+    return [ProcessEnd(int(at) / 1e6, process_end(entry)) for at, entry in times if re.fullmatch("[0-9]{1,16}", at)]
 
 
 def process_end(entry: Dict[str, Any]) -> str:
     """How a process ended, by the fields of the entry."""
     status = str(entry.get("EXIT_STATUS", "0"))
-    if entry.get("EXIT_CODE", "exited") == "exited" or not status.isdigit():
+    if entry.get("EXIT_CODE", "exited") == "exited" or not re.fullmatch("[0-9]{1,3}", status):
         return exited_with(status)
     return ended_by(int(status))
 
@@ -88,9 +91,10 @@ class JournalTail:
         by_the_programs = ["_TRANSPORT=stdout", *(f"_SYSTEMD_UNIT={unit}" for unit in self._colors)]
         fields = "MESSAGE,SYSLOG_IDENTIFIER,_SYSTEMD_UNIT"
         for entry in _entries(["--output-fields", fields, "--all", *where, *by_the_programs]):
-            with contextlib.suppress(ValueError, TypeError, KeyError):
-                self._after = ["--after-cursor", entry["__CURSOR"]]
-                yield self._output_line(entry)
+            with contextlib.suppress(*DAMAGED):
+                line = self._output_line(entry)
+                self._after = ["--after-cursor", str(entry["__CURSOR"])]
+                yield line
 
     def _output_line(self, entry: Dict[str, Any]) -> OutputLine:
         """A line without a release's name was written on the way to the program."""
@@ -103,7 +107,7 @@ class JournalTail:
 
 def _entries(arguments: Sequence[str]) -> Iterator[Dict[str, Any]]:
     for line in output_lines(["journalctl", "--output", "json", "--no-pager", "--quiet", *arguments], _READ_S):
-        with contextlib.suppress(ValueError):
+        with contextlib.suppress(ValueError, RecursionError):
             entry = json.loads(line)
             if isinstance(entry, dict):
                 yield entry

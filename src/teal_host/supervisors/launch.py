@@ -23,11 +23,19 @@ _NOT_FOR_THE_PROGRAM = ("CREDENTIALS_DIRECTORY", "SHELL")
 
 def main(arguments: List[str]) -> int:
     """`arguments`: the link `live` and the color. Returns only when the program cannot be started."""
-    start = _read_start()
-    if start.get("format", START_FORMAT) > START_FORMAT:
-        sys.stderr.write("teal: a newer Teal wrote start.json; install its server side: teal setup\n")
-        return CANNOT_START
-    _stand_back(Path(arguments[0]), arguments[1])
+    try:
+        start = _read_start()
+        if start.get("format", START_FORMAT) > START_FORMAT:
+            sys.stderr.write("teal: a newer Teal wrote start.json; install its server side: teal setup\n")
+            return CANNOT_START
+        _stand_back(Path(arguments[0]), arguments[1])
+        _become(start)
+    except (OSError, ValueError, RecursionError) as error:  # also a NUL, or half a surrogate pair, in a word
+        sys.stderr.write(f"teal: start.json is damaged ({type(error).__name__}); write it anew: teal deploy\n")
+    return CANNOT_START
+
+
+def _become(start: Dict[str, Any]) -> None:
     for number in (signal.SIGPIPE, signal.SIGXFSZ):  # Python ignores them, and what is ignored is inherited
         signal.signal(number, signal.SIG_DFL)
     env = {name: value for name, value in os.environ.items() if name not in _NOT_FOR_THE_PROGRAM}
@@ -37,15 +45,25 @@ def main(arguments: List[str]) -> int:
         argv = ["systemd-cat", f"--identifier={start['release']}", "--", *start["argv"]]
         os.execve("/usr/bin/systemd-cat", argv, {**env, **start["env"]})  # noqa: S606
     except OSError as error:
-        sys.stderr.write(f"teal: {start['argv'][0]} cannot be started: {error.strerror}\n")
-    return CANNOT_START
+        name = ascii(start["argv"][0])[1:-1]
+        sys.stderr.write(f"teal: {name} cannot be started: {error.strerror}\n")
 
 
 def _read_start() -> Dict[str, Any]:
-    """What to start. Keys that this Teal does not know are a newer one's, and are left aside."""
+    """What to start. Keys that this Teal does not know are a newer one's, and are left aside. Raises ValueError."""
     start = json.loads(Path(os.environ["CREDENTIALS_DIRECTORY"], CREDENTIAL).read_text())
-    assert isinstance(start, dict)
+    if not isinstance(start, dict) or type(start.get("format", START_FORMAT)) is not int:
+        raise ValueError(start)
+    if start.get("format", START_FORMAT) <= START_FORMAT and not _is_whole(start):
+        raise ValueError(start)
     return start
+
+
+def _is_whole(start: Dict[str, Any]) -> bool:
+    argv, env = start.get("argv"), start.get("env")
+    if not isinstance(argv, list) or not argv or not isinstance(env, dict):
+        return False
+    return all(isinstance(word, str) for word in [start.get("cwd"), start.get("release"), *argv, *env.values()])
 
 
 def _stand_back(live: Path, color: str) -> None:

@@ -97,7 +97,7 @@ def spawn(color: ColorPaths, command: Command, codes: Dict[str, int]) -> Piped:
             if started.code:
                 errors = journald.start_errors(name, began) or started.lines[-3:]
                 raise CannotRun("the sandbox of the app cannot be made", errors, "teal doctor")
-            return _Unit(name, teal_ends, int(systemctl.properties(name, ["MainPID"]).get("MainPID") or 0))
+            return _Unit(name, teal_ends, systemctl.number(systemctl.properties(name, ["MainPID"]), "MainPID"))
         except BaseException:
             _forget(name)
             raise
@@ -126,7 +126,7 @@ def _forget(name: str) -> None:
 
 def _exit_code(shown: Dict[str, str]) -> int:
     """systemd forgets how a unit ended that somebody else has stopped."""
-    code, status = shown.get("ExecMainCode"), int(shown.get("ExecMainStatus") or 0)
+    code, status = shown.get("ExecMainCode"), systemctl.number(shown, "ExecMainStatus")
     if code == _EXITED:
         return status
     return -status if code in _ENDED_BY_SIGNAL else -int(signal.SIGTERM)

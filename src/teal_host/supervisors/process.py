@@ -16,7 +16,7 @@ from functools import partial
 from typing import Callable, Dict, List, Optional, Sequence, Set
 
 from teal_host.ground import files, processes, run
-from teal_host.ground.errors import CannotRun
+from teal_host.ground.errors import DAMAGED, CannotRun
 from teal_host.ground.paths import ColorPaths
 from teal_host.ground.processes import Life
 from teal_host.ground.run import Program
@@ -25,6 +25,7 @@ from teal_host.supervisors import children
 from teal_host.supervisors.base import BOOTED, ended_by
 from teal_host.supervisors.log_file import LogFileTail
 from teal_host.wire.reports import RestartsReport
+from teal_host.wire.upward import moment
 
 _LOOK_EVERY_S = 0.02
 
@@ -164,13 +165,14 @@ def _record(color: ColorPaths, pid: int) -> None:
 
 
 def _recorded(color: ColorPaths) -> Optional[Life]:
-    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+    with contextlib.suppress(*DAMAGED):
         record = json.loads(color.process.read_text())
         return Life(int(record["pid"]), int(record["ticks"]), str(record["boot"]))
     return None
 
 
 def _since(color: ColorPaths) -> Optional[str]:
-    with contextlib.suppress(OSError, ValueError, KeyError):
-        return str(json.loads(color.process.read_text())["since"])
+    with contextlib.suppress(*DAMAGED):
+        since = str(json.loads(color.process.read_text())["since"])
+        return None if moment(since) else since
     return None

@@ -24,9 +24,10 @@ from teal_host.supervisors.ends import exited_with, restarts_report
 from teal_host.supervisors.journald import JournalTail
 from teal_host.wire.reports import RestartsReport
 
+_STARTED = "ExecMainStartTimestampMonotonic"
 _PROPERTIES = (
     *("LoadState", "ActiveState", "MainPID", "Result", "ControlGroup", "NRestarts", "MemoryMax"),
-    *("ExecMainCode", "ExecMainStatus", "ExecMainStartTimestampMonotonic"),
+    *("ExecMainCode", "ExecMainStatus", _STARTED),
 )
 _CGROUPS = (Path("/sys/fs/cgroup"), Path("/sys/fs/cgroup/systemd"), Path("/sys/fs/cgroup/unified"))
 _RESET_S, _START_S, _STOP_S = 30.0, 60.0, 30.0  # to stop: beside the grace of the program
@@ -116,7 +117,7 @@ class Systemd:
     def restarts(self, color: ColorPaths) -> Optional[RestartsReport]:
         state = self.state(color)
         properties = self._properties(color) if state.restarts or state.state == "failed" else {}
-        count = int(properties.get("NRestarts") or 0)
+        count = systemctl.number(properties, "NRestarts")
         if not (count or state.restarts_soon):
             return None
         running = state.state == "running"
@@ -170,15 +171,14 @@ class Systemd:
     def _was_tried(self, color: ColorPaths, since_us: float) -> bool:
         """Did systemd start a process of the unit since then, or fail to?"""
         properties = self._properties(color)
-        started_us = properties.get("ExecMainStartTimestampMonotonic", "")
-        return systemctl.has_failed(properties) or (started_us.isdigit() and int(started_us) >= since_us)
+        return systemctl.has_failed(properties) or systemctl.number(properties, _STARTED) >= since_us
 
 
 def _state(color: ColorPaths, properties: Dict[str, str]) -> ProcessState:
-    active, pid = properties.get("ActiveState"), int(properties.get("MainPID") or 0)
-    since = _start_time(properties.get("ExecMainStartTimestampMonotonic", ""))
+    active, pid = properties.get("ActiveState"), systemctl.number(properties, "MainPID")
+    since = _start_time(systemctl.number(properties, _STARTED))
     if active in _HAS_PROCESS and pid:
-        return ProcessState("running", pid, since, restarts=int(properties.get("NRestarts") or 0))
+        return ProcessState("running", pid, since, restarts=systemctl.number(properties, "NRestarts"))
     never = properties.get("ExecMainCode", "0") == "0"  # since the machine came up
     if active == "inactive" and (never or not color.start.exists()):
         return ProcessState("stopped", end=BOOTED if never and _ran_before_the_boot(color) else "")
@@ -195,23 +195,23 @@ def _ran_before_the_boot(color: ColorPaths) -> bool:
 def _end(properties: Dict[str, str]) -> str:
     status = properties.get("ExecMainStatus", "")
     if properties.get("Result") == "oom-kill":
-        return f"it was ended because memory ran out{_limit(properties.get('MemoryMax', ''))}"
+        return f"it was ended because memory ran out{_limit(systemctl.number(properties, 'MemoryMax'))}"
     if properties.get("ExecMainCode") == _EXITED:
         return exited_with(status)
-    if properties.get("ExecMainCode") in (_KILLED, _DUMPED) and status.isdigit():
-        return ended_by(int(status))
+    if properties.get("ExecMainCode") in (_KILLED, _DUMPED) and systemctl.number(properties, "ExecMainStatus"):
+        return ended_by(systemctl.number(properties, "ExecMainStatus"))
     return f"systemd says {properties.get('Result') or 'nothing'}"
 
 
-def _limit(memory_max: str) -> str:
-    return f" (it may have {int(memory_max) >> 20} MB: [sandbox] memory_mb)" if memory_max.isdigit() else ""
+def _limit(memory_max: int) -> str:
+    return f" (it may have {memory_max >> 20} MB: [sandbox] memory_mb)" if memory_max else ""
 
 
-def _start_time(monotonic_us: str) -> Optional[str]:
-    """UTC, ISO 8601; None for a process that was never started."""
-    if not monotonic_us.isdigit() or monotonic_us == "0":
+def _start_time(monotonic_us: int) -> Optional[str]:
+    """UTC, ISO 8601; None for a process that was never started, as at a time that is still to come."""
+    ago = time.clock_gettime(time.CLOCK_MONOTONIC) - monotonic_us / 1e6
+    if not monotonic_us or ago < 0:
         return None
-    ago = time.clock_gettime(time.CLOCK_MONOTONIC) - int(monotonic_us) / 1e6
     when = datetime.datetime.now(datetime.timezone.utc) - datetime.timedelta(seconds=ago)
     return when.isoformat(timespec="seconds")
 

@@ -14,6 +14,7 @@ MAX_HEADER = 16 * 1024 * 1024  # bytes of JSON: the manifest of 40,000 files fit
 MAX_SMALL = 2 * 1024 * 1024  # of any other message; an environment of a million bytes fits
 MAX_BODY = 1024 * 1024  # bytes of a block of an upload
 MAX_DEPTH = 24  # nested objects and lists
+MAX_DIGITS = 4300  # of a number, as in Python since 3.11; one before takes minutes to read a million
 MAX_COMMAS = 600_000  # a manifest of 40,000 files has half as many; each could become a value of a hundred bytes
 
 _LENGTHS = struct.Struct(">II")
@@ -76,7 +77,7 @@ def parse_object(text: bytes) -> Dict[str, Any]:
     if _depth(text) > MAX_DEPTH:
         raise FrameError(f"the message is nested deeper than {MAX_DEPTH}")
     try:
-        value = json.loads(text.decode(), parse_constant=_no_constant)
+        value = json.loads(text.decode(), parse_constant=_no_constant, parse_int=_whole_number)
     except (ValueError, RecursionError) as error:
         raise FrameError(f"the message is not JSON: {error}") from None
     if not isinstance(value, dict):
@@ -86,6 +87,12 @@ def parse_object(text: bytes) -> Dict[str, Any]:
 
 def _no_constant(name: str) -> None:
     raise ValueError(f"{name} is not JSON")
+
+
+def _whole_number(digits: str) -> int:
+    if len(digits) > MAX_DIGITS:
+        raise ValueError(f"a number has more than {MAX_DIGITS} digits")
+    return int(digits)
 
 
 def _depth(text: bytes) -> int:

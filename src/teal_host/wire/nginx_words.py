@@ -6,7 +6,7 @@ What is in a `…_by_lua_block { }` is Lua, whose braces and quotes are told apa
 """
 
 import re
-from typing import Iterator, NamedTuple, Optional
+from typing import Iterator, NamedTuple, Optional, Set
 
 _BLANKS = " \t\r\n"  # and nothing else that Python calls a space
 _GAP = re.compile(r"(?:[ \t\r\n]+|#[^\n]*)*")
@@ -14,10 +14,9 @@ _BARE = re.compile(r"(?:\\.|\$\{*|[^ \t\r\n;{\\$])+", re.DOTALL)
 _QUOTED = re.compile(r""""((?:\\.|[^"\\])*)"|'((?:\\.|[^'\\])*)'""", re.DOTALL)
 _ESCAPE = re.compile(r"""\\(["'\\trn])""")
 _ESCAPED = {"t": "\t", "r": "\r", "n": "\n"}
-_LUA = re.compile(
-    r"""--\[(?P<c>=*)\[.*?\](?P=c)\]|--[^\n]*|\[(?P<s>=*)\[.*?\](?P=s)\]|"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'|[{}]""",
-    re.DOTALL,
-)
+_LUA = re.compile(r"""(?:--)?\[(?P<level>=*)\[|--[^\n]*|["'{}]""")
+_LINE = re.compile(r"[^\n]*")
+_REST_OF_QUOTE = {quote: re.compile(rf"(?:\\.|[^{quote}\\])*{quote}", re.DOTALL) for quote in "\"'"}
 _IN_LUA = "_by_lua_block"
 _UNENDED = 'must end with ";" or with the "}" of its block'
 
@@ -104,11 +103,35 @@ def _plain(raw: str) -> str:
 def _end_of_lua(text: str, at: int, line: int) -> int:
     """Where the `}` stands that closes a block of Lua."""
     depth = 0
-    for brace in _LUA.finditer(text, at):
-        if brace.group() == "}" and depth == 0:
-            return brace.start()
-        depth += {"{": 1, "}": -1}.get(brace.group(), 0)
+    unclosed: Set[str] = set()
+    while token := _LUA.search(text, at):
+        if token.group() == "}" and depth == 0:
+            return token.start()
+        depth += {"{": 1, "}": -1}.get(token.group(), 0)
+        is_open = token["level"] is not None or token.group() in _REST_OF_QUOTE
+        at = _end_of_lua_text(text, token, unclosed) if is_open else token.end()
     raise NotWhole("has a block of Lua that is not closed", line)
+
+
+def _end_of_lua_text(text: str, begin: "re.Match[str]", unclosed: Set[str]) -> int:
+    """Where a quoted or long text ends, or a long comment. One without an end is no text, and `unclosed` remembers that
+    none of its kind ends any more: else a text of nothing but beginnings is read as often as it has them.
+    """
+    closing = begin.group() if begin["level"] is None else f"]{begin['level']}]"
+    end = -1 if closing in unclosed else _behind(closing, text, begin.end())
+    if end >= 0:
+        return end
+    unclosed.add(closing)
+    return _end_of(_LINE, text, begin.start()) if begin.group().startswith("--") else begin.start() + 1
+
+
+def _behind(closing: str, text: str, at: int) -> int:
+    """The end of what this closes; -1 if that stays open."""
+    if closing in _REST_OF_QUOTE:
+        rest = _REST_OF_QUOTE[closing].match(text, at)
+        return rest.end() if rest else -1
+    begin = text.find(closing, at)
+    return begin + len(closing) if begin >= 0 else -1
 
 
 def _end_of(pattern: "re.Pattern[str]", text: str, at: int) -> int:

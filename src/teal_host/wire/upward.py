@@ -16,8 +16,9 @@ MOST_ITEMS = 40_000  # of one list: an artifact has no more files
 _IN_A_NAME = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-")
 _LABEL = r"[A-Za-z][A-Za-z0-9_. -]{0,39}"
 _MOMENT = r"(19[7-9][0-9]|2[0-9]{3})-[0-9]{2}-[0-9]{2}T([0-9]{2}:){2}[0-9]{2}(\.[0-9]{3,6})?[+-][0-9]{2}:[0-9]{2}"
-_URL = r"https?://([A-Za-z0-9_.-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(:[0-9]{1,5})?/[A-Za-z0-9._~/-]{0,1023}"
 _ADDRESS = r"[0-9A-Fa-f:.]{2,45}"
+_HOST = rf"(?:[A-Za-z0-9_.-]{{1,253}}|\[(?P<ipv6>{_ADDRESS})\])"
+_URL = rf"https?://{_HOST}(?::(?P<port>[0-9]{{1,5}}))?/[A-Za-z0-9._~/-]{{0,1023}}"
 
 
 def machine_name(value: str) -> Optional[str]:
@@ -70,7 +71,9 @@ def moment(value: str) -> Optional[str]:
 
 def url(value: str) -> Optional[str]:
     """Where the app is served; empty for nowhere."""
-    return None if not value or re.fullmatch(_URL, value) else f"{value[:60]!r} is not a URL, such as http://a.example/"
+    match = re.fullmatch(_URL, value)
+    known = match and int(match["port"] or 0) <= 65535 and (match["ipv6"] is None or _version(match["ipv6"]) == 6)
+    return None if known or not value else f"{value[:60]!r} is not a URL, such as http://a.example/"
 
 
 def mark_word(value: str) -> Optional[str]:
@@ -80,13 +83,18 @@ def mark_word(value: str) -> Optional[str]:
 
 def address(value: str) -> Optional[str]:
     """An IP address without a zone."""
-    import ipaddress  # only for the doctor
+    known = re.fullmatch(_ADDRESS, value) and _version(value)
+    return None if known else f"{value[:60]!r} is not an IP address"
+
+
+def _version(address: str) -> int:
+    """4 or 6; 0 for no address."""
+    import ipaddress  # only for the doctor, and for a URL without a name
 
     try:
-        known = bool(re.fullmatch(_ADDRESS, value) and ipaddress.ip_address(value))
+        return ipaddress.ip_address(address).version
     except ValueError:
-        known = False
-    return None if known else f"{value[:60]!r} is not an IP address"
+        return 0
 
 
 def text(value: str) -> Optional[str]:

@@ -2,7 +2,8 @@
 
 import json
 import re
-import tomllib
+
+from teal.ground.toml import loads
 
 Table = dict[str, object]
 
@@ -10,8 +11,8 @@ Table = dict[str, object]
 def toml(text: str) -> Table | None:
     """None for a text that is not TOML."""
     try:
-        return tomllib.loads(text)
-    except (ValueError, RecursionError):
+        return loads(text)
+    except ValueError:
         return None
 
 

@@ -1,6 +1,7 @@
 """What setup must know of a machine's nginx configuration: which site serves what, and where nginx reads a new file."""
 
 import posixpath
+import re
 from typing import Dict, Iterator, List, Optional, Sequence, Tuple
 
 from teal_host.proxies.nginx.tree import Directive, Tree, is_pattern, matches
@@ -153,14 +154,14 @@ def _address(value: str) -> Tuple[str, int, int]:
     elif ":" in value:
         address, _, ports = value.rpartition(":")
     else:
-        address, ports = ("", value) if value.replace("-", "").isdigit() else (value, "")
+        address, ports = ("", value) if re.fullmatch("[0-9-]*[0-9][0-9-]*", value) else (value, "")
     first, last = _range(ports)
     return ("*" if address in ("", ANY, "0.0.0.0") else address), first, last  # noqa: S104
 
 
 def _range(ports: str) -> Tuple[int, int]:
     """`80`, `8080-8085`, or nothing, which is 80."""
-    numbers = [int(part) for part in ports.split("-") if part.isdigit() and int(part) <= 65535]
+    numbers = [int(part) for part in ports.split("-") if re.fullmatch("[0-9]{1,5}", part) and int(part) <= 65535]
     return (numbers[0], numbers[-1]) if numbers else (80, 80)
 
 

@@ -11,7 +11,7 @@ from teal_host.wire.values import dataclass
 
 _MARK = re.compile(r"^# configuration file (/.*):$", re.MULTILINE)
 _REFUSAL = re.compile(r"\[(?:emerg|alert|crit|error)\] (?:\d+#\d+: )?(.*?)(?: in (/[^\n]*):(\d+))?$", re.MULTILINE)
-_DEEPEST = 32  # includes in includes; nginx itself stops when it may open no more files
+_DEEPEST = 100  # blocks in blocks, and includes in includes; nginx itself stops when it may open no more files
 
 
 @dataclass(frozen=True)
@@ -120,7 +120,7 @@ def _file(file: str, text: str) -> "Tuple[Directive, ...]":
     """The directives of one file, with empty includes. nginx lets no block reach from one file into another."""
     try:
         stream = words(text)
-        block, end = _block(stream, file)
+        block, end = _block(stream, file, 0)
     except NotWhole as error:
         raise CannotRead(str(error), file, error.line) from None
     if end:
@@ -128,7 +128,7 @@ def _file(file: str, text: str) -> "Tuple[Directive, ...]":
     return block
 
 
-def _block(stream: Iterator[Word], file: str) -> "Tuple[Tuple[Directive, ...], Optional[Word]]":
+def _block(stream: Iterator[Word], file: str, depth: int) -> "Tuple[Tuple[Directive, ...], Optional[Word]]":
     """The directives up to the `}` that closes the block, and that `}`; None at the end of the file."""
     directives: List[Directive] = []
     pending: List[Word] = []
@@ -142,7 +142,9 @@ def _block(stream: Iterator[Word], file: str) -> "Tuple[Tuple[Directive, ...], O
             return tuple(directives), word
         inside: Tuple[Directive, ...] = ()
         if word.text == "{":
-            inside, end = _block(stream, file)
+            if depth > _DEEPEST:
+                raise CannotRead("blocks are nested without end", file, word.line)
+            inside, end = _block(stream, file, depth + 1)
             if end is None:
                 raise CannotRead("a block is not closed", file, word.line)
         name, *args = pending
@@ -160,12 +162,11 @@ def _resolved(
     resolved = []
     for directive in directives:
         block = directive.block
+        if depth > _DEEPEST:
+            raise CannotRead("files include each other without end", directive.file, directive.line)
         if directive.name == "include" and len(directive.args) == 1:
-            if depth > _DEEPEST:
-                raise CannotRead("files include each other without end", directive.file, directive.line)
             block = tuple(inner for file in included(tree, directive.args[0]) for inner in bare[file])
-        deeper = depth + (directive.name == "include")
-        resolved.append(replace(directive, block=_resolved(tree, block, bare, deeper)) if block else directive)
+        resolved.append(replace(directive, block=_resolved(tree, block, bare, depth + 1)) if block else directive)
     return tuple(resolved)
 
 
