@@ -4,7 +4,7 @@ import os
 import re
 import shlex
 import sys
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:  # `teal --help` imports no messages
     from teal_host.wire.messages import Note, Step
@@ -55,14 +55,16 @@ class Progress(NamedTuple):
         return f"{size(self.done)} of {size(self.total)}{share}{rate}{remaining}"
 
 
-class Ui(Protocol):
-    @property
-    def shows_output(self) -> bool:
-        """Does a person see every line of the build command, and not only the latest?"""
+class Ui:
+    """Shows nothing; each user interface overrides what it shows."""
 
-    def step(self, step: "Step") -> None: ...
+    shows_output = False  # does a person see every line of the build command, and not only the latest?
 
-    def note(self, note: "Note") -> None: ...
+    def step(self, step: "Step") -> None:
+        """A step that begins or has ended."""
+
+    def note(self, note: "Note") -> None:
+        """A note or a warning."""
 
     def output(self, line: str) -> None:
         """A line of the build command."""
@@ -70,7 +72,8 @@ class Ui(Protocol):
     def why(self, text: str) -> None:
         """A decision and its reason, shown with -v."""
 
-    def progress(self, progress: Progress) -> None: ...
+    def progress(self, progress: Progress) -> None:
+        """How far a step is."""
 
     def close(self) -> None:
         """Nothing more is shown."""

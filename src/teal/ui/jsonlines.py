@@ -6,7 +6,7 @@ import sys
 import time
 from typing import Any
 
-from teal.ui.base import Progress
+from teal.ui.base import Progress, Ui
 from teal_host.wire.messages import Note, Step
 
 _PROGRESS_EVERY_S = 0.2
@@ -22,20 +22,13 @@ def as_contract(report: Any) -> Any:
     return report
 
 
-class JsonLines:
-    shows_output = False  # a person reads standard error
-
+class JsonLines(Ui):
     def __init__(self) -> None:
         self._last_progress = 0.0
 
     def step(self, step: Step) -> None:
-        facts = {
-            "name": step.name,
-            "state": step.state,
-            "seconds": round(step.seconds, 3),
-            "detail": step.detail,
-        }
-        emit({"type": "step", **facts})
+        seconds = round(step.seconds, 3)
+        emit({"type": "step", "name": step.name, "state": step.state, "seconds": seconds, "detail": step.detail})
 
     def note(self, note: Note) -> None:
         emit({"type": "note", "level": note.level, "text": note.text})
@@ -53,9 +46,6 @@ class JsonLines:
             rest = {"bytes_s": round(progress.bytes_s), "remaining_s": remaining}
             sizes = {"done": progress.done, "total": progress.total}
             emit({"type": "progress", "step": progress.step, **sizes, **rest})
-
-    def close(self) -> None:
-        return
 
 
 def emit(value: dict[str, Any]) -> None:

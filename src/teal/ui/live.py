@@ -4,22 +4,19 @@ from rich.console import Console
 from rich.status import Status
 from rich.text import Text
 
-from teal.ui.base import STOPPED, Manner, Progress, shown
+from teal.ui.base import STOPPED, Manner, Progress, Ui, shown
 from teal_host.wire.messages import OVERTAKEN, Note, Step
 
 _TEAL = "rgb(0,118,108)"
 _ENDS = {OVERTAKEN: Text("– ", "dim"), STOPPED: Text("– ", "dim")}  # of a step that is not done and did not fail
 
 
-class Live:
+class Live(Ui):
     def __init__(self, manner: Manner) -> None:
         self._console = console(manner)
         self._manner = manner
         self._status: Status | None = None
-
-    @property
-    def shows_output(self) -> bool:
-        return self._manner.verbose
+        self.shows_output = manner.verbose
 
     def step(self, step: Step) -> None:
         if (step.name, step.state) == ("connect", "started"):

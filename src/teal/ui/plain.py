@@ -3,14 +3,14 @@
 import sys
 import time
 
-from teal.ui.base import STOPPED, Manner, Progress, shown
+from teal.ui.base import STOPPED, Manner, Progress, Ui, shown
 from teal_host.wire.messages import OVERTAKEN, Note, Step
 
 _PROGRESS_EVERY_S = 5.0
 _ENDS = {STOPPED: "stopped", OVERTAKEN: "gave way"}  # of a step that is not done and did not fail, by its detail
 
 
-class Plain:
+class Plain(Ui):
     shows_output = True
 
     def __init__(self, manner: Manner) -> None:
@@ -40,9 +40,6 @@ class Plain:
             self._last_progress = time.monotonic()
             say(f"{progress.step:<8} ... {progress}")
 
-    def close(self) -> None:
-        return
-
     def _show_wait(self, step: Step) -> None:
         """What the step waits for, at most every few seconds, so that a CI log shows that Teal still works."""
         if step.detail and time.monotonic() - self._last_progress >= _PROGRESS_EVERY_S:
@@ -50,29 +47,12 @@ class Plain:
             say(f"{step.name:<8} ... {shown(step.detail)}")
 
 
-class Quiet:
+class Quiet(Ui):
     """Warnings only."""
-
-    shows_output = False
-
-    def step(self, step: Step) -> None:
-        return
 
     def note(self, note: Note) -> None:
         if note.level == "warning":
             say(f"warning: {shown(note.text)}")
-
-    def output(self, line: str) -> None:
-        return
-
-    def why(self, text: str) -> None:
-        return
-
-    def progress(self, progress: Progress) -> None:
-        return
-
-    def close(self) -> None:
-        return
 
 
 def say(line: str) -> None:
