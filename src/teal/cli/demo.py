@@ -8,7 +8,7 @@ from teal.cli.options import GlobalOptions, global_options
 from teal.demo.story import DemoResult, Narrator, run
 from teal.ground.errors import TealError
 from teal.stories.result_json import as_json
-from teal.ui import choose
+from teal.ui import opened
 from teal.ui.base import Manner
 from teal.ui.jsonlines import emit
 from teal.ui.picture import draw
@@ -20,17 +20,14 @@ from teal_host.wire.reports import StatusReport
 def command(options: GlobalOptions) -> None:
     """Deploy, replace, refuse and take back a real Go program here, under load. No server, no root; nothing stays."""
     manner = options.manner
-    ui = choose(manner)
-    narrator = Narrator(ui, lambda text: _say(manner, text), lambda report: _show(manner, report))
     result = DemoResult()
     try:
-        run(narrator, result)
+        with opened(manner) as ui:
+            run(Narrator(ui, lambda text: _say(manner, text), lambda report: _show(manner, report)), result)
     except TealError as error:
         if manner.json:
             emit({**_as_json(result), "error": as_json(error)})
         raise
-    finally:
-        ui.close()
     if manner.json:
         emit(_as_json(result))
     else:
@@ -51,15 +48,14 @@ def _show(manner: Manner, report: StatusReport) -> None:
 
 
 def _as_json(result: DemoResult) -> dict[str, object]:
-    counts = {"deploys": result.deploys, "rollbacks": result.rollbacks}
-    requests = {"requests": result.tally.requests, "failed": result.tally.failed}
-    answered = {"answered_by": dict(result.tally.answered_by)}
     return {
         "type": "result",
         "schema": 1,
-        **counts,
-        **requests,
-        **answered,
+        "deploys": result.deploys,
+        "rollbacks": result.rollbacks,
+        "requests": result.tally.requests,
+        "failed": result.tally.failed,
+        "answered_by": dict(result.tally.answered_by),
         "seconds_total": round(result.seconds_total, 2),
     }
 

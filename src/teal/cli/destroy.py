@@ -8,7 +8,7 @@ from teal.cli.options import GlobalOptions, global_options, wait_option
 from teal.config.read import ConfigFile
 from teal.ground.errors import Interrupted, Usage
 from teal.stories.destroy import DestroyOptions, destroy, how_much
-from teal.ui import Ui, choose
+from teal.ui import Ui, opened
 from teal.ui.base import shown
 
 
@@ -23,14 +23,11 @@ def command(options: GlobalOptions, yes: bool, keep_data: bool, wait: float) -> 
     Says how much goes, and asks for the name of the app.
     """
     file = options.load()
-    ui = choose(options.manner)
     wanted = DestroyOptions(wait, keep_data)
-    try:
+    with opened(options.manner) as ui:
         if not yes:
             _ask(file, wanted, ui)
         confirmation = destroy(file, wanted, ui)
-    finally:
-        ui.close()
     if not options.manner.quiet:
         click.echo(shown(confirmation))
 

@@ -2,7 +2,6 @@
 
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import datetime
 
 import click
@@ -11,7 +10,7 @@ from teal.cli.options import GlobalOptions, global_options, wait_option
 from teal.ground.errors import Usage
 from teal.stories import queries
 from teal.stories.secrets import Secret, check_not_declared, set_secret, unset_secret
-from teal.ui import Ui, choose
+from teal.ui import opened
 from teal.ui.base import shown
 from teal.ui.columns import columns, wrapped
 from teal.ui.jsonlines import emit
@@ -46,7 +45,7 @@ def set_(options: GlobalOptions, words: tuple[str, ...], wait: float) -> None:
     name = _name(words, hint="teal env set NAME prompts for the value, or reads it from standard input")
     check_not_declared(file, name)
     value = _value(name)
-    with _open_ui(options) as ui:
+    with opened(options.manner) as ui:
         confirmation = set_secret(file, Secret(name, value), wait, ui)
     _say(options, confirmation)
 
@@ -59,7 +58,7 @@ def unset_(options: GlobalOptions, words: tuple[str, ...], wait: float) -> None:
     """Remove NAME from the environment, from the next deploy on."""
     file = options.load()
     name = _name(words, hint="teal env unset NAME")
-    with _open_ui(options) as ui:
+    with opened(options.manner) as ui:
         confirmation = unset_secret(file, name, wait, ui)
     _say(options, confirmation)
 
@@ -118,15 +117,6 @@ def _piped(name: str) -> str:
     except UnicodeDecodeError:
         too_long = len(data) > _MOST + 1  # the cut may be inside a character
         raise Usage(f"the value of {name} {'is longer than 32,768 bytes' if too_long else 'is not UTF-8'}") from None
-
-
-@contextmanager
-def _open_ui(options: GlobalOptions) -> Iterator[Ui]:
-    ui = choose(options.manner)
-    try:
-        yield ui
-    finally:
-        ui.close()
 
 
 def _say(options: GlobalOptions, text: str) -> None:

@@ -1,5 +1,8 @@
 """How events are shown: live on a terminal, as plain lines elsewhere, as JSON lines for programs."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from teal.ui.base import Manner, Ui
 
 
@@ -19,4 +22,14 @@ def choose(manner: Manner) -> Ui:
     return Plain(manner)
 
 
-__all__ = ["Manner", "Ui", "choose"]
+@contextmanager
+def opened(manner: Manner) -> Iterator[Ui]:
+    """The user interface, closed at the end of the block, whatever happens in it."""
+    ui = choose(manner)
+    try:
+        yield ui
+    finally:
+        ui.close()
+
+
+__all__ = ["Manner", "Ui", "choose", "opened"]
