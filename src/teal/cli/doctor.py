@@ -1,6 +1,5 @@
 """teal doctor"""
 
-import os
 import sys
 from collections.abc import Iterator
 
@@ -29,16 +28,10 @@ def command(options: GlobalOptions) -> int:
     report = queries.doctor(options.load())
     state = worst(report)
     if options.manner.json:
-        emit(
-            {
-                "schema": 1,
-                "app": report.app,
-                "state": state,
-                "findings": [as_contract(encode(finding)) for finding in report.findings],
-            }
-        )
+        findings = as_contract(encode(report.findings))
+        emit({"schema": 1, "app": report.app, "state": state, "findings": findings})
     else:
-        for line in lines(report, options.manner, _painted(options), columns(sys.stdout)):
+        for line in lines(report, options.manner, options.paints_results, columns(sys.stdout)):
             click.echo(line)
     return NEEDS_HUMAN if state == "fault" else 0
 
@@ -79,7 +72,3 @@ def _summary(report: DoctorReport) -> str:
 
 def _count(number: int, word: str) -> str:
     return f"{number} {word}{'' if number == 1 else 's'}"
-
-
-def _painted(options: GlobalOptions) -> bool:
-    return options.manner.color and (sys.stdout.isatty() or bool(os.environ.get("FORCE_COLOR")))

@@ -1,6 +1,7 @@
 """The options that commands share."""
 
 import math
+import os
 import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -26,6 +27,11 @@ class GlobalOptions:
     def __init__(self, config: "Path | None", manner: Manner) -> None:
         self.config = config
         self.manner = manner
+
+    @property
+    def paints_results(self) -> bool:
+        """Colors on standard output: where that is a terminal too."""
+        return self.manner.color and (sys.stdout.isatty() or bool(os.environ.get("FORCE_COLOR")))
 
     def load(self) -> "ConfigFile":
         from teal.config import load

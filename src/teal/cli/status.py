@@ -1,6 +1,5 @@
 """teal status"""
 
-import os
 import sys
 from typing import Any
 
@@ -23,13 +22,9 @@ def command(options: GlobalOptions) -> None:
     if options.manner.json:
         emit(as_json(report))
     else:
-        click.echo(draw(report, _painted(options), columns(sys.stdout), options.manner.typed))
+        click.echo(draw(report, options.paints_results, columns(sys.stdout), options.manner.typed))
 
 
 def as_json(report: StatusReport) -> dict[str, Any]:
     """The contract (schemas/status.json)."""
     return {"schema": 1, **as_contract(encode(report))}
-
-
-def _painted(options: GlobalOptions) -> bool:
-    return options.manner.color and (sys.stdout.isatty() or bool(os.environ.get("FORCE_COLOR")))
