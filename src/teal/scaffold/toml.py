@@ -1,15 +1,18 @@
 """Writes values as TOML text: only the kinds that a teal.toml has."""
 
+import json
 import re
 from collections.abc import Sequence
 
 BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
-SHORT_ESCAPES = {"\b": r"\b", "\t": r"\t", "\n": r"\n", "\f": r"\f", "\r": r"\r", '"': r"\"", "\\": r"\\"}
 MAX_LINE = 100
 
 
 def string(text: str) -> str:
-    return '"' + "".join(map(_escaped, text)) + '"'
+    """As JSON, but for the control characters that JSON alone allows, and lone surrogates of a file name."""
+    characters = re.sub("[\ud800-\udfff]", "\N{REPLACEMENT CHARACTER}", text)
+    quoted = json.dumps(characters, ensure_ascii=False)
+    return re.sub("[\x7f-\x9f]", lambda match: f"\\u{ord(match[0]):04x}", quoted)
 
 
 def array(words: Sequence[str]) -> str:
@@ -26,12 +29,3 @@ def inline_table(pairs: Sequence[tuple[str, str]]) -> str:
 
 def _key(name: str) -> str:
     return name if BARE_KEY.fullmatch(name) else string(name)
-
-
-def _escaped(char: str) -> str:
-    code = ord(char)
-    if char in SHORT_ESCAPES:
-        return SHORT_ESCAPES[char]
-    if 0xD800 <= code <= 0xDFFF:  # a lone surrogate, from a file name that is not UTF-8
-        return "\N{REPLACEMENT CHARACTER}"
-    return f"\\u{code:04x}" if code < 0x20 or 0x7F <= code < 0xA0 else char
