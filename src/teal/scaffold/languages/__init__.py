@@ -1,17 +1,16 @@
-"""One module per language. Each returns the recipe of a tree, or None when the tree holds no such project."""
+"""One module per language or family. Each returns the recipe of a tree, or None when the tree holds no such project."""
 
 from collections.abc import Callable
 
 from teal.scaffold.languages import (
-    bun,
     c,
     cmake,
     crystal,
-    deno,
     dlang,
     dotnet,
     go,
     haskell,
+    javascript,
     nim,
     ocaml,
     prebuilt,
@@ -34,8 +33,8 @@ DETECTORS: tuple[Callable[[SourceTree], Recipe | None], ...] = (
     dotnet.recipe,
     haskell.recipe,
     ocaml.recipe,
-    deno.recipe,
-    bun.recipe,
+    javascript.deno,
+    javascript.bun,
     cmake.recipe,
     c.recipe,
     prebuilt.recipe,

@@ -2,12 +2,11 @@
 
 import re
 
+from teal.scaffold.sources.kinds import MAKEFILES, C
 from teal.scaffold.sources.recipe import ProgramRecipe, Recipe
 from teal.scaffold.sources.tree import SourceTree
 
-SUFFIXES = (".c", ".h", ".cc", ".cpp", ".cxx", ".hpp")
 CPP = (".cc", ".cpp", ".cxx", ".hpp")
-MAKEFILES = ("GNUmakefile", "makefile", "Makefile")
 
 VARIABLE = re.compile(
     r"(?m)^(?:TARGET|BIN|BINARY|PROG|PROGRAM|EXE|EXEC|EXECUTABLE|APP|OUT|OUTPUT)\s*[:?]?=\s*([\w./+-]+)\s*$"
@@ -22,14 +21,14 @@ def language(tree: SourceTree) -> str:
 
 
 def recipe(tree: SourceTree) -> Recipe | None:
-    manifest = next((name for name in MAKEFILES if name in tree.texts), None)
-    if manifest is None or not tree.ending(*SUFFIXES):
+    manifest = tree.at_top(*MAKEFILES)
+    if not manifest or not tree.ending(*C):
         return None
     target = _target(tree.text(manifest))
     artifact = target or tree.name
     reason = f"{manifest} seems to make {target}" if target else f"{manifest} names no program; a guess"
     program = ProgramRecipe(artifact, ("make",), artifact)
-    return Recipe(language(tree), tree.name, (program,), SUFFIXES, notes=(f"artifact: {reason}, please check",))
+    return Recipe(language(tree), tree.name, (program,), C, notes=(f"artifact: {reason}, please check",))
 
 
 def _target(text: str) -> str:

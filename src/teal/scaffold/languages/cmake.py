@@ -4,7 +4,9 @@ import re
 from pathlib import PurePosixPath
 
 from teal.scaffold.languages import ranks
-from teal.scaffold.languages.c import SUFFIXES, language
+from teal.scaffold.languages.c import language
+from teal.scaffold.sources.kinds import C
+from teal.scaffold.sources.parse import first
 from teal.scaffold.sources.recipe import ProgramRecipe, Recipe
 from teal.scaffold.sources.tree import SourceTree
 
@@ -16,11 +18,10 @@ BUILD = ("sh", "-c", "cmake -S . -B build -DCMAKE_BUILD_TYPE=Release && cmake --
 def recipe(tree: SourceTree) -> Recipe | None:
     if "CMakeLists.txt" not in tree.texts:
         return None
-    declared = PROJECT.search(tree.text("CMakeLists.txt"))
-    project = declared[1] if declared else tree.name
+    project = first(PROJECT, tree.text("CMakeLists.txt"), tree.name)
     targets = [target for path in tree.named("CMakeLists.txt") for target in _targets(tree, path, project)]
     programs = tuple(_program(folder, name) for folder, name in sorted(targets, key=_rank))
-    return Recipe(language(tree), project, programs, SUFFIXES, ("CMakeLists.txt",))
+    return Recipe(language(tree), project, programs, C, ("CMakeLists.txt",))
 
 
 def _targets(tree: SourceTree, path: str, project: str) -> list[tuple[PurePosixPath, str]]:

@@ -2,6 +2,7 @@
 
 import re
 
+from teal.scaffold.sources.parse import first
 from teal.scaffold.sources.recipe import ProgramRecipe, Recipe
 from teal.scaffold.sources.tree import SourceTree
 
@@ -14,10 +15,8 @@ def recipe(tree: SourceTree) -> Recipe | None:
     if "shard.yml" not in tree.texts:
         return None
     text = tree.text("shard.yml")
-    declared = NAME.search(text)
-    name = declared[1] if declared else tree.name
-    block = TARGETS.search(text)
-    targets = TARGET.findall(block[1]) if block else []
+    name = first(NAME, text, tree.name)
+    targets = TARGET.findall(first(TARGETS, text))
     programs = [_target_program(target, main) for target, main in targets] or _main_program(tree, name)
     return Recipe("Crystal", name, tuple(programs), (".cr",), ("shard.yml",))
 

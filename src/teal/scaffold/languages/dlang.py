@@ -13,8 +13,8 @@ LIBRARIES = frozenset({"library", "sourceLibrary", "staticLibrary", "dynamicLibr
 
 
 def recipe(tree: SourceTree) -> Recipe | None:
-    manifest = next((name for name in ("dub.json", "dub.sdl") if name in tree.texts), None)
-    if manifest is None:
+    manifest = tree.at_top("dub.json", "dub.sdl")
+    if not manifest:
         return None
     values = _values(tree.text(manifest), manifest)
     notes = () if values else (f"{manifest}: teal init could not read it; the program gets the directory's name",)

@@ -4,6 +4,8 @@ import re
 from pathlib import PurePosixPath
 
 from teal.scaffold.languages import ranks
+from teal.scaffold.sources.kinds import DOTNET
+from teal.scaffold.sources.parse import first
 from teal.scaffold.sources.recipe import ProgramRecipe, Recipe
 from teal.scaffold.sources.tree import SourceTree
 
@@ -23,7 +25,7 @@ def recipe(tree: SourceTree) -> Recipe | None:
         return None
     language = LANGUAGES[PurePosixPath((runnable or projects)[0]).suffix]
     programs = tuple(_program(path, tree.text(path)) for path in runnable)
-    return Recipe(language, "", programs, (".cs", ".fs", ".vb"), tuple(runnable), notes=(NOTE,))
+    return Recipe(language, "", programs, DOTNET, tuple(runnable), notes=(NOTE,))
 
 
 def _is_executable(text: str) -> bool:
@@ -37,9 +39,7 @@ def _rank(path: str) -> tuple[bool, int, int, str]:
 
 def _program(path: str, text: str) -> ProgramRecipe:
     pure = PurePosixPath(path)
-    assembly = ASSEMBLY.search(text)
     # Native AOT always builds a single file.
     single = () if NATIVE.search(text) else ("--self-contained", "-p:PublishSingleFile=true")
     build = ("dotnet", "publish", path, "-c", "Release", "-r", "linux-x64", *single, "-o", PUBLISHED)
-    start = assembly[1] if assembly else pure.stem
-    return ProgramRecipe(pure.stem, build, PUBLISHED, str(pure.parent), pure.stem, start)
+    return ProgramRecipe(pure.stem, build, PUBLISHED, str(pure.parent), pure.stem, first(ASSEMBLY, text, pure.stem))

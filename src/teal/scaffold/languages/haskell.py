@@ -11,11 +11,10 @@ COPY = ("--installdir=dist", "--install-method=copy", "--overwrite-policy=always
 
 
 def recipe(tree: SourceTree) -> Recipe | None:
-    manifest = next((path for path in tree.ending(".cabal") if "/" not in path), None)
-    if manifest is None:
+    manifest = tree.at_top(".cabal")
+    if not manifest:
         return None
-    names = EXECUTABLE.findall(tree.text(manifest))
-    programs = tuple(_program(name) for name in names)
+    programs = tuple(map(_program, EXECUTABLE.findall(tree.text(manifest))))
     return Recipe("Haskell", PurePosixPath(manifest).stem, programs, (".hs",), (manifest,))
 
 

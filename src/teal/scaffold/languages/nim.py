@@ -3,7 +3,7 @@
 import re
 from pathlib import PurePosixPath
 
-from teal.scaffold.sources.parse import quoted
+from teal.scaffold.sources.parse import first, quoted
 from teal.scaffold.sources.recipe import ProgramRecipe, Recipe
 from teal.scaffold.sources.tree import SourceTree
 
@@ -13,12 +13,11 @@ BUILD = ("nimble", "-y", "build", "-d:release")
 
 
 def recipe(tree: SourceTree) -> Recipe | None:
-    manifest = next((path for path in tree.ending(".nimble") if "/" not in path), None)
-    if manifest is None:
+    manifest = tree.at_top(".nimble")
+    if not manifest:
         return None
     text = tree.text(manifest)
     names = [name for block in BIN.findall(text) for name in quoted(block)]
-    bin_dir = BIN_DIR.search(text)
-    directory = f"{bin_dir[1]}/" if bin_dir else ""
-    programs = tuple(ProgramRecipe(name, BUILD, f"{directory}{name}") for name in names)
+    folder = PurePosixPath(first(BIN_DIR, text))
+    programs = tuple(ProgramRecipe(name, BUILD, str(folder / name)) for name in names)
     return Recipe("Nim", PurePosixPath(manifest).stem, programs, (".nim",), (manifest,))

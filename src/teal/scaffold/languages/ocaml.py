@@ -4,6 +4,7 @@ import re
 from pathlib import PurePosixPath
 
 from teal.scaffold.languages import ranks
+from teal.scaffold.sources.parse import first
 from teal.scaffold.sources.recipe import ProgramRecipe, Recipe
 from teal.scaffold.sources.tree import SourceTree
 
@@ -14,10 +15,10 @@ EXECUTABLE = re.compile(r"\(executables?\b[^)]{0,500}\(names?\s+([^()]+)\)")
 def recipe(tree: SourceTree) -> Recipe | None:
     if "dune-project" not in tree.texts:
         return None
-    declared = PROJECT.search(tree.text("dune-project"))
+    name = first(PROJECT, tree.text("dune-project"), tree.name)
     targets = [target for path in tree.named("dune") for target in _targets(path, tree.text(path))]
     programs = tuple(map(_program, sorted(targets, key=ranks.is_auxiliary)))
-    return Recipe("OCaml", declared[1] if declared else tree.name, programs, (".ml",), ("dune-project",))
+    return Recipe("OCaml", name, programs, (".ml",), ("dune-project",))
 
 
 def _targets(path: str, text: str) -> list[str]:

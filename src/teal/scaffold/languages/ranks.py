@@ -3,25 +3,9 @@
 from pathlib import PurePosixPath
 
 SERVERS = ("server", "web", "api", "app", "serve", "httpd", "daemon", "site")
-AUXILIARY = frozenset(
-    {
-        "example",
-        "examples",
-        "demo",
-        "tool",
-        "tools",
-        "script",
-        "scripts",
-        "hack",
-        "internal",
-        "test",
-        "tests",
-        "docs",
-        "gen",
-        "xtask",
-        "bench",
-        "benches",
-    }
+AUXILIARY = (
+    *("example", "examples", "demo", "tool", "tools", "script", "scripts", "hack", "internal"),
+    *("test", "tests", "docs", "gen", "xtask", "bench", "benches"),
 )
 
 

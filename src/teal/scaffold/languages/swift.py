@@ -2,6 +2,7 @@
 
 import re
 
+from teal.scaffold.sources.parse import first
 from teal.scaffold.sources.recipe import ProgramRecipe, Recipe
 from teal.scaffold.sources.tree import SourceTree
 
@@ -15,10 +16,8 @@ def recipe(tree: SourceTree) -> Recipe | None:
     if "Package.swift" not in tree.texts:
         return None
     text = tree.text("Package.swift")
-    declared = PACKAGE.search(text)
-    names = dict.fromkeys(PRODUCT.findall(text) or TARGET.findall(text))
-    programs = tuple(_program(name) for name in names)
-    return Recipe("Swift", declared[1] if declared else tree.name, programs, (".swift",), ("Package.swift",))
+    programs = tuple(map(_program, dict.fromkeys(PRODUCT.findall(text) or TARGET.findall(text))))
+    return Recipe("Swift", first(PACKAGE, text, tree.name), programs, (".swift",), ("Package.swift",))
 
 
 def _program(name: str) -> ProgramRecipe:

@@ -2,6 +2,7 @@
 
 import re
 
+from teal.scaffold.sources.parse import first
 from teal.scaffold.sources.recipe import ProgramRecipe, Recipe
 from teal.scaffold.sources.tree import SourceTree
 
@@ -14,8 +15,7 @@ def recipe(tree: SourceTree) -> Recipe | None:
     if "build.zig" not in tree.texts:
         return None
     text = tree.text("build.zig")
-    declared = NAME.search(tree.text("build.zig.zon"))
-    name = declared[1] if declared else tree.name
+    name = first(NAME, tree.text("build.zig.zon"), tree.name)
     names = dict.fromkeys(EXECUTABLE.findall(text)) or {name: None}
     # A build.zig with a preferred mode has no option -Doptimize.
     mode = "--release" if "preferred_optimize_mode" in text else "-Doptimize=ReleaseSafe"

@@ -2,55 +2,19 @@
 
 from pathlib import PurePosixPath
 
-MANIFESTS = frozenset(
-    {
-        "go.mod",
-        "Cargo.toml",
-        "build.zig",
-        "build.zig.zon",
-        "shard.yml",
-        "dub.json",
-        "dub.sdl",
-        "Package.swift",
-        "CMakeLists.txt",
-        "Makefile",
-        "makefile",
-        "GNUmakefile",
-        "deno.json",
-        "deno.jsonc",
-        "package.json",
-        "dune",
-        "dune-project",
-    }
+C = (".c", ".h", ".cc", ".cpp", ".cxx", ".hpp")
+DOTNET = (".cs", ".fs", ".vb")
+JAVASCRIPT = (".ts", ".tsx", ".js", ".mjs")
+SOURCE_SUFFIXES = (".go", ".rs", ".zig", ".cr", ".nim", ".d", ".swift", ".hs", ".ml", *C, *DOTNET, *JAVASCRIPT)
+
+MAKEFILES = ("GNUmakefile", "makefile", "Makefile")
+MANIFESTS = (
+    *("go.mod", "Cargo.toml", "build.zig", "build.zig.zon", "shard.yml", "dub.json", "dub.sdl", "Package.swift"),
+    *("dune", "dune-project", "CMakeLists.txt", *MAKEFILES, "deno.json", "deno.jsonc", "package.json"),
 )
-MANIFEST_SUFFIXES = frozenset({".nimble", ".cabal", ".csproj", ".fsproj", ".vbproj"})
-SOURCE_SUFFIXES = frozenset(
-    {
-        ".go",
-        ".rs",
-        ".zig",
-        ".cr",
-        ".nim",
-        ".d",
-        ".swift",
-        ".cs",
-        ".fs",
-        ".vb",
-        ".hs",
-        ".ml",
-        ".c",
-        ".h",
-        ".cc",
-        ".cpp",
-        ".cxx",
-        ".hpp",
-        ".ts",
-        ".tsx",
-        ".js",
-        ".mjs",
-    }
-)
-ENTRY_STEMS = frozenset({"main", "server", "app", "index", "Program"})
+MANIFEST_SUFFIXES = (".nimble", ".cabal", ".csproj", ".fsproj", ".vbproj")
+
+ENTRY_STEMS = ("main", "server", "app", "index", "Program")
 
 
 def is_manifest(path: str) -> bool:

@@ -46,6 +46,12 @@ def strings(value: object) -> tuple[str, ...]:
     return tuple(item for item in value if isinstance(item, str)) if isinstance(value, list) else ()
 
 
+def first(pattern: re.Pattern[str], text: str, default: str = "") -> str:
+    """The group of the first match."""
+    match = pattern.search(text)
+    return match[1] if match else default
+
+
 def quoted(text: str) -> tuple[str, ...]:
     """The strings between double quotes."""
     return tuple(re.findall(r'"([^"\n]+)"', text))

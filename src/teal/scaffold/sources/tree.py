@@ -36,6 +36,11 @@ class SourceTree:
         """Paths of the texts with one of these file names, shallow paths first."""
         return sorted((p for p in self.texts if PurePosixPath(p).name in names), key=depth)
 
+    def at_top(self, *endings: str) -> str:
+        """The manifest at the top that has the first of these names or suffixes, or an empty text."""
+        top = sorted(path for path in self.texts if "/" not in path)
+        return next((path for ending in endings for path in top if path.endswith(ending)), "")
+
     def ending(self, *suffixes: str) -> list[str]:
         return sorted((p for p in self.texts if p.endswith(suffixes)), key=depth)
 
