@@ -86,7 +86,8 @@ def explain_silence(transport: Transport, preamble: Preamble, end: TransportExit
     """Why no greeting came, and what to type."""
     name, detail = preamble.last_word
     if name in _EXPLANATIONS:
-        return _EXPLANATIONS[name](transport.name, detail)
+        message, hint = (text.format(where=transport.name, detail=detail) for text in _EXPLANATIONS[name])
+        return CannotReach(message, hint=hint)
     if preamble.too_long:
         message = f"{transport.name} printed more than {_NOISE_LIMIT // 1024} KiB before the server side could answer"
         hint = "a login script there (.profile, .bashrc) should print nothing where there is no terminal"
@@ -108,29 +109,18 @@ def other_version(name: str) -> CannotReach:
     return CannotReach(f"the server side on {name} is of another version of Teal", hint=hint)
 
 
-def _python_too_old(where: str, version: str) -> CannotReach:
-    return CannotReach(f"the Python on {where} is {version}; Teal needs 3.9 or newer", hint="a newer Debian or Ubuntu")
-
-
-def _python_incomplete(where: str, module: str) -> CannotReach:
-    message = f"the Python on {where} is incomplete: it has no module {module} (python3-minimal is not enough)"
-    return CannotReach(message, hint=_INSTALL_PYTHON)
-
-
-def _no_sudo(where: str, user: str) -> CannotReach:
-    hint = "log in as root, or as root on the server: apt install sudo"
-    return CannotReach(f"{user} is not root on {where}, and there is no sudo", hint=hint)
-
-
-def _sudo_needs_password(where: str, user: str) -> CannotReach:
-    """sudo gave its reason on standard error, and nothing came after it."""
-    hint = f"as root on the server: echo '{user} ALL=(root) NOPASSWD: ALL' >> /etc/sudoers.d/teal; or log in as root"
-    return CannotReach(f"{user} may not use sudo without a password on {where}", hint=hint)
-
-
-_EXPLANATIONS: dict[str, Callable[[str, str], CannotReach]] = {
-    "TOO-OLD": _python_too_old,
-    "INCOMPLETE": _python_incomplete,
-    "NO-SUDO": _no_sudo,
-    "SUDO": _sudo_needs_password,
+_EXPLANATIONS = {  # of the last word of stage 0: a message and a hint
+    "TOO-OLD": ("the Python on {where} is {detail}; Teal needs 3.9 or newer", "a newer Debian or Ubuntu"),
+    "INCOMPLETE": (
+        "the Python on {where} is incomplete: it has no module {detail} (python3-minimal is not enough)",
+        _INSTALL_PYTHON,
+    ),
+    "NO-SUDO": (
+        "{detail} is not root on {where}, and there is no sudo",
+        "log in as root, or as root on the server: apt install sudo",
+    ),
+    "SUDO": (  # sudo gave its reason on standard error, and nothing came after it
+        "{detail} may not use sudo without a password on {where}",
+        "as root on the server: echo '{detail} ALL=(root) NOPASSWD: ALL' >> /etc/sudoers.d/teal; or log in as root",
+    ),
 }
