@@ -4,12 +4,15 @@ Until it is open nothing is shown, because ssh may ask for a passphrase on the s
 """
 
 from collections.abc import Callable
+from functools import partial
+from typing import TypeVar
 
 from teal.ground.errors import CannotReach
 from teal.pipe.session import PipeEnded, Session
-from teal.ui.base import Ui
 from teal_host.wire.app import AppSpec
-from teal_host.wire.messages import Intended, Step
+from teal_host.wire.messages import Intended
+
+_T = TypeVar("_T")
 
 
 class PendingSession:
@@ -87,22 +90,13 @@ class PendingSession:
             show()
         self._held.clear()
 
-    def when_open(self, show: Callable[[], None]) -> None:
-        if self.is_open:
-            show()
-        else:
-            self._held.append(show)
+    def held_back(self, show: Callable[[_T], None]) -> Callable[[_T], None]:
+        """`show`, but what comes before the session is open is shown then."""
 
+        def hold(item: _T) -> None:
+            if self.is_open:
+                show(item)
+            else:
+                self._held.append(partial(show, item))
 
-class HeldBackOutput:
-    """The output of a build, held back until the connection is open."""
-
-    def __init__(self, ui: Ui, pending: PendingSession) -> None:
-        self._ui = ui
-        self._pending = pending
-
-    def step(self, step: Step) -> None:
-        self._pending.when_open(lambda: self._ui.step(step))
-
-    def output(self, line: str) -> None:
-        self._pending.when_open(lambda: self._ui.output(line))
+        return hold

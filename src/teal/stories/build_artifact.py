@@ -8,7 +8,7 @@ from teal.building.built import BuiltArtifact, read_built
 from teal.building.known_machines import Machine
 from teal.config.read import ConfigFile
 from teal.ground.errors import BuildFailed
-from teal.pipe.pending_session import HeldBackOutput, PendingSession
+from teal.pipe.pending_session import PendingSession
 from teal.stories.reporter import Reporter
 
 
@@ -31,11 +31,10 @@ def _build(file: ConfigFile, pending: PendingSession, reporter: Reporter) -> Non
     """
     needs_machine = builds.names_machine(file)
     expected = known_machines.recall(pending.target) if needs_machine else Machine("", "")
-    output = HeldBackOutput(reporter.ui, pending)
     pending.announce(file.config.spec)
     try:
-        with reporter.step("build", output.step):
-            builds.build(file, expected or _machine(pending), output.output, pending)
+        with reporter.step("build", pending.held_back(reporter.ui.step)):
+            builds.build(file, expected or _machine(pending), pending.held_back(reporter.ui.output), pending)
             pending.withdraw()
             if needs_machine and expected and expected != _machine(pending):
                 builds.build(file, _machine(pending), reporter.ui.output, pending)
