@@ -96,11 +96,9 @@ def _file(path: Path, name: str) -> Entry:
     status = path.stat()
     if not stat.S_ISREG(status.st_mode):
         raise ConfigError(f"the artifact has something that is not a regular file: {name}", hint="leave it out")
-    digest = hashlib.sha256()
     with path.open("rb") as file:
-        while piece := file.read(_PIECE):
-            digest.update(piece)
-    return Entry(_checked_path(name), "file", status.st_size, digest.hexdigest(), bool(status.st_mode & 0o111))
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return Entry(_checked_path(name), "file", status.st_size, digest, bool(status.st_mode & 0o111))
 
 
 def _checked_path(name: str) -> str:

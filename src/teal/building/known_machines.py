@@ -7,7 +7,6 @@ repeated. An entry came from a server and goes into a build command, so the gram
 import contextlib
 import hashlib
 import json
-import os
 from pathlib import Path
 from typing import NamedTuple
 
@@ -40,6 +39,4 @@ def remember(target: str, machine: Machine) -> None:
 
 
 def _path(target: str) -> Path:
-    base = os.environ.get("XDG_CACHE_HOME", "")
-    folder = (Path(base) if base.startswith("/") else Path.home() / ".cache") / "teal/machines"
-    return folder / hashlib.sha256(target.encode()).hexdigest()[:16]
+    return files.own_folder("XDG_CACHE_HOME", ".cache") / "machines" / hashlib.sha256(target.encode()).hexdigest()[:16]

@@ -37,6 +37,12 @@ def read_beginning(path: Path, most: int) -> bytes:
         return file.read(most) if stat.S_ISREG(os.fstat(file.fileno()).st_mode) else b""
 
 
+def own_folder(variable: str, default: str) -> Path:
+    """Teal's own folder where this variable of the XDG specification says, else below the home directory."""
+    base = os.environ.get(variable, "")
+    return (Path(base) if base.startswith("/") else Path.home() / default) / "teal"
+
+
 def private_dir(path: Path) -> None:
     """Make a directory that only this user can read. Raises OSError."""
     path.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -6,7 +6,6 @@ An entry may be missing, old or damaged at any time. A file is hashed before it 
 import contextlib
 import hashlib
 import json
-import os
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -25,7 +24,6 @@ MOST_FILES = 200
 MOST_BYTES = 256 * 1024 * 1024
 _MOST_TARGETS = 100
 _OLD_S = 3600.0  # after which an unfinished copy is abandoned
-_PIECE = 1024 * 1024
 
 
 @dataclass(frozen=True)
@@ -38,8 +36,7 @@ class Sent:
 
 
 def folder() -> Path:
-    base = os.environ.get("XDG_CACHE_HOME") or ""
-    return (Path(base) if base.startswith("/") else Path.home() / ".cache") / "teal"
+    return files.own_folder("XDG_CACHE_HOME", ".cache")
 
 
 def find(sha256: str, size: int) -> Path | None:
@@ -141,8 +138,5 @@ def _evict(directory: Path) -> None:
 
 
 def _hash(path: Path) -> str:
-    digest = hashlib.sha256()
     with path.open("rb") as file:
-        while piece := file.read(_PIECE):
-            digest.update(piece)
-    return digest.hexdigest()
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -30,10 +30,6 @@ class Explanation:
 Explain = Callable[[int | None, Sequence[str]], CannotReach | None]
 
 
-def no_explanation(code: int | None, errors: Sequence[str]) -> CannotReach | None:
-    return None
-
-
 @dataclass(frozen=True)
 class Transport:
     """`python` is the argv of a Python 3 on the target; `arguments` are those of the server side.
@@ -53,7 +49,7 @@ class Transport:
     server: bool = False
     greets_within_s: float = ANSWERS_WITHIN_S
     hint: str = ""
-    explain: Explain = no_explanation
+    explain: Explain = lambda code, errors: None
 
     def argv(self, code: str) -> list[str]:
         """The command that runs this Python code on the target."""

@@ -1,11 +1,11 @@
 """This machine, without root. Local deploys use the same pipe, so the most fragile code is exercised every time."""
 
-import os
 import shutil
 import sys
 from importlib.util import find_spec
 from pathlib import Path
 
+from teal.ground import files
 from teal.transports.base import Transport
 
 _NGINX_FOLDERS = "/usr/local/sbin:/usr/sbin:/sbin:/opt/homebrew/bin"
@@ -19,8 +19,7 @@ def local() -> Transport:
 
 def state_root() -> Path:
     """The state of local apps: $XDG_STATE_HOME/teal, else ~/.local/state/teal."""
-    base = os.environ.get("XDG_STATE_HOME", "")
-    return (Path(base) if base.startswith("/") else Path.home() / ".local/state") / "teal"
+    return files.own_folder("XDG_STATE_HOME", ".local/state")
 
 
 def find_nginx() -> str | None:
