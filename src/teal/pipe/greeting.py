@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 from teal.ground.errors import CannotReach
 from teal.transports import Transport
+from teal.transports.base import Explanation
 
 _WORD = "TEAL-HOST-"
 _SYNC = "1"  # the greeting follows
@@ -86,15 +87,14 @@ def explain_silence(transport: Transport, preamble: Preamble, end: TransportExit
     """Why no greeting came, and what to type."""
     name, detail = preamble.last_word
     if name in _EXPLANATIONS:
-        message, hint = (text.format(where=transport.name, detail=detail) for text in _EXPLANATIONS[name])
-        return CannotReach(message, hint=hint)
+        return _EXPLANATIONS[name].error(detail, transport.name)
     if preamble.too_long:
         message = f"{transport.name} printed more than {_NOISE_LIMIT // 1024} KiB before the server side could answer"
         hint = "a login script there (.profile, .bashrc) should print nothing where there is no terminal"
         return CannotReach(message, preamble.noise[-10:], hint)
-    explanation = transport.explain(end.code, end.errors)
-    if explanation is not None:
-        return explanation
+    error = transport.explain(end.code, end.errors)
+    if error is not None:
+        return error
     if end.code == _NO_SUCH_PROGRAM:
         return CannotReach(f"there is no python3 on {transport.name}", preamble.noise[-10:], _INSTALL_PYTHON)
     if not preamble.in_time:
@@ -109,18 +109,22 @@ def other_version(name: str) -> CannotReach:
     return CannotReach(f"the server side on {name} is of another version of Teal", hint=hint)
 
 
-_EXPLANATIONS = {  # of the last word of stage 0: a message and a hint
-    "TOO-OLD": ("the Python on {where} is {detail}; Teal needs 3.9 or newer", "a newer Debian or Ubuntu"),
-    "INCOMPLETE": (
-        "the Python on {where} is incomplete: it has no module {detail} (python3-minimal is not enough)",
+_LAST_WORDS = (
+    Explanation("TOO-OLD", "the Python on {1} is {0}; Teal needs 3.9 or newer", "a newer Debian or Ubuntu"),
+    Explanation(
+        "INCOMPLETE",
+        "the Python on {1} is incomplete: it has no module {0} (python3-minimal is not enough)",
         _INSTALL_PYTHON,
     ),
-    "NO-SUDO": (
-        "{detail} is not root on {where}, and there is no sudo",
+    Explanation(
+        "NO-SUDO",
+        "{} is not root on {}, and there is no sudo",
         "log in as root, or as root on the server: apt install sudo",
     ),
-    "SUDO": (  # sudo gave its reason on standard error, and nothing came after it
-        "{detail} may not use sudo without a password on {where}",
-        "as root on the server: echo '{detail} ALL=(root) NOPASSWD: ALL' >> /etc/sudoers.d/teal; or log in as root",
+    Explanation(  # sudo gave its reason on standard error, and nothing came after it
+        "SUDO",
+        "{} may not use sudo without a password on {}",
+        "as root on the server: echo '{} ALL=(root) NOPASSWD: ALL' >> /etc/sudoers.d/teal; or log in as root",
     ),
-}
+)
+_EXPLANATIONS = {explanation.text: explanation for explanation in _LAST_WORDS}

@@ -14,8 +14,8 @@ A_PERSON_ANSWERS_WITHIN_S = 600.0  # a person reads a fingerprint, or looks for 
 
 @dataclass(frozen=True)
 class Explanation:
-    """Words of ssh or multipass, what they mean, and what to type. The words choose the explanation and decide nothing
-    else. `by_files`: ssh looked into its files, so the cause may be that it read others than expected.
+    """Words of ssh, multipass or stage 0, what they mean, and what to type. The words choose the explanation and decide
+    nothing else. `by_files`: ssh looked into its files, so the cause may be that it read others than expected.
     """
 
     text: str
@@ -23,8 +23,8 @@ class Explanation:
     hint: str
     by_files: bool = False
 
-    def error(self, **names: str) -> CannotReach:
-        return CannotReach(self.message.format(**names), hint=self.hint.format(**names))
+    def error(self, *words: str, **names: str) -> CannotReach:
+        return CannotReach(self.message.format(*words, **names), hint=self.hint.format(*words, **names))
 
 
 Explain = Callable[[int | None, Sequence[str]], CannotReach | None]
