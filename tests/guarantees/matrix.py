@@ -185,6 +185,7 @@ S32 | many connections of one key | a few at once; the admin and other apps have
 S33 | an hour of hostile use of a key of a lower tier | nothing changes that visitors see
 S34 | what the unit of an app leaves open | systemd rates it below 2.0, with every key of `[sandbox]`, too
 S35 | modes and owners of what Teal writes | as docs/explanation/security.md lists them
+S36 | what no reader expects, such as a line feed in the name of a socket | that reader's own error, in bounded time
 """
 
 MATRIX = tuple(

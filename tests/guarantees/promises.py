@@ -87,6 +87,11 @@ LONG_RUNS = {
         env="TEAL_LOG_LINES=100000",
         tests="tests/local/test_logs.py -k no_more_memory",
     ),
+    "fuzz": LongRun(
+        "inputs to each reader of what somebody else writes: messages, files, /proc, systemd, nginx, HTTP, TOML, ssh",
+        env="TEAL_FUZZ_S=600",
+        tests="tests/fuzz/test_readers.py -k any_input",
+    ),
     "endurance": LongRun("half an hour of deploys under load", bench="bench/endurance --per-second 100"),
 }
 

@@ -111,6 +111,29 @@ def test_nginx_that_was_upgraded_under_its_master_is_still_the_machines(shared: 
         run(shared, "systemctl", "restart", "nginx")
 
 
+SOCKET = """\
+import socket, time
+end = socket.socket(socket.AF_UNIX)
+end.bind(b"\\0strange\\na b c d e f g h")
+end.listen()
+time.sleep(1000)
+"""
+
+
+@pytest.mark.row("S36")
+def test_socket_with_a_line_feed_in_its_name_ends_no_deploy(shared: Server, app: App) -> None:
+    """Succeeded against 768eec4: while any local user had such a socket, no color could be drained or stopped."""
+    (shared.root / HOME[1:] / "socket.py").write_text(SOCKET)
+    run(shared, "systemd-run", "--unit=strange", "--uid=bob", "python3", f"{HOME}/socket.py")
+    try:
+        wait_until(lambda: "a b c d e f g h" in run(shared, "cat", "/proc/net/unix"))
+        for version in ("v2", "v3"):  # the second one drains and stops the standby
+            app.program(version=version)
+            app.deploy().ok()
+    finally:
+        run(shared, "systemctl", "stop", "strange")
+
+
 BUILD = """
 mkdir -p /usr/local/nginx/sbin /usr/local/nginx/conf
 cp /usr/sbin/nginx /usr/local/nginx/sbin/nginx
