@@ -186,6 +186,7 @@ S33 | an hour of hostile use of a key of a lower tier | nothing changes that vis
 S34 | what the unit of an app leaves open | systemd rates it below 2.0, with every key of `[sandbox]`, too
 S35 | modes and owners of what Teal writes | as docs/explanation/security.md lists them
 S36 | what no reader expects, such as a line feed in the name of a socket | that reader's own error, in bounded time
+S37 | a certificate expired, or of another CA, or wants more, or its connection stays open | refused
 """
 
 MATRIX = tuple(

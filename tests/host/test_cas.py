@@ -1,6 +1,8 @@
 """CAs whose certificates deploy an app: their line for sshd, what setup agrees to, and what the audit says of them."""
 
 import json
+import os
+import subprocess
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -142,6 +144,7 @@ def test_principal_that_could_be_more_than_a_name_is_refused(name: str) -> None:
     assert principal(name)
 
 
+@pytest.mark.row("S37")
 @pytest.mark.hint("the same command again, on a new connection of ssh")
 def test_connection_that_may_outlive_its_certificate_begins_nothing_more(
     host: HostPaths, monkeypatch: pytest.MonkeyPatch
@@ -160,6 +163,13 @@ def test_connection_that_may_outlive_its_certificate_begins_nothing_more(
 def test_age_of_a_connection_that_nobody_knows_is_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(processes, "parent", lambda pid: 0)
     assert ssh_login.age_s() == float("inf")
+
+
+def test_age_of_a_connection_is_that_of_its_process() -> None:
+    since = subprocess.run(["ps", "-o", "etimes=", "-p", str(os.getpid())], capture_output=True, text=True, check=True)
+    process = processes.life(os.getpid())
+    assert process
+    assert ssh_login._age_of(process) == pytest.approx(int(since.stdout), abs=5)
 
 
 FP = DeployKey(CA).fingerprint
@@ -183,6 +193,7 @@ LINES = {
 }
 
 
+@pytest.mark.row("S25")
 @pytest.mark.parametrize("line", list(LINES))
 def test_audit_names_the_ca_and_of_its_certificate_what_sshd_wrote(
     host: HostPaths, monkeypatch: pytest.MonkeyPatch, line: str

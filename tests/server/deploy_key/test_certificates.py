@@ -78,6 +78,7 @@ OF_NO_USE = {
 }
 
 
+@pytest.mark.row("S37")
 def test_certificate_that_does_not_fit_lets_nobody_in(keyed: KeyedServer) -> None:
     """Each try has an address of its own: sshd of Debian 13 closes its door to one that fails three times."""
     names = [sign(keyed, name, *options) for name, options in OF_NO_USE.items()]
@@ -106,6 +107,7 @@ def log_in(keyed: KeyedServer, name: str, number: int) -> str:
     return ended.stderr
 
 
+@pytest.mark.row("S30", "S37")
 def test_certificate_that_grants_everything_does_what_a_deploy_key_does(keyed: KeyedServer) -> None:
     """ssh-keygen grants a terminal and every forward, where it is not told otherwise."""
     sign(keyed, "all", *VALID)
@@ -128,22 +130,28 @@ def test_certificate_that_grants_everything_does_what_a_deploy_key_does(keyed: K
         assert reached(port, b"GET /healthz HTTP/1.0\r\n\r\n") == b""
 
 
+def reply(keyed: KeyedServer, key: str, request: "Status | Releases") -> str:
+    answer = keyed.replies_to(frame(request), key=key)[-1]
+    return str(answer.get("code", answer["type"]))
+
+
+@pytest.mark.row("S33", "S37")
 def test_ca_has_a_tier_and_for_each_app_principals_of_its_own(keyed: KeyedServer) -> None:
-    of_two = ("setup", "--deploy-ca", f"{keyed.key('ca')}.pub", "--principal", "two-ci", "--may", "status")
-    keyed.app_two.teal(*of_two).ok()
+    let_in = ("setup", "--deploy-ca", f"{keyed.key('ca')}.pub", "--principal", "two-ci", "--may", "status")
+    keyed.app_two.teal(*let_in).ok()
     try:
-        for name, own, other in (("one", "one", "two"), ("two", "two", "one")):
-            key = sign(keyed, f"run-{name}", "-n", f"{name}-ci", "-V", "+10m")
-            with keyed.line(key):
-                assert keyed.replies_to(frame(Status(own)), key=key)[-1]["type"] == "statusreport"
-                assert keyed.replies_to(frame(Status(other)), key=key)[-1]["code"] == "not_allowed"
-                answer = keyed.replies_to(frame(Releases(own)), key=key)[-1]
-                assert answer.get("code", answer["type"]) == ("not_allowed" if own == "two" else "releasesreport")
+        of_one, of_two = (sign(keyed, f"run-{app}", "-n", f"{app}-ci", "-V", "+10m") for app in ("one", "two"))
+        asked: dict[str, tuple[str, Status | Releases]]
+        asked = {"one": (of_one, Releases("one")), "two": (of_two, Status("two")), "tier": (of_two, Releases("two"))}
+        asked["app"] = (of_one, Status("two"))
+        answers = at_once({name: partial(reply, keyed, *asked[name]) for name in asked})
+        assert answers == {"one": "releasesreport", "two": "statusreport", "tier": "not_allowed", "app": "not_allowed"}
     finally:
         keyed.app_two.teal("setup", "--remove-key", f"{keyed.key('ca')}.pub").ok()
-    assert keyed.replies_to(frame(Status("one")), key="run-one")[-1]["type"] == "statusreport"
+    assert reply(keyed, of_one, Status("one")) == "statusreport"
 
 
+@pytest.mark.row("S6")
 def test_revocation_of_a_ca_ends_an_upload_with_its_certificate(keyed: KeyedServer) -> None:
     sign(keyed, "stolen-run", *VALID)
     request = deploy(keyed.spec(), b"x" * 100_000, new_id())
