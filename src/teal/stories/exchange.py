@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from teal.config.read import ConfigFile
 from teal.ground.errors import CannotReach, ContactLost, Interrupted, StrangeAnswer, TealError
-from teal.pipe.open import begin_session, open_session
+from teal.pipe.open import begin_session
 from teal.pipe.pending_session import PendingSession
 from teal.pipe.session import PipeEnded, Session, expect
 from teal.sending.upload import Uploader
@@ -33,12 +33,12 @@ def request_answer(file: ConfigFile, request: object, kind: type[_T], reporter: 
     """
     with (
         reporter.clock("total"),
-        _connected(file, reporter) as session,
-        explain_interruption(session, type(request).__name__.lower()) as commitment,
+        connecting(file, reporter) as pending,
+        explain_interruption(pending.session, type(request).__name__.lower()) as commitment,
     ):
-        session.send(request)
+        pending.session.send(request)
         commitment.made = not getattr(request, "dry_run", False)
-        return expect(receive_answer(session, reporter), kind)
+        return expect(receive_answer(pending.session, reporter), kind)
 
 
 def receive_answer(session: Session, reporter: Reporter, upload: Uploader | None = None) -> object:
@@ -71,25 +71,11 @@ def connecting(file: ConfigFile, reporter: Reporter) -> Iterator[PendingSession]
     except TealError:
         report(connected=False)
         raise
-    with session, _bytes_counted(session, reporter):
-        yield PendingSession(file.config.server.target, session, report)
-
-
-@contextmanager
-def _connected(file: ConfigFile, reporter: Reporter) -> Iterator[Session]:
-    reporter.account.app = file.config.app
-    with reporter.step("connect"):
-        session = open_session(file.config.server.target)
-    with session, _bytes_counted(session, reporter):
-        yield session
-
-
-@contextmanager
-def _bytes_counted(session: Session, reporter: Reporter) -> Iterator[None]:
-    try:
-        yield
-    finally:
-        reporter.account.bytes_sent = session.bytes_sent
+    with session:
+        try:
+            yield PendingSession(file.config.server.target, session, report)
+        finally:
+            reporter.account.bytes_sent = session.bytes_sent
 
 
 @contextmanager
