@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from teal.ground.errors import HostFailed, TealError
-from teal_host.wire.messages import Result
+from teal_host.wire.messages import Failure, Result
 
 SECONDS = ("build", "connect", "upload", "start", "health", "switch", "watch", "total")
 
@@ -20,29 +20,14 @@ class Account:
 
 
 def success_json(account: Account, result: Result) -> dict[str, Any]:
-    members = {
-        "outcome": result.outcome,
-        "release": result.release,
-        "color": result.color,
-        "previous": result.previous,
-        "url": result.url or None,
-    }
     plan = {"dry_run": True, "plan": list(result.plan)} if result.plan else {}
     old = {"old_secrets": list(result.old_secrets)} if result.old_secrets else {}
-    return _with_account(account, {**members, **plan, **old})
+    return _as_json(account, result.outcome, result, {"url": result.url or None, **plan, **old})
 
 
 def failure_json(account: Account, error: TealError) -> dict[str, Any]:
     failure = error.failure if isinstance(error, HostFailed) else None
-    members = {
-        "outcome": error.outcome,
-        "release": failure.release if failure else None,
-        "color": failure.color if failure else None,
-        "previous": failure.previous if failure else None,
-        "url": None,
-        "error": as_json(error),
-    }
-    return _with_account(account, members)
+    return _as_json(account, error.outcome, failure, {"url": None, "error": as_json(error)})
 
 
 def as_json(error: TealError) -> dict[str, Any]:
@@ -55,8 +40,16 @@ def as_json(error: TealError) -> dict[str, Any]:
     }
 
 
-def _with_account(account: Account, members: dict[str, Any]) -> dict[str, Any]:
-    seconds = {name: round(account.seconds.get(name, 0.0), 3) for name in SECONDS}
-    head = {"type": "result", "schema": 1, "outcome": members.pop("outcome"), "app": account.app}
-    sizes = {"bytes_sent": account.bytes_sent, "artifact_bytes": account.artifact_bytes}
-    return {**head, **members, **sizes, "seconds": seconds}
+def _as_json(account: Account, outcome: str, end: Result | Failure | None, members: dict[str, Any]) -> dict[str, Any]:
+    """`end`: what the server side says, if it came so far."""
+    return {
+        "type": "result",
+        "schema": 1,
+        "outcome": outcome,
+        "app": account.app,
+        **{name: getattr(end, name, None) for name in ("release", "color", "previous")},
+        **members,
+        "bytes_sent": account.bytes_sent,
+        "artifact_bytes": account.artifact_bytes,
+        "seconds": {name: round(account.seconds.get(name, 0.0), 3) for name in SECONDS},
+    }
