@@ -38,16 +38,6 @@ def _cells(row: ReleaseRow) -> tuple[str, ...]:
     sealed = datetime.fromisoformat(row.at).astimezone().strftime("%Y-%m-%d %H:%M:%S")
     commit = row.origin.commit + ("+changes" if row.origin.dirty else "") or "-"
     by = f"{row.origin.who}@{row.origin.machine}"
-    files = "" if row.stored else "(files pruned)"
+    where = row.color or ("" if row.stored else "(files pruned)")
     outcome = row.outcome.replace("_", " ")
-    return (
-        mark,
-        row.release,
-        outcome,
-        sealed,
-        size(row.bytes),
-        shown(commit),
-        row.env,
-        shown(by),
-        row.color or files,
-    )
+    return (mark, row.release, outcome, sealed, size(row.bytes), shown(commit), row.env, shown(by), where)
