@@ -1,18 +1,19 @@
 """teal deploy"""
 
-import sys
 from pathlib import Path
 from typing import Any
 
 import click
 
-from teal.cli.options import GlobalOptions, global_options, wait_option
+from teal.cli.options import GlobalOptions, confirm, global_options, wait_option
 from teal.cli.result import show_result
-from teal.config.model import Config
-from teal.ground.errors import Interrupted, Usage
 from teal.stories.deploy import DeployOptions, deploy
 from teal.stories.result_json import Account
 from teal.ui import choose
+
+_EVICTS = (
+    "--evict ends all of {} on {} first, without a way back. Nothing is served until the new release is healthy. Go on?"
+)
 
 
 class _Named(click.Path):
@@ -44,18 +45,6 @@ def command(options: GlobalOptions, artifact: Path | None, dry_run: bool, wait: 
     account = Account()
     with show_result(options.manner, ui, account) as conclusion:
         loaded = options.load()
-        if evict and not (dry_run or evicting["yes"]):
-            _ask(loaded.config)
+        if evict and not dry_run:
+            confirm(_EVICTS.format(loaded.config.app, loaded.config.server.target), evicting["yes"])
         conclusion.result = deploy(loaded, DeployOptions(artifact, wait, dry_run, evict), ui, account)
-
-
-def _ask(config: Config) -> None:
-    """Raises Usage without a terminal, and Interrupted for any answer but yes."""
-    text = (
-        f"--evict ends all of {config.app} on {config.server.target} first, without a way back. Nothing is served until"
-    )
-    text += " the new release is healthy."
-    if not sys.stdin.isatty():
-        raise Usage(f"{text} There is no terminal to ask on", hint="add --yes if you mean it")
-    if not click.confirm(f"{text} Go on?", default=False, err=True):
-        raise Interrupted("nothing was changed")

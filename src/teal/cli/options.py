@@ -4,7 +4,7 @@ import math
 import os
 import sys
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
@@ -21,12 +21,11 @@ _FLAGS = ("json", "quiet", "verbose", "no_color")
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 
-class GlobalOptions:
+class GlobalOptions(NamedTuple):
     """The values of -C, -v, -q, --no-color and --json."""
 
-    def __init__(self, config: "Path | None", manner: Manner) -> None:
-        self.config = config
-        self.manner = manner
+    config: "Path | None"
+    manner: Manner
 
     @property
     def paints_results(self) -> bool:
