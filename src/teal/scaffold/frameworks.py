@@ -20,17 +20,9 @@ FRAMEWORKS = (
         ("serve", "--http", "{host}:{port}", "--dir", "{data_dir}"),
         "/api/health",
     ),
-    Framework(
-        "ASP.NET",
-        re.compile(r'Sdk\s*=\s*"Microsoft\.NET\.Sdk\.Web"'),
-        ("--urls", "http://{host}:{port}"),
-    ),
+    Framework("ASP.NET", re.compile(r'Sdk\s*=\s*"Microsoft\.NET\.Sdk\.Web"'), ("--urls", "http://{host}:{port}")),
     Framework("Kemal", re.compile(r"(?m)^[ \t]*Kemal\.run\b"), ("--bind", "{host}", "--port", "{port}")),
-    Framework(
-        "Vapor",
-        re.compile(r"(?m)^[ \t]*import Vapor\b"),
-        ("serve", "--hostname", "{host}", "--port", "{port}"),
-    ),
+    Framework("Vapor", re.compile(r"(?m)^[ \t]*import Vapor\b"), ("serve", "--hostname", "{host}", "--port", "{port}")),
 )
 
 

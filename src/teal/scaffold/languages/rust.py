@@ -6,7 +6,7 @@ from teal.scaffold.sources.parse import Table, string, table, toml
 from teal.scaffold.sources.recipe import ProgramRecipe, Recipe
 from teal.scaffold.sources.tree import CARGO_SETTINGS, SourceTree
 
-SUFFIXES = (".rs",)
+UNREADABLE = "Cargo.toml: teal init could not read it; the program gets the directory's name, please check"
 PORTABLE = "x86_64-unknown-linux-musl"
 
 
@@ -14,25 +14,14 @@ def recipe(tree: SourceTree) -> Recipe | None:
     if "Cargo.toml" not in tree.texts:
         return None
     manifest = toml(tree.text("Cargo.toml"))
-    return _recipe_by_files(tree) if manifest is None else _recipe_by_manifest(tree, manifest)
-
-
-def _recipe_by_manifest(tree: SourceTree, manifest: Table) -> Recipe:
-    members = packages(tree, manifest)
+    # Without a readable manifest: src/main.rs shows that there is a program, and the directory names it.
+    members = [Package(".", tree.name, {})] if manifest is None else packages(tree, manifest)
     candidates = [binary for package in members for binary in binaries(tree, package)]
     programs = tuple(_program(tree, binary) for binary in _unique(sorted(candidates, key=_rank)))
     manifests = ("Cargo.toml", *(package.at("Cargo.toml") for package in members))
     name = string(table(manifest, "package").get("name")) or tree.name
-    notes = _portability(tree) if programs else ()
-    return Recipe("Rust", name, programs, SUFFIXES, manifests, notes=notes)
-
-
-def _recipe_by_files(tree: SourceTree) -> Recipe:
-    """Without a readable manifest: src/main.rs shows that there is a program, and the directory names it."""
-    note = "Cargo.toml: teal init could not read it; the program gets the directory's name, please check"
-    package = Package(".", tree.name, {})
-    programs = tuple(_program(tree, binary) for binary in binaries(tree, package))
-    return Recipe("Rust", tree.name, programs, SUFFIXES, notes=(note,))
+    notes = (UNREADABLE,) if manifest is None else _portability(tree) if programs else ()
+    return Recipe("Rust", name, programs, (".rs",), manifests, notes=notes)
 
 
 def _rank(binary: Binary) -> tuple[bool, bool, bool, int, str]:
