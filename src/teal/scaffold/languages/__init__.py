@@ -4,7 +4,6 @@ from collections.abc import Callable
 
 from teal.scaffold.languages import (
     c,
-    cmake,
     crystal,
     dlang,
     dotnet,
@@ -35,8 +34,8 @@ DETECTORS: tuple[Callable[[SourceTree], Recipe | None], ...] = (
     ocaml.recipe,
     javascript.deno,
     javascript.bun,
-    cmake.recipe,
-    c.recipe,
+    c.cmake,
+    c.make,
     prebuilt.recipe,
 )
 
