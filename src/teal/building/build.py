@@ -5,13 +5,13 @@ from collections import deque
 from collections.abc import Callable
 
 from teal.building.known_machines import Machine
+from teal.config.model import BUILD_PLACEHOLDERS
 from teal.config.read import ConfigFile
 from teal.ground import run
 from teal.ground.errors import BuildFailed
 from teal.ground.run import Alongside, Callbacks
 
 _LAST_LINES = 20
-_PLACEHOLDERS = ("goarch", "arch", "os")
 _GOARCH = {
     "x86_64": "amd64",
     "aarch64": "arm64",
@@ -29,7 +29,7 @@ _GOARCH = {
 def names_machine(file: ConfigFile) -> bool:
     """Does the build command name the machine to build for, by a placeholder?"""
     words = [*file.config.build.command, *file.config.build.env.values()]
-    return any(f"{{{name}}}" in word for word in words for name in _PLACEHOLDERS)
+    return any(f"{{{name}}}" in word for word in words for name in BUILD_PLACEHOLDERS)
 
 
 def build(

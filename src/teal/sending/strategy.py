@@ -23,7 +23,6 @@ _CHANGED = 0.015  # the usual size of a patch, as a part of the file
 class Way:
     """`bytes` and `seconds` are estimates."""
 
-    kind: str
     packing: Packing
     bytes: int
     seconds: float
@@ -61,9 +60,9 @@ def whole(size: int, line: Line, packings: Sequence[Packing]) -> Way:
 
 def patch(size: int, line: Line, packings: Sequence[Packing]) -> Way:
     packing: Packing = "bz2" if "bz2" in packings else "zlib"
-    return Way("patch", packing, round(size * _CHANGED), size / _COMPARES + size * _CHANGED / line.bytes_s)
+    return Way(packing, round(size * _CHANGED), size / _COMPARES + size * _CHANGED / line.bytes_s)
 
 
 def _whole(packing: Packing, size: int, line: Line) -> Way:
     packed = size * _LEAVES[packing]
-    return Way("whole", packing, round(packed), max(size / _PACKS[packing], packed / line.bytes_s))
+    return Way(packing, round(packed), max(size / _PACKS[packing], packed / line.bytes_s))
