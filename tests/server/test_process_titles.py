@@ -123,8 +123,8 @@ time.sleep(1000)
 @pytest.mark.row("S36")
 def test_socket_with_a_line_feed_in_its_name_ends_no_deploy(shared: Server, app: App) -> None:
     """Succeeded against 768eec4: while any local user had such a socket, no color could be drained or stopped."""
-    (shared.root / HOME[1:] / "socket.py").write_text(SOCKET)
-    run(shared, "systemd-run", "--unit=strange", "--uid=bob", "python3", f"{HOME}/socket.py")
+    (shared.root / HOME[1:] / "strange.py").write_text(SOCKET)
+    run(shared, "systemd-run", "--unit=strange", "--uid=bob", "python3", f"{HOME}/strange.py")
     try:
         wait_until(lambda: "a b c d e f g h" in run(shared, "cat", "/proc/net/unix"))
         for version in ("v2", "v3"):  # the second one drains and stops the standby
