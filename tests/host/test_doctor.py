@@ -135,7 +135,7 @@ def test_folder_check_says_how_to_fix_a_folder_that_others_can_change() -> None:
         (DataOwner(998, None), None),
         (DataOwner(998, 998), None),
         (DataOwner(998, 0), "teal ssh -- chown -R teal-shop:teal-shop /var/lib/shop"),
-        (DataOwner(None, 998), "--uid 998 teal-shop"),
+        (DataOwner(None, 998), "--uid 998 teal-shop; then teal ssh -- usermod --expiredate=1 teal-shop"),
     ],
 )
 def test_data_owner_check_says_how_to_fix_a_wrong_owner(owned: DataOwner, hint: str | None) -> None:
@@ -208,6 +208,10 @@ V = "nginx version: nginx/1.22.1 (Debian)\n"
         (NginxState(V, True, None, "disabled"), ["warning", "ok"]),
         (NginxState(V, False, None, "enabled"), ["fault", "ok"]),
         (NginxState(V, True, "/etc/nginx/x.conf:3: no", "enabled"), ["ok", "fault"]),
+        (NginxState("nginx version: nginx/1.9.15\n", True, None, "enabled"), ["fault", "ok", "ok"]),
+        (NginxState("nginx version: nginx/1.18.0\n", True, None, "enabled"), ["ok", "ok"]),
+        (NginxState("nginx version: nginx/2.0\n", True, None, "enabled"), ["ok", "ok"]),
+        (NginxState("", True, None, "enabled"), ["ok", "ok"]),
     ],
 )
 def test_nginx_check_judges_version_state_and_configuration(nginx_state: NginxState, states: list[str]) -> None:
@@ -289,6 +293,18 @@ def test_doctor_reports_a_hanging_or_failing_check_and_goes_on() -> None:
     never.set()
     assert states(iter(findings)) == [("a", "fault"), ("b", "ok"), ("b", "fault"), ("c", "fault"), ("d", "ok")]
     assert (findings[3].message, findings[3].evidence, findings[3].hint) == ("it is damaged", ("here",), "mend it")
+
+
+def test_doctor_reports_each_check_for_which_no_thread_can_be_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(self: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    checks = [Check(name, lambda visit: iter([ok("a", "")])) for name in ("a", "b")]
+    findings = doctor.side_by_side(NOBODY, checks, 0.2)
+    assert states(iter(findings)) == [("a", "fault"), ("b", "fault")]
+    assert "this machine has run out of processes (or a limit of them): can't start new thread" in findings[0].message
+    assert findings[0].hint
 
 
 SERVER = ["203.0.113.10", "2001:db8::a", "10.0.0.5"]

@@ -168,6 +168,8 @@ def test_site_of_an_agreement_with_a_fallback_asks_the_other_color_in_one_named_
     assert ("(!-f", f"{LIVE.with_name('fallback')}/$teal_shop_instead", ")") in asked_of_files(parsed)
     (chosen,) = (directive for directive in parsed.all("map") if directive.words[2] == "$teal_shop_instead")
     assert [row.words[1] for row in chosen.block] == ["", "green", "blue"]
+    nobody = next(iter(standby.all("if")))
+    assert (nobody.words[1:], nobody.one("return")) == (("(!-e", str(LIVE), ")"), ("503",))
     assert nginx_site.generation(shown) != nginx_site.generation(route(Site()))
 
 

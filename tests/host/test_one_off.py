@@ -4,8 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from teal_host.ground import systemctl
+from teal_host.ground import run, systemctl
+from teal_host.ground.errors import CannotRun
 from teal_host.ground.paths import ColorPaths, HostPaths
+from teal_host.ground.run import Command, Ran
 from teal_host.supervisors import one_off
 
 BLUE: ColorPaths = HostPaths(Path("/")).app("one").color("blue")
@@ -53,3 +55,45 @@ def test_command_has_the_sandbox_of_the_app_as_systemd_reads_it(
 @pytest.mark.row("S7")
 def test_end_of_a_command_is_no_success_when_somebody_else_stops_its_unit(shown: dict[str, str], code: int) -> None:
     assert one_off._exit_code(shown) == code
+
+
+@pytest.mark.parametrize("fails_at", ["start", "show"])
+def test_command_is_ended_when_its_start_cannot_be_known(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, fails_at: str
+) -> None:
+    """systemd may have started the unit all the same: at 768eec4 it ran on, and its files were gone."""
+    asked: list[str] = []
+
+    def answer(argv: list[str], deadline_s: float) -> Ran:
+        asked.append(argv[1])
+        if argv[1] == fails_at:
+            raise CannotRun("systemctl did not end within 60 s")
+        return Ran(0, "")
+
+    monkeypatch.setattr(systemctl, "run", answer)
+    monkeypatch.setattr(systemctl, "text", lambda unit: [])
+    monkeypatch.setattr(one_off, "_UNITS", tmp_path)
+    with pytest.raises(CannotRun):
+        one_off.spawn(BLUE, Command(("./x",), {}, tmp_path), {})
+    assert asked == ["start", *(["show"] if fails_at == "show" else []), "stop", "reset-failed"]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_unit_of_a_command_is_stopped_when_nobody_can_say_how_the_command_ended(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    asked: list[str] = []
+
+    def answer(argv: list[str], deadline_s: float) -> Ran:
+        asked.append(argv[1])
+        if argv[1] == "show":
+            raise CannotRun("systemctl did not end within 10 s")
+        return Ran(0, "")
+
+    monkeypatch.setattr(systemctl, "run", answer)
+    monkeypatch.setattr(one_off, "_UNITS", tmp_path)
+    with run.pipes(None) as (_, ends):
+        unit = one_off._Unit("teal-one.exec-1.service", ends, 0)
+        with pytest.raises(CannotRun):
+            unit.end(0)
+    assert asked == ["show", "stop", "reset-failed"]

@@ -104,6 +104,10 @@ def test_systemd_state_tells_a_program_that_ended_with_the_machine_by_the_time_o
     assert (state.state, state.end) == ("stopped", end)
 
 
+LESS = "end on that machine what takes so much (ps, top), then the same command again"
+
+
+@pytest.mark.hint("end on that machine what takes so much (ps, top), then the same command again")
 def test_question_to_systemd_for_which_no_process_can_be_made_is_told_as_that(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -111,5 +115,8 @@ def test_question_to_systemd_for_which_no_process_can_be_made_is_told_as_that(
         raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
 
     monkeypatch.setattr(subprocess, "run", refuse)
-    with pytest.raises(NoProcess, match="this machine has run out of processes"):
+    with pytest.raises(NoProcess, match="this machine has run out of processes") as raised:
         Systemd().state(HostPaths(tmp_path).app("shop").color("blue"))
+    assert raised.value.hint == LESS
+    monkeypatch.undo()
+    subprocess.run(["true"], check=True)  # as soon as there is room

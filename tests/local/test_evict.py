@@ -2,7 +2,8 @@
 
 import pytest
 
-from harness.world import App, status_of
+from harness.background import RunningCommand
+from harness.world import App, status_of, wait_until
 
 
 @pytest.mark.row("S4")
@@ -35,9 +36,20 @@ def test_eviction_leaves_nothing_running_when_the_new_release_is_not_healthy(app
     assert (ended.code, ended.result["outcome"]) == (6, "unhealthy")
     assert "nothing is live" in str(ended.result["error"]["evidence"])
     assert {color["state"] for color in app.status()["colors"].values()} <= {"empty", "failed", "stopped"}
-    assert status_of(f"http://{app.world.address}:{app.ports[0]}/") == 502
+    assert status_of(f"http://{app.world.address}:{app.ports[0]}/") == 503
     assert app.teal("rollback").code == 2
     app.program(version="mended")
     app.deploy().ok()
     assert app.get()["version"] == "mended"
     assert app.teal("rollback").code == 2
+
+
+def test_visitors_get_503_while_the_release_after_an_eviction_is_not_healthy_yet(app: App) -> None:
+    """nginx has no color to ask, and does not come upon the one where the new release just starts."""
+    app.deploy_versions("v1")
+    app.program(version="mended", health_sequence=[503] * 30 + [200])
+    deploy = RunningCommand(app, "deploy", "--json", "--evict", "--yes")
+    wait_until(lambda: any("503" in str(event.get("detail")) for event in deploy.events))
+    assert status_of(f"http://{app.world.address}:{app.ports[0]}/") == 503
+    assert deploy.ended().ok().result["outcome"] == "live"
+    assert app.get()["version"] == "mended"

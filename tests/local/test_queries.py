@@ -37,7 +37,7 @@ def test_releases_mark_a_release_that_a_person_rolled_back_from(app: App) -> Non
     row = app.releases()[0]
     assert row["outcome"] == "superseded"
     forward = app.teal("rollback", "2")
-    assert "was replaced by a rollback; it goes live only if it is healthy now" in forward.ok().err
+    assert "was left by a rollback, or ended by --evict; it goes live only if it is healthy now" in forward.ok().err
 
 
 def test_doctor_names_what_teal_toml_says_and_no_deploy_has_taken_up(app: App) -> None:

@@ -215,18 +215,22 @@ def test_doctor_finds_data_that_belongs_to_another_user(patient: Patient) -> Non
 
 
 ADD_USER = (
-    "teal ssh -- {}useradd --system --user-group --no-create-home --home-dir {} --shell /usr/sbin/nologin --uid {} {}"
+    "teal ssh -- {}useradd --system --user-group --no-create-home --home-dir {} --shell /usr/sbin/nologin --uid {} {}; "
+    "then teal ssh -- {}usermod --expiredate=1 {}"
 )
 
 
 @pytest.mark.hint(
-    "teal ssh -- {}useradd --system --user-group --no-create-home --home-dir {} --shell /usr/sbin/nologin --uid {} {}"
+    "teal ssh -- {}useradd --system --user-group --no-create-home --home-dir {} --shell /usr/sbin/nologin --uid {} {}; "
+    "then teal ssh -- {}usermod --expiredate=1 {}"
 )
 def test_doctor_finds_a_user_that_was_removed(patient: Patient) -> None:
     """The programs of the user continue to run, but systemd could not start them again."""
     before = patient.server.run("stat", "-c", "%u %U", "/var/lib/shop").stdout
     patient.run("userdel", "-f", "teal-shop")
-    patient.type(patient.hint("user", ADD_USER))
+    for command in patient.hint("user", ADD_USER).split("; then "):
+        patient.type(command)
+    assert patient.server.run("getent", "shadow", "teal-shop").stdout.split(":")[7] == "1"
     assert patient.server.run("stat", "-c", "%u %U", "/var/lib/shop").stdout == before
     patient.type("teal setup", "-y")
 

@@ -179,8 +179,8 @@ def test_evicting_deploy_ends_every_process_of_the_app_first(taken: Taken) -> No
     """At 768eec4 what ran on the old color, and beside it, saw the mended release start, and could end it."""
     start_hopping(taken)
     ended = taken.app.deploy("--evict", "-y").ok().result
-    assert (ended["outcome"], ended["color"], ended["previous"]) == ("live", "blue", None)
-    main = run(taken.server, "systemctl", "show", "--value", "-p", "MainPID", "teal-one@blue").strip()
+    assert (ended["outcome"], ended["color"], ended["previous"]) == ("live", "green", None)
+    main = run(taken.server, "systemctl", "show", "--value", "-p", "MainPID", "teal-one@green").strip()
     assert run(taken.server, "pgrep", "-u", "teal-one").split() == [main]
 
 
@@ -194,7 +194,8 @@ def test_setup_shuts_out_the_user_of_before_and_the_app_runs_on(taken: Taken) ->
         f"{HOME_OF_BEFORE}; mkdir -p /var/lib/systemd/linger; touch /var/lib/systemd/linger/teal-one",
     )
     assert taken.may_log_in()  # so each of the attacks works again
-    pid = run(taken.server, "systemctl", "show", "--value", "-p", "MainPID", "teal-one@blue")
+    live = taken.app.status()["live"]
+    pid = run(taken.server, "systemctl", "show", "--value", "-p", "MainPID", f"teal-one@{live}")
     crontab, unit = taken.server.root / "var/spool/cron/crontabs/teal-one", "/etc/systemd/system/teal-one@.service"
     crontab.write_text("@daily true\n")  # an admin's: at cd5f48e setup removed the crontab
     of_before = "s/^Environment=HOME/#&/; s/ *-.run.dbus//"
@@ -208,7 +209,7 @@ def test_setup_shuts_out_the_user_of_before_and_the_app_runs_on(taken: Taken) ->
     assert not taken.may_log_in()
     assert not (taken.server.root / "var/lib/systemd/linger/teal-one").exists()
     assert crontab.read_text() == "@daily true\n"
-    assert run(taken.server, "systemctl", "show", "--value", "-p", "MainPID", "teal-one@blue") == pid
+    assert run(taken.server, "systemctl", "show", "--value", "-p", "MainPID", f"teal-one@{live}") == pid
     assert taken.app.teal("setup", "--json", "--dry-run").ok().result["changes"] == []
 
 

@@ -1,6 +1,7 @@
 """The machine's nginx: is it installed, running, started at boot, and is its configuration valid?
 
-Every Debian and Ubuntu whose Python is new enough for Teal has an nginx that is.
+Every Debian and Ubuntu whose Python is new enough for Teal has an nginx that is. An admin may have put an
+older one there.
 """
 
 import re
@@ -14,6 +15,8 @@ from teal_host.ground.systemctl import properties
 from teal_host.proxies.nginx import program as nginx_program
 from teal_host.state import footprint
 from teal_host.wire.reports import Finding
+
+_OLDEST = ".".join(map(str, nginx_program.OLDEST))
 
 
 @dataclass(frozen=True)
@@ -39,8 +42,10 @@ def check(visit: Visit) -> Iterator[Finding]:
 
 def nginx(state: NginxState, teal_files: Collection[str]) -> Iterator[Finding]:
     """`teal_files`: what setup wrote for nginx, of all apps."""
-    version = re.search(r"nginx/[\d.]+", state.version)
+    version = re.search(r"nginx/(\d+\.\d+)[\d.]*", state.version)
     name = version.group() if version else "nginx"
+    if version and tuple(map(int, version[1].split(".")[:2])) < nginx_program.OLDEST:
+        yield fault("nginx", f"{name} is too old: the site of an app needs {_OLDEST}", "a newer Debian or Ubuntu")
     if not state.runs:
         first = "mend its configuration (below), then " if state.refusal else ""
         message = "nginx does not run, so none of this server's sites is served"

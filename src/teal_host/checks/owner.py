@@ -39,4 +39,5 @@ def owner(user: str, data: Path, numbers: DataOwner) -> Optional[Finding]:
         return fault("user", message, on_server(f"chown -R {user}:{user} {data}"))
     add = f"useradd --system --user-group --no-create-home --home-dir {account.NO_HOME} --shell /usr/sbin/nologin"
     message = f"the user {user} no longer exists, but its data does"
-    return fault("user", message, on_server(f"{add} --uid {numbers.data} {user}"))
+    made = on_server(f"{add} --uid {numbers.data} {user}")
+    return fault("user", message, f"{made}; then {on_server(f'usermod --expiredate=1 {user}')}")

@@ -19,6 +19,7 @@ from teal_host.wire.values import dataclass
 
 _BLOCK, _LONGEST_LINE = 64 * 1024, 4 * 1024 * 1024  # of output that is read line by line
 NO_ROOM = (errno.EAGAIN, errno.ENOMEM)  # for another process
+_LESS = "end on that machine what takes so much (ps, top), then the same command again"
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"  # as systemd gives it to its services
 _FOR_ROOT = ("SUDO_USER", "http_proxy", "https_proxy", "no_proxy")  # apt finds its way by the last three
 _PASSED_ON = ("PATH", "HOME", "LANG", "TZ", "USER", "LOGNAME")
@@ -107,10 +108,23 @@ def _lines_of(pipe: int, name: str, silent_s: float) -> Iterator[bytes]:
 
 def not_started(name: str, error: OSError) -> CannotRun:
     """Also a fork fails, where the limit of processes or the memory is used up: that is no word on the program."""
+    if error.errno == errno.ENOMEM:
+        return NoProcess(f"cannot run {name}: this machine has run out of memory: {error.strerror}", hint=_LESS)
     if error.errno in NO_ROOM:
-        lack = "memory" if error.errno == errno.ENOMEM else "processes (or a limit of them)"
-        return NoProcess(f"cannot run {name}: this machine has run out of {lack}: {error.strerror}")
+        return _no_process(f"cannot run {name}", error.strerror or "")
     return CannotRun(f"cannot run {name}: {error.strerror}")
+
+
+def start_thread(thread: threading.Thread) -> None:
+    """Raises NoProcess: the kernel counts threads as processes."""
+    try:
+        thread.start()
+    except RuntimeError as error:
+        raise _no_process("cannot start a thread", str(error)) from None
+
+
+def _no_process(what: str, why: str) -> NoProcess:
+    return NoProcess(f"{what}: this machine has run out of processes (or a limit of them): {why}", hint=_LESS)
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ import selectors
 import threading
 from typing import Union
 
+from teal_host.ground import run
 from teal_host.ground.errors import HostError
 from teal_host.ground.run import Piped
 from teal_host.pipe.channel import Channel
@@ -26,7 +27,7 @@ def relay(channel: Channel, child: Piped) -> int:
     heard = _Heard(channel, child)
     try:
         channel.tell(More(WINDOW))
-        heard.start()
+        run.start_thread(heard)
         pump = _Pump(channel, child, heard)
         pump.while_it_runs()
         pump.what_it_left()

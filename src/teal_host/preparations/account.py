@@ -22,6 +22,7 @@ from teal_host.wire.sources import PYTHON
 
 NO_HOME = Path("/nonexistent")
 _CRON = Path("/var/spool/cron")
+_ITSELF = "/."  # usermod takes no notice of the prefix "/"
 _PROGRAM_S = 30.0
 _PAUSE_S = 0.02
 _ROOT = 0
@@ -106,8 +107,9 @@ def _is_shut_out(user: str) -> bool:
 
 
 def _shut_out(user: str) -> None:
-    """The app runs on. For a new home usermod rejects a user who has processes, so it sees none: only there, because
-    its lock names a process of that namespace if it is killed.
+    """The app runs on. For a new home usermod rejects a user who has processes. Below a prefix it does not look for
+    any, and this prefix is the system itself. A PID namespace would hide them, too. But usermod writes its number there
+    into its lock: after a power cut that is the number of a process that always lives, and no account could be changed.
     """
     changed = run(["usermod", "--expiredate=1", user], _PROGRAM_S)
     entry = find(user)
@@ -115,7 +117,7 @@ def _shut_out(user: str) -> None:
         change = ["usermod", "--home", str(NO_HOME), user]
         changed = run(change, _PROGRAM_S)
         if changed.code:
-            changed = run(["unshare", "--pid", "--fork", "--mount-proc", *change], _PROGRAM_S)
+            changed = run([*change[:1], "--prefix", _ITSELF, *change[1:]], _PROGRAM_S)
     if changed.code or entry is None:
         raise CannotRun(f"cannot change the user {user}", changed.lines[-3:], "try again")
     _end_services(entry)

@@ -21,11 +21,11 @@ from teal_host.proxies.nginx.directives import explain_refused_directive
 from teal_host.proxies.nginx.log import fallback_log
 from teal_host.proxies.nginx.main_file import MainFile, main_text
 from teal_host.proxies.nginx.parameters import SiteLog
+from teal_host.proxies.nginx.program import OLDEST
 from teal_host.proxies.nginx.quoting import quoted
 from teal_host.state.route import Route
 from teal_host.wire.app import Site
 
-OLDEST = (1, 18)
 _IN_EFFECT_S = 10.0
 _PAUSE_S = 0.02
 

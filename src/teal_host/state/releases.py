@@ -72,7 +72,7 @@ _FORMAT = DiskFormat(Record, 2, _from_format_1)
 
 
 ENDED = {
-    "superseded": "was replaced by a rollback",
+    "superseded": "was left by a rollback, or ended by --evict",
     "rolled_back": "was rolled back by Teal",
     "refused": "was refused",
     "unhealthy": "was not healthy",

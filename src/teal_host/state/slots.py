@@ -12,15 +12,16 @@ from teal_host.wire.values import dataclass
 
 @dataclass(frozen=True)
 class Slots:
-    """What the links point to."""
+    """What the links point to. `first`: where a release starts while nothing is live."""
 
     live: Optional[Color]
     releases: Dict[Color, Optional[str]]
+    first: Color = COLORS[0]
 
     @property
     def idle(self) -> Color:
         """Where the next release is started."""
-        return other_color(self.live) if self.live else COLORS[0]
+        return other_color(self.live) if self.live else self.first
 
     @property
     def live_release(self) -> Optional[str]:

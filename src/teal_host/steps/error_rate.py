@@ -14,7 +14,7 @@ from collections import Counter
 from pathlib import Path
 from typing import BinaryIO, Dict, Iterator, Optional
 
-from teal_host.ground import files
+from teal_host.ground import files, run
 from teal_host.ground.errors import DAMAGED
 from teal_host.state.answers import AnswerCounts, Answered, client_of
 from teal_host.state.app import App
@@ -126,10 +126,10 @@ def counting(app: App, ports: Ports, watch_s: float) -> Iterator[AnswerLog]:
         return
     ended = threading.Event()
     follower = threading.Thread(target=_follow, args=(app, log, ended), daemon=True)
+    run.start_thread(follower)
     with contextlib.suppress(OSError):
         stop_counting(app)
         _let_nginx_log(app)
-    follower.start()
     try:
         yield log
     finally:

@@ -56,7 +56,7 @@ def _evicted(app: App, request: Deploy, scene: Scene, record: Record) -> Scene:
     facts = {"what": "deploy", "release": record.release, "left": scene.slots.live, "evict": True}
     app.journal.write("begin", request.id, **facts)
     evict.evict(app, record.release)
-    return load_scene(app)
+    return evict.expected(load_scene(app))
 
 
 def check_before_build(app: App, spec: AppSpec) -> None:

@@ -3,11 +3,11 @@
 import threading
 import time
 from dataclasses import replace
-from typing import List, Sequence, Tuple
+from typing import List, Optional, Sequence, Tuple
 
 from teal_host.checks import machine
 from teal_host.checks.base import Visit, fault, from_error
-from teal_host.ground import sockets
+from teal_host.ground import run, sockets
 from teal_host.ground.errors import HostError, as_host_error
 from teal_host.state import agreement, footprint, releases
 from teal_host.state.app import App
@@ -41,17 +41,21 @@ def side_by_side(visit: Visit, checks: Sequence[Check], within_s: float) -> List
     deadline = time.monotonic() + within_s
     findings: List[Finding] = []
     for check, (thread, result) in running:
-        thread.join(max(0.0, deadline - time.monotonic()))
+        if thread:
+            thread.join(max(0.0, deadline - time.monotonic()))
         late = fault(check.what, f"it could not be looked at within {within_s:g} s", "teal doctor again")
-        findings += [late] if thread.is_alive() else result
+        findings += [late] if thread and thread.is_alive() else result
     return findings
 
 
-def _start(check: Check, visit: Visit) -> Tuple[threading.Thread, List[Finding]]:
-    """In a daemon thread: what a check asks may hang, such as a name server or a disk."""
+def _start(check: Check, visit: Visit) -> Tuple[Optional[threading.Thread], List[Finding]]:
+    """In a daemon thread: what a check asks may hang, such as a name server or a disk. None: no thread could start."""
     result: List[Finding] = []
     thread = threading.Thread(target=lambda: result.extend(_run(check, visit)), daemon=True)
-    thread.start()
+    try:
+        run.start_thread(thread)
+    except HostError as error:
+        return None, [from_error(check.what, error)]
     return thread, result
 
 

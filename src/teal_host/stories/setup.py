@@ -21,7 +21,6 @@ from teal_host.state.slots import all_colors, read_slots
 from teal_host.steps import drain, switch
 from teal_host.steps.scene import read_scene, renew_fallback
 from teal_host.stories import recover
-from teal_host.supervisors.base import STOP_GRACE_S
 from teal_host.wire.messages import Done, Note, Plan, Setup
 
 _OF_KEYS = "key"
@@ -121,10 +120,11 @@ def _install(app: App, request: Setup, plan: Plan) -> None:
 
 
 def _drain(app: App, request: Setup) -> None:
-    """Before the lock that apps share, too. No request comes to a standby, so once drained it stays so."""
+    """Before the lock that apps share, too. No request comes to a standby, so once drained it stays so, unless what is
+    live goes down meanwhile: until it is stopped the standby stands in, also where setup is killed here.
+    """
     before = agreement.load(app.paths)
     for slot in _moving(app, before, _agreed(app, request)):
-        switch.withdraw_fallback(app)
         with app.step("drain") as step, overtaking.possible():
             drain.wait(step, slot, cast(Agreement, before), request.spec.keep.drain_s)
 
@@ -188,9 +188,17 @@ def _agreement(app: App, request: Setup, agreed: Agreement) -> Iterator[SetupCha
         return
     for slot in _moving(app, before, agreed):
         text = f"stop the standby on {slot.color}, whose port changes"
-        yield SetupChange(text, partial(app.host.supervisor.stop, slot, STOP_GRACE_S))
+        yield SetupChange(text, partial(_stop_standby, app, slot, cast(Agreement, before), request.spec.keep.drain_s))
     save = partial(agreement.save, app.paths, agreed)
     yield SetupChange(_description(before, agreed), save, unserves=_unserved(app, before, agreed))
+
+
+def _stop_standby(app: App, slot: ColorPaths, before: Agreement, drain_s: float) -> None:
+    """It is drained already, but for what it answers in the place of a live color that has just been down."""
+    switch.withdraw_fallback(app)
+    with app.step("drain") as step:
+        drain.wait(step, slot, before, drain_s)
+        drain.stop(step, slot)
 
 
 def _moving(app: App, before: Optional[Agreement], agreed: Agreement) -> List[ColorPaths]:

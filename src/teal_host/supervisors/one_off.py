@@ -67,9 +67,11 @@ class _Unit(Piped):
     def end(self, grace_s: float) -> int:
         with self._ending:
             if self._code is None:
-                self._code = self._own_end() if self.ended(0) else -int(signal.SIGTERM)
-                systemctl.order("stop", self._name, grace_s + _STOP_S, lambda: True)
-                _forget(self._name)
+                self._code = -int(signal.SIGTERM)
+                try:
+                    self._code = self._own_end() if self.ended(0) else self._code
+                finally:
+                    _end(self._name, grace_s)
             return self._code
 
     def _own_end(self) -> int:
@@ -98,8 +100,8 @@ def spawn(color: ColorPaths, command: Command, codes: Dict[str, int]) -> Piped:
                 errors = journald.start_errors(name, began) or started.lines[-3:]
                 raise CannotRun("the sandbox of the app cannot be made", errors, "teal doctor")
             return _Unit(name, teal_ends, systemctl.number(systemctl.properties(name, ["MainPID"]), "MainPID"))
-        except BaseException:
-            _forget(name)
+        except BaseException:  # systemd may have started the unit, however the order or the question after it ended
+            _end(name, 0)
             raise
 
 
@@ -116,6 +118,14 @@ def _prefix(app: str) -> str:
 
 def _start(name: str) -> Path:
     return _UNITS / f"{name}.json"
+
+
+def _end(name: str, grace_s: float) -> None:
+    """The unit, and then its files: the files go also where systemd does not answer."""
+    try:
+        systemctl.order("stop", name, grace_s + _STOP_S, lambda: True)
+    finally:
+        _forget(name)
 
 
 def _forget(name: str) -> None:

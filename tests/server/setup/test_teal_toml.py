@@ -54,6 +54,8 @@ class TestTealTomlChanged:
             assert app.deploy().code == 3
             with in_background(app, "setup", "--json") as moving:
                 moving.wait_for(type="step", name="drain", detail="waiting for the last work of blue")
+                link = shared.root / "var/lib/teal/shop/fallback"
+                assert link.is_symlink(), "a setup that is killed now would leave a standby that does not stand in"
                 assert b"\r\nX-Color: blue\r\n" in finish(visitor)
                 ended = moving.ended().ok()
         messages = "\n".join(line.get("text", line.get("detail", "")) for line in ended.lines)

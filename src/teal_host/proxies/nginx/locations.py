@@ -16,9 +16,12 @@ _STANDBY = Template("""\
     # nginx comes here when the live color has given no answer. There is no such file where no color may stand in.
     location @teal_${name}_standby {
         recursive_error_pages off;
-        if (!-f "${fallback}/$$teal_${name}_instead") { return 502; }
+${nobody}        if (!-f "${fallback}/$$teal_${name}_instead") { return 502; }
         proxy_pass http://teal_${app}_$$teal_${name}_instead;
 ${logs}    }
+""")
+_NOBODY = Template("""\
+        if (!-e ${live}) { return 503; }
 """)
 _GENERATION = Template("""\
     location = ${path} {
@@ -37,7 +40,8 @@ def standby(site: SiteParameters) -> str:
     if site.route.fallback is None or not falls_back(site.route):
         return ""
     path, app, logs = quoted(site.route.fallback).strip('"'), site.route.app, log.fallback_logs(site)
-    return _STANDBY.substitute(name=site.name, app=app, fallback=path, logs=logs)
+    nobody = _NOBODY.substitute(live=quoted(site.route.live)) if site.tells_of_nobody else ""
+    return _STANDBY.substitute(name=site.name, app=app, fallback=path, logs=logs, nobody=nobody)
 
 
 def generation(site: SiteParameters) -> str:

@@ -23,7 +23,8 @@ class SiteParameters:
     """`listens` are values of nginx's directive `listen`, such as `80` and `[::]:80`.
 
     `keepalive` is how many idle connections to each color an nginx worker keeps open. With `has_mark` a client can
-    recognize the site. `takes_claims`: the program gets no claim of a client about who asks.
+    recognize the site. `takes_claims`: the program gets no claim of a client about who asks. `tells_of_nobody`: nginx
+    answers 503 while no color is live.
     """
 
     route: Route
@@ -33,6 +34,7 @@ class SiteParameters:
     keepalive: int = 128  # two colors take at most a third of a worker's connections in Debian's nginx.conf, 768
     has_mark: bool = True
     takes_claims: bool = True
+    tells_of_nobody: bool = True
 
     @property
     def name(self) -> str:

@@ -19,6 +19,7 @@ from teal_host.ground.run import SYSTEM_PATH, run, signal_life
 from teal_host.proxies.nginx.tree import CannotRead, Tree, parse, refusal
 from teal_host.wire.values import dataclass
 
+OLDEST = (1, 18)
 _MASTER = "nginx: master process "
 _NAMES = ("nginx", "nginx-debug")  # the latter is nginx.org's
 _UNIT = "nginx.service"
