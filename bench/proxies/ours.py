@@ -52,21 +52,40 @@ class ByHand(Teal):
         beside.rename(link)
 
 
-class Unasked(Teal):
-    """The same file without the checks by which nginx chooses the color and the watch: the row shows their cost."""
+class _Without(Teal):
+    """The same file without some of its lines: the row shows what the lines cost."""
 
-    name = "Teal's file without its questions"
-    app = "unasked"
-    first = 8180
+    lines_begin: str
+    lines: int
 
     def prepare(self, ground: Ground) -> None:
         super().prepare(ground)
         (file,) = ground.path("/etc/nginx").rglob(f"teal-{self.app}.conf")
         lines = file.read_text().splitlines(keepends=True)
-        remaining = [line for line in lines if not line.lstrip().startswith("if (-f ")]
-        assert len(remaining) == len(lines) - 2, "the file asks otherwise now"
+        remaining = [line for line in lines if not line.lstrip().startswith(self.lines_begin)]
+        assert len(remaining) == len(lines) - self.lines, "the file has other lines now"
         file.write_text("".join(remaining))
         ground.run("nginx", "-s", "reload")
+
+
+class Unasked(_Without):
+    """Without the checks by which nginx chooses the color and the watch."""
+
+    name = "Teal's file without its questions"
+    app = "unasked"
+    first = 8180
+    lines_begin, lines = "if (-f ", 2
+
+
+class NoFallback(_Without):
+    """Without the way to the standby: no color stands in for the live one. `keep.fallback = false` leaves the way in
+    the file, and only takes the link away.
+    """
+
+    name = "Teal's file without the fallback"
+    app = "nofallback"
+    first = 8200
+    lines_begin, lines = "error_page 502 ", 1
 
 
 class Logged(Teal):
