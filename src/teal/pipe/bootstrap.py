@@ -27,8 +27,14 @@ def digest() -> str:
 @functools.cache
 def payload() -> bytes:
     """Eight digits of size, then the compressed program: the table SOURCES, and stage 1, which imports from it."""
-    packed = zlib.compress(f"SOURCES = {sources()!r}\n{_text('stage1.py')}".encode(), 9)
+    packed = zlib.compress(f"SOURCES = {_table()}\n{_text('stage1.py')}".encode(), 9)
     return b"%08x" % len(packed) + packed
+
+
+def _table() -> str:
+    """The sources as an expression. Compressed, a raw string is smaller than a literal full of escapes."""
+    modules = "\2".join(f"{name}\n{text}" for name, text in sources().items()).replace('"' * 3, "\1")
+    return f"""dict(m.split("\\n", 1) for m in r\"\"\"{modules}\"\"\".replace("\\1", '"' * 3).split("\\2"))"""
 
 
 def stage0(server: bool) -> str:
