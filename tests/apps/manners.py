@@ -1,7 +1,8 @@
 """A program that shows what nginx does with a request: it echoes, streams, counts and hangs up.
 
-`/sse` and `/chunks` send a first part at once, and a second part only after a request to `/next`. `/count` counts every
-id that arrives. If IDLE_S is set, the program closes a connection that is idle for so long after its first request.
+`/raw` answers with the bytes of its query, and `/large` with 30 MB. `/sse` and
+`/chunks` send a first part at once, and a second part only after a request to `/next`. `/count` counts every id that
+arrives. If IDLE_S is set, the program closes a connection that is idle for so long after its first request.
 """
 
 import base64
@@ -12,6 +13,7 @@ import threading
 from collections import Counter
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+from urllib.parse import unquote_to_bytes
 
 IDLE_S = float(os.environ["IDLE_S"]) if "IDLE_S" in os.environ else None
 NEXT = threading.Event()
@@ -39,6 +41,7 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         path, _, query = self.path.partition("?")
         known = {"/sse": self.sse, "/chunks": self.chunks, "/json-lines": self.json_lines, "/ws": self.websocket}
+        known |= {"/raw": lambda: self.raw(unquote_to_bytes(query)), "/large": lambda: self.large(query)}
         if path in known:
             return known[path]()
         if path == "/next":
@@ -54,7 +57,8 @@ class Handler(BaseHTTPRequestHandler):
         if path == "/count":
             with LOCK:
                 SEEN[query] += 1
-        return self.json({"message": "ok", "color": os.environ["COLOR"], "release": os.environ["RELEASE"]})
+        facts = {name.lower(): os.environ[name] for name in ("COLOR", "RELEASE")}
+        return self.json({"message": "ok", "pid": os.getpid(), **facts})
 
     do_HEAD = do_GET
 
@@ -65,6 +69,20 @@ class Handler(BaseHTTPRequestHandler):
         return self.json({"bytes": len(body), "sha256": hashlib.sha256(body).hexdigest()})
 
     do_PUT = do_DELETE = do_PATCH = do_POST
+
+    def raw(self, answer: bytes) -> None:
+        """Answers with these bytes and nothing else."""
+        self.wfile.write(answer)
+        self.close_connection = True
+
+    def large(self, buffering: str) -> None:
+        """Answers with 30 MB, as fast as nginx takes them."""
+        self.send_response(200)
+        self.send_header("X-Accel-Buffering", buffering)
+        self.send_header("Content-Length", str(30 << 20))
+        self.end_headers()
+        for _ in range(30):
+            self.wfile.write(bytes(1 << 20))
 
     def sse(self) -> None:
         self.stream("text/event-stream", b"data: one\n\n", b"data: two\n\n")

@@ -3,15 +3,31 @@
 import json
 import os
 import sys
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+from urllib.parse import unquote_to_bytes
+
+SEEN: list[str] = []  # the cookies of whoever asked
 
 
 class Handler(BaseHTTPRequestHandler):
     def log_message(self, *ignored: Any) -> None:
         return
 
+    def parse_request(self) -> bool:
+        good = super().parse_request()
+        if good and len(SEEN) < 100_000:
+            SEEN.append(self.headers.get("Cookie", ""))
+        return good
+
     def do_GET(self) -> None:
+        path, _, query = self.path.partition("?")
+        if path == "/raw":  # the bytes of the query, and nothing else
+            self.wfile.write(unquote_to_bytes(query))
+            return
+        if path == "/slow":
+            time.sleep(1)
         facts = {"message": "ok", "color": os.environ["COLOR"], "argv": sys.argv, "env": dict(os.environ)}
         self.answer({**facts, "pid": os.getpid()})
 

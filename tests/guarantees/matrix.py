@@ -171,6 +171,11 @@ S16 | FIFOs, sockets and devices in place of files | one name to remove; never w
 S17 | `PATH`, `LD_…`, `GIT_…`, `PYTHON…`, `SYSTEMD_…`, `SUDO_…` of whoever logs in | no program is found or bent by them
 S18 | file names, arguments and names of keys with control characters | stored literally, shown escaped
 S19 | processes that fork and end faster than they can be listed | ended in one step by `destroy` and `--evict`
+S20 | an app asks the sockets of others, abstract ones too, and takes their ports | refused; none of Teal's is abstract
+S21 | an app turns on nginx: `X-Accel-Redirect`, `X-Accel-Buffering`, broken answers | it harms its own answers alone
+S40 | a hostile app does all of this beside another under load | the other loses nothing, no cookie is seen
+S41 | an app fills the disk that it has for itself | other apps write, and every command works
+S42 | an app forks, allocates and computes without end | its own limits end it
 S22 | an app signals, traces, mounts, loads, reboots, starts units | denied, and nothing of the machine has changed
 S23 | an app or a key reads or writes files and logs of others | denied
 S24 | an app holds a lock of Teal's | it cannot open one

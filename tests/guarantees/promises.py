@@ -72,6 +72,11 @@ LONG_RUNS = {
         env="TEAL_ATTACK_S=600",
         tests="tests/local/test_attack.py",
     ),
+    "hostile": LongRun(
+        "ten minutes of a hostile app beside another under load, which loses nothing",
+        env="TEAL_HOSTILE_S=600",
+        tests="tests/server/test_sandbox.py -k hostile",
+    ),
     "verdicts": LongRun(
         "simulated deploys, of which the watch keeps a worse release or rolls back a good one",
         env="TEAL_CASES=10000",

@@ -53,16 +53,29 @@ def little_memory(server: Server, numbers: Collection[int], megabytes: int) -> I
     `numbers` are PIDs on the server. Memory that the processes already hold counts for the choice, but not for the
     limit.
     """
-    group = MEMORY / f"teal-{server.name}"
+    with _limited(server, numbers, MEMORY, "memory.limit_in_bytes", megabytes << 20):
+        yield
+
+
+@contextmanager
+def few_tasks(server: Server, numbers: Collection[int], most: int) -> Iterator[None]:
+    """Limits how many processes and threads these processes and their children may be, together."""
+    with _limited(server, numbers, MEMORY.with_name("pids"), "pids.max", most):
+        yield
+
+
+@contextmanager
+def _limited(server: Server, numbers: Collection[int], root: Path, file: str, limit: int) -> Iterator[None]:
+    group = root / f"teal-{server.name}"
     group.mkdir()
     try:
-        (group / "memory.limit_in_bytes").write_text(str(megabytes << 20))
+        (group / file).write_text(str(limit))
         for number in numbers:
             (group / "cgroup.procs").write_text(str(server.seen_from_here(number)))
         yield
     finally:
         for pid in (group / "cgroup.procs").read_text().split():
             with suppress(ProcessLookupError):  # the process may end meanwhile
-                (MEMORY / "cgroup.procs").write_text(pid)
+                (root / "cgroup.procs").write_text(pid)
         wait_until(lambda: (group / "cgroup.procs").read_text() == "")
         group.rmdir()

@@ -28,12 +28,13 @@ Check = Callable[[bytes], bool]
 
 @dataclass(frozen=True)
 class Site:
-    """`check` recognizes a correct answer to GET. A site that takes POST echoes the body."""
+    """`check` recognizes a correct answer to GET. A site that takes POST echoes the body. Visitors send the cookie."""
 
     host: str
     check: Check
     path: str = "/"
     takes_post: bool = True
+    cookie: str = ""
 
 
 def app_site(host: str, app: str) -> Site:
@@ -156,6 +157,7 @@ class _Connection:
 
 def _request(site: Site, body: bytes | None, keeps: bool) -> bytes:
     lines = [f"{'GET' if body is None else 'POST'} {site.path} HTTP/1.1", f"Host: {site.host}"]
+    lines += [f"Cookie: {site.cookie}"] if site.cookie else []
     lines += [] if keeps else ["Connection: close"]
     lines += [] if body is None else [f"Content-Length: {len(body)}"]
     return "\r\n".join([*lines, "", ""]).encode() + (body or b"")

@@ -1,5 +1,6 @@
 """The text of an app's units, as far as a test can judge the text without systemd."""
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -48,3 +49,15 @@ def test_recovery_waits_for_both_colors() -> None:
 def test_log_keeps_as_many_lines_of_a_program_as_journald_does_by_itself() -> None:
     """At cd5f48e honest programs lost lines that they had kept before."""
     assert {"LogRateLimitIntervalSec=30s", "LogRateLimitBurst=10000"} <= set(unit_text(UNIT).splitlines())
+
+
+@pytest.mark.row("S34")
+def test_unit_has_exactly_the_properties_whose_reasons_are_documented() -> None:
+    page = (Path(__file__).parents[2] / "docs/explanation/security.md").read_text()
+    table = page.split("## The unit of an app")[1].split("\n## ")[0]
+    documented = [
+        name for row in re.findall(r"^\| (`.*?) \|", table, re.MULTILINE) for name in re.findall(r"`(\w+)`", row)
+    ]
+    whole = replace(UNIT, systemd=257, sandbox=Sandbox(("/srv/x",), ("CAP_CHOWN",), ("@resources",), memory_mb=64))
+    service = unit_text(whole).split("[Service]")[1].split("[Install]")[0]
+    assert sorted(documented) == sorted(set(re.findall(r"^(\w+)=", service, re.MULTILINE)))

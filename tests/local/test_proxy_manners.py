@@ -9,14 +9,16 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
-from http.client import HTTPConnection, HTTPResponse
+from http.client import HTTPConnection, HTTPException, HTTPResponse
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
+from harness import hostile
 from harness import world as worlds
 from harness.world import App, World, free_ports
 from teal_host.proxies.nginx.server import _NEVER_OF_A_CLIENT
@@ -311,6 +313,61 @@ def test_deploy_renews_the_site_of_an_earlier_teal_that_kept_fewer_connections(w
     app.program(version="v2")
     app.deploy().ok()
     assert (site.read_text(), app.get()["version"]) == (renewed, "v2")
+
+
+# --- a program that turns on nginx ------------------------------------------------------------------------------------
+
+TARGETS = (
+    *("/etc/passwd", "//etc/passwd", "/../../../../etc/passwd", "/%2e%2e/%2e%2e/etc/passwd", "file:///etc/passwd"),
+    *("@teal_named_standby", "@teal_plain_standby", "http://one.example/headers", "//one.example/", "/.teal", "@", ""),
+)
+
+
+@pytest.mark.row("S21")
+@pytest.mark.usefixtures("named")
+@pytest.mark.parametrize("target", TARGETS)
+def test_redirect_that_a_program_asks_of_nginx_leads_to_nothing_but_the_program(plain: App, target: str) -> None:
+    """nginx asks the program again, in its own site, or gives up: no file, and no place of another app."""
+    answer = quote(f"HTTP/1.1 200 OK\r\nX-Accel-Redirect: {target}\r\nContent-Length: 2\r\n\r\nok")
+    with asked(plain, f"/raw?{answer}") as got:
+        body = got.read()
+    assert b"root:" not in body
+    assert got.status >= 400 or body == b"ok" or json.loads(body)["pid"] == plain.get()["pid"]
+
+
+@pytest.mark.row("S21")
+@pytest.mark.parametrize("name", hostile.ANSWERS)
+def test_answer_of_a_hostile_program_reaches_no_visitor_of_another_app(plain: App, named: App, name: str) -> None:
+    answer = quote(hostile.ANSWERS[name], encoding="latin-1")
+    with suppress(HTTPException), asked(plain, f"/raw?{answer}") as got:
+        got.read()
+    assert named.get(host="one.example")["pid"] != plain.get()["pid"]
+    with asked(plain, "/text?1000") as got:
+        assert (got.status, got.read()) == (200, b"teal " * 200)
+
+
+@pytest.mark.row("S21")
+@pytest.mark.parametrize("buffering", ["yes", "no"])
+def test_program_does_not_fill_the_disk_of_nginx_with_an_answer_that_nobody_reads(
+    shared: World, plain: App, buffering: str
+) -> None:
+    """At 768eec4 `X-Accel-Buffering: yes` made nginx write up to 1 GB of each such answer to its own folder."""
+    most, of_nginx = 0, shared.nginx_processes()
+    with socket.create_connection(("127.0.0.1", plain.ports[0]), timeout=60) as line:
+        line.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+        line.sendall(f"GET /large?{buffering} HTTP/1.0\r\n\r\n".encode())
+        while line.recv(1 << 20):  # slower than the program
+            most = max(most, *map(_spooled, of_nginx))
+    assert most == 0
+
+
+def _spooled(worker: int) -> int:
+    """The bytes that a process of nginx keeps in files for clients. The files have no names any more."""
+    size = 0
+    for file in Path(f"/proc/{worker}/fd").iterdir():
+        with suppress(FileNotFoundError):
+            size += file.stat().st_size * ("/temp/proxy/" in str(file.readlink()))
+    return size
 
 
 # --- the user's own directives ----------------------------------------------------------------------------------------

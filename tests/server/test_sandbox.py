@@ -1,19 +1,28 @@
 """What a hostile program finds from inside its unit: nothing of anybody else, and nothing it can change."""
 
 import json
+import os
+import re
+import secrets
+import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
 import harness
-from harness import Server
+from harness import Server, hostile, memory
 from harness.booted_server import make_key
 from harness.listing import listing
-from harness.world import App, at_server
+from harness.ssh_access import run
+from harness.visitors import Site, visitors
+from harness.world import App, at_server, straight, wait_until
 from teal_host.ground.paths import AppPaths
 from teal_host.supervisors.unit_text import Unit, unit_text
 from teal_host.wire.app import Sandbox
@@ -32,11 +41,14 @@ ALLOWED = {
     "tasks": 64,
     "open_files": 1024,
 }
+BOUNDED = {"memory_mb": 256, "tasks": 64}
+ONE = {"Host": "one.test"}
+HOSTILE_S = float(os.environ.get("TEAL_HOSTILE_S", "0"))  # one round of the attacks at least
 
 
 @dataclass(frozen=True)
 class Inside:
-    """`app_one` is hostile and has the default sandbox; `app_two` is its neighbour, and uses every key of [sandbox]."""
+    """`app_one` is hostile and has a bounded sandbox; `app_two` is its neighbour, and uses every key of [sandbox]."""
 
     server: Server
     app_one: App
@@ -56,6 +68,45 @@ class Inside:
         with straight.open(request, timeout=60) as answer:
             return json.loads(answer.read())
 
+    def main_processes(self, app: str) -> str:
+        """The processes of both colors, and how often systemd has started them."""
+        names = "--property=MainPID,InvocationID,NRestarts"
+        return run(self.server, "systemctl", "show", names, *(f"teal-{app}@{color}" for color in ("blue", "green")))
+
+    def attacked(self, secret: str) -> int:
+        """One round of all attacks of `app_one`, whose program may be ended for one. None gets anything."""
+        pids = [int(word) for word in re.findall(r"MainPID=(\d+)", self.main_processes("two"))]
+        pids += map(int, run(self.server, "pgrep", "-x", "nginx|sshd|systemd").split())
+        ports = [self.app_two.status()["colors"][color]["port"] for color in ("blue", "green")]
+        attacks = hostile.attacks(0.3, pids, ports, secret)
+        for name, code in attacks.items():
+            with self._limits(), suppress(OSError, HTTPException, ValueError):  # it may be ended in the middle
+                assert self.tries({name: code}) == {name: []}
+            wait_until(self._one_answers, pause_s=0.2)
+        for answer in hostile.ANSWERS.values():
+            with suppress(OSError, HTTPException):
+                straight(f"http://{self.server.address}/raw?{quote(answer, encoding='latin-1')}", None, ONE).close()
+        return len(attacks) + len(hostile.ANSWERS)
+
+    @contextmanager
+    def _limits(self) -> Iterator[None]:
+        """The limits of the unit, by this machine's controllers, where the server's systemd has none to use."""
+        asked = ("--value", "--property=MainPID,MemoryMax,TasksMax", f"teal-one@{self.tells()['color']}")
+        main, memory_max, tasks = map(int, run(self.server, "systemctl", "show", *asked).split())
+        if memory.why_not():
+            yield
+            return
+        with (
+            memory.little_memory(self.server, [main], memory_max >> 20),
+            memory.few_tasks(self.server, [main], tasks),
+        ):
+            yield
+
+    def _one_answers(self) -> bool:
+        with suppress(OSError, HTTPException, ValueError):
+            return bool(self.tells()["message"] == "ok")
+        return False
+
     def files(self) -> dict[str, str]:
         return listing(self.server.root, ("/usr/bin", "/usr/lib", "/usr/sbin", "/usr/share", "/var/lib/dpkg"))
 
@@ -74,7 +125,7 @@ def inside(debian: int, tmp_path_factory: pytest.TempPathFactory) -> Iterator[In
                 run={"command": ["./program", *TO_THE_LETTER], "env": LETTERS, "data": True},
                 verify={"json": None, "path": None},
                 health={"path": "/"},
-                **({"sandbox": ALLOWED} if app is made.app_two else {}),
+                sandbox=ALLOWED if app is made.app_two else BOUNDED,
             )
             (app.directory / "program").write_text("#!/usr/bin/python3\n" + PROBER.read_text())
             app.teal("setup", *(["--deploy-key", f"{work}/two.key.pub"] if app is made.app_two else [])).ok()
@@ -297,6 +348,48 @@ def test_app_cannot_open_the_lock_and_so_blocks_no_rollback(inside: Inside) -> N
     assert inside.app_one.teal("rollback", "--json").ok().result["outcome"] == "live"
 
 
+@pytest.mark.row("S20", "S40", "S42")
+@pytest.mark.timeout(600 + 2 * HOSTILE_S)
+def test_hostile_app_takes_nothing_from_its_neighbour_under_load(inside: Inside, counted: Callable[..., None]) -> None:
+    """At 768eec4 the neighbour's ports could be taken while it was down (tests/server/test_ports.py)."""
+    secret, release = secrets.token_hex(16), inside.tells("two")["env"]["RELEASE"]
+    neighbour = Site(
+        "two.test", lambda body: json.loads(body)["env"]["RELEASE"] == release, takes_post=False, cookie=f"id={secret}"
+    )
+    before, began, done = inside.main_processes("two"), time.monotonic(), 0
+    with visitors(inside.server, [neighbour]) as seen:
+        while not done or time.monotonic() < began + HOSTILE_S:
+            done += inside.attacked(secret)
+        seen.wait_for_requests()
+    counted(attacks=done, seconds=round(time.monotonic() - began), requests=seen.tally.asked.total())
+    assert seen.tally.lost == 0, seen.tally.failures
+    assert inside.main_processes("two") == before
+    inside.app_two.teal("doctor").ok()
+
+
+FILL = """
+import os
+with open(os.environ["DATA_DIR"] + "/filler", "wb", 0) as file:
+    while True:
+        file.write(bytes(1 << 20))
+"""
+
+
+@pytest.mark.row("S41")
+def test_app_whose_disk_is_full_stops_no_other_and_no_command(inside: Inside) -> None:
+    """An admin gives each app a file system of its own, as docs/explanation/security.md says."""
+    uid, gid = (run(inside.server, "id", which, "teal-one").strip() for which in ("-u", "-g"))
+    quota = f"size=4m,mode=700,uid={uid},gid={gid}"
+    run(inside.server, "mount", "-t", "tmpfs", "-o", quota, "tmpfs", "/var/lib/one")
+    try:
+        assert inside.tries({"fill": FILL})["fill"].startswith("OSError: [Errno 28]")
+        assert inside.tries({"write": GRANTED["its data"]}, "two") == {"write": "done"}
+        for app in (inside.app_one, inside.app_two):
+            assert app.deploy().ok().result["outcome"] in ("live", "unchanged")
+    finally:
+        run(inside.server, "umount", "-l", "/var/lib/one")
+
+
 UNITS = {
     "defaults": Sandbox(),
     "everything": Sandbox(
@@ -314,6 +407,7 @@ SYSTEMD = {12: 252, 13: 257}
 @pytest.mark.row("S34")
 def test_unit_passes_the_verification_and_security_analysis_of_systemd(server: Server) -> None:
     """With the systemd of each Debian."""
+    scores = {}
     for name, sandbox in UNITS.items():
         app = f"shop-{name}"
         paths = AppPaths(Path("/"), app)
@@ -325,3 +419,6 @@ def test_unit_passes_the_verification_and_security_analysis_of_systemd(server: S
         assert (verified.returncode, verified.stdout + verified.stderr) == (0, "")
         judged = server.run("systemd-analyze", "security", "--offline=true", "--threshold=20", str(paths.unit))
         assert judged.returncode == 0, judged.stdout[-400:]
+        scores[name] = re.findall(r"exposure level for .*: ([0-9.]+)", judged.stdout)
+    page = (Path(__file__).parents[2] / "docs/explanation/security.md").read_text()
+    assert scores["defaults"] == re.findall(rf"([0-9.]+)(?: of 10)? on Debian {server.debian}\b", page)

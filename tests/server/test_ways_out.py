@@ -17,8 +17,12 @@ import pytest
 
 import harness
 from harness import Server
+from harness.booted_server import make_key
+from harness.deploy_keys import frame
 from harness.ssh_access import run
 from harness.world import App, at_server, wait_until
+from teal_host.wire.messages import Status
+from teal_host.wire.sources import CALLS
 
 PROBER = Path(__file__).parents[1] / "apps/prober.py"
 LIKE_DEBIANS = "mkdir -p /run/dbus /var/spool/cron/crontabs; touch /run/dbus/system_bus_socket"
@@ -31,6 +35,7 @@ class Taken:
 
     server: Server
     app: App
+    before: frozenset[str]  # the paths of the server before it knew Teal
 
     def tries(self, code: str) -> Any:
         body = json.dumps({"it": code}).encode()
@@ -70,10 +75,24 @@ def taken(debian: int, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tak
             health={"path": "/", "successes": 1},
         )
         (app.directory / "program").write_text("#!/usr/bin/python3\n" + PROBER.read_text())
-        app.teal("setup").ok()
+        before = paths(server)
+        make_key(work / "ci", "ci")
+        app.teal("setup", "--deploy-key", f"{work}/ci.pub").ok()
         app.teal("env", "set", "TOKEN", stdin="x").ok()
         app.deploy().ok()
-        yield Taken(server, app)
+        by_key = ["ssh", "-F", str(server.ssh_config), "-l", "teal", "-i", f"{work}/ci", server.name, CALLS]
+        asked = subprocess.run(by_key, input=frame(Status("one")), capture_output=True, timeout=120, check=False)
+        assert b"statusreport" in asked.stdout, asked
+        yield Taken(server, app, before)
+
+
+def paths(server: Server) -> frozenset[str]:
+    """Every path that Teal could have made, but for what systemd, the system's log and the app itself make."""
+    skipped = ("/var/lib/systemd", "/var/lib/one/*")  # and of /run what begins with t
+    expression = " -o ".join(f"-path {path}" for path in (*skipped, "/var/log", "/var/tmp", "/var/cache", "/run/[!t]*"))
+    where = ("/etc", "/run", "/srv", "/usr", "/var")
+    listed = run(server, "find", *where, "-xdev", "(", *expression.split(), ")", "-prune", "-o", "-print")
+    return frozenset(listed.splitlines())
 
 
 HIDDEN = """
@@ -128,12 +147,21 @@ PAGE = Path(__file__).parents[2] / "docs/explanation/security.md"
 def test_modes_and_owners_are_as_documented(taken: Taken) -> None:
     rows = re.findall(r"^\| `(/[^`]+)` \| ([\w:]+) \| (\d+) \|$", PAGE.read_text(), re.MULTILINE)
     documented = {path: f"{mode} {owner.replace('USER', 'teal-one')}" for path, owner, mode in rows}
-    shown = run(taken.server, "stat", "-c", "%n %a %U:%G", *documented)
-    assert dict(line.split(" ", 1) for line in shown.splitlines()) == documented
-    made = run(
-        taken.server, "find", "/etc/teal", "/usr/local/lib/teal", "/var/lib/teal", "-type", "f", "-perm", "/7022"
-    )
-    assert made == ""
+    made = sorted(paths(taken.server) - taken.before | {"/etc/teal", "/var/lib/teal", "/usr/local/lib/teal"})
+    shown = dict(line.split(" ", 1) for line in run(taken.server, "stat", "-c", "%n %a %U:%G", *made).splitlines())
+    wrong, unused = {}, set(documented)
+    for path, how in shown.items():
+        row = next((row for row in documented if covers(row, path)), "")
+        unused.discard(row)
+        if documented.get(row) != how:
+            wrong[path] = how
+    assert not wrong, "\n".join(f"{path} {how}" for path, how in wrong.items())
+    assert unused == set()
+
+
+def covers(row: str, path: str) -> bool:
+    """A `*` in a row stands for one name, and `**` for any below."""
+    return bool(re.fullmatch(re.escape(row).replace(r"\*\*", ".+").replace(r"\*", "[^/]+"), path))
 
 
 @pytest.mark.row("S7")
@@ -211,6 +239,42 @@ def test_setup_shuts_out_the_user_of_before_and_the_app_runs_on(taken: Taken) ->
     assert crontab.read_text() == "@daily true\n"
     assert run(taken.server, "systemctl", "show", "--value", "-p", "MainPID", f"teal-one@{live}") == pid
     assert taken.app.teal("setup", "--json", "--dry-run").ok().result["changes"] == []
+
+
+PLANTED = """
+import os, socket
+os.makedirs(os.environ["DATA_DIR"] + "/planted", exist_ok=True)
+os.chdir(os.environ["DATA_DIR"] + "/planted")
+for number, path in enumerate(("/etc", "/etc/shadow", "/etc/teal/one", "/var/lib/teal/one/lock", "/root", "/proc/1")):
+    os.symlink(path, f"link-{number}")
+os.mkfifo("fifo")
+socket.socket(socket.AF_UNIX).bind("socket")
+open("\\x1b]0;title\\x07\\n::warning::x", "w").close()
+os.chmod(".", 0o777)
+"""
+
+
+@pytest.mark.row("S15", "S16", "S18")
+def test_root_follows_nothing_that_an_app_has_planted_where_root_works(taken: Taken) -> None:
+    """The owner of the data is wrong, as after a restore, so that setup and systemd have to change it."""
+    assert taken.tries(PLANTED) == "done"
+    targets = (
+        "/etc",
+        "/etc/passwd",
+        "/etc/shadow",
+        "/etc/teal/one/app.json",
+        "/var/lib/teal/one/journal",
+        "/root",
+        "/",
+    )
+    before = run(taken.server, "stat", "-c", "%n %a %U:%G", *targets)
+    run(taken.server, "chown", "root:", "/var/lib/one")
+    for command in (["setup", "-y"], ["doctor"], ["exec", "--", "true"]):
+        shown = taken.app.teal(*command).ok()
+        assert "\x1b]0;title" not in shown.out + shown.err
+    run(taken.server, "systemctl", "restart", "teal-one@blue")
+    assert run(taken.server, "stat", "-c", "%n %a %U:%G", *targets) == before
+    assert run(taken.server, "stat", "-c", "%U", "/var/lib/one").strip() == "teal-one"
 
 
 NESTED = """

@@ -23,8 +23,8 @@ class SiteParameters:
     """`listens` are values of nginx's directive `listen`, such as `80` and `[::]:80`.
 
     `keepalive` is how many idle connections to each color an nginx worker keeps open. With `has_mark` a client can
-    recognize the site. `takes_claims`: the program gets no claim of a client about who asks. `tells_of_nobody`: nginx
-    answers 503 while no color is live.
+    recognize the site. `takes_claims`: the program gets no claim of a client about who asks, and its answers fill no
+    files of nginx's unasked. `tells_of_nobody`: nginx answers 503 while no color is live.
     """
 
     route: Route

@@ -2,6 +2,7 @@
 
 import re
 from string import Template
+from typing import Set
 
 from teal_host.proxies.nginx.parameters import SiteParameters
 from teal_host.proxies.nginx.quoting import quoted
@@ -46,6 +47,8 @@ _FORWARDING = Template("""\
     proxy_busy_buffers_size 32k;
     proxy_temp_file_write_size 32k;
 """)
+# Otherwise a program that says `X-Accel-Buffering: yes` fills the disk with answers that nobody reads, 1 GB for each.
+_NO_SPOOL = "    proxy_max_temp_file_size 0;\n"
 _HEADERS = Template("""\
     # What only a proxy may say is said anew, never passed on.
     proxy_set_header Host $$teal_${name}_host;
@@ -114,7 +117,9 @@ def color(site: SiteParameters) -> str:
 def forwarding(site: SiteParameters) -> str:
     rules = site.route.rules
     buffering = "on" if rules.buffering else "off"
-    return _FORWARDING.substitute(read_timeout=rules.read_timeout_s, buffering=buffering)
+    text = _FORWARDING.substitute(read_timeout=rules.read_timeout_s, buffering=buffering)
+    may_spool = not site.takes_claims or rules.buffering or "proxy_max_temp_file_size" in _own_names(site)
+    return text if may_spool else text + _NO_SPOOL
 
 
 def headers(site: SiteParameters) -> str:
@@ -122,5 +127,10 @@ def headers(site: SiteParameters) -> str:
     if not site.takes_claims:
         return text
     text += "".join(f'    proxy_set_header {header} "";\n' for header in _NEVER_OF_A_CLIENT)
-    own = {directive.split()[0] for directive in site.route.rules.directives if directive.split()}
+    own = _own_names(site)
     return text + "".join(f"    {name} {size};\n" for name, size in HEADERS_TABLE.items() if name not in own)
+
+
+def _own_names(site: SiteParameters) -> Set[str]:
+    """The names of the user's own directives. Most may stand once."""
+    return {directive.split()[0] for directive in site.route.rules.directives if directive.split()}

@@ -51,8 +51,8 @@ def site_text(route: Route, listens: Sequence[str], site_log: Optional[SiteLog] 
 def generation(route: Route) -> str:
     """A hash of all that the app can notice. Addresses, logs and kept connections are the machine's own business.
 
-    The mark, the longer list of headers and the 503 are left out, too: a file of before there were these still serves
-    as agreed.
+    The mark, the longer list of headers, the bound on files and the 503 are left out, too: a file of before there were
+    these still serves as agreed.
     """
     agreed = SiteParameters(route, (), None, "", _FIRST_KEEPALIVE, False, False, False)
     return hashlib.sha256(_text(agreed).encode()).hexdigest()[:16]
