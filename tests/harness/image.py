@@ -14,6 +14,7 @@ from pathlib import Path
 
 SUITES = {12: "bookworm", 13: "trixie"}
 BARE = ("systemd", "systemd-sysv", "openssh-server", "python3")
+FILTER = ("nftables",)  # beside other packages, so that not every setup installs it
 MIRROR = "http://deb.debian.org/debian"  # if the host names no other mirror
 APT_PROXY = 3142  # on the server's own loopback; see apt_proxy.py
 RECIPE = 1  # increase after a change of `customize`
@@ -21,6 +22,7 @@ RECIPE = 1  # increase after a change of `customize`
 
 def image(debian: int, packages: Sequence[str] = ()) -> Path:
     """The root directory of a bare Debian with these packages, built on first use."""
+    packages = [*packages, *(FILTER if packages else ())]
     root = path(debian, packages)
     with locked(root.with_suffix(".lock")):
         if not root.exists():

@@ -17,7 +17,8 @@ from harness.resources import Resources
 REBOOT = 133  # the exit code of nspawn when the server asks for a reboot
 NSPAWN = (
     *("systemd-nspawn", "--quiet", "--settings=no", "--boot", "--register=no", "--keep-unit", "--console=read-only"),
-    *("--resolv-conf=off", "--timezone=off", "--link-journal=no", "--capability=CAP_NET_ADMIN"),
+    *("--resolv-conf=off", "--timezone=off", "--link-journal=no", "--capability=CAP_NET_ADMIN,CAP_BPF,CAP_PERFMON"),
+    "--system-call-filter=bpf",  # with these systemd can limit binds, as on a machine of its own
 )
 ENV = {"SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "1", "SYSTEMD_NSPAWN_TMPFS_TMP": "0"}  # the server decides what /tmp is
 STATE = Path("/run/systemd/nspawn")  # the state of nspawn needs a tmpfs, and /run of this host may be none

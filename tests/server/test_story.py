@@ -27,9 +27,9 @@ def app(world: World) -> App:
 
 @pytest.mark.hint("teal setup")
 def test_bare_server_goes_live_with_setup_and_deploy_and_is_bare_again_after_destroy(server: Server, app: App) -> None:
-    server.ssh("apt-get", "install", "-y", "--no-install-recommends", "nginx", deadline_s=300)
+    server.ssh("apt-get", "install", "-y", "--no-install-recommends", "nginx", "nftables", deadline_s=300)
     before = server.files(ignoring=OTHERS)
-    server.ssh("apt-get", "purge", "-y", "--auto-remove", "nginx", "nginx-common", deadline_s=300)
+    server.ssh("apt-get", "purge", "-y", "--auto-remove", "nginx", "nginx-common", "nftables", deadline_s=300)
 
     for command in ("status", "releases", "logs", "rollback", "deploy"):
         forgotten = app.teal(command)

@@ -14,8 +14,11 @@ _OF_A_UNIT = ("NeedDaemonReload", "DropInPaths", "LoadState")
 
 def check(visit: Visit) -> Iterator[Finding]:
     yield version(properties("", ["Version"]).get("Version", ""))
-    unit = visit.app.paths.color(visit.slots.live or visit.slots.idle).unit
-    yield from loaded(unit, properties(unit, _OF_A_UNIT))
+    color = visit.app.paths.color(visit.slots.live or visit.slots.idle)
+    unit_properties = properties(color.unit, _OF_A_UNIT)
+    own = str(visit.app.paths.port_limit(color))
+    others = [path for path in unit_properties.get("DropInPaths", "").split() if path != own]
+    yield from loaded(color.unit, {**unit_properties, "DropInPaths": " ".join(others)})
 
 
 def version(text: str) -> Finding:

@@ -142,6 +142,24 @@ class AppPaths:
         """The link that makes systemd run it."""
         return self.unit.parent / "multi-user.target.wants" / self.recovery.name
 
+    @property
+    def port_rules(self) -> Path:
+        """The app's table of nftables, as text."""
+        return self.agreed.with_name("ports.nft")
+
+    @property
+    def port_loader(self) -> Path:
+        """The unit that loads the table."""
+        return self.unit.with_name(f"teal-{self.app}-ports.service")
+
+    @property
+    def port_loader_at_boot(self) -> Path:
+        return self.unit.parent / "multi-user.target.wants" / self.port_loader.name
+
+    def port_limit(self, color: ColorPaths) -> Path:
+        """What the template of the units cannot say, because it differs between the colors."""
+        return self.unit.parent / f"{color.unit}.d" / "ports.conf"
+
     def at_boot(self, color: Color) -> Path:
         """The link that makes systemd start a color at boot, as `systemctl enable` makes it."""
         return self.unit.parent / "multi-user.target.wants" / self.color(color).unit

@@ -11,7 +11,7 @@ import re
 import socket
 import struct
 from pathlib import Path
-from typing import Dict, Iterable, Iterator, List, Optional, Sequence, Set, Tuple
+from typing import Callable, Dict, Iterable, Iterator, List, Optional, Sequence, Set, Tuple
 
 from teal_host.ground import sock_diag
 from teal_host.ground.processes import name_of, pids
@@ -159,6 +159,19 @@ def held(inodes: Set[int], owners: Iterable[int]) -> Set[int]:
             if not missing:
                 break
     return inodes - missing
+
+
+def stranger_at(address: str, port: int, owners: Callable[[], Set[int]]) -> Optional[Socket]:
+    """A listener that a client meets there and that is none of the owners'. A socket that was just closed, or handed
+    over, is nobody's: it is looked for twice.
+    """
+    strangers: Set[int] = set()
+    for _ in range(2):  # the listeners before the owners: a process that begins to listen meanwhile is no stranger
+        met = {listener.inode: listener for listener in listeners_at(address, port)}
+        strangers = set(met) - held(set(met), owners()) if met else set()
+        if not strangers:
+            return None
+    return met[min(strangers)]
 
 
 def describe_holder(inode: int) -> str:

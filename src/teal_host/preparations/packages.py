@@ -1,10 +1,12 @@
 """Programs that a server needs and lacks, from the distribution's own packages."""
 
+import contextlib
 import os
 import shutil
 from functools import partial
 from typing import Iterator, List
 
+from teal_host.ground import nftables
 from teal_host.ground.errors import BadRequest, CannotRun
 from teal_host.ground.run import SYSTEM_PATH, run
 from teal_host.preparations.base import Intent
@@ -22,6 +24,7 @@ _APT = (
         "Dpkg::Options::=--force-confold",
     ),
 )
+NFTABLES = "nftables"
 INSTALL = "install "  # begins the description of the change
 _INSTALL_S = 600.0
 
@@ -30,12 +33,14 @@ def changes(intent: Intent) -> Iterator[SetupChange]:
     needed = {"nginx": "nginx", **({"sudo": "sudo"} if intent.key or intent.footprint.keys else {})}
     missing = [package for program, package in needed.items() if not is_installed(program)]
     missing += [] if os.access(PYTHON, os.X_OK) else ["python3"]  # this may be another one, of the login's
-    if not missing:
-        return
-    if not is_installed("apt-get"):
+    has_apt = is_installed("apt-get")
+    if missing and not has_apt:
         names = " and ".join(missing)
         raise BadRequest(f"this server has no {names}, and no apt-get to install it", hint=f"install {names}")
-    yield SetupChange(f"{INSTALL}{', '.join(missing)} (apt-get install)", partial(_install, missing))
+    if missing:
+        yield SetupChange(f"{INSTALL}{', '.join(missing)} (apt-get install)", partial(_install, missing))
+    if has_apt and not nftables.is_installed():
+        yield SetupChange(f"{INSTALL}{NFTABLES} (apt-get install), for the ports of the colors", _try_nftables)
 
 
 def is_installed(program: str) -> bool:
@@ -46,6 +51,12 @@ def is_installed(program: str) -> bool:
 def _errors(lines: List[str]) -> List[str]:
     """apt-get's own complaints, which may stand far above the end of the output."""
     return [line for line in lines if line.startswith(("E:", "Err:", "dpkg:"))][:6] or lines[-6:]
+
+
+def _try_nftables() -> None:
+    """The app runs without it, and then the doctor says what is not protected."""
+    with contextlib.suppress(CannotRun):
+        _install([NFTABLES])
 
 
 def _install(packages: List[str]) -> None:

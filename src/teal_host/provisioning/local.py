@@ -52,10 +52,11 @@ class LocalProvisioning(Base):
         self.close_route(app)
 
     def checks(self) -> Sequence[Check]:
-        from teal_host.checks import agreed, base, colors, exposed, history, local_nginx, machine, room, route
+        from teal_host.checks import agreed, base, colors, exposed, history, local_nginx, machine, ports, room, route
 
         return (
             Check("live", colors.check),
+            Check("listeners", ports.check_listeners),
             Check("route", route.check_answer),
             Check("nginx", local_nginx.check),
             Check("teal.toml", agreed.check_local),

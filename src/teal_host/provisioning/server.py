@@ -84,10 +84,12 @@ class ServerProvisioning(Base):
 
     def checks(self) -> Sequence[Check]:
         from teal_host.checks import agreed, base, colors, exposed, history, keys, machine, nginx, owner, room, route
+        from teal_host.checks import ports as port_checks
         from teal_host.checks import systemd as systemd_itself
 
         return (
             Check("live", colors.check),
+            Check("listeners", port_checks.check_listeners),
             Check("boot", colors.check_boot),
             Check("route", route.check_way),
             Check("nginx", nginx.check),
@@ -97,6 +99,7 @@ class ServerProvisioning(Base):
             Check("user", owner.check),
             Check("deploy keys", keys.check),
             Check("ports", partial(exposed.check, base.fault)),
+            Check("port rules", port_checks.check_limits),
             Check("commands", history.check),
             Check("disk and memory", room.check),
             Check("machine", machine.check),

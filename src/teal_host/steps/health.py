@@ -11,11 +11,13 @@ from typing import List, Optional, Sequence, Set, Tuple
 from teal_host.ground import sockets
 from teal_host.ground.errors import Cancelled, HostError, Unhealthy
 from teal_host.ground.http_probe import NoAnswer, ProbeRequest, ProbeResponse, http_get, json_differs
+from teal_host.ground.paths import ColorPaths
 from teal_host.ground.processes import name_of
 from teal_host.state.app import App, Running
 from teal_host.state.seams import ProcessState
 from teal_host.steps.candidate import HERE, Candidate
 from teal_host.steps.judgement import Judgement, Patience, ProbeResult, Watcher, judge
+from teal_host.supervisors import port_limits
 from teal_host.supervisors.children import listening
 from teal_host.wire.app import Health
 
@@ -94,6 +96,12 @@ def _not_running(app: App, state: ProcessState) -> ProbeResult:
         return ProbeResult("unknown", "the program is not running: this machine goes down", hopeless=True)
     reason = f"the program is not running: {state.end or 'it was stopped'}"
     return ProbeResult("sick", reason, hopeless=not state.restarts_soon)
+
+
+def stranger_on(app: App, slot: ColorPaths, port: int) -> Optional[str]:
+    """Who else takes the requests that nginx sends to this color, if somebody does."""
+    stranger = sockets.stranger_at(HERE, port, lambda: app.host.supervisor.pids(slot))
+    return sockets.describe_holder(stranger.inode) if stranger else None
 
 
 def check_port_is_free(candidate: Candidate) -> None:
@@ -200,7 +208,8 @@ def _evidence(app: App, candidate: Candidate, probes: Sequence[ProbeResult]) -> 
 
 
 def _warn_if_open_to_all(app: App, candidate: Candidate) -> None:
-    if any(socket.address in _EVERYWHERE for socket in sockets.listeners(candidate.port)):
+    is_open = any(socket.address in _EVERYWHERE for socket in sockets.listeners(candidate.port))
+    if is_open and not port_limits.are_in_effect(candidate.paths):
         app.warn(
             f"{candidate.color} listens on all addresses of this machine, so port {candidate.port} may be reached "
             "without nginx; listen on HOST (127.0.0.1)"

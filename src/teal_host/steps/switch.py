@@ -18,6 +18,7 @@ from teal_host.state.app import App
 from teal_host.state.route import Route
 from teal_host.state.seams import Proxy
 from teal_host.state.slots import all_colors, read_slots
+from teal_host.steps import health
 from teal_host.steps.candidate import HERE, Candidate
 from teal_host.steps.judgement import PATIENT, Judgement, Patience, ProbeResult, Verdict, judge
 from teal_host.wire.app import Keep
@@ -72,7 +73,7 @@ def offer_fallback(app: App, standby: Optional[Candidate], keep: Optional[Keep])
     that takes effect with the switch.
     """
     was_live = standby is not None and standby.record.outcome in ("live", "superseded")
-    if standby and keep and keep.fallback and was_live and _runs(app, standby):
+    if standby and keep and keep.fallback and was_live and _may_answer(app, standby):
         _turn_fallback_to(app, standby.color)
     else:
         withdraw_fallback(app)
@@ -83,10 +84,12 @@ def withdraw_fallback(app: App) -> None:
     files.remove(app.paths.fallback)
 
 
-def _runs(app: App, standby: Candidate) -> bool:
-    """As far as is known: no switch fails for this question."""
-    with contextlib.suppress(CannotRun):
-        return app.host.supervisor.state(standby.slot_paths).state == "running"
+def _may_answer(app: App, standby: Candidate) -> bool:
+    """It runs, and nobody else has its port. As far as is known: no switch fails for this question."""
+    slot = standby.slot_paths
+    with contextlib.suppress(CannotRun, OSError):
+        runs = app.host.supervisor.state(slot).state == "running"
+        return runs and health.stranger_on(app, slot, standby.port) is None
     return False
 
 
@@ -126,7 +129,14 @@ def _judge_through_nginx(app: App, candidate: Candidate, agreed: Agreement) -> J
 
 
 def probe_through_nginx(app: App, candidate: Candidate, agreed: Agreement, answer_s: float) -> ProbeResult:
-    """Sick only if nginx asked the candidate and got a wrong answer. A route that leads elsewhere is unknown."""
+    """Sick only if nginx asked the candidate and got a wrong answer. A route that leads elsewhere is unknown.
+
+    An answer counts for nothing while somebody else listens on the candidate's port.
+    """
+    stranger = health.stranger_on(app, candidate.slot_paths, candidate.port)
+    if stranger:
+        reason = f"port {candidate.port} of {candidate.color} is held by {stranger}"
+        return ProbeResult("sick", reason, hopeless=True)
     address, path = app.host.proxy.address(agreed.site), _verified_path(candidate)
     headers = ((PROBE_HEADER, agreed.token),)
     try:

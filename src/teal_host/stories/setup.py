@@ -10,7 +10,7 @@ from teal_host.ground import files, lock, overtaking
 from teal_host.ground.errors import BadRequest, GaveWay
 from teal_host.ground.paths import ColorPaths
 from teal_host.pipe.channel import A_PERSON_READS_WITHIN_S, Channel
-from teal_host.preparations import account, deploy_key, packages, route, server_side, unit
+from teal_host.preparations import account, deploy_key, packages, ports, route, server_side, unit
 from teal_host.preparations.base import Intent, KeyIntent
 from teal_host.preparations.change import SetupChange, note
 from teal_host.state import agreement, footprint
@@ -90,6 +90,7 @@ def planned(app: App, request: Setup) -> List[SetupChange]:
         ("teal", server_side.changes(intent)),
         ("unit", unit.changes(intent)),
         ("user", account.shut_out(intent.user)),
+        ("ports", ports.changes(intent)),
         ("nginx", route.changes(intent)),
         ("names", _agreement(app, request, intent.agreed)),
     )

@@ -13,7 +13,7 @@ from teal_host.state import releases, secrets
 from teal_host.state.app import App
 from teal_host.state.releases import Record
 from teal_host.state.slots import Slots, all_colors
-from teal_host.steps import idempotency
+from teal_host.steps import health, idempotency
 from teal_host.steps.error_rate import fallback_report
 from teal_host.steps.scene import Scene, read_scene
 from teal_host.wire.reports import (
@@ -38,6 +38,7 @@ def status(app: App) -> StatusReport:
         scene.previous.release if scene.previous else None,
         app.host.proxy.url(scene.agreement.site) if scene.agreement else None,
         (
+            *_notes_on_strangers(scene, colors),
             *_note_on_the_live_color(scene, colors),
             *_notes(app, scene),
             *_note_on_the_standby(app, scene, colors),
@@ -60,14 +61,22 @@ def list_releases(app: App) -> ReleasesReport:
 def _color(app: App, scene: Scene, color: Color) -> ColorReport:
     release = scene.slots.releases[color]
     port = scene.agreement.ports.of(color) if scene.agreement else None
+    taken_by = health.stranger_on(app, app.paths.color(color), port) if port else None
     if release is None:
-        return ColorReport(None, port, "empty")
+        return ColorReport(None, port, "empty", taken_by=taken_by)
     process = app.host.supervisor.state(app.paths.color(color))
     record = releases.find(scene.records, release)
     failed = record is not None and record.did_not_stay
     state = "failed" if process.state == "stopped" and failed else process.state
     restarts = app.host.supervisor.restarts(app.paths.color(color))
-    return ColorReport(release, port, state, process.pid, process.since, restarts)
+    return ColorReport(release, port, state, process.pid, process.since, restarts, taken_by)
+
+
+def _notes_on_strangers(scene: Scene, colors: Dict[Color, ColorReport]) -> Iterator[str]:
+    for color, row in colors.items():
+        if row.taken_by:
+            means = "which is live" if color == scene.slots.live else "which is idle"
+            yield f"port {row.port} of {color}, {means}, is held by {row.taken_by}, not by {color}; see: teal doctor"
 
 
 def _note_on_the_live_color(scene: Scene, colors: Dict[Color, ColorReport]) -> Iterator[str]:

@@ -57,7 +57,9 @@ def _times(count: int, before: str = " (", after: str = ")") -> str:
 
 @dataclass(frozen=True)
 class ColorReport:
-    """`restarts`: of a program that ended, and that the supervisor starts again and again; else null."""
+    """`restarts`: of a program that ended, and that the supervisor starts again and again; else null. `taken_by`: who
+    else listens on the port; else null.
+    """
 
     release: Optional[ReleaseName]
     port: Optional[Port]
@@ -65,6 +67,7 @@ class ColorReport:
     pid: Optional[ProcessId] = None
     since: Optional[Moment] = None
     restarts: Optional[RestartsReport] = None
+    taken_by: Optional[Text] = None
 
 
 @dataclass(frozen=True)

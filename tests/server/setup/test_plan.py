@@ -42,7 +42,10 @@ def test_plan_shows_the_text_of_new_files_and_never_the_token_of_the_probe(share
     recovery = (shared.root / "etc/systemd/system/teal-shop-recover.service").read_text().splitlines()
     assert unit in texts
     assert recovery in texts
-    (route,) = [text for text in texts if text not in (unit, recovery)]
+    ports = ["etc/teal/shop/ports.nft", "etc/systemd/system/teal-shop-ports.service"]
+    ports += [f"etc/systemd/system/teal-shop@{color}.service.d/ports.conf" for color in ("blue", "green")]
+    own = [unit, recovery, *((shared.root / path).read_text().splitlines() for path in ports)]
+    (route,) = [text for text in texts if text not in own]
     spoken = site.replace(token, "(token)").splitlines()
     masked = re.compile(r"\((generation|question|answer)\)")
     assert [(a, b) for a, b in zip(spoken, route, strict=True) if a != b and not masked.search(b)] == []

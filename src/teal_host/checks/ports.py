@@ -1,0 +1,41 @@
+"""Who can answer on the ports of the colors: somebody else, or somebody from outside?"""
+
+from typing import Iterator
+
+from teal_host.checks.base import Visit, drift, fault, ok, warning
+from teal_host.ground import nftables
+from teal_host.preparations import ports
+from teal_host.state.slots import all_colors
+from teal_host.steps import health
+from teal_host.wire.reports import Finding
+
+_NO_LIMIT = "systemd limits no binds here (tried), so an old release could take the port of its own next one"
+
+
+def check_listeners(visit: Visit) -> Iterator[Finding]:
+    """A stranger on the port of the live color answers the app's visitors."""
+    strangers = []
+    for color in all_colors():
+        port = visit.agreed.ports.of(color)
+        stranger = health.stranger_on(visit.app, visit.app.paths.color(color), port)
+        if stranger:
+            strangers.append(stranger)
+            is_live = color == visit.slots.live
+            means = "nginx asks it for the app's visitors" if is_live else f"so no release starts on {color}"
+            message = f"port {port} of {color} is held by {stranger}, not by {color}; {means}"
+            yield (fault if is_live else warning)("listeners", message, "end that process, then teal deploy")
+    if not strangers:
+        yield ok("listeners", "nobody else listens on the ports of the colors")
+
+
+def check_limits(visit: Visit) -> Iterator[Finding]:
+    """What setup has put in their way is tried, not believed."""
+    binds = "systemd keeps each color to its own port" if ports.binds_are_limited() else _NO_LIMIT
+    why = ports.obstacle()
+    if why or not nftables.is_installed():
+        hint = "" if why else "teal setup"
+        yield warning("port rules", f"{ports.unprotected(visit.intent)}: {why or 'nft is not installed'}", hint)
+    else:
+        numbers = " and ".join(map(str, visit.agreed.ports.by_color.values()))
+        well = f"on {numbers} only {visit.intent.user} answers, and only this machine asks; {binds}"
+        yield from drift("port rules", ports.changes(visit.intent), well)

@@ -1,0 +1,61 @@
+"""The one module that runs nft, the kernel's packet filter. Teal has a table for each app and touches no other.
+
+Tables are compared by the comments of their rules, which hold a digest of the text that Teal has loaded.
+"""
+
+import json
+import os
+import re
+from pathlib import Path
+from typing import List, Optional
+
+from teal_host.ground.errors import CannotRun
+from teal_host.ground.run import Ran, run
+
+NFT = "/usr/sbin/nft"
+_ANSWER_S = 8.0
+_TRIAL = (
+    "add table inet teal.trial; add chain inet teal.trial out { type filter hook output priority 0; }; "
+    "add rule inet teal.trial out tcp sport 1 meta skuid != 0 reject with tcp reset"
+)
+_COMMENT = re.compile(r'comment "([^"]*)"')
+
+
+def is_installed() -> bool:
+    return os.access(NFT, os.X_OK)
+
+
+def obstacle() -> Optional[str]:
+    """nft's words if the kernel takes no such rules, as in some containers."""
+    tried = _nft("--check", _TRIAL)
+    return None if tried.code == 0 else (tried.lines or ["nft gives no reason"])[0].strip()
+
+
+def load(rules: Path) -> None:
+    """The kernel replaces the app's table by this file at once. Raises CannotRun; then the table is as it was."""
+    loaded = _nft("--file", str(rules))
+    if loaded.code:
+        raise CannotRun(f"nftables does not take {rules}", loaded.lines[:3])
+
+
+def is_loaded(table: str, text: str) -> bool:
+    """Are exactly the rules of this text in effect?"""
+    return _comments(table) == _COMMENT.findall(text) != []
+
+
+def remove(table: str) -> None:
+    if _comments(table) is not None:
+        _nft("delete", "table", "inet", table)
+
+
+def _comments(table: str) -> Optional[List[str]]:
+    """Of its rules; None where the kernel has no such table."""
+    shown = _nft("--json", "list", "table", "inet", table) if is_installed() else None
+    if shown is None or shown.code:
+        return None
+    rows = json.loads(shown.output)["nftables"]
+    return [row["rule"].get("comment", "") for row in rows if "rule" in row]
+
+
+def _nft(*arguments: str) -> Ran:
+    return run([NFT, *arguments], _ANSWER_S)

@@ -1,0 +1,110 @@
+"""Only the app answers on its ports, each color only on its own, and only this machine reaches them."""
+
+from functools import partial
+from typing import Iterator, Optional
+
+from teal_host.ground import files, nftables, systemctl
+from teal_host.ground.paths import AppPaths
+from teal_host.ground.run import run
+from teal_host.preparations import change as setup_change
+from teal_host.preparations import packages
+from teal_host.preparations.base import Intent
+from teal_host.preparations.change import DesiredFile, SetupChange, note
+from teal_host.state import footprint
+from teal_host.supervisors import port_limits
+from teal_host.supervisors.port_limits import PortLimits
+from teal_host.wire.sources import PYTHON
+
+_BIND = """
+import socket
+try: socket.socket().bind(("127.0.0.1", 65535))
+except PermissionError: raise SystemExit(0)
+raise SystemExit(1)
+"""
+_TRIED_S = 8.0
+
+
+def changes(intent: Intent) -> Iterator[SetupChange]:
+    why, agreed = obstacle(), intent.agreed
+    limits = PortLimits(intent.app.paths, intent.user, agreed.ports, agreed.sandbox, filtered=why is None)
+    if why:
+        yield note(f"{unprotected(intent)}: {why}")
+    else:
+        yield from _loaded(limits)
+    yield from _bound(limits)
+
+
+def obstacle() -> Optional[str]:
+    """Why nftables cannot protect the ports here. None also where setup would first install nft."""
+    if not nftables.is_installed():
+        return None if packages.is_installed("apt-get") else "this server has no nft, and no apt-get to install it"
+    why = nftables.obstacle()
+    return f"the kernel takes no rules of nftables ({why})" if why else None
+
+
+def unprotected(intent: Intent) -> str:
+    ports = " and ".join(map(str, intent.agreed.ports.by_color.values()))
+    return f"while a color is down, any local user can answer on its port ({ports})"
+
+
+def binds_are_limited() -> bool:
+    """Tries a forbidden bind in a unit of systemd, which ignores the limit silently where it has no BPF."""
+    unit = (
+        "--property=Type=oneshot",
+        "--property=SocketBindDeny=1-65535",
+        "--quiet",
+        "--collect",
+    )  # --wait needs D-Bus
+    return run(["systemd-run", *unit, PYTHON, "-I", "-S", "-c", _BIND], _TRIED_S).code == 0
+
+
+def withdraw(paths: AppPaths) -> None:
+    """The app's processes have ended."""
+    if paths.port_loader.exists():
+        systemctl.order("stop", paths.port_loader.name, _TRIED_S, lambda: True)
+    nftables.remove(port_limits.table(paths))
+
+
+def _loaded(limits: PortLimits) -> Iterator[SetupChange]:
+    paths, ports = limits.paths, " and ".join(map(str, limits.ports.by_color.values()))
+    rules = DesiredFile(paths, paths.port_rules, port_limits.rules_text(limits))
+    loader = DesiredFile(paths, paths.port_loader, port_limits.loader_text(limits))
+    yield from setup_change.write(rules)
+    yield from setup_change.write(loader, partial(_enable, loader), ", which loads these rules before nginx starts")
+    if loader.is_so and not paths.port_loader_at_boot.is_symlink():
+        text = f"enable {paths.port_loader.name}, which loads these rules before nginx starts"
+        yield SetupChange(text, partial(_enable, loader))
+    if not nftables.is_loaded(port_limits.table(paths), rules.text):
+        does = f"load the table inet {port_limits.table(paths)} into nftables: on {ports} only {limits.user} answers"
+        yield SetupChange(f"{does}, and only this machine reaches them", partial(_load, paths))
+
+
+def _enable(loader: DesiredFile) -> None:
+    link = loader.paths.port_loader_at_boot
+    loader.write()
+    footprint.remember(loader.paths, link, setup_change.digest(""))
+    files.make_dir(link.parent)
+    files.turn_link(link, str(loader.path))
+    systemctl.reload_units()
+
+
+def _load(paths: AppPaths) -> None:
+    """nft may be missing still, where apt-get could not install it: then the doctor says so."""
+    if nftables.is_installed():
+        nftables.load(paths.port_rules)
+        systemctl.order("start", paths.port_loader.name, _TRIED_S, lambda: True)
+
+
+def _bound(limits: PortLimits) -> Iterator[SetupChange]:
+    texts = {color: port_limits.color_text(limits, color) for color in limits.paths.colors}
+    desired = {color: DesiredFile(limits.paths, limits.paths.port_limit(color), text) for color, text in texts.items()}
+    if all(file.is_so for file in desired.values()):
+        return
+    does = "it takes no port but its own" if binds_are_limited() else "this systemd limits no binds (tried)"
+    for color, file in desired.items():
+        yield from setup_change.write(file, partial(_write, file), f", from the next start of {color.color} on: {does}")
+
+
+def _write(file: DesiredFile) -> None:
+    file.write()
+    systemctl.reload_units()

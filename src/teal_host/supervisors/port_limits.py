@@ -1,0 +1,122 @@
+"""Who may answer on an app's ports: the text of its nftables table, and of the units that go with it.
+
+nftables holds on every kernel: whoever takes the port of a color that is down can bind it, and nobody gets an answer.
+systemd's limits keep one color from the ports of the other, but systemd ignores them silently where it has no BPF.
+"""
+
+import hashlib
+from string import Template
+
+from teal_host.ground import files, nftables
+from teal_host.ground.paths import AppPaths, ColorPaths
+from teal_host.wire.app import Ports, Sandbox
+from teal_host.wire.values import dataclass
+
+_FIRST_EPHEMERAL = 32768  # from here on Linux gives ports to clients, whose packets are not a color's
+
+_RULES = Template("""\
+# ${app}: written by `teal setup`. On the ports of the colors only ${user} answers, and only this machine reaches them.
+table inet teal-${app}
+delete table inet teal-${app}
+table inet teal-${app} {
+	chain answers {
+		type filter hook output priority filter; policy accept;
+${answers}	}
+	chain visitors {
+		type filter hook input priority filter; policy accept;
+${visitors}	}
+}
+""")
+_ANSWER = Template(
+    '\t\ttcp sport ${port}${only} meta skuid != "${user}" reject with tcp reset comment "teal ${digest}"\n'
+)
+_VISITOR = Template('\t\tiifname != "lo" tcp dport ${port}${only} drop comment "teal ${digest}"\n')
+
+_LOADER = Template("""\
+# ${app}: written by `teal setup`. It loads the rules before nginx starts, and again where nftables.service flushes.
+[Unit]
+Description=Teal: ${app}, who answers on its ports
+After=nftables.service
+PartOf=nftables.service
+ReloadPropagatedFrom=nftables.service
+Before=nginx.service ${colors}
+
+[Service]
+Type=oneshot
+RemainAfterExit=yes
+ExecStart=-${nft} --file ${rules}
+ExecReload=-${nft} --file ${rules}
+SyslogIdentifier=teal
+
+[Install]
+WantedBy=multi-user.target
+""")
+_LOADED = Template("""\
+[Unit]
+Wants=${loader}
+Upholds=${loader}
+After=${loader}
+
+""")
+_COLOR = Template("""\
+# ${app} on ${color}: written by `teal setup`.
+${loaded}[Service]
+${load}SocketBindDeny=1-65535
+SocketBindAllow=${port}
+${low}""")
+
+
+@dataclass(frozen=True)
+class PortLimits:
+    """`filtered`: the kernel takes rules of nftables."""
+
+    paths: AppPaths
+    user: str
+    ports: Ports
+    sandbox: Sandbox
+    filtered: bool
+
+
+def table(paths: AppPaths) -> str:
+    return f"teal-{paths.app}"
+
+
+def are_in_effect(paths: AppPaths) -> bool:
+    """Does nftables guard the ports of this app now, as its file says?"""
+    text = files.text_of(paths.port_rules)
+    return text is not None and nftables.is_loaded(table(paths), text)
+
+
+def rules_text(limits: PortLimits) -> str:
+    """The digest of the first pass stands in the comments of the second."""
+    return _rules(limits, hashlib.sha256(_rules(limits, "").encode()).hexdigest()[:12])
+
+
+def loader_text(limits: PortLimits) -> str:
+    paths = limits.paths
+    colors = " ".join(color.unit for color in paths.colors)
+    return _LOADER.substitute(app=paths.app, colors=colors, nft=nftables.NFT, rules=paths.port_rules)
+
+
+def color_text(limits: PortLimits, color: ColorPaths) -> str:
+    """Port 0 stays: there the kernel chooses. Every start loads the rules, for whom somebody has flushed them."""
+    paths, has_low = limits.paths, "CAP_NET_BIND_SERVICE" in limits.sandbox.capabilities
+    return _COLOR.substitute(
+        app=paths.app,
+        color=color.color,
+        loaded=_LOADED.substitute(loader=paths.port_loader.name) if limits.filtered else "",
+        load=f"ExecStartPre=-+{nftables.NFT} --file {paths.port_rules}\n" if limits.filtered else "",
+        port=limits.ports.of(color.color),
+        low="SocketBindAllow=1-1023\n" if has_low else "",
+    )
+
+
+def _rules(limits: PortLimits, digest: str) -> str:
+    """Of a port that clients of anything may have as well, only the beginning of a connection to it counts."""
+    answers, visitors = "", ""
+    for port in limits.ports.by_color.values():
+        flags = " tcp flags & (syn | ack) == " if port >= _FIRST_EPHEMERAL else ""
+        words = {"port": port, "user": limits.user, "digest": digest}
+        answers += _ANSWER.substitute(words, only=flags and f"{flags}syn | ack")
+        visitors += _VISITOR.substitute(words, only=flags and f"{flags}syn")
+    return _RULES.substitute(app=limits.paths.app, user=limits.user, answers=answers, visitors=visitors)

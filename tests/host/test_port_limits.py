@@ -1,0 +1,52 @@
+"""The text of the rules and limits of an app's ports, and who is a stranger on a port."""
+
+import os
+import socket
+from pathlib import Path
+
+import pytest
+
+from teal_host.ground import sockets
+from teal_host.ground.paths import AppPaths
+from teal_host.supervisors.port_limits import PortLimits, color_text, rules_text
+from teal_host.wire.app import Ports, Sandbox
+
+PATHS = AppPaths(Path("/"), "shop")
+
+
+def limits(ports: Ports, sandbox: Sandbox = Sandbox(), filtered: bool = True) -> PortLimits:  # noqa: B008
+    return PortLimits(PATHS, "teal-shop", ports, sandbox, filtered)
+
+
+def test_rules_stop_whole_packets_below_the_ports_of_clients_and_beginnings_above() -> None:
+    text = rules_text(limits(Ports(8081, 40001)))
+    assert '\t\ttcp sport 8081 meta skuid != "teal-shop" reject' in text
+    assert '\t\tiifname != "lo" tcp dport 8081 drop' in text
+    assert '\t\ttcp sport 40001 tcp flags & (syn | ack) == syn | ack meta skuid != "teal-shop" reject' in text
+    assert '\t\tiifname != "lo" tcp dport 40001 tcp flags & (syn | ack) == syn drop' in text
+    assert {line.split()[1] for line in text.splitlines() if line.startswith("table")} == {"inet"}
+
+
+def test_rules_of_other_ports_have_another_digest() -> None:
+    one, other = (rules_text(limits(Ports(8081, green))) for green in (8082, 8083))
+    assert one.rsplit('"', 2)[1] != other.rsplit('"', 2)[1]
+
+
+@pytest.mark.parametrize("color", ["blue", "green"])
+def test_color_may_bind_its_own_port_and_low_ones_only_where_agreed(color: str) -> None:
+    slot = next(slot for slot in PATHS.colors if slot.color == color)
+    port = {"blue": 8081, "green": 8082}[color]
+    allowed = [line for line in color_text(limits(Ports(8081, 8082)), slot).splitlines() if "Allow" in line]
+    assert allowed == [f"SocketBindAllow={port}"]
+    low = color_text(limits(Ports(8081, 8082), Sandbox(capabilities=("CAP_NET_BIND_SERVICE",))), slot)
+    assert "SocketBindAllow=1-1023" in low
+    assert "nft" not in color_text(limits(Ports(8081, 8082), filtered=False), slot)
+
+
+def test_stranger_is_a_listener_of_nobody_among_the_owners() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        stranger = sockets.stranger_at("127.0.0.1", port, set)
+        assert stranger and stranger.port == port
+        assert sockets.stranger_at("127.0.0.1", port, lambda: {os.getpid()}) is None
+        assert sockets.stranger_at("127.0.0.2", port, set) is None
