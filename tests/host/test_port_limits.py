@@ -15,21 +15,29 @@ PATHS = AppPaths(Path("/"), "shop")
 
 
 def limits(ports: Ports, sandbox: Sandbox = Sandbox(), filtered: bool = True) -> PortLimits:  # noqa: B008
-    return PortLimits(PATHS, "teal-shop", ports, sandbox, filtered)
+    return PortLimits(PATHS, "teal-shop", ports, sandbox, filtered, clients_from=32768)
 
 
 def test_rules_stop_whole_packets_below_the_ports_of_clients_and_beginnings_above() -> None:
     text = rules_text(limits(Ports(8081, 40001)))
     assert '\t\ttcp sport 8081 meta skuid != "teal-shop" reject' in text
     assert '\t\tiifname != "lo" tcp dport 8081 drop' in text
-    assert '\t\ttcp sport 40001 tcp flags & (syn | ack) == syn | ack meta skuid != "teal-shop" reject' in text
+    assert "\t\ttcp sport 40001 tcp flags & (syn | ack) == syn | ack reject" in text
+    assert "sport 40001 meta skuid !=" not in text
     assert '\t\tiifname != "lo" tcp dport 40001 tcp flags & (syn | ack) == syn drop' in text
     assert {line.split()[1] for line in text.splitlines() if line.startswith("table")} == {"inet"}
 
 
+@pytest.mark.parametrize("port", [8081, 40001])
+def test_rules_let_no_first_answer_pass_that_nobody_owns(port: int) -> None:
+    rows = [row.strip() for row in rules_text(limits(Ports(port, 8082))).splitlines() if f"sport {port} " in row]
+    assert rows[0].startswith(f'tcp sport {port} meta skuid "teal-shop" accept')
+    assert rows[1].startswith(f"tcp sport {port} tcp flags & (syn | ack) == syn | ack reject")
+
+
 def test_rules_of_other_ports_have_another_digest() -> None:
-    one, other = (rules_text(limits(Ports(8081, green))) for green in (8082, 8083))
-    assert one.rsplit('"', 2)[1] != other.rsplit('"', 2)[1]
+    rules, moved = (rules_text(limits(Ports(8081, green))) for green in (8082, 8083))
+    assert rules.rsplit('"', 2)[1] != moved.rsplit('"', 2)[1]
 
 
 @pytest.mark.parametrize("color", ["blue", "green"])

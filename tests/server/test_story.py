@@ -59,6 +59,9 @@ def test_bare_server_goes_live_with_setup_and_deploy_and_is_bare_again_after_des
     server.reboot()
     wait_until(lambda: serves(app, "v1"))
     assert app.status()["live"] == "blue"
+    began = ("systemctl", "show", "--value", "--property=ActiveEnterTimestampMonotonic", "nginx", "teal-shop-ports")
+    nginx, rules = map(int, server.run(*began).stdout.split())
+    assert 0 < rules < nginx  # a stranger that was faster than the app answers nobody
 
     app.teal("destroy", "-y").ok()
     after = server.files(ignoring=OTHERS)

@@ -10,6 +10,11 @@ from teal_host.wire.sources import CALLS, INSTALLED, PYTHON
 from teal_host.wire.sources import digest as digest_of
 
 _PACKAGE = "teal_host"
+_FREQUENT = ('"""', "\n\n\ndef ", "from teal_host.", "return ", " = ", " in ", "self.", " and ", "import ", " else ")
+_LINES = tuple("\n" + " " * 4 * depth for depth in range(5, -1, -1))
+# Compression spends some bits on each of these, so each travels as one character: 8 kB of 144.
+_SHORT = dict(zip(map(chr, (*range(1, 9), *range(14, 22))), (*_FREQUENT, *_LINES), strict=True))
+_BETWEEN = chr(22)  # two modules
 _HERE = Path(__file__).parent  # importlib.resources takes longer to import than all of this module
 
 
@@ -27,14 +32,21 @@ def digest() -> str:
 @functools.cache
 def payload() -> bytes:
     """Eight digits of size, then the compressed program: the table SOURCES, and stage 1, which imports from it."""
-    packed = zlib.compress(f"SOURCES = {_table()}\n{_text('stage1.py')}".encode(), 9)
+    packed = zlib.compress(f"{_table()}\n{_text('stage1.py')}".encode(), 9)
     return b"%08x" % len(packed) + packed
 
 
 def _table() -> str:
-    """The sources as an expression. Compressed, a raw string is smaller than a literal full of escapes."""
-    modules = "\2".join(f"{name}\n{text}" for name, text in sources().items()).replace('"' * 3, "\1")
-    return f"""dict(m.split("\\n", 1) for m in r\"\"\"{modules}\"\"\".replace("\\1", '"' * 3).split("\\2"))"""
+    """The code that makes SOURCES: a raw string is smaller than a literal full of escapes. No module has a control
+    character of its own.
+    """
+    text = _BETWEEN.join(f"{name}\n{text}" for name, text in sources().items())
+    for character, words in _SHORT.items():
+        text = text.replace(words, character)
+    return (
+        f'text = r"""{text}"""\nfor character, words in {_SHORT!r}.items(): text = text.replace(character, words)\n'
+        f'SOURCES = dict(module.split("\\n", 1) for module in text.split({_BETWEEN!r}))'
+    )
 
 
 def stage0(server: bool) -> str:

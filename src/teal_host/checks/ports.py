@@ -3,10 +3,10 @@
 from typing import Iterator
 
 from teal_host.checks.base import Visit, drift, fault, ok, warning
-from teal_host.ground import nftables
 from teal_host.preparations import ports
 from teal_host.state.slots import all_colors
 from teal_host.steps import health
+from teal_host.supervisors import nftables
 from teal_host.wire.reports import Finding
 
 _NO_LIMIT = "systemd limits no binds here (tried), so an old release could take the port of its own next one"

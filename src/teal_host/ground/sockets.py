@@ -174,6 +174,11 @@ def stranger_at(address: str, port: int, owners: Callable[[], Set[int]]) -> Opti
     return met[min(strangers)]
 
 
+def first_client_port() -> int:
+    """From here on the kernel gives ports to clients."""
+    return int((_PROC / "sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+
+
 def describe_holder(inode: int) -> str:
     """Who holds this socket, for a person."""
     pid = holder(inode)

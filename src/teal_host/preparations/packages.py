@@ -6,11 +6,11 @@ import shutil
 from functools import partial
 from typing import Iterator, List
 
-from teal_host.ground import nftables
 from teal_host.ground.errors import BadRequest, CannotRun
 from teal_host.ground.run import SYSTEM_PATH, run
 from teal_host.preparations.base import Intent
 from teal_host.preparations.change import SetupChange
+from teal_host.supervisors import nftables
 from teal_host.wire.sources import PYTHON
 
 _APT = (

@@ -3,7 +3,7 @@
 from functools import partial
 from typing import Iterator, Optional
 
-from teal_host.ground import files, nftables, systemctl
+from teal_host.ground import files, sockets, systemctl
 from teal_host.ground.paths import AppPaths
 from teal_host.ground.run import run
 from teal_host.preparations import change as setup_change
@@ -11,7 +11,7 @@ from teal_host.preparations import packages
 from teal_host.preparations.base import Intent
 from teal_host.preparations.change import DesiredFile, SetupChange, note
 from teal_host.state import footprint
-from teal_host.supervisors import port_limits
+from teal_host.supervisors import nftables, port_limits
 from teal_host.supervisors.port_limits import PortLimits
 from teal_host.wire.sources import PYTHON
 
@@ -26,7 +26,8 @@ _TRIED_S = 8.0
 
 def changes(intent: Intent) -> Iterator[SetupChange]:
     why, agreed = obstacle(), intent.agreed
-    limits = PortLimits(intent.app.paths, intent.user, agreed.ports, agreed.sandbox, filtered=why is None)
+    clients_from = sockets.first_client_port()
+    limits = PortLimits(intent.app.paths, intent.user, agreed.ports, agreed.sandbox, why is None, clients_from)
     if why:
         yield note(f"{unprotected(intent)}: {why}")
     else:
@@ -89,8 +90,8 @@ def _enable(loader: DesiredFile) -> None:
 
 
 def _load(paths: AppPaths) -> None:
-    """nft may be missing still, where apt-get could not install it: then the doctor says so."""
-    if nftables.is_installed():
+    """Where apt-get could not install nft, or the kernel turns out to take no rules, the doctor says so."""
+    if nftables.is_installed() and nftables.obstacle() is None:
         nftables.load(paths.port_rules)
         systemctl.order("start", paths.port_loader.name, _TRIED_S, lambda: True)
 

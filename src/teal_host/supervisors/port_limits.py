@@ -2,33 +2,39 @@
 
 nftables holds on every kernel: whoever takes the port of a color that is down can bind it, and nobody gets an answer.
 systemd's limits keep one color from the ports of the other, but systemd ignores them silently where it has no BPF.
+
+The kernel answers with a SYN cookie in the name of no socket where a listener has half-open connections enough, and a
+squatter can bring that about. So a first answer passes only if it is the app's, and not already if it is nobody else's.
 """
 
 import hashlib
 from string import Template
 
-from teal_host.ground import files, nftables
+from teal_host.ground import files
 from teal_host.ground.paths import AppPaths, ColorPaths
+from teal_host.supervisors import nftables
 from teal_host.wire.app import Ports, Sandbox
 from teal_host.wire.values import dataclass
-
-_FIRST_EPHEMERAL = 32768  # from here on Linux gives ports to clients, whose packets are not a color's
 
 _RULES = Template("""\
 # ${app}: written by `teal setup`. On the ports of the colors only ${user} answers, and only this machine reaches them.
 table inet teal-${app}
 delete table inet teal-${app}
 table inet teal-${app} {
-	chain answers {
-		type filter hook output priority filter; policy accept;
-${answers}	}
-	chain visitors {
-		type filter hook input priority filter; policy accept;
-${visitors}	}
+\tchain answers {
+\t\ttype filter hook output priority filter; policy accept;
+${answers}\t}
+\tchain visitors {
+\t\ttype filter hook input priority filter; policy accept;
+${visitors}\t}
 }
 """)
-_ANSWER = Template(
-    '\t\ttcp sport ${port}${only} meta skuid != "${user}" reject with tcp reset comment "teal ${digest}"\n'
+_ANSWER = Template("""\
+\t\ttcp sport ${port} meta skuid "${user}" accept comment "teal ${digest}"
+\t\ttcp sport ${port} tcp flags & (syn | ack) == syn | ack reject with tcp reset comment "teal ${digest}"
+""")
+_LATER_ANSWER = Template(
+    '\t\ttcp sport ${port} meta skuid != "${user}" reject with tcp reset comment "teal ${digest}"\n'
 )
 _VISITOR = Template('\t\tiifname != "lo" tcp dport ${port}${only} drop comment "teal ${digest}"\n')
 
@@ -68,13 +74,14 @@ ${low}""")
 
 @dataclass(frozen=True)
 class PortLimits:
-    """`filtered`: the kernel takes rules of nftables."""
+    """`filtered`: the kernel takes rules of nftables. From port `clients_from` on it gives ports to clients as well."""
 
     paths: AppPaths
     user: str
     ports: Ports
     sandbox: Sandbox
     filtered: bool
+    clients_from: int
 
 
 def table(paths: AppPaths) -> str:
@@ -112,11 +119,11 @@ def color_text(limits: PortLimits, color: ColorPaths) -> str:
 
 
 def _rules(limits: PortLimits, digest: str) -> str:
-    """Of a port that clients of anything may have as well, only the beginning of a connection to it counts."""
+    """Of a port that a client of anything may have as well, only the beginning of a connection to the port counts."""
     answers, visitors = "", ""
     for port in limits.ports.by_color.values():
-        flags = " tcp flags & (syn | ack) == " if port >= _FIRST_EPHEMERAL else ""
         words = {"port": port, "user": limits.user, "digest": digest}
-        answers += _ANSWER.substitute(words, only=flags and f"{flags}syn | ack")
-        visitors += _VISITOR.substitute(words, only=flags and f"{flags}syn")
+        is_of_clients = port >= limits.clients_from
+        answers += _ANSWER.substitute(words) + ("" if is_of_clients else _LATER_ANSWER.substitute(words))
+        visitors += _VISITOR.substitute(words, only=" tcp flags & (syn | ack) == syn" if is_of_clients else "")
     return _RULES.substitute(app=limits.paths.app, user=limits.user, answers=answers, visitors=visitors)
