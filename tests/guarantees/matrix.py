@@ -154,7 +154,7 @@ J8 | a database that only one program can open | refused with its own words
 _ATTACKS = """
 S1 | a process titled "nginx: master process …" names a program of its own | a title is never run or believed
 S2 | an app leaves a unit, a crontab or a key for ssh in its home | its user has no home, no login and no manager
-S3 | an app, another user or a key takes the port of a color | never given traffic by a deploy, and named
+S3 | an app, another user or a key takes the port of a color | it answers nobody, sees no request, and is named
 S4 | an intruder on the old color ends the mended release | `teal deploy --evict` ends all of the app first
 S5 | a server puts a command into `{arch}` of the build | every word of a greeting has a grammar, a remembered one too
 S6 | a stolen key holds the lock with drops, silence and long waits | revoked at once, whatever its thief does
@@ -192,6 +192,7 @@ S34 | what the unit of an app leaves open | systemd rates it below 2.0, with eve
 S35 | modes and owners of what Teal writes | as docs/explanation/security.md lists them
 S36 | what no reader expects, such as a line feed in the name of a socket | that reader's own error, in bounded time
 S37 | a certificate expired, or of another CA, or wants more, or its connection stays open | refused
+S45 | somebody outside asks the port of a color, whose program listens on all addresses | nginx alone answers
 """
 
 MATRIX = tuple(

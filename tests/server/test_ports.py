@@ -117,6 +117,7 @@ def is_loaded(server: Server) -> bool:
     return server.run("nft", "list", "table", "inet", TABLE).returncode == 0
 
 
+@pytest.mark.row("S3")
 def test_stranger_on_the_port_of_a_live_color_gets_no_visitor(shared: Server, app: App) -> None:
     """Succeeded against 768eec4: the cookie was stolen, and `status` said only that blue does not run."""
     with down(shared), squatter(shared, 8081), squatter(shared, 8082):
@@ -131,6 +132,7 @@ def test_stranger_on_the_port_of_a_live_color_gets_no_visitor(shared: Server, ap
         assert "nginx asks it for the app's visitors" in listeners[0]["says"]
 
 
+@pytest.mark.row("S3")
 def test_rules_come_back_after_a_flush(shared: Server, app: App) -> None:
     run(shared, "nft", "flush", "chain", "inet", TABLE, "answers")
     doctor = app.teal("doctor")
@@ -145,6 +147,7 @@ def test_rules_come_back_after_a_flush(shared: Server, app: App) -> None:
         wait_until(lambda: is_loaded(shared))
 
 
+@pytest.mark.row("S45")
 def test_only_nginx_answers_from_another_host(shared: Server, app: App) -> None:
     """Succeeded against 768eec4: the program, which listens on all addresses, answered."""
     assert "version" in asked(shared)
@@ -160,6 +163,7 @@ def test_only_nginx_answers_from_another_host(shared: Server, app: App) -> None:
         assert run(shared, "python3", "-c", inside) == "200\n"
 
 
+@pytest.mark.row("S3", "S4")
 def test_color_and_exec_take_no_port_but_their_own_where_systemd_limits_binds(shared: Server, app: App) -> None:
     """Succeeded against 768eec4. Debian 12's systemd has no BPF: there it succeeds, and the doctor says so."""
     (rules,) = findings(app, "port rules")
@@ -174,6 +178,7 @@ def test_color_and_exec_take_no_port_but_their_own_where_systemd_limits_binds(sh
     assert run(shared, "sh", "-ec", inside, BIND).splitlines() == expected
 
 
+@pytest.mark.row("S3")
 def test_deploy_is_refused_where_a_stranger_has_the_port(shared: Server, app: App) -> None:
     with squatter(shared, 8082):
         app.program(version="v2")
