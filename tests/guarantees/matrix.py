@@ -192,7 +192,7 @@ S34 | what the unit of an app leaves open | systemd rates it below 2.0, with eve
 S35 | modes and owners of what Teal writes | as docs/explanation/security.md lists them
 S36 | what no reader expects, such as a line feed in the name of a socket | that reader's own error, in bounded time
 S37 | a certificate expired, or of another CA, or wants more, or its connection stays open | refused
-S45 | somebody outside asks the port of a color, whose program listens on all addresses | nginx alone answers
+S45 | somebody outside asks each port with a listener, a program's on all addresses too | nginx and sshd alone answer
 """
 
 MATRIX = tuple(

@@ -147,6 +147,19 @@ def test_rules_come_back_after_a_flush(shared: Server, app: App) -> None:
         wait_until(lambda: is_loaded(shared))
 
 
+def listening(server: Server) -> list[str]:
+    rows = run(server, "cat", "/proc/net/tcp", "/proc/net/tcp6").splitlines()
+    return [row for row in rows if row.split()[3] == "0A"]
+
+
+def answers(address: str, port: int) -> bool:
+    try:
+        socket.create_connection((address, port), timeout=0.5).close()
+    except OSError:
+        return False
+    return True
+
+
 @pytest.mark.row("S45")
 def test_only_nginx_answers_from_another_host(shared: Server, app: App) -> None:
     """Succeeded against 768eec4: the program, which listens on all addresses, answered."""
@@ -158,6 +171,9 @@ def test_only_nginx_answers_from_another_host(shared: Server, app: App) -> None:
         socket.create_connection((address, 22), timeout=10).close()
         with pytest.raises(OSError, match="timed out"):
             socket.create_connection((address, 8081), timeout=0.5)
+    listeners = {int(row.split()[1].rpartition(":")[2], 16) for row in listening(shared)}
+    assert listeners >= {22, 80, 8081}
+    assert {port for port in listeners if answers(shared.address, port)} == {22, 80}
     for address in ("127.0.0.1", "[::1]"):
         inside = f"import urllib.request; print(urllib.request.urlopen('http://{address}:8081/healthz').status)"
         assert run(shared, "python3", "-c", inside) == "200\n"
