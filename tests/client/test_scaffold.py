@@ -3,15 +3,17 @@
 import os
 import re
 import shlex
+import time
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from teal.scaffold import Project, UnknownProgramError, detect, program_names, render
+from teal.scaffold import Project, UnknownProgramError, detect, flags, program_names, render
+from teal.scaffold.languages import javascript, nim
 
 DIRECTORY = "My.Project"
 MAIN = "package main\n\nfunc main() {\n"
@@ -275,3 +277,23 @@ def test_project_detection_is_bounded_and_never_stuck(tmp_path: Path) -> None:
     project = detect(tmp_path)
     assert project.build[-1] == "."
     assert "sources: only the first 400 files and 2 MB were read" in project.notes
+
+
+@pytest.mark.parametrize(
+    ("read", "piece"),
+    [
+        (lambda text: flags.defines([f"port long{text}"], "port"), " "),
+        (javascript.DENO_SCRIPT.findall, "A"),
+        (nim.BIN.findall, "bin = @[\n"),
+    ],
+    ids=["flags", "deno", "nim"],
+)
+def test_detection_takes_time_in_proportion_to_a_strangers_text(read: Callable[[str], object], piece: str) -> None:
+    """In the tree of 768eec4 a source of 256 kB kept `teal init` busy for minutes."""
+
+    def seconds(times: int) -> float:
+        began = time.process_time()
+        read(piece * times)
+        return time.process_time() - began
+
+    assert seconds(40_000) < 24 * min(seconds(5_000) for _ in range(3)) + 0.3

@@ -16,6 +16,7 @@ from teal.ground import run
 from teal.ground.errors import ConfigError
 from teal.ground.visitor import _Visitor
 from teal.pipe.greeting import TransportExit, explain_silence, read_preamble
+from teal.scaffold.detect import detect
 from teal.scaffold.sources import parse
 from teal.sending import cache
 from teal.stories.setup import read_key
@@ -78,11 +79,50 @@ def url(data: bytes, folder: Path) -> object:
     return [upward.address(text), upward.moment(text), json.dumps(text)]
 
 
+def project(data: bytes, folder: Path) -> object:
+    """What `teal init` makes of a stranger's project: the first byte says which file these bytes are."""
+    tree = {SOURCES[data[0] % len(SOURCES)] if data else "app.go": data[1:], "main.go": data[1:], "x.c": data[1:]}
+    home = folder / "project"
+    for path in home.glob("*"):
+        path.unlink()
+    home.mkdir(exist_ok=True)
+    for name, text in tree.items():
+        (home / name).write_bytes(text)
+    return detect(home)
+
+
+SOURCES = [
+    *("go.mod", "Cargo.toml", "build.zig", "shard.yml", "app.nimble", "dub.json", "dub.sdl", "Package.swift"),
+    *("app.csproj", "app.cabal", "dune-project", "deno.json", "package.json", "CMakeLists.txt", "Makefile"),
+]
+PROJECTS = [
+    *(
+        b"module example.com/app\n\nrequire github.com/mattn/go-sqlite3 v1 // indirect\n",
+        b"name: app\ntargets:\n  a:\n    main: b\n",
+    ),
+    *(b'[package]\nname = "app"\n[[bin]]\nname = "b"\npath = "src/b.rs"\n', b'bin = @["a", "b"]\nbinDir = "x"\n'),
+    *(b'package main\nfunc main() { flag.Int("port", 1, "") }\n#[arg(long)] pub port: u16\nlong ( "port"\n',),
+    *(
+        b'{"tasks": {"start": "deno run -A main.ts"}, "name": "a", "main": "x.js"}',
+        b'name "a"\ntargetType "executable"\n',
+    ),
+    *(b'Package(name: "a", targets: [.executableTarget(name: "b")])', b"<OutputType>Exe</OutputType><AssemblyName>a<"),
+    *(
+        b"project(a C)\nadd_executable(${PROJECT_NAME} x.c)\n",
+        b"TARGET := app\nall: app\n",
+        b"executable a\n(name a)\n",
+    ),
+]
 CONFIGS = mutated(corpus("teal-toml"))
 LINES = st.lists(mutated(corpus("ssh"), 1), max_size=3).map(b"\n".join)
 TARGETS = [
     Target("teal-toml", toml, CONFIGS, (ConfigError,)),
     Target("foreign", foreign, mutated(corpus("foreign"))),
+    Target(
+        "project",
+        project,
+        mutated(st.builds(bytes.__add__, st.binary(min_size=1, max_size=1), st.sampled_from(PROJECTS))),
+    ),
     Target("preamble", preamble, mutated(corpus("preamble"))),
     Target("ssh", ssh_words, mutated(LINES)),
     Target("git", git, mutated(corpus("git"))),

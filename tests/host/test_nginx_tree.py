@@ -157,6 +157,8 @@ def test_nginx_tree_reads_past_odd_blocks() -> None:
             ('cannot load certificate "/x": BIO_new_file() failed (SSL: error:…)', None, None),
         ),
         ("sh: nginx: not found\n", ("sh: nginx: not found", None, None)),
+        (f"[emerg] x in /y:{'9' * 5000}", (f"x in /y:{'9' * 5000}", None, None)),
+        ("[emerg] x in /y:\u00b2", ("x in /y:\u00b2", None, None)),
         ("", ("nginx gave no reason", None, None)),
     ],
 )

@@ -14,7 +14,7 @@ PATTERNS = (
     r'(?:Int|Uint|String)\w*Flag\{\s*Name:\s*"NAME"',  # urfave/cli
     r'\.Flag\("NAME"',  # kingpin
     r'\blong\s*[=:]\s*"NAME"',  # clap derive, go-flags
-    r'\blong\s*\(?\s*"NAME"',  # clap builder, bpaf, optparse-applicative
+    r'\blong\s*(?:\(\s*)?"NAME"',  # clap builder, bpaf, optparse-applicative
     rf"{DERIVE}{BETWEEN}NAME\s*:",  # clap derive, named by the field
     r'\{\s*"NAME"\s*,\s*(?:required_argument|1)\b',  # getopt_long
     r"\b(?:DEFINE_\w+|ABSL_FLAG)\((?:[\w:]+,\s*)?NAME\b",  # gflags, abseil

@@ -215,7 +215,7 @@ class LocalNginx:
     @cached_property
     def _version(self) -> Tuple[int, ...]:
         output = run([self._executable(), "-v"], deadline_s=10).output
-        version = re.search(r"nginx/(\d+)\.(\d+)\.(\d+)", output)
+        version = re.search(r"nginx/([0-9]{1,9})\.([0-9]{1,9})\.([0-9]{1,9})", output)
         return tuple(int(part) for part in version.groups()) if version else (0,)
 
     def _check_version(self) -> None:

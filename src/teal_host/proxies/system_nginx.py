@@ -151,7 +151,7 @@ def restored(agreed: Footprint) -> "Dict[Path, Optional[str]]":
 def _has_no_port(page: WelcomePage) -> bool:
     """Would nginx not start with this page, because another program has the page's port?"""
     text = files.text_of(Path(page.link).parent / page.target) or ""
-    ports = {int(port) for port in re.findall(r"^\s*listen\s+(?:\S*:)?(\d+)", text, re.MULTILINE)}
+    ports = {int(port) for port in re.findall(r"^\s*listen\s+(?:\S*:)?([0-9]{1,5})\b", text, re.MULTILINE)}
     program = nginx_program.find()
     own = program.socket_inodes if program else set()
     return any(listeners.is_taken(port, own) for port in ports)

@@ -15,7 +15,7 @@ _READ_S = 5.0
 # The CA's words are in the middle, so they cannot add a fingerprint to the line. sshd cuts a line that is too long.
 _ACCEPTED = re.compile(
     r"Accepted publickey for \S+ from \S+ port \d+ ssh2: \S+-CERT (SHA256:\S+)"
-    r" ID (.*) \(serial (\d+)\) CA \S+ (SHA256:\S+)"
+    r" ID (.*) \(serial ([0-9]{1,20})\) CA \S+ (SHA256:\S+)"
 )
 Certificate = Dict[str, Union[str, int]]
 

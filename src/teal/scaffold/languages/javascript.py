@@ -15,7 +15,7 @@ from teal.scaffold.sources.tree import SourceTree
 BUN_SIGNS = ("bun.lock", "bun.lockb", "bunfig.toml")
 BUN = ("bun", "build", "--compile", "--target=bun-linux-x64", "--outfile", "dist/app")
 BUN_NOTE = "build: compiles for x64; write bun-linux-arm64 for a server with an ARM processor"
-DENO_SCRIPT = re.compile(r"\S+\.[jt]sx?\b")
+DENO_SCRIPT = re.compile(r"(?<!\S)\S+\.[jt]sx?\b")
 DENO = (
     *("deno", "compile", "--allow-net", "--allow-env", "--allow-read", "--allow-write"),
     *("--target", "x86_64-unknown-linux-gnu", "-o", "dist/app"),

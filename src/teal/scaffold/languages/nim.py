@@ -7,7 +7,7 @@ from teal.scaffold.sources.parse import first, quoted
 from teal.scaffold.sources.recipe import ProgramRecipe, Recipe
 from teal.scaffold.sources.tree import SourceTree
 
-BIN = re.compile(r"(?m)^[ \t]*bin\s*=\s*@\[([^\]]*)\]")
+BIN = re.compile(r"(?m)^[ \t]*bin\s*=\s*@\[([^\[\]]*)\]")
 BIN_DIR = re.compile(r'(?m)^[ \t]*binDir\s*=\s*"([^"\n]+)"')
 BUILD = ("nimble", "-y", "build", "-d:release")
 

@@ -10,7 +10,9 @@ from teal_host.wire.nginx_words import NotWhole, Word, words
 from teal_host.wire.values import dataclass
 
 _MARK = re.compile(r"^# configuration file (/.*):$", re.MULTILINE)
-_REFUSAL = re.compile(r"\[(?:emerg|alert|crit|error)\] (?:\d+#\d+: )?(.*?)(?: in (/[^\n]*):(\d+))?$", re.MULTILINE)
+_REFUSAL = re.compile(
+    r"\[(?:emerg|alert|crit|error)\] (?:\d+#\d+: )?(.*?)(?: in (/[^\n]*):([0-9]{1,9}))?$", re.MULTILINE
+)
 _DEEPEST = 100  # blocks in blocks, and includes in includes; nginx itself stops when it may open no more files
 
 
