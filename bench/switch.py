@@ -20,7 +20,7 @@ from bench.proxies.caddy import Caddy
 from bench.proxies.ground import COLORS, Ground, Proxy
 from bench.proxies.haproxy import HandedOver, Mapped
 from bench.proxies.nginx import Bare, Reloaded, Spared
-from bench.proxies.ours import ByHand, Logged, NoFallback, Teal, Unasked
+from bench.proxies.ours import ByHand, Logged, NoFallback, OnSockets, Teal, Unasked
 from bench.requirements import check_requirements
 from bench.steady import Steady, steady
 from harness import server
@@ -150,11 +150,15 @@ def steady_table(states: Sequence[Steady]) -> str:
     return "\n".join(lines)
 
 
-def fallback_line(states: Sequence[Steady]) -> str:
-    """What the fallback costs while the live color answers: Teal with it to Teal without it, in the same run."""
-    on, off = (next(state for state in states if state.name == kind.name) for kind in (Teal, NoFallback))
-    ratios = ", ".join(f"{a / b:.2f}" for a, b in zip(on.figures, off.figures, strict=True))
-    return f"With the fallback to without it (requests a second, median, p99, processor time): {ratios}"
+def ratio_lines(states: Sequence[Steady]) -> str:
+    """What the fallback costs while the live color answers, and what a unix socket saves, each in the same run."""
+    named = {state.name: state.figures for state in states}
+    pairs = (("with the fallback to without it", Teal, NoFallback), ("unix sockets to ports", OnSockets, Teal))
+    lines = []
+    for what, way, other in pairs:
+        ratios = ", ".join(f"{a / b:.2f}" for a, b in zip(named[way.name], named[other.name], strict=True))
+        lines.append(f"{what} (requests a second, median, p99, processor time): {ratios}")
+    return "\n".join(lines)
 
 
 def _say(text: str) -> None:
@@ -196,7 +200,7 @@ def main() -> int:
 def _measure(ground: Ground, asked: argparse.Namespace) -> None:
     ground.prepare()
     peers, by_hand, teal = others(), ByHand(), Teal()
-    quiet = [*peers, teal, NoFallback(), Logged(), Unasked(), Bare()]
+    quiet = [*peers, teal, NoFallback(), OnSockets(), Logged(), Unasked(), Bare()]
     for proxy in [*quiet, by_hand]:
         proxy.prepare(ground)
         ground.settled(proxy)
@@ -205,7 +209,7 @@ def _measure(ground: Ground, asked: argparse.Namespace) -> None:
     versions = _versions(ground)
     about = {"at": datetime.date.today().isoformat(), "processors": os.cpu_count(), "versions": versions}
     print(f"{about['at']}, {about['processors']} processors; " + ", ".join(versions.values()))
-    print(f"\n{table(rows)}\n\n{steady_table(states)}\n\n{fallback_line(states)}")
+    print(f"\n{table(rows)}\n\n{steady_table(states)}\n\n{ratio_lines(states)}")
     if asked.json:
         figures = {
             "schema": 1,

@@ -15,11 +15,13 @@ class Teal:
     unit = "nginx.service"
     first = 8150
     directives: tuple[str, ...] = ("access_log off;",)
+    command: tuple[str, ...] = ("./program",)
 
     def prepare(self, ground: Ground) -> None:
         world = at_server(ground.work / self.app, ground.server, ground.ssh)
         port = {"http_port": self.first}
-        self._app: App = loaded_app(world, (self.first + 1, CERTIFICATE, KEY), self.app, self.directives, server=port)
+        tls, run = (self.first + 1, CERTIFICATE, KEY), {"data": True, "command": [*self.command]}
+        self._app: App = loaded_app(world, tls, self.app, self.directives, server=port, run=run)
         self._app.teal("setup").ok()
         self._release = {color: self._deployed(color) for color in COLORS}
         self.switch(ground, "blue")
@@ -36,6 +38,15 @@ class Teal:
         done = self._app.deploy().ok().result
         assert done["color"] == color, done
         return str(done["release"])
+
+
+class OnSockets(Teal):
+    """Its colors listen on unix sockets: the row shows what a request then costs."""
+
+    name = "Teal, on unix sockets"
+    app = "onsockets"
+    first = 8210
+    command = ("./program", "{socket}")
 
 
 class ByHand(Teal):

@@ -180,7 +180,7 @@ def not_http(port: int) -> None:
 
 def miss_something() -> None:
     """Ends with a message if anything that the program needs is missing."""
-    if BEHAVIOUR.get("needs", "PORT") not in os.environ:
+    if "needs" in BEHAVIOUR and BEHAVIOUR["needs"] not in os.environ:
         sys.exit(f"{BEHAVIOUR['needs']} is missing")
     if Path(BEHAVIOUR.get("exits_if", "")).is_file():
         sys.exit(f"{BEHAVIOUR['exits_if']} is in the way")
@@ -192,7 +192,9 @@ def miss_something() -> None:
 
 
 def before_serving() -> None:
-    print(f"version {BEHAVIOUR.get('version')} starts on {os.environ['PORT']}", flush=True)
+    print(
+        f"version {BEHAVIOUR.get('version')} starts on {os.environ.get('PORT', os.environ.get('SOCKET'))}", flush=True
+    )
     for line in BEHAVIOUR.get("says", []):
         print(line, flush=True)
     if "shouts" in BEHAVIOUR:  # this many lines of this many characters
@@ -221,8 +223,22 @@ def before_serving() -> None:
     time.sleep(BEHAVIOUR.get("starts_after", 0))
 
 
+class SocketServer(Server):
+    address_family = socket.AF_UNIX
+
+    def server_bind(self) -> None:
+        os.umask(BEHAVIOUR.get("umask", os.umask(0)))
+        self.socket.bind(os.environ["SOCKET"])
+        self.server_name, self.server_port = "", 0
+
+    def get_request(self) -> Any:
+        return self.socket.accept()[0], ("", 0)
+
+
 def main() -> None:
     before_serving()
+    if "SOCKET" in os.environ:
+        SocketServer((os.environ["SOCKET"], 0), Handler).serve_forever()
     port = int(os.environ["PORT"]) + BEHAVIOUR.get("port_off_by", 0)
     if BEHAVIOUR.get("not_http"):
         not_http(port)

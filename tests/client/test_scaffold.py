@@ -85,6 +85,27 @@ TASKS = '{\n// why\n"tasks": {"start": "deno run -A a.ts"},\n}'
 
 CASES = {
     "go, top": case(go(FLAGS), ".", build=f"{GO} .", build_env=STATIC, command=f"./app {PORT} {COLOR}"),
+    "go, a unix socket by a flag": case(
+        go(FLAGS + 'flag.String("socket", "", "")\nl, err := net.Listen("unix", *s)'),
+        ".",
+        "the sources define --socket",
+        command=f"./app --socket {{socket}} {COLOR}",
+    ),
+    "go, a unix socket by SOCKET": case(
+        go('l, err := net.Listen("unix", os.Getenv("SOCKET"))'),
+        ".",
+        "that it reads from SOCKET",
+        command="./app {socket}",
+    ),
+    "go, the socket of a database": case(
+        go(FLAGS + 'flag.String("socket", "/run/mysqld/mysqld.sock", "")'), ".", command=f"./app {PORT} {COLOR}"
+    ),
+    "bun, a unix socket": case(
+        {"package.json": "{}", "bun.lock": "", "index.ts": "Bun.serve({ unix: process.env.SOCKET, fetch })"},
+        "index.ts",
+        "that it reads from SOCKET",
+        command="./app {socket}",
+    ),
     "go, cmd": case({"go.mod": MOD, "cmd/main.go": MAIN}, "cmd", build=f"{GO} ./cmd", artifact="dist/app"),
     "go, many": case(
         MANY, "cmd/shop cmd/web cmd/a y tools/x", "cmd/shop; the directory also has", build=f"{GO} ./cmd/shop"

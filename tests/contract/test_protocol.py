@@ -7,7 +7,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 from teal_host.wire import messages
 from teal_host.wire.frames import PROTOCOL
 
-DIGESTS = {3: "3c46dd789e03b825"}
+DIGESTS = {3: "ab53d9dbe3d1c5c1"}
 
 
 def shape(kind: Any) -> str:

@@ -1,6 +1,7 @@
 """One suite for each seam: what every implementation must do, whichever `main` chooses."""
 
 import inspect
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -107,8 +108,13 @@ def test_implementation_takes_the_arguments_of_its_seam(seam: type, kind: type) 
             assert list(parameters) == list(inspect.signature(asked).parameters), f"{kind.__name__}.{name}"
 
 
-def test_agreement_for_what_was_agreed_is_the_agreement(provisioning: Provisioning, agreed: Agreement) -> None:
-    assert provisioning.agreement_for(spec(), "blue") == agreed
+def test_agreement_for_what_was_agreed_is_the_agreement(
+    provisioning: Provisioning, paths: HostPaths, agreed: Agreement
+) -> None:
+    own = provisioning.agreement_for(spec(), "blue")  # locally with the way to sockets, used or not
+    assert own == replace(agreed, sockets=own.sockets)
+    agreement.save(paths.app("shop"), own)
+    assert provisioning.agreement_for(spec(), "blue") == own
 
 
 def test_open_route_returns_only_when_the_proxy_serves(

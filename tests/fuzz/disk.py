@@ -15,6 +15,7 @@ from fuzz.plain import plain
 from teal_host.ground import archive, lock
 from teal_host.ground.journal import Journal
 from teal_host.ground.paths import AppPaths, HostPaths
+from teal_host.proxies.upstream import TcpPort, UnixSocket
 from teal_host.state import agreement, file_index, footprint, releases, secrets
 from teal_host.state.agreement import Agreement
 from teal_host.state.disk_format import Unreadable
@@ -24,7 +25,6 @@ from teal_host.state.secrets import StoredSecrets
 from teal_host.steps.error_rate import AnswerLog, fallback_report
 from teal_host.supervisors import launch
 from teal_host.supervisors.process import PlainProcesses
-from teal_host.wire.app import Ports
 from teal_host.wire.grammar import COLORS, release_name
 
 RELEASE = "0001-0123456789ab"
@@ -122,9 +122,10 @@ def note(data: bytes, folder: Path) -> object:
 
 def log(data: bytes, folder: Path) -> object:
     (folder / "log").write_bytes(data)
-    counts = AnswerLog(folder / "log", Ports(8081, 8082))
+    colors = (TcpPort(8081), UnixSocket(Path("/run/teal/shop/green/socket")))
+    counts = AnswerLog(folder / "log", colors)
     counts.read()
-    return [str(counts.of(8081)), fallback_report("blue", folder / "log")]
+    return [*(str(counts.of(color)) for color in colors), fallback_report("blue", folder / "log")]
 
 
 def archived(data: bytes, folder: Path) -> object:

@@ -44,7 +44,8 @@ def proc(data: bytes, folder: Path) -> object:
     }
     for path, text in texts.items():
         (folder / path).write_bytes(text)
-    with mock.patch.object(processes, "_PROC", folder), mock.patch.object(sockets, "_PROC", folder):
+    has_tables_alone = mock.patch.object(sock_diag, "unix", side_effect=OSError)
+    with mock.patch.object(processes, "_PROC", folder), mock.patch.object(sockets, "_PROC", folder), has_tables_alone:
         life = processes.life(7)
         assert (life and life.ticks, processes.uids(7), processes.parent(7)) == (4242, (7,) * 4, 1)
         assert {6, *({5} if name.splitlines()[:1] not in ([], [b""]) else ())} <= sockets.listening_inodes()
@@ -75,7 +76,9 @@ class _Kernel:
 
 def kernel(data: bytes, folder: Path) -> object:
     with mock.patch("socket.socket", lambda *_: _Kernel(data)):
-        return [row.address for row in sock_diag.tcp(sock_diag.LISTEN)]
+        tcp = [row.address for row in sock_diag.tcp(sock_diag.LISTEN)]
+    with mock.patch("socket.socket", lambda *_: _Kernel(data)):
+        return [*tcp, *(row.name for row in sock_diag.unix())]
 
 
 def systemd(data: bytes, folder: Path) -> object:

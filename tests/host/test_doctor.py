@@ -12,7 +12,7 @@ from teal.ground import dns
 from teal.ui.base import Manner
 from teal_host.checks import agreed, colors, exposed, history, keys, machine, marker, nginx, owner, room, route, systemd
 from teal_host.checks.base import Visit, fault, ok, warning
-from teal_host.checks.marker import Directory, Worker
+from teal_host.checks.marker import Directory
 from teal_host.checks.nginx import NginxState
 from teal_host.checks.owner import DataOwner
 from teal_host.checks.room import Disk, Memory
@@ -21,6 +21,8 @@ from teal_host.ground.errors import NeedsHuman
 from teal_host.ground.journal import UnfinishedStory
 from teal_host.ground.remedies import on_server
 from teal_host.ground.sockets import Socket
+from teal_host.proxies.nginx.program import Worker
+from teal_host.proxies.upstream import TcpPort
 from teal_host.state.seams import Check, ProcessState
 from teal_host.stories import doctor
 from teal_host.supervisors import journald
@@ -239,9 +241,9 @@ def test_nginx_worker_reaches_the_marker_unless_a_folder_blocks_the_way() -> Non
 
 
 def test_route_check_judges_which_color_answered() -> None:
-    assert route.answered("green", 8082, "127.0.0.1:8082", "teal setup").state == "ok"
-    assert "127.0.0.1:8081" in route.answered("green", 8082, "127.0.0.1:8081", "teal setup").message
-    assert "some other site" in route.answered("green", 8082, "", "teal setup").message
+    assert route.answered("green", TcpPort(8082), "127.0.0.1:8082", "teal setup").state == "ok"
+    assert "127.0.0.1:8081" in route.answered("green", TcpPort(8082), "127.0.0.1:8081", "teal setup").message
+    assert "some other site" in route.answered("green", TcpPort(8082), "", "teal setup").message
     silent = route.live_is_silent("green", 502)
     assert (silent.state, silent.message) == ("fault", "nginx asks green, which is live and does not answer: 502")
 

@@ -9,14 +9,14 @@ from typing import BinaryIO
 
 import pytest
 
+from teal_host.proxies.upstream import TcpPort, UnixSocket
 from teal_host.state.answers import AnswerCounts, Answered, chance, clearly_worse, client_of
 from teal_host.state.seams import FALLBACK_LINE
 from teal_host.steps import error_rate
 from teal_host.steps.error_rate import AnswerLog, fallback_report
-from teal_host.wire.app import Ports
 from teal_host.wire.reports import FallbackReport
 
-PORTS = Ports(8081, 8082)
+BLUE, GREEN = TcpPort(8081), TcpPort(8082)
 Rows = list[tuple[int, int]]  # of each client: failed, asked
 HERE, THERE, HOUSE = client_of(b"127.0.0.1"), client_of(b"10.0.0.7"), client_of(b"2001:db8:1:2::3")
 
@@ -143,7 +143,7 @@ def test_error_rate_names_the_failed_statuses() -> None:
 
 def test_access_log_is_counted_as_it_comes_in_pieces(tmp_path: Path) -> None:
     log = tmp_path / "log"
-    tally = AnswerLog(log, PORTS)
+    tally = AnswerLog(log, (BLUE, GREEN))
     tally.read()  # there is none yet
     pieces = (
         "|203.0.113.9 127.0.0.1:8081 200\n|203.0.113.9 127.0.0.1:80",
@@ -157,10 +157,10 @@ def test_access_log_is_counted_as_it_comes_in_pieces(tmp_path: Path) -> None:
             file.write(text)
         tally.read()
     visitor = client_of(b"203.0.113.9")
-    assert tally.of(8081) == AnswerCounts(1, {}, {visitor: Answered(1, 0)})
+    assert tally.of(BLUE) == AnswerCounts(1, {}, {visitor: Answered(1, 0)})
     clients = {visitor: Answered(1, 1), THERE: Answered(1, 1), b"": Answered(1, 1)}
-    assert tally.of(8082) == AnswerCounts(3, {500: 2, 502: 1}, clients)
-    assert tally.of(80) == AnswerCounts(0, {}, {})
+    assert tally.of(GREEN) == AnswerCounts(3, {500: 2, 502: 1}, clients)
+    assert tally.of(TcpPort(80)) == AnswerCounts(0, {}, {})
 
 
 def test_answer_of_the_standby_counts_as_a_failure_of_the_color_that_was_asked_first(tmp_path: Path) -> None:
@@ -168,9 +168,9 @@ def test_answer_of_the_standby_counts_as_a_failure_of_the_color_that_was_asked_f
         "|203.0.113.9 127.0.0.1:8082 : 127.0.0.1:8081 200\n"
         "|203.0.113.9 127.0.0.1:8082, 127.0.0.1:8082 : 127.0.0.1:8081 200\n"
     )
-    tally = AnswerLog(tmp_path / "log", PORTS)
+    tally = AnswerLog(tmp_path / "log", (BLUE, GREEN))
     tally.read()
-    assert (tally.of(8082).failed, tally.of(8081).asked) == ({502: 2}, 0)
+    assert (tally.of(GREEN).failed, tally.of(BLUE).asked) == ({502: 2}, 0)
 
 
 @pytest.mark.parametrize(
@@ -186,10 +186,25 @@ def test_answer_that_leads_to_another_upstream_counts_with_its_last_status(
     line: str, asked: dict[int, int], tmp_path: Path
 ) -> None:
     (tmp_path / "log").write_text(f"|203.0.113.9 {line}\n")
-    tally = AnswerLog(tmp_path / "log", PORTS)
+    tally = AnswerLog(tmp_path / "log", (BLUE, GREEN))
     tally.read()
-    assert {port: tally.of(port).asked for port in asked} == asked
-    assert all(tally.of(port).failed == {} for port in asked)
+    assert {port: tally.of(TcpPort(port)).asked for port in asked} == asked
+    assert all(tally.of(TcpPort(port)).failed == {} for port in asked)
+
+
+def test_answers_are_counted_when_one_color_is_on_a_socket_and_the_other_on_a_port(tmp_path: Path) -> None:
+    socket = UnixSocket(Path("/run/teal/shop/green/socket"))
+    (tmp_path / "log").write_text(
+        f"|203.0.113.9 unix:{socket.path} 200\n"
+        f"|203.0.113.9 127.0.0.1:8081 : unix:{socket.path} 200\n"
+        f"|203.0.113.9 unix:{socket.path}, unix:{socket.path} : 127.0.0.1:8081 200\n"
+        f"|203.0.113.9 unix:/run/teal/shop/blue/socket 200\n"
+        f"unix:{socket.path}|127.0.0.1 unix:{socket.path} 500\n"
+    )
+    tally = AnswerLog(tmp_path / "log", (BLUE, socket))
+    tally.read()
+    assert (tally.of(BLUE).asked, tally.of(BLUE).failed) == (1, {502: 1})
+    assert (tally.of(socket).asked, tally.of(socket).failed) == (2, {502: 1})
 
 
 def test_fallback_report_counts_the_lines_of_the_log_without_reading_them_all(tmp_path: Path) -> None:
@@ -219,7 +234,7 @@ def test_fallback_report_counts_nothing_when_the_log_is_emptied_while_being_read
 
 def test_access_log_is_emptied_and_counted_on_when_it_has_grown(tmp_path: Path) -> None:
     log = tmp_path / "log"
-    tally = AnswerLog(log, PORTS)
+    tally = AnswerLog(log, (BLUE, GREEN))
     with log.open("a") as file:  # as nginx has it open, for appending
         for _ in range(2):
             file.write("|203.0.113.9 127.0.0.1:8082 500\n" * 60_000)
@@ -228,24 +243,24 @@ def test_access_log_is_emptied_and_counted_on_when_it_has_grown(tmp_path: Path) 
             assert log.stat().st_size == 0
         file.write("|203.0.113.9 127.0.0.1:8082 200\n")
     tally.read()
-    assert tally.of(8082).total == Answered(120_001, 120_000)
+    assert tally.of(GREEN).total == Answered(120_001, 120_000)
     assert stat.S_IMODE(log.stat().st_mode) == 0o600, "addresses of visitors are for root alone"
 
 
 def test_access_log_is_counted_in_bounded_memory_when_everybody_is_somebody_else(tmp_path: Path) -> None:
     log = tmp_path / "log"
     log.write_text("".join(f"|10.{n // 65536}.{n // 256 % 256}.{n % 256} 127.0.0.1:8082 500\n" for n in range(12_000)))
-    tally = AnswerLog(log, PORTS)
+    tally = AnswerLog(log, (BLUE, GREEN))
     tally.read()
-    seen = tally.of(8082)
+    seen = tally.of(GREEN)
     assert (seen.asked, len(seen.clients)) == (12_000, 10_000)
 
 
 def test_log_with_lines_that_nginx_never_writes_is_counted_without_them(tmp_path: Path) -> None:
     (tmp_path / "log").write_bytes(b"|1.2.3.4 a:" + b"9" * 5000 + b" 200\n|1.2.3.4 a:8081 200\n")
-    log = AnswerLog(tmp_path / "log", PORTS)
+    log = AnswerLog(tmp_path / "log", (BLUE, GREEN))
     log.read()
-    assert log.of(8081).asked == 1
+    assert log.of(BLUE).asked == 1
     for time_ in (b"inf", b"nan", b"1e300", b"-99999999999", b"99999999999", b"x"):
         (tmp_path / "fallback").write_bytes(time_.ljust(FALLBACK_LINE))
         assert fallback_report("blue", tmp_path / "fallback") == FallbackReport("blue")

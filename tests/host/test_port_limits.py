@@ -8,6 +8,7 @@ import pytest
 
 from teal_host.ground import sockets
 from teal_host.ground.paths import AppPaths
+from teal_host.proxies.upstream import TcpPort
 from teal_host.supervisors.port_limits import PortLimits, color_text, rules_text
 from teal_host.wire.app import Ports, Sandbox
 
@@ -54,7 +55,10 @@ def test_color_may_bind_its_own_port_and_low_ones_only_where_agreed(color: str) 
 def test_stranger_is_a_listener_of_nobody_among_the_owners() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
-        stranger = sockets.stranger_at("127.0.0.1", port, set)
+        upstream = TcpPort(port)
+        stranger = sockets.stranger_among(upstream.listeners, set)
         assert stranger and stranger.port == port
-        assert sockets.stranger_at("127.0.0.1", port, lambda: {os.getpid()}) is None
-        assert sockets.stranger_at("127.0.0.2", port, set) is None
+        assert sockets.stranger_among(upstream.listeners, lambda: {os.getpid()}) is None
+        assert upstream.is_met_at(stranger)
+    with socket.create_server(("127.0.0.2", port)):
+        assert not any(map(upstream.is_met_at, upstream.listeners()))

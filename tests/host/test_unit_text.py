@@ -58,6 +58,11 @@ def test_unit_has_exactly_the_properties_whose_reasons_are_documented() -> None:
     documented = [
         name for row in re.findall(r"^\| (`.*?) \|", table, re.MULTILINE) for name in re.findall(r"`(\w+)`", row)
     ]
-    whole = replace(UNIT, systemd=257, sandbox=Sandbox(("/srv/x",), ("CAP_CHOWN",), ("@resources",), memory_mb=64))
+    whole = replace(
+        UNIT,
+        systemd=257,
+        sandbox=Sandbox(("/srv/x",), ("CAP_CHOWN",), ("@resources",), memory_mb=64),
+        socket_group="www-data",
+    )
     service = unit_text(whole).split("[Service]")[1].split("[Install]")[0]
     assert sorted(documented) == sorted(set(re.findall(r"^(\w+)=", service, re.MULTILINE)))

@@ -9,6 +9,11 @@ from teal.scaffold.frameworks import Framework
 
 HEALTH_PATHS = ("/healthz", "/health", "/up", "/livez", "/api/health", "/ping", "/readyz")
 READS_PORT = re.compile(r"""["'`]PORT["'`]|\benv\.PORT\b""")
+READS_SOCKET = re.compile(r"""["'`]SOCKET["'`]|\benv\.SOCKET\b""")
+LISTENS_ON_SOCKET = re.compile(
+    r"""\bListen\(\s*"unix"|\bUnixListener\b|\bAF_UNIX\b|(?:\blisten\(|\bunix:)[^)\n]{0,40}\bSOCKET\b"""
+)
+SOCKET_FLAGS = ("socket", "unix-socket", "uds")
 USES_DATA = re.compile(r"(?i)sqlite|\bDATA_DIR\b")
 INDIRECT = re.compile(r"(?m)^.*// indirect$")  # a dependency of a dependency, as go.mod marks it
 READS_COLOR = re.compile(r"""["'`]COLOR["'`]|\benv\.COLOR\b""")
@@ -42,15 +47,29 @@ def _arguments(sources: Sequence[str], framework: Framework | None) -> tuple[tup
     # Without a port, --color most likely colors a terminal.
     has_port = bool(listen) or _any(READS_PORT, sources)
     color = ("--color", "{color}") if has_port and flags.defines_color(sources) else ()
+    if listen == ("{socket}",):
+        return (*listen, *color), "command: the program listens on the unix socket that it reads from SOCKET"
     arguments = (*listen, *color)
     return arguments, "command: " + _command_note(arguments[::2], sources)
 
 
 def _listen_arguments(sources: Sequence[str]) -> tuple[str, ...]:
+    if socket := _socket_arguments(sources):
+        return socket
     if flags.defines(sources, "port"):
         return "--port", "{port}"
     address = next((name for name in ADDRESS_FLAGS if flags.defines(sources, name)), None)
     return (f"--{address}", "{host}:{port}") if address else ()
+
+
+def _socket_arguments(sources: Sequence[str]) -> tuple[str, ...]:
+    """A flag of that name may be somebody else's socket, such as a database's, so the program must listen on one."""
+    if not _any(LISTENS_ON_SOCKET, sources):
+        return ()
+    flag = next((name for name in SOCKET_FLAGS if flags.defines(sources, name)), None)
+    if flag:
+        return f"--{flag}", "{socket}"
+    return ("{socket}",) if _any(READS_SOCKET, sources) else ()
 
 
 def _command_note(names: Sequence[str], sources: Sequence[str]) -> str:

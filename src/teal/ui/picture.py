@@ -57,7 +57,7 @@ def _color(color: Color, report: StatusReport) -> list[str]:
         return [f"{dot} (empty)"]
     state_width = max(_STATE_WIDTH, *(len(_state(name, report)) for name in COLORS))  # releases stand below each other
     since = f"since {_since(row.since)}" if row.since and row.state == "running" else ""
-    port = f":{row.port}" if row.port else ""
+    port = f":{row.port}" if row.port else "socket" if row.socket else ""
     return [f"{dot} {_state(color, report):<{state_width}} {row.release}", port, since]
 
 

@@ -4,22 +4,11 @@ import os
 import stat
 from dataclasses import dataclass
 from pathlib import Path
-from typing import FrozenSet, Iterator, Optional, Sequence
+from typing import Iterator, Optional, Sequence
 
-from teal_host.ground import processes
 from teal_host.ground.paths import AppPaths
-from teal_host.proxies.nginx.program import NginxProgram
+from teal_host.proxies.nginx.program import NginxProgram, Worker
 from teal_host.state.slots import all_colors
-
-_WORKER = "nginx: worker process"
-
-
-@dataclass(frozen=True)
-class Worker:
-    """The user and the groups of nginx's workers, by number."""
-
-    user: int
-    groups: FrozenSet[int]
 
 
 @dataclass(frozen=True)
@@ -32,7 +21,7 @@ class Directory:
 
 def obstacle(program: NginxProgram, paths: AppPaths) -> Optional[Path]:
     """The first directory that stops nginx's workers, if any does."""
-    worker = _worker(program)
+    worker = program.worker()
     return blocked(worker, list(_directories(paths))) if worker else None
 
 
@@ -56,13 +45,3 @@ def _directories(paths: AppPaths) -> Iterator[Directory]:
         if "system.posix_acl_access" not in os.listxattr(path):
             status = path.stat()
             yield Directory(path, status.st_mode, status.st_uid, status.st_gid)
-
-
-def _worker(program: NginxProgram) -> Optional[Worker]:
-    """One worker of the running master; all are alike. Only the title tells it from the master's other children."""
-    for pid in processes.children(program.master.pid) if program.master else ():
-        properties = processes.status(pid)
-        if processes.command_line(pid).startswith(_WORKER) and "Gid" in properties:
-            numbers = [properties["Gid"].split()[1], *properties.get("Groups", "").split()]
-            return Worker(int(properties["Uid"].split()[1]), frozenset(map(int, numbers)))
-    return None

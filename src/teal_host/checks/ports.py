@@ -4,6 +4,7 @@ from typing import Iterator
 
 from teal_host.checks.base import Visit, drift, fault, ok, warning
 from teal_host.preparations import ports
+from teal_host.proxies import upstream
 from teal_host.state.slots import all_colors
 from teal_host.steps import health
 from teal_host.supervisors import nftables
@@ -13,19 +14,20 @@ _NO_LIMIT = "systemd limits no binds here (tried), so an old release could take 
 
 
 def check_listeners(visit: Visit) -> Iterator[Finding]:
-    """A stranger on the port of the live color answers the app's visitors."""
+    """A stranger where nginx asks the live color answers the app's visitors."""
     strangers = []
     for color in all_colors():
-        port = visit.agreed.ports.of(color)
-        stranger = health.stranger_on(visit.app, visit.app.paths.color(color), port)
+        slot = visit.app.paths.color(color)
+        asked = upstream.now(slot, visit.agreed.ports)
+        stranger = health.stranger_on(visit.app, slot, asked)
         if stranger:
             strangers.append(stranger)
             is_live = color == visit.slots.live
             means = "nginx asks it for the app's visitors" if is_live else f"so no release starts on {color}"
-            message = f"port {port} of {color} is held by {stranger}, not by {color}; {means}"
+            message = f"{asked.listens_on} of {color} is held by {stranger}, not by {color}; {means}"
             yield (fault if is_live else warning)("listeners", message, "end that process, then teal deploy")
     if not strangers:
-        yield ok("listeners", "nobody else listens on the ports of the colors")
+        yield ok("listeners", "nobody else listens where nginx asks the colors")
 
 
 def check_limits(visit: Visit) -> Iterator[Finding]:

@@ -7,8 +7,10 @@ from teal_host.checks.base import Visit, drift, fault, ok
 from teal_host.ground.http_probe import NoAnswer, ProbeRequest, http_get
 from teal_host.ground.remedies import on_server
 from teal_host.preparations import route
+from teal_host.proxies import upstream
 from teal_host.proxies.nginx import program as nginx_program
 from teal_host.proxies.nginx.program import NginxProgram
+from teal_host.proxies.upstream import Upstream
 from teal_host.wire.grammar import COLORS
 from teal_host.wire.reports import ANSWERED_HEADER, PROBE_HEADER, Color, Finding
 
@@ -51,15 +53,15 @@ def _answer(visit: Visit, hint: str) -> Iterator[Finding]:
     if live:
         by, status = _answering_address(visit)
         silent = live_is_silent(live, status) if status in (502, 504) else None
-        finding = answered(live, visit.agreed.ports.of(live), by, hint)
+        finding = answered(live, upstream.now(visit.app.paths.color(live), visit.agreed.ports), by, hint)
         yield silent if silent and finding.state == "ok" else finding
 
 
-def answered(live: Color, port: int, by: str, hint: str) -> Finding:
+def answered(live: Color, asked: Upstream, by: str, hint: str) -> Finding:
     """`by`: the address to which nginx passed the request, or why there was no answer."""
-    if by.endswith(f":{port}"):
+    if asked.is_named(by):
         return ok("route", f"nginx asks {live}, which is live")
-    message = f"nginx asked {by or 'some other site'}, not {live} on port {port}, which is live"
+    message = f"nginx asked {by or 'some other site'}, not {live} on {asked.listens_on}, which is live"
     return fault("route", message, hint)
 
 

@@ -6,9 +6,10 @@ its import (ssl, email) takes longer than the request. The probe follows no redi
 
 import io
 import json
+import os
 import socket
 import time
-from typing import Any, BinaryIO, Dict, Optional, Tuple, cast
+from typing import Any, BinaryIO, Dict, Optional, Tuple, Union, cast
 
 from teal_host.wire.values import dataclass
 
@@ -17,9 +18,12 @@ _MAX_HEAD = 64 * 1024  # bytes; nginx passes on 16 KiB
 _CONTINUE, _NO_CONTENT, _NOT_MODIFIED = 100, 204, 304
 
 
+Address = Union[Tuple[str, int], str]  # a host and a port, or the path of a Unix socket
+
+
 @dataclass(frozen=True)
 class ProbeRequest:
-    address: Tuple[str, int]
+    address: Address
     path: str
     host: str
     headers: Tuple[Tuple[str, str], ...] = ()
@@ -56,7 +60,7 @@ def http_get(request: ProbeRequest) -> ProbeResponse:
     """Raises NoAnswer within the request's timeout."""
     deadline = time.monotonic() + request.timeout_s
     try:
-        with socket.create_connection(request.address, timeout=request.timeout_s) as connection:
+        with _connected(request.address, request.timeout_s) as connection:
             connection.sendall(_encoded(request))
             return _answer(cast(BinaryIO, io.BufferedReader(_Timed(connection, deadline))))
     except ConnectionRefusedError:
@@ -68,6 +72,22 @@ def http_get(request: ProbeRequest) -> ProbeResponse:
         raise NoAnswer(f"the answer is not HTTP ({error})") from None
     except OSError as error:
         raise NoAnswer(f"the connection broke: {error.strerror or error}") from None
+
+
+def _connected(address: Address, timeout_s: float) -> socket.socket:
+    """A program made the Unix socket, and root asks: a link to somebody else's socket is not followed."""
+    if not isinstance(address, str):
+        return socket.create_connection(address, timeout=timeout_s)
+    connection, file = socket.socket(socket.AF_UNIX), os.open(address, os.O_PATH | os.O_NOFOLLOW)
+    try:
+        connection.settimeout(timeout_s)
+        connection.connect(f"/proc/self/fd/{file}")
+    except OSError:
+        connection.close()
+        raise
+    finally:
+        os.close(file)
+    return connection
 
 
 def json_differs(response: ProbeResponse, expected: Optional[Dict[str, Any]]) -> Optional[str]:

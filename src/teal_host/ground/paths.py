@@ -50,6 +50,18 @@ class ColorPaths:
     def unit(self) -> str:
         return unit_name(self.app, self.color)
 
+    @property
+    def socket(self) -> Path:
+        """Where the program listens, if its command has {socket}. Its directory is made anew at each start."""
+        return AppPaths(self.home.parents[4], self.app).sockets / self.color / "socket"
+
+    @property
+    def listens_on_socket(self) -> Path:
+        """The file because of which nginx asks the color's socket and not its port; it changes only while the color
+        gets no request.
+        """
+        return self.home / "socket"
+
     def log(self, release: str) -> Path:
         """Where a plain process's output goes."""
         return self.home.parent / "logs" / f"{self.color}-{release}.log"
@@ -112,6 +124,16 @@ class AppPaths:
         makes such files does nginx log how it answered.
         """
         return self.home / "watched"
+
+    @property
+    def sockets(self) -> Path:
+        """A directory for each color. On a server setup's unit makes it."""
+        return self.root / "run/teal" / self.app
+
+    @property
+    def socket_mount(self) -> Path:
+        """The unit that mounts it. systemd names such a unit after the directory, and writes a hyphen as \\x2d."""
+        return self.unit.with_name("run-teal-" + self.app.replace("-", r"\x2d") + ".mount")
 
     @property
     def data(self) -> Path:
@@ -219,7 +241,7 @@ class HostPaths:
 
     def shared_folders(self) -> Iterator[Path]:
         """What was made for all apps, leaves first. On a server the others are the system's."""
-        of_teal = ("var/lib/teal", "etc/teal", "usr/local/lib/teal")
-        of_a_local_root = ("var/lib", "var", "etc/nginx", "etc", ".")
+        of_teal = ("var/lib/teal", "etc/teal", "usr/local/lib/teal", "run/teal")
+        of_a_local_root = ("run", "var/lib", "var", "etc/nginx", "etc", ".")
         for name in of_teal if self.root == Path("/") else (*of_teal, *of_a_local_root):
             yield self.root / name

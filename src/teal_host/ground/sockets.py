@@ -9,21 +9,24 @@ import fcntl
 import os
 import re
 import socket
+import stat
 import struct
 from pathlib import Path
 from typing import Callable, Dict, Iterable, Iterator, List, Optional, Sequence, Set, Tuple
 
 from teal_host.ground import sock_diag
 from teal_host.ground.processes import name_of, pids
-from teal_host.ground.sock_diag import ESTABLISHED, LISTEN
+from teal_host.ground.sock_diag import ESTABLISHED, LISTEN, NO_FILE, UnixRow
 from teal_host.wire.values import dataclass
 
 _PROC = Path("/proc")
 _UDP_UNCONNECTED = "07"  # takes packets from anybody; a client of a syslog server is connected
 _UNIX_ACCEPTS, _UNIX_CONNECTED = "00010000", "03"
-_UNIX_ROW = re.compile(
-    r"[0-9a-f]+: [0-9A-F]{8} [0-9A-F]{8} ([0-9A-F]{8}) [0-9A-F]{4} ([0-9A-F]{2}) +([0-9]{1,20}) (.+)"
+_UNIX_LINE = re.compile(
+    r"[0-9a-f]+: [0-9A-F]{8} [0-9A-F]{8} (?P<accepts>[0-9A-F]{8}) [0-9A-F]{4} (?P<state>[0-9A-F]{2}) +"
+    r"(?P<inode>[0-9]{1,20}) (?P<name>.+)"
 )
+_FILE_NUMBER = 0xFFFFFFFF  # the kernel tells so much of an inode's number
 _ANY, _ANY_IPV6 = "0.0.0.0", "::"  # noqa: S104 - compared, not listened on
 _MAPPED = "::ffff:"  # an IPv4 address on an IPv6 socket
 _SIOCGIFADDR = 0x8915
@@ -32,7 +35,7 @@ _GLOBAL = "00"  # of an IPv6 address: valid everywhere
 
 @dataclass(frozen=True)
 class Socket:
-    """The local end of a TCP socket."""
+    """The local end of a TCP socket; or of a Unix socket, whose address is a path, and whose port is 0."""
 
     address: str
     port: int
@@ -64,7 +67,7 @@ class Listeners:
         """Is a client connected, or can that not be known?"""
         ports = {listener.port for listener in self.tcp}
         tcp = (connection for port in ports for connection in _tcp(ESTABLISHED, port))
-        unix = (path for _, state, _, path in _unix() if state == _UNIX_CONNECTED)
+        unix = (row.name for row in _unix() if row.state == ESTABLISHED)
         return (
             self.takes_udp
             or any(listener.accepted(connection) for connection in tcp for listener in self.tcp)
@@ -103,11 +106,6 @@ def listeners(port: Optional[int] = None) -> List[Socket]:
     return list(_tcp(LISTEN, port or 0))
 
 
-def listeners_at(address: str, port: int) -> List[Socket]:
-    """The listening TCP sockets that a client could meet at this address and port."""
-    return [listener for listener in listeners(port) if listener.is_reached_at(address)]
-
-
 def conflicting_listeners(address: str, port: int) -> List[Socket]:
     """The listening TCP sockets beside which bind(2) fails for this address.
 
@@ -122,7 +120,7 @@ def conflicting_listeners(address: str, port: int) -> List[Socket]:
 def listeners_of(owner: int) -> Listeners:
     """On what this process listens, whatever the address family."""
     inodes = set(_inodes(owner))
-    unix = (path for flags, _, inode, path in _unix() if inode in inodes and flags == _UNIX_ACCEPTS)
+    unix = (row.name for row in _unix() if row.inode in inodes and row.state == LISTEN)
     rows = (row for table in ("udp", "udp6") for row in _fields(table) if row[3] == _UDP_UNCONNECTED)
     udp = any(int(row[9]) in inodes for row in rows)
     return Listeners(tuple(row for row in listeners() if row.inode in inodes), tuple(unix), udp)
@@ -133,9 +131,27 @@ def connections(port: int) -> int:
     return sum(1 for _ in _tcp(ESTABLISHED, port))
 
 
+def unix_listeners(path: Path) -> List[Socket]:
+    """The sockets that a client may meet who connects to this path. Only one with an address is known to be met: the
+    others have the name, which anybody can bind where other files are mounted.
+    """
+    is_known, rows = _bound_to(path)
+    return [Socket(str(path) if is_known else "", 0, row.inode) for row in rows if row.state == LISTEN]
+
+
+def unix_connections(path: Path) -> int:
+    """How many connections were made to this path, accepted or still waiting for that."""
+    return sum(row.waiting if row.state == LISTEN else 1 for row in _bound_to(path)[1])
+
+
+def unix_paths(inodes: Set[int]) -> List[str]:
+    """Where these listen, if they are Unix sockets."""
+    return [row.name for row in _unix() if row.inode in inodes and row.state == LISTEN]
+
+
 def listening_inodes() -> Set[int]:
     """Of every socket at which a client may connect, TCP or Unix."""
-    unix = {inode for flags, _, inode, _ in _unix() if flags == _UNIX_ACCEPTS}
+    unix = {row.inode for row in _unix() if row.state == LISTEN}
     return {row.inode for row in listeners()} | unix
 
 
@@ -161,17 +177,18 @@ def held(inodes: Set[int], owners: Iterable[int]) -> Set[int]:
     return inodes - missing
 
 
-def stranger_at(address: str, port: int, owners: Callable[[], Set[int]]) -> Optional[Socket]:
-    """A listener that a client meets there and that is none of the owners'. A socket that was just closed, or handed
-    over, is nobody's: it is looked for twice.
+def stranger_among(met: Callable[[], Iterable[Socket]], owners: Callable[[], Set[int]]) -> Optional[Socket]:
+    """One of these listeners that is none of the owners'. A socket that was just closed, or handed over, is nobody's,
+    so there is a second look.
     """
-    strangers: Set[int] = set()
+    strangers: Dict[int, Socket] = {}
     for _ in range(2):  # the listeners before the owners: a process that begins to listen meanwhile is no stranger
-        met = {listener.inode: listener for listener in listeners_at(address, port)}
-        strangers = set(met) - held(set(met), owners()) if met else set()
+        strangers = {listener.inode: listener for listener in met()}
+        for inode in held(set(strangers), owners()) if strangers else ():
+            del strangers[inode]
         if not strangers:
             return None
-    return met[min(strangers)]
+    return strangers[min(strangers)]
 
 
 def first_client_port() -> int:
@@ -220,15 +237,36 @@ def _tcp_of_tables(state: int, port: int) -> Iterator[Socket]:
                     yield Socket(_address(address), int(number, 16), int(fields[9]))
 
 
-def _unix() -> "Iterator[Tuple[str, str, int, str]]":
-    """Flags, state, inode and path of every Unix socket that has a path. An accepted one has the listener's path.
+def _unix() -> Iterator[UnixRow]:
+    """Those with a name, listening or connected. An accepted one has the name of its listener."""
+    try:
+        yield from sock_diag.unix()
+    except OSError:
+        yield from _unix_of_table()
 
-    Any local user chooses a path, also one with line feeds: what follows such a line feed is no row.
-    """
+
+def _unix_of_table() -> Iterator[UnixRow]:
+    """From /proc/net. Anybody may write into a name whatever it wants, a line break too."""
     for line in _lines("unix"):
-        row = _UNIX_ROW.match(line)
-        if row:
-            yield row[1], row[2], int(row[3]), row[4]
+        row = _UNIX_LINE.fullmatch(line.rstrip("\n"))
+        if row and (row["accepts"] == _UNIX_ACCEPTS or row["state"] == _UNIX_CONNECTED):
+            state = LISTEN if row["accepts"] == _UNIX_ACCEPTS else ESTABLISHED
+            yield UnixRow(state, int(row["inode"]), row["name"], NO_FILE, 0)
+
+
+def _bound_to(path: Path) -> Tuple[bool, List[UnixRow]]:
+    """The sockets at this file, and whether they are known by the file. By the name alone where the kernel does not
+    tell the files, or numbers them in another way than stat(2), as of btrfs. None where the path is no socket: nobody
+    connects there.
+    """
+    try:
+        file = path.lstat()
+    except OSError:
+        return False, []
+    rows = list(_unix()) if stat.S_ISSOCK(file.st_mode) else []
+    key = os.major(file.st_dev), os.minor(file.st_dev), file.st_ino & _FILE_NUMBER
+    by_file = [row for row in rows if row.file == key]
+    return bool(by_file), by_file or [row for row in rows if row.name == str(path)]
 
 
 def _fields(table: str) -> "Iterator[Sequence[str]]":

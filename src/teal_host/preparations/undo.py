@@ -6,7 +6,7 @@ from typing import Iterator
 
 from teal_host.ground import files, systemctl
 from teal_host.ground.paths import AppPaths, HostPaths
-from teal_host.preparations import account, deploy_key, ports
+from teal_host.preparations import account, deploy_key, ports, sockets
 from teal_host.state import footprint
 from teal_host.state.footprint import Footprint
 
@@ -20,6 +20,7 @@ def undo(host: HostPaths, app: AppPaths) -> None:
     has_keys = bool(before.keys) or os.path.lexists(deploy_key.sudo_rule(host, app.app))
     has_keys = has_keys or account.find(deploy_key.USER) is not None  # a destroy was killed after it took the keys
     ports.withdraw(app)
+    sockets.unmount(app)
     for path in _of_this_app_alone(host, before):
         files.remove(path)
         files.remove(files.unfinished(path))

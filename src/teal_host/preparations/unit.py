@@ -1,18 +1,23 @@
 """The template of the app's units. Running programs run on; the next start uses the new text."""
 
+import grp
 from typing import Iterator
 
 from teal_host.ground import files, systemctl
 from teal_host.preparations import change as setup_change
+from teal_host.preparations import sockets
 from teal_host.preparations.base import Intent
 from teal_host.preparations.change import DesiredFile, SetupChange
+from teal_host.proxies.nginx import program as nginx_program
 from teal_host.state import footprint
 from teal_host.supervisors.unit_text import Unit, recovery_text, unit_text
 
 _BUS = "/run/dbus"
+_DEBIANS_GROUP = "www-data"
 
 
 def changes(intent: Intent) -> Iterator[SetupChange]:
+    yield from sockets.changes(intent)  # first: the unit needs what is mounted
     desired = desired_unit(intent)
 
     def do() -> None:
@@ -31,7 +36,15 @@ def desired_unit(intent: Intent) -> DesiredFile:
 
 def _unit(intent: Intent) -> Unit:
     installed, sandbox = intent.app.host.paths.installed, intent.agreed.sandbox
-    return Unit(intent.app.paths, intent.user, sandbox, installed, systemctl.version())
+    group = _nginx_group() if intent.agreed.sockets else ""
+    return Unit(intent.app.paths, intent.user, sandbox, installed, systemctl.version(), group)
+
+
+def _nginx_group() -> str:
+    """That of the running workers; where nginx is still to be installed or started, that of Debian's package."""
+    program = nginx_program.find()
+    worker = program.worker() if program else None
+    return grp.getgrgid(worker.group).gr_name if worker else _DEBIANS_GROUP
 
 
 def _recovery(intent: Intent) -> Iterator[SetupChange]:

@@ -1,5 +1,6 @@
 """A user's own machine: a deploy agrees on names and ports and opens the route."""
 
+from dataclasses import replace
 from functools import partial
 from typing import Sequence
 
@@ -27,7 +28,11 @@ class LocalProvisioning(Base):
         """The first deploy agrees on everything."""
 
     def agreement_for(self, spec: AppSpec, color: Color) -> Agreement:
-        return agreement.propose(self._paths, spec, color)
+        """With the way to sockets, used or not. After a reload nginx's workers of before keep their connections for a
+        while, and such a worker would ask the port of a color that is the first on a socket.
+        """
+        proposed = agreement.propose(self._paths, spec, color)
+        return replace(proposed, sockets=agreement.socket_refusal(self._paths.app(spec.app)) is None)
 
     def check_route(self, agreed: Agreement, within_s: float) -> None:
         """A deploy opens the route, after a candidate has taken the place of the standby: so nginx tries it first."""

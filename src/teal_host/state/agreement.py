@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 import secrets
 from dataclasses import field, replace
 from pathlib import Path
@@ -24,6 +25,8 @@ from teal_host.wire.values import dataclass
 _LOST_ON_SERVER = "restore it; or remove it, write the ports of its nginx file into [run] ports, then teal setup"
 _FIRST_PORT, _LAST_PORT = 8081, 9999
 _SHOWN_CHARS = 300  # of a value that is not as agreed
+_LONGEST_SOCKET = 107  # bytes; the kernel's structure for an address holds so many (unix(7))
+_PLAIN_SOCKET = re.compile(r"[A-Za-z0-9._/@%+=~-]+")  # nginx ends a path at a colon, and a log has spaces between words
 
 
 @dataclass(frozen=True)
@@ -32,7 +35,8 @@ class Agreement:
 
     `user`: whom the program runs as; None locally, where it is who deploys. `fallback`: nginx's file has the way to the
     standby; the file of an agreement of before has none, and stays as it is until setup. `keys`: what a deploy key's
-    deploy may ask for; None in an agreement of before, which set no limit.
+    deploy may ask for; None in an agreement of before, which set no limit. `sockets`: nginx's file has the way to the
+    colors' sockets, beside that to their ports; once agreed on it stays, for a release of before.
     """
 
     app: AppName
@@ -44,10 +48,12 @@ class Agreement:
     user: Optional[str] = None
     fallback: bool = False
     keys: Optional[KeyLimits] = None
+    sockets: bool = False
 
     def route(self, paths: AppPaths) -> Route:
         fallback = paths.fallback if self.fallback else None
-        return Route(self.app, self.site, self.ports, paths.live, self.token, self.proxy, fallback)
+        sockets = paths.sockets if self.sockets else None
+        return Route(self.app, self.site, self.ports, paths.live, self.token, self.proxy, fallback, sockets)
 
 
 _FORMAT = DiskFormat(Agreement, 2)  # counts up with the format of any file of the app: see `renew_format`
@@ -98,7 +104,12 @@ def propose(host: HostPaths, spec: AppSpec, moving: Optional[Color]) -> Agreemen
     _check_names_are_free(host, spec, others)
     ports = _ports(spec, mine, others, moving)
     token, user = (mine.token, mine.user) if mine else (secrets.token_hex(16), None)
-    return Agreement(spec.app, spec.site, ports, token, spec.proxy, spec.sandbox, user, True, key_limits.of(spec))
+    on_socket = spec.run.on_socket or (mine is not None and mine.sockets)
+    refusal = socket_refusal(host.app(spec.app))
+    if refusal and spec.run.on_socket:
+        raise refusal
+    keys = key_limits.of(spec)
+    return Agreement(spec.app, spec.site, ports, token, spec.proxy, spec.sandbox, user, True, keys, on_socket)
 
 
 def differences(spec: AppSpec, mine: Agreement, color: Color) -> Dict[str, str]:
@@ -113,6 +124,8 @@ def differences(spec: AppSpec, mine: Agreement, color: Color) -> Dict[str, str]:
     was_port, port = mine.ports.of(color), spec.run.ports.of(color) if spec.run.ports else None
     if port and port != was_port:
         changed[f"[run] ports.{color}"] = (was_port, port)
+    if spec.run.on_socket and not mine.sockets:
+        changed["[run] command"] = ("{port}", "{socket}")
     return {name: f"agreed {_shown(was)}, in teal.toml {_shown(now)}" for name, (was, now) in changed.items()}
 
 
@@ -122,9 +135,20 @@ def _shown(value: Any) -> str:
     return text if len(text) <= _SHOWN_CHARS else f"{text[:_SHOWN_CHARS]}…"
 
 
+def socket_refusal(paths: AppPaths) -> Optional[BadRequest]:
+    """Why the path of a color's socket is one that the kernel or nginx cannot take."""
+    longest = max((str(color.socket) for color in paths.colors), key=len)
+    too_long = len(longest.encode()) > _LONGEST_SOCKET
+    if not too_long and _PLAIN_SOCKET.fullmatch(longest):
+        return None
+    why = f"is longer than {_LONGEST_SOCKET} bytes" if too_long else "has a character that nginx cannot take there"
+    hint = "set XDG_STATE_HOME to a shorter, plainer directory, or use {port} in [run] command"
+    return BadRequest(f"the path of the socket {why}: {longest}", hint=hint)
+
+
 def with_route_of(agreed: Agreement, other: Agreement) -> Agreement:
     """The same with the names and rules of another: what changes only with the route."""
-    return replace(agreed, site=other.site, proxy=other.proxy, fallback=other.fallback)
+    return replace(agreed, site=other.site, proxy=other.proxy, fallback=other.fallback, sockets=other.sockets)
 
 
 def user_name(app: str) -> str:

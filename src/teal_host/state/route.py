@@ -14,6 +14,7 @@ from teal_host.wire.values import dataclass
 class Route:
     """One app's way in. `live` is the link whose marker is asked; `token` lets Teal's own probe be told apart.
 
+    `sockets`: the directory of the colors' sockets; None where they have ports alone.
     `fallback` is the link to the color that answers where the live one gives no answer; None: no color does.
     """
 
@@ -24,6 +25,7 @@ class Route:
     token: str
     rules: ProxyRules = field(default_factory=ProxyRules)
     fallback: Optional[Path] = None
+    sockets: Optional[Path] = None
 
     @property
     def own_path(self) -> str:

@@ -4,7 +4,7 @@ from typing import Dict, Optional, Tuple
 
 from teal_host.ground import files
 from teal_host.ground.errors import NeedsHuman
-from teal_host.ground.paths import AppPaths
+from teal_host.ground.paths import AppPaths, ColorPaths
 from teal_host.ground.remedies import on_host
 from teal_host.wire.grammar import COLORS, Color, other_color, release_name
 from teal_host.wire.values import dataclass
@@ -46,6 +46,14 @@ def assign_release(paths: AppPaths, color: Color, release: str) -> None:
     if not slot_paths.marker.exists():
         files.write(slot_paths.marker, "")
     files.turn_link(slot_paths.release, f"../releases/{release}")
+
+
+def ask_on_socket(slot: ColorPaths, on_socket: bool) -> None:
+    """From now on nginx asks this color on its socket; else on its port."""
+    if not on_socket:
+        files.remove(slot.listens_on_socket)
+    elif not slot.listens_on_socket.exists():
+        files.write(slot.listens_on_socket, "")
 
 
 def all_colors() -> Tuple[Color, ...]:

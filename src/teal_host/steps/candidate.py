@@ -5,15 +5,16 @@ from typing import Any, Dict
 from teal_host.ground import files, processes
 from teal_host.ground.paths import AppPaths, ColorPaths
 from teal_host.ground.run import Program
+from teal_host.proxies.upstream import HERE, Upstream, of_color
 from teal_host.state import secrets
 from teal_host.state.app import App
 from teal_host.state.releases import Record
-from teal_host.wire.app import AppSpec
+from teal_host.state.slots import ask_on_socket
+from teal_host.wire.app import AppSpec, Ports
 from teal_host.wire.grammar import fill
 from teal_host.wire.reports import Color
 from teal_host.wire.values import dataclass
 
-HERE = "127.0.0.1"
 _MB = 1_000_000
 
 
@@ -21,7 +22,7 @@ _MB = 1_000_000
 class Candidate:
     record: Record
     color: Color
-    port: int
+    ports: Ports
     paths: AppPaths
 
     @property
@@ -36,6 +37,10 @@ class Candidate:
     def slot_paths(self) -> ColorPaths:
         return self.paths.color(self.color)
 
+    @property
+    def upstream(self) -> Upstream:
+        return of_color(self.slot_paths, self.ports, self.spec.run.on_socket)
+
     def filled(self, template: Any) -> Any:
         """The value with {port} and its kin replaced, in every text inside it."""
         if isinstance(template, str):
@@ -46,7 +51,7 @@ class Candidate:
 
     def _values(self) -> Dict[str, str]:
         return {
-            "port": str(self.port),
+            **self.upstream.values,
             "color": self.color,
             "release": self.release,
             "data_dir": str(self.paths.data),
@@ -58,6 +63,7 @@ def start(app: App, candidate: Candidate) -> None:
     """Start the release as its color's process. Raises CannotRun when it cannot be executed."""
     if candidate.spec.run.data:
         files.make_dir(candidate.paths.data, 0o700)
+    ask_on_socket(candidate.slot_paths, candidate.spec.run.on_socket)  # each time: an earlier start may have been cut
     app.host.supervisor.start(candidate.slot_paths, _program(candidate))
 
 
@@ -80,7 +86,9 @@ def environment_of(candidate: Candidate) -> Dict[str, str]:
     Raises NeedsHuman when the values that the release ran with are lost.
     """
     stored = secrets.values_of(candidate.paths, candidate.record)
-    own = {"PORT": str(candidate.port), "HOST": HERE, "COLOR": candidate.color, "RELEASE": candidate.release}
+    at = {name.upper(): value for name, value in candidate.upstream.values.items()}
+    host = {} if candidate.spec.run.on_socket else {"HOST": HERE}
+    own = {**at, **host, "COLOR": candidate.color, "RELEASE": candidate.release}
     data = {"DATA_DIR": str(candidate.paths.data)} if candidate.spec.run.data else {}
     return {**candidate.spec.run.env, **stored, **own, **data}
 

@@ -1,7 +1,7 @@
 """From a sealed release to traffic, for deploy and rollback. Until the switch nothing that serves is touched."""
 
 import contextlib
-from typing import Iterator, NoReturn, Optional
+from typing import Iterator, NoReturn, Optional, Tuple
 
 from teal_host.ground import overtaking
 from teal_host.ground.errors import (
@@ -16,6 +16,7 @@ from teal_host.ground.errors import (
     as_host_error,
 )
 from teal_host.ground.paths import ColorPaths
+from teal_host.proxies.upstream import Upstream
 from teal_host.state.agreement import Agreement
 from teal_host.state.app import App
 from teal_host.state.slots import assign_release, read_slots
@@ -51,6 +52,11 @@ class Cutover:
         return cls(candidate, scene.slots.live, scene.live_candidate, scene.agreement, agreed, story_id, True)
 
     @property
+    def upstreams(self) -> Tuple[Upstream, ...]:
+        """Where nginx asks the colors between which the traffic turns."""
+        return tuple(color.upstream for color in (self.candidate, self.standby) if color)
+
+    @property
     def previous_slot(self) -> Optional[ColorPaths]:
         return self.candidate.paths.color(self.previous_color) if self.previous_color else None
 
@@ -70,7 +76,7 @@ def start_and_check(app: App, cutover: Cutover) -> None:
         if cutover.standby:
             warn_if_memory_is_short(app, cutover.standby)
         assign_release(app.paths, candidate.color, candidate.release)
-        step.detail = f"{candidate.color} on port {candidate.port}"
+        step.detail = f"{candidate.color} on {candidate.upstream.listens_on}"
         try:
             with _stopped_if_it_fails(app, candidate):
                 start(app, candidate)

@@ -9,9 +9,11 @@ import datetime
 import math
 import time
 
-from teal_host.ground import overtaking, sockets
+from teal_host.ground import overtaking
 from teal_host.ground.errors import GaveWay
 from teal_host.ground.paths import ColorPaths
+from teal_host.proxies import upstream
+from teal_host.proxies.upstream import Upstream
 from teal_host.state.agreement import Agreement
 from teal_host.state.app import App, Running
 from teal_host.state.slots import read_slots
@@ -36,8 +38,9 @@ def wait(step: Running, slot: ColorPaths, agreed: Agreement, drain_s: float) -> 
     if app.host.supervisor.state(slot).state != "running":
         return
     _wait_until_quiet(step, slot, agreed, drain_s - app.journal.since_switch())
-    _wait_for_stand_in(step, slot, agreed.ports.of(slot.color), drain_s)
-    open_still = sockets.connections(agreed.ports.of(slot.color))
+    asked = upstream.now(slot, agreed.ports)
+    _wait_for_stand_in(step, slot, asked, drain_s)
+    open_still = asked.connections()
     if open_still and app.journal.since_switch() > _IDLE_POOL_S:
         app.warn(f"{open_still} connection(s) to {slot.color} were still open after {drain_s:g} s and are cut")
 
@@ -65,13 +68,13 @@ def wait_and_stop(app: App, slot: ColorPaths, agreed: Agreement, drain_s: float)
         step.detail = f"{slot.color} is stopped"
 
 
-def _wait_for_stand_in(step: Running, slot: ColorPaths, port: int, drain_s: float) -> None:
+def _wait_for_stand_in(step: Running, slot: ColorPaths, asked: Upstream, drain_s: float) -> None:
     """What a standby was asked while the live color was down ends as well. nginx asks no more of it, and closes its
     unused connections to it after 4 s."""
     began = time.monotonic()
     if not _was_down(step.app, slot, drain_s):
         return
-    while sockets.connections(port) and (passed_s := time.monotonic() - began) < drain_s:
+    while asked.connections() and (passed_s := time.monotonic() - began) < drain_s:
         step.say(f"waiting for what {slot.color} answers in the place of what is live")
         time.sleep(pause_s(passed_s, 0))
 

@@ -12,14 +12,14 @@ import threading
 import time
 from collections import Counter
 from pathlib import Path
-from typing import BinaryIO, Dict, Iterator, Optional
+from typing import BinaryIO, Dict, Iterator, Optional, Sequence
 
 from teal_host.ground import files, run
 from teal_host.ground.errors import DAMAGED
+from teal_host.proxies.upstream import Upstream
 from teal_host.state.answers import AnswerCounts, Answered, client_of
 from teal_host.state.app import App
 from teal_host.state.seams import FALLBACK_LINE
-from teal_host.wire.app import Ports
 from teal_host.wire.reports import Color, FallbackReport
 from teal_host.wire.upward import moment
 
@@ -29,13 +29,13 @@ _LONGEST_LOG = 1024 * 1024
 _PIECE = 8 * 1024 * 1024  # of one look
 _MOST_CLIENTS = 10_000  # of a color; whoever comes later counts in the sums alone
 # Teal's own requests have an address before the bar. A site's file that an earlier Teal wrote logs no client.
-_LINE = re.compile(rb"^(?:\|(\S+) )?[^|]*:([0-9]{1,5}) ([0-9]{3})$")
+_LINE = re.compile(rb"^(?:\|(\S+) )?(?:[^|]* )?([^| ]{0,150}:[^| ]{1,150}) ([0-9]{3})$")
 # nginx also writes ` : ` where the answer itself, or an error page, has led to another upstream.
-_PASSED_ON = re.compile(rb":([0-9]{1,5}) : [^ |]*?:([0-9]{1,5})[, ]")
+_PASSED_ON = re.compile(rb"([^ |]{0,150}:[^ |]{1,150}) : ([^ |,]{0,150}:[^ |,]{1,150})[, ]")
 
 
 class _Color:
-    """What was logged of the requests to one port."""
+    """What was logged of the requests to one color."""
 
     def __init__(self) -> None:
         self.statuses: Counter[int] = Counter()
@@ -53,14 +53,14 @@ class _Color:
 
 
 class AnswerLog:
-    """What nginx has logged, by the port that it asked. Two threads read it; it is emptied as it is read."""
+    """What nginx has logged, by the address that it asked. Two threads read it; it is emptied as it is read."""
 
-    def __init__(self, log: Path, ports: Ports) -> None:
+    def __init__(self, log: Path, upstreams: Sequence[Upstream]) -> None:
         self._log = log
-        self._colors = set(ports.by_color.values())
+        self._upstreams = upstreams
         self._at = 0
         self._rest = b""
-        self._seen: Dict[int, _Color] = {}
+        self._seen: Dict[str, _Color] = {}
         self._reading = threading.Lock()
 
     def read(self) -> None:
@@ -76,9 +76,9 @@ class AnswerLog:
                 files.empty(self._log)
                 self._at = 0
 
-    def of(self, port: int) -> AnswerCounts:
+    def of(self, color: Upstream) -> AnswerCounts:
         with self._reading:
-            return self._seen.get(port, _Color()).counts()
+            return next((seen for name, seen in self._seen.items() if color.is_named(name)), _Color()).counts()
 
     def _count(self, line: bytes) -> None:
         """Where nginx asked several addresses one after the other, the last one answered. Other lines do not count.
@@ -86,11 +86,20 @@ class AnswerLog:
         If the other color stands behind ` : `, that one stood in, because the color before it had failed.
         """
         passed_on = _PASSED_ON.search(line)
-        stood_in = passed_on and {int(port) for port in passed_on.groups()} == self._colors
+        stood_in = passed_on and self._are_the_colors(*map(_text, passed_on.groups()))
         match = _LINE.match(line.partition(b" : ")[0] + b" 502" if stood_in else line)
         if match:
-            client, port, status = match.groups()
-            self._seen.setdefault(int(port), _Color()).count(client_of(client or b""), int(status))
+            client, address, status = match.groups()
+            seen = self._seen.setdefault(_text(address), _Color())
+            seen.count(client_of(client or b""), int(status))
+
+    def _are_the_colors(self, first: str, second: str) -> bool:
+        named = [[color.is_named(address) for color in self._upstreams] for address in (first, second)]
+        return all(map(any, named)) and named[0] != named[1]
+
+
+def _text(address: bytes) -> str:
+    return address.decode(errors="replace")
 
 
 def fallback_report(color: Optional[Color], log: Path) -> FallbackReport:
@@ -116,11 +125,11 @@ def _time_of(file: BinaryIO, line: int) -> str:
 
 
 @contextlib.contextmanager
-def counting(app: App, ports: Ports, watch_s: float) -> Iterator[AnswerLog]:
+def counting(app: App, upstreams: Sequence[Upstream], watch_s: float) -> Iterator[AnswerLog]:
     """If there will be a watch, nginx logs its answers while the block runs. If the log cannot be switched on, nothing
     is counted; no deploy fails for that.
     """
-    log = AnswerLog(app.host.proxy.log_of(app.name), ports)
+    log = AnswerLog(app.host.proxy.log_of(app.name), upstreams)
     if not watch_s:
         yield log
         return

@@ -13,15 +13,18 @@ from teal_host.ground.errors import Cancelled, HostError, Unhealthy
 from teal_host.ground.http_probe import NoAnswer, ProbeRequest, ProbeResponse, http_get, json_differs
 from teal_host.ground.paths import ColorPaths
 from teal_host.ground.processes import name_of
+from teal_host.proxies.upstream import HERE, Upstream
 from teal_host.state.app import App, Running
 from teal_host.state.seams import ProcessState
-from teal_host.steps.candidate import HERE, Candidate
+from teal_host.steps.candidate import Candidate
 from teal_host.steps.judgement import Judgement, Patience, ProbeResult, Watcher, judge
 from teal_host.supervisors import port_limits
 from teal_host.supervisors.children import listening
 from teal_host.wire.app import Health
 
 _LOG_LINES = 15
+_ON_SOCKET = "let the program listen on the unix socket {socket} of [run] command, or use {port} there"
+_OPEN = "let the program leave its umask as it is (0007), or give the socket mode 660"
 _EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104 - looked for, not listened on
 
 
@@ -67,19 +70,25 @@ def probe(app: App, candidate: Candidate, timeout_s: float) -> ProbeResult:
 def _probe(app: App, candidate: Candidate, state: ProcessState, timeout_s: float) -> ProbeResult:
     if state.state != "running":
         return _not_running(app, state)
-    listeners = sockets.listeners(candidate.port)  # first: a program that begins to listen meanwhile is no stranger
+    listeners = candidate.upstream.listeners()  # first: a program that begins to listen meanwhile is no stranger
     inodes = _held(app, candidate, state, {socket.inode for socket in listeners})
     listening = [
         socket
         for socket in listeners
-        if socket.inode in inodes or socket.is_reached_at(HERE)  # a stranger on another address takes no request
+        if socket.inode in inodes or candidate.upstream.is_met_at(socket)  # else a stranger takes no request
     ]
     if not listening:
-        return ProbeResult("sick", f"nothing listens on port {candidate.port}{_elsewhere(app, candidate)}")
+        return _nothing_listens(app, candidate)
     foreign = [socket for socket in listening if socket.inode not in inodes]
-    if foreign and _still_there(foreign[0]):
+    if foreign and _still_there(candidate, foreign[0]):
         return _foreign(candidate, foreign[0], state)
-    return _answer(candidate, timeout_s)
+    closed = candidate.upstream.closed_to_nginx()
+    return ProbeResult("sick", closed, hint=_OPEN) if closed else _answer(candidate, timeout_s)
+
+
+def _nothing_listens(app: App, candidate: Candidate) -> ProbeResult:
+    reason = f"nothing listens on {candidate.upstream.listens_on}{_elsewhere(app, candidate)}"
+    return ProbeResult("sick", reason, hint=_ON_SOCKET if candidate.spec.run.on_socket else "")
 
 
 def _held(app: App, candidate: Candidate, state: ProcessState, inodes: Set[int]) -> Set[int]:
@@ -98,18 +107,25 @@ def _not_running(app: App, state: ProcessState) -> ProbeResult:
     return ProbeResult("sick", reason, hopeless=not state.restarts_soon)
 
 
-def stranger_on(app: App, slot: ColorPaths, port: int) -> Optional[str]:
+def stranger_on(app: App, slot: ColorPaths, asked: Upstream) -> Optional[str]:
     """Who else takes the requests that nginx sends to this color, if somebody does."""
-    stranger = sockets.stranger_at(HERE, port, lambda: app.host.supervisor.pids(slot))
+    stranger = sockets.stranger_among(
+        lambda: filter(asked.is_met_at, asked.listeners()), lambda: app.host.supervisor.pids(slot)
+    )
     return sockets.describe_holder(stranger.inode) if stranger else None
 
 
 def check_port_is_free(candidate: Candidate) -> None:
-    """Before the start: somebody else on the port would answer in the program's place. Raises Unhealthy."""
-    for socket in sockets.listeners_at(HERE, candidate.port):
+    """Before the start: somebody else on the port would answer in the program's place. Nobody else can be on a socket,
+    whose directory is made anew. Raises Unhealthy.
+    """
+    port = candidate.upstream
+    if candidate.spec.run.on_socket:
+        return
+    for socket in filter(port.is_met_at, port.listeners()):
         holder = sockets.describe_holder(socket.inode)
         raise Unhealthy(
-            f"port {candidate.port} of {candidate.color} is taken by {holder}",
+            f"{port.listens_on} of {candidate.color} is taken by {holder}",
             hint="end that process, or choose other [run] ports",
         ).about(candidate.release, candidate.color, None)
 
@@ -136,11 +152,11 @@ def recent_output(app: App, candidate: Candidate, lines: int = _LOG_LINES) -> Li
 
 def _answer(candidate: Candidate, timeout_s: float) -> ProbeResult:
     health = candidate.spec.health
-    path, host = candidate.filled(health.path), candidate.spec.site.host
+    path, host, on_socket = candidate.filled(health.path), candidate.spec.site.host, candidate.spec.run.on_socket
     try:
-        answer = http_get(ProbeRequest((HERE, candidate.port), path, host, (), timeout_s))
+        answer = http_get(ProbeRequest(candidate.upstream.address, path, host, (), timeout_s))
     except NoAnswer as none:
-        return ProbeResult("sick", f"{path}: {none}{_not_here(candidate) if none.refused else ''}")
+        return ProbeResult("sick", f"{path}: {none}{_not_here(candidate) if none.refused and not on_socket else ''}")
     wrong = _wrong(answer, health.status, candidate, path)
     if wrong:
         hint = "is [health] path the right one in teal.toml?" if answer.status == 404 else ""
@@ -160,24 +176,27 @@ def _wrong(answer: ProbeResponse, status: int, candidate: Candidate, path: str) 
 
 def _foreign(candidate: Candidate, socket: sockets.Socket, state: ProcessState) -> ProbeResult:
     holder = sockets.describe_holder(socket.inode)
-    text = f"port {candidate.port} is held by {holder}, not by the program that was started (process {state.pid})"
+    where = candidate.upstream.listens_on
+    text = f"{where} is held by {holder}, not by the program that was started (process {state.pid})"
     return ProbeResult("sick", text, hopeless=True)
 
 
-def _still_there(socket: sockets.Socket) -> bool:
+def _still_there(candidate: Candidate, socket: sockets.Socket) -> bool:
     """A socket that was just closed or handed over is nobody's; look twice before accusing."""
-    return any(again.inode == socket.inode for again in sockets.listeners(socket.port))
+    return any(again.inode == socket.inode for again in candidate.upstream.listeners())
 
 
 def _elsewhere(app: App, candidate: Candidate) -> str:
     listening = {socket.inode: socket.port for socket in sockets.listeners()}
-    own = sockets.held(set(listening), app.host.supervisor.pids(candidate.slot_paths))
-    ports = sorted({listening[inode] for inode in own} - {candidate.port})
-    return f"; the program listens on {', '.join(map(str, ports))} instead" if ports else ""
+    pids = app.host.supervisor.pids(candidate.slot_paths)
+    own = sockets.held(set(listening), pids)
+    ports = [str(port) for port in sorted({listening[inode] for inode in own})]
+    elsewhere = ports or sorted(sockets.unix_paths(sockets.sockets_of(pids)))
+    return f"; the program listens on {', '.join(elsewhere)} instead" if elsewhere else ""
 
 
 def _not_here(candidate: Candidate) -> str:
-    addresses = sorted({socket.address for socket in sockets.listeners(candidate.port)} - {HERE})
+    addresses = sorted({listener.address for listener in candidate.upstream.listeners()} - {HERE})
     return f"; the program listens on {', '.join(addresses)} instead of {HERE} (HOST)" if addresses else ""
 
 
@@ -208,11 +227,11 @@ def _evidence(app: App, candidate: Candidate, probes: Sequence[ProbeResult]) -> 
 
 
 def _warn_if_open_to_all(app: App, candidate: Candidate) -> None:
-    is_open = any(socket.address in _EVERYWHERE for socket in sockets.listeners(candidate.port))
+    is_open = any(listener.address in _EVERYWHERE for listener in candidate.upstream.listeners())
     if is_open and not port_limits.are_in_effect(candidate.paths):
         app.warn(
-            f"{candidate.color} listens on all addresses of this machine, so port {candidate.port} may be reached "
-            "without nginx; listen on HOST (127.0.0.1)"
+            f"{candidate.color} listens on all addresses of this machine, so {candidate.upstream.listens_on} may be "
+            "reached without nginx; listen on HOST (127.0.0.1)"
         )
 
 

@@ -19,7 +19,7 @@ from teal_host.state.route import Route
 from teal_host.state.seams import Proxy
 from teal_host.state.slots import all_colors, read_slots
 from teal_host.steps import health
-from teal_host.steps.candidate import HERE, Candidate
+from teal_host.steps.candidate import Candidate
 from teal_host.steps.judgement import PATIENT, Judgement, Patience, ProbeResult, Verdict, judge
 from teal_host.wire.app import Keep
 from teal_host.wire.reports import ANSWERED_HEADER, PROBE_HEADER, Color, Entrance
@@ -89,7 +89,7 @@ def _may_answer(app: App, standby: Candidate) -> bool:
     slot = standby.slot_paths
     with contextlib.suppress(CannotRun, OSError):
         runs = app.host.supervisor.state(slot).state == "running"
-        return runs and health.stranger_on(app, slot, standby.port) is None
+        return runs and health.stranger_on(app, slot, standby.upstream) is None
     return False
 
 
@@ -133,9 +133,9 @@ def probe_through_nginx(app: App, candidate: Candidate, agreed: Agreement, answe
 
     An answer counts for nothing while somebody else listens on the candidate's port.
     """
-    stranger = health.stranger_on(app, candidate.slot_paths, candidate.port)
+    stranger = health.stranger_on(app, candidate.slot_paths, candidate.upstream)
     if stranger:
-        reason = f"port {candidate.port} of {candidate.color} is held by {stranger}"
+        reason = f"{candidate.upstream.listens_on} of {candidate.color} is held by {stranger}"
         return ProbeResult("sick", reason, hopeless=True)
     address, path = app.host.proxy.address(agreed.site), _verified_path(candidate)
     headers = ((PROBE_HEADER, agreed.token),)
@@ -144,8 +144,9 @@ def probe_through_nginx(app: App, candidate: Candidate, agreed: Agreement, answe
     except NoAnswer as none:
         return ProbeResult("unknown", f"nginx at {address[0]}:{address[1]}: {none}", silent=none.silent)
     answered_by = answer.headers.get(ANSWERED_HEADER.lower(), "")
-    if not answered_by.endswith(f":{candidate.port}"):
-        reason = f"nginx asked {answered_by or 'some other site'}, not {candidate.color} on port {candidate.port}"
+    if not candidate.upstream.is_named(answered_by):
+        where = f"{candidate.color} on {candidate.upstream.listens_on}"
+        reason = f"nginx asked {answered_by or 'some other site'}, not {where}"
         return ProbeResult("unknown", reason, hint="teal doctor")
     wrong = _wrong(candidate, answer)
     if wrong:
@@ -191,7 +192,7 @@ def probe_directly(candidate: Candidate, answer_s: float) -> ProbeResult:
     """What `verify` asks through nginx, without nginx."""
     path = _verified_path(candidate)
     try:
-        answer = http_get(ProbeRequest((HERE, candidate.port), path, candidate.spec.site.host, (), answer_s))
+        answer = http_get(ProbeRequest(candidate.upstream.address, path, candidate.spec.site.host, (), answer_s))
     except NoAnswer as none:
         return ProbeResult("sick", f"{path}: {none}")
     wrong = _wrong(candidate, answer)

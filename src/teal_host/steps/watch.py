@@ -22,11 +22,11 @@ class Watched:
     log: AnswerLog
 
     def new(self) -> AnswerCounts:
-        return self.log.of(self.candidate.port)
+        return self.log.of(self.candidate.upstream)
 
     def old(self) -> AnswerCounts:
         """The standby answered before the switch; since then it gets no new request."""
-        return self.log.of(self.standby.port) if self.standby else NOBODY
+        return self.log.of(self.standby.upstream) if self.standby else NOBODY
 
 
 def stay_well(app: App, watched: Watched, step: Running) -> None:

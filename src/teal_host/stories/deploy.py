@@ -77,7 +77,7 @@ def go_live(app: App, request: Deploy, scene: Scene, record: Record) -> Result:
     app.journal.write("begin", request.id, what="deploy", release=record.release, left=scene.slots.live)
     try:
         cutover = _cutover(app, request, scene, record)
-        with error_rate.counting(app, cutover.agreement.ports, request.spec.keep.watch_s) as log:
+        with error_rate.counting(app, cutover.upstreams, request.spec.keep.watch_s) as log:
             start_and_check(app, cutover)
             switch_traffic(app, cutover)
             watch_and_roll_back(app, cutover, log)
@@ -95,7 +95,7 @@ def go_live(app: App, request: Deploy, scene: Scene, record: Record) -> Result:
 
 def _cutover(app: App, request: Deploy, scene: Scene, record: Record) -> Cutover:
     agreed, color = ports.reserve(app, request.spec, scene), scene.slots.idle
-    candidate = Candidate(record, color, agreed.ports.of(color), app.paths)
+    candidate = Candidate(record, color, agreed.ports, app.paths)
     return Cutover.from_scene(scene, candidate, agreed, request.id)
 
 

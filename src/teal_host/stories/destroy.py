@@ -78,7 +78,7 @@ def _remove_files(app: App, keep_data: bool) -> None:
     trees.remove(paths.live)  # a hand may have made a directory of it
     colors = tuple(paths.color(color).home for color in all_colors())
     data = (paths.data,) if provisioning.owns_data(paths) and not keep_data else ()
-    for folder in (*colors, paths.records, paths.releases, paths.logs, *data):
+    for folder in (*colors, paths.records, paths.releases, paths.logs, paths.sockets, *data):
         _remove(folder)
     if not (keep_data and paths.data.is_dir()):
         provisioning.remove_user(paths)

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from typing import Tuple
 
+from teal_host.proxies.upstream import of_color
 from teal_host.state import releases, secrets
 from teal_host.state.app import App
 from teal_host.steps import idempotency, receive, release
@@ -27,12 +28,13 @@ def _steps(app: App, request: Deploy, scene: Scene, name: str) -> Tuple[str, ...
     spec, color = request.spec, scene.slots.idle
     proposed = app.host.provisioning.agreement_for(spec, color)
     app.host.provisioning.check_route(proposed, PATIENT.deadline_s)
+    upstream = of_color(app.paths.color(color), proposed.ports, spec.run.on_socket)
     is_new = proposed != scene.agreement
     return (
         *([evict.PLAN] if request.evict else []),
         receive.estimate(request.manifest, receive.index_stored_files(scene)),
         f"seal the release {name}",
-        f"start it on {color}, port {proposed.ports.of(color)}, and ask {spec.health.path}",
+        f"start it on {color}, {upstream.listens_on}, and ask {spec.health.path}",
         "reload nginx once, for new names or ports" if is_new else "switch the link; no reload of nginx",
         f"watch it for {spec.keep.watch_s:g} s, keep {spec.keep.releases} releases",
     )

@@ -203,7 +203,7 @@ def _begin(app: App, back: _Return, color: Color) -> None:
 
 
 def _start_and_watch(app: App, cutover: Cutover) -> None:
-    with error_rate.counting(app, cutover.agreement.ports, cutover.candidate.spec.keep.watch_s) as log:
+    with error_rate.counting(app, cutover.upstreams, cutover.candidate.spec.keep.watch_s) as log:
         start_and_check(app, cutover)
         switch_traffic(app, cutover)
         watch_and_roll_back(app, cutover, log)
@@ -243,5 +243,5 @@ def _to_candidate(app: App, request: Rollback, scene: Scene, target: Record) -> 
     agreed, color = scene.agreement, scene.slots.idle
     if agreed is None:
         raise NeedsHuman(f"{app.paths.agreed} is missing", hint="teal deploy")
-    candidate = Candidate(target, color, agreed.ports.of(color), app.paths)
+    candidate = Candidate(target, color, agreed.ports, app.paths)
     return replace(Cutover.from_scene(scene, candidate, agreed, request.id), is_rollback=True)

@@ -24,6 +24,7 @@ from teal_host.stories import recover
 from teal_host.wire.messages import Done, Note, Plan, Setup
 
 _OF_KEYS = "key"
+_SOCKETS = "a unix socket for each color, where a release uses {socket}"
 
 
 def setup(app: App, request: Setup, channel: Channel) -> Done:
@@ -210,13 +211,14 @@ def _moving(app: App, before: Optional[Agreement], agreed: Agreement) -> List[Co
 
 def _description(before: Optional[Agreement], agreed: Agreement) -> str:
     if before is None:
-        return f"agree on {_site(agreed)}, {_ports(agreed)}"
+        return f"agree on {_site(agreed)}, {_ports(agreed)}" + (f", {_SOCKETS}" if agreed.sockets else "")
     pairs = ((_site(before), _site(agreed)), (_ports(before), _ports(agreed)))
     changed = [f"{now} instead of {was}" for was, now in pairs if was != now]
     rules = ((before.proxy, agreed.proxy, "[proxy]"), (before.sandbox, agreed.sandbox, "[sandbox]"))
     changed += [f"{section} as in teal.toml" for was, now, section in rules if was != now]
     changed += ["what a deploy key may ask for, as in teal.toml"] if agreed.keys != before.keys else []
     changed += ["the standby answers where the live color does not"] if agreed.fallback != before.fallback else []
+    changed += [_SOCKETS] if agreed.sockets and not before.sockets else []
     return f"agree anew: {'; '.join(changed)}"
 
 

@@ -4,10 +4,11 @@ They change nothing and wait for no other command.
 """
 
 import contextlib
-from typing import Dict, Iterator, List, Optional
+from typing import Dict, Iterator, List, Optional, Tuple
 
 from teal_host.ground import lock
 from teal_host.ground.errors import HostError
+from teal_host.proxies import upstream
 from teal_host.proxies.nginx.server import falls_back
 from teal_host.state import releases, secrets
 from teal_host.state.app import App
@@ -16,6 +17,7 @@ from teal_host.state.slots import Slots, all_colors
 from teal_host.steps import health, idempotency
 from teal_host.steps.error_rate import fallback_report
 from teal_host.steps.scene import Scene, read_scene
+from teal_host.wire.grammar import other_color
 from teal_host.wire.reports import (
     Color,
     ColorReport,
@@ -60,23 +62,39 @@ def list_releases(app: App) -> ReleasesReport:
 
 def _color(app: App, scene: Scene, color: Color) -> ColorReport:
     release = scene.slots.releases[color]
-    port = scene.agreement.ports.of(color) if scene.agreement else None
-    taken_by = health.stranger_on(app, app.paths.color(color), port) if port else None
+    port, socket = _port_or_socket(app, scene, color)
+    taken_by = _stranger(app, scene, color) if port or socket else None
     if release is None:
-        return ColorReport(None, port, "empty", taken_by=taken_by)
+        return ColorReport(None, port, "empty", taken_by=taken_by, socket=socket)
     process = app.host.supervisor.state(app.paths.color(color))
     record = releases.find(scene.records, release)
     failed = record is not None and record.did_not_stay
     state = "failed" if process.state == "stopped" and failed else process.state
     restarts = app.host.supervisor.restarts(app.paths.color(color))
-    return ColorReport(release, port, state, process.pid, process.since, restarts, taken_by)
+    return ColorReport(release, port, state, process.pid, process.since, restarts, taken_by, socket)
+
+
+def _port_or_socket(app: App, scene: Scene, color: Color) -> Tuple[Optional[int], Optional[str]]:
+    """Of what the color holds; an empty color has neither beside a socket."""
+    slot, other = app.paths.color(color), app.paths.color(other_color(color))
+    if slot.listens_on_socket.exists():
+        return None, str(slot.socket)
+    if scene.agreement is None or (slot.held is None and other.listens_on_socket.exists()):
+        return None, None
+    return scene.agreement.ports.of(color), None
+
+
+def _stranger(app: App, scene: Scene, color: Color) -> Optional[str]:
+    slot = app.paths.color(color)
+    return health.stranger_on(app, slot, upstream.now(slot, scene.agreement.ports)) if scene.agreement else None
 
 
 def _notes_on_strangers(scene: Scene, colors: Dict[Color, ColorReport]) -> Iterator[str]:
     for color, row in colors.items():
         if row.taken_by:
             means = "which is live" if color == scene.slots.live else "which is idle"
-            yield f"port {row.port} of {color}, {means}, is held by {row.taken_by}, not by {color}; see: teal doctor"
+            where = f"the socket {row.socket}" if row.socket else f"port {row.port}"
+            yield f"{where} of {color}, {means}, is held by {row.taken_by}, not by {color}; see: teal doctor"
 
 
 def _note_on_the_live_color(scene: Scene, colors: Dict[Color, ColorReport]) -> Iterator[str]:

@@ -39,6 +39,9 @@ class PlainProcesses:
     def start(self, color: ColorPaths, program: Program) -> None:
         self._end_strays(color)
         files.make_dir(program.log.parent, 0o700)
+        if color.listens_on_socket.exists():
+            files.make_dir(color.socket.parent, 0o700)
+            files.remove(color.socket)  # else most programs cannot listen there
         marked = Program(program.argv, {**run.passed_on(), **program.env, **_mark(color)}, program.cwd, program.log)
         try:
             child = run.spawn(marked)

@@ -18,7 +18,7 @@ _UNIT = Template("""\
 [Unit]
 Description=Teal: ${app} (%i)
 After=network.target
-# An empty color is skipped, not failed.
+${mounted}# An empty color is skipped, not failed.
 ConditionPathExists=${home}/%i/release
 # What was live comes back by itself, however late what it needs comes.
 StartLimitIntervalSec=0
@@ -32,8 +32,8 @@ Group=${user}
 StateDirectory=${app}
 StateDirectoryMode=0700
 Environment=HOME=${data}
-UMask=0077
-Restart=always
+UMask=${umask}
+${sockets}Restart=always
 ${pauses}
 KillMode=mixed
 TimeoutStartSec=30s
@@ -70,13 +70,25 @@ RemoveIPC=yes
 SystemCallArchitectures=native
 SystemCallFilter=@system-service
 SystemCallFilter=~@privileged @resources
-${system_calls}SystemCallErrorNumber=EPERM
+${socket_calls}${system_calls}SystemCallErrorNumber=EPERM
 
 [Install]
 WantedBy=multi-user.target
 """)
 
 
+# Made and emptied at each start: most programs cannot listen where an old socket is. systemd mounts it for these
+# commands too, so it is not removed. nginx's group reaches what is in it, and nobody else. ProtectSystem= leaves /run
+# as it is, so the other color's directory is made read-only. Some programs set the owner of their socket themselves;
+# without a capability that gives nothing away.
+_SOCKETS = Template("""\
+ExecStartPre=+/usr/bin/install -d -m 2750 -o ${user} -g ${group} ${folder}/%i
+ExecStartPre=+/usr/bin/find ${folder}/%i -mindepth 1 -delete
+ReadOnlyPaths=-${all_sockets}
+ReadWritePaths=-${folder}/%i
+""")
+_SOCKET_CALLS = "SystemCallFilter=@chown\n"
+_MOUNTED = Template("RequiresMountsFor=${folder}\n")
 _GROWING_SINCE = 254  # the first systemd that knows RestartSteps
 _GROWING_PAUSES = "RestartSec=1s\nRestartSteps=6\nRestartMaxDelaySec=5s"
 _PLAIN_PAUSE = "RestartSec=2s"
@@ -100,19 +112,40 @@ WantedBy=multi-user.target
 """)
 
 
+_MOUNT = Template("""\
+# ${app}: written by `teal setup`. The sockets of its colors are here, and there is room for little else.
+# The kernel follows no link here: no program of the app leads nginx to another program's socket.
+[Unit]
+Description=Teal: ${app}, its sockets
+
+[Mount]
+What=tmpfs
+Where=${folder}
+Type=tmpfs
+Options=mode=0755,nosuid,nodev,noexec,nosymfollow,size=64k,nr_inodes=128
+LazyUnmount=yes
+""")
+
+
 @dataclass(frozen=True)
 class Unit:
-    """`installed`: the server side's path on the server. `systemd`: the version of systemd there."""
+    """`installed`: the server side's path on the server. `systemd`: the version of systemd there.
+
+    `socket_group`: that of nginx, where the app has unix sockets; else empty.
+    """
 
     paths: AppPaths
     user: str
     sandbox: Sandbox
     installed: Path
     systemd: int
+    socket_group: str = ""
 
 
 def unit_text(unit: Unit) -> str:
-    allowed = unit.sandbox
+    allowed, group = unit.sandbox, unit.socket_group
+    folder = unit.paths.sockets
+    whose = {"folder": folder, "all_sockets": folder.parent, "user": unit.user, "group": group}
     return _UNIT.substitute(
         app=unit.paths.app,
         home=unit.paths.home,
@@ -127,6 +160,10 @@ def unit_text(unit: Unit) -> str:
         capabilities=" ".join(allowed.capabilities),
         writable=_line("ReadWritePaths", " ".join(allowed.writable)),
         pauses=_GROWING_PAUSES if unit.systemd >= _GROWING_SINCE else _PLAIN_PAUSE,
+        umask="0007" if group else "0077",
+        mounted=_MOUNTED.substitute(folder=folder) if group else "",
+        sockets=_SOCKETS.substitute(whose) if group else "",
+        socket_calls=_SOCKET_CALLS if group else "",
         system_calls=_line("SystemCallFilter", " ".join(allowed.system_calls)),
     )
 
@@ -136,6 +173,10 @@ def recovery_text(unit: Unit) -> str:
     paths = unit.paths
     colors = " ".join(color.unit for color in paths.colors)
     return _RECOVERY.substitute(app=paths.app, home=paths.home, colors=colors, python=PYTHON, installed=unit.installed)
+
+
+def mount_text(paths: AppPaths) -> str:
+    return _MOUNT.substitute(app=paths.app, folder=paths.sockets)
 
 
 def _line(name: str, value: str) -> str:

@@ -30,6 +30,7 @@ Json = Dict[str, Any]
 
 _JSON_DEPTH = 16
 MOST_JSON = 64 * 1024  # bytes: an answer is read that far, and every stored release has a copy of what it must have
+_SOCKET = "SOCKET"  # in the environment, where the command uses {socket}
 MOST_HANDED_OVER = 1_000_000  # bytes of arguments and environment; Linux starts a program with at most 2 MB
 
 
@@ -76,6 +77,11 @@ class Run:
     data: bool = False
 
     @property
+    def on_socket(self) -> bool:
+        """Does the program listen on a unix socket of its color, and not on a port?"""
+        return self._uses("{socket}")
+
+    @property
     def handed_over(self) -> int:
         """Bytes of arguments and environment."""
         return sum(len(text.encode()) for text in (*self.command, *self.env, *self.env.values()))
@@ -85,8 +91,15 @@ class Run:
             yield Mistake("command", 'must name a program, such as ["./app", "--port", "{port}"]')
         if self.handed_over > MOST_HANDED_OVER:
             yield Mistake("env", f"and command are together more than {MOST_HANDED_OVER:,} bytes")
-        if not self.data and any("{data_dir}" in argument for argument in self.command):
+        if self.on_socket and self._uses("{port}"):
+            yield Mistake("command", "uses both {socket} and {port}; a program listens on one of them")
+        if self.on_socket and _SOCKET in self.env:
+            yield Mistake(f"env.{_SOCKET}", "is set by Teal, because the command uses {socket}; choose another name")
+        if not self.data and self._uses("{data_dir}"):
             yield Mistake("command", "uses {data_dir}, which needs data = true")
+
+    def _uses(self, placeholder: str) -> bool:
+        return any(placeholder in argument for argument in self.command)
 
 
 @dataclass(frozen=True)

@@ -58,7 +58,7 @@ def _times(count: int, before: str = " (", after: str = ")") -> str:
 @dataclass(frozen=True)
 class ColorReport:
     """`restarts`: of a program that ended, and that the supervisor starts again and again; else null. `taken_by`: who
-    else listens on the port; else null.
+    else listens there; else null. `socket`: the path of the unix socket on which it listens; then `port` is null.
     """
 
     release: Optional[ReleaseName]
@@ -68,6 +68,7 @@ class ColorReport:
     since: Optional[Moment] = None
     restarts: Optional[RestartsReport] = None
     taken_by: Optional[Text] = None
+    socket: Optional[Text] = None
 
 
 @dataclass(frozen=True)

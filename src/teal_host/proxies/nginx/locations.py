@@ -3,6 +3,7 @@
 from string import Template
 
 from teal_host.proxies.nginx import log
+from teal_host.proxies.nginx.maps import ON_SOCKET
 from teal_host.proxies.nginx.parameters import SiteParameters
 from teal_host.proxies.nginx.quoting import quoted
 from teal_host.proxies.nginx.server import falls_back
@@ -17,11 +18,15 @@ _STANDBY = Template("""\
     location @teal_${name}_standby {
         recursive_error_pages off;
 ${nobody}        if (!-f "${fallback}/$$teal_${name}_instead") { return 502; }
-        proxy_pass http://teal_${app}_$$teal_${name}_instead;
+${socket}        proxy_pass http://teal_${app}_$$teal_${name}_instead${on_socket};
 ${logs}    }
 """)
 _NOBODY = Template("""\
         if (!-e ${live}) { return 503; }
+""")
+_ON_SOCKET = Template("""\
+        set $$teal_on_socket "";
+        if (-f "${fallback}/socket") { set $$teal_on_socket _socket; }
 """)
 _GENERATION = Template("""\
     location = ${path} {
@@ -40,8 +45,12 @@ def standby(site: SiteParameters) -> str:
     if site.route.fallback is None or not falls_back(site.route):
         return ""
     path, app, logs = quoted(site.route.fallback).strip('"'), site.route.app, log.fallback_logs(site)
-    nobody = _NOBODY.substitute(live=quoted(site.route.live)) if site.tells_of_nobody else ""
-    return _STANDBY.substitute(name=site.name, app=app, fallback=path, logs=logs, nobody=nobody)
+    parts = {
+        "nobody": _NOBODY.substitute(live=quoted(site.route.live)) if site.tells_of_nobody else "",
+        "socket": _ON_SOCKET.substitute(fallback=path) if site.sockets else "",
+        "on_socket": ON_SOCKET if site.sockets else "",
+    }
+    return _STANDBY.substitute(parts, name=site.name, app=app, fallback=path, logs=logs)
 
 
 def generation(site: SiteParameters) -> str:

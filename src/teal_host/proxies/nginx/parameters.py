@@ -1,9 +1,10 @@
 """The values from which every part of a site's file is made."""
 
 from pathlib import Path
-from typing import Optional, Tuple
+from typing import Dict, Optional, Tuple
 
 from teal_host.state.route import Route
+from teal_host.wire.grammar import COLORS, Color
 from teal_host.wire.values import dataclass
 
 
@@ -35,6 +36,12 @@ class SiteParameters:
     has_mark: bool = True
     takes_claims: bool = True
     tells_of_nobody: bool = True
+
+    @property
+    def sockets(self) -> Dict[Color, str]:
+        """The path of each color's socket; none where the colors have ports alone."""
+        folder = self.route.sockets
+        return {color: str(folder / color / "socket") for color in COLORS} if folder else {}
 
     @property
     def name(self) -> str:

@@ -21,11 +21,21 @@ from teal_host.wire.values import dataclass
 
 OLDEST = (1, 18)
 _MASTER = "nginx: master process "
+_WORKER = "nginx: worker process"
 _NAMES = ("nginx", "nginx-debug")  # the latter is nginx.org's
 _UNIT = "nginx.service"
 _UNIT_GROUP = f"/system.slice/{_UNIT}"
 _SYSTEM_GROUPS = "/system.slice/"
 _CHECK_S, _START_S = 30.0, 60.0
+
+
+@dataclass(frozen=True)
+class Worker:
+    """The user and the groups of nginx's workers, by number; `group` is the first."""
+
+    user: int
+    groups: FrozenSet[int]
+    group: int = 0
 
 
 @dataclass(frozen=True)
@@ -59,6 +69,16 @@ class NginxProgram:
     def socket_inodes(self) -> Set[int]:
         """The inodes of what the running master holds."""
         return sockets.sockets_of({self.master.pid}) if self.master else set()
+
+    def worker(self) -> Optional[Worker]:
+        """One worker of the running master; all are alike. Only the title tells it from the master's other children."""
+        for pid in processes.children(self.master.pid) if self.master else ():
+            properties = processes.status(pid)
+            if processes.command_line(pid).startswith(_WORKER) and "Gid" in properties:
+                group = int(properties["Gid"].split()[1])
+                groups = frozenset({group, *map(int, properties.get("Groups", "").split())})
+                return Worker(int(properties["Uid"].split()[1]), groups, group)
+        return None
 
     def reload(self) -> None:
         """A running nginx reads its files again."""

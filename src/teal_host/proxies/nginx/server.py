@@ -29,7 +29,12 @@ gzip on;
 _COLOR = Template("""\
     set $$teal_color blue;
     if (-f ${marker}) { set $$teal_color green; }
-    set $$teal_app $$teal_${name}_asked;
+${socket}    set $$teal_app $$teal_${name}_asked;
+""")
+# Asked of the color and not of the link, which may turn between two questions.
+_ON_SOCKET = Template("""\
+    set $$teal_on_socket "";
+    if (-f "${home}/$$teal_color/socket") { set $$teal_on_socket _socket; }
 """)
 _FALLBACK = Template("""\
     error_page 502 = @teal_${name}_standby;
@@ -111,7 +116,9 @@ def falls_back(route: Route) -> bool:
 
 
 def color(site: SiteParameters) -> str:
-    return _COLOR.substitute(name=site.name, marker=quoted(site.route.live / "green"))
+    home = quoted(site.route.live.parent).strip('"')
+    socket = _ON_SOCKET.substitute(home=home) if site.sockets else ""
+    return _COLOR.substitute(name=site.name, marker=quoted(site.route.live / "green"), socket=socket)
 
 
 def forwarding(site: SiteParameters) -> str:

@@ -1,0 +1,49 @@
+"""Where the colors' sockets are: a small file system of the app's own, on which the kernel follows no link.
+
+An app may write where its socket is. A link there would lead nginx, with nginx's rights, to another program's socket;
+and on /run itself an app could fill what the whole machine needs.
+"""
+
+import os
+from functools import partial
+from typing import Iterator
+
+from teal_host.ground import files, systemctl
+from teal_host.ground.errors import CannotRun
+from teal_host.ground.paths import AppPaths
+from teal_host.preparations import change as setup_change
+from teal_host.preparations.base import Intent
+from teal_host.preparations.change import DesiredFile, SetupChange
+from teal_host.supervisors.unit_text import mount_text
+
+_WITHIN_S = 30.0
+
+
+def changes(intent: Intent) -> Iterator[SetupChange]:
+    """Nothing where no socket is agreed on."""
+    if intent.agreed.sockets:
+        desired = desired_mount(intent.app.paths)
+        yield from setup_change.write(desired, partial(_mount, desired), f", which mounts {intent.app.paths.sockets}")
+
+
+def desired_mount(paths: AppPaths) -> DesiredFile:
+    return DesiredFile(paths, paths.socket_mount, mount_text(paths))
+
+
+def unmount(paths: AppPaths) -> None:
+    """The app's processes have ended."""
+    if os.path.ismount(paths.sockets):
+        systemctl.order("stop", paths.socket_mount.name, _WITHIN_S, lambda: not os.path.ismount(paths.sockets))
+
+
+def _mount(desired: DesiredFile) -> None:
+    """Tried now, because only an old mount(8) or an odd container refuses it. Later each start of a color needs it."""
+    desired.write()
+    systemctl.reload_units()
+    name, asked = desired.path.name, ("LoadState", "ActiveState")
+    tried = systemctl.order("start", name, _WITHIN_S, lambda: systemctl.has_failed(systemctl.properties(name, asked)))
+    if tried.code:
+        files.remove(desired.path)
+        systemctl.reload_units()
+        text = f"{desired.paths.sockets} cannot be mounted, so {{socket}} cannot be had here"
+        raise CannotRun(text, tried.lines[-3:], "use {port} in [run] command, then teal setup")
