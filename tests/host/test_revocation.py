@@ -6,13 +6,15 @@ from typing import Any
 
 import pytest
 
-from teal_host.ground.errors import BadRequest, CannotRun
+from teal_host.ground import lock
+from teal_host.ground.errors import BadRequest, CannotRun, Locked
 from teal_host.ground.paths import HostPaths
 from teal_host.preparations import account, deploy_key
 from teal_host.preparations.base import KeyIntent
 from teal_host.state import footprint, key_places
 from teal_host.state.deploy_keys import DeployKey
 from teal_host.state.footprint import Footprint
+from teal_host.stories import setup
 
 STAYS, STOLEN, OTHER = (f"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI{letter * 43}" for letter in "ABC")
 
@@ -82,3 +84,21 @@ def test_revocation_needs_no_footprint_of_another_app(host: HostPaths, broken: s
     revoke(host, STAYS)
     assert lines(host) == [OTHER]
     assert not deploy_key.sudo_rule(host, "shop").exists()
+
+
+def test_key_is_revoked_while_the_setup_of_another_app_is_at_work(
+    host: HostPaths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only the file of all keys waits for it. At 768eec4 the key went on until the other setup had ended."""
+    ended: list[str] = []
+    monkeypatch.setattr(key_places, "end_all", lambda host, key: ended.append(key))
+    monkeypatch.setattr(lock, "SHARED_WAIT_S", 0.1)
+    stolen = DeployKey(STOLEN)
+    app: Any = SimpleNamespace(host=SimpleNamespace(paths=host), name="shop", paths=host.app("shop"))
+    request: Any = SimpleNamespace(no_key=stolen.fingerprint, key=None)
+    with lock.shared(host, "other", "setup"), pytest.raises(Locked, match="other@this host"):
+        setup._change_keys(app, request, setup._plan(setup.planned(app, request)))
+    assert ended == [stolen.word]
+    assert footprint.load(host.app("shop")).deploy_keys == (DeployKey(STAYS),)
+    revoke(host, STOLEN)
+    assert lines(host) == [STAYS, OTHER]

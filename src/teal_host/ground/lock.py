@@ -30,6 +30,7 @@ class Holder:
     """`words`: who it is, since when, doing what, for a person."""
 
     pid: int
+    who: str
     what: str
     words: str
 
@@ -84,7 +85,7 @@ def holder(path: Path) -> Optional[Holder]:
     with contextlib.suppress(*DAMAGED):
         note = json.loads(path.read_text())
         if is_holder(path, int(note["pid"])):
-            return Holder(int(note["pid"]), str(note["what"]), _words(path))
+            return Holder(int(note["pid"]), str(note["who"]), str(note["what"]), _words(path))
     return None
 
 

@@ -238,6 +238,13 @@ def _revoke(host: HostPaths, paths: AppPaths, key: DeployKey) -> None:
     key_places.end_all(host, key.word)
 
 
+def revoke(host: HostPaths, paths: AppPaths, fingerprint: str) -> None:
+    """The line of sshd and the rule of sudo stay, as in a revocation that was cut. Both lead to a refusal."""
+    for key in footprint.load(paths).deploy_keys:
+        if key.fingerprint == fingerprint:
+            _revoke(host, paths, key)
+
+
 def _remember(paths: AppPaths, keys: Sequence[DeployKey]) -> None:
     footprint.save(paths, footprint.load(paths).with_keys(keys))
 

@@ -59,11 +59,22 @@ def setup(app: App, request: Setup, channel: Channel) -> Done:
 
 def _change_keys(app: App, request: Setup, plan: Plan) -> Done:
     """Without the app's lock, which a thief of the key may hold. What a killed deploy left is recovered at once."""
+    if request.no_key and _is_another_app_at_work(app):
+        deploy_key.revoke(app.host.paths, app.paths, request.no_key)
+        plan = _plan(planned(app, request))
     _apply_rest(app, request, plan)
     if request.no_key:
         recover.recover_if_free(app)
     _sync_named(app)
     return Done(f"{app.name} is set up")
+
+
+def _is_another_app_at_work(app: App) -> bool:
+    """At what apps share, and the file of all deploy keys is part of that. Then only that file waits: this app's own
+    footprint, which no other app's command writes, says at once that the key is revoked.
+    """
+    holder = lock.holder(app.host.paths.lock)
+    return holder is not None and holder.who != app.name
 
 
 @contextlib.contextmanager
