@@ -94,7 +94,7 @@ LONG_RUNS = {
     ),
     "fuzz": LongRun(
         "inputs to each reader of what somebody else writes: messages, files, /proc, systemd, nginx, HTTP, TOML, ssh",
-        env="TEAL_FUZZ_S=600",
+        env="TEAL_FUZZ_S=300",
         tests="tests/fuzz/test_readers.py -k any_input",
     ),
     "endurance": LongRun("half an hour of deploys under load", bench="bench/endurance --per-second 100"),
