@@ -150,15 +150,17 @@ def steady_table(states: Sequence[Steady]) -> str:
     return "\n".join(lines)
 
 
-def ratio_lines(states: Sequence[Steady]) -> str:
-    """What the fallback costs while the live color answers, and what a unix socket saves, each in the same run."""
+def ratios(what: str, states: Sequence[Steady], way: type[Teal], other: type[Teal]) -> str:
+    """One way to another one, in the same run."""
     named = {state.name: state.figures for state in states}
-    pairs = (("with the fallback to without it", Teal, NoFallback), ("unix sockets to ports", OnSockets, Teal))
-    lines = []
-    for what, way, other in pairs:
-        ratios = ", ".join(f"{a / b:.2f}" for a, b in zip(named[way.name], named[other.name], strict=True))
-        lines.append(f"{what} (requests a second, median, p99, processor time): {ratios}")
-    return "\n".join(lines)
+    figures = ", ".join(f"{a / b:.2f}" for a, b in zip(named[way.name], named[other.name], strict=True))
+    return f"{what} (requests a second, median, p99, processor time): {figures}"
+
+
+def ratio_lines(states: Sequence[Steady]) -> str:
+    """What the fallback costs while the live color answers, and what a unix socket saves."""
+    fallback = ratios("with the fallback to without it", states, Teal, NoFallback)
+    return f"{fallback}\n{ratios('unix sockets to ports', states, OnSockets, Teal)}"
 
 
 def _say(text: str) -> None:
@@ -180,6 +182,7 @@ def main() -> int:
         help="requests a second to each proxy, of clients that are answered at once",
     )
     parser.add_argument("--rounds", type=at_least_one, default=5, help="rounds of the steady state")
+    parser.add_argument("--sockets", action="store_true", help="only Teal on ports and on unix sockets, steady")
     parser.add_argument("--debian", type=int, choices=(12, 13), default=13)
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the figures to this file")
     asked = parser.parse_args()
@@ -197,14 +200,23 @@ def main() -> int:
     return 0
 
 
-def _measure(ground: Ground, asked: argparse.Namespace) -> None:
-    ground.prepare()
-    peers, by_hand, teal = others(), ByHand(), Teal()
-    quiet = [*peers, teal, NoFallback(), OnSockets(), Logged(), Unasked(), Bare()]
-    for proxy in [*quiet, by_hand]:
+def _steady(proxies: Sequence[Proxy], ground: Ground, rounds: int) -> list[Steady]:
+    for proxy in proxies:
         proxy.prepare(ground)
         ground.settled(proxy)
-    states = steady(quiet, ground, asked.rounds, _say)
+    return steady(proxies, ground, rounds, _say)
+
+
+def _measure(ground: Ground, asked: argparse.Namespace) -> None:
+    ground.prepare()
+    if asked.sockets:
+        print(ratios("unix sockets to ports", _steady([Teal(), OnSockets()], ground, asked.rounds), OnSockets, Teal))
+        return
+    peers, by_hand, teal = others(), ByHand(), Teal()
+    quiet = [*peers, teal, NoFallback(), OnSockets(), Logged(), Unasked(), Bare()]
+    by_hand.prepare(ground)
+    ground.settled(by_hand)
+    states = _steady(quiet, ground, asked.rounds)
     rows = turned([*peers, by_hand, teal], ground, asked.switches, asked.per_second)
     versions = _versions(ground)
     about = {"at": datetime.date.today().isoformat(), "processors": os.cpu_count(), "versions": versions}
