@@ -53,3 +53,15 @@ def test_visitors_get_503_while_the_release_after_an_eviction_is_not_healthy_yet
     assert status_of(f"http://{app.world.address}:{app.ports[0]}/") == 503
     assert deploy.ended().ok().result["outcome"] == "live"
     assert app.get()["version"] == "mended"
+
+
+def test_visitors_get_503_while_the_deploy_after_a_failed_eviction_is_not_healthy_yet(app: App) -> None:
+    """At 005e2a2 it started on blue, which nginx asks while nothing is live."""
+    app.deploy_versions("v1")
+    app.program(version="sick", needs="SMTP_HOST")
+    assert app.deploy("--evict", "--yes").code == 6
+    app.program(version="mended", health_sequence=[503] * 30 + [200])
+    deploy = RunningCommand(app, "deploy", "--json")
+    wait_until(lambda: any("503" in str(event.get("detail")) for event in deploy.events))
+    assert status_of(f"http://{app.world.address}:{app.ports[0]}/") == 503
+    assert deploy.ended().ok().result["outcome"] == "live"

@@ -3,7 +3,7 @@
 Whoever needs the truth of after the switch reads a new scene, and says so. The link stays the truth.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import List, Optional
 
 from teal_host.ground.paths import AppPaths
@@ -11,7 +11,7 @@ from teal_host.state import agreement, releases, secrets
 from teal_host.state.agreement import Agreement
 from teal_host.state.app import App
 from teal_host.state.releases import Record, UnreadableRecord
-from teal_host.state.slots import Slots, read_slots
+from teal_host.state.slots import Slots, all_colors, read_slots
 from teal_host.steps import health, switch
 from teal_host.steps.candidate import Candidate
 from teal_host.steps.judgement import PATIENT
@@ -51,7 +51,16 @@ class Scene:
 def read_scene(app: App) -> Scene:
     """Raises NeedsHuman where link or agreement cannot be read."""
     records, unreadable = releases.load(app.paths), releases.load_unreadable(app.paths)
-    return Scene(app.paths, read_slots(app.paths), records, unreadable, agreement.load(app.paths))
+    slots = replace(read_slots(app.paths), first=_first(records, unreadable))
+    return Scene(app.paths, slots, records, unreadable, agreement.load(app.paths))
+
+
+def _first(records: List[Record], unreadable: List[UnreadableRecord]) -> Color:
+    """Once a release has been live, nginx serves the app's route. Without a link nginx asks the first color, and no
+    visitor may come to a release that is not healthy yet: so it starts on the other one.
+    """
+    were_live = any(record.outcome in ("live", "superseded", "rolled_back") for record in records)
+    return all_colors()[-1 if were_live or unreadable else 0]
 
 
 def load_scene(app: App) -> Scene:

@@ -39,10 +39,8 @@ def evict(app: App, mended: Optional[str]) -> None:
 
 
 def expected(scene: Scene) -> Scene:
-    """As the mended release will find it. While nothing is live nginx asks the first color, and its visitors shall not
-    come to a release that is not healthy yet.
-    """
-    return replace(scene, slots=Slots(None, dict.fromkeys(all_colors()), first=all_colors()[-1]))
+    """As the mended release will find it."""
+    return replace(scene, slots=Slots(None, dict.fromkeys(all_colors()), scene.slots.first))
 
 
 def known_secrets(app: App, mended: Optional[str]) -> Tuple[str, ...]:
