@@ -329,7 +329,7 @@ TARGETS = (
 def test_redirect_that_a_program_asks_of_nginx_leads_to_nothing_but_the_program(plain: App, target: str) -> None:
     """nginx asks the program again, in its own site, or gives up: no file, and no place of another app."""
     answer = quote(f"HTTP/1.1 200 OK\r\nX-Accel-Redirect: {target}\r\nContent-Length: 2\r\n\r\nok")
-    with asked(plain, f"/raw?{answer}") as got:
+    with asked(plain, f"/raw?{answer}", connection="close") as got:
         body = got.read()
     assert b"root:" not in body
     assert got.status >= 400 or body == b"ok" or json.loads(body)["pid"] == plain.get()["pid"]
@@ -339,7 +339,7 @@ def test_redirect_that_a_program_asks_of_nginx_leads_to_nothing_but_the_program(
 @pytest.mark.parametrize("name", hostile.ANSWERS)
 def test_answer_of_a_hostile_program_reaches_no_visitor_of_another_app(plain: App, named: App, name: str) -> None:
     answer = quote(hostile.ANSWERS[name], encoding="latin-1")
-    with suppress(HTTPException), asked(plain, f"/raw?{answer}") as got:
+    with suppress(HTTPException), asked(plain, f"/raw?{answer}", connection="close") as got:
         got.read()
     assert named.get(host="one.example")["pid"] != plain.get()["pid"]
     with asked(plain, "/text?1000") as got:
