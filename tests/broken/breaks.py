@@ -287,8 +287,8 @@ BREAKS: tuple[Break, ...] = (
         (
             Edit(
                 "teal_host/steps/drain.py",
-                "    app = step.app\n    if app.host",
-                "    app = step.app\n    if True or app.host",
+                '    if step.app.host.supervisor.state(slot).state == "running":\n        _wait_until_quiet',
+                "    if False:\n        _wait_until_quiet",
             ),
         ),
         "tests/local/test_drain.py::test_drain_waits_for_requests_over_every_listener_before_a_release_is_stopped",

@@ -1,5 +1,6 @@
 """The unit of a command of `teal exec`: what it takes from the unit of the app, and how its end is told."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -97,3 +98,21 @@ def test_unit_of_a_command_is_stopped_when_nobody_can_say_how_the_command_ended(
         with pytest.raises(CannotRun):
             unit.end(0)
     assert asked == ["show", "stop", "reset-failed"]
+
+
+@pytest.mark.parametrize("end", [lambda: one_off._end("teal-one.exec-1.service", 0), lambda: one_off.end_all("one")])
+def test_unit_of_a_command_is_stopped_again_when_systemd_answered_with_an_error(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, end: Callable[[], None]
+) -> None:
+    """systemd was re-executing itself: at b8b1865 the command ran on, with its files gone."""
+    answers = {
+        "stop": [Ran(1, "Failed to connect to bus: Connection refused"), Ran(0, "")],
+        "show": [Ran(0, "ActiveState=active\n")],
+        "reset-failed": [Ran(0, "")],
+    }
+    (tmp_path / "teal-one.exec-1.service").touch()
+    monkeypatch.setattr(systemctl, "run", lambda argv, deadline_s: answers[argv[1]].pop(0))
+    monkeypatch.setattr(one_off, "_UNITS", tmp_path)
+    end()
+    assert answers == {"stop": [], "show": [], "reset-failed": []}
+    assert list(tmp_path.iterdir()) == []

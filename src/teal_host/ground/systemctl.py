@@ -66,6 +66,11 @@ def order(verb: str, unit: str, limit_s: float, is_settled: Callable[[], bool]) 
             return ran  # else at once again: systemd has just answered
 
 
+def has_ended(unit: str) -> bool:
+    """Also a unit that systemd does not know. Raises CannotRun when systemd does not answer."""
+    return properties(unit, ["ActiveState"]).get("ActiveState") in ("inactive", "failed")
+
+
 def has_failed(state: Dict[str, str]) -> bool:
     """By its LoadState and ActiveState: has systemd failed to start the unit, or can it not be started at all?"""
     return state.get("LoadState") != "loaded" or state.get("ActiveState") == "failed"

@@ -13,7 +13,6 @@ from teal_host.ground import overtaking
 from teal_host.ground.errors import GaveWay
 from teal_host.ground.paths import ColorPaths
 from teal_host.proxies import upstream
-from teal_host.proxies.upstream import Upstream
 from teal_host.state.agreement import Agreement
 from teal_host.state.app import App, Running
 from teal_host.state.slots import read_slots
@@ -34,15 +33,32 @@ def pause_s(passed_s: float, look_s: float) -> float:
 
 def wait(step: Running, slot: ColorPaths, agreed: Agreement, drain_s: float) -> None:
     """Wait for the color's last work, at most so long after the switch, and report what is cut."""
-    app = step.app
-    if app.host.supervisor.state(slot).state != "running":
-        return
-    _wait_until_quiet(step, slot, agreed, drain_s - app.journal.since_switch())
-    asked = upstream.now(slot, agreed.ports)
-    _wait_for_stand_in(step, slot, asked, drain_s)
-    open_still = asked.connections()
+    wait_for_visitors(step, slot, agreed, drain_s)
+    if _was_down(step.app, slot, drain_s):
+        wait_for_stand_in(step, slot, agreed, drain_s)
+    warn_of_cut(step.app, slot, agreed, drain_s)
+
+
+def wait_for_visitors(step: Running, slot: ColorPaths, agreed: Agreement, drain_s: float) -> None:
+    """For what the color was asked while it was live. It may go on standing in for what is live."""
+    if step.app.host.supervisor.state(slot).state == "running":
+        _wait_until_quiet(step, slot, agreed, drain_s - step.app.journal.since_switch())
+
+
+def wait_for_stand_in(step: Running, slot: ColorPaths, agreed: Agreement, at_most_s: float) -> None:
+    """For what a standby was asked while the live color was down. It is withdrawn, so nginx asks no more of it, and
+    closes its unused connections to it after 4 s.
+    """
+    began, asked = time.monotonic(), upstream.now(slot, agreed.ports)
+    while asked.connections() and (passed_s := time.monotonic() - began) < at_most_s:
+        step.say(f"waiting for what {slot.color} answers in the place of what is live")
+        time.sleep(pause_s(passed_s, 0))
+
+
+def warn_of_cut(app: App, slot: ColorPaths, agreed: Agreement, after_s: float) -> None:
+    open_still = upstream.now(slot, agreed.ports).connections()
     if open_still and app.journal.since_switch() > _IDLE_POOL_S:
-        app.warn(f"{open_still} connection(s) to {slot.color} were still open after {drain_s:g} s and are cut")
+        app.warn(f"{open_still} connection(s) to {slot.color} were still open after {after_s:g} s and are cut")
 
 
 def stop(step: Running, slot: ColorPaths) -> None:
@@ -66,17 +82,6 @@ def wait_and_stop(app: App, slot: ColorPaths, agreed: Agreement, drain_s: float)
             return
         stop(step, slot)
         step.detail = f"{slot.color} is stopped"
-
-
-def _wait_for_stand_in(step: Running, slot: ColorPaths, asked: Upstream, drain_s: float) -> None:
-    """What a standby was asked while the live color was down ends as well. nginx asks no more of it, and closes its
-    unused connections to it after 4 s."""
-    began = time.monotonic()
-    if not _was_down(step.app, slot, drain_s):
-        return
-    while asked.connections() and (passed_s := time.monotonic() - began) < drain_s:
-        step.say(f"waiting for what {slot.color} answers in the place of what is live")
-        time.sleep(pause_s(passed_s, 0))
 
 
 def _was_down(app: App, slot: ColorPaths, within_s: float) -> bool:

@@ -24,6 +24,7 @@ from teal_host.stories import recover
 from teal_host.wire.messages import Done, Note, Plan, Setup
 
 _OF_KEYS = "key"
+_STAND_IN_S = 10.0  # longer than nginx keeps an unused connection
 _SOCKETS = "a unix socket for each color, where a release uses {socket}"
 
 
@@ -139,7 +140,7 @@ def _drain(app: App, request: Setup) -> None:
     before = agreement.load(app.paths)
     for slot in _moving(app, before, _agreed(app, request)):
         with app.step("drain") as step, overtaking.possible():
-            drain.wait(step, slot, cast(Agreement, before), request.spec.keep.drain_s)
+            drain.wait_for_visitors(step, slot, cast(Agreement, before), request.spec.keep.drain_s)
 
 
 def _apply_rest(app: App, request: Setup, plan: Plan) -> None:
@@ -207,10 +208,14 @@ def _agreement(app: App, request: Setup, agreed: Agreement) -> Iterator[SetupCha
 
 
 def _stop_standby(app: App, slot: ColorPaths, before: Agreement, drain_s: float) -> None:
-    """It is drained already, but for what it answers in the place of a live color that has just been down."""
+    """It is drained already, but for what it answers in the place of a live color that has just been down. That wait is
+    short: other apps' deploys wait for it, and no rollback overtakes it.
+    """
     switch.withdraw_fallback(app)
     with app.step("drain") as step:
-        drain.wait(step, slot, before, drain_s)
+        at_most_s = min(drain_s, _STAND_IN_S)
+        drain.wait_for_stand_in(step, slot, before, at_most_s)
+        drain.warn_of_cut(app, slot, before, at_most_s)
         drain.stop(step, slot)
 
 

@@ -107,9 +107,11 @@ def spawn(color: ColorPaths, command: Command, codes: Dict[str, int]) -> Piped:
 
 def end_all(app: str) -> None:
     """Also what a killed server side has left."""
-    systemctl.order("stop", f"{_prefix(app)}*.service", _STOP_S, lambda: True)
-    for path in _UNITS.glob(f"{_prefix(app)}*.service"):
-        _forget(path.name)
+    units = f"{_prefix(app)}*.service"
+    names = [path.name for path in _UNITS.glob(units)]
+    systemctl.order("stop", units, _STOP_S, lambda: all(map(systemctl.has_ended, names)))
+    for name in names:
+        _forget(name)
 
 
 def _prefix(app: str) -> str:
@@ -123,7 +125,7 @@ def _start(name: str) -> Path:
 def _end(name: str, grace_s: float) -> None:
     """The unit, and then its files: the files go also where systemd does not answer."""
     try:
-        systemctl.order("stop", name, grace_s + _STOP_S, lambda: True)
+        systemctl.order("stop", name, grace_s + _STOP_S, lambda: systemctl.has_ended(name))
     finally:
         _forget(name)
 

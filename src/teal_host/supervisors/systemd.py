@@ -78,7 +78,7 @@ class Systemd:
         files.remove(color.start)
 
     def _order_stop(self, color: ColorPaths, verb: str, grace_s: float) -> Ran:
-        return systemctl.order(verb, color.unit, grace_s + _STOP_S, lambda: self._is_in(color, "inactive", "failed"))
+        return systemctl.order(verb, color.unit, grace_s + _STOP_S, lambda: systemctl.has_ended(color.unit))
 
     def _kill_after(self, color: ColorPaths, grace_s: float) -> None:
         """Sooner than the unit's own limit, which is STOP_GRACE_S."""
@@ -162,11 +162,10 @@ class Systemd:
 
     def _forget_failures(self, color: ColorPaths) -> None:
         if color.unit not in self._reset:
-            systemctl.order("reset-failed", color.unit, _RESET_S, lambda: not self._is_in(color, "failed"))
+            systemctl.order(
+                "reset-failed", color.unit, _RESET_S, lambda: self._properties(color).get("ActiveState") != "failed"
+            )
             self._reset.add(color.unit)
-
-    def _is_in(self, color: ColorPaths, *states: str) -> bool:
-        return self._properties(color).get("ActiveState") in states
 
     def _was_tried(self, color: ColorPaths, since_us: float) -> bool:
         """Did systemd start a process of the unit since then, or fail to?"""
