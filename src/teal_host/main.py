@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+import time
 import traceback
 from pathlib import Path
 from typing import Any, BinaryIO, Callable, Dict, List, Optional
@@ -47,7 +48,7 @@ def main(argv: List[str], incoming: BinaryIO, outgoing: BinaryIO) -> int:
             _foresee(host, request)
             request = channel.receive(messages.Deploy, within_s=FIRST_WITHIN_S)
             _permitted(given, host, request)
-        answer = _serve(host, request, channel)
+        answer = _serve(host, given.permit.bounded(request) if given.permit else request, channel)
     except HostError as error:
         answer = error.failure()
     except Exception as error:  # noqa: BLE001 - the boundary: a user never sees a traceback
@@ -64,6 +65,7 @@ def _enter(given: "Given", channel: Channel) -> float:
     run.use_environment_of_the_system()  # the audit asks the system's log
     given.permit.enter(HostPaths(given.root))
     channel.is_of_key, channel.upload_within_s = True, UPLOAD_OF_A_KEY_WITHIN_S
+    channel.listens_until = time.monotonic() + given.permit.remaining_s()
     return OF_A_KEY_WITHIN_S
 
 

@@ -139,7 +139,7 @@ def sshd(data: bytes, folder: Path) -> object:
     """The line of sshd about a certificate, whose words its CA has chosen."""
     ssh_login.certificate.cache_clear()
     line = data.decode(errors="replace")
-    with mock.patch.object(ssh_login, "_accepted", lambda _: line), mock.patch.object(ssh_login, "_connection"):
+    with mock.patch.object(ssh_login, "_accepted", lambda _: line), mock.patch.object(ssh_login, "connection"):
         known = ssh_login.certificate("SHA256:ca")
     assert known is None or "\n" not in str(known["id"])
     return [known]

@@ -3,15 +3,20 @@
 import json
 import os
 import subprocess
+import time
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from teal_host.ground import processes
+from teal_host import main
+from teal_host.ground import processes, run
 from teal_host.ground.errors import BadRequest, CannotRun, NotAllowed
 from teal_host.ground.paths import HostPaths
+from teal_host.ground.run import Ran
+from teal_host.pipe.channel import Channel
 from teal_host.preparations import account, deploy_key
 from teal_host.preparations.base import KeyIntent
 from teal_host.state import footprint, key_places, key_policy, ssh_login
@@ -19,7 +24,8 @@ from teal_host.state.deploy_keys import DeployKey
 from teal_host.state.footprint import Footprint
 from teal_host.state.key_policy import KeyPolicy
 from teal_host.wire.grammar import principal
-from teal_host.wire.messages import Done, Releases, Status
+from teal_host.wire.manifest import Origin
+from teal_host.wire.messages import Done, Releases, Rollback, Status
 
 PLAIN, OTHER, CA = (f"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI{letter * 43}" for letter in "ABC")
 
@@ -31,6 +37,7 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> HostPaths:
     monkeypatch.setattr(account, "remove_user", lambda user: None)
     monkeypatch.setattr(account, "directory", lambda paths, folder: ())
     monkeypatch.setattr(deploy_key, "_checked", lambda rule: rule.write())
+    monkeypatch.setattr(ssh_login, "age_s", lambda: 1.0)
     for folder in (deploy_key.authorized(made), deploy_key.sudo_rule(made, "shop"), made.app("shop").audit):
         folder.parent.mkdir(parents=True, exist_ok=True)
     return made
@@ -145,22 +152,42 @@ def test_principal_that_could_be_more_than_a_name_is_refused(name: str) -> None:
 
 
 @pytest.mark.row("S37")
-@pytest.mark.hint("the same command again, on a new connection of ssh")
+@pytest.mark.hint("end the connection that ssh shares (ssh -O exit HOST), then the same command again")
 def test_connection_that_may_outlive_its_certificate_begins_nothing_more(
     host: HostPaths, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """sshd compares the time once. A connection that stays open would make an expired certificate good for ever."""
-    monkeypatch.setattr(key_places, "take", lambda host, key: None)
-    monkeypatch.setattr(ssh_login, "age_s", lambda: key_policy.OF_A_CERTIFICATE_S + 1.0)
-    KeyPolicy("shop", DeployKey(PLAIN).word).enter(host)
+    setup(host, DeployKey(PLAIN))
+    setup(host, DeployKey(CA, (), ("shop",)))
     of_ca = KeyPolicy("shop", DeployKey(CA, (), ("shop",)).word)
+    of_ca.check(host, Status("shop"))
+    monkeypatch.setattr(ssh_login, "age_s", lambda: key_policy.OF_A_CERTIFICATE_S + 1.0)
+    KeyPolicy("shop", DeployKey(PLAIN).word).check(host, Status("shop"))
     with pytest.raises(NotAllowed, match="its certificate may have expired"):
-        of_ca.enter(host)
-    monkeypatch.setattr(ssh_login, "age_s", lambda: 1.0)
-    of_ca.enter(host)
+        of_ca.check(host, Status("shop"))
+    monkeypatch.setattr(ssh_login, "age_s", lambda: float("inf"))
+    with pytest.raises(NotAllowed, match="is not known"):
+        of_ca.check(host, Status("shop"))
 
 
-def test_age_of_a_connection_that_nobody_knows_is_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_certificate_waits_and_follows_the_logs_no_longer_than_it_may_ask(
+    host: HostPaths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run, "use_environment_of_the_system", lambda: None)
+    monkeypatch.setattr(key_places, "take", lambda host, key: None)
+    of_ca, of_key = (KeyPolicy("shop", key.word) for key in (DeployKey(CA, (), ("shop",)), DeployKey(PLAIN)))
+    rollback = Rollback("shop", Origin(), "0" * 32, wait_s=86_400.0)
+    read, write = os.pipe()
+    with open(read, "rb") as incoming, open(write, "wb") as outgoing:
+        for policy, age_s, wait_s in ((of_ca, 3000.0, 600.0), (of_ca, 3600.5, 0.0), (of_key, 9999.0, 86_400.0)):
+            monkeypatch.setattr(ssh_login, "age_s", lambda age_s=age_s: age_s)
+            channel = Channel(incoming, outgoing)
+            main._enter(main.Given(host.root, None, False, policy), channel)
+            assert (channel.listening(), policy.bounded(rollback).wait_s) == (wait_s > 0, wait_s)
+    assert of_ca.bounded(Status("shop")) == Status("shop")
+
+
+def test_age_of_a_connection_that_nobody_knows_is_without_end(monkeypatch: pytest.MonkeyPatch, forgotten: None) -> None:
     monkeypatch.setattr(processes, "parent", lambda pid: 0)
     assert ssh_login.age_s() == float("inf")
 
@@ -198,7 +225,7 @@ LINES = {
 def test_audit_names_the_ca_and_of_its_certificate_what_sshd_wrote(
     host: HostPaths, monkeypatch: pytest.MonkeyPatch, line: str
 ) -> None:
-    monkeypatch.setattr(ssh_login, "_connection", lambda: processes.Life(7, 7, "boot"))
+    monkeypatch.setattr(ssh_login, "connection", lambda: processes.Life(7, 7, "boot"))
     monkeypatch.setattr(ssh_login, "_accepted", lambda connection: line)
     ssh_login.certificate.cache_clear()
     setup(host, DeployKey(CA, (), ("shop",)))
@@ -208,6 +235,50 @@ def test_audit_names_the_ca_and_of_its_certificate_what_sshd_wrote(
     of_ca, of_key = map(json.loads, host.app("shop").audit.read_text().splitlines())
     assert (of_ca["key"], of_ca["certificate"]) == (FP, LINES[line])
     assert "certificate" not in of_key
+
+
+@pytest.fixture
+def forgotten() -> Iterator[None]:
+    """What a process knows of its one connection is forgotten, before the test and after it."""
+    caches = (ssh_login.connection, ssh_login.certificate)
+    for cache in caches:
+        cache.cache_clear()
+    yield
+    for cache in caches:
+        cache.cache_clear()
+
+
+@pytest.mark.row("S25")
+@pytest.mark.parametrize("is_late", [False, True])
+def test_audit_names_the_certificate_of_a_client_that_hung_up_after_its_request(
+    host: HostPaths, monkeypatch: pytest.MonkeyPatch, forgotten: None, is_late: bool
+) -> None:
+    """sshd's process goes with the client, and sudo becomes a child of process 1. journald may be late, and journalctl
+    says on standard error which of the log's files are damaged.
+    """
+    line, sync, asked = next(iter(LINES)), ["journalctl", "--sync"], list[list[str]]()
+    parents = {os.getpid(): 30, 30: 20, 20: 10, 10: 1}
+
+    def journalctl(argv: list[str], deadline_s: float) -> Ran:
+        asked.append(argv)
+        found = "" if is_late and sync not in asked else f"{line}\n"
+        return Ran(0, f"Journal file x is truncated, ignoring file.\n{found}")
+
+    own = processes.life(os.getpid())
+    monkeypatch.setattr(processes, "life", lambda pid: own if pid == os.getpid() else processes.Life(pid, 7, "boot"))
+    monkeypatch.setattr(processes, "parent", parents.__getitem__)
+    monkeypatch.setattr(processes, "uids", lambda pid: (1000,) * 4 if pid == 20 else (0,) * 4)
+    monkeypatch.setattr(key_places, "take", lambda host, key: None)
+    monkeypatch.setattr(ssh_login, "run", journalctl)
+    policy = KeyPolicy("shop", DeployKey(CA, (), ("shop",)).word)
+    policy.enter(host)
+    parents[30] = 1
+    policy.note(host, Status("shop"), Done())
+    assert json.loads(host.app("shop").audit.read_text())["certificate"] == LINES[line]
+    assert [argv == sync for argv in asked] == ([False, True, False] if is_late else [False])
+    assert {"_PID=10", "_UID=0"} <= {*asked[0]}
+    (until,) = (float(word.partition("@")[2]) for word in asked[0] if word.startswith("--until="))
+    assert own and until == pytest.approx(time.time() - ssh_login._age_of(own), abs=5)
 
 
 def test_footprint_keeps_what_a_key_is_for_when_another_key_comes() -> None:

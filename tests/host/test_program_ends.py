@@ -108,6 +108,18 @@ def test_failure_of_journalctl_on_the_way_ends_the_lines_with_an_error(
     assert how in Systemd().remarks(color)[0]
 
 
+def test_words_of_journalctl_on_a_damaged_file_are_no_error_of_systemd(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = tmp_path / "journalctl"
+    program.write_text(
+        "#!/bin/sh\necho 'Journal file x is truncated, ignoring file.' >&2\necho '{\"MESSAGE\": \"no\"}'\n"
+    )
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    assert journald.start_errors("teal-shop@blue.service", 0.0) == ["systemd says: no"]
+
+
 def test_log_file_that_cannot_be_read_is_an_error_and_one_that_is_not_there_is_empty(tmp_path: Path) -> None:
     color = HostPaths(tmp_path).app("shop").color("blue")
     assert list(LogFileTail([color]).last(10)) == []

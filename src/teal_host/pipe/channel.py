@@ -42,6 +42,7 @@ class Channel:
         self.taken_within_s = OWED_WITHIN_S
         self.upload_within_s = UPLOAD_WITHIN_S
         self.is_of_key = False
+        self.listens_until = float("inf")
         self._taken, self._told_at = 0, time.monotonic()
         self._paused_s, self._upload_until = 0.0, float("inf")
 
@@ -119,8 +120,9 @@ class Channel:
         self.committed = True
 
     def listening(self) -> bool:
-        """Is the client still there? It has nothing more to say, so anything readable is the end of the pipe."""
-        return not self.alone and not select.select([self._incoming], [], [], 0)[0]
+        """Is the client still there, and may it listen? It has nothing more to say, so anything readable is the end."""
+        gone = self.alone or time.monotonic() > self.listens_until
+        return not gone and not select.select([self._incoming], [], [], 0)[0]
 
     def _next(self, expected: Tuple[Type[Any], ...], within_s: float = OWED_WITHIN_S) -> Tuple[Any, bytes]:
         self._incoming.expect(min(within_s, READ_WITHIN_S) if self.alone else within_s)

@@ -6,6 +6,7 @@ sshd and sudo fix the app and the key in the arguments of the server side. What 
 import json
 import os
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Dict, Optional, Sequence
 
@@ -25,7 +26,7 @@ _BEGUN = 16  # more lines, for the ends of what was allowed to begin
 _SHOWN, _ANSWERED = 80, 300  # bytes of what a client says of itself, and of an answer
 MOST = 4 * 1024 * 1024  # bytes of the audit: some 16,000 uses of a key
 _NICE = 15
-OF_A_CERTIFICATE_S = 3600  # sshd looks at the end of a certificate when the connection begins, and never again
+OF_A_CERTIFICATE_S = 3600  # from the begin of its connection
 _CHANGE = (Deploy, Rollback)
 _ALLOWED = (Intended, Deploy, Rollback, Status, Releases, Logs)
 
@@ -38,14 +39,23 @@ class KeyPolicy:
     key: str
 
     def enter(self, host: HostPaths) -> None:
-        """Before anything of the client is read. Raises NotAllowed for too many connections, or an old one."""
+        """Before anything of the client is read. Raises NotAllowed for too many connections."""
+        if is_of_ca(self.key):
+            ssh_login.connection()
         key_places.take(host, self.key)
-        if is_of_ca(self.key) and ssh_login.age_s() > OF_A_CERTIFICATE_S:
-            message = f"this connection is older than {OF_A_CERTIFICATE_S} s, and its certificate may have expired"
-            raise NotAllowed(message, hint="the same command again, on a new connection of ssh")
+
+    def remaining_s(self) -> float:
+        """How long this connection may still ask. sshd looks at the end of a certificate only when it begins."""
+        return OF_A_CERTIFICATE_S - ssh_login.age_s() if is_of_ca(self.key) else float("inf")
+
+    def bounded(self, request: Any) -> Any:
+        """The request, which waits for a lock no longer than this connection may ask."""
+        most = max(0.0, self.remaining_s())
+        return replace(request, wait_s=most) if getattr(request, "wait_s", 0.0) > most else request
 
     def check(self, host: HostPaths, request: Any) -> None:
         """Raises NotAllowed."""
+        _check_is_recent(self.remaining_s())
         if isinstance(request, Deploy) and request.evict:
             message = "a deploy key may not do this: deploy --evict"
             raise NotAllowed(message, hint="log in as the server's admin for that")
@@ -107,6 +117,17 @@ class KeyPolicy:
     def fingerprint(self) -> str:
         """The fingerprint of the key, as OpenSSH shows it."""
         return fingerprint_in(self.key)
+
+
+def _check_is_recent(remaining_s: float) -> None:
+    if remaining_s == -float("inf"):
+        message = "the connection was gone before the server side began, so the age of its certificate is not known"
+        raise NotAllowed(message, hint="the same command again")
+    if remaining_s < 0:
+        message = f"this connection is older than {OF_A_CERTIFICATE_S} s, and its certificate may have expired"
+        raise NotAllowed(
+            message, hint="end the connection that ssh shares (ssh -O exit HOST), then the same command again"
+        )
 
 
 def _check_is_for_this(words: Sequence[str], request: Any) -> None:

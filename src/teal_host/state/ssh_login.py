@@ -22,16 +22,16 @@ Certificate = Dict[str, Union[str, int]]
 
 def age_s() -> float:
     """How long the connection exists; without end where nobody knows."""
-    connection = _connection()
-    return _age_of(connection) if connection else float("inf")
+    known = connection()
+    return _age_of(known) if known else float("inf")
 
 
 @functools.lru_cache(maxsize=1)
 def certificate(ca: str) -> Optional[Certificate]:
     """The certificate of this connection, which this CA has signed: as sshd wrote it into the system's log, or None."""
-    connection = _connection()
+    known = connection()
     try:
-        line = _accepted(connection) if connection else ""
+        line = _accepted(known) if known else ""
     except CannotRun:
         return None
     match = _ACCEPTED.fullmatch(line)
@@ -40,16 +40,28 @@ def certificate(ca: str) -> Optional[Certificate]:
     return {"key": match[1], "id": match[2], "serial": int(match[3])}
 
 
-def _accepted(connection: Life) -> str:
-    """journald itself says which process wrote a line, and whose the process is."""
-    run(["journalctl", "--sync"], _READ_S)
-    of_sshd = [f"_PID={connection.pid}", "_UID=0", f"--since=@{time.time() - _age_of(connection) - 1:.0f}"]
+def _accepted(of: Life) -> str:
+    """journald itself says which process wrote a line, and whose the process is. When this process began, the client
+    was there, so a later process with sshd's number wrote its lines later. An old line needs no sync, which can wait.
+    """
+    me = processes.life(os.getpid()) or of
+    since, until = (f"@{time.time() - _age_of(life) + more:.0f}" for life, more in ((of, -1), (me, 1)))
     form = ["--output=cat", "--no-pager", "--quiet", "--lines=1", "--grep=^Accepted publickey "]
-    return run(["journalctl", *form, *of_sshd], _READ_S).output.rstrip("\n")
+    of_sshd = [f"_PID={of.pid}", "_UID=0", f"--since={since}", f"--until={until}"]
+    for sync in (False, True):
+        if sync:
+            run(["journalctl", "--sync"], _READ_S)
+        last = run(["journalctl", *form, *of_sshd], _READ_S).output.rstrip("\n").rpartition("\n")[2]
+        if last.startswith("Accepted "):  # journalctl's own words on damaged files come first
+            return last
+    return ""
 
 
-def _connection() -> Optional[Life]:
-    """sshd's process for this connection: root's nearest one above those of the user who has logged in."""
+@functools.lru_cache(maxsize=1)
+def connection() -> Optional[Life]:
+    """sshd's process for this connection: root's nearest one above those of the user who has logged in. A client that
+    hangs up takes it along, so it is asked for while the client is there.
+    """
     pid, of_the_user = os.getpid(), False
     while pid > 1:
         pid = processes.parent(pid)

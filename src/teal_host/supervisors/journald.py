@@ -1,13 +1,14 @@
 """The system's log: what a color's program wrote, and what systemd wrote about its unit."""
 
 import contextlib
+import itertools
 import json
 import re
 import time
 from dataclasses import dataclass
 from typing import Any, Dict, Iterator, List, Sequence
 
-from teal_host.ground.errors import DAMAGED
+from teal_host.ground.errors import DAMAGED, CannotRun
 from teal_host.ground.paths import ColorPaths
 from teal_host.ground.run import output_lines, run
 from teal_host.ground.systemctl import number, properties
@@ -64,10 +65,14 @@ def start_errors(unit: str, since: float) -> List[str]:
 
     `_UID=0`: before systemd changes the user. From then on the app could have written them.
     """
-    run(["journalctl", "--sync"], _READ_S)
-    form = ["--output", "cat", "--no-pager", "--quiet", "--since", f"@{since:.6f}"]
-    errors = run(["journalctl", *form, f"UNIT={unit}", "PRIORITY=3", "_UID=0"], _READ_S)
-    return [f"systemd says: {line}" for line in errors.lines[:2]]
+    errors: List[str] = []
+    with contextlib.suppress(CannotRun):  # that the program does not start is said without them, too
+        run(["journalctl", "--sync"], _READ_S)
+        for entry in itertools.islice(
+            _entries(["--since", f"@{since:.6f}", f"UNIT={unit}", "PRIORITY=3", "_UID=0"]), 2
+        ):
+            errors.append(f"systemd says: {entry.get('MESSAGE')}")
+    return errors
 
 
 class JournalTail:
