@@ -261,8 +261,8 @@ def test_audit_names_the_certificate_of_a_client_that_hung_up_after_its_request(
 
     def journalctl(argv: list[str], deadline_s: float) -> Ran:
         asked.append(argv)
-        found = "" if is_late and sync not in asked else f"{line}\n"
-        return Ran(0, f"Journal file x is truncated, ignoring file.\n{found}")
+        entry = "" if is_late and sync not in asked else f"{line}\n"
+        return Ran(0, f"Journal file x is truncated, ignoring file.\n{entry}")
 
     own = processes.life(os.getpid())
     monkeypatch.setattr(processes, "life", lambda pid: own if pid == os.getpid() else processes.Life(pid, 7, "boot"))

@@ -12,12 +12,13 @@ from teal_host.wire.sources import digest as digest_of
 _PACKAGE = "teal_host"
 _FREQUENT = (
     *('"""', "\n\n\n@dataclass(frozen=True)\nclass ", "\n\n\ndef ", "from teal_host.", "import ", "return "),
-    *(" -> ", ": str", "Optional[", "self.", " = ", " in ", " if ", " for ", " and ", " else ", "candidate"),
+    *(" -> ", ": str", "Optional[", "self.", " = ", " in ", " if ", " for ", " and ", " or ", " else "),
+    *("candidate", "release"),
 )
 _LINES = tuple("\n" + " " * 4 * depth for depth in range(5, -1, -1))
 # Compression spends some bits on each of these, so each travels as one character: 8 kB of 144.
-_SHORT = dict(zip(map(chr, (*range(1, 9), *range(14, 29))), (*_FREQUENT, *_LINES), strict=True))
-_BETWEEN = chr(29)  # two modules
+_SHORT = dict(zip(map(chr, (*range(1, 9), *range(14, 31))), (*_FREQUENT, *_LINES), strict=True))
+_BETWEEN = chr(31)  # two modules
 _HERE = Path(__file__).parent  # importlib.resources takes longer to import than all of this module
 
 
