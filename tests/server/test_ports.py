@@ -22,30 +22,26 @@ UNIT = "teal-shop@blue"
 LOADER = "teal-shop-ports"
 COOKIE = "session=secret-of-a-visitor"
 STOLEN = "/var/tmp/stolen"
-# A local user's program on the port of a color. It answers everything like the app, and keeps what visitors send. One
-# half-open connection, which a signature keeps open, fills its queue, so that the kernel answers the next one with a
-# SYN cookie: a packet of no socket.
+# A local user's program on the port of a color. It answers everything like the app, and keeps what visitors send.
 SQUATTER = f"""
-import http.server, socket, struct, sys
+import http.server, sys
 class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         open({STOLEN!r}, "a").write(str(self.headers))
         self.send_response(200)
         self.end_headers()
         self.wfile.write(b"stolen")
-def signed(address):
-    return socket.IPPROTO_TCP, 14, struct.pack("=HH4s120xBBHi80s", 2, 0, socket.inet_aton(address), 0, 0, 1, 0, b"x")
-http.server.ThreadingHTTPServer.request_queue_size = 0
-server = http.server.ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Handler, False)
-server.server_bind()
-server.socket.setsockopt(*signed("127.0.0.9"))
-server.server_activate()
-half_open = socket.socket()
-half_open.setsockopt(*signed("127.0.0.1"))
-half_open.bind(("127.0.0.9", 0))
-half_open.setblocking(False)
-half_open.connect_ex(server.server_address)
-server.serve_forever()
+http.server.ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()
+"""
+# Each connection stays half-open, because the socket takes no answer with so small a TTL (IP_MINTTL).
+FLOOD = """
+import socket, time
+lines = [socket.socket() for _ in range(140)]
+for line in lines:
+    line.setsockopt(socket.IPPROTO_IP, 21, 255)
+    line.setblocking(False)
+    line.connect_ex(("127.0.0.1", 8081))
+time.sleep(30)
 """
 BIND = """
 import socket
@@ -130,6 +126,18 @@ def test_stranger_on_the_port_of_a_live_color_gets_no_visitor(shared: Server, ap
         listeners = findings(app, "listeners")
         assert [row["state"] for row in listeners] == ["fault", "warning"]
         assert "nginx asks it for the app's visitors" in listeners[0]["says"]
+
+
+def test_half_open_connections_of_a_local_user_do_not_close_a_live_app(shared: Server, app: App) -> None:
+    """Succeeded against 7da884b. A full queue makes the kernel answer with SYN cookies, which no socket owns."""
+    run(shared, "systemd-run", "--unit=flood", "--uid=mallory", "python3", "-c", FLOOD)
+    try:
+        wait_until(lambda: run(shared, "cat", "/proc/net/tcp").count("0100007F:1F91 02") >= 128)
+        inside = "import urllib.request; print(urllib.request.urlopen('http://127.0.0.1:8081/healthz', None, 9).status)"
+        assert {run(shared, "python3", "-c", inside) for _ in range(3)} == {"200\n"}
+        assert "version" in asked(shared)
+    finally:
+        run(shared, "systemctl", "stop", "flood")
 
 
 @pytest.mark.row("S3")

@@ -3,8 +3,8 @@
 nftables holds on every kernel: whoever takes the port of a color that is down can bind it, and nobody gets an answer.
 systemd's limits keep one color from the ports of the other, but systemd ignores them silently where it has no BPF.
 
-The kernel answers with a SYN cookie in the name of no socket where a listener has half-open connections enough, and a
-squatter can bring that about. So a first answer passes only if it is the app's, and not already if it is nobody else's.
+A packet that no socket owns passes: with half-open connections any user makes the kernel answer for the app by a SYN
+cookie, which has no owner, and a rule that stops it would let every user close a live app.
 """
 
 import hashlib
@@ -29,12 +29,8 @@ ${answers}\t}
 ${visitors}\t}
 }
 """)
-_ANSWER = Template("""\
-\t\ttcp sport ${port} meta skuid "${user}" accept comment "teal ${digest}"
-\t\ttcp sport ${port} tcp flags & (syn | ack) == syn | ack reject with tcp reset comment "teal ${digest}"
-""")
-_LATER_ANSWER = Template(
-    '\t\ttcp sport ${port} meta skuid != "${user}" reject with tcp reset comment "teal ${digest}"\n'
+_ANSWER = Template(
+    '\t\ttcp sport ${port}${only} meta skuid != "${user}" reject with tcp reset comment "teal ${digest}"\n'
 )
 _VISITOR = Template('\t\tiifname != "lo" tcp dport ${port}${only} drop comment "teal ${digest}"\n')
 
@@ -124,6 +120,6 @@ def _rules(limits: PortLimits, digest: str) -> str:
     for port in limits.ports.by_color.values():
         words = {"port": port, "user": limits.user, "digest": digest}
         is_of_clients = port >= limits.clients_from
-        answers += _ANSWER.substitute(words) + ("" if is_of_clients else _LATER_ANSWER.substitute(words))
+        answers += _ANSWER.substitute(words, only=" tcp flags & (syn | ack) == syn | ack" if is_of_clients else "")
         visitors += _VISITOR.substitute(words, only=" tcp flags & (syn | ack) == syn" if is_of_clients else "")
     return _RULES.substitute(app=limits.paths.app, user=limits.user, answers=answers, visitors=visitors)
