@@ -1,12 +1,18 @@
 """The last lines of deploy, rollback and setup, word for word."""
 
+import io
+import json
+import subprocess
+import sys
 from dataclasses import replace
 from typing import Literal
 
 import pytest
 
 from teal.cli import setup
+from teal.cli.options import confirm
 from teal.cli.result import show_result
+from teal.ground.errors import Interrupted
 from teal.stories.result_json import Account
 from teal.ui import Manner
 from teal.ui.plain import Quiet
@@ -47,3 +53,25 @@ def test_setup_that_only_revokes_a_key_asks_for_no_deploy() -> None:
     assert setup._SetupResult(False, "shop", plan).last_line() == "shop is set up; next: teal deploy"
     revoked = setup._SetupResult(False, "shop", plan, revoked="ci.pub").last_line()
     assert revoked == "the key ci.pub may no longer deploy shop"
+
+
+class Terminal(io.StringIO):
+    """At its end, as after Ctrl-D. click takes Ctrl-C for the same."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def test_question_that_gets_no_answer_ends_in_a_result_for_programs(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "stdin", Terminal())
+    with pytest.raises(Interrupted), show_result(Manner(json=True), Quiet(), Account("shop")):
+        confirm("End all of shop?", yes=False)
+    assert json.loads(capsys.readouterr().out)["error"]["message"] == "nothing was changed"
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_command_works_with_a_closed_standard_stream(closed: str) -> None:
+    argv = ["sh", "-c", f'exec "$0" -m teal completion bash {closed}', sys.executable]
+    assert subprocess.run(argv, check=False, timeout=60).returncode == 0

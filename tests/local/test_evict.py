@@ -3,7 +3,7 @@
 import pytest
 
 from harness.background import RunningCommand
-from harness.world import App, status_of, wait_until
+from harness.world import App, free_ports, status_of, wait_until
 
 
 @pytest.mark.row("S4")
@@ -65,3 +65,11 @@ def test_visitors_get_503_while_the_deploy_after_a_failed_eviction_is_not_health
     wait_until(lambda: any("503" in str(event.get("detail")) for event in deploy.events))
     assert status_of(f"http://{app.world.address}:{app.ports[0]}/") == 503
     assert deploy.ended().ok().result["outcome"] == "live"
+
+
+def test_eviction_moves_no_port_though_teal_toml_does(app: App) -> None:
+    """Setup moves the port of a live color after a deploy to the other one: nobody dares that after a break-in."""
+    app.deploy_versions("v1", "v2")
+    app.config(run={"ports": {"blue": app.ports[1], "green": free_ports(1)[0]}})
+    app.deploy("--evict", "--yes").ok()
+    assert app.status()["colors"]["green"]["port"] == app.ports[2]

@@ -70,6 +70,7 @@ for _option in reversed(everywhere()):
 def main() -> None:
     """Run the command line and exit with its code. SIGTERM, as of a cancelled CI job, counts as Ctrl-C."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    _open_closed_streams()
     try:
         code = teal.main(prog_name="teal", standalone_mode=False)
         sys.stdout.flush()
@@ -87,6 +88,15 @@ def main() -> None:
     except Exception as error:  # noqa: BLE001 - the boundary
         code = _unexpected(error)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _open_closed_streams() -> None:
+    """As with `>&-`: the next file to be opened would take the number of such a stream."""
+    for number, (name, mode) in enumerate((("stdin", "r"), ("stdout", "w"), ("stderr", "w"))):
+        if getattr(sys, name) is None:
+            os.dup2(os.open(os.devnull, os.O_RDWR), number)
+            os.set_inheritable(number, True)
+            setattr(sys, name, os.fdopen(number, mode))
 
 
 def _show_error(error: TealError) -> int:

@@ -1,5 +1,6 @@
 """The options that commands share."""
 
+import contextlib
 import math
 import os
 import sys
@@ -87,8 +88,10 @@ def confirm(question: str, yes: bool) -> None:
         return
     if not sys.stdin.isatty():
         raise Usage(f"{question} There is no terminal to ask on", hint="add --yes if you mean it")
-    if not click.confirm(question, err=True):
-        raise Interrupted("nothing was changed")
+    with contextlib.suppress(click.Abort):  # Ctrl-C, or the end of the input
+        if click.confirm(question, err=True):
+            return
+    raise Interrupted("nothing was changed")
 
 
 def _as_path(context: click.Context, option: click.Parameter, given: str | None) -> "Path | None":

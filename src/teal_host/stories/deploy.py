@@ -44,11 +44,17 @@ def deploy(app: App, request: Deploy, channel: Channel) -> Result:
             unchanged = not request.evict and is_unchanged(app, request, scene)
         if unchanged:
             return idempotency.record_unchanged(app, scene, "deploy", request.id)
+        wanted = _on_agreed_ports(request) if request.evict and scene.agreement else request
         with overtaking.possible():
-            _check_route(app, request.spec, evict.expected(scene) if request.evict else scene)
+            _check_route(app, wanted.spec, evict.expected(scene) if request.evict else scene)
         record = receive_release(app, request, scene, channel)
         await_commit(app, record, channel)
-        return go_live(app, request, _evicted(app, request, scene, record) if request.evict else scene, record)
+        return go_live(app, wanted, _evicted(app, request, scene, record) if request.evict else scene, record)
+
+
+def _on_agreed_ports(request: Deploy) -> Deploy:
+    """Setup moves the port of a live color only after a deploy to the other one, and an eviction waits for neither."""
+    return replace(request, spec=replace(request.spec, run=replace(request.spec.run, ports=None)))
 
 
 def _evicted(app: App, request: Deploy, scene: Scene, record: Record) -> Scene:
