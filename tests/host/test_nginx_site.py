@@ -174,6 +174,12 @@ def test_site_of_an_agreement_with_a_fallback_asks_the_other_color_in_one_named_
     assert nginx_site.generation(shown) != nginx_site.generation(route(Site()))
 
 
+def test_way_to_a_socket_is_asked_of_the_color_and_of_no_link_that_may_turn() -> None:
+    shown = replace(route(Site()), fallback=LIVE.with_name("fallback"), sockets=Path("/run/teal/shop"))
+    asked = [words[1] for words in asked_of_files(read(shown)) if words[1].endswith("/socket")]
+    assert asked == [f"{LIVE.parent}/${variable}/socket" for variable in ("teal_color", "teal_shop_instead")]
+
+
 @pytest.mark.parametrize(
     ("attempt", "instead"),
     [

@@ -1,10 +1,12 @@
 """Where a color takes requests: whose socket is at a path, and what is no socket."""
 
+import contextlib
 import errno
 import os
 import socket
 import tempfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 
 import pytest
@@ -54,6 +56,27 @@ def test_nginx_asks_the_socket_only_while_the_color_has_the_mark(tmp_path: Path)
     for on_socket in (False, True, True, False):
         ask_on_socket(slot, on_socket)
         assert now(slot, Ports(8081, 8082)) == (UnixSocket(slot.socket) if on_socket else TcpPort(8082))
+
+
+def test_probe_waits_for_room_in_the_queue_of_a_socket_until_its_deadline(path: Path) -> None:
+    """As a port does. At 6d6b405 a queue that was full for a moment rolled a release back."""
+    with contextlib.ExitStack() as stack:
+        listener = stack.enter_context(socket.socket(socket.AF_UNIX))
+        listener.bind(str(path))
+        listener.listen(0)
+        waiting = stack.enter_context(socket.socket(socket.AF_UNIX))
+        waiting.connect(str(path))
+        with pytest.raises(NoAnswer, match="no whole answer within") as none:
+            http_get(ProbeRequest(str(path), "/", "shop.test", timeout_s=0.1))
+        assert none.value.silent
+        pool = stack.enter_context(ThreadPoolExecutor(1))
+        asked = pool.submit(http_get, ProbeRequest(str(path), "/", "shop.test", timeout_s=60))
+        assert not wait([asked], 0.2).done
+        listener.accept()[0].close()
+        with listener.accept()[0] as connection:
+            connection.recv(4096)
+            connection.sendall(b"HTTP/1.1 204 No Content\r\n\r\n")
+        assert asked.result(60).status == 204
 
 
 def test_listener_is_known_by_its_file_and_not_by_its_name(path: Path, listener: socket.socket) -> None:

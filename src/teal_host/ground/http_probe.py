@@ -8,6 +8,7 @@ import io
 import json
 import os
 import socket
+import struct
 import time
 from typing import Any, BinaryIO, Dict, Optional, Tuple, Union, cast
 
@@ -65,7 +66,7 @@ def http_get(request: ProbeRequest) -> ProbeResponse:
             return _answer(cast(BinaryIO, io.BufferedReader(_Timed(connection, deadline))))
     except ConnectionRefusedError:
         raise NoAnswer("the connection was refused", refused=True) from None
-    except (TimeoutError, socket.timeout):  # two classes until Python 3.10
+    except (TimeoutError, socket.timeout, BlockingIOError):  # two classes until Python 3.10; a queue that stays full
         why = f"no whole answer within {round(request.timeout_s, 1):g} s"
         raise NoAnswer(why, silent=True) from None
     except _NotHttp as error:
@@ -80,8 +81,11 @@ def _connected(address: Address, timeout_s: float) -> socket.socket:
         return socket.create_connection(address, timeout=timeout_s)
     connection, file = socket.socket(socket.AF_UNIX), os.open(address, os.O_PATH | os.O_NOFOLLOW)
     try:
-        connection.settimeout(timeout_s)
+        microseconds = round(timeout_s * 1e6) + 1
+        # The kernel waits while the queue is full. A connect() of Python's own timeout does not wait for that.
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", *divmod(microseconds, 10**6)))
         connection.connect(f"/proc/self/fd/{file}")
+        connection.settimeout(timeout_s)
     except OSError:
         connection.close()
         raise

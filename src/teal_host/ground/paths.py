@@ -127,13 +127,13 @@ class AppPaths:
 
     @property
     def sockets(self) -> Path:
-        """A directory for each color. On a server setup's unit makes it."""
+        """A directory for each color. On a server each is a mount, by a unit that setup writes."""
         return self.root / "run/teal" / self.app
 
-    @property
-    def socket_mount(self) -> Path:
-        """The unit that mounts it. systemd names such a unit after the directory, and writes a hyphen as \\x2d."""
-        return self.unit.with_name("run-teal-" + self.app.replace("-", r"\x2d") + ".mount")
+    def socket_mount(self, color: ColorPaths) -> Path:
+        """The unit that mounts the color's. systemd names it after the directory, and writes a hyphen as \\x2d."""
+        escaped = self.app.replace("-", r"\x2d")
+        return self.unit.with_name(f"run-teal-{escaped}-{color.color}.mount")
 
     @property
     def data(self) -> Path:

@@ -1,11 +1,12 @@
-"""Where the colors' sockets are: a small file system of the app's own, on which the kernel follows no link.
+"""Where a color's socket is: a small file system of the color's own, on which the kernel follows no link.
 
 An app may write where its socket is. A link there would lead nginx, with nginx's rights, to another program's socket;
-and on /run itself an app could fill what the whole machine needs.
+and on /run itself an app could fill what the whole machine needs. Nor can a color fill what the other one needs.
 """
 
 import os
 from functools import partial
+from pathlib import Path
 from typing import Iterator
 
 from teal_host.ground import files, systemctl
@@ -21,22 +22,25 @@ _WITHIN_S = 30.0
 
 def changes(intent: Intent) -> Iterator[SetupChange]:
     """Nothing where no socket is agreed on."""
-    if intent.agreed.sockets:
-        desired = desired_mount(intent.app.paths)
-        yield from setup_change.write(desired, partial(_mount, desired), f", which mounts {intent.app.paths.sockets}")
-
-
-def desired_mount(paths: AppPaths) -> DesiredFile:
-    return DesiredFile(paths, paths.socket_mount, mount_text(paths))
+    paths = intent.app.paths
+    for color in paths.colors if intent.agreed.sockets else ():
+        desired, folder = DesiredFile(paths, paths.socket_mount(color), mount_text(color)), color.socket.parent
+        yield from setup_change.write(desired, partial(_mount, desired, folder), f", which mounts {folder}")
 
 
 def unmount(paths: AppPaths) -> None:
     """The app's processes have ended."""
-    if os.path.ismount(paths.sockets):
-        systemctl.order("stop", paths.socket_mount.name, _WITHIN_S, lambda: not os.path.ismount(paths.sockets))
+    for color in paths.colors:
+        gone = partial(_is_no_mount, color.socket.parent)
+        if not gone():
+            systemctl.order("stop", paths.socket_mount(color).name, _WITHIN_S, gone)
 
 
-def _mount(desired: DesiredFile) -> None:
+def _is_no_mount(folder: Path) -> bool:
+    return not os.path.ismount(folder)
+
+
+def _mount(desired: DesiredFile, folder: Path) -> None:
     """Tried now, because only an old mount(8) or an odd container refuses it. Later each start of a color needs it."""
     desired.write()
     systemctl.reload_units()
@@ -45,5 +49,5 @@ def _mount(desired: DesiredFile) -> None:
     if tried.code:
         files.remove(desired.path)
         systemctl.reload_units()
-        text = f"{desired.paths.sockets} cannot be mounted, so {{socket}} cannot be had here"
+        text = f"{folder} cannot be mounted, so {{socket}} cannot be had here"
         raise CannotRun(text, tried.lines[-3:], "use {port} in [run] command, then teal setup")

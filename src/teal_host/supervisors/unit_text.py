@@ -7,7 +7,7 @@ security` rates the sandbox 1.3 of 10 (1.5 on Debian 12), an ordinary unit with 
 from pathlib import Path
 from string import Template
 
-from teal_host.ground.paths import AppPaths
+from teal_host.ground.paths import AppPaths, ColorPaths
 from teal_host.supervisors.launch import CREDENTIAL
 from teal_host.wire.app import Sandbox
 from teal_host.wire.sources import PYTHON
@@ -77,18 +77,22 @@ WantedBy=multi-user.target
 """)
 
 
-# Made and emptied at each start: most programs cannot listen where an old socket is. systemd mounts it for these
-# commands too, so it is not removed. nginx's group reaches what is in it, and nobody else. ProtectSystem= leaves /run
-# as it is, so the other color's directory is made read-only. Some programs set the owner of their socket themselves;
-# without a capability that gives nothing away.
+# Emptied at each start: most programs cannot listen where an old socket is. nginx's group reaches what is in it, and
+# nobody else, whatever list of access the last program gave its directory. ProtectSystem= leaves /run as it is, so the
+# other color's directory is made read-only, for which both are mounted before any start. Some programs set the owner
+# of their socket themselves; without a capability that gives nothing away.
 _SOCKETS = Template("""\
+ExecStartPre=+${python} -I -S -c "${forget_access}" ${folder}/%i
 ExecStartPre=+/usr/bin/install -d -m 2750 -o ${user} -g ${group} ${folder}/%i
 ExecStartPre=+/usr/bin/find ${folder}/%i -mindepth 1 -delete
 ReadOnlyPaths=-${all_sockets}
 ReadWritePaths=-${folder}/%i
 """)
 _SOCKET_CALLS = "SystemCallFilter=@chown\n"
-_MOUNTED = Template("RequiresMountsFor=${folder}\n")
+_FORGET_ACCESS = (
+    "import os, sys; f = sys.argv[1]; [os.removexattr(f, x) for x in os.listxattr(f) if x.startswith('system.')]"
+)
+_MOUNTED = Template("RequiresMountsFor=${folder}/blue ${folder}/green\n")
 _GROWING_SINCE = 254  # the first systemd that knows RestartSteps
 _GROWING_PAUSES = "RestartSec=1s\nRestartSteps=6\nRestartMaxDelaySec=5s"
 _PLAIN_PAUSE = "RestartSec=2s"
@@ -113,10 +117,10 @@ WantedBy=multi-user.target
 
 
 _MOUNT = Template("""\
-# ${app}: written by `teal setup`. The sockets of its colors are here, and there is room for little else.
+# ${app}: written by `teal setup`. The socket of a color is here, and there is room for little else.
 # The kernel follows no link here: no program of the app leads nginx to another program's socket.
 [Unit]
-Description=Teal: ${app}, its sockets
+Description=Teal: ${app}, the socket of ${color}
 
 [Mount]
 What=tmpfs
@@ -146,6 +150,7 @@ def unit_text(unit: Unit) -> str:
     allowed, group = unit.sandbox, unit.socket_group
     folder = unit.paths.sockets
     whose = {"folder": folder, "all_sockets": folder.parent, "user": unit.user, "group": group}
+    access = {"python": PYTHON, "forget_access": _FORGET_ACCESS}
     return _UNIT.substitute(
         app=unit.paths.app,
         home=unit.paths.home,
@@ -162,7 +167,7 @@ def unit_text(unit: Unit) -> str:
         pauses=_GROWING_PAUSES if unit.systemd >= _GROWING_SINCE else _PLAIN_PAUSE,
         umask="0007" if group else "0077",
         mounted=_MOUNTED.substitute(folder=folder) if group else "",
-        sockets=_SOCKETS.substitute(whose) if group else "",
+        sockets=_SOCKETS.substitute(whose, **access) if group else "",
         socket_calls=_SOCKET_CALLS if group else "",
         system_calls=_line("SystemCallFilter", " ".join(allowed.system_calls)),
     )
@@ -175,8 +180,8 @@ def recovery_text(unit: Unit) -> str:
     return _RECOVERY.substitute(app=paths.app, home=paths.home, colors=colors, python=PYTHON, installed=unit.installed)
 
 
-def mount_text(paths: AppPaths) -> str:
-    return _MOUNT.substitute(app=paths.app, folder=paths.sockets)
+def mount_text(color: ColorPaths) -> str:
+    return _MOUNT.substitute(app=color.app, color=color.color, folder=color.socket.parent)
 
 
 def _line(name: str, value: str) -> str:

@@ -14,7 +14,7 @@ from server.setup.results import OTHERS, differing
 
 SOCKET, PORT = ["./program", "{socket}"], ["./program"]
 FOLDER = "/run/teal/shop"
-MOUNT = "run-teal-shop.mount"
+MOUNTS = ("run-teal-shop-blue.mount", "run-teal-shop-green.mount")
 SETTINGS = {"health": {"successes": 1, "deadline_s": 3}, "keep": {"watch_s": 0, "drain_s": 1}}
 # A program of somebody else, which nginx's user may reach, and no visitor of the app.
 ELSEWHERE = "/srv/elsewhere.sock"
@@ -102,7 +102,7 @@ def test_app_moves_to_sockets_and_back_and_no_request_is_lost(shop: Shop) -> Non
     without = app.teal("setup", "--yes")
     run(shop.server, "mv", "/usr/bin/mount.aside", "/usr/bin/mount")
     assert without.code == 1, without
-    assert f"{FOLDER} cannot be mounted" in without.err
+    assert f"{FOLDER}/blue cannot be mounted" in without.err
     assert "a unix socket for each color" in app.teal("setup", "--yes").ok().err
     everybody = Site("localhost", lambda body: b"version" in body)
     with visitors(shop.server, [everybody], per_second=25) as seen:
@@ -140,7 +140,7 @@ def test_socket_belongs_to_the_app_and_to_nginx_alone(shop: Shop) -> None:
 
 
 def test_link_in_place_of_the_socket_leads_nginx_and_root_to_no_other_program(shop: Shop) -> None:
-    """Where the kernel follows links below /run/teal, as it did before each app had a mount there, this succeeds."""
+    """Where the kernel follows links below /run/teal, as it did before each color had a mount there, this succeeds."""
     live, _ = shop.colors
     put = f'import os; os.rename("{FOLDER}/{live}/socket", "{FOLDER}/{live}/aside"); '
     back = f'import os; os.rename("{FOLDER}/{live}/aside", "{FOLDER}/{live}/socket")'
@@ -148,9 +148,9 @@ def test_link_in_place_of_the_socket_leads_nginx_and_root_to_no_other_program(sh
     wait_until(lambda: "srw" in shop.shell(f"ls -l {ELSEWHERE}"))
     try:
         assert shop.inside(live, f'{put} os.symlink("{ELSEWHERE}", "{FOLDER}/{live}/socket")') == ""
-        run(shop.server, "mount", "-o", "remount,symfollow", FOLDER)
+        run(shop.server, "mount", "-o", "remount,symfollow", f"{FOLDER}/{live}")
         assert "secret of another program" in shop.answer(), "the attack"
-        run(shop.server, "mount", "-o", "remount,nosymfollow", FOLDER)
+        run(shop.server, "mount", "-o", "remount,nosymfollow", f"{FOLDER}/{live}")
         assert "secret" not in shop.answer()
         findings = json.loads(shop.app.teal("doctor", "--json").out)["findings"]
         assert [row["what"] for row in findings if "nothing listens on the socket" in row["says"]] == ["live"]
@@ -167,11 +167,12 @@ def test_program_comes_back_on_its_socket_after_its_end_and_after_a_boot(shop: S
     pid = shop.app.get()["pid"]
     run(shop.server, "systemctl", "kill", "--signal=KILL", unit)
     wait_until(lambda: shop.answers("v5") and shop.app.get()["pid"] != pid)
-    run(shop.server, "systemctl", "stop", unit, f"teal-shop@{shop.colors[1]}", MOUNT)
+    run(shop.server, "systemctl", "stop", unit, f"teal-shop@{shop.colors[1]}", *MOUNTS)
     run(shop.server, "rm", "-r", "/run/teal")  # as at a boot
     run(shop.server, "systemctl", "start", unit)
     wait_until(lambda: shop.answers("v5"))
-    assert "nosymfollow" in run(shop.server, "findmnt", "--noheadings", "--output=OPTIONS", FOLDER)
+    for color in ("blue", "green"):
+        assert "nosymfollow" in run(shop.server, "findmnt", "--noheadings", "--output=OPTIONS", f"{FOLDER}/{color}")
 
 
 @pytest.mark.hint("let the program leave its umask as it is (0007), or give the socket mode 660")
@@ -204,8 +205,33 @@ def test_standby_on_a_port_answers_for_a_socket_that_is_down_and_neither_survive
     assert shop.app.teal("rollback").code == 2
 
 
+def test_no_release_leaves_a_list_of_access_or_a_full_directory_to_the_next_one(shop: Shop) -> None:
+    """At 6d6b405 the lists stayed until a boot, and both colors shared the room that the first of them filled."""
+    live, _ = shop.colors
+    folder, connects = f"{FOLDER}/{live}", "import socket; socket.socket(socket.AF_UNIX).connect"
+    connect = f"setpriv --reuid daemon --regid daemon --clear-groups python3 -c '{connects}(\"{folder}/socket\")'"
+    opened = f'''
+import os, struct
+lists = [(1, 7, -1), (2, 7, $(id -u daemon)), (4, 7, -1), (16, 7, -1), (32, 0, -1)]
+blob = struct.pack("<I", 2) + b"".join(struct.pack("<HHi", *row) for row in lists)
+for name, path in (("access", "{folder}/socket"), ("access", "{folder}"), ("default", "{folder}")):
+    os.setxattr(path, "system.posix_acl_" + name, blob)
+for number in range(1000):
+    open("{folder}/%d" % number, "w")
+'''.replace("$(id -u daemon)", run(shop.server, "id", "-u", "daemon").strip())
+    assert "No space left" in shop.inside(live, opened)
+    assert shop.shell(connect) == "", "the attack"
+    shop.deploy("v6", SOCKET)
+    shop.deploy("v7", SOCKET)
+    assert shop.colors[0] == live
+    assert "Permission denied" in shop.shell(connect)
+    shown = "import os, sys; print([name for path in sys.argv[1:] for name in os.listxattr(path)])"
+    assert run(shop.server, "python3", "-c", shown, folder, f"{folder}/socket").strip() == "[]"
+
+
 def test_destroy_leaves_nothing_below_run(shop: Shop) -> None:
     assert "blue" in run(shop.server, "ls", FOLDER)
     shop.app.teal("destroy", "--yes").ok()
     assert "No such file or directory" in shop.shell("ls -d /run/teal")
-    assert MOUNT not in run(shop.server, "systemctl", "list-units", "--all", "--no-legend", "run-teal*")
+    units = run(shop.server, "systemctl", "list-units", "--all", "--no-legend", "run-teal*")
+    assert not [mount for mount in MOUNTS if mount in units]

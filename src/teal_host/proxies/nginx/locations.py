@@ -24,9 +24,10 @@ ${logs}    }
 _NOBODY = Template("""\
         if (!-e ${live}) { return 503; }
 """)
+# Asked of the color and not of the link, as in server.py.
 _ON_SOCKET = Template("""\
         set $$teal_on_socket "";
-        if (-f "${fallback}/socket") { set $$teal_on_socket _socket; }
+        if (-f "${home}/$$teal_${name}_instead/socket") { set $$teal_on_socket _socket; }
 """)
 _GENERATION = Template("""\
     location = ${path} {
@@ -44,13 +45,13 @@ def app(_: SiteParameters) -> str:
 def standby(site: SiteParameters) -> str:
     if site.route.fallback is None or not falls_back(site.route):
         return ""
-    path, app, logs = quoted(site.route.fallback).strip('"'), site.route.app, log.fallback_logs(site)
+    path, home = (quoted(folder).strip('"') for folder in (site.route.fallback, site.route.live.parent))
     parts = {
         "nobody": _NOBODY.substitute(live=quoted(site.route.live)) if site.tells_of_nobody else "",
-        "socket": _ON_SOCKET.substitute(fallback=path) if site.sockets else "",
+        "socket": _ON_SOCKET.substitute(home=home, name=site.name) if site.sockets else "",
         "on_socket": ON_SOCKET if site.sockets else "",
     }
-    return _STANDBY.substitute(parts, name=site.name, app=app, fallback=path, logs=logs)
+    return _STANDBY.substitute(parts, name=site.name, app=site.route.app, fallback=path, logs=log.fallback_logs(site))
 
 
 def generation(site: SiteParameters) -> str:
