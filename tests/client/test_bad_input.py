@@ -73,6 +73,14 @@ def test_config_mistake_is_reported_with_its_line(teal: Teal, text: str, mistake
     assert all(len(line) < 400 for line in rest)
 
 
+@pytest.mark.parametrize("more", ["", "\n", "\n# of nginx\n"])
+def test_config_mistake_behind_many_directives_is_reported_with_its_line(teal: Teal, more: str) -> None:
+    directives = '  "add_header X-Frame-Options SAMEORIGIN;",\n' * 3000
+    text = f"{GOOD}[proxy]\ndirectives = [\n{directives}]\n{more}[health]\npathh = 1\n"
+    configured(text)
+    assert f"teal.toml:{text.count(chr(10))}: health.pathh" in teal("status").err
+
+
 def test_config_mistakes_are_reported_all_at_once_with_their_lines(teal: Teal) -> None:
     configured(
         'app = "X"\n[run]\ncommand = ["./program", "{x}"]\n[server]\ntarget = "x"\n\n[keep]\nreleases = 0\nkeep = 1\n'
@@ -279,6 +287,7 @@ PRINCIPALS: dict[tuple[str, ...], str] = {
     ("--deploy-ca", "ca.pub", "--principal", "shop,"): "--principal: '' is not a principal",
     ("--deploy-ca", "ca.pub", "--principal", "sh*p"): "--principal: 'sh*p' is not a principal",
     ("--deploy-ca", "ca.pub", "--principal", 'a"'): "is not a principal",
+    ("--deploy-ca", "ca.pub", "--principal", ",".join(f"p{number}" for number in range(41))): "and these are 41",
 }
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from teal.ground.errors import ConfigError
-from teal.stories.setup import read_key
+from teal.stories.setup import _fingerprint, read_key
 
 TEXT = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI" + "a" * 400
 
@@ -41,3 +41,11 @@ def test_certificate_in_the_place_of_a_key_is_named_as_such(tmp_path: Path) -> N
     with pytest.raises(ConfigError, match="is a certificate, and not an OpenSSH public key") as raised:
         read_key(tmp_path / "ci-cert.pub")
     assert raised.value.hint == "teal setup --deploy-ca CA.pub --principal NAME"
+
+
+@pytest.mark.hint("no certificate is revoked alone, only all of its CA: teal setup --remove-key CA.pub")
+def test_certificate_to_be_revoked_is_answered_with_how_its_ca_is_revoked(tmp_path: Path) -> None:
+    (tmp_path / "run-cert.pub").write_text(f"ssh-ed25519-cert-v01@openssh.com {'A' * 600} ci")
+    with pytest.raises(ConfigError, match="is a certificate") as raised:
+        _fingerprint(str(tmp_path / "run-cert.pub"))
+    assert raised.value.hint.endswith("only all of its CA: teal setup --remove-key CA.pub")

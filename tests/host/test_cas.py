@@ -119,6 +119,24 @@ def test_revocation_of_a_ca_that_was_cut_is_finished_by_the_same_command(
     assert not deploy_key.authorized(host).exists()
 
 
+def test_narrowing_of_a_ca_that_was_cut_is_finished_by_the_same_command(
+    host: HostPaths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What begins under the old word is refused; what had begun is ended now."""
+    before, after = DeployKey(CA, (), ("a", "b")), DeployKey(CA, (), ("b",))
+    setup(host, before)
+    ended: list[str] = []
+    with monkeypatch.context() as first:
+        first.setattr(key_places, "_held", lambda host, key: [(host.root, 7)])
+        first.setattr(key_places, "_ENDS_WITHIN_S", -1.0)
+        with pytest.raises(CannotRun, match="do not end"):
+            setup(host, after)
+    monkeypatch.setattr(key_places, "end_all", lambda host, key: ended.append(key))
+    setup(host, after)
+    assert (ended, setup(host, after)) == ([before.word], [])
+    assert footprint.load(host.app("shop")).deploy_keys == (after,)
+
+
 @pytest.mark.parametrize("name", ["shop", "repo:me/shop:ref:refs/heads/main", "ci@example.com", "x" * 128, "0"])
 def test_principal_is_a_name_as_cas_give_it(name: str) -> None:
     assert principal(name) is None

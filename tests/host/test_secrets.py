@@ -14,6 +14,7 @@ from teal_host.ground.paths import AppPaths
 from teal_host.state import releases, secrets
 from teal_host.state.releases import Record
 from teal_host.state.secrets import StoredSecrets
+from teal_host.stories.secrets import _since
 from teal_host.wire.app import AppSpec, Health, Keep, Run, Site, Verify
 from teal_host.wire.manifest import Origin
 from teal_host.wire.typed import encode
@@ -63,6 +64,14 @@ def test_secrets_are_loaded_as_saved(paths: AppPaths, value: str) -> None:
     stored = secrets.load(paths)
     assert (stored.key, stored.current, stored.since) == (wanted.key, wanted.current, wanted.since)
     assert stored.versions == {wanted.current: {"A": value, "B": "b"}}
+
+
+def test_strange_time_in_the_secrets_file_is_only_shown(paths: AppPaths) -> None:
+    wanted = kept(A="a")
+    secrets.save(paths, replace(wanted, since={"A": "yesterday"}))
+    assert secrets.load(paths).values == {"A": "a"}
+    assert _since(secrets.load(paths), "A") == "1970-01-01T00:00:00+00:00"
+    assert _since(wanted, "A") == wanted.since["A"]
 
 
 def test_secrets_file_belongs_to_its_owner_alone_from_the_first_moment(

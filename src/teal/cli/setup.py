@@ -16,7 +16,7 @@ from teal.ui import choose
 from teal.ui.base import Ui, shown
 from teal.ui.columns import columns, wrapped
 from teal.ui.jsonlines import as_contract, emit
-from teal_host.wire.grammar import KEY_WORDS, KeyWord, principal
+from teal_host.wire.grammar import KEY_WORDS, MOST_PRINCIPALS, KeyWord, principal
 from teal_host.wire.messages import Plan
 from teal_host.wire.typed import encode
 
@@ -102,6 +102,8 @@ def _principals(given: Sequence[str], key: Path | None, ca: Path | None) -> tupl
         raise ConfigError(f"there is {lack}", hint=HOW_OF_CA)
     names = [name.strip() for text in given for name in text.split(",")]
     complaint = next(filter(None, map(principal, names)), None)
+    if len({*names}) > MOST_PRINCIPALS:
+        complaint = f"sshd reads the first {MOST_PRINCIPALS} of a CA's principals, and these are {len({*names})}"
     if complaint:
         raise ConfigError(f"--principal: {complaint}", hint=HOW_OF_CA)
     return tuple(sorted({*names}))

@@ -19,6 +19,7 @@ NAME = "teal.toml"
 TARGET = "TEAL_TARGET"
 _MAX_BYTES = 1024 * 1024  # bytes; no person writes a longer teal.toml
 _MOST_PARSED = 2 * _MAX_BYTES  # some seconds; the lines of later keys are not told
+_BEGINS = re.compile(r"""\s*(?:\[|[\w.-]+\s*=|(?:"[^"]*"|'[^']*')\s*[.=])""")  # a table or a key
 _CURES = {  # by the beginning of what tomllib says
     "Invalid value": 'text stands in quotes, as in name = "value"',
     "Expected '=' after a key": 'a line is name = "value" or [section]',
@@ -131,11 +132,13 @@ def _closest_line(key_lines: dict[str, int], key: str) -> int:
 
 def _lines_of_keys(text: str) -> dict[str, int]:
     """The line on which each key begins. tomllib reports no lines, so it parses one statement after the other: a long
-    one again for each of its lines, and all of them together no more than so many characters.
+    one where the next line seems to begin another, and all of them together no more than so many characters.
     """
     key_lines: dict[str, int] = {}
     header, start, lines, parsed = "", 1, text.split("\n"), 0
     for end in range(1, len(lines) + 1):
+        if start < end < len(lines) and not _BEGINS.match(lines[end]):
+            continue
         statement = "\n".join(lines[start - 1 : end]) + "\n"
         parsed += len(statement)
         if parsed > _MOST_PARSED:

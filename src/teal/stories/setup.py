@@ -18,6 +18,7 @@ from teal_host.wire.grammar import KeyWord, key_digest, public_key
 from teal_host.wire.messages import ANSWERS, Commit, Done, Note, Plan, Setup, Step
 
 HOW_OF_CA = "teal setup --deploy-ca CA.pub --principal NAME"
+_NO_CERTIFICATE = "no certificate is revoked alone, only all of its CA: teal setup --remove-key CA.pub"
 _LONGEST_NAME = 255  # bytes; no file system of Linux or macOS has a longer one
 
 
@@ -67,7 +68,7 @@ def _commit(session: Session, ui: Ui) -> None:
         raise error.lost(unknown, hint) from None
 
 
-def read_key(path: Path) -> str:
+def read_key(path: Path, is_revoked: bool = False) -> str:
     """The one line of a public key file. Raises ConfigError, also for a private key, whose text is never shown."""
     if "\n" in str(path) or len(os.fsencode(path.name)) > _LONGEST_NAME:
         raise ConfigError("a key is named by its file, and this is no name of a file", hint="check the path")
@@ -79,7 +80,8 @@ def read_key(path: Path) -> str:
         raise ConfigError(f"{path} is a private key; the server needs the public half", hint=f"name that: {path}.pub")
     complaint = public_key(text)
     if complaint:
-        raise ConfigError(f"{path} {complaint}", hint=HOW_OF_CA if "certificate" in complaint else "")
+        how = _NO_CERTIFICATE if is_revoked else HOW_OF_CA
+        raise ConfigError(f"{path} {complaint}", hint=how if "certificate" in complaint else "")
     return text
 
 
@@ -99,7 +101,7 @@ def _fingerprint(key: str) -> str:
     """As OpenSSH shows it. Raises ConfigError for what is neither a fingerprint nor a public key file."""
     if key_digest(key) is None:
         return key
-    digest = hashlib.sha256(base64.b64decode(read_key(Path(key)).split()[1])).digest()
+    digest = hashlib.sha256(base64.b64decode(read_key(Path(key), is_revoked=True).split()[1])).digest()
     return f"SHA256:{base64.b64encode(digest).decode().rstrip('=')}"
 
 

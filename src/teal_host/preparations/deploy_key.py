@@ -52,7 +52,8 @@ def _let_in(intent: KeyIntent, keys: Sequence[DeployKey]) -> Iterator[SetupChang
     rule = DesiredFile(intent.app.paths, sudo_rule(host, name), sudo_text(host, name, keys), 0o440)
     yield from write(rule, lambda: _checked(rule))
     desired = DesiredFile(intent.app.paths, authorized(host), _authorized_with(host, name, keys))
-    before = _text(authorized(host)) if _cut(intent) else _authorized_with(host, name, intent.footprint.deploy_keys)
+    is_cut = any(map(partial(_cut, intent), _named(intent)))
+    before = _text(authorized(host)) if is_cut else _authorized_with(host, name, intent.footprint.deploy_keys)
     yield from write(desired, before=before)
 
 
@@ -154,16 +155,20 @@ def _desired_keys(intent: KeyIntent) -> Tuple[DeployKey, ...]:
 
 def _check_is_known(intent: KeyIntent, revoked: str) -> None:
     known = [key.fingerprint for key in intent.footprint.deploy_keys]
-    if revoked not in known and not _cut(intent):
+    if revoked not in known and not _cut(intent, revoked):
         raise BadRequest(f"the key {revoked} may not deploy {intent.app.name}, so there is nothing to remove", known)
 
 
-def _cut(intent: KeyIntent) -> Set[str]:
-    """The words of this key, if an earlier revocation was cut. Then the footprint no longer names the key, and
-    its line is left.
+def _named(intent: KeyIntent) -> List[str]:
+    return [*([intent.no_key] if intent.no_key else []), *([intent.key.fingerprint] if intent.key else [])]
+
+
+def _cut(intent: KeyIntent, revoked: str) -> Set[str]:
+    """The words of this key, if an earlier revocation, or change of what it is for, was cut. Then the footprint no
+    longer names the key, and its line is left.
     """
-    host, name, revoked = intent.app.host.paths, intent.app.name, intent.no_key
-    if revoked is None or revoked in (key.fingerprint for key in intent.footprint.deploy_keys):
+    host, name = intent.app.host.paths, intent.app.name
+    if revoked in (key.fingerprint for key in intent.footprint.deploy_keys):
         return set()
     command = re.compile(f"{re.escape(_starts(host, name))} ({hex_of(revoked)}[0-9a-f-]*)")
     return {word for path in (sudo_rule(host, name), authorized(host)) for word in command.findall(_text(path))}
@@ -200,9 +205,10 @@ def _agreed(intent: KeyIntent, keys: Tuple[DeployKey, ...]) -> Iterator[SetupCha
     """A revoked key comes first."""
     host, paths, name = intent.app.host.paths, intent.app.paths, intent.app.name
     before = {key.fingerprint: key for key in intent.footprint.deploy_keys}
-    for word in sorted(_cut(intent)):
-        text = f"end what the revoked key {intent.no_key} still does"
-        yield SetupChange(text, partial(key_places.end_all, host, word))
+    for named in _named(intent):
+        for word in sorted(_cut(intent, named)):
+            text = f"end what the revoked key {named} still does"
+            yield SetupChange(text, partial(key_places.end_all, host, word))
     for revoked in before.keys() - {key.fingerprint for key in keys}:
         does = ("deploy", "they do") if before[revoked].principals else ("deploys", "it does")
         text = f"revoke {before[revoked]}, which {does[0]} {name}, and end what {does[1]}"

@@ -20,7 +20,6 @@ from teal_host.state.releases import Record
 from teal_host.wire.app import MOST_HANDED_OVER, AppSpec
 from teal_host.wire.grammar import EnvName, EnvValue, EnvVersion, Token
 from teal_host.wire.typed import Mistake
-from teal_host.wire.upward import Moment
 from teal_host.wire.values import dataclass
 
 
@@ -34,7 +33,7 @@ class StoredSecrets:
 
     key: Token = field(repr=False)
     current: EnvVersion = ""
-    since: Dict[EnvName, Moment] = field(default_factory=dict)
+    since: Dict[EnvName, str] = field(default_factory=dict)
     versions: Dict[EnvVersion, Dict[EnvName, EnvValue]] = field(default_factory=dict, repr=False)
 
     def mistakes(self) -> Iterator[Mistake]:

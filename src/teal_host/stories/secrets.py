@@ -14,6 +14,7 @@ from teal_host.state.slots import read_slots
 from teal_host.wire.grammar import env_value
 from teal_host.wire.messages import Done, EnvSet, EnvUnset, Input
 from teal_host.wire.reports import EnvReport, EnvRow
+from teal_host.wire.upward import moment
 
 _NEXT = "takes effect with the next: teal deploy"
 
@@ -51,10 +52,15 @@ def list_secrets(app: App) -> EnvReport:
     stored, live = secrets.load(app.paths), _live(app)
     running = stored.versions.get(live.secrets, {}) if live else {}
     rows = [
-        EnvRow(name, stored.since[name], name in running and running[name] == value)
+        EnvRow(name, _since(stored, name), name in running and running[name] == value)
         for name, value in sorted(stored.values.items())
     ]
     return EnvReport(app.name, tuple(rows), pending=stored.current != (live.secrets if live else ""))
+
+
+def _since(stored: StoredSecrets, name: str) -> str:
+    """A time that is none, as after an edit by hand, is only shown, so it stands in the way of nothing."""
+    return stored.since[name] if moment(stored.since[name]) is None else "1970-01-01T00:00:00+00:00"
 
 
 def _value(name: str, channel: Channel) -> str:

@@ -38,6 +38,7 @@ _PUBLIC_KEY = re.compile(
 )
 _CERTIFICATE = re.compile(r"[a-z0-9-]+-cert-v01@openssh\.com ")
 _PRINCIPAL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+:/-]{0,127}")
+MOST_PRINCIPALS = 40  # sshd reads no more
 _KEY_DIGEST = re.compile(r"SHA256:[A-Za-z0-9+/]{43}")
 _AS_GOOD_AS_ROOT = {
     "CAP_SYS_ADMIN", "CAP_SYS_PTRACE", "CAP_SYS_MODULE", "CAP_SYS_RAWIO", "CAP_DAC_OVERRIDE", "CAP_DAC_READ_SEARCH",
@@ -259,7 +260,7 @@ def key_digest(value: str) -> Optional[str]:
 
 
 def principal(value: str) -> Optional[str]:
-    """A name in a certificate, which sshd compares letter for letter. It ends no word of authorized_keys."""
+    """A name in a certificate. It ends no word of authorized_keys. sshd before 10.3 splits a certificate's at `,`."""
     if _PRINCIPAL.fullmatch(value):
         return None
     return f"{value[:40]!r} is not a principal: a letter or digit, then up to 127 letters, digits and . _ @ + : / -"

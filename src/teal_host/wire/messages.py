@@ -15,6 +15,7 @@ from teal_host.wire import typed
 from teal_host.wire.app import AppSpec
 from teal_host.wire.frames import PROTOCOL, Frame, FrameError
 from teal_host.wire.grammar import (
+    MOST_PRINCIPALS,
     AppName,
     DeployId,
     EnvName,
@@ -133,7 +134,7 @@ class Setup:
     dry_run: bool = False
     wait_s: Seconds = 0.0
     may: Tuple[KeyWord, ...] = ()
-    principals: Tuple[Principal, ...] = ()
+    principals: Annotated[Tuple[Principal, ...], at_most(MOST_PRINCIPALS)] = ()
 
 
 @dataclass(frozen=True)
