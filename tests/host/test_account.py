@@ -1,9 +1,11 @@
 """The app's own user, as setup changes it."""
 
 import pwd
+from pathlib import Path
 
 import pytest
 
+from teal_host.ground.errors import CannotRun
 from teal_host.ground.run import Ran
 from teal_host.preparations import account
 
@@ -25,3 +27,17 @@ def test_home_of_a_user_with_processes_is_changed_by_a_usermod_whose_lock_a_powe
     account._shut_out("teal-shop")
     assert [argv[0] for argv in ran] == ["usermod"] * 3
     assert ran[2] == ["usermod", "--prefix", "/.", "--home", "/nonexistent", "teal-shop"]
+
+
+@pytest.mark.parametrize(("holder", "has_hint"), [("1\0", True), ("771\0", False)])
+def test_lock_of_accounts_that_an_older_setup_left_is_named_with_what_removes_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, holder: str, has_hint: bool
+) -> None:
+    lock = tmp_path / "passwd.lock"
+    lock.write_text(holder)
+    monkeypatch.setattr(account, "_LOCKS", (lock, tmp_path / "shadow.lock"))
+    monkeypatch.setattr(account, "run", lambda argv, deadline_s: Ran(1, "usermod: cannot lock /etc/passwd"))
+    monkeypatch.setattr(account, "find", lambda user: None)
+    with pytest.raises(CannotRun) as raised:
+        account._shut_out("teal-shop")
+    assert (f"rm {lock}, then" in raised.value.hint) == has_hint

@@ -310,6 +310,16 @@ def systemd_that_does_not_answer(shop: Shop) -> None:
     shop.app.teal("status").ok()
 
 
+@pytest.mark.hint("teal ssh -- {}rm {}, then the same command again")
+def lock_of_the_accounts(shop: Shop) -> None:
+    """usermod takes the lock for used: process 1 always lives."""
+    run(shop.server, "usermod", "--expiredate", "", "teal-shop")
+    (shop.server.root / "etc/passwd.lock").write_text("1\0")
+    remove = printed(shop.app.teal("setup"), "teal ssh -- {}rm {}, then the same command again").partition(", then ")[0]
+    type_in(shop.app, remove)
+    shop.app.teal("setup").ok()
+
+
 @pytest.mark.hint("teal setup again")
 def server_that_changed_since_the_plan(shop: Shop) -> None:
     """Somebody removes a file while a person reads the plan."""
@@ -338,6 +348,7 @@ WALKS: list[Callable[[Shop], None]] = [
     nginx_that_does_not_reload,
     systemd_that_does_not_answer,
     server_that_changed_since_the_plan,
+    lock_of_the_accounts,
 ]
 
 

@@ -26,6 +26,7 @@ _ITSELF = "/."  # usermod takes no notice of the prefix "/"
 _PROGRAM_S = 30.0
 _PAUSE_S = 0.02
 _ROOT = 0
+_LOCKS = tuple(Path(f"/etc/{name}.lock") for name in ("passwd", "shadow", "group", "gshadow", "subuid", "subgid"))
 _SERVICES = ("nginx", "sudo", "private")  # each has, or will have, a directory of this name in /var/lib
 
 
@@ -62,7 +63,7 @@ def add_user(user: str, home: Path, shell: str) -> None:
     names = ["--system", "--user-group", "--no-create-home", "--home-dir", str(home), "--shell", shell]
     added = run(["useradd", *names, "--password", "*", user], _PROGRAM_S)
     if added.code:
-        raise CannotRun(f"cannot make the user {user}", added.lines[-3:])
+        raise CannotRun(f"cannot make the user {user}", added.lines[-3:], _hint())
 
 
 def _add_app_user(user: str) -> None:
@@ -92,11 +93,13 @@ def remove_user(user: str) -> None:
         end_processes(user)
         removed = run(["userdel", user], _PROGRAM_S)
         if removed.code:
-            raise CannotRun(
-                f"cannot remove the user {user}",
-                removed.lines[-3:],
-                "try again",
-            )
+            raise CannotRun(f"cannot remove the user {user}", removed.lines[-3:], _hint())
+
+
+def _hint() -> str:
+    """A lock that holds the number 1 is an older Teal's: its usermod was killed in a PID namespace."""
+    stale = " ".join(str(path) for path in _LOCKS if (files.text_of(path) or "").strip("\0\n") == "1")
+    return f"{on_server(f'rm {stale}')}, then the same command again" if stale else "try again"
 
 
 def _is_shut_out(user: str) -> bool:
@@ -119,7 +122,7 @@ def _shut_out(user: str) -> None:
         if changed.code:
             changed = run([*change[:1], "--prefix", _ITSELF, *change[1:]], _PROGRAM_S)
     if changed.code or entry is None:
-        raise CannotRun(f"cannot change the user {user}", changed.lines[-3:], "try again")
+        raise CannotRun(f"cannot change the user {user}", changed.lines[-3:], _hint())
     _end_services(entry)
 
 
