@@ -22,6 +22,7 @@ except PermissionError: raise SystemExit(0)
 raise SystemExit(1)
 """
 _TRIED_S = 8.0
+_LOAD = "load the table inet "  # begins the description of the change
 
 
 def changes(intent: Intent) -> Iterator[SetupChange]:
@@ -46,6 +47,11 @@ def obstacle() -> Optional[str]:
 def unprotected(intent: Intent) -> str:
     ports = " and ".join(map(str, intent.agreed.ports.by_color.values()))
     return f"while a color is down, any local user can answer on its port ({ports})"
+
+
+def is_in_vain(change: SetupChange) -> bool:
+    """Where apt-get could not install nft."""
+    return change.description.startswith(_LOAD) and not nftables.is_installed()
 
 
 def binds_are_limited() -> bool:
@@ -76,7 +82,7 @@ def _loaded(limits: PortLimits) -> Iterator[SetupChange]:
         text = f"enable {paths.port_loader.name}, which loads these rules before nginx starts"
         yield SetupChange(text, partial(_enable, loader))
     if not nftables.is_loaded(port_limits.table(paths), rules.text):
-        does = f"load the table inet {port_limits.table(paths)} into nftables: on {ports} only {limits.user} answers"
+        does = f"{_LOAD}{port_limits.table(paths)} into nftables: on {ports} only {limits.user} answers"
         yield SetupChange(f"{does}, and only this machine reaches them", partial(_load, paths))
 
 
@@ -90,8 +96,8 @@ def _enable(loader: DesiredFile) -> None:
 
 
 def _load(paths: AppPaths) -> None:
-    """Where apt-get could not install nft, or the kernel turns out to take no rules, the doctor says so."""
-    if nftables.is_installed() and nftables.obstacle() is None:
+    """Where the kernel turns out to take no rules, the doctor says so."""
+    if nftables.obstacle() is None:
         nftables.load(paths.port_rules)
         systemctl.order("start", paths.port_loader.name, _TRIED_S, lambda: True)
 

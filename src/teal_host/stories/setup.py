@@ -103,8 +103,8 @@ def planned(app: App, request: Setup) -> List[SetupChange]:
         ("teal", server_side.changes(intent)),
         ("unit", unit.changes(intent)),
         ("user", account.shut_out(intent.user)),
-        ("ports", ports.changes(intent)),
         ("nginx", route.changes(intent)),
+        ("ports", ports.changes(intent)),
         ("names", _agreement(app, request, intent.agreed)),
     )
     rest = [replace(change, part=part) for part, changes in parts for change in changes]
@@ -127,10 +127,13 @@ def _plan(changes: Sequence[SetupChange]) -> Plan:
 
 def _install(app: App, request: Setup, plan: Plan) -> None:
     """Before the lock that apps share is taken: it can take minutes, and other apps go on deploying."""
-    for change in packages.changes(_intent(app, request)):
+    intent = _intent(app, request)
+    for change in packages.changes(intent):
         if change.change not in plan.changes:
             raise _changed()
         _apply(app, replace(change, part="packages"))
+    if any(packages.changes(intent)):  # a setup without nginx or sudo has ended
+        app.warn(f"{ports.unprotected(intent)}: apt-get cannot install {packages.NFTABLES}")
 
 
 def _drain(app: App, request: Setup) -> None:
@@ -160,7 +163,7 @@ def _as_planned(app: App, request: Setup, plan: Plan) -> List[SetupChange]:
     was_installed = plan.changes[0].message.startswith(packages.INSTALL) and len(remaining) < len(plan.changes)
     if remaining != plan.changes and not was_installed:
         raise _changed()
-    return [change for change in changes if not change.is_note]
+    return [row for row in changes if not (row.is_note or row.part == "packages" or ports.is_in_vain(row))]
 
 
 def _changed() -> BadRequest:

@@ -44,16 +44,26 @@ def is_loaded(table: str, text: str) -> bool:
 
 
 def remove(table: str) -> None:
-    if _comments(table) is not None:
-        _nft("delete", "table", "inet", table)
+    """Raises CannotRun if the table stays."""
+    if is_installed() and _nft("list", "table", "inet", table).code == 0:
+        removed = _nft("delete", "table", "inet", table)
+        if removed.code:
+            raise CannotRun(
+                f"nftables keeps the table inet {table}",
+                removed.lines[:3],
+                f"on the server: nft delete table inet {table}",
+            )
 
 
 def _comments(table: str) -> Optional[List[str]]:
-    """Of its rules; None where the kernel has no such table."""
+    """Of its rules; None where the kernel has no such table, or nft gives no JSON."""
     shown = _nft("--json", "list", "table", "inet", table) if is_installed() else None
     if shown is None or shown.code:
         return None
-    rows = json.loads(shown.output)["nftables"]
+    try:
+        rows = json.loads(shown.output)["nftables"]
+    except ValueError:  # the output holds nft's warnings as well
+        return None
     return [row["rule"].get("comment", "") for row in rows if "rule" in row]
 
 

@@ -7,10 +7,12 @@ A packet that no socket owns passes: with half-open connections any user makes t
 cookie, which has no owner, and a rule that stops it would let every user close a live app.
 """
 
+import contextlib
 import hashlib
 from string import Template
 
 from teal_host.ground import files
+from teal_host.ground.errors import CannotRun
 from teal_host.ground.paths import AppPaths, ColorPaths
 from teal_host.supervisors import nftables
 from teal_host.wire.app import Ports, Sandbox
@@ -85,9 +87,11 @@ def table(paths: AppPaths) -> str:
 
 
 def are_in_effect(paths: AppPaths) -> bool:
-    """Does nftables guard the ports of this app now, as its file says?"""
+    """Does nftables guard the ports of this app now, as its file says? An nft that fails refuses no release."""
     text = files.text_of(paths.port_rules)
-    return text is not None and nftables.is_loaded(table(paths), text)
+    with contextlib.suppress(CannotRun):
+        return text is not None and nftables.is_loaded(table(paths), text)
+    return False
 
 
 def rules_text(limits: PortLimits) -> str:

@@ -1,0 +1,54 @@
+"""When setup guards the ports, and what it does where nft cannot be installed."""
+
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from teal_host.preparations import account, packages, ports
+from teal_host.preparations.change import SetupChange
+from teal_host.state.app import App
+from teal_host.steps import switch
+from teal_host.stories import setup
+from teal_host.supervisors import nftables
+from teal_host.wire.messages import Plan, Setup
+
+REQUEST = cast(Setup, SimpleNamespace(no_key="", key=""))
+
+
+def change(text: str, part: str = "setup") -> SetupChange:
+    return SetupChange(text, lambda: None, part=part)
+
+
+@pytest.fixture
+def app(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """No nft is there, and apt-get cannot install it."""
+    monkeypatch.setattr(nftables, "is_installed", lambda: False)
+    monkeypatch.setattr(setup, "_intent", lambda *_: SimpleNamespace(user="", agreed=None, of_keys=None))
+    monkeypatch.setattr(ports, "unprotected", lambda *_: "open")
+    monkeypatch.setattr(packages, "changes", lambda *_: [change("install nftables")])
+    warned: list[str] = []
+    return SimpleNamespace(warned=warned, warn=warned.append)
+
+
+def test_setup_tries_once_to_install_nft_and_warns_of_what_is_open(app: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    tried: list[str] = []
+    monkeypatch.setattr(setup, "_apply", lambda _, applied: tried.append(applied.description))
+    changes = [change("install nftables", "packages"), change("load the table inet teal-shop into nftables", "ports")]
+    changes.append(change("write a file", "ports"))
+    monkeypatch.setattr(setup, "planned", lambda *_: changes)
+    plan = Plan(tuple(row.change for row in changes))
+    setup._install(app, REQUEST, plan)
+    assert (tried, app.warned) == (["install nftables"], ["open: apt-get cannot install nftables"])
+    assert [row.description for row in setup._as_planned(app, REQUEST, plan)] == ["write a file"]
+
+
+def test_setup_guards_the_new_ports_only_after_nginx_asks_them(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So a setup that fails at nginx leaves the guard at the ports that are agreed on."""
+    for part in ("account", "server_side", "unit", "route", "ports"):
+        monkeypatch.setattr(getattr(setup, part), "changes", lambda _, part=part: [change(part)])
+    monkeypatch.setattr(account, "shut_out", lambda _: [])
+    monkeypatch.setattr(switch, "check_live_link", lambda _: None)
+    monkeypatch.setattr(setup, "_agreement", lambda *_: [change("agree")])
+    monkeypatch.setattr(setup, "_key_changes", lambda _: [])
+    assert [row.description for row in setup.planned(app, REQUEST)][-3:] == ["route", "ports", "agree"]
