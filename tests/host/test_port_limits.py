@@ -8,6 +8,7 @@ import pytest
 
 from teal_host.ground import sockets
 from teal_host.ground.paths import AppPaths
+from teal_host.preparations.ports import amid_clients
 from teal_host.proxies.upstream import TcpPort
 from teal_host.supervisors.port_limits import PortLimits, color_text, rules_text
 from teal_host.wire.app import Ports, Sandbox
@@ -61,3 +62,16 @@ def test_stranger_is_a_listener_of_nobody_among_the_owners() -> None:
         assert upstream.is_met_at(stranger)
     with socket.create_server(("127.0.0.2", port)):
         assert not any(map(upstream.is_met_at, upstream.listeners()))
+
+
+def test_ports_of_processes_are_all_that_can_be_met_but_those_of_udp_clients() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as tcp, socket.socket(type=socket.SOCK_DGRAM) as udp:
+        udp.bind(("127.0.0.1", 0))
+        met, asks = f"{tcp.getsockname()[1]} (tcp)", udp.getsockname()[1]
+        assert {met, f"{asks} (udp)"} <= sockets.ports_of({os.getpid()}, 65536)
+        assert f"{asks} (udp)" not in sockets.ports_of({os.getpid()}, asks)
+
+
+def test_setup_warns_of_ports_that_clients_get_too() -> None:
+    (text,) = amid_clients(Ports(8081, 40001), 32768)
+    assert "port 40001" in text and "set run.ports below 32768" in text

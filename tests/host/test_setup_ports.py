@@ -1,16 +1,22 @@
 """When setup guards the ports, and what it does where nft cannot be installed."""
 
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 
+from teal_host.ground import sockets
+from teal_host.ground.paths import AppPaths
 from teal_host.preparations import account, packages, ports
+from teal_host.preparations.base import Intent
 from teal_host.preparations.change import SetupChange
 from teal_host.state.app import App
 from teal_host.steps import switch
 from teal_host.stories import setup
 from teal_host.supervisors import nftables
+from teal_host.supervisors.port_limits import PortLimits
+from teal_host.wire.app import Ports, Sandbox
 from teal_host.wire.messages import Plan, Setup
 
 REQUEST = cast(Setup, SimpleNamespace(no_key="", key=""))
@@ -52,3 +58,13 @@ def test_setup_guards_the_new_ports_only_after_nginx_asks_them(app: App, monkeyp
     monkeypatch.setattr(setup, "_agreement", lambda *_: [change("agree")])
     monkeypatch.setattr(setup, "_key_changes", lambda _: [])
     assert [row.description for row in setup.planned(app, REQUEST)][-3:] == ["route", "ports", "agree"]
+
+
+def test_setup_names_what_a_live_program_may_not_take_at_its_next_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    agreed = PortLimits(AppPaths(Path("/"), "shop"), "teal-shop", Ports(8081, 8082), Sandbox(), True, 32768)
+    supervisor = SimpleNamespace(pids=lambda _: {7})
+    intent = cast(Intent, SimpleNamespace(app=SimpleNamespace(host=SimpleNamespace(supervisor=supervisor))))
+    monkeypatch.setattr("teal_host.preparations.ports.read_slots", lambda _: SimpleNamespace(live="blue"))
+    monkeypatch.setattr(sockets, "ports_of", lambda *_: {"8081 (tcp)", "9090 (tcp)"})
+    (text,) = ports._lost(intent, agreed)
+    assert text.startswith("blue also listens on 9090 (tcp): from its next start on it may not")

@@ -3,6 +3,7 @@
 from typing import Iterator
 
 from teal_host.checks.base import Visit, drift, fault, ok, warning
+from teal_host.ground import sockets
 from teal_host.preparations import ports
 from teal_host.proxies import upstream
 from teal_host.state.slots import all_colors
@@ -40,4 +41,6 @@ def check_limits(visit: Visit) -> Iterator[Finding]:
     else:
         numbers = " and ".join(map(str, visit.agreed.ports.by_color.values()))
         well = f"on {numbers} only {visit.intent.user} answers, and only this machine asks; {binds}"
+        for text in ports.amid_clients(visit.agreed.ports, sockets.first_client_port()):
+            yield warning("port rules", text)
         yield from drift("port rules", ports.changes(visit.intent), well)

@@ -126,6 +126,15 @@ def listeners_of(owner: int) -> Listeners:
     return Listeners(tuple(row for row in listeners() if row.inode in inodes), tuple(unix), udp)
 
 
+def ports_of(owners: Set[int], below: int) -> Set[str]:
+    """Where these processes can be met, such as "9090 (tcp)". From `below` on a UDP port may be a client's."""
+    inodes = sockets_of(owners)
+    tcp = {f"{row.port} (tcp)" for row in listeners() if row.inode in inodes}
+    rows = (row for table in ("udp", "udp6") for row in _fields(table) if int(row[9]) in inodes)
+    udp = (int(row[1].rpartition(":")[2], 16) for row in rows if row[3] == _UDP_UNCONNECTED)
+    return tcp | {f"{port} (udp)" for port in udp if port < below}
+
+
 def connections(port: int) -> int:
     """How many connections are established to this local port."""
     return sum(1 for _ in _tcp(ESTABLISHED, port))

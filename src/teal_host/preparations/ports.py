@@ -11,8 +11,10 @@ from teal_host.preparations import packages
 from teal_host.preparations.base import Intent
 from teal_host.preparations.change import DesiredFile, SetupChange, note
 from teal_host.state import footprint
+from teal_host.state.slots import read_slots
 from teal_host.supervisors import nftables, port_limits
 from teal_host.supervisors.port_limits import PortLimits
+from teal_host.wire.app import Ports
 from teal_host.wire.sources import PYTHON
 
 _BIND = """
@@ -33,7 +35,8 @@ def changes(intent: Intent) -> Iterator[SetupChange]:
         yield note(f"{unprotected(intent)}: {why}")
     else:
         yield from _loaded(limits)
-    yield from _bound(limits)
+    yield from _bound(intent, limits)
+    yield from map(note, amid_clients(limits.ports, clients_from))
 
 
 def obstacle() -> Optional[str]:
@@ -47,6 +50,13 @@ def obstacle() -> Optional[str]:
 def unprotected(intent: Intent) -> str:
     ports = " and ".join(map(str, intent.agreed.ports.by_color.values()))
     return f"while a color is down, any local user can answer on its port ({ports})"
+
+
+def amid_clients(ports: Ports, clients_from: int) -> Iterator[str]:
+    for port in ports.by_color.values():
+        if port >= clients_from:
+            means = f"port {port} is one of those that the kernel gives to clients, so nftables guards it only in part"
+            yield f"{means}: set run.ports below {clients_from}"
 
 
 def is_in_vain(change: SetupChange) -> bool:
@@ -102,12 +112,23 @@ def _load(paths: AppPaths) -> None:
         systemctl.order("start", paths.port_loader.name, _TRIED_S, lambda: True)
 
 
-def _bound(limits: PortLimits) -> Iterator[SetupChange]:
+def _lost(intent: Intent, limits: PortLimits) -> Iterator[str]:
+    """What the program that is live takes now, and from its next start on may not."""
+    live = read_slots(limits.paths).live
+    pids = set(intent.app.host.supervisor.pids(limits.paths.color(live))) if live else set()
+    own = f"{limits.ports.of(live)} (tcp)" if live else ""
+    for port in sorted(sockets.ports_of(pids, limits.clients_from) - {own}):
+        yield f"{live} also listens on {port}: from its next start on it may not, unless an admin's drop-in allows that"
+
+
+def _bound(intent: Intent, limits: PortLimits) -> Iterator[SetupChange]:
     texts = {color: port_limits.color_text(limits, color) for color in limits.paths.colors}
     desired = {color: DesiredFile(limits.paths, limits.paths.port_limit(color), text) for color, text in texts.items()}
     if all(file.is_so for file in desired.values()):
         return
-    does = "it takes no port but its own" if binds_are_limited() else "this systemd limits no binds (tried)"
+    is_limited = binds_are_limited()
+    does = "it takes no port but its own" if is_limited else "this systemd limits no binds (tried)"
+    yield from map(note, _lost(intent, limits) if is_limited else ())
     for color, file in desired.items():
         yield from setup_change.write(file, partial(_write, file), f", from the next start of {color.color} on: {does}")
 
