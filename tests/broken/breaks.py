@@ -162,7 +162,7 @@ BREAKS: tuple[Break, ...] = (
             ),
         ),
         "tests/local/test_health.py::test_stranger_gets_no_traffic_when_it_takes_the_candidate_port_and_answers_200[127.0.0.1]",
-        r"assert 0 == 6",
+        r"assert 7 == 6",  # the question for strangers after the switch still finds it
     ),
     Break(
         "answer not stored",

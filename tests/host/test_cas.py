@@ -211,10 +211,14 @@ def test_age_of_a_connection_that_nobody_knows_is_without_end(monkeypatch: pytes
 
 
 def test_age_of_a_connection_is_that_of_its_process() -> None:
-    since = subprocess.run(["ps", "-o", "etimes=", "-p", str(os.getpid())], capture_output=True, text=True, check=True)
-    process = processes.life(os.getpid())
-    assert process
-    assert ssh_login._age_of(process) == pytest.approx(int(since.stdout), abs=5)
+    began = time.monotonic()
+    with subprocess.Popen(["sleep", "60"]) as younger:
+        child, own = processes.life(younger.pid), processes.life(os.getpid())
+        younger.kill()
+    assert child
+    assert own
+    assert 0 <= ssh_login._age_of(child) <= time.monotonic() - began + 1
+    assert ssh_login._age_of(own) > ssh_login._age_of(child)
 
 
 FP = DeployKey(CA).fingerprint

@@ -8,6 +8,7 @@ that Teal left. Without, the host is a laptop, on which nothing starts by itself
 import contextlib
 import json
 import shutil
+import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -64,7 +65,7 @@ class Fuse:
 
     def alive(self) -> None:
         if self.acts is not None and self.count >= self.acts:
-            raise Killed
+            raise Killed if threading.current_thread() is threading.main_thread() else SystemExit  # a thread just ends
 
 
 class Client(Upload):

@@ -69,7 +69,7 @@ def test_no_color_stands_in_after_a_boot_also_where_the_recovery_fails(
     assert (named_during, named(machine)) == ([None], None)
 
 
-def test_standby_stands_in_again_when_a_setup_that_drained_it_fails(
+def test_standby_stands_in_all_the_time_when_a_setup_that_drained_it_fails(
     machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     machine.deploy("v2")
@@ -89,4 +89,4 @@ def test_standby_stands_in_again_when_a_setup_that_drained_it_fails(
     request = Setup(typed.decode(AppSpec, SPEC), Origin())
     with pytest.raises(HostError, match="nginx refuses"):
         setup.setup(machine.app, request, cast(Channel, SimpleNamespace(await_commit=lambda patience_s: None)))
-    assert (named_during, named(machine)) == ([None], "blue")
+    assert (named_during, named(machine)) == (["blue"], "blue")
