@@ -100,6 +100,11 @@ CASES = {
     "go, the socket of a database": case(
         go(FLAGS + 'flag.String("socket", "/run/mysqld/mysqld.sock", "")'), ".", command=f"./app {PORT} {COLOR}"
     ),
+    "go, a client of a unix socket": case(
+        go(FLAGS + 'flag.String("socket", "", "")\nsyscall.Socket(syscall.AF_UNIX, syscall.SOCK_STREAM, 0)'),
+        ".",
+        command=f"./app {PORT} {COLOR}",
+    ),
     "bun, a unix socket": case(
         {"package.json": "{}", "bun.lock": "", "index.ts": "Bun.serve({ unix: process.env.SOCKET, fetch })"},
         "index.ts",

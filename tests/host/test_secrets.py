@@ -187,6 +187,14 @@ def test_env_name_is_refused_when_both_in_teal_toml_and_in_teal_env(paths: AppPa
         secrets.check(paths, spec(A="1", C="1"))
 
 
+def test_socket_is_refused_in_teal_env_when_the_command_gives_it(paths: AppPaths) -> None:
+    secrets.save(paths, kept(SOCKET="/run/mysqld.sock"))
+    secrets.check(paths, spec())
+    on_socket = replace(spec(), run=Run(("./app", "{socket}")))
+    with pytest.raises(BadRequest, match=r"SOCKET: both in \[run\] command of teal.toml"):
+        secrets.check(paths, on_socket)
+
+
 def test_env_is_refused_when_secrets_and_run_env_are_together_too_large(paths: AppPaths) -> None:
     large = {f"A{number}": "x" * 32_000 for number in range(16)}
     secrets.save(paths, kept(**large))

@@ -13,11 +13,11 @@ _PACKAGE = "teal_host"
 _FREQUENT = (
     *('"""', "\n\n\n@dataclass(frozen=True)\nclass ", "\n\n\ndef ", "from teal_host.", "import ", "return "),
     *(" -> ", ": str", "Optional[", "self.", " = ", " in ", " if ", " for ", " and ", " or ", " else "),
-    *("candidate", "release", ", "),
+    *("candidate", "release", "color", ", "),
 )
 _LINES = tuple("\n" + " " * 4 * depth for depth in range(5, -1, -1))
 # Compression spends some bits on each of these, so each travels as one character: 9 kB of 145.
-_SHORT = dict(zip(map(chr, (*range(1, 9), 11, *range(14, 31))), (*_FREQUENT, *_LINES), strict=True))
+_SHORT = dict(zip(map(chr, (*range(1, 9), 11, 12, *range(14, 31))), (*_FREQUENT, *_LINES), strict=True))
 _BETWEEN = chr(31)  # two modules
 _HERE = Path(__file__).parent  # importlib.resources takes longer to import than all of this module
 

@@ -11,7 +11,7 @@ HEALTH_PATHS = ("/healthz", "/health", "/up", "/livez", "/api/health", "/ping", 
 READS_PORT = re.compile(r"""["'`]PORT["'`]|\benv\.PORT\b""")
 READS_SOCKET = re.compile(r"""["'`]SOCKET["'`]|\benv\.SOCKET\b""")
 LISTENS_ON_SOCKET = re.compile(
-    r"""\bListen\(\s*"unix"|\bUnixListener\b|\bAF_UNIX\b|(?:\blisten\(|\bunix:)[^)\n]{0,40}\bSOCKET\b"""
+    r"""\bListen\(\s*"unix"|\bUnixListener\b|\bAF_UNIX\b[^#]{0,400}?\bbind\(|(?:\blisten\(|\bunix:)[^)\n]{0,40}\bSOCKET\b"""
 )
 SOCKET_FLAGS = ("socket", "unix-socket", "uds")
 USES_DATA = re.compile(r"(?i)sqlite|\bDATA_DIR\b")

@@ -44,7 +44,10 @@ def _nginx_group() -> str:
     """That of the running workers; where nginx is still to be installed or started, that of Debian's package."""
     program = nginx_program.find()
     worker = program.worker() if program else None
-    return grp.getgrgid(worker.group).gr_name if worker else _DEBIANS_GROUP
+    try:
+        return grp.getgrgid(worker.group).gr_name if worker else _DEBIANS_GROUP
+    except KeyError:  # a group without a name
+        return str(worker.group) if worker else _DEBIANS_GROUP
 
 
 def _recovery(intent: Intent) -> Iterator[SetupChange]:

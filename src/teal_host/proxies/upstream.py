@@ -1,6 +1,7 @@
 """Where a color takes requests: on a port of this machine, or on a unix socket in a directory of the color's own."""
 
 import contextlib
+import os
 import stat
 from pathlib import Path
 from typing import Dict, List, Optional, Protocol
@@ -106,13 +107,18 @@ class UnixSocket:
         return sockets.unix_connections(self.path)
 
     def closed_to_nginx(self) -> Optional[str]:
-        """On a server the directory has nginx's group, and hands it on; elsewhere nginx is the user's own."""
+        """On a server root gives the directory nginx's group, and it hands the group on; elsewhere nginx owns it."""
         with contextlib.suppress(OSError):
             folder, file = self.path.parent.stat(), self.path.lstat()
             bit = stat.S_IWGRP if file.st_gid == folder.st_gid else stat.S_IWOTH
-            if folder.st_mode & stat.S_ISGID and not file.st_mode & bit:
-                mode = f"{file.st_mode & 0o777:03o}"
-                return f"nginx may not connect to {self.path}: the program made it with mode {mode}"
+            if folder.st_uid == os.geteuid():
+                return None
+            for path, mode, needed in (
+                (self.path.parent, folder.st_mode, stat.S_IXGRP),
+                (self.path, file.st_mode, bit),
+            ):
+                if not mode & needed:
+                    return f"nginx may not connect to {self.path}: the program made {path} with mode {mode & 0o777:03o}"
         return None
 
 

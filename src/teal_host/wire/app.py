@@ -82,6 +82,10 @@ class Run:
         return self._uses("{socket}")
 
     @property
+    def env_of_socket(self) -> Tuple[str, ...]:
+        return (_SOCKET,) if self.on_socket else ()
+
+    @property
     def handed_over(self) -> int:
         """Bytes of arguments and environment."""
         return sum(len(text.encode()) for text in (*self.command, *self.env, *self.env.values()))
@@ -93,7 +97,7 @@ class Run:
             yield Mistake("env", f"and command are together more than {MOST_HANDED_OVER:,} bytes")
         if self.on_socket and self._uses("{port}"):
             yield Mistake("command", "uses both {socket} and {port}; a program listens on one of them")
-        if self.on_socket and _SOCKET in self.env:
+        if set(self.env_of_socket) & set(self.env):
             yield Mistake(f"env.{_SOCKET}", "is set by Teal, because the command uses {socket}; choose another name")
         if not self.data and self._uses("{data_dir}"):
             yield Mistake("command", "uses {data_dir}, which needs data = true")
