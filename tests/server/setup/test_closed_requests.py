@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from harness import Server
-from harness.world import App, status_of
+from harness.world import App, status_of, wait_until
 from hints.walk import hint_of, type_in
 from server.setup.nginx_state import get, reload
 from server.setup.results import setup_changes
@@ -34,6 +34,7 @@ def test_setup_killed_between_its_file_and_the_reload_is_repeated_beside_a_site_
     text = file.read_text()
     file.unlink()
     reload(shared)
+    wait_until(lambda: get(shared, "shop.example", 8091) == "")  # an old worker may still answer
     file.write_text(text)
     file.chmod(0o600)
     refused = app.deploy().result["error"]
@@ -58,7 +59,7 @@ def test_hand_that_closes_the_connections_of_an_app_is_named_and_setup_opens_the
     text = file.read_text()
     file.write_text(text.replace("    server_name shop.example;\n", "    server_name shop.example;\n    return 444;\n"))
     reload(shared)
-    assert get(shared, "shop.example", 8091) == ""
+    wait_until(lambda: get(shared, "shop.example", 8091) == "")
     assert app.deploy().result["error"]["message"] == "nginx does not serve shop as setup agreed"
     refused = app.teal("rollback", "--json").result["error"]
     assert "gives no answer" not in refused["message"]
