@@ -65,13 +65,11 @@ def is_in_vain(change: SetupChange) -> bool:
 
 
 def binds_are_limited() -> bool:
-    """Tries a forbidden bind in a unit of systemd, which ignores the limit silently where it has no BPF."""
-    unit = (
-        "--property=Type=oneshot",
-        "--property=SocketBindDeny=1-65535",
-        "--quiet",
-        "--collect",
-    )  # --wait needs D-Bus
+    """Tries a forbidden bind in a unit of systemd, which ignores the limit silently where it has no BPF.
+
+    A oneshot ends before systemd-run does; --wait needs D-Bus.
+    """
+    unit = ("--quiet", "--collect", "--property=Type=oneshot", "--property=SocketBindDeny=1-65535")
     return run(["systemd-run", *unit, PYTHON, "-I", "-S", "-c", _BIND], _TRIED_S).code == 0
 
 
