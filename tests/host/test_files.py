@@ -402,3 +402,9 @@ def test_million_names_are_read_in_parts(tmp_path: Path, monkeypatch: pytest.Mon
         (tmp_path / f"tree/{number}").write_text("")
     trees.remove(tmp_path / "tree")
     assert names(tmp_path) == []
+
+
+def test_size_of_a_file_that_another_process_has_renamed_is_nothing(tmp_path: Path) -> None:
+    (tmp_path / "audit").write_text("a line\n")
+    assert files.size_of(tmp_path / "audit") == 7
+    assert files.size_of(tmp_path / "audit.1") == files.size_of(tmp_path / "audit" / "below") == 0

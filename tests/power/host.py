@@ -9,8 +9,9 @@ import contextlib
 import json
 import shutil
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -65,7 +66,7 @@ class Fuse:
 
     def alive(self) -> None:
         if self.acts is not None and self.count >= self.acts:
-            raise Killed if threading.current_thread() is threading.main_thread() else SystemExit  # a thread just ends
+            raise Killed
 
 
 class Client(Upload):
@@ -140,6 +141,12 @@ class Programs:
             self.enable(live)
         for color in others if self.server else ():
             files.remove(_at_boot(color))
+
+
+def _end_thread(report: Callable[..., object], error: threading.ExceptHookArgs) -> None:
+    """A thread of a killed command just ends. pytest would report whatever ends a thread, also a SystemExit."""
+    if not issubclass(error.exc_type, Killed):
+        report(error)
 
 
 def _at_boot(color: ColorPaths) -> Path:
@@ -358,6 +365,7 @@ class LastingHost:
         plays += [(switch, "probe_directly", lambda candidate, answer_s: ProbeResult("well", "directly"))]
         plays += [(health, "check_port_is_free", _nothing)]
         plays += [(sockets, "connections", lambda port: 0), (sockets, "listeners", lambda port=None: [])]
+        plays += [(threading, "excepthook", partial(_end_thread, threading.excepthook))]
         with pytest.MonkeyPatch.context() as patch:
             for module, name, played in plays:
                 patch.setattr(module, name, played)

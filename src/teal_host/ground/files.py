@@ -99,6 +99,14 @@ def text_of(path: Path) -> Optional[str]:
         return None
 
 
+def size_of(path: Path) -> int:
+    """In bytes; 0 if the file is absent. A question before this one would not help: another process may rename it."""
+    try:
+        return path.stat().st_size
+    except (FileNotFoundError, NotADirectoryError):
+        return 0
+
+
 def unfinished(path: Path) -> Path:
     """What a writer that was killed may have left beside the name that it did not reach."""
     return path.with_name(f".{path.name}.tmp")

@@ -123,7 +123,7 @@ class SystemNginx:
     def _wait_for(self, route: Route) -> None:
         """Starts nginx if nginx does not run. Raises CannotRun if nginx does not serve the route in time."""
         program = running()
-        log_size = _ERROR_LOG.stat().st_size if _ERROR_LOG.is_file() else 0
+        log_size = files.size_of(_ERROR_LOG)
         if program.master is None:
             program.start()
         deadline = time.monotonic() + _IN_EFFECT_S

@@ -152,9 +152,9 @@ def _make_room(audit: Path) -> None:
 
     Several connections write at once. A connection that opened the file before the rename writes into `audit.1`.
     """
-    if audit.exists() and audit.stat().st_size > MOST:
+    if files.size_of(audit) > MOST:
         with lock.alone(audit) as taken:
-            if taken and audit.stat().st_size > MOST:
+            if taken and files.size_of(audit) > MOST:
                 files.move(audit, audit.with_name(f"{audit.name}.1"))
 
 
