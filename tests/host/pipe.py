@@ -50,7 +50,7 @@ def argv(root: Path, python: Sequence[str] = PYTHON) -> list[str]:
 
 def packed() -> bytes:
     """Packs the files at once, without waiting until the server side asks for them."""
-    return bootstrap.payload()
+    return bootstrap.payload(server=False)
 
 
 def say(root: Path, sent: bytes, python: Sequence[str] = PYTHON, memory: int = _MEMORY) -> Heard:

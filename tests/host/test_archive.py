@@ -132,9 +132,8 @@ def test_server_side_knows_its_own_sources_when_run_through_the_pipe() -> None:
     asked += "sys.stderr.write(digest(archive.sources()))', vars(sys.modules['teal_host.start'])); "
     asked += "sys.modules['teal_host.start'].sys = sys; "
     stage0 = asked + bootstrap.stage0(server=False)
-    done = subprocess.run(
-        [sys.executable, "-I", "-S", "-c", stage0], input=bootstrap.payload(), capture_output=True, check=False
-    )
+    argv = [sys.executable, "-I", "-S", "-c", stage0]
+    done = subprocess.run(argv, input=bootstrap.payload(server=False), capture_output=True, check=False)
     assert done.stderr.decode() == bootstrap.digest()
 
 

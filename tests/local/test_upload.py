@@ -40,7 +40,7 @@ func main() {
 
 def sent(done: Ended) -> int:
     """The bytes that the client sent, without those of the server side, which is not installed here."""
-    return int(done.ok().result["bytes_sent"]) - len(payload())
+    return int(done.ok().result["bytes_sent"]) - len(payload(server=False))
 
 
 def notes(done: Ended) -> list[str]:

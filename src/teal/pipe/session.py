@@ -196,7 +196,7 @@ class Session:
                 self._stderr.started()
 
     def _send_server_side(self) -> None:
-        packed = bootstrap.payload()
+        packed = bootstrap.payload(self._transport.server)
         with contextlib.suppress(OSError):  # if this fails, the missing greeting explains why
             self._outgoing.write(packed)
             self._outgoing.flush()

@@ -72,6 +72,18 @@ def other_python():
     return not again and os.access(PYTHON, os.X_OK) and os.path.realpath(sys.executable) != os.path.realpath(PYTHON)
 
 
+def unpacker():
+    """That of `payload` in bootstrap.py."""
+    if not SERVER:
+        return zlib.decompress
+    try:
+        from bz2 import decompress
+    except ImportError:  # python3-minimal
+        say("INCOMPLETE", "bz2")
+        sys.exit(97)
+    return decompress
+
+
 def go_on():
     """Become the installed server side, or root on the system's Python, on which units run too, or go on here."""
     other = SERVER and other_python()
@@ -89,9 +101,9 @@ def go_on():
             words[0] = PYTHON
         os.environ["TEAL_AGAIN"] = "1"
         become(words)
+    unpack = unpacker()
     say("SEND")
-    packed = read(int(read(8), 16))
-    exec(zlib.decompress(packed), {"__name__": "teal_stage1"})  # noqa: S102
+    exec(unpack(read(int(read(8), 16))), {"__name__": "teal_stage1"})  # noqa: S102
 
 
 go_on()
