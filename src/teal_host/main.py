@@ -27,7 +27,7 @@ from teal_host.state.key_policy import KeyPolicy
 from teal_host.stories import deploy, recover, rollback, status
 from teal_host.supervisors.process import PlainProcesses
 from teal_host.supervisors.systemd import Systemd
-from teal_host.wire import messages
+from teal_host.wire import messages, requests
 from teal_host.wire.messages import Failure
 from teal_host.wire.values import dataclass
 
@@ -44,9 +44,9 @@ def main(argv: List[str], incoming: BinaryIO, outgoing: BinaryIO) -> int:
         request = channel.receive(*messages.REQUESTS, within_s=_enter(given, channel))
         host = _host(given, channel)
         _permitted(given, host, request)
-        if isinstance(request, messages.Intended):
+        if isinstance(request, requests.Intended):
             _foresee(host, request)
-            request = channel.receive(messages.Deploy, within_s=FIRST_WITHIN_S)
+            request = channel.receive(requests.Deploy, within_s=FIRST_WITHIN_S)
             _permitted(given, host, request)
         answer = _serve(host, given.permit.bounded(request) if given.permit else request, channel)
     except HostError as error:
@@ -74,7 +74,7 @@ def _permitted(given: "Given", host: Host, request: Any) -> None:
         given.permit.check(host.paths, request)
 
 
-def _foresee(host: Host, request: messages.Intended) -> None:
+def _foresee(host: Host, request: requests.Intended) -> None:
     """Check what the configuration alone decides, so that nobody waits for a build in vain."""
     app = host.app(request.spec.app)
     host.provisioning.check_is_set_up(app.paths)
@@ -133,13 +133,13 @@ def _arguments(argv: List[str]) -> Given:
 
 def _serve(host: Host, request: Any, channel: Channel) -> Any:
     app = host.app(request.spec.app if hasattr(request, "spec") else request.app)
-    if not isinstance(request, (messages.Setup, messages.Doctor, messages.Destroy)):
+    if not isinstance(request, (requests.Setup, requests.Doctor, requests.Destroy)):
         host.provisioning.check_is_set_up(app.paths)
-    if isinstance(request, messages.Deploy):
+    if isinstance(request, requests.Deploy):
         return deploy.deploy(app, request, channel)
-    if isinstance(request, messages.Status):
+    if isinstance(request, requests.Status):
         return status.status(app)
-    if isinstance(request, messages.Rollback):
+    if isinstance(request, requests.Rollback):
         return rollback.rollback(app, request, channel)
     return _seldom(app, request, channel)
 
@@ -149,18 +149,18 @@ def _seldom(app: App, request: Any, channel: Channel) -> Any:
     from teal_host.stories import destroy, doctor, logs, secrets, setup
     from teal_host.stories.exec import run_command
 
-    if isinstance(request, (messages.Logs, messages.Exec)):  # into a pager, perhaps
+    if isinstance(request, (requests.Logs, requests.Exec)):  # into a pager, perhaps
         channel.taken_within_s = A_PERSON_READS_WITHIN_S
     stories: Dict[Any, Callable[[], Any]] = {
-        messages.Setup: lambda: setup.setup(app, request, channel),
-        messages.Doctor: lambda: doctor.doctor(app, request),
-        messages.Releases: lambda: status.list_releases(app),
-        messages.Logs: lambda: logs.logs(app, request, channel.listening),
-        messages.EnvSet: lambda: secrets.set_secret(app, request, channel),
-        messages.EnvUnset: lambda: secrets.unset_secret(app, request, channel),
-        messages.EnvList: lambda: secrets.list_secrets(app),
-        messages.Exec: lambda: run_command(app, request, channel),
-        messages.Destroy: lambda: _alone(channel, lambda: destroy.destroy(app, request)),
+        requests.Setup: lambda: setup.setup(app, request, channel),
+        requests.Doctor: lambda: doctor.doctor(app, request),
+        requests.Releases: lambda: status.list_releases(app),
+        requests.Logs: lambda: logs.logs(app, request, channel.listening),
+        requests.EnvSet: lambda: secrets.set_secret(app, request, channel),
+        requests.EnvUnset: lambda: secrets.unset_secret(app, request, channel),
+        requests.EnvList: lambda: secrets.list_secrets(app),
+        requests.Exec: lambda: run_command(app, request, channel),
+        requests.Destroy: lambda: _alone(channel, lambda: destroy.destroy(app, request)),
     }
     return stories[type(request)]()
 

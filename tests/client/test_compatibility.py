@@ -9,7 +9,7 @@ from teal.building.artifact import read
 from teal.building.compatibility import check_compatibility
 from teal.building.requirements import read_requirements
 from teal.ground.errors import ConfigError
-from teal_host.wire import messages, typed
+from teal_host.wire import requests, typed
 from teal_host.wire.manifest import Needs
 from teal_host.wire.messages import Greeting
 
@@ -198,4 +198,4 @@ def test_requirements_pass_the_grammar_of_the_wire_and_bad_names_do_not(tmp_path
     for name in ("", "a/b", "/bin/sh", "a\nb", "\ud800", "x" * 300):
         with pytest.raises(typed.Mistakes):
             typed.decode(Needs, {"finds": name})
-    assert "needs" in messages.Deploy.__dataclass_fields__
+    assert "needs" in requests.Deploy.__dataclass_fields__

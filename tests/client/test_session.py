@@ -15,8 +15,9 @@ from teal.ground import run
 from teal.ground.errors import CannotReach, HostFailed
 from teal.pipe.session import PipeEnded, Session
 from teal.transports import Transport
-from teal_host.wire.messages import Greeting, Logs, Rollback, Status
+from teal_host.wire.messages import Greeting
 from teal_host.wire.reports import StatusReport
+from teal_host.wire.requests import Logs, Rollback, Status
 from teal_host.wire.uploads import Block
 
 PATIENCE_S = 60.0  # far more than a session takes on a busy machine

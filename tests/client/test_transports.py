@@ -22,7 +22,7 @@ from teal.transports import Transport, base, choose
 from teal.transports import ssh as remote
 from teal.transports.ssh import explain, first_path, parse
 from teal.transports.ssh_files import SshFiles, ssh_files
-from teal_host.wire.messages import Logs, Status
+from teal_host.wire.requests import Logs, Status
 
 SHORT = 'app = "shop"\n[run]\ncommand = ["./app"]\n[build]\nartifact = "app"\n'
 DUMP = "#!{python}\nimport json, os, sys\nopen(os.environ['DUMP'], 'w').write(json.dumps(sys.argv))\nsys.exit(255)\n"

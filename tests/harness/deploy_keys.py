@@ -17,7 +17,7 @@ from harness.booted_server import ENV, Server, make_key
 from harness.listing import listing
 from harness.world import App, World, at_server, wait_until
 from teal.config import load
-from teal_host.wire import messages
+from teal_host.wire import messages, requests
 from teal_host.wire.app import AppSpec
 from teal_host.wire.frames import read_frame, write_frame
 from teal_host.wire.manifest import Entry, Manifest, Origin, digest_of
@@ -202,7 +202,7 @@ def raw(header: bytes, body: bytes = b"", lengths: "tuple[int, int] | None" = No
 ORIGIN = Origin("thief", "elsewhere")
 
 
-def deploy(spec: AppSpec, content: bytes, identity: str) -> messages.Deploy:
+def deploy(spec: AppSpec, content: bytes, identity: str) -> requests.Deploy:
     """A deploy of an artifact that has one file."""
     entry = Entry("program", "file", len(content), hashlib.sha256(content).hexdigest(), executable=True)
-    return messages.Deploy(spec, Manifest(digest_of((entry,)), (entry,)), ORIGIN, identity, wait_s=30)
+    return requests.Deploy(spec, Manifest(digest_of((entry,)), (entry,)), ORIGIN, identity, wait_s=30)

@@ -17,8 +17,8 @@ from harness.world import wait_until
 from teal.pipe.session import Session
 from teal.transports import Transport, choose
 from teal_host.wire.frames import PROTOCOL
-from teal_host.wire.messages import Status
 from teal_host.wire.reports import StatusReport
+from teal_host.wire.requests import Status
 
 PLAIN = ("--root", "/srv/teal", "--nginx", "/usr/sbin/nginx")  # a server side of plain processes needs no setup
 HOST_SOURCE = Path(__file__).parents[2] / "src/teal_host"

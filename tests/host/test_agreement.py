@@ -25,8 +25,8 @@ from teal_host.steps import ports
 from teal_host.steps.scene import Scene
 from teal_host.wire.app import AppSpec, Health, Keep, Ports, ProxyRules, Run, Site, Verify
 from teal_host.wire.manifest import Entry, Manifest, Origin, digest_of
-from teal_host.wire.messages import Deploy
 from teal_host.wire.reports import Color
+from teal_host.wire.requests import Deploy
 
 TOKEN = "0" * 32
 

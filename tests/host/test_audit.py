@@ -18,7 +18,8 @@ from teal_host.state.footprint import Footprint
 from teal_host.state.key_policy import A_DAY, CHANGES_A_DAY, MOST, KeyPolicy
 from teal_host.wire.app import AppSpec, Health, Keep, Ports, Run, Site, Verify
 from teal_host.wire.manifest import Manifest, Origin, digest_of
-from teal_host.wire.messages import Deploy, Done, Failure, Intended, Rollback, Status
+from teal_host.wire.messages import Done, Failure
+from teal_host.wire.requests import Deploy, Intended, Rollback, Status
 
 USES = 40
 BLOB = b"\0\0\0\x0bssh-ed25519" + bytes(36)

@@ -25,7 +25,8 @@ from teal_host.state.footprint import Footprint
 from teal_host.state.key_policy import KeyPolicy
 from teal_host.wire.grammar import principal
 from teal_host.wire.manifest import Origin
-from teal_host.wire.messages import Done, Releases, Rollback, Status
+from teal_host.wire.messages import Done
+from teal_host.wire.requests import Releases, Rollback, Status
 
 PLAIN, OTHER, CA = (f"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI{letter * 43}" for letter in "ABC")
 

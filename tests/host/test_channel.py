@@ -16,7 +16,8 @@ from teal_host.ground.errors import BadRequest, Cancelled, GaveWay
 from teal_host.pipe import channel as talks
 from teal_host.pipe.channel import FIRST_WITHIN_S, OWED_WITHIN_S, Channel
 from teal_host.wire.frames import Frame, read_frame
-from teal_host.wire.messages import Commit, Enough, Note, Output, Status
+from teal_host.wire.messages import Note, Output
+from teal_host.wire.requests import Commit, Enough, Status
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from host import values
-from teal_host.wire import grammar
+from teal_host.wire import grammar, site_grammar
 
 Check = Callable[[str], str | None]
 ANY = st.text(st.characters(), max_size=80) | st.sampled_from(["x" * 40_000, "é" * 40_000, "\ud800", "a\n", "\0", ""])
@@ -19,10 +19,10 @@ CHECKS: dict[str, Check] = {
     "release_name": grammar.release_name,
     "digest": grammar.digest,
     "deploy_id": grammar.deploy_id,
-    "domain": grammar.domain,
+    "domain": site_grammar.domain,
     "env_name": grammar.env_name,
     "env_value": grammar.env_value,
-    "url_path": grammar.url_path,
+    "url_path": site_grammar.url_path,
     "argument": grammar.argument,
     "file_path": grammar.file_path,
     "line": grammar.line,
@@ -231,7 +231,7 @@ def test_file_path_stays_below_its_directory_when_it_passes(path: str) -> None:
 
 @given(values.URL_PATHS | ANY)
 def test_url_path_is_one_word_of_a_request_line_when_it_passes(path: str) -> None:
-    if grammar.url_path(path) is None:
+    if site_grammar.url_path(path) is None:
         assert re.fullmatch(r"/[!-~]*", path)
         assert not path.startswith("//")
 
@@ -258,17 +258,17 @@ def test_template_never_fills_a_filled_value_again(template: str, filled: str) -
 
 @pytest.mark.parametrize(("value", "good"), [(0, False), (1, True), (65535, True), (65536, False), (-1, False)])
 def test_port_is_limited_to_the_range_of_tcp(value: int, good: bool) -> None:
-    assert (grammar.port(value) is None) == good
+    assert (site_grammar.port(value) is None) == good
 
 
 @pytest.mark.parametrize(("value", "good"), [(80, False), (1023, False), (1024, True), (65535, True), (65536, False)])
 def test_app_port_is_never_a_privileged_port(value: int, good: bool) -> None:
-    assert (grammar.app_port(value) is None) == good
+    assert (site_grammar.app_port(value) is None) == good
 
 
 @pytest.mark.parametrize(("value", "good"), [(99, False), (100, True), (200, True), (599, True), (600, False)])
 def test_status_code_is_limited_to_the_range_of_http(value: int, good: bool) -> None:
-    assert (grammar.status_code(value) is None) == good
+    assert (site_grammar.status_code(value) is None) == good
 
 
 @pytest.mark.parametrize(

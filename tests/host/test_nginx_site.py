@@ -22,7 +22,7 @@ from teal_host.proxies.nginx.main_file import MainFile, main_text
 from teal_host.proxies.nginx.quoting import quoted
 from teal_host.proxies.nginx.server import _NEVER_OF_A_CLIENT, HEADERS_TABLE
 from teal_host.state.route import Route
-from teal_host.wire import grammar
+from teal_host.wire import site_grammar
 from teal_host.wire.app import Ports, ProxyRules, Site
 
 TOKEN = "0123456789abcdef" * 2
@@ -79,7 +79,7 @@ def read(shown: Route) -> Directive:
 @given(st.lists(values.DOMAINS, max_size=4, unique=True) | DOMAINS.map(lambda name: [name]))
 @example([])
 def test_domain_is_refused_or_is_one_word_of_one_server(domains: list[str]) -> None:
-    if any(grammar.domain(name) for name in domains):
+    if any(site_grammar.domain(name) for name in domains):
         return
     parsed = read(route(Site(tuple(domains))))
     assert [server.words for server in parsed.all("server") if server.block] == [("server",)]
@@ -93,7 +93,7 @@ def test_domain_is_refused_or_is_one_word_of_one_server(domains: list[str]) -> N
 
 @pytest.mark.parametrize("domain", HOSTILE)
 def test_hostile_domain_is_refused(domain: str) -> None:
-    assert grammar.domain(domain) is not None
+    assert site_grammar.domain(domain) is not None
 
 
 @given(values.APPS, values.PAIRS, values.SITES)
@@ -253,7 +253,7 @@ def test_proxy_rules_are_written_into_the_site() -> None:
 
 @given(st.lists(st.sampled_from(DIRECTIVES) | st.text("ab{};#\"'\\\n $", max_size=12), max_size=4))
 def test_own_directives_come_last_and_end_no_block_but_their_own(directives: list[str]) -> None:
-    if any(grammar.directive(directive) for directive in directives):
+    if any(site_grammar.directive(directive) for directive in directives):
         return
     plain, parsed = read(ruled(ProxyRules())), read(ruled(ProxyRules(directives=tuple(directives))))
     (before,), (after,) = [
@@ -357,7 +357,7 @@ class TestNginxItself:
         ids=["a long label", "a long name", "200 long names", "2000 names", "odd names", "words of nginx"],
     )
     def test_nginx_accepts_long_and_many_domains(self, domains: tuple[str, ...], tmp_path: Path) -> None:
-        assert not any(grammar.domain(name) for name in domains)
+        assert not any(site_grammar.domain(name) for name in domains)
         accepted(tmp_path, [route(Site(domains), app="a" * 31)], f"127.0.0.1:{free_ports(1)[0]}")
 
     def test_nginx_accepts_a_site_under_the_defaults_of_a_distribution(self, tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from teal_host.provisioning.server import ServerProvisioning
 from teal_host.steps import candidate, receive, release
 from teal_host.wire.app import AppSpec, Health, Keep, Run, Site, Verify
 from teal_host.wire.manifest import Entry, Manifest, Origin, digest_of
-from teal_host.wire.messages import Deploy
+from teal_host.wire.requests import Deploy
 
 MIB = 1024 * 1024
 SPARE = 64 * MIB  # more than a release ever takes

@@ -17,7 +17,8 @@ from teal_host.stories import setup
 from teal_host.supervisors import nftables
 from teal_host.supervisors.port_limits import PortLimits
 from teal_host.wire.app import Ports, Sandbox
-from teal_host.wire.messages import Plan, Setup
+from teal_host.wire.messages import Plan
+from teal_host.wire.requests import Setup
 
 REQUEST = cast(Setup, SimpleNamespace(no_key="", key=""))
 

@@ -16,7 +16,7 @@ from teal_host.stories import setup
 from teal_host.wire import typed
 from teal_host.wire.app import AppSpec
 from teal_host.wire.manifest import Origin
-from teal_host.wire.messages import Setup
+from teal_host.wire.requests import Setup
 
 
 @pytest.mark.parametrize("dry_run", [False, True])

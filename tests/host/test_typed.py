@@ -12,11 +12,12 @@ from host import pipe, values
 from teal.config.model import Config
 from teal_host.state.agreement import Agreement
 from teal_host.state.releases import Record
-from teal_host.wire import messages
+from teal_host.wire import requests
 from teal_host.wire.app import AppSpec, Ports, Site
 from teal_host.wire.grammar import between
 from teal_host.wire.manifest import Origin
-from teal_host.wire.messages import Commit, Deploy, Failure
+from teal_host.wire.messages import Failure
+from teal_host.wire.requests import Commit, Deploy
 from teal_host.wire.typed import MOST_MISTAKES, Mistakes, decode, decode_known, encode, join, near, split
 
 DEPLOY = {key: value for key, value in pipe.deploy().items() if key != "type"}
@@ -35,9 +36,9 @@ SAMPLES: list[tuple[type[Any], Any]] = [
     (Agreement, AGREED),
     (Record, RECORD),
     (Failure, encode(Failure("config", "no", ("a", "b")))),
-    (messages.Rollback, {"app": "shop", "origin": {}, "id": pipe.ID, "release": "0001-" + "a" * 12, "wait_s": 1}),
-    (messages.Logs, {"app": "shop", "color": "blue", "lines": 10, "follow": True}),
-    (messages.Destroy, {"app": "shop", "origin": {"who": "me"}, "wait_s": 0.5}),
+    (requests.Rollback, {"app": "shop", "origin": {}, "id": pipe.ID, "release": "0001-" + "a" * 12, "wait_s": 1}),
+    (requests.Logs, {"app": "shop", "color": "blue", "lines": 10, "follow": True}),
+    (requests.Destroy, {"app": "shop", "origin": {"who": "me"}, "wait_s": 0.5}),
 ]
 
 
@@ -169,10 +170,10 @@ def test_decoder_suggests_a_near_word(word: str, hint: str) -> None:
 @pytest.mark.row("S11")
 def test_decoder_ends_after_a_hundred_mistakes() -> None:
     """Each takes time and memory, and a message can have a million keys. At 768eec4 the decoder named all of them."""
-    mistakes = mistakes_in(messages.Status, {f"app{number}": 1 for number in range(2000)})
+    mistakes = mistakes_in(requests.Status, {f"app{number}": 1 for number in range(2000)})
     assert len(mistakes) == MOST_MISTAKES == 100
     assert sum("did you mean" in reason for _, reason in mistakes) == 100
-    assert len(mistakes_in(messages.Status, {"b" * 1_000_000: 1})[0][0]) < 200
+    assert len(mistakes_in(requests.Status, {"b" * 1_000_000: 1})[0][0]) < 200
 
 
 LATER = {"a": 1, "keep": {"hours": 2}, "run": {"ports": {"red": 3}}}

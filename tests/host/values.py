@@ -5,16 +5,16 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from teal_host.wire import grammar
+from teal_host.wire import grammar, site_grammar
 from teal_host.wire.app import AppSpec, Health, Keep, Ports, ProxyRules, Run, Sandbox, Site, Verify
 from teal_host.wire.manifest import Entry, Manifest, Needs, Origin, digest_of
-from teal_host.wire.messages import Deploy
+from teal_host.wire.requests import Deploy
 
 APPS = st.from_regex(r"[a-z][a-z0-9-]{0,30}", fullmatch=True).filter(lambda name: name != "teal")
 PORTS = st.integers(1, 65535)
 APP_PORTS = st.integers(1024, 65535)
 LABELS = st.from_regex(r"[a-z0-9_]([a-z0-9_-]{0,8}[a-z0-9_])?", fullmatch=True)
-DOMAINS = st.lists(LABELS, min_size=1, max_size=5).map(".".join).filter(lambda name: grammar.domain(name) is None)
+DOMAINS = st.lists(LABELS, min_size=1, max_size=5).map(".".join).filter(lambda name: site_grammar.domain(name) is None)
 URL_PATHS = st.from_regex(r"/([A-Za-z0-9._~!$&'()*+,;=:@%?-][A-Za-z0-9._~!$&'()*+,;=:@%/?-]{0,20})?", fullmatch=True)
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=30)
 ARGUMENTS = TEXT.filter(lambda text: grammar.argument(text) is None)

@@ -41,7 +41,8 @@ from teal_host.supervisors.log_file import LogFileTail
 from teal_host.wire import typed
 from teal_host.wire.app import AppSpec
 from teal_host.wire.manifest import Origin
-from teal_host.wire.messages import Deploy, Destroy, EnvSet, Input, Result, Rollback
+from teal_host.wire.messages import Result
+from teal_host.wire.requests import Deploy, Destroy, EnvSet, Input, Rollback
 from teal_host.wire.uploads import MissingFiles
 
 APPS = {"shop": 18080, "blog": 18090}

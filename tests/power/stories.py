@@ -32,8 +32,9 @@ from teal_host.supervisors.log_file import LogFileTail
 from teal_host.wire import typed
 from teal_host.wire.app import AppSpec, Site
 from teal_host.wire.manifest import Manifest, Origin
-from teal_host.wire.messages import Commit, Deploy, Result, Rollback
+from teal_host.wire.messages import Result
 from teal_host.wire.reports import StatusReport
+from teal_host.wire.requests import Commit, Deploy, Rollback
 from teal_host.wire.uploads import Part
 
 APP = "shop"

@@ -18,8 +18,9 @@ from teal_host.stories.deploy import deploy
 from teal_host.wire import typed
 from teal_host.wire.app import AppSpec
 from teal_host.wire.manifest import Origin
-from teal_host.wire.messages import Deploy, Result, Rollback
+from teal_host.wire.messages import Result
 from teal_host.wire.reports import LastReport
+from teal_host.wire.requests import Deploy, Rollback
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ from harness.booted_server import make_key
 from harness.deploy_keys import frame
 from harness.ssh_access import run
 from harness.world import App, at_server, wait_until
-from teal_host.wire.messages import Status
+from teal_host.wire.requests import Status
 from teal_host.wire.sources import CALLS
 
 PROBER = Path(__file__).parents[1] / "apps/prober.py"

@@ -10,7 +10,8 @@ from teal.stories import queries
 from teal.stories.result_json import as_json
 from teal.ui.base import PAINT, shown
 from teal.ui.jsonlines import ObjectWithList, emit
-from teal_host.wire.messages import LogLine, Logs
+from teal_host.wire.messages import LogLine
+from teal_host.wire.requests import Logs
 from teal_host.wire.typed import encode
 
 

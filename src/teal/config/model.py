@@ -6,7 +6,8 @@ from dataclasses import field
 from typing import Annotated
 
 from teal_host.wire.app import AppSpec, Health, Keep, ProxyRules, Run, Sandbox, Site, Verify
-from teal_host.wire.grammar import AppName, Domain, EnvValue, Port
+from teal_host.wire.grammar import AppName, EnvValue
+from teal_host.wire.site_grammar import Domain, Port
 from teal_host.wire.typed import Mistake
 from teal_host.wire.values import dataclass
 

@@ -10,7 +10,7 @@ from typing import TypeVar
 from teal.ground.errors import CannotReach
 from teal.pipe.session import PipeEnded, Session
 from teal_host.wire.app import AppSpec
-from teal_host.wire.messages import Intended
+from teal_host.wire.requests import Intended
 
 _T = TypeVar("_T")
 

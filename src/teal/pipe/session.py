@@ -17,7 +17,8 @@ from teal.pipe.stderr_tee import StderrTee
 from teal.transports import Transport, install_hint
 from teal_host.wire import messages
 from teal_host.wire.frames import PROTOCOL, Frame, FrameError, read_frame, write_frame
-from teal_host.wire.messages import Enough, Failure, Greeting
+from teal_host.wire.messages import Failure, Greeting
+from teal_host.wire.requests import Enough
 from teal_host.wire.typed import Mistake, Mistakes
 from teal_host.wire.uploads import Taken
 

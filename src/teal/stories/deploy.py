@@ -14,8 +14,9 @@ from teal.stories.exchange import connecting
 from teal.stories.reporter import Reporter
 from teal.stories.result_json import Account
 from teal.ui.base import Ui
-from teal_host.wire.messages import Deploy, Note, Result
+from teal_host.wire.messages import Note, Result
 from teal_host.wire.reports import Entrance
+from teal_host.wire.requests import Deploy
 
 
 @dataclass(frozen=True)

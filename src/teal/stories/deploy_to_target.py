@@ -7,7 +7,8 @@ from teal.pipe.session import expect
 from teal.sending.upload import Uploader, UploadTarget
 from teal.stories.exchange import explain_interruption, receive_answer
 from teal.stories.reporter import Reporter
-from teal_host.wire.messages import Commit, Deploy, Result
+from teal_host.wire.messages import Result
+from teal_host.wire.requests import Commit, Deploy
 from teal_host.wire.uploads import MissingFiles
 
 

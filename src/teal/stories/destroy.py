@@ -8,7 +8,8 @@ from teal.stories.exchange import request_answer
 from teal.stories.reporter import Reporter
 from teal.stories.result_json import Account
 from teal.ui.base import Ui
-from teal_host.wire.messages import Destroy, Done
+from teal_host.wire.messages import Done
+from teal_host.wire.requests import Destroy
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,8 @@ from teal.config.read import ConfigFile
 from teal.ground.errors import ContactLost, StrangeAnswer
 from teal.pipe.open import open_session
 from teal.pipe.session import PipeEnded, Session, expect
-from teal_host.wire.messages import ALIVE_EVERY_S, ANSWERS, PIECE, Enough, Exec, Exited, Input, More, Output
+from teal_host.wire.messages import ALIVE_EVERY_S, ANSWERS, PIECE, Exited, More, Output
+from teal_host.wire.requests import Enough, Exec, Input
 
 Write = Callable[[str, bytes], None]
 _ENOUGH_WITHIN_S = 1.0

@@ -11,8 +11,9 @@ from teal.ground.errors import CannotReach
 from teal.pipe.open import open_session
 from teal.pipe.session import PipeEnded, expect
 from teal_host.wire import messages
-from teal_host.wire.messages import Doctor, Done, EnvList, LogLine, Logs, Releases, Status
+from teal_host.wire.messages import Done, LogLine
 from teal_host.wire.reports import DoctorReport, EnvReport, ReleasesReport, StatusReport
+from teal_host.wire.requests import Doctor, EnvList, Logs, Releases, Status
 
 
 def status(file: ConfigFile) -> StatusReport:

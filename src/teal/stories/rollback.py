@@ -9,7 +9,8 @@ from teal.stories.exchange import request_answer
 from teal.stories.reporter import Reporter
 from teal.stories.result_json import Account
 from teal.ui.base import Ui
-from teal_host.wire.messages import Result, Rollback
+from teal_host.wire.messages import Result
+from teal_host.wire.requests import Rollback
 
 
 @dataclass(frozen=True)

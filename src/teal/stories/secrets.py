@@ -9,7 +9,8 @@ from teal.ground.errors import ConfigError, ContactLost, Interrupted, StrangeAns
 from teal.pipe.open import open_session
 from teal.pipe.session import PipeEnded, Session, expect
 from teal.ui import Ui
-from teal_host.wire.messages import Done, EnvSet, EnvUnset, Input, Note
+from teal_host.wire.messages import Done, Note
+from teal_host.wire.requests import EnvSet, EnvUnset, Input
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,8 @@ from teal.pipe.open import open_session
 from teal.pipe.session import PipeEnded, Session, expect
 from teal.ui.base import Ui
 from teal_host.wire.grammar import KeyWord, key_digest, public_key
-from teal_host.wire.messages import ANSWERS, Commit, Done, Note, Plan, Setup, Step
+from teal_host.wire.messages import ANSWERS, Done, Note, Plan, Step
+from teal_host.wire.requests import Commit, Setup
 
 HOW_OF_CA = "teal setup --deploy-ca CA.pub --principal NAME"
 _NO_CERTIFICATE = "no certificate is revoked alone, only all of its CA: teal setup --remove-key CA.pub"

@@ -12,7 +12,8 @@ from typing import Any, BinaryIO, Iterator, Tuple, Type
 from teal_host.ground import overtaking
 from teal_host.ground.errors import BadRequest, Cancelled
 from teal_host.wire.frames import FrameError, encode_frame, read_frame
-from teal_host.wire.messages import Commit, Enough, from_frame, to_header
+from teal_host.wire.messages import from_frame, to_header
+from teal_host.wire.requests import Commit, Enough
 from teal_host.wire.typed import Mistakes
 from teal_host.wire.uploads import Block, Part, Taken
 from teal_host.wire.upward import clip

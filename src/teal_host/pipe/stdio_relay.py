@@ -15,7 +15,8 @@ from teal_host.ground import run
 from teal_host.ground.errors import HostError
 from teal_host.ground.run import Piped
 from teal_host.pipe.channel import Channel
-from teal_host.wire.messages import GONE_AFTER_S, PIECE, WINDOW, Enough, Input, More, Output
+from teal_host.wire.messages import GONE_AFTER_S, PIECE, WINDOW, More, Output
+from teal_host.wire.requests import Enough, Input
 
 _GRACE_S = 5.0  # between TERM and KILL
 _SILENCE_S = 0.5  # of what outlived the command and still holds its output

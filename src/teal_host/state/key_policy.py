@@ -18,7 +18,8 @@ from teal_host.state import agreement, footprint, key_places, ssh_login
 from teal_host.state.deploy_keys import fingerprint_in, is_of_ca
 from teal_host.state.ssh_login import Certificate
 from teal_host.wire.app import AppSpec
-from teal_host.wire.messages import Deploy, Failure, Intended, Logs, Releases, Result, Rollback, Status
+from teal_host.wire.messages import Failure, Result
+from teal_host.wire.requests import Deploy, Intended, Logs, Releases, Rollback, Status
 from teal_host.wire.values import dataclass
 
 A_DAY, CHANGES_A_DAY = 2000, 1000  # lines of one key: about a megabyte at most. A change has two

@@ -25,7 +25,8 @@ from teal_host.steps.release import Changed, Unfinished
 from teal_host.steps.scene import Scene
 from teal_host.wire import patch
 from teal_host.wire.manifest import Manifest
-from teal_host.wire.messages import Commit, Deploy, Note
+from teal_host.wire.messages import Note
+from teal_host.wire.requests import Commit, Deploy
 from teal_host.wire.uploads import MissingFiles, PartialFile, PatchBase
 
 _PIECE = 256 * 1024

@@ -15,8 +15,8 @@ from teal_host.state.slots import Slots, all_colors, read_slots
 from teal_host.steps import health, switch
 from teal_host.steps.candidate import Candidate
 from teal_host.steps.judgement import PATIENT
-from teal_host.wire.messages import Deploy
 from teal_host.wire.reports import Color
+from teal_host.wire.requests import Deploy
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,8 @@ from teal_host.steps.scene import Scene, is_unchanged, load_scene, read_scene, r
 from teal_host.stories import evict, recover
 from teal_host.stories.plan import plan
 from teal_host.wire.app import AppSpec
-from teal_host.wire.messages import Deploy, Result
+from teal_host.wire.messages import Result
+from teal_host.wire.requests import Deploy
 
 
 def deploy(app: App, request: Deploy, channel: Channel) -> Result:

@@ -12,7 +12,8 @@ from teal_host.state import agreement
 from teal_host.state.app import App
 from teal_host.state.slots import all_colors
 from teal_host.supervisors.base import STOP_GRACE_S
-from teal_host.wire.messages import Destroy, Done
+from teal_host.wire.messages import Done
+from teal_host.wire.requests import Destroy
 
 _MOST_COUNTED = 100_000  # files, for a question
 

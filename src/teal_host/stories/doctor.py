@@ -14,8 +14,8 @@ from teal_host.state.app import App
 from teal_host.state.seams import Check
 from teal_host.state.slots import read_slots
 from teal_host.steps import switch
-from teal_host.wire.messages import Doctor
 from teal_host.wire.reports import DoctorReport, Finding
+from teal_host.wire.requests import Doctor
 
 _ALL_WITHIN_S = 10.0
 

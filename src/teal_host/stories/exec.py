@@ -12,7 +12,8 @@ from teal_host.steps import candidate
 from teal_host.steps.candidate import Candidate
 from teal_host.steps.scene import read_scene
 from teal_host.supervisors import one_off
-from teal_host.wire.messages import Exec, Exited
+from teal_host.wire.messages import Exited
+from teal_host.wire.requests import Exec
 
 _NOT_EXECUTABLE, _NOT_FOUND = 126, 127  # as a shell says it
 _CODES = {"not_found": _NOT_FOUND, "not_executable": _NOT_EXECUTABLE}

@@ -9,8 +9,9 @@ from typing import Callable, Iterator, List, Optional
 from teal_host.state.app import App
 from teal_host.state.seams import OutputLine
 from teal_host.state.slots import all_colors, read_slots
-from teal_host.wire.messages import Done, LogLine, Logs
+from teal_host.wire.messages import Done, LogLine
 from teal_host.wire.reports import Color
+from teal_host.wire.requests import Logs
 
 _MOST = 256 * 1024 * 1024  # characters of the last lines
 

@@ -10,7 +10,8 @@ from teal_host.steps import idempotency, receive, release
 from teal_host.steps.judgement import PATIENT
 from teal_host.steps.scene import Scene, is_unchanged
 from teal_host.stories import evict
-from teal_host.wire.messages import Deploy, Result
+from teal_host.wire.messages import Result
+from teal_host.wire.requests import Deploy
 
 
 def plan(app: App, request: Deploy, scene: Scene) -> Result:

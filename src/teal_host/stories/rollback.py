@@ -18,8 +18,9 @@ from teal_host.steps.judgement import PATIENT
 from teal_host.steps.rollback_traffic import watch_and_roll_back
 from teal_host.steps.scene import Scene, live_is_well, load_scene, read_scene, renew_fallback
 from teal_host.stories import recover
-from teal_host.wire.messages import Note, Result, Rollback
+from teal_host.wire.messages import Note, Result
 from teal_host.wire.reports import Color
+from teal_host.wire.requests import Rollback
 
 _OVERTAKEN = ("deploy", "rollback", "recover", "setup")  # as the lock has it; any other command is waited for
 _GIVES_WAY_WITHIN_S = 150.0  # a candidate and its start script get 30 s each to end; a begun switch is verified

@@ -12,8 +12,9 @@ from teal_host.state.releases import Record
 from teal_host.state.secrets import StoredSecrets
 from teal_host.state.slots import read_slots
 from teal_host.wire.grammar import env_value
-from teal_host.wire.messages import Done, EnvSet, EnvUnset, Input
+from teal_host.wire.messages import Done
 from teal_host.wire.reports import EnvReport, EnvRow
+from teal_host.wire.requests import EnvSet, EnvUnset, Input
 from teal_host.wire.upward import moment
 
 _NEXT = "takes effect with the next: teal deploy"

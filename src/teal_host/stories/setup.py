@@ -21,7 +21,8 @@ from teal_host.state.slots import all_colors, read_slots
 from teal_host.steps import drain, switch
 from teal_host.steps.scene import read_scene, renew_fallback
 from teal_host.stories import recover
-from teal_host.wire.messages import Done, Note, Plan, Setup
+from teal_host.wire.messages import Done, Note, Plan
+from teal_host.wire.requests import Setup
 
 _OF_KEYS = "key"
 _STAND_IN_S = 10.0  # longer than nginx keeps an unused connection

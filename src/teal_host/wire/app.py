@@ -8,21 +8,16 @@ from teal_host.wire.grammar import (
     COLORS,
     AbsolutePath,
     AppName,
-    AppPort,
     Argument,
     Capability,
     Color,
-    Directive,
-    Domain,
     EnvName,
     EnvValue,
-    Port,
-    StatusCode,
     SystemCallGroup,
-    UrlPath,
     between,
     json_value,
 )
+from teal_host.wire.site_grammar import AppPort, Directive, Domain, Port, StatusCode, UrlPath
 from teal_host.wire.typed import Mistake
 from teal_host.wire.values import dataclass
 

@@ -10,8 +10,6 @@ import re
 import sys
 from typing import Annotated, Any, Dict, Literal, Optional, Tuple
 
-from teal_host.wire import nginx_words
-
 Color = Literal["blue", "green"]
 KeyWord = Literal["deploy", "rollback", "status", "releases", "logs"]
 KEY_WORDS: Tuple[KeyWord, ...] = ("deploy", "rollback", "status", "releases", "logs")  # what a deploy key may be for
@@ -22,9 +20,7 @@ RESERVED_ENV = ("PORT", "HOST", "COLOR", "RELEASE", "DATA_DIR")
 _APP = re.compile(r"[a-z][a-z0-9-]{0,30}")
 _RELEASE = re.compile(r"[0-9]{4,9}-[0-9a-f]{12}")
 _NUMBER = re.compile(r"[0-9]{1,9}")
-_LABEL = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?")
 _ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
-_URL_PATH = re.compile(r"/(?!/)[A-Za-z0-9._~!$&'()*+,;=:@%/?{}-]{0,1023}")
 _PLACEHOLDER = re.compile(r"\{([a-z_]+)\}")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _ID = re.compile(r"[0-9a-f]{32}")
@@ -80,47 +76,6 @@ def deploy_id(value: str) -> Optional[str]:
     return None if _ID.fullmatch(value) else "must be 32 hex digits"
 
 
-def domain(value: str) -> Optional[str]:
-    """A host name that nginx's server_name takes literally (RFC 1123, and the underscore that DNS has)."""
-    if len(value) > 253:
-        return f"{value[:60]!r} is longer than a host name can be"
-    otherwise = _otherwise(value)
-    if otherwise:
-        return f"{value[:60]!r}: write {otherwise}"
-    labels = value.split(".")
-    if not all(_LABEL.fullmatch(label) for label in labels) or value == "_":
-        return f"{value[:60]!r} is not a host name, such as example.com"
-    if labels[-1].isdigit():
-        return f"{value!r} is an address; leave domains out to be the server's default site"
-    return None
-
-
-def _otherwise(value: str) -> Optional[str]:
-    """The right spelling of the name that the user probably meant."""
-    bare = re.split("[/:]", value.split("://", 1)[-1], maxsplit=1)[0]
-    if bare != value and domain(bare) is None and ("." in bare or "://" in value):
-        return f'the bare name, "{bare}"'
-    if not value.isascii():
-        return f"it in its ASCII form{_punycode(value)}"
-    return f'it in lower case, "{value.lower()[:60]}"' if value != value.lower() else None
-
-
-def _punycode(value: str) -> str:
-    try:
-        return f', "{value.encode("idna").decode()}"'
-    except UnicodeError:
-        return ""
-
-
-def port(value: int) -> Optional[str]:
-    return None if 1 <= value <= 65535 else f"{value} is not a port; ports are 1 to 65535"
-
-
-def app_port(value: int) -> Optional[str]:
-    """The ports of both colors. An app never runs as root, so it cannot listen below 1024."""
-    return None if 1024 <= value <= 65535 else f"{value} is not a port that an app can have; use 1024 to 65535"
-
-
 def env_name(value: str) -> Optional[str]:
     if not _ENV_NAME.fullmatch(value):
         return "is not a name for an environment variable: letters, digits and _ only"
@@ -132,7 +87,7 @@ def env_name(value: str) -> Optional[str]:
 def env_value(value: str) -> Optional[str]:
     if "\0" in value:
         return "must not contain a NUL character"
-    if not _encodable(value):
+    if not encodable(value):
         return "must be valid Unicode"
     return None if len(value.encode()) <= 32768 else "is longer than 32,768 bytes"
 
@@ -142,18 +97,11 @@ def env_version(value: str) -> Optional[str]:
     return None if _VERSION.fullmatch(value) else "is not a version of an environment"
 
 
-def url_path(value: str) -> Optional[str]:
-    """The path of a probe, with or without a query. It names no other host and starts no second header line."""
-    if not _URL_PATH.fullmatch(value):
-        return f"{value[:60]!r} must be a path such as /healthz, of URL characters only"
-    return unknown_placeholder(value)
-
-
 def argument(value: str) -> Optional[str]:
     """One element of a command: whatever an argv can carry, with known placeholders only."""
     if "\0" in value:
         return "must not contain a NUL character"
-    if not _encodable(value):
+    if not encodable(value):
         return "must be valid Unicode"
     return unknown_placeholder(value) if len(value) <= 8192 else "is longer than 8,192 characters"
 
@@ -162,7 +110,7 @@ def word(value: str) -> Optional[str]:
     """One word of a command that Teal runs unchanged. Linux accepts no longer word."""
     if "\0" in value:
         return "must not contain a NUL character"
-    if not _encodable(value):
+    if not encodable(value):
         return "must be valid Unicode"
     return None if len(value.encode()) < 131_072 else "is longer than 131,071 bytes"
 
@@ -177,7 +125,7 @@ def unknown_placeholder(value: str) -> Optional[str]:
 def json_value(value: Any) -> Optional[str]:
     """A value that JSON can hold. The check does not look into lists and tables."""
     if isinstance(value, str):
-        return unknown_placeholder(value) if _encodable(value) else "must be valid Unicode"
+        return unknown_placeholder(value) if encodable(value) else "must be valid Unicode"
     if value is None or isinstance(value, (bool, dict, list, tuple)):
         return None
     if isinstance(value, (int, float)):
@@ -188,7 +136,7 @@ def json_value(value: Any) -> Optional[str]:
 def file_path(value: str) -> Optional[str]:
     """A path inside a release: relative, without a way upward and without control characters."""
     parts = value.split("/")
-    if not value or len(value.encode(errors="replace")) > 1024 or len(parts) > 64 or not _encodable(value):
+    if not value or len(value.encode(errors="replace")) > 1024 or len(parts) > 64 or not encodable(value):
         return f"{value[:60]!r} is not a path that a release can hold"
     if any(part in ("", ".", "..") or len(part.encode()) > 255 for part in parts) or not value.isprintable():
         return f"{value[:60]!r} is not a path that a release can hold"
@@ -204,14 +152,14 @@ def absolute_path(value: str) -> Optional[str]:
 
 def program_path(value: str) -> Optional[str]:
     """The path of a program or loader. The server side only checks whether it exists."""
-    if value.startswith("/") and len(value) <= 4096 and value.isprintable() and _encodable(value):
+    if value.startswith("/") and len(value) <= 4096 and value.isprintable() and encodable(value):
         return None
     return f"{value[:60]!r} must be an absolute path"
 
 
 def program_name(value: str) -> Optional[str]:
     """The name of a program that the server side searches for on PATH."""
-    if value and len(value) <= 255 and "/" not in value and value.isprintable() and _encodable(value):
+    if value and len(value) <= 255 and "/" not in value and value.isprintable() and encodable(value):
         return None
     return f"{value[:60]!r} is not the name of a program"
 
@@ -228,13 +176,6 @@ def system_call_group(value: str) -> Optional[str]:
     return (
         None if _SYSTEM_CALL.fullmatch(value) else f"{value[:60]!r} is not a system call or a group such as @resources"
     )
-
-
-def directive(value: str) -> Optional[str]:
-    """One whole directive or block of nginx. It cannot end the block that it stands in; `nginx -t` judges the rest."""
-    if len(value) > 16_384 or not _encodable(value) or any(ord(char) < 32 and char not in "\t\n" for char in value):
-        return "must be plain text of at most 16,384 characters"
-    return nginx_words.whole_directive(value)
 
 
 def public_key(value: str) -> Optional[str]:
@@ -266,10 +207,6 @@ def principal(value: str) -> Optional[str]:
     return f"{value[:40]!r} is not a principal: a letter or digit, then up to 127 letters, digits and . _ @ + : / -"
 
 
-def status_code(value: int) -> Optional[str]:
-    return None if 100 <= value <= 599 else f"{value} is not an HTTP status"
-
-
 def between(low: float, high: float) -> Any:
     """A check that a number lies in a range. Both ends belong to the range."""
 
@@ -289,7 +226,7 @@ def fill(template: str, values: Dict[str, str]) -> str:
     return _PLACEHOLDER.sub(lambda match: values.get(match.group(1), match.group(0)), template)
 
 
-def _encodable(value: str) -> bool:
+def encodable(value: str) -> bool:
     try:
         value.encode()
     except UnicodeEncodeError:
@@ -303,24 +240,18 @@ ReleaseReference = Annotated[str, release_reference]
 Digest = Annotated[str, digest]
 DeployId = Annotated[str, deploy_id]
 Token = Annotated[str, deploy_id]
-Domain = Annotated[str, domain]
-Port = Annotated[int, port]
-AppPort = Annotated[int, app_port]
 EnvName = Annotated[str, env_name]
 EnvValue = Annotated[str, env_value]
 EnvVersion = Annotated[str, env_version]
-UrlPath = Annotated[str, url_path]
 Argument = Annotated[str, argument]
 Word = Annotated[str, word]
 FilePath = Annotated[str, file_path]
-StatusCode = Annotated[int, status_code]
 Line = Annotated[str, line]
 AbsolutePath = Annotated[str, absolute_path]
 ProgramPath = Annotated[str, program_path]
 ProgramName = Annotated[str, program_name]
 Capability = Annotated[str, capability]
 SystemCallGroup = Annotated[str, system_call_group]
-Directive = Annotated[str, directive]
 PublicKey = Annotated[str, public_key]
 KeyDigest = Annotated[str, key_digest]
 Principal = Annotated[str, principal]

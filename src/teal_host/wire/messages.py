@@ -8,29 +8,31 @@ The client believes nothing that a server sends: each field of an event or answe
 only ever shown; every other word has a form in which it is harmless wherever the client puts it.
 """
 
-from dataclasses import field
 from typing import Annotated, Any, Dict, Literal, Optional, Tuple, Type
 
 from teal_host.wire import typed
-from teal_host.wire.app import AppSpec
 from teal_host.wire.frames import PROTOCOL, Frame, FrameError
-from teal_host.wire.grammar import (
-    MOST_PRINCIPALS,
-    AppName,
-    DeployId,
-    EnvName,
-    KeyDigest,
-    KeyWord,
-    Principal,
-    PublicKey,
-    ReleaseName,
-    ReleaseReference,
-    Word,
-    between,
-)
-from teal_host.wire.manifest import Manifest, Needs, Origin
+from teal_host.wire.grammar import EnvName, ReleaseName, between
 from teal_host.wire.outcomes import FailureCode
 from teal_host.wire.reports import Change, Color, DoctorReport, Entrance, EnvReport, ReleasesReport, StatusReport
+from teal_host.wire.requests import (
+    Commit,
+    Deploy,
+    Destroy,
+    Doctor,
+    Enough,
+    EnvList,
+    EnvSet,
+    EnvUnset,
+    Exec,
+    Input,
+    Intended,
+    Logs,
+    Releases,
+    Rollback,
+    Setup,
+    Status,
+)
 from teal_host.wire.uploads import Block, MissingFiles, Part, Taken
 from teal_host.wire.upward import (
     MOST_ITEMS,
@@ -48,156 +50,11 @@ from teal_host.wire.upward import (
 )
 from teal_host.wire.values import dataclass
 
-Seconds = Annotated[float, between(0, 86_400)]
 WINDOW = 256 * 1024  # bytes of a command's input that may be on their way, so that Enough never waits behind them
 ALIVE_EVERY_S = 30.0  # a client of a command sends at least an empty Input
 GONE_AFTER_S = 900.0  # of silence: a laptop may sleep for a while
 OVERTAKEN = "a rollback overtakes it"  # the detail of a step that gave way
 PIECE = 64 * 1024  # bytes of a command's input or output in one message
-
-
-# --- requests -----------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Deploy:
-    """`evict`: everything of the app ends before the release starts."""
-
-    spec: AppSpec
-    manifest: Manifest
-    origin: Origin
-    id: DeployId
-    wait_s: Seconds = 0.0
-    dry_run: bool = False
-    needs: Needs = field(default_factory=Needs)
-    evict: bool = False
-
-
-@dataclass(frozen=True)
-class Intended:
-    """What the Deploy will ask for, sent while the build runs. The server side replies only to reject it."""
-
-    spec: AppSpec
-
-
-@dataclass(frozen=True)
-class Rollback:
-    app: AppName
-    origin: Origin
-    id: DeployId
-    release: Optional[ReleaseReference] = None
-    wait_s: Seconds = 0.0
-
-
-@dataclass(frozen=True)
-class Status:
-    app: AppName
-
-
-@dataclass(frozen=True)
-class Releases:
-    app: AppName
-
-
-@dataclass(frozen=True)
-class Logs:
-    app: AppName
-    color: Optional[Color] = None
-    lines: Annotated[int, between(0, 100_000)] = 100
-    follow: bool = False
-
-
-@dataclass(frozen=True)
-class Destroy:
-    """`dry_run`: say how much would go, and remove nothing. `keep_data`: the data stays, and the user that owns it."""
-
-    app: AppName
-    origin: Origin
-    wait_s: Seconds = 0.0
-    dry_run: bool = False
-    keep_data: bool = False
-
-
-@dataclass(frozen=True)
-class Setup:
-    """Prepare the server for the app. The server side replies with a Plan, and changes nothing before Commit.
-
-    `key`: a public key that may deploy this app from now on, and nothing else. `no_key`: the digest of a key to revoke.
-    `may`: the commands that `key` is for; all that a deploy key can do, where none is named. `principals`: `key` is the
-    key of a CA, whose certificates for these may deploy the app.
-    """
-
-    spec: AppSpec
-    origin: Origin
-    key: Optional[PublicKey] = None
-    no_key: Optional[KeyDigest] = None
-    dry_run: bool = False
-    wait_s: Seconds = 0.0
-    may: Tuple[KeyWord, ...] = ()
-    principals: Annotated[Tuple[Principal, ...], at_most(MOST_PRINCIPALS)] = ()
-
-
-@dataclass(frozen=True)
-class Doctor:
-    """`now` is the client's clock, in seconds since 1970."""
-
-    spec: AppSpec
-    now: float
-
-
-@dataclass(frozen=True)
-class EnvSet:
-    """The value follows as Input, so that it is never part of a message that could be shown."""
-
-    app: AppName
-    name: EnvName
-    origin: Origin
-    wait_s: Seconds = 0.0
-
-
-@dataclass(frozen=True)
-class EnvUnset:
-    app: AppName
-    name: EnvName
-    origin: Origin
-    wait_s: Seconds = 0.0
-
-
-@dataclass(frozen=True)
-class EnvList:
-    app: AppName
-
-
-@dataclass(frozen=True)
-class Exec:
-    """Run one command as the app would: its user, environment and data, in the live release's directory.
-
-    Answered by More when it has been started, then Output, more More, and Exited.
-    """
-
-    app: AppName
-    command: Tuple[Word, ...]
-    origin: Origin
-
-
-@dataclass(frozen=True)
-class Input:
-    """Bytes for a command's standard input, or a secret value, in the frame's body; `last` closes it.
-
-    The client sends at most as many bytes as More allows. An empty Input says that the client is still connected.
-    """
-
-    last: bool = False
-
-
-@dataclass(frozen=True)
-class Enough:
-    """The client needs no more. It says so, because multipass swallows the end of a pipe."""
-
-
-@dataclass(frozen=True)
-class Commit:
-    """The point of no return for the client: the server side finishes alone from here."""
 
 
 # --- events -------------------------------------------------------------------------------------------------------

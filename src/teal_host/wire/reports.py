@@ -2,10 +2,11 @@
 
 from typing import Annotated, Dict, Iterator, Literal, Optional, Tuple
 
-from teal_host.wire.grammar import COLORS, AppName, Digest, Domain, EnvName, Port, ReleaseName, between
+from teal_host.wire.grammar import COLORS, AppName, Digest, EnvName, ReleaseName, between
 from teal_host.wire.grammar import Color as Color  # noqa: PLC0414 - said so that others may import it from here
 from teal_host.wire.manifest import Count, Origin
 from teal_host.wire.outcomes import CommandOutcome, ReleaseOutcome
+from teal_host.wire.site_grammar import Domain, Port
 from teal_host.wire.typed import Mistake
 from teal_host.wire.upward import (
     MOST_ITEMS,

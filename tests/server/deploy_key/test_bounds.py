@@ -12,7 +12,7 @@ from harness.deploy_keys import Answer, KeyedServer, deploy, frame, raw
 from server.deploy_key.test_messages import new_id
 from teal_host.wire.frames import MAX_SMALL
 from teal_host.wire.manifest import Needs
-from teal_host.wire.messages import Deploy
+from teal_host.wire.requests import Deploy
 
 
 def refused(keyed: KeyedServer, request: Deploy) -> Answer:

@@ -17,7 +17,7 @@ from hints.test_walks import printed
 from server.deploy_key.test_forwards import reached
 from server.deploy_key.test_messages import new_id
 from server.deploy_key.test_revocation import dripping, holds_lock, places, send
-from teal_host.wire.messages import Releases, Status
+from teal_host.wire.requests import Releases, Status
 from teal_host.wire.uploads import Part
 
 HOW = "teal setup --deploy-ca CA.pub --principal NAME"

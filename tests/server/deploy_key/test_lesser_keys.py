@@ -9,7 +9,7 @@ import pytest
 from harness.booted_server import make_key
 from harness.deploy_keys import ORIGIN, Answer, KeyedServer, at_once, deploy, frame
 from server.deploy_key.test_messages import new_id
-from teal_host.wire.messages import Intended, Logs, Releases, Rollback, Status
+from teal_host.wire.requests import Intended, Logs, Releases, Rollback, Status
 from teal_host.wire.sources import CALLS
 
 

@@ -14,7 +14,7 @@ import pytest
 from harness.deploy_keys import ORIGIN, SHELL, KeyedServer, at_once, deploy, frame, raw
 from teal_host.wire.app import AppSpec, Ports, ProxyRules, Sandbox, Site
 from teal_host.wire.frames import MAX_BODY, MAX_HEADER
-from teal_host.wire.messages import (
+from teal_host.wire.requests import (
     Commit,
     Deploy,
     Destroy,

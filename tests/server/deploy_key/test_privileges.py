@@ -6,9 +6,7 @@ from pathlib import Path
 import pytest
 
 from harness.deploy_keys import TEAL_HOST, KeyedServer, frame
-from teal_host.wire.messages import (
-    Status,
-)
+from teal_host.wire.requests import Status
 
 
 def rule(keyed: KeyedServer, app: str = "one") -> list[str]:

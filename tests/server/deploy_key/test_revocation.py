@@ -21,7 +21,7 @@ from harness.world import wait_until
 from server.deploy_key.test_messages import new_id
 from teal_host.state import key_places
 from teal_host.wire.app import Health, Keep
-from teal_host.wire.messages import Commit, Intended, Status
+from teal_host.wire.requests import Commit, Intended, Status
 from teal_host.wire.uploads import Block, Part
 
 Ssh = subprocess.Popen[bytes]

@@ -11,9 +11,7 @@ from harness.ssh_access import install
 from hints.test_walks import printed, shell
 from teal_host.wire.frames import PROTOCOL
 from teal_host.wire.grammar import public_key
-from teal_host.wire.messages import (
-    Status,
-)
+from teal_host.wire.requests import Status
 
 HOSTILE_KEYS = {
     "an option before it": 'command="id" {key}',

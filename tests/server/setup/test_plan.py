@@ -13,7 +13,8 @@ from server.setup.results import OTHERS, differing, make_public_key, setup_chang
 from teal_host.wire.app import AppSpec, Health, Keep, Run, Site, Verify
 from teal_host.wire.frames import write_frame
 from teal_host.wire.manifest import Origin
-from teal_host.wire.messages import Commit, Destroy, Setup, to_header
+from teal_host.wire.messages import to_header
+from teal_host.wire.requests import Commit, Destroy, Setup
 
 EVERY = "3"  # setup is killed at every third act, to save time; odd rounds are set up again, even rounds are not
 
