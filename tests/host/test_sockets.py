@@ -45,9 +45,10 @@ def _unknown(state: int, port: int = 0) -> Iterator[sock_diag.Row]:
 
 
 def test_look_makes_no_object_of_the_many_sockets_that_nobody_asked_for(source: str, built: list[Socket]) -> None:
+    busy_port, quiet_port = free_ports(2)  # of no client's range: a client of another program may have the same port
     with ExitStack() as open_:
-        busy = open_.enter_context(socket.create_server(("127.0.0.1", 0), backlog=200))
-        quiet = open_.enter_context(socket.create_server(("127.0.0.1", 0)))
+        busy = open_.enter_context(socket.create_server(("127.0.0.1", busy_port), backlog=200))
+        quiet = open_.enter_context(socket.create_server(("127.0.0.1", quiet_port)))
         for _ in range(200):
             open_.enter_context(socket.create_connection(busy.getsockname()))
             open_.enter_context(busy.accept()[0])
@@ -62,16 +63,16 @@ def test_look_makes_no_object_of_the_many_sockets_that_nobody_asked_for(source: 
 
 
 def test_kernel_and_tables_tell_the_same_of_every_listener(monkeypatch: pytest.MonkeyPatch) -> None:
+    *ports, client_port = free_ports(4)
     with (
-        socket.create_server(("127.0.0.3", 0)) as first,
-        socket.create_server(("::1", 0), family=socket.AF_INET6) as second,
-        socket.create_server(("::", 0), family=socket.AF_INET6, dualstack_ipv6=True) as third,
-        socket.create_connection(("127.0.0.1", third.getsockname()[1])) as client,
+        socket.create_server(("127.0.0.3", ports[0])),
+        socket.create_server(("::1", ports[1]), family=socket.AF_INET6),
+        socket.create_server(("::", ports[2]), family=socket.AF_INET6, dualstack_ipv6=True),
+        socket.create_connection(("127.0.0.1", ports[2]), source_address=("127.0.0.1", client_port)),
     ):
-        ports = [first.getsockname()[1], second.getsockname()[1], third.getsockname()[1]]
         rows_of_kernel = [sockets.listeners(port) for port in ports]
         connected = list(sock_diag.tcp(sock_diag.ESTABLISHED, ports[2]))
-        assert sockets.connections(client.getsockname()[1]) == 1
+        assert sockets.connections(client_port) == 1
         monkeypatch.setattr(sock_diag, "tcp", _unknown)
         assert [sockets.listeners(port) for port in ports] == rows_of_kernel
         assert [row.address for (row,) in rows_of_kernel] == ["127.0.0.3", "::1", "::"]
