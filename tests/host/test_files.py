@@ -408,3 +408,35 @@ def test_size_of_a_file_that_another_process_has_renamed_is_nothing(tmp_path: Pa
     (tmp_path / "audit").write_text("a line\n")
     assert files.size_of(tmp_path / "audit") == 7
     assert files.size_of(tmp_path / "audit.1") == files.size_of(tmp_path / "audit" / "below") == 0
+
+
+def test_what_is_absent_or_of_another_kind_is_asked_for_in_one_step(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    (tmp_path / "link").symlink_to("nowhere")
+    for absent in (tmp_path / "none", tmp_path / "file" / "below"):
+        assert files.status_of(absent) is files.link_target(absent) is None
+    assert files.link_target(tmp_path / "file") is files.link_target(tmp_path) is None
+    assert files.link_target(tmp_path / "link") == Path("nowhere")
+    assert (files.status_of(tmp_path / "link") is None, files.status_of(tmp_path / "link", follow=False) is None) == (
+        True,
+        False,
+    )
+    assert (files.names_in(tmp_path), files.names_in(tmp_path / "none")) == (["file", "link"], [])
+
+
+def test_appended_line_makes_its_file_durable_when_the_one_before_was_just_renamed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At 1f740d8 only the file that was there a moment ago decided whether the directory is synced."""
+    path, synced, opened = tmp_path / "audit", list[Path](), os.open
+    path.write_text("a line\n")
+
+    def renamed_just_before(name: Path, *more: int) -> int:
+        if name == path and path.exists():
+            path.rename(tmp_path / "audit.1")
+        return opened(name, *more)
+
+    monkeypatch.setattr(os, "open", renamed_just_before)
+    monkeypatch.setattr(files, "sync_dir", synced.append)
+    files.append_line(path, "another line")
+    assert (names(tmp_path), synced) == (["audit", "audit.1"], [tmp_path])

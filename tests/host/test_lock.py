@@ -178,6 +178,24 @@ def test_lock_wait_survives_the_removal_of_the_whole_directory(path: Path) -> No
     assert path.exists()
 
 
+def test_lock_is_taken_when_a_destroy_removes_its_directory_just_before(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At 1f740d8 a command that waited for the lock ended with `No such file or directory`."""
+    made, removed = files.make_dir, list[Path]()
+
+    def removed_at_once(folder: Path) -> None:
+        made(folder)
+        if folder == path.parent and not removed:
+            removed.append(folder)
+            trees.remove(folder)
+
+    monkeypatch.setattr(files, "make_dir", removed_at_once)
+    with lock.held(path, "deploy", ME, 0):
+        assert removed == [path.parent]
+        assert path.exists()
+
+
 STRANGE = '{"who": 1, "machine": 2, "what": 3, "since": "0001-01-01T00:00:00+14:00", "pid": 1e999}'
 
 

@@ -6,6 +6,7 @@ An entry may be missing, old or damaged at any time. A file is hashed before it 
 import contextlib
 import hashlib
 import json
+import os
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -59,9 +60,9 @@ def keep(sent: Iterable[Sent]) -> None:
         files.private_dir(folder() / "sent")
         for file in reversed(list(_within_limits(largest))):
             target = folder() / "sent" / file.sha256
-            if target.exists():
+            try:
                 files.touch(target)
-            else:
+            except FileNotFoundError:
                 files.copy_private(file.path, target)
         _evict(folder() / "sent")
 
@@ -126,8 +127,7 @@ def _within_limits(sent: list[Sent]) -> Iterator[Sent]:
 def _evict(directory: Path) -> None:
     """Remove the least recently used files beyond the limits, and abandoned copies."""
     remaining, count = MOST_BYTES, MOST_FILES
-    stored = [(path.stat(), path) for path in directory.iterdir()]
-    for status, path in sorted(stored, key=lambda item: item[0].st_mtime, reverse=True):
+    for status, path in sorted(_stored(directory), key=lambda item: item[0].st_mtime, reverse=True):
         if path.name.endswith(".tmp"):
             if time.time() - status.st_mtime > _OLD_S:
                 files.remove(path)
@@ -135,6 +135,13 @@ def _evict(directory: Path) -> None:
         remaining, count = remaining - status.st_size, count - 1
         if remaining < 0 or count < 0:
             files.remove(path)
+
+
+def _stored(directory: Path) -> Iterator[tuple[os.stat_result, Path]]:
+    """Another command may remove or rename any of them meanwhile."""
+    for path in directory.iterdir():
+        with contextlib.suppress(FileNotFoundError):
+            yield path.stat(), path
 
 
 def _hash(path: Path) -> str:

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Iterator, Optional, Sequence, Tuple
 
 from teal_host.checks.base import Visit, drift, fault, from_error, ok, warning
+from teal_host.ground import files
 from teal_host.ground.errors import BadRequest
 from teal_host.ground.remedies import on_server
 from teal_host.preparations import packages, server_side, unit
@@ -24,11 +25,11 @@ def check(visit: Visit) -> Iterator[Finding]:
     yield from drift("unit", unit.changes(visit.intent), f"{paths.unit.name} is as setup wrote it")
     installed = visit.app.host.paths.installed
     needed = list(server_side.changes(visit.intent))
-    status = installed.stat() if installed.is_file() else None
+    status = files.status_of(installed)
     yield server(needed[0].description if needed else None, (status.st_uid, status.st_mode) if status else None)
     directories = (*paths.folders, paths.releases, paths.home.parent, paths.agreed.parent.parent)
-    statuses = [(path, path.stat()) for path in directories if path.is_dir()]
-    yield folders([(path, status.st_uid, status.st_mode) for path, status in statuses])
+    statuses = [(path, files.status_of(path)) for path in directories]
+    yield folders([(path, status.st_uid, status.st_mode) for path, status in statuses if status])
 
 
 def check_local(visit: Visit) -> Iterator[Finding]:

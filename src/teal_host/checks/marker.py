@@ -1,5 +1,6 @@
 """Can nginx's workers reach the marker of the live color? Each directory on the way must let them through."""
 
+import contextlib
 import os
 import stat
 from dataclasses import dataclass
@@ -41,7 +42,8 @@ def _lets_through(directory: Directory, worker: Worker) -> bool:
 def _directories(paths: AppPaths) -> Iterator[Directory]:
     """Every directory on the way to the markers. A mode says nothing where a directory has an access list."""
     homes = [paths.color(color).home for color in all_colors()]
-    for path in [*reversed(paths.home.parents), paths.home, *(home for home in homes if home.is_dir())]:
-        if "system.posix_acl_access" not in os.listxattr(path):
-            status = path.stat()
-            yield Directory(path, status.st_mode, status.st_uid, status.st_gid)
+    for path in [*reversed(paths.home.parents), paths.home, *homes]:
+        with contextlib.suppress(FileNotFoundError):  # that of a color which never ran, or a destroy has removed it
+            if "system.posix_acl_access" not in os.listxattr(path):
+                status = path.stat()
+                yield Directory(path, status.st_mode, status.st_uid, status.st_gid)

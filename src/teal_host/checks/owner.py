@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Iterator, Optional
 
 from teal_host.checks.base import Visit, drift, fault
+from teal_host.ground import files
 from teal_host.ground.remedies import on_server
 from teal_host.preparations import account
 from teal_host.wire.reports import Finding
@@ -20,8 +21,8 @@ class DataOwner:
 
 def check(visit: Visit) -> Iterator[Finding]:
     user, path = visit.intent.user, visit.app.paths.data
-    entry = account.find(user)
-    numbers = DataOwner(entry.pw_uid if entry else None, path.stat().st_uid if path.is_dir() else None)
+    entry, data = account.find(user), files.status_of(path)
+    numbers = DataOwner(entry.pw_uid if entry else None, data.st_uid if data else None)
     wrong = owner(user, path, numbers)
     if wrong:
         yield wrong

@@ -3,7 +3,7 @@
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Iterator, Optional
+from typing import Iterator, Optional, Tuple
 
 from teal_host.checks.base import Visit, fault, ok, warning
 from teal_host.ground import processes
@@ -41,10 +41,10 @@ def check(visit: Visit) -> Iterator[Finding]:
     newest = visit.records[-1].bytes if visit.records else 0
     devices = set()
     for path in (visit.app.paths.home, visit.app.paths.data):
-        directory = next(parent for parent in (path, *path.parents) if parent.is_dir())
-        if directory.stat().st_dev not in devices:
-            devices.add(directory.stat().st_dev)
-            yield disk(visit.app.paths.root, directory, _disk(directory), 2 * newest)
+        directory, device, space = _disk(path)
+        if device not in devices:
+            devices.add(device)
+            yield disk(visit.app.paths.root, directory, space, 2 * newest)
     held = _memory(visit) if visit.slots.live else None
     if held and held.live:  # a color that does not run holds none
         yield memory(held)
@@ -81,10 +81,14 @@ def memory(held: Memory) -> Finding:
     return warning("memory", message, hint) if room < _SPARE * held.live else ok("memory", message)
 
 
-def _disk(path: Path) -> Disk:
-    status = os.statvfs(path)
+def _disk(path: Path) -> Tuple[Path, int, Disk]:
+    """Of this directory; where it is absent, of the one above."""
+    try:
+        device, status = path.stat().st_dev, os.statvfs(path)
+    except FileNotFoundError:
+        return _disk(path.parent)
     unit = status.f_frsize
-    return Disk(status.f_blocks * unit, status.f_bavail * unit, status.f_files, status.f_favail)
+    return path, device, Disk(status.f_blocks * unit, status.f_bavail * unit, status.f_files, status.f_favail)
 
 
 def _memory(visit: Visit) -> Memory:

@@ -9,7 +9,7 @@ import errno
 import os
 import stat
 from pathlib import Path
-from typing import BinaryIO, Callable, Iterable, Iterator, Optional, Union
+from typing import BinaryIO, Callable, Iterable, Iterator, List, Optional, Union
 
 NOT_EMPTY = (errno.ENOTEMPTY, errno.EEXIST)
 
@@ -31,7 +31,6 @@ def write(path: Path, content: Union[str, bytes], mode: int = 0o644) -> None:
 def append_line(path: Path, line: str, mode: int = 0o644) -> None:
     """Add one line to a history, whole or not at all. A line that a crash cut ends at the next one's line break."""
     witness(f"append {path.name}")
-    fresh = not path.exists()
     handle = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW, mode)
     try:
         size = os.fstat(handle).st_size
@@ -40,7 +39,7 @@ def append_line(path: Path, line: str, mode: int = 0o644) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
-    if fresh:
+    if not size:  # a new file: another process may have renamed the one before, just now
         sync_dir(path.parent)
 
 
@@ -99,12 +98,38 @@ def text_of(path: Path) -> Optional[str]:
         return None
 
 
-def size_of(path: Path) -> int:
-    """In bytes; 0 if the file is absent. A question before this one would not help: another process may rename it."""
+def status_of(path: Path, follow: bool = True) -> Optional[os.stat_result]:
+    """None if it is absent. A question before this one would not help: another process may remove or rename it."""
     try:
-        return path.stat().st_size
+        return os.stat(path, follow_symlinks=follow)  # noqa: PTH116 - the one of Path has no `follow_symlinks` in 3.9
     except (FileNotFoundError, NotADirectoryError):
-        return 0
+        return None
+
+
+def size_of(path: Path) -> int:
+    """In bytes; 0 if the file is absent."""
+    status = status_of(path)
+    return status.st_size if status else 0
+
+
+def link_target(path: Path) -> Optional[Path]:
+    """Where the link points; None if it is absent, or no link."""
+    try:
+        return path.readlink()
+    except OSError as error:
+        if error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.EINVAL):
+            raise
+        return None
+
+
+def names_in(folder: Path) -> List[str]:
+    """Sorted; none if the folder is absent. `glob` takes a folder that may not be read for an empty one, and before
+    Python 3.13 it asks whether the folder is there, and then reads it.
+    """
+    try:
+        return sorted(os.listdir(folder))  # noqa: PTH208
+    except FileNotFoundError:
+        return []
 
 
 def unfinished(path: Path) -> Path:

@@ -17,6 +17,7 @@ from teal_host.ground.paths import AppPaths, HostPaths
 from teal_host.wire.manifest import Origin
 
 _LOOK_EVERY_S = 0.05
+_TRIES = 5  # to open a lock: a destroy may remove its directory as soon as it is made
 SHARED_WAIT_S = 60.0  # for another app's change of what apps share
 _ENDED = '{"ended": true}'  # in the file, while no command is at work and none was killed
 
@@ -135,8 +136,7 @@ def _take(path: Path, wait: Wait) -> int:
 
 def _try(path: Path) -> Optional[int]:
     """The locked descriptor, or None. The file may have been removed by a destroy while we waited for it."""
-    files.make_dir(path.parent)
-    lock = files.open_lock(path)
+    lock = _opened(path)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         if os.fstat(lock).st_ino == path.stat().st_ino:
@@ -145,6 +145,14 @@ def _try(path: Path) -> Optional[int]:
         pass
     os.close(lock)
     return None
+
+
+def _opened(path: Path) -> int:
+    for _ in range(_TRIES):
+        with contextlib.suppress(FileNotFoundError):
+            files.make_dir(path.parent)
+            return files.open_lock(path)
+    return files.open_lock(path)
 
 
 def _clock(since: str) -> str:

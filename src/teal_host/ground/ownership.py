@@ -4,6 +4,8 @@ import os
 import stat
 from pathlib import Path
 
+from teal_host.ground import files
+
 _ROOT = 0
 _OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH  # an access list that lets others write shows in the group's bit
 _MOST_LINKS = 40  # the kernel follows no more
@@ -21,9 +23,9 @@ def only_root_writes(path: str) -> bool:
         while _is_roots(reached) and remaining and links <= _MOST_LINKS:
             name = remaining.pop()
             step = reached.parent if name == ".." else reached / name
-            if _is_roots(step) and step.is_symlink():
+            target = files.link_target(step) if _is_roots(step) else None
+            if target:
                 links += 1
-                target = step.readlink()
                 remaining += reversed(target.parts)  # the first part of an absolute target leads to the root
             else:
                 reached = step
@@ -38,15 +40,15 @@ def everybody_reaches(path: str) -> bool:
     """May any user look at this path, and at whatever it leads to? Of what does not exist, the way to it counts."""
     reached, remaining, links = Path("/"), list(reversed(Path(path).parts[1:])), 0
     while remaining and links <= _MOST_LINKS:
-        if not reached.stat().st_mode & stat.S_IXOTH:
-            return False
+        status = files.status_of(reached)
+        if status is None or not status.st_mode & stat.S_IXOTH:
+            return status is None
         name = remaining.pop()
         step = reached.parent if name == ".." else reached / name
-        if step.is_symlink():
+        target = files.link_target(step)
+        if target:
             links += 1
-            remaining += reversed(step.readlink().parts)
-        elif not step.exists():
-            return True
+            remaining += reversed(target.parts)
         else:
             reached = step
     return not remaining

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Iterator, List, Optional, Tuple
 
+from teal_host.ground import files
 from teal_host.wire.grammar import COLORS, Color
 from teal_host.wire.sources import INSTALLED
 from teal_host.wire.values import dataclass
@@ -34,7 +35,8 @@ class ColorPaths:
     @property
     def held(self) -> Optional[str]:
         """The name of the release that the color runs next, as its link says."""
-        return self.release.readlink().name if self.release.is_symlink() else None
+        target = files.link_target(self.release)
+        return target.name if target else None
 
     @property
     def process(self) -> Path:
@@ -217,8 +219,11 @@ class HostPaths:
 
     def apps(self) -> Iterator[AppPaths]:
         """Every app that this host has agreed to run."""
-        for agreed in sorted((self.root / "etc/teal").glob("*/app.json")):
-            yield self.app(agreed.parent.name)
+        return (app for app in self.known() if app.agreed.exists())
+
+    def known(self) -> Iterator[AppPaths]:
+        """Also the apps of which an interrupted setup or destroy has left something."""
+        return map(self.app, files.names_in(self.root / "etc/teal"))
 
     @property
     def lock(self) -> Path:

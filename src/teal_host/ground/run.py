@@ -264,12 +264,12 @@ def spawn_piped(command: Command) -> Piped:
 def why(error: OSError, name: str, cwd: Path) -> str:
     """The kernel says `No such file` also of a file that is there, when the interpreter or loader it names is not."""
     path = cwd / name
-    if error.errno != errno.ENOENT or "/" not in name or not path.is_file():
-        return str(error.strerror)
-    with path.open("rb") as file:
-        head = file.read(16 * 1024)
-    interpreter = re.match(rb"#![ \t]*(\S+)", head) or re.search(rb"(/[\w./-]*/ld[\w.-]*)\0", head)
-    return f"its interpreter {interpreter[1].decode(errors='replace') if interpreter else ''} is not there"
+    if error.errno == errno.ENOENT and "/" in name and path.is_file():
+        with contextlib.suppress(OSError), path.open("rb") as file:  # a prune may remove it meanwhile
+            head = file.read(16 * 1024)
+            interpreter = re.match(rb"#![ \t]*(\S+)", head) or re.search(rb"(/[\w./-]*/ld[\w.-]*)\0", head)
+            return f"its interpreter {interpreter[1].decode(errors='replace') if interpreter else ''} is not there"
+    return str(error.strerror)
 
 
 def _signal_group(leader: int, number: signal.Signals) -> None:

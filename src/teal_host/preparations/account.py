@@ -3,6 +3,7 @@
 import os
 import pwd
 import signal
+import stat
 import time
 from dataclasses import dataclass
 from functools import partial
@@ -142,14 +143,8 @@ def _jobs(entry: pwd.struct_passwd) -> List[Path]:
     """The user's crontab and `at` jobs. An admin may have written them, so setup leaves them."""
     crontab = _CRON / "crontabs" / entry.pw_name
     crontabs = [crontab] if os.path.lexists(crontab) else []
-    return [*crontabs, *(path for path in sorted(_CRON.glob("at*/*")) if _owner(path) == entry.pw_uid)]
-
-
-def _owner(path: Path) -> Optional[int]:
-    try:
-        return path.lstat().st_uid
-    except FileNotFoundError:
-        return None
+    statuses = ((path, files.status_of(path, follow=False)) for path in sorted(_CRON.glob("at*/*")))
+    return [*crontabs, *(path for path, status in statuses if status and status.st_uid == entry.pw_uid)]
 
 
 def _linger(user: str) -> Path:
@@ -161,8 +156,8 @@ def is_foreign(data: Path, own: Footprint, user: str) -> bool:
     """Does a data directory exist that setup did not make for this app?"""
     if str(data) in own.made and not data.is_symlink():
         return False
-    entry = find(user)
-    return data.is_symlink() or (data.exists() and (entry is None or data.stat().st_uid != entry.pw_uid))
+    entry, status = find(user), files.status_of(data)
+    return data.is_symlink() or (status is not None and (entry is None or status.st_uid != entry.pw_uid))
 
 
 def _end_all(uid: int) -> None:
@@ -209,11 +204,11 @@ class Folder:
 
     @property
     def is_so(self) -> bool:
-        entry = find(self.user)
-        if entry is None or not self.path.is_dir():
+        entry, status = find(self.user), files.status_of(self.path)
+        if entry is None or status is None:
             return False
-        status, owner = self.path.stat(), _ROOT if self.read_only else entry.pw_uid
-        return (status.st_mode & 0o7777, status.st_uid, status.st_gid) == (self.mode, owner, entry.pw_gid)
+        owner = _ROOT if self.read_only else entry.pw_uid
+        return (status.st_mode, status.st_uid, status.st_gid) == (stat.S_IFDIR | self.mode, owner, entry.pw_gid)
 
     def make(self, paths: AppPaths) -> None:
         """The footprint names the directory first, so that destroy finds it."""

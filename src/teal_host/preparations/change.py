@@ -5,6 +5,7 @@ A preparation creates a change only if something differs from what it should be.
 
 import hashlib
 import os
+import stat
 from dataclasses import replace
 from pathlib import Path
 from typing import Callable, Iterator, Optional, Tuple
@@ -57,10 +58,8 @@ class DesiredFile:
 
     @property
     def is_so(self) -> bool:
-        if files.text_of(self.path) != self.text or self.path.is_symlink():
-            return False
-        status = self.path.stat()
-        return (status.st_mode & 0o7777, status.st_uid) == (self.mode, os.geteuid())
+        status, is_of = files.status_of(self.path, follow=False), (stat.S_IFREG | self.mode, os.geteuid())
+        return status is not None and (status.st_mode, status.st_uid) == is_of and files.text_of(self.path) == self.text
 
     def write(self) -> None:
         self.remember()

@@ -25,8 +25,8 @@ def changes(intent: Intent) -> Iterator[SetupChange]:
 
 
 def _is_for_root_alone(host: HostPaths) -> bool:
-    status = host.installed.lstat()
-    return status.st_uid == 0 and status.st_mode == stat.S_IFREG | 0o755
+    status = files.status_of(host.installed, follow=False)
+    return status is not None and (status.st_uid, status.st_mode) == (0, stat.S_IFREG | 0o755)
 
 
 def _install(host: HostPaths) -> None:

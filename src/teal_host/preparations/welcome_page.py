@@ -6,6 +6,7 @@ import hashlib
 from pathlib import Path
 from typing import Optional, Sequence, Set
 
+from teal_host.ground import files
 from teal_host.ground.errors import BadRequest
 from teal_host.ground.remedies import name_app
 from teal_host.ground.run import run
@@ -43,13 +44,13 @@ def without_port(foreign: Sequence[Server], nginx_sockets: Set[int]) -> Optional
 
 def _untouched(site: Server) -> Optional[WelcomePage]:
     """A link to a file of a package that nobody has changed since the installation: dpkg knows the file's digest."""
-    link = Path(site.file)
-    if not link.is_symlink():
+    link, points_to = Path(site.file), files.link_target(Path(site.file))
+    if points_to is None:
         return None
-    target = Path(link.parent, link.readlink()).resolve()
+    target = Path(link.parent, points_to).resolve()
     owner = run(["dpkg-query", "--search", str(target)], _DPKG_S)
     package = owner.output.split(":")[0] if owner.code == 0 else ""
     shown = run(["dpkg-query", "--show", "--showformat=${Conffiles}\\n", package], _DPKG_S) if package else None
     digest = hashlib.md5(target.read_bytes(), usedforsecurity=False).hexdigest()
     is_known = shown is not None and f" {target} {digest}" in shown.lines
-    return WelcomePage(str(link), str(link.readlink())) if is_known else None
+    return WelcomePage(str(link), str(points_to)) if is_known else None

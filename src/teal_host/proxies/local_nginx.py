@@ -49,19 +49,19 @@ class LocalNginx:
 
     def try_route(self, route: Route, others: Sequence[Route]) -> None:
         """nginx tries another nginx of the same sites, in a folder of its own. What it has taken before, it takes."""
-        if _text(self._site(route.app)) == self._site_text(route):
+        if files.text_of(self._site(route.app)) == self._site_text(route):
             return
         with files.scratch(None, "sites", "temp") as folder:
             trial = LocalNginx(folder, self._program)
-            for site in self._sites.glob("teal-*.conf"):
-                files.write_scratch(trial._sites / site.name, site.read_text())
+            for name in files.names_in(self._sites):
+                files.write_scratch(trial._sites / name, files.text_of(self._sites / name) or "")
             trial._try(route, others)
 
     def serve(self, route: Route, others: Sequence[Route]) -> bool:
         text, path = self._site_text(route), self._site(route.app)
-        if _text(path) == text and self._is_in_effect(route):
+        if files.text_of(path) == text and self._is_in_effect(route):
             return False
-        before = _text(path)
+        before = files.text_of(path)
         self._make_home()
         files.write(path, text)
         self._write_main([*others, route])
@@ -150,7 +150,7 @@ class LocalNginx:
 
     def _write_main(self, routes: Sequence[Route]) -> None:
         text = self._main_text(routes)
-        if _text(self._conf) != text:
+        if files.text_of(self._conf) != text:
             files.write(self._conf, text)
 
     def _main_text(self, routes: Sequence[Route]) -> str:
@@ -196,7 +196,7 @@ class LocalNginx:
         deadline = time.monotonic() + seconds
         while not condition():
             if time.monotonic() > deadline:
-                log = _text(self._home / "error.log") or ""
+                log = files.text_of(self._home / "error.log") or ""
                 raise CannotRun(complaint, log.splitlines()[-5:])
             time.sleep(_PAUSE_S)
 
@@ -260,12 +260,6 @@ def _files_allowed() -> int:
     """An ordinary user may raise the limit up to the hard limit. nginx warns if it has more connections than files."""
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     return MainFile.files if hard == resource.RLIM_INFINITY else min(MainFile.files, hard)
-
-
-def _text(path: Path) -> Optional[str]:
-    with contextlib.suppress(FileNotFoundError):
-        return path.read_text()
-    return None
 
 
 def _complaints(lines: Sequence[str]) -> List[str]:

@@ -183,7 +183,8 @@ def running() -> NginxProgram:
 
 
 def _content_of(path: Path) -> Optional[str]:
-    return f"{LINK_TO}{path.readlink()}" if path.is_symlink() else files.text_of(path)
+    target = files.link_target(path)
+    return f"{LINK_TO}{target}" if target else files.text_of(path)
 
 
 def _make_all(changes: "Dict[Path, Optional[str]]") -> None:

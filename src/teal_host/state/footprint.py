@@ -93,6 +93,5 @@ def nginx_files(host: HostPaths, app: str, own: Footprint) -> Set[str]:
 
 def others(host: HostPaths, app: str) -> Iterator[Tuple[str, Footprint]]:
     """The name and footprint of each other app."""
-    for path in sorted((host.root / "etc/teal").glob("*/footprint.json")):
-        if path.parent.name != app:
-            yield path.parent.name, load(host.app(path.parent.name))
+    paths = (other for other in host.known() if other.app != app and other.footprint.exists())
+    return ((other.app, load(other)) for other in paths)

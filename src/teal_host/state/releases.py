@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Sequence, Tuple, Union
@@ -91,11 +90,7 @@ def load_unreadable(paths: AppPaths) -> List[UnreadableRecord]:
 
 def recorded(paths: AppPaths) -> List[str]:
     """The releases that have a record, readable or not. Raises OSError: a folder that cannot be read is not empty."""
-    try:
-        names = os.listdir(paths.records)  # noqa: PTH208 - `glob` takes a folder that may not be read for an empty one
-    except FileNotFoundError:
-        return []
-    stems = [name[: -len(".json")] for name in names if name.endswith(".json")]
+    stems = [name[: -len(".json")] for name in files.names_in(paths.records) if name.endswith(".json")]
     return [stem for stem in stems if release_name(stem) is None]
 
 
@@ -192,6 +187,6 @@ def previous_name(paths: AppPaths, live: Optional[str]) -> Optional[str]:
 
 def next_seq(paths: AppPaths, records: Sequence[Record]) -> int:
     """One more than any release that ever left a trace here."""
-    traces = [path.name for folder in (paths.releases, paths.records) for path in folder.glob("[0-9]*-*")]
-    numbers = [name.split("-")[0] for name in traces]
-    return 1 + max([int(number) for number in numbers if number.isdecimal()] + [record.seq for record in records] + [0])
+    traces = [name.partition("-") for folder in (paths.releases, paths.records) for name in files.names_in(folder)]
+    numbers = [int(number) for number, dash, _ in traces if dash and number.isdecimal()]
+    return 1 + max([*numbers, *(record.seq for record in records), 0])

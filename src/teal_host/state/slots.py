@@ -1,5 +1,6 @@
 """The colors of an app. Which one is live is read from the link, each time."""
 
+import stat
 from typing import Dict, Optional, Tuple
 
 from teal_host.ground import files
@@ -34,9 +35,12 @@ class Slots:
 
 
 def read_slots(paths: AppPaths) -> Slots:
-    """Raises NeedsHuman when the live link points to no color."""
-    releases = {color: _release(paths, color) for color in all_colors()}
-    return Slots(_live(paths), releases)
+    """Of one moment: a switch or a destroy may come between two looks. Raises NeedsHuman when the live link points to
+    no color.
+    """
+    live = _live(paths)
+    slots = Slots(live, {color: _release(paths, color) for color in all_colors()})
+    return slots if _live(paths) == live else read_slots(paths)
 
 
 def assign_release(paths: AppPaths, color: Color, release: str) -> None:
@@ -61,23 +65,22 @@ def all_colors() -> Tuple[Color, ...]:
 
 
 def _live(paths: AppPaths) -> Optional[Color]:
-    if not paths.live.is_symlink():
-        if paths.live.exists():
+    target, entry = files.link_target(paths.live), files.status_of(paths.live, follow=False)
+    if target is None:
+        if entry and not stat.S_ISLNK(entry.st_mode):  # else it has just been made
             raise NeedsHuman(
                 f"{paths.live} is not a link",
                 hint=f"{on_host(paths.root, f'mv {paths.live} {paths.live}.aside')}; then deploy again",
             )
         return None
-    target = paths.live.readlink().name
-    if target not in COLORS:
+    if target.name not in COLORS:
         raise NeedsHuman(
-            f"{paths.live} points to {str(paths.live.readlink())!r}, which is no color",
+            f"{paths.live} points to {str(target)!r}, which is no color",
             hint=f"{on_host(paths.root, f'ln -sfn {COLORS[0]} {paths.live}')} (or {COLORS[1]}: whichever runs)",
         )
-    return target
+    return target.name
 
 
 def _release(paths: AppPaths, color: Color) -> Optional[str]:
-    link = paths.color(color).release
-    name = link.readlink().name if link.is_symlink() else ""
+    name = paths.color(color).held
     return name if name and release_name(name) is None else None

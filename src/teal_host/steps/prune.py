@@ -67,7 +67,7 @@ def _way_forward(scene: Scene, keep: int) -> Set[str]:
 
 
 def _stored(paths: AppPaths) -> Set[str]:
-    return {path.name for path in paths.releases.iterdir() if not path.name.startswith(".")}
+    return {name for name in files.names_in(paths.releases) if not name.startswith(".")}
 
 
 def _remove_files(paths: AppPaths, name: str) -> None:

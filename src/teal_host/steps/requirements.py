@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 from typing import Iterator
 
-from teal_host.ground import ownership
+from teal_host.ground import files, ownership
 from teal_host.ground.errors import BadRequest
 from teal_host.ground.paths import AppPaths
 from teal_host.ground.run import run as run_program
@@ -76,9 +76,10 @@ def _links(file: Path) -> Iterator[Path]:
     """The file, what it links to, and where it lies in the end."""
     yield file
     for _ in range(_MOST_LINKS):
-        if not file.is_symlink():
+        target = files.link_target(file)
+        if target is None:
             break
-        file = file.parent / file.readlink()
+        file = file.parent / target
         yield file
     yield file.resolve()
 

@@ -49,9 +49,10 @@ class Scene:
 
 
 def read_scene(app: App) -> Scene:
-    """Raises NeedsHuman where link or agreement cannot be read."""
+    """The links first: what a color holds has its record. Raises NeedsHuman where link or agreement cannot be read."""
+    slots = read_slots(app.paths)
     records, unreadable = releases.load(app.paths), releases.load_unreadable(app.paths)
-    slots = replace(read_slots(app.paths), first=_first(records, unreadable))
+    slots = replace(slots, first=_first(records, unreadable))
     return Scene(app.paths, slots, records, unreadable, agreement.load(app.paths))
 
 

@@ -94,9 +94,9 @@ def _may_answer(app: App, standby: Candidate) -> bool:
 
 
 def _turn_fallback_to(app: App, color: Color) -> None:
-    link = app.paths.fallback
-    if not link.is_symlink() or link.readlink().name != color:
-        files.turn_link(link, color)
+    target = files.link_target(app.paths.fallback)
+    if target is None or target.name != color:
+        files.turn_link(app.paths.fallback, color)
 
 
 def verify(app: App, candidate: Candidate, agreed: Agreement) -> str:

@@ -48,7 +48,7 @@ def destroy(app: App, request: Destroy) -> Done:
 
 
 def _how_much(app: App, keep_data: bool) -> str:
-    releases = sum(1 for path in app.paths.releases.iterdir()) if app.paths.releases.is_dir() else 0
+    releases = len(files.names_in(app.paths.releases))
     count = f"{releases} release{'' if releases == 1 else 's'}"
     if keep_data or not app.paths.data.is_dir():
         return count

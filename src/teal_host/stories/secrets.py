@@ -92,4 +92,5 @@ def _warn_of_run_env(app: App, name: str) -> None:
 
 
 def _live(app: App) -> Optional[Record]:
-    return releases.find(releases.load(app.paths), read_slots(app.paths).live_release)
+    live = read_slots(app.paths).live_release  # first: what is live has its record
+    return releases.find(releases.load(app.paths), live)
