@@ -38,7 +38,8 @@ from teal_host.stories import exec as execs
 from teal_host.wire import typed
 from teal_host.wire.app import AppSpec, Ports
 from teal_host.wire.manifest import Origin
-from teal_host.wire.messages import Deploy, Destroy, Doctor, Done, Logs, Status
+from teal_host.wire.messages import Done
+from teal_host.wire.requests import Deploy, Destroy, Doctor, Logs, Status
 
 ROUNDS = 60
 WANTED = typed.decode(AppSpec, SPEC)

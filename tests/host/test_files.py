@@ -414,7 +414,7 @@ def test_what_is_absent_or_of_another_kind_is_asked_for_in_one_step(tmp_path: Pa
     (tmp_path / "file").write_text("")
     (tmp_path / "link").symlink_to("nowhere")
     for absent in (tmp_path / "none", tmp_path / "file" / "below"):
-        assert files.status_of(absent) is files.link_target(absent) is None
+        assert (files.status_of(absent), files.link_target(absent)) == (None, None)
     assert files.link_target(tmp_path / "file") is files.link_target(tmp_path) is None
     assert files.link_target(tmp_path / "link") == Path("nowhere")
     assert (files.status_of(tmp_path / "link") is None, files.status_of(tmp_path / "link", follow=False) is None) == (
