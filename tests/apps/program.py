@@ -178,6 +178,15 @@ def not_http(port: int) -> None:
             connection.close()
 
 
+def also_listen(port: int) -> None:
+    """A second listener, as for metrics."""
+    try:
+        second = Server((BEHAVIOUR.get("bind", "127.0.0.1"), port), Handler)
+    except OSError as error:
+        sys.exit(f"listen on {port}: {error}")
+    threading.Thread(target=second.serve_forever, daemon=True).start()
+
+
 def miss_something() -> None:
     """Ends with a message if anything that the program needs is missing."""
     if "needs" in BEHAVIOUR and BEHAVIOUR["needs"] not in os.environ:
@@ -244,6 +253,8 @@ def main() -> None:
         not_http(port)
     if "exits_after" in BEHAVIOUR:
         threading.Timer(BEHAVIOUR["exits_after"], lambda: os._exit(3)).start()
+    if "also_on" in BEHAVIOUR:
+        also_listen(int(os.environ.get(BEHAVIOUR["also_on"], BEHAVIOUR["also_on"])))
     Server((BEHAVIOUR.get("bind", "127.0.0.1"), port), Handler).serve_forever()
 
 

@@ -21,7 +21,7 @@ import pytest
 
 from client.elf import AARCH64, LOADER, X86_64, Made
 from harness.ssh_access import write_program
-from harness.world import App, Ended, free_ports, wait_until
+from harness.world import App, Ended, free_ports, straight, wait_until
 from hints.collect import pattern
 
 HERE = os.uname().machine
@@ -286,10 +286,27 @@ class TestPortsAndNames:
             app.config(run={"ports": {"blue": blue, "green": green}})
             app.deploy().ok()
 
+    @pytest.mark.hint("if a port was refused: {} has {} alone; [run] ports2 gives each color one more (PORT2)")
+    def test_hint_on_a_second_port_leads_to_a_deploy(self, app: App) -> None:
+        """Both colors run at once, so they cannot share the port of the metrics."""
+        fixed, blue, green = free_ports(3)
+        app.program(version="v1", also_on=str(fixed))
+        app.deploy().ok()
+        app.program(version="v2", also_on=str(fixed))
+        hint = printed(
+            app.deploy(), "if a port was refused: {} has {} alone; [run] ports2 gives each color one more (PORT2)"
+        )
+        assert f"has port {app.ports[2]} alone" in hint
+        app.program(version="v2", also_on="PORT2")
+        app.config(run={"ports2": {"blue": blue, "green": green}})
+        app.deploy().ok()
+        with straight(f"http://127.0.0.1:{green}/") as answer:
+            assert json.loads(answer.read())["version"] == app.get()["version"] == "v2"
+
     @pytest.mark.hint(
         'name this one: [server] domains = ["{}.localhost"] (or another http_port)',
         "choose another in [server] domains, or take the name out of the teal.toml of {} first",
-        "choose others in [run] ports, or leave them out",
+        "choose others in [run] {}, or leave them out",
     )
     def test_hints_on_what_another_app_has_lead_to_a_deploy(self, app: App) -> None:
         app.deploy().ok()
@@ -302,7 +319,7 @@ class TestPortsAndNames:
             server={**http_port, "domains": [name]},
             run={"ports": dict(zip(("blue", "green"), app.ports[1:], strict=True))},
         )
-        printed(other.deploy(), "choose others in [run] ports, or leave them out")
+        printed(other.deploy(), "choose others in [run] {}, or leave them out")
         other.config(server={**http_port, "domains": [name]}, run={"ports": None})
         other.deploy().ok()
         app.config(server={**http_port, "domains": [name]})

@@ -225,6 +225,50 @@ def test_app_gets_its_own_ports_again(host: HostPaths) -> None:
     assert agreement.propose(host, spec(ports=(8081, 8082)), "blue") == agreed()
 
 
+def with_second(ports: tuple[int, int] | None, second: tuple[int, int] | None) -> AppSpec:
+    return replace(spec(), run=Run(("./program",), Ports(*ports) if ports else None, ports2=second and Ports(*second)))
+
+
+def test_second_ports_stay_agreed_and_only_the_color_that_is_started_moves(host: HostPaths) -> None:
+    """What is live keeps the number that it was started with, and so does a release of before."""
+    wanted = agreement.propose(host, with_second((8081, 8082), (9081, 9082)), None)
+    assert wanted.every_port == (8081, 8082, 9081, 9082)
+    keep(host, wanted)
+    assert agreement.load(host.app("shop")) == wanted
+    assert agreement.propose(host, spec(), "green").ports2 == Ports(9081, 9082)
+    assert agreement.propose(host, with_second(None, (9091, 9092)), "green").ports2 == Ports(9081, 9092)
+
+
+def test_second_port_that_setup_has_not_agreed_on_is_a_difference(host: HostPaths) -> None:
+    asked = with_second(None, (9081, 9082))
+    assert agreement.differences(asked, agreed(), "blue") == {
+        "[run] ports2.blue": "agreed none, in teal.toml 9081",
+    }
+    assert agreement.differences(asked, replace(agreed(), ports2=Ports(9081, 9092)), "blue") == {}
+
+
+@pytest.mark.parametrize(
+    ("ports", "second", "complaint"),
+    [
+        ((9001, 9002), (9003, 9001), r"port 9001 is both green of \[run\] ports2 and blue"),
+        ((9001, 9002), (28080, 9003), r"port 28080 is both blue of \[run\] ports2 and http_port"),
+        ((9001, 9002), (8082, 9003), "port 8082 of blue belongs to the app other"),
+        ((9003, 9091), None, "port 9091 of green belongs to the app other"),
+    ],
+)
+def test_second_port_is_refused_when_taken(
+    host: HostPaths, ports: tuple[int, int], second: tuple[int, int] | None, complaint: str
+) -> None:
+    keep(host, replace(agreed("other"), ports2=Ports(9091, 9092)))
+    with pytest.raises(BadRequest, match=complaint):
+        agreement.propose(host, with_second(ports, second), None)
+
+
+def test_pair_that_is_given_out_has_no_second_port(host: HostPaths, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("teal_host.ground.sockets.listeners", list)
+    assert agreement.propose(host, with_second(None, (8082, 8083)), None).ports == Ports(8085, 8086)
+
+
 @given(st.lists(values.APPS, min_size=2, max_size=8, unique=True), st.data())
 @settings(max_examples=12)
 def test_two_apps_never_share_a_port(

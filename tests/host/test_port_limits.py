@@ -17,7 +17,7 @@ PATHS = AppPaths(Path("/"), "shop")
 
 
 def limits(ports: Ports, sandbox: Sandbox = Sandbox(), filtered: bool = True) -> PortLimits:  # noqa: B008
-    return PortLimits(PATHS, "teal-shop", ports, sandbox, filtered, clients_from=32768)
+    return PortLimits(PATHS, "teal-shop", (ports,), sandbox, filtered, clients_from=32768)
 
 
 def test_rules_stop_whole_packets_below_the_ports_of_clients_and_beginnings_above() -> None:
@@ -47,6 +47,9 @@ def test_color_may_bind_its_own_port_and_low_ones_only_where_agreed(color: str) 
     port = {"blue": 8081, "green": 8082}[color]
     allowed = [line for line in color_text(limits(Ports(8081, 8082)), slot).splitlines() if "Allow" in line]
     assert allowed == [f"SocketBindAllow={port}"]
+    two = PortLimits(PATHS, "teal-shop", (Ports(8081, 8082), Ports(9081, 9082)), Sandbox(), True, 32768)
+    assert f"SocketBindAllow={port}\nSocketBindAllow={port + 1000}\n" in color_text(two, slot)
+    assert f'iifname != "lo" tcp dport {port + 1000} drop' in rules_text(two)
     low = color_text(limits(Ports(8081, 8082), Sandbox(capabilities=("CAP_NET_BIND_SERVICE",))), slot)
     assert "SocketBindAllow=1-1023" in low
     assert "nft" not in color_text(limits(Ports(8081, 8082), filtered=False), slot)
@@ -73,5 +76,5 @@ def test_ports_of_processes_are_all_that_can_be_met_but_those_of_udp_clients() -
 
 
 def test_setup_warns_of_ports_that_clients_get_too() -> None:
-    (text,) = amid_clients(Ports(8081, 40001), 32768)
+    (text,) = amid_clients((8081, 40001), 32768)
     assert "port 40001" in text and "set run.ports below 32768" in text

@@ -15,7 +15,7 @@ from teal_host.state import releases, secrets
 from teal_host.state.releases import Record
 from teal_host.state.secrets import StoredSecrets
 from teal_host.stories.secrets import _since
-from teal_host.wire.app import AppSpec, Health, Keep, Run, Site, Verify
+from teal_host.wire.app import AppSpec, Health, Keep, Ports, Run, Site, Verify
 from teal_host.wire.manifest import Origin
 from teal_host.wire.typed import encode
 
@@ -193,6 +193,10 @@ def test_socket_is_refused_in_teal_env_when_the_command_gives_it(paths: AppPaths
     on_socket = replace(spec(), run=Run(("./app", "{socket}")))
     with pytest.raises(BadRequest, match=r"SOCKET: both in \[run\] command of teal.toml"):
         secrets.check(paths, on_socket)
+    secrets.save(paths, kept(PORT2="9090"))
+    secrets.check(paths, spec())
+    with pytest.raises(BadRequest, match=r"PORT2: both in \[run\] ports2 of teal.toml"):
+        secrets.check(paths, replace(spec(), run=Run(("./app",), ports2=Ports(9081, 9082))))
 
 
 def test_env_is_refused_when_secrets_and_run_env_are_together_too_large(paths: AppPaths) -> None:

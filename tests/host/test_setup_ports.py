@@ -1,5 +1,6 @@
 """When setup guards the ports, and what it does where nft cannot be installed."""
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -62,10 +63,11 @@ def test_setup_guards_the_new_ports_only_after_nginx_asks_them(app: App, monkeyp
 
 
 def test_setup_names_what_a_live_program_may_not_take_at_its_next_start(monkeypatch: pytest.MonkeyPatch) -> None:
-    agreed = PortLimits(AppPaths(Path("/"), "shop"), "teal-shop", Ports(8081, 8082), Sandbox(), True, 32768)
+    agreed = PortLimits(AppPaths(Path("/"), "shop"), "teal-shop", (Ports(8081, 8082),), Sandbox(), True, 32768)
     supervisor = SimpleNamespace(pids=lambda _: {7})
     intent = cast(Intent, SimpleNamespace(app=SimpleNamespace(host=SimpleNamespace(supervisor=supervisor))))
     monkeypatch.setattr("teal_host.preparations.ports.read_slots", lambda _: SimpleNamespace(live="blue"))
     monkeypatch.setattr(sockets, "ports_of", lambda *_: {"8081 (tcp)", "9090 (tcp)"})
     (text,) = ports._lost(intent, agreed)
     assert text.startswith("blue also listens on 9090 (tcp): from its next start on it may not")
+    assert list(ports._lost(intent, replace(agreed, pairs=(*agreed.pairs, Ports(9090, 9091))))) == []

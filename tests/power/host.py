@@ -364,7 +364,7 @@ class LastingHost:
         plays += [(health, "probe", self._probe), (health, "probe_candidate", self._probe_candidate)]
         plays += [(switch, "probe_through_nginx", self._probe_through_nginx)]
         plays += [(switch, "probe_directly", lambda candidate, answer_s: ProbeResult("well", "directly"))]
-        plays += [(health, "check_port_is_free", _nothing)]
+        plays += [(health, "check_ports_are_free", _nothing)]
         plays += [(sockets, "connections", lambda port: 0), (sockets, "listeners", lambda port=None: [])]
         plays += [(threading, "excepthook", partial(_end_thread, threading.excepthook))]
         with pytest.MonkeyPatch.context() as patch:

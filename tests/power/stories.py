@@ -217,7 +217,7 @@ class Machine:
             patch.setattr(judgement, "time", Clock())
             patch.setattr(health, "probe", probe)
             patch.setattr(health, "probe_candidate", probe)
-            patch.setattr(health, "check_port_is_free", lambda candidate: None)
+            patch.setattr(health, "check_ports_are_free", lambda candidate: None)
             patch.setattr(switch, "probe_through_nginx", probe_through_nginx)
             patch.setattr(switch, "probe_directly", lambda candidate, answer_s: ProbeResult("well", "directly"))
             yield

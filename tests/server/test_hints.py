@@ -51,12 +51,14 @@ def sh(shop: Shop, text: str) -> str:
 
 
 REMOVE_DROP_IN = (
-    "write it into [sandbox] of teal.toml if you can, remove that file, then teal ssh -- {}systemctl daemon-reload"
+    "write it into [sandbox] or [run] ports2 of teal.toml if you can, remove that file, then "
+    "teal ssh -- {}systemctl daemon-reload"
 )
 
 
 @pytest.mark.hint(
-    "write it into [sandbox] of teal.toml if you can, remove that file, then teal ssh -- {}systemctl daemon-reload",
+    "write it into [sandbox] or [run] ports2 of teal.toml if you can, remove that file, then "
+    "teal ssh -- {}systemctl daemon-reload",
     "teal ssh -- {}systemctl daemon-reload",
     "teal setup (it shows what changes), then teal deploy",
 )

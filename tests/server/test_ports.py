@@ -211,6 +211,29 @@ def test_deploy_is_refused_where_a_stranger_has_the_port(shared: Server, app: Ap
         assert app.teal("status").code == 0
 
 
+@pytest.mark.row("S3", "S45")
+def test_second_port_is_guarded_as_the_first_once_setup_agrees_on_it(shared: Server, app: App) -> None:
+    """At 1f740d8 systemd refused it where it limits binds, and the deploy said only how the program had ended."""
+    app.program(version="v3", also_on="9090")
+    if shared.debian >= 13:
+        hint = "if a port was refused: green has port 8082 alone; [run] ports2 gives each color one more (PORT2)"
+        assert hint in app.deploy().err
+    app.program(version="v3", bind="::", also_on="PORT2")
+    app.config(run={"ports2": {"blue": 9081, "green": 9082}})
+    refused = app.deploy()
+    assert refused.code == 3 and "[run] ports2.green: agreed none, in teal.toml 9082" in refused.err
+    app.teal("setup").ok()
+    assert app.deploy().ok().result["color"] == "green"
+    inside = "import urllib.request; print(urllib.request.urlopen('http://127.0.0.1:{}/healthz', None, {}).status)"
+    assert run(shared, "python3", "-c", inside.format(9082, 9)) == "200\n"
+    assert not answers(shared.address, 9082)
+    with squatter(shared, 9081):
+        assert "timed out" in shared.run("python3", "-c", inside.format(9081, 0.5)).stderr
+        app.program(version="v4", also_on="PORT2")
+        taken = app.deploy()
+        assert taken.code == 6 and "port 9081 of blue is taken by python3" in taken.err
+
+
 def test_destroy_removes_the_table_and_no_other(shared: Server, app: App) -> None:
     run(shared, "nft", "add table inet of_the_admin")
     app.teal("destroy", "--yes").ok()

@@ -15,7 +15,7 @@ _HINT = "let the program listen on HOST (127.0.0.1) only, in its code or in [run
 def check(judge: Callable[..., Finding], visit: Visit) -> Iterator[Finding]:
     """`judge` makes an open port a fault, as on a server, or a warning. nftables may guard the ports of the colors."""
     findings: List[Finding] = []
-    guarded = visit.agreed.ports.by_color.values() if port_limits.are_in_effect(visit.app.paths) else ()
+    guarded = visit.agreed.every_port if port_limits.are_in_effect(visit.app.paths) else ()
     for color in all_colors():
         inodes = sockets.sockets_of(visit.pids(color))
         listening = [socket for socket in sockets.listeners() if socket.inode in inodes and socket.port not in guarded]

@@ -33,14 +33,18 @@ def check_listeners(visit: Visit) -> Iterator[Finding]:
 
 def check_limits(visit: Visit) -> Iterator[Finding]:
     """What setup has put in their way is tried, not believed."""
-    binds = "systemd keeps each color to its own port" if ports.binds_are_limited() else _NO_LIMIT
+    binds = (
+        "systemd keeps each color to its own port (a second one: [run] ports2)"
+        if ports.binds_are_limited()
+        else _NO_LIMIT
+    )
     why = ports.obstacle()
     if why or not nftables.is_installed():
         hint = "" if why else "teal setup"
         yield warning("port rules", f"{ports.unprotected(visit.intent)}: {why or 'nft is not installed'}", hint)
     else:
-        numbers = " and ".join(map(str, visit.agreed.ports.by_color.values()))
+        numbers = " and ".join(map(str, visit.agreed.every_port))
         well = f"on {numbers} only {visit.intent.user} answers, and only this machine asks; {binds}"
-        for text in ports.amid_clients(visit.agreed.ports, sockets.first_client_port()):
+        for text in ports.amid_clients(visit.agreed.every_port, sockets.first_client_port()):
             yield warning("port rules", text)
         yield from drift("port rules", ports.changes(visit.intent), well)

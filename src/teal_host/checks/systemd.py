@@ -33,7 +33,7 @@ def loaded(unit: str, unit_properties: Dict[str, str]) -> Iterator[Finding]:
     for path in unit_properties.get("DropInPaths", "").split():
         message = f"{path} changes {unit}, beside what setup wrote"
         reload = on_server("systemctl daemon-reload")  # systemd does not ask for it where the unit could not be loaded
-        hint = f"write it into [sandbox] of teal.toml if you can, remove that file, then {reload}"
+        hint = f"write it into [sandbox] or [run] ports2 of teal.toml if you can, remove that file, then {reload}"
         yield warning("systemd", message, hint)
     if unit_properties.get("NeedDaemonReload") == "yes":
         message = f"{unit} was changed, and systemd has not read it yet"

@@ -1,7 +1,7 @@
 """Only the app answers on its ports, each color only on its own, and only this machine reaches them."""
 
 from functools import partial
-from typing import Iterator, Optional
+from typing import Iterable, Iterator, Optional
 
 from teal_host.ground import files, sockets, systemctl
 from teal_host.ground.paths import AppPaths
@@ -14,7 +14,6 @@ from teal_host.state import footprint
 from teal_host.state.slots import read_slots
 from teal_host.supervisors import nftables, port_limits
 from teal_host.supervisors.port_limits import PortLimits
-from teal_host.wire.app import Ports
 from teal_host.wire.sources import PYTHON
 
 _BIND = """
@@ -30,13 +29,13 @@ _LOAD = "load the table inet "  # begins the description of the change
 def changes(intent: Intent) -> Iterator[SetupChange]:
     why, agreed = obstacle(), intent.agreed
     clients_from = sockets.first_client_port()
-    limits = PortLimits(intent.app.paths, intent.user, agreed.ports, agreed.sandbox, why is None, clients_from)
+    limits = PortLimits(intent.app.paths, intent.user, agreed.pairs, agreed.sandbox, why is None, clients_from)
     if why:
         yield note(f"{unprotected(intent)}: {why}")
     else:
         yield from _loaded(limits)
     yield from _bound(intent, limits)
-    yield from map(note, amid_clients(limits.ports, clients_from))
+    yield from map(note, amid_clients(limits.every_port, clients_from))
 
 
 def obstacle() -> Optional[str]:
@@ -48,12 +47,12 @@ def obstacle() -> Optional[str]:
 
 
 def unprotected(intent: Intent) -> str:
-    ports = " and ".join(map(str, intent.agreed.ports.by_color.values()))
+    ports = " and ".join(map(str, intent.agreed.every_port))
     return f"while a color is down, any local user can answer on its port ({ports})"
 
 
-def amid_clients(ports: Ports, clients_from: int) -> Iterator[str]:
-    for port in ports.by_color.values():
+def amid_clients(ports: Iterable[int], clients_from: int) -> Iterator[str]:
+    for port in ports:
         if port >= clients_from:
             means = f"port {port} is one of those that the kernel gives to clients, so nftables guards it only in part"
             yield f"{means}: set run.ports below {clients_from}"
@@ -81,7 +80,7 @@ def withdraw(paths: AppPaths) -> None:
 
 
 def _loaded(limits: PortLimits) -> Iterator[SetupChange]:
-    paths, ports = limits.paths, " and ".join(map(str, limits.ports.by_color.values()))
+    paths, ports = limits.paths, " and ".join(map(str, limits.every_port))
     rules = DesiredFile(paths, paths.port_rules, port_limits.rules_text(limits))
     loader = DesiredFile(paths, paths.port_loader, port_limits.loader_text(limits))
     yield from setup_change.write(rules)
@@ -114,9 +113,10 @@ def _lost(intent: Intent, limits: PortLimits) -> Iterator[str]:
     """What the program that is live takes now, and from its next start on may not."""
     live = read_slots(limits.paths).live
     pids = set(intent.app.host.supervisor.pids(limits.paths.color(live))) if live else set()
-    own = f"{limits.ports.of(live)} (tcp)" if live else ""
-    for port in sorted(sockets.ports_of(pids, limits.clients_from) - {own}):
-        yield f"{live} also listens on {port}: from its next start on it may not, unless an admin's drop-in allows that"
+    own = {f"{pair.of(live)} (tcp)" for pair in limits.pairs} if live else set()
+    for port in sorted(sockets.ports_of(pids, limits.clients_from) - own):
+        means = f"{live} also listens on {port}: from its next start on it may not, unless [run] ports2 names it"
+        yield f"{means}, or an admin's drop-in allows that"
 
 
 def _bound(intent: Intent, limits: PortLimits) -> Iterator[SetupChange]:

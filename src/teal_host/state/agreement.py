@@ -6,7 +6,7 @@ import re
 import secrets
 from dataclasses import field, replace
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, Optional
+from typing import Any, Dict, Iterator, List, Optional, Tuple
 
 from teal_host.ground import sockets
 from teal_host.ground.errors import BadRequest
@@ -36,7 +36,8 @@ class Agreement:
     `user`: whom the program runs as; None locally, where it is who deploys. `fallback`: nginx's file has the way to the
     standby; the file of an agreement of before has none, and stays as it is until setup. `keys`: what a deploy key's
     deploy may ask for; None in an agreement of before, which set no limit. `sockets`: nginx's file has the way to the
-    colors' sockets, beside that to their ports; once agreed on it stays, for a release of before.
+    colors' sockets, beside that to their ports; once agreed on it stays, for a release of before. So do `ports2`, on
+    which nginx asks nothing.
     """
 
     app: AppName
@@ -49,6 +50,15 @@ class Agreement:
     fallback: bool = False
     keys: Optional[KeyLimits] = None
     sockets: bool = False
+    ports2: Optional[Ports] = None
+
+    @property
+    def pairs(self) -> Tuple[Ports, ...]:
+        return (self.ports, self.ports2) if self.ports2 else (self.ports,)
+
+    @property
+    def every_port(self) -> Tuple[int, ...]:
+        return tuple(port for pair in self.pairs for port in pair.by_color.values())
 
     def route(self, paths: AppPaths) -> Route:
         fallback = paths.fallback if self.fallback else None
@@ -102,14 +112,14 @@ def propose(host: HostPaths, spec: AppSpec, moving: Optional[Color]) -> Agreemen
     mine = load(host.app(spec.app))
     others = list(_others(host, spec.app))
     _check_names_are_free(host, spec, others)
-    ports = _ports(spec, mine, others, moving)
+    ports, ports2 = _pairs(spec, mine, others, moving)
     token, user = (mine.token, mine.user) if mine else (secrets.token_hex(16), None)
     on_socket = spec.run.on_socket or (mine is not None and mine.sockets)
     refusal = socket_refusal(host.app(spec.app))
     if refusal and spec.run.on_socket:
         raise refusal
     keys = key_limits.of(spec)
-    return Agreement(spec.app, spec.site, ports, token, spec.proxy, spec.sandbox, user, True, keys, on_socket)
+    return Agreement(spec.app, spec.site, ports, token, spec.proxy, spec.sandbox, user, True, keys, on_socket, ports2)
 
 
 def differences(spec: AppSpec, mine: Agreement, color: Color) -> Dict[str, str]:
@@ -121,9 +131,10 @@ def differences(spec: AppSpec, mine: Agreement, color: Color) -> Dict[str, str]:
         changed.update(
             {f"[{section}] {key}": (agreed[key], wanted[key]) for key in agreed if agreed[key] != wanted[key]}
         )
-    was_port, port = mine.ports.of(color), spec.run.ports.of(color) if spec.run.ports else None
-    if port and port != was_port:
-        changed[f"[run] ports.{color}"] = (was_port, port)
+    for key, agreed_on, named in (("ports", mine.ports, spec.run.ports), ("ports2", mine.ports2, spec.run.ports2)):
+        was_port = agreed_on.of(color) if agreed_on else None
+        if named and named.of(color) != was_port:
+            changed[f"[run] {key}.{color}"] = (was_port, named.of(color))
     if spec.run.on_socket and not mine.sockets:
         changed["[run] command"] = ("{port}", "{socket}")
     return {name: f"agreed {_shown(was)}, in teal.toml {_shown(now)}" for name, (was, now) in changed.items()}
@@ -192,29 +203,44 @@ def _check_names_are_free(host: HostPaths, spec: AppSpec, others: List[Agreement
             )
 
 
-def _ports(spec: AppSpec, mine: Optional[Agreement], others: List[Agreement], moving: Optional[Color]) -> Ports:
-    claimed = {port: other.app for other in others for port in other.ports.by_color.values()}
+def _pairs(
+    spec: AppSpec, mine: Optional[Agreement], others: List[Agreement], moving: Optional[Color]
+) -> Tuple[Ports, Optional[Ports]]:
+    claimed = {port: other.app for other in others for port in other.every_port}
     if spec.site.http_port in claimed:
         raise BadRequest(f"http_port {spec.site.http_port} is a color's port of the app {claimed[spec.site.http_port]}")
     claimed.update((other.site.http_port, other.app) for other in others)
     wanted = spec.run.ports or (mine.ports if mine else _free_pair(claimed, others, spec))
-    ports = _moved(wanted, mine, moving)
-    for color, port in ports.by_color.items():
-        if port == spec.site.http_port:
-            raise BadRequest(f"port {port} is both {color} and http_port")
+    ports = _moved(wanted, mine.ports if mine else None, moving)
+    mine2 = mine.ports2 if mine else None
+    wanted2 = spec.run.ports2 or mine2
+    ports2 = _moved(wanted2, mine2, moving) if wanted2 else None
+    own = {spec.site.http_port: "http_port"}
+    _claim(ports, "ports", own, claimed)
+    if ports2:
+        _claim(ports2, "ports2", own, claimed)
+    return ports, ports2
+
+
+def _claim(pair: Ports, key: str, own: Dict[int, str], claimed: Dict[int, str]) -> None:
+    """Adds the pair to `own`: what each port of this app is for. Raises BadRequest."""
+    for color, port in pair.by_color.items():
+        name = color if key == "ports" else f"{color} of [run] {key}"
+        if port in own:
+            raise BadRequest(f"port {port} is both {name} and {own[port]}")
         if port in claimed:
             raise BadRequest(
                 f"port {port} of {color} belongs to the app {claimed[port]} already",
-                hint="choose others in [run] ports, or leave them out",
+                hint=f"choose others in [run] {key}, or leave them out",
             )
-    return ports
+        own[port] = name
 
 
-def _moved(wanted: Ports, mine: Optional[Agreement], moving: Optional[Color]) -> Ports:
+def _moved(wanted: Ports, mine: Optional[Ports], moving: Optional[Color]) -> Ports:
     if mine is None or moving is None:
         return wanted
     port = wanted.of(moving)
-    ports = {**mine.ports.by_color, moving: port}
+    ports = {**mine.by_color, moving: port}
     if len(set(ports.values())) < len(ports):
         raise BadRequest(f"port {port} is still in use by the other color", hint="move one color at a time")
     return Ports(**ports)
@@ -222,7 +248,9 @@ def _moved(wanted: Ports, mine: Optional[Agreement], moving: Optional[Color]) ->
 
 def _free_pair(claimed: "dict[int, str]", others: List[Agreement], spec: AppSpec) -> Ports:
     busy = {socket.port for socket in sockets.listeners()} | set(claimed) | {spec.site.http_port}
-    busy |= {other.site.http_port for other in others}
+    busy |= {other.site.http_port for other in others} | set(
+        spec.run.ports2.by_color.values() if spec.run.ports2 else ()
+    )
     for first in range(_FIRST_PORT, _LAST_PORT, len(COLORS)):
         ports = range(first, first + len(COLORS))
         if busy.isdisjoint(ports):

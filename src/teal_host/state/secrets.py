@@ -109,9 +109,9 @@ def environment_version(stored: StoredSecrets, declared: Mapping[str, str]) -> s
 def check(paths: AppPaths, spec: AppSpec) -> None:
     """Raises BadRequest for a name that is declared twice, and for an environment that Linux starts no program with."""
     stored = load(paths)
-    twice = sorted(set(stored.values) & {*spec.run.env, *spec.run.env_of_socket})
+    twice = sorted(set(stored.values) & {*spec.run.env, *spec.run.own_env})
     if twice:
-        part = "env" if twice[0] in spec.run.env else "command"
+        part = spec.run.own_env.get(twice[0], "env")
         raise BadRequest(
             f"{', '.join(twice)}: both in [run] {part} of teal.toml and in teal env; one place for one name",
             hint=f"take it out of teal.toml, or: teal env unset {twice[0]}",

@@ -1,11 +1,11 @@
 """A release on a color: Teal starts, probes, switches to and watches it."""
 
-from typing import Any, Dict
+from typing import Any, Dict, Tuple
 
 from teal_host.ground import files, processes
 from teal_host.ground.paths import AppPaths, ColorPaths
 from teal_host.ground.run import Program
-from teal_host.proxies.upstream import HERE, Upstream, of_color
+from teal_host.proxies.upstream import HERE, TcpPort, Upstream, of_color
 from teal_host.state import secrets
 from teal_host.state.app import App
 from teal_host.state.releases import Record
@@ -22,7 +22,7 @@ _MB = 1_000_000
 class Candidate:
     record: Record
     color: Color
-    ports: Ports
+    pairs: Tuple[Ports, ...]  # as agreed: where nginx asks; and [run] ports2, if any were
     paths: AppPaths
 
     @property
@@ -39,7 +39,19 @@ class Candidate:
 
     @property
     def upstream(self) -> Upstream:
-        return of_color(self.slot_paths, self.ports, self.spec.run.on_socket)
+        return of_color(self.slot_paths, self.pairs[0], self.spec.run.on_socket)
+
+    @property
+    def tcp_ports(self) -> Tuple[TcpPort, ...]:
+        """That the program may take: with [run] command `{socket}` not the one where nginx would ask."""
+        pairs = self.pairs[self.spec.run.on_socket : 2 if self.spec.run.ports2 else 1]
+        return tuple(TcpPort(pair.of(self.color)) for pair in pairs)
+
+    @property
+    def places(self) -> Dict[str, str]:
+        """Where the program is to listen, by the names of the placeholders."""
+        second = {"port2": str(self.tcp_ports[-1].number)} if self.spec.run.ports2 else {}
+        return {**self.upstream.values, **second}
 
     def filled(self, template: Any) -> Any:
         """The value with {port} and its kin replaced, in every text inside it."""
@@ -51,7 +63,7 @@ class Candidate:
 
     def _values(self) -> Dict[str, str]:
         return {
-            **self.upstream.values,
+            **self.places,
             "color": self.color,
             "release": self.release,
             "data_dir": str(self.paths.data),
@@ -86,7 +98,7 @@ def environment_of(candidate: Candidate) -> Dict[str, str]:
     Raises NeedsHuman when the values that the release ran with are lost.
     """
     stored = secrets.values_of(candidate.paths, candidate.record)
-    at = {name.upper(): value for name, value in candidate.upstream.values.items()}
+    at = {name.upper(): value for name, value in candidate.places.items()}
     host = {} if candidate.spec.run.on_socket else {"HOST": HERE}
     own = {**at, **host, "COLOR": candidate.color, "RELEASE": candidate.release}
     data = {"DATA_DIR": str(candidate.paths.data)} if candidate.spec.run.data else {}

@@ -72,7 +72,7 @@ def start_and_check(app: App, cutover: Cutover) -> None:
             drain.wait(step, candidate.slot_paths, agreed, candidate.spec.keep.drain_s)
         app.journal.write("start", cutover.story_id, release=candidate.release, color=candidate.color)
         drain.stop(step, candidate.slot_paths)
-        health.check_port_is_free(candidate)
+        health.check_ports_are_free(candidate)
         if cutover.standby:
             warn_if_memory_is_short(app, cutover.standby)
         assign_release(app.paths, candidate.color, candidate.release)

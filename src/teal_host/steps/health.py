@@ -4,6 +4,7 @@ An answer counts only when the socket that gave it belongs to the process that w
 program on the same port is the oldest way to switch to nothing.
 """
 
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import List, Optional, Sequence, Set, Tuple
@@ -25,6 +26,8 @@ from teal_host.wire.app import Health
 _LOG_LINES = 15
 _ON_SOCKET = "let the program listen on the unix socket {socket} of [run] command, or use {port} there"
 _OPEN = "let the program leave its umask as it is (0007), or give the socket mode 660"
+_REFUSED = r"operation not permitted|\bEPERM\b|address already in use|EADDRINUSE"
+_REFUSED_PORT = re.compile(rf"(?is){_REFUSED}|(bind|listen).*(permission denied|\bEACCES\b)")
 _EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104 - looked for, not listened on
 
 
@@ -115,19 +118,17 @@ def stranger_on(app: App, slot: ColorPaths, asked: Upstream) -> Optional[str]:
     return sockets.describe_holder(stranger.inode) if stranger else None
 
 
-def check_port_is_free(candidate: Candidate) -> None:
+def check_ports_are_free(candidate: Candidate) -> None:
     """Before the start: somebody else on the port would answer in the program's place. Nobody else can be on a socket,
     whose directory is made anew. Raises Unhealthy.
     """
-    port = candidate.upstream
-    if candidate.spec.run.on_socket:
-        return
-    for socket in filter(port.is_met_at, port.listeners()):
-        holder = sockets.describe_holder(socket.inode)
-        raise Unhealthy(
-            f"{port.listens_on} of {candidate.color} is taken by {holder}",
-            hint="end that process, or choose other [run] ports",
-        ).about(candidate.release, candidate.color, None)
+    for port in candidate.tcp_ports:
+        for socket in filter(port.is_met_at, port.listeners()):
+            holder = sockets.describe_holder(socket.inode)
+            raise Unhealthy(
+                f"{port.listens_on} of {candidate.color} is taken by {holder}",
+                hint="end that process, or choose other [run] ports",
+            ).about(candidate.release, candidate.color, None)
 
 
 def unhealthy(app: App, candidate: Candidate, judgement: Judgement, when: str) -> Unhealthy:
@@ -135,8 +136,17 @@ def unhealthy(app: App, candidate: Candidate, judgement: Judgement, when: str) -
     is_not = "is not healthy" if judgement.verdict == "sick" else "is not known to be healthy"
     when = "" if judgement.hopeless else f" {when}"
     head = f"{candidate.release} on {candidate.color} {is_not}{when}: {judgement.reason}"
-    hint = judgement.hint or f"teal logs --color {candidate.color}"
-    return Unhealthy(head, _evidence(app, candidate, judgement.probes), hint)
+    output = recent_output(app, candidate)
+    hint = judgement.hint or _about_ports(candidate, output) or f"teal logs --color {candidate.color}"
+    return Unhealthy(head, _evidence(judgement.probes, output), hint)
+
+
+def _about_ports(candidate: Candidate, output: Sequence[str]) -> str:
+    """The words are the program's own, so this is no more than a guess."""
+    if not _REFUSED_PORT.search("\n".join(output)):
+        return ""
+    only = " and ".join(sorted({candidate.upstream.listens_on, *(port.listens_on for port in candidate.tcp_ports)}))
+    return f"if a port was refused: {candidate.color} has {only} alone; [run] ports2 gives each color one more (PORT2)"
 
 
 def recent_output(app: App, candidate: Candidate, lines: int = _LOG_LINES) -> List[str]:
@@ -216,11 +226,11 @@ def _flapping(probes: Sequence[ProbeResult], successes: int) -> str:
     return text if probes[-1].well else f"{text}; last: {probes[-1].reason}"
 
 
-def _evidence(app: App, candidate: Candidate, probes: Sequence[ProbeResult]) -> Tuple[str, ...]:
+def _evidence(probes: Sequence[ProbeResult], written: Sequence[str]) -> Tuple[str, ...]:
     in_vain = len(probes) > 1 and not any(probe.well or probe.hopeless for probe in probes)  # else the head says all
     attempts = [f"it was asked {len(probes)} times and was never well"] if in_vain else []
     answers = [f"answer begins: {probe.answer}" for probe in probes[-1:] if probe.answer]
-    output = [f"│ {line}" for line in recent_output(app, candidate)]
+    output = [f"│ {line}" for line in written]
     if not output:
         return (*attempts, *answers, "the program has written nothing yet (it may hold its output back in a buffer)")
     return (*attempts, *answers, "the program's last lines:", *output)

@@ -45,7 +45,7 @@ class Scene:
         record = releases.find(self.records, self.slots.releases[color])
         if record is None or self.agreement is None:
             return None
-        return Candidate(record, color, self.agreement.ports, self.paths)
+        return Candidate(record, color, self.agreement.pairs, self.paths)
 
 
 def read_scene(app: App) -> Scene:

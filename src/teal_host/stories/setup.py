@@ -225,7 +225,8 @@ def _stop_standby(app: App, slot: ColorPaths, before: Agreement, drain_s: float)
 
 def _moving(app: App, before: Optional[Agreement], agreed: Agreement) -> List[ColorPaths]:
     """The colors that run on a port that changes."""
-    colors = [color for color in all_colors() if before and before.ports.of(color) != agreed.ports.of(color)]
+    pairs = list(zip(before.pairs, agreed.pairs)) if before else []
+    colors = [color for color in all_colors() if any(was.of(color) != now.of(color) for was, now in pairs)]
     return [slot for slot in map(app.paths.color, colors) if app.host.supervisor.pids(slot)]
 
 
@@ -247,7 +248,9 @@ def _site(agreed: Agreement) -> str:
 
 
 def _ports(agreed: Agreement) -> str:
-    return ", ".join(f"{color} on {port}" for color, port in agreed.ports.by_color.items())
+    return ", ".join(
+        f"{color} on {' and '.join(str(pair.of(color)) for pair in agreed.pairs)}" for color in all_colors()
+    )
 
 
 def _unserved(app: App, before: Optional[Agreement], agreed: Agreement) -> "tuple[str, ...]":
@@ -257,7 +260,8 @@ def _unserved(app: App, before: Optional[Agreement], agreed: Agreement) -> "tupl
 
 
 def _moves_later(app: App, request: Setup, agreed: Agreement) -> Iterator[SetupChange]:
-    live, wanted = read_slots(app.paths).live, request.spec.run.ports
-    if live and wanted and wanted.of(live) != agreed.ports.of(live):
-        text = f"{live} serves, so it stays on port {agreed.ports.of(live)}"
-        yield note(f"{text}; it moves to {wanted.of(live)} with: teal deploy, then teal setup, then teal deploy")
+    live, run = read_slots(app.paths).live, request.spec.run
+    for wanted, pair in zip((run.ports, run.ports2), agreed.pairs):
+        if live and wanted and wanted.of(live) != pair.of(live):
+            text = f"{live} serves, so it stays on port {pair.of(live)}"
+            yield note(f"{text}; it moves to {wanted.of(live)} with: teal deploy, then teal setup, then teal deploy")

@@ -10,6 +10,7 @@ cookie, which has no owner, and a rule that stops it would let every user close 
 import contextlib
 import hashlib
 from string import Template
+from typing import Tuple
 
 from teal_host.ground import files
 from teal_host.ground.errors import CannotRun
@@ -66,8 +67,7 @@ _COLOR = Template("""\
 # ${app} on ${color}: written by `teal setup`.
 ${loaded}[Service]
 ${load}SocketBindDeny=1-65535
-SocketBindAllow=${port}
-${low}""")
+${own}${low}""")
 
 
 @dataclass(frozen=True)
@@ -76,10 +76,14 @@ class PortLimits:
 
     paths: AppPaths
     user: str
-    ports: Ports
+    pairs: Tuple[Ports, ...]
     sandbox: Sandbox
     filtered: bool
     clients_from: int
+
+    @property
+    def every_port(self) -> Tuple[int, ...]:
+        return tuple(port for pair in self.pairs for port in pair.by_color.values())
 
 
 def table(paths: AppPaths) -> str:
@@ -113,7 +117,7 @@ def color_text(limits: PortLimits, color: ColorPaths) -> str:
         color=color.color,
         loaded=_LOADED.substitute(loader=paths.port_loader.name) if limits.filtered else "",
         load=f"ExecStartPre=-+{nftables.NFT} --file {paths.port_rules}\n" if limits.filtered else "",
-        port=limits.ports.of(color.color),
+        own="".join(f"SocketBindAllow={pair.of(color.color)}\n" for pair in limits.pairs),
         low="SocketBindAllow=1-1023\n" if has_low else "",
     )
 
@@ -121,7 +125,7 @@ def color_text(limits: PortLimits, color: ColorPaths) -> str:
 def _rules(limits: PortLimits, digest: str) -> str:
     """Of a port that a client of anything may have as well, only the beginning of a connection to the port counts."""
     answers, visitors = "", ""
-    for port in limits.ports.by_color.values():
+    for port in limits.every_port:
         words = {"port": port, "user": limits.user, "digest": digest}
         is_of_clients = port >= limits.clients_from
         answers += _ANSWER.substitute(words, only=" tcp flags & (syn | ack) == syn | ack" if is_of_clients else "")

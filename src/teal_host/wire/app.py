@@ -25,7 +25,6 @@ Json = Dict[str, Any]
 
 _JSON_DEPTH = 16
 MOST_JSON = 64 * 1024  # bytes: an answer is read that far, and every stored release has a copy of what it must have
-_SOCKET = "SOCKET"  # in the environment, where the command uses {socket}
 MOST_HANDED_OVER = 1_000_000  # bytes of arguments and environment; Linux starts a program with at most 2 MB
 
 
@@ -70,6 +69,7 @@ class Run:
     ports: Optional[Ports] = None
     env: Dict[EnvName, EnvValue] = field(default_factory=dict)
     data: bool = False
+    ports2: Optional[Ports] = None
 
     @property
     def on_socket(self) -> bool:
@@ -77,8 +77,9 @@ class Run:
         return self._uses("{socket}")
 
     @property
-    def env_of_socket(self) -> Tuple[str, ...]:
-        return (_SOCKET,) if self.on_socket else ()
+    def own_env(self) -> Dict[str, str]:
+        """Names that Teal sets for this program and not for every one, each with the key that asks for it."""
+        return {**({"SOCKET": "command"} if self.on_socket else {}), **({"PORT2": "ports2"} if self.ports2 else {})}
 
     @property
     def handed_over(self) -> int:
@@ -92,10 +93,12 @@ class Run:
             yield Mistake("env", f"and command are together more than {MOST_HANDED_OVER:,} bytes")
         if self.on_socket and self._uses("{port}"):
             yield Mistake("command", "uses both {socket} and {port}; a program listens on one of them")
-        if set(self.env_of_socket) & set(self.env):
-            yield Mistake(f"env.{_SOCKET}", "is set by Teal, because the command uses {socket}; choose another name")
+        for name in sorted(set(self.own_env) & set(self.env)):
+            yield Mistake(f"env.{name}", f"is set by Teal, because of [run] {self.own_env[name]}; choose another name")
         if not self.data and self._uses("{data_dir}"):
             yield Mistake("command", "uses {data_dir}, which needs data = true")
+        if not self.ports2 and self._uses("{port2}"):
+            yield Mistake("command", "uses {port2}, which needs ports2 = { blue = 9081, green = 9082 }")
 
     def _uses(self, placeholder: str) -> bool:
         return any(placeholder in argument for argument in self.command)

@@ -14,7 +14,7 @@ Color = Literal["blue", "green"]
 KeyWord = Literal["deploy", "rollback", "status", "releases", "logs"]
 KEY_WORDS: Tuple[KeyWord, ...] = ("deploy", "rollback", "status", "releases", "logs")  # what a deploy key may be for
 COLORS: Tuple[Color, ...] = ("blue", "green")  # an app begins on the first, which nginx takes without a marker
-PLACEHOLDERS = ("port", "color", "release", "data_dir", "host", "socket")
+PLACEHOLDERS = ("port", "color", "release", "data_dir", "host", "socket", "port2")
 RESERVED_ENV = ("PORT", "HOST", "COLOR", "RELEASE", "DATA_DIR")
 
 _APP = re.compile(r"[a-z][a-z0-9-]{0,30}")
