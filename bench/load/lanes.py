@@ -5,11 +5,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
+from bench.load.http1 import RequestError
 from bench.load.kinds import BUSY, LONG, NAMED
 from bench.load.kinds.base import Kind
 from bench.load.place import Place
 from bench.load.tally import Tally
-from teal.demo.http1 import RequestError
 
 _DEADLINE_S = 30.0  # for one turn of a client
 _LANES = 2  # of each kind

@@ -6,7 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from teal.demo.http1 import Head, RequestError, read_body, read_head
+from bench.load.http1 import Head, RequestError, read_body, read_head
 
 HOST = "load.test"  # the name in requests and in the certificate
 # nginx announces the end of a connection after 1000 requests, which a pipelining client cannot heed

@@ -11,8 +11,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import IO, Any
 
+from bench.load.simple import Load
+
 from harness.world import PATIENCE_S, App, Ended, wait_until
-from teal.demo.load import Load
 
 BUILDS_ON = "echo building; while kill -0 $PPID; do sleep 0.05; done"  # a build that ends with the client
 

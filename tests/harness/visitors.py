@@ -15,9 +15,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
+from bench.load.http1 import Answer, RequestError, read_answer
+
 from harness import Server
 from harness.world import PATIENCE_S
-from teal.demo.http1 import Answer, RequestError, read_answer
 
 DEADLINE_S = 30.0  # for one request
 MOST_REQUESTS = 200_000  # a limit, for a test that hangs

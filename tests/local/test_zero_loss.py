@@ -4,10 +4,10 @@ import os
 import signal
 
 import pytest
+from bench.load.simple import Load
 
 from harness.background import children, load, wait_for_requests
 from harness.world import App, wait_until
-from teal.demo.load import Load
 
 CLIENTS, PER_SECOND = 8, 300
 DEPLOY, ROLLBACK = "deploy", "rollback"

@@ -3,9 +3,9 @@
 import asyncio
 from itertools import pairwise
 
+from bench.load.http1 import RequestError, read_head
 from bench.load.kinds.base import Kind
 from bench.load.place import content, request
-from teal.demo.http1 import RequestError, read_head
 
 _SIZE = 40_000  # more than a proxy keeps in memory
 _PIECES = [_SIZE * piece // 8 for piece in range(9)]

@@ -9,9 +9,9 @@ from h2.errors import ErrorCodes
 from h2.events import ConnectionTerminated, DataReceived, ResponseReceived, StreamEnded, StreamReset
 from h2.exceptions import ProtocolError
 
+from bench.load.http1 import RequestError
 from bench.load.kinds.base import Kind
 from bench.load.place import HOST, check, content, cut
-from teal.demo.http1 import RequestError
 
 _SIZE = 300
 _MOST_ON_A_LINE = 800  # nginx announces the end of the connection after 1000 requests

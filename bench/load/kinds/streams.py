@@ -5,9 +5,9 @@ import base64
 import hashlib
 import os
 
+from bench.load.http1 import RequestError, read_chunk, read_head
 from bench.load.kinds.base import Kind
 from bench.load.place import check, request
-from teal.demo.http1 import RequestError, read_chunk, read_head
 
 _EVENTS, _BETWEEN_MS = 8, 150
 _MAGIC = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455, 1.3

@@ -41,7 +41,7 @@ class DemoResult:
     deploys: int = 0
     rollbacks: int = 0
     seconds_total: float = 0.0
-    tally: Tally = field(default_factory=lambda: Tally(0, 0, 0.0, ()))
+    tally: Tally = field(default_factory=Tally)
 
 
 def run(narrator: Narrator, result: DemoResult) -> None:
@@ -61,7 +61,7 @@ def run(narrator: Narrator, result: DemoResult) -> None:
 def _run_steps(example: Example, narrator: Narrator, result: DemoResult) -> None:
     narrator.say("version 1 goes live, on blue")
     _deploy(example.version("v1"), narrator, result)
-    load = Load(("127.0.0.1", example.http_port), f"127.0.0.1:{example.http_port}")
+    load = Load(example.http_port)
     load.start()
     try:
         narrator.say("8 keep-alive clients now send GET and POST and never retry")
