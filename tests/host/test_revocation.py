@@ -97,7 +97,7 @@ def test_key_is_revoked_while_the_setup_of_another_app_is_at_work(
     app: Any = SimpleNamespace(host=SimpleNamespace(paths=host), name="shop", paths=host.app("shop"))
     request: Any = SimpleNamespace(no_key=stolen.fingerprint, key=None)
     with lock.shared(host, "other", "setup"), pytest.raises(Locked, match="other@this host"):
-        setup._change_keys(app, request, setup._plan(setup.planned(app, request)))
+        setup._change_keys(app, request, setup.planned(app, request))
     assert ended == [stolen.word]
     assert footprint.load(host.app("shop")).deploy_keys == (DeployKey(STAYS),)
     revoke(host, STOLEN)

@@ -8,6 +8,7 @@ from typing import Any, cast
 import pytest
 
 from teal_host.ground import sockets
+from teal_host.ground.errors import BadRequest
 from teal_host.ground.paths import AppPaths
 from teal_host.preparations import account, packages, ports
 from teal_host.preparations.base import Intent
@@ -18,7 +19,6 @@ from teal_host.stories import setup
 from teal_host.supervisors import nftables
 from teal_host.supervisors.port_limits import PortLimits
 from teal_host.wire.app import Ports, Sandbox
-from teal_host.wire.messages import Plan
 from teal_host.wire.requests import Setup
 
 REQUEST = cast(Setup, SimpleNamespace(no_key="", key=""))
@@ -42,13 +42,25 @@ def app(monkeypatch: pytest.MonkeyPatch) -> Any:
 def test_setup_tries_once_to_install_nft_and_warns_of_what_is_open(app: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     tried: list[str] = []
     monkeypatch.setattr(setup, "_apply", lambda _, applied: tried.append(applied.description))
-    changes = [change("install nftables", "packages"), change("load the table inet teal-shop into nftables", "ports")]
-    changes.append(change("write a file", "ports"))
+    load = replace(change("load the table inet teal-shop into nftables", "ports"), is_optional=True)
+    changes = [change("install nftables", "packages"), load, change("write a file", "ports")]
     monkeypatch.setattr(setup, "planned", lambda *_: changes)
-    plan = Plan(tuple(row.change for row in changes))
-    setup._install(app, REQUEST, plan)
+    setup._install(app, REQUEST, changes)
     assert (tried, app.warned) == (["install nftables"], ["open: apt-get cannot install nftables"])
-    assert [row.description for row in setup._as_planned(app, REQUEST, plan)] == ["write a file"]
+    assert [row.description for row in setup._as_planned(app, REQUEST, changes)] == ["write a file"]
+    monkeypatch.setattr(nftables, "is_installed", lambda: True)
+    assert load in setup._as_planned(app, REQUEST, changes)
+
+
+def test_setup_goes_on_when_it_could_ask_nginx_only_after_it_installed_it(
+    app: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By what the changes are, not by their words."""
+    shown = [change("nginx, from its package", "packages"), change("write a file")]
+    monkeypatch.setattr(setup, "planned", lambda *_: [change("write a file, and more")])
+    assert [row.description for row in setup._as_planned(app, REQUEST, shown)] == ["write a file, and more"]
+    with pytest.raises(BadRequest, match="has changed since the plan"):
+        setup._as_planned(app, REQUEST, [change("install a file"), *shown[1:]])
 
 
 def test_setup_guards_the_new_ports_only_after_nginx_asks_them(app: App, monkeypatch: pytest.MonkeyPatch) -> None:

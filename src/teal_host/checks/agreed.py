@@ -20,7 +20,7 @@ def check(visit: Visit) -> Iterator[Finding]:
     except BadRequest as error:
         yield from_error("teal.toml", error)
     for change in packages.changes(visit.intent):
-        judge = warning if packages.NFTABLES in change.description else fault  # the app is served without it
+        judge = warning if change.is_optional else fault
         yield judge("packages", f"teal setup would {change.description}", "teal setup")
     yield from drift("unit", unit.changes(visit.intent), f"{paths.unit.name} is as setup wrote it")
     installed = visit.app.host.paths.installed

@@ -23,8 +23,8 @@ _DIFF_LINES = 200
 class SetupChange:
     """`edited`: somebody edited the file that the change overwrites. `unserves`: names that the app no longer serves.
 
-    `downgrades`: a newer Teal wrote what the change
-    overwrites. `text`: of a new file. `part`: which part of the server changes, in a word.
+    `downgrades`: a newer Teal wrote what the change overwrites. `text`: of a new file. `part`: which part of the server
+    changes, in a word. `is_optional`: of nftables, which may not be there; the app is served without it.
     """
 
     description: str
@@ -36,6 +36,7 @@ class SetupChange:
     part: str = "setup"
     text: Tuple[str, ...] = ()
     downgrades: bool = False
+    is_optional: bool = False
 
     @property
     def change(self) -> Change:

@@ -25,7 +25,6 @@ _APT = (
     ),
 )
 NFTABLES = "nftables"
-INSTALL = "install "  # begins the description of the change
 _INSTALL_S = 600.0
 
 
@@ -38,9 +37,10 @@ def changes(intent: Intent) -> Iterator[SetupChange]:
         names = " and ".join(missing)
         raise BadRequest(f"this server has no {names}, and no apt-get to install it", hint=f"install {names}")
     if missing:
-        yield SetupChange(f"{INSTALL}{', '.join(missing)} (apt-get install)", partial(_install, missing))
+        yield SetupChange(f"install {', '.join(missing)} (apt-get install)", partial(_install, missing))
     if has_apt and not nftables.is_installed():
-        yield SetupChange(f"{INSTALL}{NFTABLES} (apt-get install), for the ports of the colors", _try_nftables)
+        text = f"install {NFTABLES} (apt-get install), for the ports of the colors"
+        yield SetupChange(text, _try_nftables, is_optional=True)
 
 
 def is_installed(program: str) -> bool:

@@ -23,7 +23,6 @@ except PermissionError: raise SystemExit(0)
 raise SystemExit(1)
 """
 _TRIED_S = 8.0
-_LOAD = "load the table inet "  # begins the description of the change
 
 
 def changes(intent: Intent) -> Iterator[SetupChange]:
@@ -58,11 +57,6 @@ def amid_clients(ports: Iterable[int], clients_from: int) -> Iterator[str]:
             yield f"{means}: set run.ports below {clients_from}"
 
 
-def is_in_vain(change: SetupChange) -> bool:
-    """Where apt-get could not install nft."""
-    return change.description.startswith(_LOAD) and not nftables.is_installed()
-
-
 def binds_are_limited() -> bool:
     """Tries a forbidden bind in a unit of systemd, which ignores the limit silently where it has no BPF.
 
@@ -89,8 +83,10 @@ def _loaded(limits: PortLimits) -> Iterator[SetupChange]:
         text = f"enable {paths.port_loader.name}, which loads these rules before nginx starts"
         yield SetupChange(text, partial(_enable, loader))
     if not nftables.is_loaded(port_limits.table(paths), rules.text):
-        does = f"{_LOAD}{port_limits.table(paths)} into nftables: on {ports} only {limits.user} answers"
-        yield SetupChange(f"{does}, and only this machine reaches them", partial(_load, paths))
+        does = f"load the table inet {port_limits.table(paths)} into nftables: on {ports} only {limits.user} answers"
+        excepted = "what this machine forwards, as for containers, passes as before"
+        text = f"{does}, and only this machine reaches them; {excepted}"
+        yield SetupChange(text, partial(_load, paths), is_optional=True)
 
 
 def _enable(loader: DesiredFile) -> None:

@@ -21,10 +21,11 @@ from teal_host.state.slots import all_colors, read_slots
 from teal_host.steps import drain, switch
 from teal_host.steps.scene import read_scene, renew_fallback
 from teal_host.stories import recover
+from teal_host.supervisors import nftables
 from teal_host.wire.messages import Done, Note, Plan
 from teal_host.wire.requests import Setup
 
-_OF_KEYS = "key"
+_OF_KEYS, _PACKAGES = "key", "packages"
 _STAND_IN_S = 10.0  # longer than nginx keeps an unused connection
 _SOCKETS = "a unix socket for each color, where a release uses {socket}"
 
@@ -36,22 +37,21 @@ def setup(app: App, request: Setup, channel: Channel) -> Done:
     for change in changes:
         if change.is_note:
             app.tell(Note("warning", change.description))
-    plan = _plan(changes)
-    app.tell(plan)
+    app.tell(_plan(changes))
     if request.dry_run:
         return Done()
-    if not plan.changes:
+    if not _plan(changes).changes:
         _sync_named(app)
         return Done()
     channel.await_commit(A_PERSON_READS_WITHIN_S)
     if all(change.part == _OF_KEYS for change in changes if not change.is_note):
-        return _change_keys(app, request, plan)
+        return _change_keys(app, request, changes)
     with lock.of_app(app.paths, "setup", request.origin, request.wait_s), _fallback_renewed(app):
         _remove_unfinished(app)
         try:
-            _install(app, request, plan)
+            _install(app, request, changes)
             _drain(app, request)
-            _apply_rest(app, request, plan)
+            _apply_rest(app, request, changes)
         except GaveWay as error:
             error.hint = "teal setup"
             raise
@@ -59,12 +59,12 @@ def setup(app: App, request: Setup, channel: Channel) -> Done:
     return Done(f"{app.name} is set up")
 
 
-def _change_keys(app: App, request: Setup, plan: Plan) -> Done:
+def _change_keys(app: App, request: Setup, shown: Sequence[SetupChange]) -> Done:
     """Without the app's lock, which a thief of the key may hold. What a killed deploy left is recovered at once."""
     if request.no_key and _is_another_app_at_work(app):
         deploy_key.revoke(app.host.paths, app.paths, request.no_key)
-        plan = _plan(planned(app, request))
-    _apply_rest(app, request, plan)
+        shown = planned(app, request)
+    _apply_rest(app, request, shown)
     if request.no_key:
         recover.recover_if_free(app)
     _sync_named(app)
@@ -99,7 +99,7 @@ def planned(app: App, request: Setup) -> List[SetupChange]:
     switch.check_live_link(app)
     intent = _intent(app, request)
     parts = (
-        ("packages", packages.changes(intent)),
+        (_PACKAGES, packages.changes(intent)),
         ("user", account.changes(intent)),
         ("teal", server_side.changes(intent)),
         ("unit", unit.changes(intent)),
@@ -126,13 +126,13 @@ def _plan(changes: Sequence[SetupChange]) -> Plan:
     return Plan(tuple(change.change for change in changes if not change.is_note))
 
 
-def _install(app: App, request: Setup, plan: Plan) -> None:
+def _install(app: App, request: Setup, shown: Sequence[SetupChange]) -> None:
     """Before the lock that apps share is taken: it can take minutes, and other apps go on deploying."""
     intent = _intent(app, request)
     for change in packages.changes(intent):
-        if change.change not in plan.changes:
+        if change.change not in _plan(shown).changes:
             raise _changed()
-        _apply(app, replace(change, part="packages"))
+        _apply(app, replace(change, part=_PACKAGES))
     if any(packages.changes(intent)):  # a setup without nginx or sudo has ended
         app.warn(f"{ports.unprotected(intent)}: apt-get cannot install {packages.NFTABLES}")
 
@@ -147,24 +147,26 @@ def _drain(app: App, request: Setup) -> None:
             drain.wait_for_visitors(step, slot, cast(Agreement, before), request.spec.keep.drain_s)
 
 
-def _apply_rest(app: App, request: Setup, plan: Plan) -> None:
+def _apply_rest(app: App, request: Setup, shown: Sequence[SetupChange]) -> None:
     """Under the lock that apps share: with two setups at once, each would take the same ports."""
     with lock.shared(app.host.paths, app.name, "setup", overtaking.up_to(lock.SHARED_WAIT_S)):
-        for change in _as_planned(app, request, plan):
+        for change in _as_planned(app, request, shown):
             _apply(app, change)
 
 
-def _as_planned(app: App, request: Setup, plan: Plan) -> List[SetupChange]:
+def _as_planned(app: App, request: Setup, shown: Sequence[SetupChange]) -> List[SetupChange]:
     """What remains of the plan. Raises BadRequest when the server is no longer as it was for the plan.
 
-    nginx could only be asked after it was installed, so then the plan said less than can be said now.
+    nginx could only be asked after it was installed, so then the plan said less than can be said now. Where apt-get
+    could not install nft, no table is loaded.
     """
-    changes = planned(app, request)
-    remaining = _plan(changes).changes
-    was_installed = plan.changes[0].message.startswith(packages.INSTALL) and len(remaining) < len(plan.changes)
-    if remaining != plan.changes and not was_installed:
+    changes, lacks_nft = planned(app, request), not nftables.is_installed()
+    before, now = _plan(shown).changes, _plan(changes).changes
+    was_installed = any(change.part == _PACKAGES for change in shown) and len(now) < len(before)
+    if now != before and not was_installed:
         raise _changed()
-    return [row for row in changes if not (row.is_note or row.part == "packages" or ports.is_in_vain(row))]
+    rest = (change for change in changes if not (change.is_note or change.part == _PACKAGES))
+    return [change for change in rest if not (change.is_optional and lacks_nft)]
 
 
 def _changed() -> BadRequest:
