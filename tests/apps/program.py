@@ -238,6 +238,7 @@ class SocketServer(Server):
     def server_bind(self) -> None:
         os.umask(BEHAVIOUR.get("umask", os.umask(0)))
         self.socket.bind(os.environ["SOCKET"])
+        exec(BEHAVIOUR.get("once_bound", ""))
         self.server_name, self.server_port = "", 0
 
     def get_request(self) -> Any:

@@ -137,7 +137,7 @@ LINES = st.lists(mutated(corpus("journal"), 1), max_size=4).map(b"".join)
 TARGETS = [
     Target("journal", journal, mutated(LINES)),
     Target("record", record, messages(plain(Record).map(lambda raw: {**raw, "format": 2}))),
-    Target("agreement", agreed, messages(plain(Agreement).map(lambda raw: {**raw, "format": 2})), (Unreadable,)),
+    Target("agreement", agreed, messages(plain(Agreement).map(lambda raw: {**raw, "format": 3})), (Unreadable,)),
     Target("footprint", put, messages(plain(Footprint).map(lambda raw: {**raw, "format": 4})), (Unreadable,)),
     Target("secrets", secret, messages(plain(StoredSecrets).map(lambda raw: {**raw, "format": 2})), (Unreadable,)),
     Target("file-list", listed, mutated(corpus("file-list"))),

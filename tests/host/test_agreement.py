@@ -89,7 +89,7 @@ def test_agreement_needs_a_human_when_damaged(host: HostPaths, before: str, afte
 def test_agreement_of_a_newer_teal_is_neither_read_nor_written(host: HostPaths) -> None:
     keep(host, agreed())
     path = host.app("shop").agreed
-    path.write_text(path.read_text().replace('"format": 2', '"format": 3'))
+    path.write_text(path.read_text().replace('"format": 2', '"format": 4'))
     before = path.read_bytes()
     with pytest.raises(NeedsHuman, match="is of a newer Teal") as stopped:
         agreement.load(host.app("shop"))
@@ -118,6 +118,27 @@ def test_agreement_of_format_1_is_renewed_once(host: HostPaths) -> None:
     agreement.renew_format(host.app("shop"))
     assert (path.stat().st_ino, path.read_text()) == renewed
     assert agreement.load(host.app("shop")) == agreed()
+
+
+def test_agreement_has_the_higher_format_from_the_first_release_with_a_socket_on(host: HostPaths) -> None:
+    """At 432588d a Teal without sockets read it, and took the way to the sockets out of nginx's file."""
+    app = host.app("shop")
+
+    def number(agreed: Agreement) -> int:
+        agreement.save(app, agreed)
+        return int(json.loads(app.agreed.read_text())["format"])
+
+    local = replace(agreed(), sockets=True)  # the way is there, used or not
+    assert number(local) == 2
+    agreement.renew_format(app)
+    assert number(local) == 2
+    agreement.renew_format(app, on_socket=True)
+    assert json.loads(app.agreed.read_text())["format"] == 3
+    assert number(replace(local, sockets=False)) == 3
+    app.agreed.unlink()
+    assert [number(replace(agreed(), user="teal-shop", sockets=used)) for used in (False, True)] == [2, 3]
+    app.agreed.unlink()
+    assert number(replace(agreed(), ports2=Ports(9081, 9082))) == 3
 
 
 @pytest.mark.parametrize("content", [b"", b"\0" * 100, b"[]", b"\xff", b"[" * 50_000])

@@ -58,18 +58,6 @@ def test_nginx_asks_the_socket_only_while_the_color_has_the_mark(tmp_path: Path)
         assert now(slot, Ports(8081, 8082)) == (UnixSocket(slot.socket) if on_socket else TcpPort(8082))
 
 
-def test_directory_that_the_program_closed_is_found_before_the_switch(
-    path: Path, listener: socket.socket, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path.chmod(0o770)
-    assert UnixSocket(path).closed_to_nginx() is None  # the user's own nginx
-    monkeypatch.setattr(os, "geteuid", lambda: path.parent.stat().st_uid + 1)  # as root on a server
-    path.parent.chmod(0o2750)
-    assert UnixSocket(path).closed_to_nginx() is None
-    path.parent.chmod(0o700)
-    assert str(UnixSocket(path).closed_to_nginx()).endswith(f"the program made {path.parent} with mode 700")
-
-
 def test_probe_waits_for_room_in_the_queue_of_a_socket_until_its_deadline(path: Path) -> None:
     """As a port does. At 6d6b405 a queue that was full for a moment rolled a release back."""
     with contextlib.ExitStack() as stack:

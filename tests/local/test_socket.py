@@ -12,11 +12,15 @@ import pytest
 
 from harness import world as worlds
 from harness.background import in_background, load, wait_for_requests
+from harness.listing import listing
+from harness.version_before import BEFORE_SOCKETS, unpack_version_before
 from harness.world import App, World, wait_until
 from local.test_fallback import asked, kill_live
 from teal_host.ground import sockets
 
 SOCKET, PORT = ["./program", "{socket}"], ["./program"]
+# The lock only says who holds it, and programs write their logs.
+OF_NOBODY = ("/var/lib/teal/shop/lock", "/var/lib/teal/shop/logs", "/var/lib/teal/.lock", "/etc/nginx")
 
 
 @pytest.fixture
@@ -70,6 +74,24 @@ def test_no_request_is_lost_when_an_app_changes_from_port_to_socket_and_back(app
             assert app.get()["version"] == goes_back_to
             wait_for_requests(visitors, 10)
     assert visitors.tally().failed == 0, visitors.tally()
+
+
+@pytest.mark.row("B16")
+def test_teal_without_sockets_changes_an_app_of_ports_and_stops_at_one_of_a_socket(app: App, tmp_path: Path) -> None:
+    """At 432588d it changed both: nginx's file lost the way to the socket that was live."""
+    older = {"PYTHONPATH": str(unpack_version_before(tmp_path, BEFORE_SOCKETS))}
+    deploy(app, "v1", PORT)
+    app.program(version="v2")
+    app.teal("deploy", **older).ok()
+    app.teal("rollback").ok()
+    deploy(app, "v3", SOCKET)
+    untouched = listing(app.world.root, OF_NOBODY)
+    app.config(run={"command": PORT})
+    for arguments in (("deploy",), ("rollback",), ("env", "set", "TOKEN"), ("destroy", "-y")):
+        stopped = app.teal(*arguments, stdin="value", **older)
+        assert (stopped.code, "of a newer Teal" in stopped.err) == (10, True), stopped
+        assert listing(app.world.root, OF_NOBODY) == untouched
+    assert app.get()["version"] == "v3"
 
 
 @pytest.mark.parametrize(("live", "standby"), [(SOCKET, SOCKET), (SOCKET, PORT), (PORT, SOCKET)], ids=str)

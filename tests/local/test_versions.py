@@ -136,7 +136,7 @@ def test_version_before_does_not_touch_a_story_that_this_one_left_unfinished(app
 def test_this_version_stops_at_the_state_of_a_newer_one_and_changes_nothing(app: App, file: str) -> None:
     deployed(app, "v1", "v2")
     if file == "agreement":
-        changed(app.world.root / "etc/teal/shop/app.json", format=3)
+        changed(app.world.root / "etc/teal/shop/app.json", format=4)
     else:
         with (app.state / "journal").open("a") as journal:
             journal.write('{"format": 3, "event": "end", "id": "x"}\n')

@@ -127,6 +127,9 @@ class FakeNginx:
     def address(self, site: Site) -> tuple[str, int]:
         return ("127.0.0.1", site.http_port)
 
+    def closed(self, at: object) -> None:
+        return
+
     def url(self, site: Site) -> str:
         return f"http://127.0.0.1:{site.http_port}/"
 

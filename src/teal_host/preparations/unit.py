@@ -1,14 +1,17 @@
 """The template of the app's units. Running programs run on; the next start uses the new text."""
 
+import contextlib
 import grp
-from typing import Iterator
+from typing import Iterator, Optional
 
 from teal_host.ground import files, systemctl
+from teal_host.ground.errors import BadRequest
 from teal_host.preparations import change as setup_change
 from teal_host.preparations import sockets
 from teal_host.preparations.base import Intent
 from teal_host.preparations.change import DesiredFile, SetupChange
 from teal_host.proxies.nginx import program as nginx_program
+from teal_host.proxies.nginx.program import NginxProgram
 from teal_host.state import footprint
 from teal_host.supervisors.unit_text import Unit, recovery_text, unit_text
 
@@ -41,13 +44,19 @@ def _unit(intent: Intent) -> Unit:
 
 
 def _nginx_group() -> str:
-    """That of the running workers; where nginx is still to be installed or started, that of Debian's package."""
+    """That of the running workers; where nginx is still to be started, of its configuration; else Debian's."""
     program = nginx_program.find()
     worker = program.worker() if program else None
-    try:
-        return grp.getgrgid(worker.group).gr_name if worker else _DEBIANS_GROUP
-    except KeyError:  # a group without a name
-        return str(worker.group) if worker else _DEBIANS_GROUP
+    with contextlib.suppress(KeyError):  # a group without a name
+        return grp.getgrgid(worker.group).gr_name if worker else _configured_group(program)
+    return str(worker.group) if worker else _DEBIANS_GROUP
+
+
+def _configured_group(program: Optional[NginxProgram]) -> str:
+    """`user NAME [GROUP]`, where the group is called as the user unless it is named. Others say what nginx refuses."""
+    with contextlib.suppress(BadRequest, StopIteration):
+        return next(directive.args[-1] for directive in program.tree().top("user")) if program else _DEBIANS_GROUP
+    return _DEBIANS_GROUP
 
 
 def _recovery(intent: Intent) -> Iterator[SetupChange]:

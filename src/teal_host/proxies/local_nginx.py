@@ -12,6 +12,7 @@ from typing import Callable, List, Optional, Sequence, Set, Tuple
 
 from teal_host.ground import files, processes, sockets, trees
 from teal_host.ground.errors import BadRequest, CannotRun
+from teal_host.ground.http_probe import Address
 from teal_host.ground.processes import Life
 from teal_host.ground.remedies import CHANGE_DIRECTIVES
 from teal_host.ground.run import run, send_signal_if, signal_life
@@ -89,6 +90,9 @@ class LocalNginx:
 
     def address(self, site: Site) -> Tuple[str, int]:
         return listeners.address(site)
+
+    def closed(self, at: Address) -> None:
+        """It has the rights of whoever deploys, whose the programs are, too."""
 
     def url(self, site: Site) -> str:
         return listeners.url(site, listeners.LOOPBACK)

@@ -12,9 +12,11 @@ from typing import Dict, List, Optional, Sequence, Tuple
 
 from teal_host.ground import files, processes, sockets
 from teal_host.ground.errors import BadRequest, CannotRun, NeedsHuman
+from teal_host.ground.http_probe import Address
 from teal_host.ground.paths import HostPaths
 from teal_host.ground.processes import Life
 from teal_host.ground.remedies import CHANGE_DIRECTIVES, MEND, on_server
+from teal_host.proxies import reach
 from teal_host.proxies.nginx import effect, listeners
 from teal_host.proxies.nginx import program as nginx_program
 from teal_host.proxies.nginx.log import fallback_log
@@ -22,6 +24,7 @@ from teal_host.proxies.nginx.program import NginxProgram
 from teal_host.state import footprint
 from teal_host.state.footprint import Footprint, WelcomePage
 from teal_host.state.route import Route
+from teal_host.state.seams import Closed
 from teal_host.wire.app import Site
 
 LOGS = Path("/var/log/nginx")
@@ -72,6 +75,12 @@ class SystemNginx:
 
     def address(self, site: Site) -> Tuple[str, int]:
         return listeners.address(site)
+
+    def closed(self, at: Address) -> Optional[Closed]:
+        """Where nginx does not run, others say so."""
+        master = self._master_pid() if isinstance(at, str) else None
+        worker = nginx_program.worker_of(master) if master else None
+        return reach.closed_to(worker, Path(at)) if worker and isinstance(at, str) else None
 
     def url(self, site: Site) -> str:
         return listeners.url(site, _name_of_this_machine())

@@ -1,10 +1,7 @@
 """Where a color takes requests: on a port of this machine, or on a unix socket in a directory of the color's own."""
 
-import contextlib
-import os
-import stat
 from pathlib import Path
-from typing import Dict, List, Optional, Protocol
+from typing import Dict, List, Protocol
 
 from teal_host.ground import sockets
 from teal_host.ground.http_probe import Address
@@ -38,9 +35,6 @@ class Upstream(Protocol):
 
     def connections(self) -> int: ...
 
-    def closed_to_nginx(self) -> Optional[str]:
-        """Why nginx may not connect, though root may."""
-
 
 @dataclass(frozen=True)
 class TcpPort:
@@ -72,9 +66,6 @@ class TcpPort:
     def connections(self) -> int:
         return sockets.connections(self.number)
 
-    def closed_to_nginx(self) -> Optional[str]:
-        return None
-
 
 @dataclass(frozen=True)
 class UnixSocket:
@@ -105,21 +96,6 @@ class UnixSocket:
 
     def connections(self) -> int:
         return sockets.unix_connections(self.path)
-
-    def closed_to_nginx(self) -> Optional[str]:
-        """On a server root gives the directory nginx's group, and it hands the group on; elsewhere nginx owns it."""
-        with contextlib.suppress(OSError):
-            folder, file = self.path.parent.stat(), self.path.lstat()
-            bit = stat.S_IWGRP if file.st_gid == folder.st_gid else stat.S_IWOTH
-            if folder.st_uid == os.geteuid():
-                return None
-            for path, mode, needed in (
-                (self.path.parent, folder.st_mode, stat.S_IXGRP),
-                (self.path, file.st_mode, bit),
-            ):
-                if not mode & needed:
-                    return f"nginx may not connect to {self.path}: the program made {path} with mode {mode & 0o777:03o}"
-        return None
 
 
 def of_color(slot: ColorPaths, ports: Ports, on_socket: bool) -> Upstream:

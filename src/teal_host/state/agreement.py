@@ -66,7 +66,8 @@ class Agreement:
         return Route(self.app, self.site, self.ports, paths.live, self.token, self.proxy, fallback, sockets)
 
 
-_FORMAT = DiskFormat(Agreement, 2)  # counts up with the format of any file of the app: see `renew_format`
+# Counts up with the format of any file of the app: see `renew_format`.
+_FORMAT, _NEWS, _KNOWN = DiskFormat(Agreement, 3), 3, 2
 
 
 def load(paths: AppPaths) -> Optional[Agreement]:
@@ -82,17 +83,26 @@ def load(paths: AppPaths) -> Optional[Agreement]:
 
 
 def save(paths: AppPaths, agreed: Agreement) -> None:
-    _FORMAT.write(paths.agreed, agreed)
+    _FORMAT.write(paths.agreed, agreed, _number(paths, agreed, False))
 
 
-def renew_format(paths: AppPaths) -> None:
+def renew_format(paths: AppPaths, on_socket: bool = False) -> None:
     """Before a command changes anything: an older Teal stops at this file, so from now on it is of this Teal's format.
 
-    Raises Unreadable, so that this Teal stops at a newer one's.
+    `on_socket`: a release is to listen on one. Raises Unreadable, so that this Teal stops at a newer one's.
     """
     agreed = load(paths)
-    if agreed and _FORMAT.is_older(paths.agreed):
-        save(paths, agreed)
+    number = _number(paths, agreed, on_socket) if agreed else 0
+    if agreed and _FORMAT.number_of(paths.agreed) < number:
+        _FORMAT.write(paths.agreed, agreed, number)
+
+
+def _number(paths: AppPaths, agreed: Agreement, on_socket: bool) -> int:
+    """An older Teal would ask the port of a color that listens on a socket, and forget a second port. Locally every
+    agreement has the way to sockets.
+    """
+    is_news = on_socket or agreed.ports2 or (agreed.sockets and agreed.user is not None)
+    return _NEWS if is_news else max(_KNOWN, _FORMAT.number_of(paths.agreed))
 
 
 def check_not_newer(paths: AppPaths) -> None:

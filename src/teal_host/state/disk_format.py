@@ -53,22 +53,22 @@ class DiskFormat(Generic[T]):
         text = json.dumps({**content, "format": number or self._number}, ensure_ascii=False, indent=1)
         files.write(path, text, mode=0o600)
 
-    def is_older(self, path: Path) -> bool:
-        """Was the file written in a lower format? Raises Unreadable."""
-        try:
-            return self._content(path)[0] < self._number
-        except FileNotFoundError:
-            return False
+    def number_of(self, path: Path) -> int:
+        """The format in which the file is written; 0 where it is not there or damaged. Raises Unreadable if newer."""
+        return self._known(path)[0]
 
     def _unknown(self, path: Path) -> Raw:
+        return typed.split(self._kind, self._known(path)[1])[1]
+
+    def _known(self, path: Path) -> "tuple[int, Raw]":
         try:
-            return typed.split(self._kind, self._content(path)[1])[1]
+            return self._content(path)
         except FileNotFoundError:
-            return {}
+            return 0, {}
         except Unreadable as error:
             if error.newer:
                 raise
-            return {}
+            return 0, {}
 
     def _content(self, path: Path) -> "tuple[int, Raw]":
         """The format number of the file and its content in the format of now."""

@@ -6,6 +6,7 @@
 from pathlib import Path
 from typing import Any, Callable, Iterator, List, Literal, NamedTuple, Optional, Protocol, Sequence, Set, Tuple
 
+from teal_host.ground.http_probe import Address
 from teal_host.ground.paths import AppPaths, ColorPaths
 from teal_host.ground.run import Program
 from teal_host.state.agreement import Agreement
@@ -86,6 +87,13 @@ class Supervisor(Protocol):
         """The live color comes back at boot and is spared when memory is short; the others do not, and are not."""
 
 
+class Closed(NamedTuple):
+    """`why`: what shuts the proxy out, in one sentence."""
+
+    why: str
+    hint: str
+
+
 class Proxy(Protocol):
     def check_site(self, site: Site) -> None:
         """Raises BadRequest if this proxy cannot serve the site, and names what prevents it."""
@@ -107,6 +115,9 @@ class Proxy(Protocol):
 
     def address(self, site: Site) -> Tuple[str, int]:
         """Where a probe on this machine asks."""
+
+    def closed(self, at: Address) -> Optional[Closed]:
+        """Where Teal may ask a color, and the proxy may not. Raises CannotRun where that is not known."""
 
     def url(self, site: Site) -> str: ...
 

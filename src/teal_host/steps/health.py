@@ -25,7 +25,6 @@ from teal_host.wire.app import Health
 
 _LOG_LINES = 15
 _ON_SOCKET = "let the program listen on the unix socket {socket} of [run] command, or use {port} there"
-_OPEN = "let the program leave its umask as it is (0007), or give the socket mode 660"
 _REFUSED = r"operation not permitted|\bEPERM\b|address already in use|EADDRINUSE"
 _REFUSED_PORT = re.compile(rf"(?is){_REFUSED}|(bind|listen).*(permission denied|\bEACCES\b)")
 _EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104 - looked for, not listened on
@@ -85,8 +84,9 @@ def _probe(app: App, candidate: Candidate, state: ProcessState, timeout_s: float
     foreign = [socket for socket in listening if socket.inode not in inodes]
     if foreign and _still_there(candidate, foreign[0]):
         return _foreign(candidate, foreign[0], state)
-    closed = candidate.upstream.closed_to_nginx()
-    return ProbeResult("sick", closed, hint=_OPEN) if closed else _answer(candidate, timeout_s)
+    answer = _answer(candidate, timeout_s)
+    closed = app.host.proxy.closed(candidate.upstream.address) if answer.well else None
+    return ProbeResult("sick", closed.why, hint=closed.hint) if closed else answer
 
 
 def _nothing_listens(app: App, candidate: Candidate) -> ProbeResult:

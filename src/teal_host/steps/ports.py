@@ -18,6 +18,7 @@ def reserve(app: App, spec: AppSpec, scene: Scene) -> Agreement:
         reserved = proposed if scene.agreement is None else agreement.with_route_of(proposed, scene.agreement)
         if reserved != scene.agreement:
             agreement.save(app.paths, reserved)
+        agreement.renew_format(app.paths, spec.run.on_socket)
     return proposed
 
 

@@ -15,6 +15,11 @@ from server.setup.results import OTHERS, differing
 SOCKET, PORT = ["./program", "{socket}"], ["./program"]
 FOLDER = "/run/teal/shop"
 MOUNTS = ("run-teal-shop-blue.mount", "run-teal-shop-green.mount")
+# The modes stay as they should be.
+OWN_GROUP = """
+for path in (os.path.dirname(os.environ["SOCKET"]), os.environ["SOCKET"]):
+    os.chown(path, -1, os.getgid())
+"""
 SETTINGS = {"health": {"successes": 1, "deadline_s": 3}, "keep": {"watch_s": 0, "drain_s": 1}}
 # A program of somebody else, which nginx's user may reach, and no visitor of the app.
 ELSEWHERE = "/srv/elsewhere.sock"
@@ -175,18 +180,27 @@ def test_program_comes_back_on_its_socket_after_its_end_and_after_a_boot(shop: S
         assert "nosymfollow" in run(shop.server, "findmnt", "--noheadings", "--output=OPTIONS", f"{FOLDER}/{color}")
 
 
-@pytest.mark.hint("let the program leave its umask as it is (0007), or give the socket mode 660")
+@pytest.mark.hint(
+    "let the program leave its umask (0007), its directory and the group of the socket as they are, "
+    "or give the socket mode 660"
+)
 @pytest.mark.parametrize(
     ("behaviour", "fault", "hint"),
     [
-        ({"umask": 0o077}, "nginx may not connect to /run/teal/shop/", "leave its umask as it is (0007)"),
+        (
+            {"umask": 0o077},
+            "(Permission denied): the socket has mode 700 of teal-shop:www-data",
+            "give the socket mode",
+        ),
+        ({"once_bound": OWN_GROUP}, "its directory mode 2750 of teal-shop:teal-shop", "its directory and the group"),
         ({"never_listens": True}, "nothing listens on the socket /run/teal/shop/", "unix socket {socket}"),
     ],
-    ids=["umask 077", "no socket"],
+    ids=["umask 077", "directory of the program's group", "no socket"],
 )
 def test_candidate_whose_socket_cannot_be_reached_is_refused_before_the_switch(
     shop: Shop, behaviour: dict[str, object], fault: str, hint: str
 ) -> None:
+    """At 432588d the switch to the second one came, and visitors got 502 until the rollback."""
     shop.configure(SOCKET)
     shop.app.program(version="bad", **behaviour)
     refused = shop.app.deploy()
@@ -194,6 +208,27 @@ def test_candidate_whose_socket_cannot_be_reached_is_refused_before_the_switch(
     assert fault in refused.result["error"]["message"]
     assert hint in refused.result["error"]["hint"]
     assert shop.app.get()["version"] == "v5"
+
+
+@pytest.mark.hint("teal setup, because nginx has another group than at the last setup; then the same command again")
+def test_nginx_that_has_got_another_user_is_found_before_the_switch(shop: Shop) -> None:
+    """At 432588d the switch came, and visitors got 502 until the rollback."""
+    nginx_runs_as(shop, "daemon")
+    shop.app.program(version="u1")
+    refused = shop.app.deploy()
+    assert refused.code == 6
+    assert "as daemon (Permission denied)" in refused.result["error"]["message"]
+    assert refused.result["error"]["hint"].startswith("teal setup, because nginx has another group")
+    shop.app.teal("setup", "--yes").ok()
+    shop.deploy("u1", SOCKET)
+    nginx_runs_as(shop, "www-data")
+    shop.app.teal("setup", "--yes").ok()
+
+
+def nginx_runs_as(shop: Shop, user: str) -> None:
+    run(shop.server, "sed", "-i", f"s/^user .*/user {user};/", "/etc/nginx/nginx.conf")
+    run(shop.server, "systemctl", "reload", "nginx")
+    wait_until(lambda: shop.shell("ps -eo user:9,args | grep '[n]ginx: worker process$'").split()[0] == user)
 
 
 def test_standby_on_a_port_answers_for_a_socket_that_is_down_and_neither_survives_an_eviction(shop: Shop) -> None:

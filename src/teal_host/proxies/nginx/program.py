@@ -21,7 +21,7 @@ from teal_host.wire.values import dataclass
 
 OLDEST = (1, 18)
 _MASTER = "nginx: master process "
-_WORKER = "nginx: worker process"
+_WORKER, _LEAVES = "nginx: worker process", "is shutting down"
 _NAMES = ("nginx", "nginx-debug")  # the latter is nginx.org's
 _UNIT = "nginx.service"
 _UNIT_GROUP = f"/system.slice/{_UNIT}"
@@ -31,11 +31,12 @@ _CHECK_S, _START_S = 30.0, 60.0
 
 @dataclass(frozen=True)
 class Worker:
-    """The user and the groups of nginx's workers, by number; `group` is the first."""
+    """The user and the groups of nginx's workers, by number; `group` is the first. `pid`: one of these workers."""
 
     user: int
     groups: FrozenSet[int]
     group: int = 0
+    pid: int = 0
 
 
 @dataclass(frozen=True)
@@ -71,14 +72,7 @@ class NginxProgram:
         return sockets.sockets_of({self.master.pid}) if self.master else set()
 
     def worker(self) -> Optional[Worker]:
-        """One worker of the running master; all are alike. Only the title tells it from the master's other children."""
-        for pid in processes.children(self.master.pid) if self.master else ():
-            properties = processes.status(pid)
-            if processes.command_line(pid).startswith(_WORKER) and "Gid" in properties:
-                group = int(properties["Gid"].split()[1])
-                groups = frozenset({group, *map(int, properties.get("Groups", "").split())})
-                return Worker(int(properties["Uid"].split()[1]), groups, group)
-        return None
+        return worker_of(self.master.pid) if self.master else None
 
     def reload(self) -> None:
         """A running nginx reads its files again."""
@@ -121,6 +115,17 @@ def find() -> Optional[NginxProgram]:
         return NginxProgram((master.executable, *master.options), master.life)
     program = shutil.which("nginx", path=SYSTEM_PATH)
     return NginxProgram((program,), None) if program else None
+
+
+def worker_of(master: int) -> Optional[Worker]:
+    """One worker that takes requests; these are alike. Only the title tells it from the master's other children."""
+    for pid in processes.children(master):
+        properties, title = processes.status(pid), processes.command_line(pid)
+        if title.startswith(_WORKER) and _LEAVES not in title and "Gid" in properties:
+            group = int(properties["Gid"].split()[1])
+            groups = frozenset({group, *map(int, properties.get("Groups", "").split())})
+            return Worker(int(properties["Uid"].split()[1]), groups, group, pid)
+    return None
 
 
 def is_machines(claim: Claim) -> bool:
