@@ -1,12 +1,26 @@
 """Every path on the host, from one root: `/` on a server, a directory of the user's own locally."""
 
 from pathlib import Path
-from typing import Iterator, List, Optional, Tuple
+from typing import Any, Iterator, List, Optional, Tuple
 
 from teal_host.ground import files
 from teal_host.wire.grammar import COLORS, Color
 from teal_host.wire.sources import INSTALLED
 from teal_host.wire.values import dataclass
+
+_UNITS = "etc/systemd/system"
+_AT_BOOT = f"{_UNITS}/multi-user.target.wants"  # a link here makes systemd start the unit at boot
+
+
+class At:
+    """A path below the root of its owner, whose other fields stand in braces."""
+
+    def __init__(self, pattern: str) -> None:
+        self._pattern = pattern
+
+    def __get__(self, owner: Any, kind: Any = None) -> Path:
+        path: Path = owner.root / self._pattern.format_map(vars(owner))
+        return path
 
 
 def unit_name(app: str, color: str = "") -> str:
@@ -18,19 +32,21 @@ def unit_name(app: str, color: str = "") -> str:
 class ColorPaths:
     """A color of an app: where one of its releases runs."""
 
+    root: Path
     app: str
     color: Color
-    home: Path
 
-    @property
-    def marker(self) -> Path:
-        """The file whose existence below `live` nginx asks at every request."""
-        return self.home / self.color
-
-    @property
-    def release(self) -> Path:
-        """The link to the release that this color runs."""
-        return self.home / "release"
+    home = At("var/lib/teal/{app}/{color}")
+    marker = At("var/lib/teal/{app}/{color}/{color}")  # nginx asks for it, below `live`, at every request
+    release = At("var/lib/teal/{app}/{color}/release")  # the link to the release that this color runs
+    process = At("var/lib/teal/{app}/{color}/process.json")  # of a plain process: its number, start and boot
+    # What a systemd unit is to start: command, environment, directory. For root alone: there are secrets in it.
+    start = At("var/lib/teal/{app}/{color}/start.json")
+    # Where the program listens, if its command has {socket}. The directory is made anew at each start.
+    socket = At("run/teal/{app}/{color}/socket")
+    # The file because of which nginx asks the color's socket and not its port. It changes only while the color gets no
+    # request.
+    listens_on_socket = At("var/lib/teal/{app}/{color}/socket")
 
     @property
     def held(self) -> Optional[str]:
@@ -39,30 +55,8 @@ class ColorPaths:
         return target.name if target else None
 
     @property
-    def process(self) -> Path:
-        """The plain process: its number, start and boot."""
-        return self.home / "process.json"
-
-    @property
-    def start(self) -> Path:
-        """What a systemd unit is to start: command, environment, directory. For root alone: there are secrets in it."""
-        return self.home / "start.json"
-
-    @property
     def unit(self) -> str:
         return unit_name(self.app, self.color)
-
-    @property
-    def socket(self) -> Path:
-        """Where the program listens, if its command has {socket}. Its directory is made anew at each start."""
-        return AppPaths(self.home.parents[4], self.app).sockets / self.color / "socket"
-
-    @property
-    def listens_on_socket(self) -> Path:
-        """The file because of which nginx asks the color's socket and not its port; it changes only while the color
-        gets no request.
-        """
-        return self.home / "socket"
 
     def log(self, release: str) -> Path:
         """Where a plain process's output goes."""
@@ -74,111 +68,38 @@ class AppPaths:
     root: Path
     app: str
 
-    @property
-    def agreed(self) -> Path:
-        return self.root / "etc/teal" / self.app / "app.json"
+    agreed = At("etc/teal/{app}/app.json")
+    secrets = At("etc/teal/{app}/secrets")  # the values of `teal env`; there only with some in it
+    footprint = At("etc/teal/{app}/footprint.json")  # what setup put on this server for the app
+    port_rules = At("etc/teal/{app}/ports.nft")  # the app's table of nftables, as text
 
-    @property
-    def secrets(self) -> Path:
-        """The values of `teal env`; there only with some in it."""
-        return self.agreed.parent / "secrets"
+    home = At("var/lib/teal/{app}")
+    releases = At("var/lib/teal/{app}/releases")
+    records = At("var/lib/teal/{app}/records")
+    logs = At("var/lib/teal/{app}/logs")
+    live = At("var/lib/teal/{app}/live")  # the link that is the truth: to the directory of the live color
+    # The link to the directory of the color that nginx asks where the live one gives no answer; maybe not there. It may
+    # name the live color: nginx looks in it for the other color alone.
+    fallback = At("var/lib/teal/{app}/fallback")
+    journal = At("var/lib/teal/{app}/journal")
+    lock = At("var/lib/teal/{app}/lock")
+    # With the current ten seconds behind it: the file for which nginx looks at every request. Only while Teal makes
+    # such files does nginx log how it answered.
+    watched = At("var/lib/teal/{app}/watched")
+    audit = At("var/lib/teal/{app}/audit")  # a line for each thing that was done, or tried, with a deploy key
+    data = At("var/lib/{app}")
+    sockets = At("run/teal/{app}")  # a directory for each color; on a server each is a mount, by a unit of setup
 
-    @property
-    def home(self) -> Path:
-        return self.root / "var/lib/teal" / self.app
-
-    @property
-    def releases(self) -> Path:
-        return self.home / "releases"
-
-    @property
-    def records(self) -> Path:
-        return self.home / "records"
-
-    @property
-    def logs(self) -> Path:
-        return self.home / "logs"
-
-    @property
-    def live(self) -> Path:
-        """The link that is the truth: to the directory of the live color."""
-        return self.home / "live"
-
-    @property
-    def fallback(self) -> Path:
-        """The link to the directory of the color that nginx asks where the live one gives no answer; maybe not there.
-
-        It may name the live color: nginx looks in it for the other color alone.
-        """
-        return self.home / "fallback"
-
-    @property
-    def journal(self) -> Path:
-        return self.home / "journal"
-
-    @property
-    def lock(self) -> Path:
-        return self.home / "lock"
-
-    @property
-    def watched(self) -> Path:
-        """With the current ten seconds behind it: the file for which nginx looks at every request. Only while Teal
-        makes such files does nginx log how it answered.
-        """
-        return self.home / "watched"
-
-    @property
-    def sockets(self) -> Path:
-        """A directory for each color. On a server each is a mount, by a unit that setup writes."""
-        return self.root / "run/teal" / self.app
+    unit = At(f"{_UNITS}/teal-{{app}}@.service")  # the template of the units of both colors
+    recovery = At(f"{_UNITS}/teal-{{app}}-recover.service")  # cleans up, once after a boot, what its end interrupted
+    recovery_at_boot = At(f"{_AT_BOOT}/teal-{{app}}-recover.service")
+    port_loader = At(f"{_UNITS}/teal-{{app}}-ports.service")  # loads `port_rules`
+    port_loader_at_boot = At(f"{_AT_BOOT}/teal-{{app}}-ports.service")
 
     def socket_mount(self, color: ColorPaths) -> Path:
         """The unit that mounts the color's. systemd names it after the directory, and writes a hyphen as \\x2d."""
         escaped = self.app.replace("-", r"\x2d")
         return self.unit.with_name(f"run-teal-{escaped}-{color.color}.mount")
-
-    @property
-    def data(self) -> Path:
-        return self.root / "var/lib" / self.app
-
-    @property
-    def footprint(self) -> Path:
-        """What setup put on this server for the app."""
-        return self.agreed.with_name("footprint.json")
-
-    @property
-    def audit(self) -> Path:
-        """A line for each thing that was done, or tried, with a deploy key."""
-        return self.home / "audit"
-
-    @property
-    def unit(self) -> Path:
-        """The template of the units of both colors."""
-        return self.root / "etc/systemd/system" / unit_name(self.app)
-
-    @property
-    def recovery(self) -> Path:
-        """The unit that cleans up, once after a boot, what the end of the machine has interrupted."""
-        return self.unit.with_name(f"teal-{self.app}-recover.service")
-
-    @property
-    def recovery_at_boot(self) -> Path:
-        """The link that makes systemd run it."""
-        return self.unit.parent / "multi-user.target.wants" / self.recovery.name
-
-    @property
-    def port_rules(self) -> Path:
-        """The app's table of nftables, as text."""
-        return self.agreed.with_name("ports.nft")
-
-    @property
-    def port_loader(self) -> Path:
-        """The unit that loads the table."""
-        return self.unit.with_name(f"teal-{self.app}-ports.service")
-
-    @property
-    def port_loader_at_boot(self) -> Path:
-        return self.unit.parent / "multi-user.target.wants" / self.port_loader.name
 
     def port_limit(self, color: ColorPaths) -> Path:
         """What the template of the units cannot say, because it differs between the colors."""
@@ -186,7 +107,7 @@ class AppPaths:
 
     def at_boot(self, color: Color) -> Path:
         """The link that makes systemd start a color at boot, as `systemctl enable` makes it."""
-        return self.unit.parent / "multi-user.target.wants" / self.color(color).unit
+        return self.root / _AT_BOOT / unit_name(self.app, color)
 
     @property
     def folders(self) -> Tuple[Path, ...]:
@@ -200,7 +121,7 @@ class AppPaths:
         return [*sorted(folders, key=lambda path: -len(path.parts)), self.root.parent]
 
     def color(self, color: Color) -> ColorPaths:
-        return ColorPaths(self.app, color, self.home / color)
+        return ColorPaths(self.root, self.app, color)
 
     @property
     def colors(self) -> Tuple[ColorPaths, ...]:
@@ -214,6 +135,11 @@ class AppPaths:
 class HostPaths:
     root: Path
 
+    lock = At("var/lib/teal/.lock")  # held while something that apps share is changed; no app has a name with a dot
+    key_places = At("run/teal-keys")  # the locks that the server sides of deploy keys hold; gone with the boot
+    nginx = At("etc/nginx")
+    installed = At(INSTALLED)  # the server side, put there by setup: units start programs with it, deploy keys run it
+
     def app(self, name: str) -> AppPaths:
         return AppPaths(self.root, name)
 
@@ -224,25 +150,6 @@ class HostPaths:
     def known(self) -> Iterator[AppPaths]:
         """Also the apps of which an interrupted setup or destroy has left something."""
         return map(self.app, files.names_in(self.root / "etc/teal"))
-
-    @property
-    def lock(self) -> Path:
-        """Held while something that apps share is changed: ports, nginx. No app has a name with a dot."""
-        return self.root / "var/lib/teal/.lock"
-
-    @property
-    def key_places(self) -> Path:
-        """The locks that the server sides of deploy keys hold. Gone with the boot, as these are."""
-        return self.root / "run/teal-keys"
-
-    @property
-    def nginx(self) -> Path:
-        return self.root / "etc/nginx"
-
-    @property
-    def installed(self) -> Path:
-        """The server side, put there by setup: units start programs with it, and deploy keys run it."""
-        return self.root / INSTALLED
 
     def shared_folders(self) -> Iterator[Path]:
         """What was made for all apps, leaves first. On a server the others are the system's."""

@@ -225,5 +225,4 @@ def _members(group: Path) -> Set[int]:
 
 
 def _paths(color: ColorPaths) -> AppPaths:
-    """A color lives below var/lib/teal/<app> of its root."""
-    return AppPaths(color.home.parents[4], color.app)
+    return AppPaths(color.root, color.app)
