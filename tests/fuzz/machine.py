@@ -19,7 +19,7 @@ from teal_host.proxies.nginx import sites, tree
 from teal_host.proxies.nginx.tree import CannotRead
 from teal_host.state import ssh_login
 from teal_host.supervisors import journald
-from teal_host.supervisors.journald import JournalTail
+from teal_host.supervisors.journald import Invocation, JournalTail
 from teal_host.supervisors.systemd import Systemd
 
 UNIX = b"0000000000000000: 00000002 00000000 00010000 0001 01 %d %s\n"
@@ -105,7 +105,8 @@ def journalctl(data: bytes, folder: Path) -> object:
     ):
         tail = JournalTail([color])
         read = [line.text for line in (*tail.last(10), *tail.more(), *tail.more())]
-        return [read, journald.read_unit_log(color.unit).last_end, [end.how for end in journald.ends(color.unit, 10)]]
+        ends = journald.ends(color.unit, 10, Invocation("1", runs=True))
+        return [read, journald.read_unit_log(color.unit).last_end, [end.how for end in ends]]
 
 
 def nginx(data: bytes, folder: Path) -> object:

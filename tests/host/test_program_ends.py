@@ -72,7 +72,7 @@ def test_systemd_reads_the_ends_of_a_program_from_its_log(tmp_path: Path, monkey
 
     def lines(argv: list[str], deadline_s: float) -> tuple[str, ...]:
         asked.append(argv)
-        return entries if "--lines=3" in argv else ()
+        return entries if "--lines=303" in argv else ()
 
     monkeypatch.setattr("teal_host.ground.systemctl.run", lambda argv, deadline_s: Ran(0, properties))
     monkeypatch.setattr(journald, "run", lambda argv, deadline_s: Ran(0, ""))
@@ -85,6 +85,30 @@ def test_systemd_reads_the_ends_of_a_program_from_its_log(tmp_path: Path, monkey
         KILLED,
     ]
     assert "UNIT=teal-shop@blue.service" in asked[-1] and "_PID=1" in asked[-1]
+
+
+def logged(*ends: str) -> str:
+    """Each with its invocation, which counts up, and how it ended."""
+    rows = ((f"{number}000000", f"run {number}", *end.split()) for number, end in enumerate(ends, 1))
+    names = ("__REALTIME_TIMESTAMP", "INVOCATION_ID", "EXIT_CODE", "EXIT_STATUS")
+    return "\n".join(json.dumps(dict(zip(names, row, strict=True))) for row in rows)
+
+
+@pytest.mark.parametrize(("active", "times"), [("active", 2), ("activating", 3)])
+def test_ends_are_those_that_systemd_has_counted_when_the_program_ends_again_meanwhile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, active: str, times: int
+) -> None:
+    """At 1f740d8 each end while the log was synced took the place of the first one."""
+    main = os.getpid() if active == "active" else 0
+    properties = f"ActiveState={active}\nMainPID={main}\nNRestarts=2\nExecMainCode=1\nInvocationID=run 4"
+    log = logged("exited 7", "killed 9", "exited 1", "exited 1", "exited 1").splitlines()  # the first: before a start
+    monkeypatch.setattr("teal_host.ground.systemctl.run", lambda argv, deadline_s: Ran(0, properties))
+    monkeypatch.setattr(journald, "run", lambda argv, deadline_s: Ran(0, ""))
+    monkeypatch.setattr(journald, "output_lines", lambda *_: log)
+    monkeypatch.setattr("teal_host.supervisors.systemd.time.time", lambda: 10.0)
+    report = Systemd().restarts(HostPaths(tmp_path).app("shop").color("blue"))
+    assert report
+    assert (report.times, [end.how for end in report.ends]) == (times, [KILLED, "it exited with code 1"])
 
 
 @pytest.mark.parametrize(

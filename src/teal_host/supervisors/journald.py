@@ -22,7 +22,22 @@ _UNIT_SUCCEEDED = "7ad2d189f7e94e70a38c781354912448"  # ditto, SD_MESSAGE_UNIT_S
 _BY_SYSTEMD = "_PID=1"  # anybody may write UNIT= and MESSAGE_ID=; the fields with _ are journald's own
 _LINES = 6
 _MOST_ENDS = 10_000  # that are read, of a program that ended more often: some hours of trying in vain
+_MEANWHILE = 300  # ends in the time that the log takes
 _READ_S = 30.0
+
+
+@dataclass(frozen=True)
+class Invocation:
+    """A run of a unit: the one of the moment in which systemd counted the ends, and whether it went on then."""
+
+    id: str
+    runs: bool
+
+    def end(self, logged: List[str]) -> int:
+        """How many of the logged ends are of then; those of later ones follow."""
+        if self.id not in logged:
+            return len(logged)
+        return logged.index(self.id) if self.runs else len(logged) - logged[::-1].index(self.id)
 
 
 @dataclass(frozen=True)
@@ -42,14 +57,19 @@ def read_unit_log(unit: str) -> UnitLog:
     return UnitLog(restarts, process_end(exits[-1]) if exits else "", lines)
 
 
-def ends(unit: str, most: int) -> List[ProcessEnd]:
-    """How the unit's process ended, the last so many times, the newest last. systemd logs no exit code of 0."""
+def ends(unit: str, most: int, last: Invocation) -> List[ProcessEnd]:
+    """How the unit's process ended, the last so many times when systemd counted them, the newest last. systemd logs no
+    exit code of 0.
+    """
     run(["journalctl", "--sync"], _READ_S)
     ended = [f"MESSAGE_ID={_PROCESS_EXITED}", f"MESSAGE_ID={_UNIT_SUCCEEDED}", f"UNIT={unit}", _BY_SYSTEMD]
-    fields = ["--output-fields", "EXIT_CODE,EXIT_STATUS"]
-    entries = _entries([f"--lines={min(most, _MOST_ENDS)}", *fields, *ended])
+    fields = ["--output-fields", "EXIT_CODE,EXIT_STATUS,INVOCATION_ID"]
+    count = min(most, _MOST_ENDS)
+    entries = _entries([f"--lines={count + _MEANWHILE}", *fields, *ended])
     times = [(str(entry.get("__REALTIME_TIMESTAMP")), entry) for entry in entries]
-    return [ProcessEnd(int(at) / 1e6, process_end(entry)) for at, entry in times if re.fullmatch("[0-9]{1,16}", at)]
+    times = [(at, entry) for at, entry in times if re.fullmatch("[0-9]{1,16}", at)]
+    end = last.end([str(entry.get("INVOCATION_ID")) for _, entry in times])
+    return [ProcessEnd(int(at) / 1e6, process_end(entry)) for at, entry in times[max(0, end - count) : end]]
 
 
 def process_end(entry: Dict[str, Any]) -> str:

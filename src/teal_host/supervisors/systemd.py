@@ -21,13 +21,13 @@ from teal_host.state.seams import ProcessState
 from teal_host.supervisors import children, journald
 from teal_host.supervisors.base import BOOTED, START_FORMAT, STOP_GRACE_S, ended_by
 from teal_host.supervisors.ends import exited_with, restarts_report
-from teal_host.supervisors.journald import JournalTail
+from teal_host.supervisors.journald import Invocation, JournalTail
 from teal_host.wire.reports import RestartsReport
 
 _STARTED = "ExecMainStartTimestampMonotonic"
 _PROPERTIES = (
     *("LoadState", "ActiveState", "MainPID", "Result", "ControlGroup", "NRestarts", "MemoryMax"),
-    *("ExecMainCode", "ExecMainStatus", _STARTED),
+    *("ExecMainCode", "ExecMainStatus", "InvocationID", _STARTED),
 )
 _CGROUPS = (Path("/sys/fs/cgroup"), Path("/sys/fs/cgroup/systemd"), Path("/sys/fs/cgroup/unified"))
 _RESET_S, _START_S, _STOP_S = 30.0, 60.0, 30.0  # to stop: beside the grace of the program
@@ -117,12 +117,13 @@ class Systemd:
     def restarts(self, color: ColorPaths) -> Optional[RestartsReport]:
         state = self.state(color)
         properties = self._properties(color) if state.restarts or state.state == "failed" else {}
-        count = systemctl.number(properties, "NRestarts")
-        if not (count or state.restarts_soon):
+        count, now = systemctl.number(properties, "NRestarts"), _state(color, properties)
+        if not (count or now.restarts_soon):
             return None
-        running = state.state == "running"
+        running = now.state == "running"
+        last = Invocation(properties.get("InvocationID", ""), running)
         with contextlib.suppress(CannotRun):  # the log may hang, and says nothing of whether the program runs
-            ends = journald.ends(color.unit, count if running else count + 1)
+            ends = journald.ends(color.unit, count if running else count + 1, last)
             return restarts_report(ends, running, time.time())
         return None
 
