@@ -41,7 +41,7 @@ def main(argv: List[str], incoming: BinaryIO, outgoing: BinaryIO) -> int:
     given = _arguments(argv)
     request = None
     try:
-        request = channel.receive(*messages.REQUESTS, within_s=_enter(given, channel))
+        request = channel.receive(*requests.REQUESTS, within_s=_enter(given, channel))
         host = _host(given, channel)
         _permitted(given, host, request)
         if isinstance(request, requests.Intended):

@@ -114,7 +114,7 @@ def nginx(data: bytes, folder: Path) -> object:
     tree.refusal(text)
     configuration = tree.parse(text)
     listens = [listen.value for site in sites.servers(configuration) for listen in site.listens[:100]]
-    return [listens, sites.worker_user(configuration), sites.pid_file(configuration)]
+    return [listens, [directive.args for name in ("user", "pid") for directive in configuration.top(name)]]
 
 
 def http(data: bytes, folder: Path) -> object:

@@ -23,9 +23,10 @@ from teal_host.pipe.unpack import Unpacked
 from teal_host.wire import nginx_words, patch, typed
 from teal_host.wire.frames import FrameError, parse_object
 from teal_host.wire.manifest import Manifest
-from teal_host.wire.messages import ANSWERS, EVENTS, MIDDLE, REQUESTS
+from teal_host.wire.messages import ANSWERS, EVENTS
 from teal_host.wire.nginx_words import NotWhole
 from teal_host.wire.patch import PatchError, number
+from teal_host.wire.requests import MIDDLE, REQUESTS
 from teal_host.wire.typed import Mistakes
 
 MOST_MESSAGES, MOST_UNPACKED = 20, 4 * 1024 * 1024

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from host import pipe
-from teal_host.wire import messages
+from teal_host.wire import requests
 from teal_host.wire.frames import (
     MAX_BODY,
     MAX_DEPTH,
@@ -171,13 +171,13 @@ def test_largest_frame_passes() -> None:
 @pytest.mark.parametrize("name", [None, "", "Status", "status ", "block", "greeting", "failure", 7, [], {}, "x" * 9000])
 def test_message_is_refused_when_its_verb_is_unexpected(name: object) -> None:
     with pytest.raises(FrameError, match="is not expected here") as refused:
-        from_frame(Frame({"type": name, "app": "shop"}), messages.REQUESTS)
+        from_frame(Frame({"type": name, "app": "shop"}), requests.REQUESTS)
     assert len(str(refused.value)) < 100
 
 
 def test_message_is_refused_when_it_has_no_verb() -> None:
     with pytest.raises(FrameError, match="'None' is not expected here"):
-        from_frame(Frame({}), messages.REQUESTS)
+        from_frame(Frame({}), requests.REQUESTS)
 
 
 @pytest.mark.row("S11")

@@ -52,6 +52,10 @@ def test_each_directive_knows_its_file_and_line() -> None:
     assert [(directive.name, directive.line) for directive in tree.directives] == [("user", 1), ("http", 3)]
 
 
+def _values(tree: Tree, name: str) -> list[str]:
+    return [directive.args[0] for directive in tree.top(name)]
+
+
 def test_nginx_tree_skips_warnings_before_the_first_file() -> None:
     text = "nginx: [warn] conflicting server name\nnginx: the configuration file x syntax is ok\n"
     assert parse(text + dump({MAIN: "user x;"})).main == MAIN
@@ -59,7 +63,7 @@ def test_nginx_tree_skips_warnings_before_the_first_file() -> None:
 
 def test_line_like_a_file_head_is_text_when_the_file_was_already_printed() -> None:
     tree = parse(dump({MAIN: f"user x;\n# configuration file {MAIN}:\npid y;"}))
-    assert (tree.files, nginx_sites.pid_file(tree)) == ((MAIN,), "y")
+    assert (tree.files, _values(tree, "pid")) == ((MAIN,), ["y"])
     assert [directive.line for directive in tree.directives] == [1, 3]
 
 
@@ -363,17 +367,13 @@ def test_other_site_is_not_overtaken_where_the_present_file_gets_the_unknown_nam
 @pytest.mark.parametrize("release", [12, 13])
 def test_nginx_tree_reads_the_configuration_of_debian(release: int) -> None:
     tree = parse(debian(release))
-    assert (tree.main, nginx_sites.worker_user(tree), nginx_sites.pid_file(tree)) == (
-        MAIN,
-        "www-data",
-        "/run/nginx.pid",
-    )
+    assert (tree.main, _values(tree, "user"), _values(tree, "pid")) == (MAIN, ["www-data"], ["/run/nginx.pid"])
     assert places(tree) == ["/etc/nginx/conf.d/teal-shop.conf", "/etc/nginx/sites-enabled/teal-shop.conf"]
     (welcome,) = nginx_sites.servers(tree)
     assert (welcome.file, welcome.names) == ("/etc/nginx/sites-enabled/default", ("_",))
     assert welcome.listens == (Listen("*", 80, True), Listen("[::]", 80, True))
     assert nginx_sites.default_sites([welcome], 80) == (welcome,)
-    assert [directive.args[0] for directive in nginx_sites.http_settings(tree, ["gzip", "open_file_cache"])] == ["on"]
+    assert [each.args[0] for each in tree.http() if each.name in ("gzip", "open_file_cache")] == ["on"]
 
 
 @pytest.mark.skipif(NGINX is None, reason="there is no nginx on this machine")

@@ -30,7 +30,7 @@ from teal_host.provisioning.server import ServerProvisioning
 from teal_host.state import agreement, releases
 from teal_host.state.app import App, Host
 from teal_host.state.seams import ProcessState, Provisioning
-from teal_host.state.slots import all_colors, read_slots
+from teal_host.state.slots import read_slots
 from teal_host.steps import health, judgement, switch, watch
 from teal_host.steps.candidate import Candidate
 from teal_host.steps.judgement import ProbeResult
@@ -285,12 +285,11 @@ class LastingHost:
             agreed = agreement.load(app.paths)
             if agreed:
                 self.nginx.routes[name] = agreed.route(app.paths)
-            for color in all_colors():
-                place = app.paths.color(color)
+            for place in app.paths.colors:
                 if _at_boot(place).is_symlink() and place.start.exists():
                     release = json.loads(place.start.read_text())["release"]
                     if (app.paths.release(release) / "program").is_file():
-                        self.programs.running[name, color] = release
+                        self.programs.running[name, place.color] = release
 
     def recover(self, name: str, fuse: Fuse) -> None:
         """Runs the unit that recovers after a boot."""

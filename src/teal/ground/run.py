@@ -39,12 +39,7 @@ def stream(argv: Sequence[str], cwd: Path, env: Mapping[str, str], callbacks: Ca
     There is no deadline: the user decides how long a build may take, and Ctrl-C ends it.
     """
     with subprocess.Popen(
-        list(argv),
-        cwd=cwd,
-        env=dict(env),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
+        list(argv), cwd=cwd, env=dict(env), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     ) as program:
         assert program.stdout is not None
         try:

@@ -11,13 +11,7 @@ from pathlib import Path
 
 from teal.ground import run
 from teal.ground.errors import CannotReach
-from teal.transports.base import (
-    A_PERSON_ANSWERS_WITHIN_S,
-    ANSWERS_WITHIN_S,
-    Explanation,
-    Transport,
-    has_a_person,
-)
+from teal.transports.base import A_PERSON_ANSWERS_WITHIN_S, ANSWERS_WITHIN_S, Explanation, Transport, has_a_person
 from teal.transports.ssh_files import CONFIG, SshFiles, ssh_files
 from teal_host.wire.values import dataclass
 

@@ -30,11 +30,7 @@ def wrapped(text: str, width: int | None, margin: str = _INDENT, head: str = "")
         return [head + text]
     margin = margin if width - len(margin) >= _NARROW else _INDENT
     whole_words = textwrap.TextWrapper(
-        width,
-        initial_indent=head,
-        subsequent_indent=margin,
-        break_long_words=False,
-        break_on_hyphens=False,
+        width, initial_indent=head, subsequent_indent=margin, break_long_words=False, break_on_hyphens=False
     )
     return whole_words.wrap(text) or [head]
 

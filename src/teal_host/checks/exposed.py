@@ -5,8 +5,8 @@ from typing import Callable, Iterator, List, Sequence
 from teal_host.checks.base import Visit, ok
 from teal_host.ground import sockets
 from teal_host.ground.sockets import Socket
-from teal_host.state.slots import all_colors
 from teal_host.supervisors import port_limits
+from teal_host.wire.grammar import COLORS
 from teal_host.wire.reports import Color, Finding
 
 _HINT = "let the program listen on HOST (127.0.0.1) only, in its code or in [run] command, then teal deploy"
@@ -16,7 +16,7 @@ def check(judge: Callable[..., Finding], visit: Visit) -> Iterator[Finding]:
     """`judge` makes an open port a fault, as on a server, or a warning. nftables may guard the ports of the colors."""
     findings: List[Finding] = []
     guarded = visit.agreed.every_port if port_limits.are_in_effect(visit.app.paths) else ()
-    for color in all_colors():
+    for color in COLORS:
         inodes = sockets.sockets_of(visit.pids(color))
         listening = [socket for socket in sockets.listeners() if socket.inode in inodes and socket.port not in guarded]
         findings += list(exposed(color, listening, judge))

@@ -9,7 +9,6 @@ from typing import Iterator, Optional, Sequence
 
 from teal_host.ground.paths import AppPaths
 from teal_host.proxies.nginx.program import NginxProgram, Worker
-from teal_host.state.slots import all_colors
 
 
 @dataclass(frozen=True)
@@ -41,7 +40,7 @@ def _lets_through(directory: Directory, worker: Worker) -> bool:
 
 def _directories(paths: AppPaths) -> Iterator[Directory]:
     """Every directory on the way to the markers. A mode says nothing where a directory has an access list."""
-    homes = [paths.color(color).home for color in all_colors()]
+    homes = [color.home for color in paths.colors]
     for path in [*reversed(paths.home.parents), paths.home, *homes]:
         with contextlib.suppress(FileNotFoundError):  # that of a color which never ran, or a destroy has removed it
             if "system.posix_acl_access" not in os.listxattr(path):

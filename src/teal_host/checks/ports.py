@@ -6,9 +6,9 @@ from teal_host.checks.base import Visit, drift, fault, ok, warning
 from teal_host.ground import sockets
 from teal_host.preparations import ports
 from teal_host.proxies import upstream
-from teal_host.state.slots import all_colors
 from teal_host.steps import health
 from teal_host.supervisors import nftables
+from teal_host.wire.grammar import COLORS
 from teal_host.wire.reports import Finding
 
 _NO_LIMIT = "systemd limits no binds here (tried), so an old release could take the port of its own next one"
@@ -17,7 +17,7 @@ _NO_LIMIT = "systemd limits no binds here (tried), so an old release could take 
 def check_listeners(visit: Visit) -> Iterator[Finding]:
     """A stranger where nginx asks the live color answers the app's visitors."""
     strangers = []
-    for color in all_colors():
+    for color in COLORS:
         slot = visit.app.paths.color(color)
         asked = upstream.now(slot, visit.agreed.ports)
         stranger = health.stranger_on(visit.app, slot, asked)

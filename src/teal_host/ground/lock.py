@@ -57,13 +57,7 @@ def held(path: Path, what: str, origin: Origin, wait: Wait) -> Iterator[bool]:
     lock = _take(path, wait)
     was_killed = os.pread(lock, len(_ENDED) + 1, 0) != _ENDED.encode()
     try:
-        note = {
-            "who": origin.who,
-            "machine": origin.machine,
-            "what": what,
-            "since": now(),
-            "pid": os.getpid(),
-        }
+        note = {"who": origin.who, "machine": origin.machine, "what": what, "since": now(), "pid": os.getpid()}
         files.note_holder(lock, json.dumps(note, ensure_ascii=False))
         try:
             yield was_killed

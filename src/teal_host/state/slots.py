@@ -1,7 +1,7 @@
 """The colors of an app. Which one is live is read from the link, each time."""
 
 import stat
-from typing import Dict, Optional, Tuple
+from typing import Dict, Optional
 
 from teal_host.ground import files
 from teal_host.ground.errors import NeedsHuman
@@ -39,7 +39,7 @@ def read_slots(paths: AppPaths) -> Slots:
     no color.
     """
     live = _live(paths)
-    slots = Slots(live, {color: _release(paths, color) for color in all_colors()})
+    slots = Slots(live, {color: _release(paths, color) for color in COLORS})
     return slots if _live(paths) == live else read_slots(paths)
 
 
@@ -58,10 +58,6 @@ def ask_on_socket(slot: ColorPaths, on_socket: bool) -> None:
         files.remove(slot.listens_on_socket)
     elif not slot.listens_on_socket.exists():
         files.write(slot.listens_on_socket, "")
-
-
-def all_colors() -> Tuple[Color, ...]:
-    return COLORS
 
 
 def _live(paths: AppPaths) -> Optional[Color]:

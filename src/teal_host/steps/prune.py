@@ -9,7 +9,6 @@ from teal_host.ground.paths import AppPaths
 from teal_host.state import secrets
 from teal_host.state.app import App
 from teal_host.state.releases import Record
-from teal_host.state.slots import all_colors
 from teal_host.steps import release
 from teal_host.steps.scene import Scene
 from teal_host.wire.values import dataclass
@@ -72,5 +71,5 @@ def _stored(paths: AppPaths) -> Set[str]:
 
 def _remove_files(paths: AppPaths, name: str) -> None:
     release.remove(paths, name)
-    for color in all_colors():
-        files.remove(paths.color(color).log(name))
+    for color in paths.colors:
+        files.remove(color.log(name))

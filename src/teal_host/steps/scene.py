@@ -11,10 +11,11 @@ from teal_host.state import agreement, releases, secrets
 from teal_host.state.agreement import Agreement
 from teal_host.state.app import App
 from teal_host.state.releases import Record, UnreadableRecord
-from teal_host.state.slots import Slots, all_colors, read_slots
+from teal_host.state.slots import Slots, read_slots
 from teal_host.steps import health, switch
 from teal_host.steps.candidate import Candidate
 from teal_host.steps.judgement import PATIENT
+from teal_host.wire.grammar import COLORS
 from teal_host.wire.reports import Color
 from teal_host.wire.requests import Deploy
 
@@ -61,7 +62,7 @@ def _first(records: List[Record], unreadable: List[UnreadableRecord]) -> Color:
     visitor may come to a release that is not healthy yet: so it starts on the other one.
     """
     were_live = any(record.outcome in ("live", "superseded", "rolled_back") for record in records)
-    return all_colors()[-1 if were_live or unreadable else 0]
+    return COLORS[-1 if were_live or unreadable else 0]
 
 
 def load_scene(app: App) -> Scene:

@@ -17,11 +17,12 @@ from teal_host.state.agreement import Agreement
 from teal_host.state.app import App
 from teal_host.state.route import Route
 from teal_host.state.seams import Proxy
-from teal_host.state.slots import all_colors, read_slots
+from teal_host.state.slots import read_slots
 from teal_host.steps import health
 from teal_host.steps.candidate import Candidate
 from teal_host.steps.judgement import PATIENT, Judgement, Patience, ProbeResult, Verdict, judge
 from teal_host.wire.app import Keep
+from teal_host.wire.grammar import COLORS
 from teal_host.wire.reports import ANSWERED_HEADER, PROBE_HEADER, Color, Entrance
 
 _VERIFY = Patience(5.0, pause_s=0.05)
@@ -53,7 +54,7 @@ def judge_route(proxy: Proxy, route: Route, within_s: float = PATIENT.deadline_s
 def settle(app: App) -> None:
     """The color that the link points to starts at boot; the other one does not."""
     live = read_slots(app.paths).live
-    colors = {color: app.paths.color(color) for color in all_colors()}
+    colors = {color: app.paths.color(color) for color in COLORS}
     app.host.supervisor.favor(colors.pop(live) if live else None, list(colors.values()))
 
 

@@ -10,7 +10,6 @@ from teal_host.ground import files, lock, trees
 from teal_host.ground.errors import CannotRun, NotThere
 from teal_host.state import agreement
 from teal_host.state.app import App
-from teal_host.state.slots import all_colors
 from teal_host.supervisors.base import STOP_GRACE_S
 from teal_host.wire.messages import Done
 from teal_host.wire.requests import Destroy
@@ -34,9 +33,8 @@ def destroy(app: App, request: Destroy) -> Done:
         with app.step("close the route"):
             app.host.provisioning.close_route(app.paths)
         with app.step("stop"):
-            slots = [app.paths.color(color) for color in all_colors()]
-            app.host.supervisor.favor(None, slots)
-            for slot in slots:
+            app.host.supervisor.favor(None, app.paths.colors)
+            for slot in app.paths.colors:
                 app.host.supervisor.stop(slot, STOP_GRACE_S)
             app.host.provisioning.end_processes(app.paths)
         with app.step("remove"):
@@ -77,7 +75,7 @@ def _remove_files(app: App, keep_data: bool) -> None:
     """
     paths, provisioning = app.paths, app.host.provisioning
     trees.remove(paths.live)  # a hand may have made a directory of it
-    colors = tuple(paths.color(color).home for color in all_colors())
+    colors = tuple(color.home for color in paths.colors)
     data = (paths.data,) if provisioning.owns_data(paths) and not keep_data else ()
     for folder in (*colors, paths.records, paths.releases, paths.logs, paths.sockets, *data):
         _remove(folder)

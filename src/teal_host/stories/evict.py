@@ -10,10 +10,11 @@ from teal_host.ground import files
 from teal_host.ground.errors import HostError, as_host_error
 from teal_host.state import releases, secrets
 from teal_host.state.app import App
-from teal_host.state.slots import Slots, all_colors
+from teal_host.state.slots import Slots
 from teal_host.steps import switch
 from teal_host.steps.scene import Scene
 from teal_host.supervisors.base import HURRIED_GRACE_S
+from teal_host.wire.grammar import COLORS
 from teal_host.wire.messages import Note
 
 PLAN = "end everything of the app first: nothing is served until the new release is healthy, and nothing goes back"
@@ -40,7 +41,7 @@ def evict(app: App, mended: Optional[str]) -> None:
 
 def expected(scene: Scene) -> Scene:
     """As the mended release will find it."""
-    return replace(scene, slots=Slots(None, dict.fromkeys(all_colors()), scene.slots.first))
+    return replace(scene, slots=Slots(None, dict.fromkeys(COLORS), scene.slots.first))
 
 
 def known_secrets(app: App, mended: Optional[str]) -> Tuple[str, ...]:
@@ -53,7 +54,7 @@ def known_secrets(app: App, mended: Optional[str]) -> Tuple[str, ...]:
 
 def _end_all(app: App) -> None:
     """First whatever could lead back, then the processes."""
-    slots = [app.paths.color(color) for color in all_colors()]
+    slots = app.paths.colors
     for record in releases.load(app.paths):
         if record.outcome == "live":
             releases.mark(app.paths, record, "superseded")

@@ -8,7 +8,8 @@ from typing import Callable, Iterator, List, Optional
 
 from teal_host.state.app import App
 from teal_host.state.seams import OutputLine
-from teal_host.state.slots import all_colors, read_slots
+from teal_host.state.slots import read_slots
+from teal_host.wire.grammar import COLORS
 from teal_host.wire.messages import Done, LogLine
 from teal_host.wire.reports import Color
 from teal_host.wire.requests import Logs
@@ -38,7 +39,7 @@ def _order(app: App, color: Optional[Color]) -> List[Color]:
     if color:
         return [color]
     slots = read_slots(app.paths)
-    return [slots.idle, slots.live] if slots.live else list(all_colors())
+    return [slots.idle, slots.live] if slots.live else list(COLORS)
 
 
 def _while(listening: Callable[[], bool], lines: Iterator[OutputLine]) -> Iterator[OutputLine]:

@@ -16,7 +16,6 @@ from teal_host.state import agreement, releases
 from teal_host.state.agreement import Agreement
 from teal_host.state.app import App, Running
 from teal_host.state.releases import Record
-from teal_host.state.slots import all_colors
 from teal_host.steps import drain, error_rate, health, idempotency, release, switch
 from teal_host.steps.candidate import Candidate
 from teal_host.steps.cutover import Cutover, keep_or_stop_previous
@@ -25,6 +24,7 @@ from teal_host.steps.rollback_traffic import judge_standby, roll_back
 from teal_host.steps.scene import Scene, read_scene, renew_fallback
 from teal_host.stories import evict
 from teal_host.supervisors.base import HURRIED_GRACE_S, STOP_GRACE_S
+from teal_host.wire.grammar import COLORS
 from teal_host.wire.manifest import Origin
 from teal_host.wire.messages import Note
 
@@ -190,7 +190,7 @@ def _undo(app: App, story: UnfinishedStory, scene: Scene) -> str:
 
 def _started_beside(app: App, story: UnfinishedStory, scene: Scene) -> List[ColorPaths]:
     """The color that the story has started, if it is not live."""
-    colors = [color for color in all_colors() if story.started and color == story.color]
+    colors = [color for color in COLORS if story.started and color == story.color]
     return [app.paths.color(color) for color in colors if color != scene.slots.live]
 
 

@@ -17,11 +17,12 @@ from teal_host.state import agreement, footprint
 from teal_host.state.agreement import Agreement
 from teal_host.state.app import App
 from teal_host.state.deploy_keys import DeployKey
-from teal_host.state.slots import all_colors, read_slots
+from teal_host.state.slots import read_slots
 from teal_host.steps import drain, switch
 from teal_host.steps.scene import read_scene, renew_fallback
 from teal_host.stories import recover
 from teal_host.supervisors import nftables
+from teal_host.wire.grammar import COLORS
 from teal_host.wire.messages import Done, Note, Plan
 from teal_host.wire.requests import Setup
 
@@ -228,7 +229,7 @@ def _stop_standby(app: App, slot: ColorPaths, before: Agreement, drain_s: float)
 def _moving(app: App, before: Optional[Agreement], agreed: Agreement) -> List[ColorPaths]:
     """The colors that run on a port that changes."""
     pairs = list(zip(before.pairs, agreed.pairs)) if before else []
-    colors = [color for color in all_colors() if any(was.of(color) != now.of(color) for was, now in pairs)]
+    colors = [color for color in COLORS if any(was.of(color) != now.of(color) for was, now in pairs)]
     return [slot for slot in map(app.paths.color, colors) if app.host.supervisor.pids(slot)]
 
 
@@ -250,9 +251,7 @@ def _site(agreed: Agreement) -> str:
 
 
 def _ports(agreed: Agreement) -> str:
-    return ", ".join(
-        f"{color} on {' and '.join(str(pair.of(color)) for pair in agreed.pairs)}" for color in all_colors()
-    )
+    return ", ".join(f"{color} on {' and '.join(str(pair.of(color)) for pair in agreed.pairs)}" for color in COLORS)
 
 
 def _unserved(app: App, before: Optional[Agreement], agreed: Agreement) -> "tuple[str, ...]":

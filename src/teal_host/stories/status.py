@@ -13,11 +13,11 @@ from teal_host.proxies.nginx.server import falls_back
 from teal_host.state import releases, secrets
 from teal_host.state.app import App
 from teal_host.state.releases import Record
-from teal_host.state.slots import Slots, all_colors
+from teal_host.state.slots import Slots
 from teal_host.steps import health, idempotency
 from teal_host.steps.error_rate import fallback_report
 from teal_host.steps.scene import Scene, read_scene
-from teal_host.wire.grammar import other_color
+from teal_host.wire.grammar import COLORS, other_color
 from teal_host.wire.reports import (
     Color,
     ColorReport,
@@ -32,7 +32,7 @@ from teal_host.wire.reports import (
 def status(app: App) -> StatusReport:
     """What is true now: read from the links and the processes, never from the journal."""
     scene = read_scene(app)
-    colors = {color: _color(app, scene, color) for color in all_colors()}
+    colors = {color: _color(app, scene, color) for color in COLORS}
     return StatusReport(
         app.name,
         scene.slots.live,

@@ -15,25 +15,7 @@ from teal_host.wire.frames import PROTOCOL, Frame, FrameError
 from teal_host.wire.grammar import EnvName, ReleaseName, between
 from teal_host.wire.outcomes import FailureCode
 from teal_host.wire.reports import Change, Color, DoctorReport, Entrance, EnvReport, ReleasesReport, StatusReport
-from teal_host.wire.requests import (
-    Commit,
-    Deploy,
-    Destroy,
-    Doctor,
-    Enough,
-    EnvList,
-    EnvSet,
-    EnvUnset,
-    Exec,
-    Input,
-    Intended,
-    Logs,
-    Releases,
-    Rollback,
-    Setup,
-    Status,
-)
-from teal_host.wire.uploads import Block, MissingFiles, Part, Taken
+from teal_host.wire.uploads import MissingFiles, Taken
 from teal_host.wire.upward import (
     MOST_ITEMS,
     Duration,
@@ -167,10 +149,6 @@ class Failure:
     previous: Optional[ReleaseName] = None
 
 
-REQUESTS: Tuple[Type[Any], ...] = (
-    Intended, Deploy, Rollback, Status, Releases, Logs, Destroy, Setup, Doctor, EnvSet, EnvUnset, EnvList, Exec,
-)  # fmt: skip
-MIDDLE: Tuple[Type[Any], ...] = (Part, Block, Commit, Input, Enough)
 EVENTS: Tuple[Type[Any], ...] = (Greeting, Step, Note, MissingFiles, Taken, LogLine, Output, More, Plan)
 ANSWERS: Tuple[Type[Any], ...] = (
     Result, StatusReport, ReleasesReport, EnvReport, DoctorReport, Exited, Done, Failure,

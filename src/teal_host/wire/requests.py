@@ -1,7 +1,7 @@
 """What a client says: one request, and what may follow it."""
 
 from dataclasses import field
-from typing import Annotated, Optional, Tuple
+from typing import Annotated, Any, Optional, Tuple, Type
 
 from teal_host.wire.app import AppSpec
 from teal_host.wire.grammar import (
@@ -19,6 +19,7 @@ from teal_host.wire.grammar import (
     between,
 )
 from teal_host.wire.manifest import Manifest, Needs, Origin
+from teal_host.wire.uploads import Block, Part
 from teal_host.wire.upward import at_most
 from teal_host.wire.values import dataclass
 
@@ -164,3 +165,9 @@ class Enough:
 @dataclass(frozen=True)
 class Commit:
     """The point of no return for the client: the server side finishes alone from here."""
+
+
+REQUESTS: Tuple[Type[Any], ...] = (
+    Intended, Deploy, Rollback, Status, Releases, Logs, Destroy, Setup, Doctor, EnvSet, EnvUnset, EnvList, Exec,
+)  # fmt: skip
+MIDDLE: Tuple[Type[Any], ...] = (Part, Block, Commit, Input, Enough)

@@ -22,22 +22,9 @@ from teal.scaffold.sources.tree import SourceTree
 
 # Manifests of a single language come first; manifests that several languages share come last.
 DETECTORS: tuple[Callable[[SourceTree], Recipe | None], ...] = (
-    go.recipe,
-    rust.recipe,
-    zig.recipe,
-    crystal.recipe,
-    nim.recipe,
-    dlang.recipe,
-    swift.recipe,
-    dotnet.recipe,
-    haskell.recipe,
-    ocaml.recipe,
-    javascript.deno,
-    javascript.bun,
-    c.cmake,
-    c.make,
-    prebuilt.recipe,
-)
+    go.recipe, rust.recipe, zig.recipe, crystal.recipe, nim.recipe, dlang.recipe, swift.recipe, dotnet.recipe,
+    haskell.recipe, ocaml.recipe, javascript.deno, javascript.bun, c.cmake, c.make, prebuilt.recipe,
+)  # fmt: skip
 
 
 def recipe(tree: SourceTree) -> Recipe | None:

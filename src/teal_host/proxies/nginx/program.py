@@ -50,11 +50,7 @@ class NginxProgram:
         """All that nginx reads. Raises BadRequest with the file and line if nginx refuses its own configuration."""
         printed = run([*self.argv, "-T"], _CHECK_S)
         if printed.code:
-            raise BadRequest(
-                "nginx refuses its present configuration",
-                [where(printed.output)],
-                MEND,
-            )
+            raise BadRequest("nginx refuses its present configuration", [where(printed.output)], MEND)
         try:
             return parse(printed.output)
         except CannotRead as error:

@@ -116,20 +116,6 @@ def overtaken(tree: Tree, point: IncludePoint, port: int) -> Tuple[Server, ...]:
     return tuple(dict.fromkeys(lost))
 
 
-def worker_user(tree: Tree) -> Optional[str]:
-    """The workers' user, if the configuration names it. Else it is the user that was chosen when nginx was built."""
-    return next((user.args[0] for user in tree.top("user") if user.args), None)
-
-
-def pid_file(tree: Tree) -> Optional[str]:
-    return next((pid.args[0] for pid in tree.top("pid") if pid.args), None)
-
-
-def http_settings(tree: Tree, names: Sequence[str]) -> Tuple[Directive, ...]:
-    """Directives of these names at the level of http, which every site inherits."""
-    return tuple(directive for directive in tree.http() if directive.name in names)
-
-
 def _server(block: Directive) -> Server:
     listens = tuple(listen for directive in block.all("listen") for listen in _listens(directive))
     names = tuple(name for directive in block.all("server_name") for name in directive.args)
