@@ -2,6 +2,7 @@
 
 APP = 'app = "shop"\n'
 RUN = '[run]\ncommand = ["./program"]\n'
+ON_SOCKET = '[run]\ncommand = ["./x", "{socket}"]\n'
 
 TARGET = 'must be "local", "ssh://[USER@]HOST[:PORT]" or "multipass://NAME"'
 NO_TARGETS = [
@@ -123,6 +124,17 @@ FILES: list[tuple[str, str]] = [
     (f'{APP}[run]\ncommand = ["./x", "a\\u0000b"] # here\n', "run.command[1]: must not contain a NUL"),
     (f'{APP}[run]\ncommand = ["./x", "{{prot}}"] # here\n', "run.command[1]: {prot} is not known"),
     (f'{APP}[run]\ncommand = ["./x", "{{data_dir}}"] # here\n', "uses {data_dir}, which needs data = true"),
+    (f'{APP}[run]\ncommand = ["{{socket}}", "{{port}}"] # here\n', "run.command: uses both {socket} and {port}"),
+    (f'{APP}{RUN}[health]\npath = "/{{socket}}" # here\n', "health.path: uses {socket}, but [run] command does not"),
+    (f'{APP}{RUN}[verify]\npath = "/{{port2}}" # here\n', "verify.path: uses {port2}, which needs [run] ports2"),
+    (f'{APP}{ON_SOCKET}[health]\npath = "/{{port}}" # here\n', "uses {port}, but [run] command uses {socket}"),
+    (
+        f'{APP}{ON_SOCKET}[health]\njson = {{ a = ["{{port}}"] }} # here\n',
+        "health.json: uses {port}, but",
+    ),
+    (f'{APP}{ON_SOCKET}[verify]\npath = "/{{port}}" # here\n', "verify.path: uses {port}, but"),
+    (f'{APP}{ON_SOCKET}[verify]\npath = "/"\njson = {{ "{{port}}" = 1 }} # here\n', "verify.json: uses {port}, but"),
+    (f'{APP}{ON_SOCKET}env = {{ A = "x{{port}}" }} # here\n', "run.env.A: uses {port}, but [run] command"),
     (f'{APP}{RUN}[build]\ncommand = ["go", "{{port}}"] # here\n', "{port} is not known here; there are {goarch}"),
     (f'{APP}{RUN}[build]\nenv = {{ A = "{{x}}" }} # here\n', "build.env.A: {x} is not known here"),
     (f'{APP}{RUN}[build]\ncommand = [""] # here\n', "build.command[0]: must name a program"),

@@ -30,6 +30,7 @@ http_port = 81
 [run]
 command = ["./app", "--port", "{port}", "--color", "{color}"]
 ports = { blue = 8181, green = 8182 }
+ports2 = { blue = 9181, green = 9182 }
 env = { LOG_LEVEL = "info", EMPTY = "" }
 data = true
 
@@ -75,7 +76,11 @@ EVERY_KEY = Config(
     build=Build(("go", "build", "-trimpath", "-ldflags=-s -w", "-o", "dist/app", "./cmd"), ENV, "dist/app"),
     server=ServerSection("ssh://root@203.0.113.10:22", ("example.com", "www.example.com"), 81),
     run=Run(
-        ("./app", "--port", "{port}", "--color", "{color}"), Ports(8181, 8182), {"LOG_LEVEL": "info", "EMPTY": ""}, True
+        ("./app", "--port", "{port}", "--color", "{color}"),
+        Ports(8181, 8182),
+        {"LOG_LEVEL": "info", "EMPTY": ""},
+        True,
+        Ports(9181, 9182),
     ),
     health=Health("/health", 204, {"message": "ok", "deep": {"list": [1, 2.5, True]}}, 31.0, 4),
     verify=Verify("/status", 203, {"color": "{color}"}),

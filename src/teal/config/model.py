@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import field
 from typing import Annotated
 
-from teal_host.wire.app import AppSpec, Health, Keep, ProxyRules, Run, Sandbox, Site, Verify
+from teal_host.wire.app import AppSpec, Health, Keep, ProxyRules, Run, Sandbox, Site, Verify, placeholder_mistakes
 from teal_host.wire.grammar import AppName, EnvValue
 from teal_host.wire.site_grammar import Domain, Port
 from teal_host.wire.typed import Mistake
@@ -88,6 +88,9 @@ class Config:
     keep: Keep = field(default_factory=Keep)
     proxy: ProxyRules = field(default_factory=ProxyRules)
     sandbox: Sandbox = field(default_factory=Sandbox)
+
+    def mistakes(self) -> Iterator[Mistake]:
+        yield from placeholder_mistakes(self.run, self.health, self.verify)
 
     @property
     def spec(self) -> AppSpec:

@@ -14,7 +14,7 @@ from teal_host.ground.errors import CannotRun
 from teal_host.ground.paths import AppPaths
 from teal_host.preparations import change as setup_change
 from teal_host.preparations.base import Intent
-from teal_host.preparations.change import DesiredFile, SetupChange
+from teal_host.preparations.change import DesiredFile, SetupChange, note
 from teal_host.supervisors.unit_text import mount_text
 
 _WITHIN_S = 30.0
@@ -24,6 +24,8 @@ def changes(intent: Intent) -> Iterator[SetupChange]:
     """Nothing where no socket is agreed on."""
     paths = intent.app.paths
     for color in paths.colors if intent.agreed.sockets else ():
+        if not paths.socket_mount(color).exists() and intent.app.host.supervisor.pids(color):
+            yield note(f"{color.color} runs: until its next start it can take the place of the other color's socket")
         desired, folder = DesiredFile(paths, paths.socket_mount(color), mount_text(color)), color.socket.parent
         yield from setup_change.write(desired, partial(_mount, desired, folder), f", which mounts {folder}")
 

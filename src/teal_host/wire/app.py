@@ -82,6 +82,14 @@ class Run:
         return {**({"SOCKET": "command"} if self.on_socket else {}), **({"PORT2": "ports2"} if self.ports2 else {})}
 
     @property
+    def lacks(self) -> Dict[str, str]:
+        """Placeholders that this app has not, each with why."""
+        second = {} if self.ports2 else {"port2": "which needs [run] ports2"}
+        if self.on_socket:
+            return {**second, "port": "but [run] command uses {socket}"}
+        return {**second, "socket": "but [run] command does not"}
+
+    @property
     def handed_over(self) -> int:
         """Bytes of arguments and environment."""
         return sum(len(text.encode()) for text in (*self.command, *self.env, *self.env.values()))
@@ -165,6 +173,17 @@ class Sandbox:
     open_files: Annotated[int, between(64, 1_000_000)] = 65_536
 
 
+def placeholder_mistakes(run: Run, health: Health, verify: Verify) -> Iterator[Mistake]:
+    """What is asked of an app names nothing that the app has not; else that would be asked as it stands there."""
+    asked = {"health.path": health.path, "health.json": health.json, "verify.path": verify.path}
+    own = {f"run.env.{name}": value for name, value in run.env.items() if run.on_socket and "{port}" in value}
+    for path, value in {**asked, "verify.json": verify.json, **own}.items():
+        text = json_text.dumps(value)
+        for name, why in run.lacks.items():
+            if f"{{{name}}}" in text:
+                yield Mistake(path, f"uses {{{name}}}, {why}")
+
+
 @dataclass(frozen=True)
 class AppSpec:
     """All that the server needs to know to run one release of one app."""
@@ -177,6 +196,9 @@ class AppSpec:
     keep: Keep
     proxy: ProxyRules = field(default_factory=ProxyRules)
     sandbox: Sandbox = field(default_factory=Sandbox)
+
+    def mistakes(self) -> Iterator[Mistake]:
+        yield from placeholder_mistakes(self.run, self.health, self.verify)
 
 
 def _json_mistakes(wanted: Any) -> Iterator[Mistake]:

@@ -20,7 +20,7 @@ OWN_GROUP = """
 for path in (os.path.dirname(os.environ["SOCKET"]), os.environ["SOCKET"]):
     os.chown(path, -1, os.getgid())
 """
-SETTINGS = {"health": {"successes": 1, "deadline_s": 3}, "keep": {"watch_s": 0, "drain_s": 1}}
+KEEP = {"watch_s": 0, "drain_s": 1}
 # A program of somebody else, which nginx's user may reach, and no visitor of the app.
 ELSEWHERE = "/srv/elsewhere.sock"
 OTHER_PROGRAM = f"""
@@ -46,8 +46,9 @@ class Shop:
         app.teal("setup", "--yes").ok()
         app.deploy().ok()
 
-    def configure(self, command: list[str]) -> None:
-        self.app.config(run={"command": command, "data": True}, **SETTINGS)
+    def configure(self, command: list[str], deadline_s: float = 30) -> None:
+        health = {"successes": 1, "deadline_s": deadline_s}
+        self.app.config(run={"command": command, "data": True}, health=health, keep=KEEP)
 
     def deploy(self, version: str, command: list[str], *options: str) -> None:
         self.configure(command)
@@ -108,7 +109,9 @@ def test_app_moves_to_sockets_and_back_and_no_request_is_lost(shop: Shop) -> Non
     run(shop.server, "mv", "/usr/bin/mount.aside", "/usr/bin/mount")
     assert without.code == 1, without
     assert f"{FOLDER}/blue cannot be mounted" in without.err
-    assert "a unix socket for each color" in app.teal("setup", "--yes").ok().err
+    plan = app.teal("setup", "--yes").ok().err
+    assert "a unix socket for each color" in plan
+    assert "blue runs: until its next start it can take the place of the other color's socket" in plan
     everybody = Site("localhost", lambda body: b"version" in body)
     with visitors(shop.server, [everybody], per_second=25) as seen:
         shop.deploy("v2", SOCKET)
@@ -201,7 +204,7 @@ def test_candidate_whose_socket_cannot_be_reached_is_refused_before_the_switch(
     shop: Shop, behaviour: dict[str, object], fault: str, hint: str
 ) -> None:
     """At 432588d the switch to the second one came, and visitors got 502 until the rollback."""
-    shop.configure(SOCKET)
+    shop.configure(SOCKET, 0.5 if "never_listens" in behaviour else 3)
     shop.app.program(version="bad", **behaviour)
     refused = shop.app.deploy()
     assert (refused.code, refused.result["outcome"]) == (6, "unhealthy")
@@ -214,6 +217,7 @@ def test_candidate_whose_socket_cannot_be_reached_is_refused_before_the_switch(
 def test_nginx_that_has_got_another_user_is_found_before_the_switch(shop: Shop) -> None:
     """At 432588d the switch came, and visitors got 502 until the rollback."""
     nginx_runs_as(shop, "daemon")
+    shop.configure(SOCKET, 3)
     shop.app.program(version="u1")
     refused = shop.app.deploy()
     assert refused.code == 6
@@ -229,15 +233,6 @@ def nginx_runs_as(shop: Shop, user: str) -> None:
     run(shop.server, "sed", "-i", f"s/^user .*/user {user};/", "/etc/nginx/nginx.conf")
     run(shop.server, "systemctl", "reload", "nginx")
     wait_until(lambda: shop.shell("ps -eo user:9,args | grep '[n]ginx: worker process$'").split()[0] == user)
-
-
-def test_standby_on_a_port_answers_for_a_socket_that_is_down_and_neither_survives_an_eviction(shop: Shop) -> None:
-    shop.deploy("f1", PORT)
-    shop.deploy("f2", SOCKET)
-    run(shop.server, "systemctl", "stop", f"teal-shop@{shop.colors[0]}")
-    assert shop.app.get()["version"] == "f1"
-    shop.deploy("f3", SOCKET, "--evict", "--yes")
-    assert shop.app.teal("rollback").code == 2
 
 
 def test_no_release_leaves_a_list_of_access_or_a_full_directory_to_the_next_one(shop: Shop) -> None:
@@ -256,12 +251,19 @@ for number in range(1000):
 '''.replace("$(id -u daemon)", run(shop.server, "id", "-u", "daemon").strip())
     assert "No space left" in shop.inside(live, opened)
     assert shop.shell(connect) == "", "the attack"
-    shop.deploy("v6", SOCKET)
-    shop.deploy("v7", SOCKET)
+    shop.deploy("f1", PORT)
+    shop.deploy("f2", SOCKET)
     assert shop.colors[0] == live
     assert "Permission denied" in shop.shell(connect)
     shown = "import os, sys; print([name for path in sys.argv[1:] for name in os.listxattr(path)])"
     assert run(shop.server, "python3", "-c", shown, folder, f"{folder}/socket").strip() == "[]"
+
+
+def test_standby_on_a_port_answers_for_a_socket_that_is_down_and_neither_survives_an_eviction(shop: Shop) -> None:
+    run(shop.server, "systemctl", "stop", f"teal-shop@{shop.colors[0]}")
+    assert shop.app.get()["version"] == "f1"
+    shop.deploy("f3", SOCKET, "--evict", "--yes")
+    assert shop.app.teal("rollback").code == 2
 
 
 def test_destroy_leaves_nothing_below_run(shop: Shop) -> None:
