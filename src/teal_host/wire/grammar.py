@@ -8,7 +8,7 @@ that only excluded). The checks use `fullmatch`, because `$` accepts a trailing 
 import base64
 import re
 import sys
-from typing import Annotated, Any, Dict, Literal, Optional, Tuple
+from typing import Annotated, Any, Callable, Dict, Literal, Optional, Tuple
 
 Color = Literal["blue", "green"]
 KeyWord = Literal["deploy", "rollback", "status", "releases", "logs"]
@@ -18,24 +18,17 @@ PLACEHOLDERS = ("port", "color", "release", "data_dir", "host", "socket", "port2
 RESERVED_ENV = ("PORT", "HOST", "COLOR", "RELEASE", "DATA_DIR")
 
 _APP = re.compile(r"[a-z][a-z0-9-]{0,30}")
-_RELEASE = re.compile(r"[0-9]{4,9}-[0-9a-f]{12}")
 _NUMBER = re.compile(r"[0-9]{1,9}")
 _ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
 _PLACEHOLDER = re.compile(r"\{([a-z_]+)\}")
-_DIGEST = re.compile(r"[0-9a-f]{64}")
-_ID = re.compile(r"[0-9a-f]{32}")
-_VERSION = re.compile(r"([0-9a-f]{16})?")
 _ABSOLUTE = re.compile(r"(/[A-Za-z0-9._-]+)+")
 _CAPABILITY = re.compile(r"CAP_[A-Z_]{1,40}")
-_SYSTEM_CALL = re.compile(r"@?[a-z0-9_-]{1,60}")
 _PUBLIC_KEY = re.compile(
     r"(?:ssh-ed25519|ecdsa-sha2-nistp(?:256|384|521)|ssh-rsa|sk-ssh-ed25519@openssh\.com"
     r"|sk-ecdsa-sha2-nistp256@openssh\.com) [A-Za-z0-9+/]{40,4000}={0,3}(?: [A-Za-z0-9@._+:/ -]{0,200})?"
 )
 _CERTIFICATE = re.compile(r"[a-z0-9-]+-cert-v01@openssh\.com ")
-_PRINCIPAL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+:/-]{0,127}")
 MOST_PRINCIPALS = 40  # sshd reads no more
-_KEY_DIGEST = re.compile(r"SHA256:[A-Za-z0-9+/]{43}")
 _AS_GOOD_AS_ROOT = {
     "CAP_SYS_ADMIN", "CAP_SYS_PTRACE", "CAP_SYS_MODULE", "CAP_SYS_RAWIO", "CAP_DAC_OVERRIDE", "CAP_DAC_READ_SEARCH",
     "CAP_SETUID", "CAP_SETGID", "CAP_SETFCAP", "CAP_CHOWN", "CAP_FOWNER", "CAP_MKNOD", "CAP_SYS_CHROOT", "CAP_BPF",
@@ -47,6 +40,25 @@ def other_color(color: Color) -> Color:
     return COLORS[(COLORS.index(color) + 1) % len(COLORS)]
 
 
+def form(pattern: str, complaint: str, shown: int = 60) -> Callable[[str], Optional[str]]:
+    """A check that the whole text has this form. The complaint may show the beginning of another text as `{!r}`."""
+    return lambda value: None if re.fullmatch(pattern, value) else complaint.format(value[:shown])
+
+
+release_name = form("[0-9]{4,9}-[0-9a-f]{12}", "{!r} is not the name of a release; one looks like 0007-3f2a9c1b7d4e")
+digest = form("[0-9a-f]{64}", "must be a SHA-256 in lower-case hex")
+deploy_id = form("[0-9a-f]{32}", "must be 32 hex digits")
+env_version = form("([0-9a-f]{16})?", "is not a version of an environment")  # empty where nothing is set
+system_call_group = form("@?[a-z0-9_-]{1,60}", "{!r} is not a system call or a group such as @resources")
+key_digest = form("SHA256:[A-Za-z0-9+/]{43}", "is not the fingerprint of a key: SHA256:…")  # as of ssh-keygen -l
+# A name in a certificate. It ends no word of authorized_keys. sshd before 10.3 splits a certificate's at `,`.
+principal = form(
+    "[A-Za-z0-9][A-Za-z0-9._@+:/-]{0,127}",
+    "{!r} is not a principal: a letter or digit, then up to 127 letters, digits and . _ @ + : / -",
+    shown=40,
+)
+
+
 def app_name(value: str) -> Optional[str]:
     if value == "teal":
         return '"teal" is Teal\'s own name here; choose another'
@@ -55,25 +67,9 @@ def app_name(value: str) -> Optional[str]:
     return f"{value[:40]!r} must be a lower-case letter, then up to 30 of a-z, 0-9 and -"
 
 
-def release_name(value: str) -> Optional[str]:
-    return (
-        None
-        if _RELEASE.fullmatch(value)
-        else f"{value[:60]!r} is not the name of a release; one looks like 0007-3f2a9c1b7d4e"
-    )
-
-
 def release_reference(value: str) -> Optional[str]:
     """How a person names a release: in full, or by its number."""
     return None if _NUMBER.fullmatch(value) else release_name(value)
-
-
-def digest(value: str) -> Optional[str]:
-    return None if _DIGEST.fullmatch(value) else "must be a SHA-256 in lower-case hex"
-
-
-def deploy_id(value: str) -> Optional[str]:
-    return None if _ID.fullmatch(value) else "must be 32 hex digits"
 
 
 def env_name(value: str) -> Optional[str]:
@@ -90,11 +86,6 @@ def env_value(value: str) -> Optional[str]:
     if not encodable(value):
         return "must be valid Unicode"
     return None if len(value.encode()) <= 32768 else "is longer than 32,768 bytes"
-
-
-def env_version(value: str) -> Optional[str]:
-    """The version of the values of `teal env`; empty for no values."""
-    return None if _VERSION.fullmatch(value) else "is not a version of an environment"
 
 
 def argument(value: str) -> Optional[str]:
@@ -171,13 +162,6 @@ def capability(value: str) -> Optional[str]:
     return f"{value} would make the program as good as root" if value in _AS_GOOD_AS_ROOT else None
 
 
-def system_call_group(value: str) -> Optional[str]:
-    """The name of a system call, or of a group of systemd's (`systemd-analyze syscall-filter`)."""
-    return (
-        None if _SYSTEM_CALL.fullmatch(value) else f"{value[:60]!r} is not a system call or a group such as @resources"
-    )
-
-
 def public_key(value: str) -> Optional[str]:
     """One line of an OpenSSH public key file: type, key, comment; no options before it (sshd(8))."""
     if _PUBLIC_KEY.fullmatch(value) and _is_of_its_type(*value.split(" ")[:2]):
@@ -193,18 +177,6 @@ def _is_of_its_type(kind: str, packed: str) -> bool:
     except ValueError:
         return False
     return key.startswith(len(kind).to_bytes(4, "big") + kind.encode())
-
-
-def key_digest(value: str) -> Optional[str]:
-    """The fingerprint of a public key, as `ssh-keygen -l` shows it."""
-    return None if _KEY_DIGEST.fullmatch(value) else "is not the fingerprint of a key: SHA256:…"
-
-
-def principal(value: str) -> Optional[str]:
-    """A name in a certificate. It ends no word of authorized_keys. sshd before 10.3 splits a certificate's at `,`."""
-    if _PRINCIPAL.fullmatch(value):
-        return None
-    return f"{value[:40]!r} is not a principal: a letter or digit, then up to 127 letters, digits and . _ @ + : / -"
 
 
 def between(low: float, high: float) -> Any:

@@ -8,17 +8,21 @@ are first used, and a greeting needs none, because every command waits for it.
 import re
 from typing import Annotated, Any, Optional, Sized, Tuple
 
-from teal_host.wire.grammar import between, release_name
+from teal_host.wire.grammar import between, form, release_name
 
 MOST_TEXT = 65_536  # characters of one text
 MOST_ITEMS = 40_000  # of one list: an artifact has no more files
 
 _IN_A_NAME = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-")
-_LABEL = r"[A-Za-z][A-Za-z0-9_. -]{0,39}"
 _MOMENT = r"(19[7-9][0-9]|2[0-9]{3})-[0-9]{2}-[0-9]{2}T([0-9]{2}:){2}[0-9]{2}(\.[0-9]{3,6})?[+-][0-9]{2}:[0-9]{2}"
 _ADDRESS = r"[0-9A-Fa-f:.]{2,45}"
 _HOST = rf"(?:[A-Za-z0-9_.-]{{1,253}}|\[(?P<ipv6>{_ADDRESS})\])"
 _URL = rf"https?://{_HOST}(?::(?P<port>[0-9]{{1,5}}))?/[A-Za-z0-9._~/-]{{0,1023}}"
+
+
+label = form("[A-Za-z][A-Za-z0-9_. -]{0,39}", "{!r} is not the name of a step")  # or of what the doctor looks at
+env_digest = form("[0-9a-f]{0,64}", "{!r} is not the name of an environment")  # the short name of a whole one
+mark_word = form("[0-9a-f]{32}", "{!r} is not a word of a mark")  # one of the two by which a client knows an app's site
 
 
 def machine_name(value: str) -> Optional[str]:
@@ -43,16 +47,6 @@ def libc(value: str) -> Optional[str]:
     return None if known else f"{value[:60]!r} is not a C library, such as glibc 2.36"
 
 
-def label(value: str) -> Optional[str]:
-    """The name of a step, or of a thing that the doctor looks at."""
-    return None if re.fullmatch(_LABEL, value) else f"{value[:60]!r} is not the name of a step"
-
-
-def env_digest(value: str) -> Optional[str]:
-    """The short name of a whole environment."""
-    return None if re.fullmatch("[0-9a-f]{0,64}", value) else f"{value[:60]!r} is not the name of an environment"
-
-
 def release_or_none(value: str) -> Optional[str]:
     """Which release wrote a line; empty where nobody knows it."""
     return release_name(value) if value else None
@@ -74,11 +68,6 @@ def url(value: str) -> Optional[str]:
     match = re.fullmatch(_URL, value)
     known = match and int(match["port"] or 0) <= 65535 and (match["ipv6"] is None or _version(match["ipv6"]) == 6)
     return None if known or not value else f"{value[:60]!r} is not a URL, such as http://a.example/"
-
-
-def mark_word(value: str) -> Optional[str]:
-    """One of the two words by which a client recognizes an app's site."""
-    return None if re.fullmatch("[0-9a-f]{32}", value) else f"{value[:60]!r} is not a word of a mark"
 
 
 def address(value: str) -> Optional[str]:
