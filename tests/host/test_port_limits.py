@@ -8,16 +8,16 @@ import pytest
 
 from teal_host.ground import sockets
 from teal_host.ground.paths import AppPaths
-from teal_host.preparations.ports import amid_clients
+from teal_host.preparations.ports import doubts
 from teal_host.proxies.upstream import TcpPort
-from teal_host.supervisors.port_limits import PortLimits, color_text, rules_text
+from teal_host.supervisors.port_limits import PortLimits, color_text, loader_text, rules_text, slice_of
 from teal_host.wire.app import Ports, Sandbox
 
 PATHS = AppPaths(Path("/"), "shop")
 
 
-def limits(ports: Ports, sandbox: Sandbox = Sandbox(), filtered: bool = True) -> PortLimits:  # noqa: B008
-    return PortLimits(PATHS, "teal-shop", (ports,), sandbox, filtered, clients_from=32768)
+def limits(ports: Ports, sandbox: Sandbox = Sandbox(), filtered: bool = True, own: str = "s.slice") -> PortLimits:  # noqa: B008
+    return PortLimits(PATHS, "teal-shop", (ports,), sandbox, filtered, clients_from=32768, slice=own)
 
 
 def test_rules_stop_whole_packets_below_the_ports_of_clients_and_beginnings_above() -> None:
@@ -26,6 +26,8 @@ def test_rules_stop_whole_packets_below_the_ports_of_clients_and_beginnings_abov
     assert '\t\tiifname != "lo" tcp dport 8081 drop' in text
     assert '\t\ttcp sport 40001 tcp flags & (syn | ack) == syn | ack meta skuid != "teal-shop" reject' in text
     assert '\t\tiifname != "lo" tcp dport 40001 tcp flags & (syn | ack) == syn drop' in text
+    assert "\t\ttcp dport 8081 goto listeners" in text
+    assert "\t\ttcp dport 40001 tcp flags & (syn | ack) == syn goto listeners" in text
     assert {line.split()[1] for line in text.splitlines() if line.startswith("table")} == {"inet"}
 
 
@@ -34,6 +36,16 @@ def test_rules_stop_no_answer_that_nobody_owns(port: int) -> None:
     """As a SYN cookie of the app's listener: any local user can fill the queue of half-open connections."""
     rows = [row for row in rules_text(limits(Ports(port, 8082))).splitlines() if f"sport {port} " in row]
     assert rows and all("meta skuid !=" in row for row in rows)
+
+
+def test_rules_ask_for_the_slice_of_a_listener_only_where_they_can() -> None:
+    assert slice_of(AppPaths(Path("/"), "my-shop")) == r"system-teal\x2dmy\x2dshop.slice"
+    text = rules_text(limits(Ports(8081, 8082)))
+    assert 'socket cgroupv2 level 2 "system.slice/s.slice" accept' in text
+    assert "Slice=s.slice\n" in loader_text(limits(Ports(8081, 8082)))
+    blind = limits(Ports(8081, 8082), own="")
+    assert "socket" not in rules_text(blind) and "Slice" not in loader_text(blind)
+    assert "its slice" in next(doubts(blind))
 
 
 def test_rules_of_other_ports_have_another_digest() -> None:
@@ -47,7 +59,7 @@ def test_color_may_bind_its_own_port_and_low_ones_only_where_agreed(color: str) 
     port = {"blue": 8081, "green": 8082}[color]
     allowed = [line for line in color_text(limits(Ports(8081, 8082)), slot).splitlines() if "Allow" in line]
     assert allowed == [f"SocketBindAllow={port}"]
-    two = PortLimits(PATHS, "teal-shop", (Ports(8081, 8082), Ports(9081, 9082)), Sandbox(), True, 32768)
+    two = PortLimits(PATHS, "teal-shop", (Ports(8081, 8082), Ports(9081, 9082)), Sandbox(), True, 32768, "")
     assert f"SocketBindAllow={port}\nSocketBindAllow={port + 1000}\n" in color_text(two, slot)
     assert f'iifname != "lo" tcp dport {port + 1000} drop' in rules_text(two)
     low = color_text(limits(Ports(8081, 8082), Sandbox(capabilities=("CAP_NET_BIND_SERVICE",))), slot)
@@ -76,5 +88,5 @@ def test_ports_of_processes_are_all_that_can_be_met_but_those_of_udp_clients() -
 
 
 def test_setup_warns_of_ports_that_clients_get_too() -> None:
-    (text,) = amid_clients((8081, 40001), 32768)
+    (text,) = doubts(limits(Ports(8081, 40001)))
     assert "port 40001" in text and "set run.ports below 32768" in text

@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import pytest
 
-from teal_host.ground import sockets
+from teal_host.ground import sockets, systemctl
 from teal_host.ground.errors import BadRequest
 from teal_host.ground.paths import AppPaths
 from teal_host.preparations import account, packages, ports
@@ -75,7 +75,7 @@ def test_setup_guards_the_new_ports_only_after_nginx_asks_them(app: App, monkeyp
 
 
 def test_setup_names_what_a_live_program_may_not_take_at_its_next_start(monkeypatch: pytest.MonkeyPatch) -> None:
-    agreed = PortLimits(AppPaths(Path("/"), "shop"), "teal-shop", (Ports(8081, 8082),), Sandbox(), True, 32768)
+    agreed = PortLimits(AppPaths(Path("/"), "shop"), "teal-shop", (Ports(8081, 8082),), Sandbox(), True, 32768, "")
     supervisor = SimpleNamespace(pids=lambda _: {7})
     intent = cast(Intent, SimpleNamespace(app=SimpleNamespace(host=SimpleNamespace(supervisor=supervisor))))
     monkeypatch.setattr("teal_host.preparations.ports.read_slots", lambda _: SimpleNamespace(live="blue"))
@@ -83,3 +83,24 @@ def test_setup_names_what_a_live_program_may_not_take_at_its_next_start(monkeypa
     (text,) = ports._lost(intent, agreed)
     assert text.startswith("blue also listens on 9090 (tcp): from its next start on it may not")
     assert list(ports._lost(intent, replace(agreed, pairs=(*agreed.pairs, Ports(9090, 9091))))) == []
+
+
+@pytest.mark.parametrize(
+    ("slice_now", "knows", "asked"),
+    [
+        ("", True, r"system-teal\x2dshop.slice"),
+        (r"system-teal\x2dshop.slice", True, r"system-teal\x2dshop.slice"),
+        ("of-the-admin.slice", True, ""),
+        ("", False, ""),
+    ],
+)
+def test_rules_name_the_slice_only_where_the_app_is_in_it(
+    slice_now: str, knows: bool, asked: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Elsewhere they would close the app."""
+    monkeypatch.setattr(ports, "obstacle", lambda: None)
+    monkeypatch.setattr(systemctl, "properties", lambda *_: {"Slice": slice_now})
+    monkeypatch.setattr(nftables, "knows_listeners", lambda: knows)
+    agreed = SimpleNamespace(pairs=(Ports(8081, 8082),), sandbox=Sandbox())
+    app = SimpleNamespace(paths=AppPaths(Path("/"), "shop"))
+    assert ports.limits_of(cast(Intent, SimpleNamespace(app=app, agreed=agreed, user="u"))).slice == asked

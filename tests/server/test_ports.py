@@ -43,6 +43,15 @@ for line in lines:
     line.connect_ex(("127.0.0.1", 8081))
 time.sleep(30)
 """
+# Says how a connection ends to a listener of its own on the port of a color.
+MEET = """
+import socket
+for address in ("127.0.0.1", "0.0.0.0", "::"):
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with socket.create_server((address, 8081), family=family, dualstack_ipv6=":" in address):
+        try: socket.create_connection(("127.0.0.1", 8081), 9); print("met")
+        except OSError as error: print(type(error).__name__)
+"""
 BIND = """
 import socket
 for port in (8082, 9000, 0):
@@ -228,10 +237,38 @@ def test_second_port_is_guarded_as_the_first_once_setup_agrees_on_it(shared: Ser
     assert run(shared, "python3", "-c", inside.format(9082, 9)) == "200\n"
     assert not answers(shared.address, 9082)
     with squatter(shared, 9081):
-        assert "timed out" in shared.run("python3", "-c", inside.format(9081, 0.5)).stderr
+        assert "refused" in shared.run("python3", "-c", inside.format(9081, 0.5)).stderr
         app.program(version="v4", also_on="PORT2")
         taken = app.deploy()
         assert taken.code == 6 and "port 9081 of blue is taken by python3" in taken.err
+
+
+@pytest.mark.row("S3")
+def test_squatter_who_makes_the_kernel_answer_keeps_no_standby_from_standing_in(shared: Server, app: App) -> None:
+    """Succeeded against 1f740d8: the queue of the squatter's own listener was full, so the kernel answered with a SYN
+    cookie, which no socket owns. The visitor's cookie was read, and the visitor waited 5 s for 504.
+    """
+    app.program(version="v5")
+    assert app.deploy().ok().result["color"] == "blue"
+    with down(shared), squatter(shared, 8081):
+        run(shared, "systemd-run", "--unit=flood", "--uid=mallory", "python3", "-c", FLOOD)
+        try:
+            seen = [asked(shared) for _ in range(3)]
+        finally:
+            run(shared, "systemctl", "stop", "flood")
+        assert all('"v3"' in answer for answer in seen), seen
+        assert not (shared.root / STOLEN[1:]).exists()
+
+
+@pytest.mark.row("S3")
+def test_nginx_meets_no_listener_outside_of_the_units_of_the_colors(shared: Server, app: App) -> None:
+    """Succeeded against 1f740d8: a process with the app's user that is no color's, as of `teal exec`, was met. Another
+    user's kept who connects waiting.
+    """
+    with down(shared):
+        for user in ("teal-shop", "mallory", "root"):
+            met = shared.ssh("runuser", "-u", user, "--", "python3", "-c", MEET)
+            assert met.stdout == "ConnectionRefusedError\n" * 3, (user, met)
 
 
 def test_destroy_removes_the_table_and_no_other(shared: Server, app: App) -> None:

@@ -3,7 +3,6 @@
 from typing import Iterator
 
 from teal_host.checks.base import Visit, drift, fault, ok, warning
-from teal_host.ground import sockets
 from teal_host.preparations import ports
 from teal_host.proxies import upstream
 from teal_host.steps import health
@@ -45,6 +44,6 @@ def check_limits(visit: Visit) -> Iterator[Finding]:
     else:
         numbers = " and ".join(map(str, visit.agreed.every_port))
         well = f"on {numbers} only {visit.intent.user} answers, and only this machine asks; {binds}"
-        for text in ports.amid_clients(visit.agreed.every_port, sockets.first_client_port()):
+        for text in ports.doubts(ports.limits_of(visit.intent)):
             yield warning("port rules", text)
         yield from drift("port rules", ports.changes(visit.intent), well)

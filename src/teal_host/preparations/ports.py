@@ -1,7 +1,7 @@
 """Only the app answers on its ports, each color only on its own, and only this machine reaches them."""
 
 from functools import partial
-from typing import Iterable, Iterator, Optional
+from typing import Iterator, Optional
 
 from teal_host.ground import files, sockets, systemctl
 from teal_host.ground.paths import AppPaths
@@ -26,15 +26,22 @@ _TRIED_S = 8.0
 
 
 def changes(intent: Intent) -> Iterator[SetupChange]:
-    why, agreed = obstacle(), intent.agreed
-    clients_from = sockets.first_client_port()
-    limits = PortLimits(intent.app.paths, intent.user, agreed.pairs, agreed.sandbox, why is None, clients_from)
-    if why:
-        yield note(f"{unprotected(intent)}: {why}")
-    else:
+    limits = limits_of(intent)
+    if limits.filtered:
         yield from _loaded(limits)
+    else:
+        yield note(f"{unprotected(intent)}: {obstacle()}")
     yield from _bound(intent, limits)
-    yield from map(note, amid_clients(limits.every_port, clients_from))
+    yield from map(note, doubts(limits))
+
+
+def limits_of(intent: Intent) -> PortLimits:
+    """In a slice that an admin has chosen the rules do not ask who listens: they would close the app."""
+    paths, agreed, filtered = intent.app.paths, intent.agreed, obstacle() is None
+    own = port_limits.slice_of(paths)
+    now = systemctl.properties(paths.colors[0].unit, ["Slice"]).get("Slice")  # empty before the first setup
+    asked = own if filtered and (now or own) == own and nftables.knows_listeners() else ""
+    return PortLimits(paths, intent.user, agreed.pairs, agreed.sandbox, filtered, sockets.first_client_port(), asked)
 
 
 def obstacle() -> Optional[str]:
@@ -50,11 +57,13 @@ def unprotected(intent: Intent) -> str:
     return f"while a color is down, any local user can answer on its port ({ports})"
 
 
-def amid_clients(ports: Iterable[int], clients_from: int) -> Iterator[str]:
-    for port in ports:
-        if port >= clients_from:
-            means = f"port {port} is one of those that the kernel gives to clients, so nftables guards it only in part"
-            yield f"{means}: set run.ports below {clients_from}"
+def doubts(limits: PortLimits) -> Iterator[str]:
+    if limits.filtered and not limits.slice:
+        yield "the rules know no listener by its slice here, so nginx waits 5 s for a stranger on a color's port"
+    for port in limits.every_port:
+        if port >= limits.clients_from:
+            means = f"the kernel gives port {port} to clients too, and while one has it no color starts there"
+            yield f"{means}: set run.ports below {limits.clients_from}"
 
 
 def binds_are_limited() -> bool:
@@ -99,10 +108,10 @@ def _enable(loader: DesiredFile) -> None:
 
 
 def _load(paths: AppPaths) -> None:
-    """Where the kernel turns out to take no rules, the doctor says so."""
+    """Where the kernel turns out to take no rules, the doctor says so. The loader first: the rules name its slice."""
     if nftables.obstacle() is None:
+        systemctl.order("restart", paths.port_loader.name, _TRIED_S, lambda: True)
         nftables.load(paths.port_rules)
-        systemctl.order("start", paths.port_loader.name, _TRIED_S, lambda: True)
 
 
 def _lost(intent: Intent, limits: PortLimits) -> Iterator[str]:

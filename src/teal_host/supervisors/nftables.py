@@ -18,6 +18,11 @@ _TRIAL = (
     "add table inet teal.trial; add chain inet teal.trial out { type filter hook output priority 0; }; "
     "add rule inet teal.trial out tcp sport 1 meta skuid != 0 reject with tcp reset"
 )
+_LISTENER_TRIAL = (
+    "add table inet teal.trial; add chain inet teal.trial in { type filter hook input priority 0; }; "
+    'add rule inet teal.trial in tcp dport 1 socket cgroupv2 level 1 "system.slice" accept; '
+    "add rule inet teal.trial in tcp dport 1 socket wildcard <= 1 reject with tcp reset"
+)
 _COMMENT = re.compile(r'comment "([^"]*)"')
 
 
@@ -29,6 +34,11 @@ def obstacle() -> Optional[str]:
     """nft's words if the kernel takes no such rules, as in some containers."""
     tried = _nft("--check", _TRIAL)
     return None if tried.code == 0 else (tried.lines or ["nft gives no reason"])[0].strip()
+
+
+def knows_listeners() -> bool:
+    """Can a rule ask in which cgroup (of v2) the socket was made that would take a packet? Linux can from 5.13 on."""
+    return not is_installed() or _nft("--check", _LISTENER_TRIAL).code == 0
 
 
 def load(rules: Path) -> None:

@@ -1,10 +1,11 @@
 """Who may answer on an app's ports: the text of its nftables table, and of the units that go with it.
 
-nftables holds on every kernel: whoever takes the port of a color that is down can bind it, and nobody gets an answer.
-systemd's limits keep one color from the ports of the other, but systemd ignores them silently where it has no BPF.
+nftables asks who would take a packet. A socket that was not made in the app's slice of cgroups takes none, and nginx
+is refused at once, as where nobody listens. Where rules cannot ask that, no other user's socket sends from the port.
+Then a packet that no socket owns passes, as a SYN cookie does: any user can make the kernel answer for the app with
+cookies, and a rule that stops these would let every user close a live app.
 
-A packet that no socket owns passes: with half-open connections any user makes the kernel answer for the app by a SYN
-cookie, which has no owner, and a rule that stops it would let every user close a live app.
+systemd's limits keep one color from the ports of the other, but systemd ignores them silently where it has no BPF.
 """
 
 import contextlib
@@ -30,12 +31,21 @@ ${answers}\t}
 \tchain visitors {
 \t\ttype filter hook input priority filter; policy accept;
 ${visitors}\t}
+\tchain listeners {
+${listeners}\t}
 }
 """)
 _ANSWER = Template(
     '\t\ttcp sport ${port}${only} meta skuid != "${user}" reject with tcp reset comment "teal ${digest}"\n'
 )
-_VISITOR = Template('\t\tiifname != "lo" tcp dport ${port}${only} drop comment "teal ${digest}"\n')
+_VISITOR = Template("""\
+\t\tiifname != "lo" tcp dport ${port}${only} drop comment "teal ${digest}"
+\t\ttcp dport ${port}${only} goto listeners comment "teal ${digest}"
+""")
+_OWN = Template('\t\tsocket cgroupv2 level ${level} "system.slice/${slice}" accept comment "teal ${digest}"\n')
+# Any socket is a wildcard or is none. Where no socket is, the kernel itself refuses.
+_ANOTHER = Template('\t\tsocket wildcard <= 1 reject with tcp reset comment "teal ${digest}"\n')
+_LEVELS = range(2, 9)  # in a container Linux before 6.12 counts from the machine's root; one cgroup fits at one level
 
 _LOADER = Template("""\
 # ${app}: written by `teal setup`. It loads the rules before nginx starts, and again where nftables.service flushes.
@@ -47,7 +57,7 @@ ReloadPropagatedFrom=nftables.service
 Before=nginx.service ${colors}
 
 [Service]
-Type=oneshot
+${slice}Type=oneshot
 RemainAfterExit=yes
 ExecStart=-${nft} --file ${rules}
 ExecReload=-${nft} --file ${rules}
@@ -72,7 +82,10 @@ ${own}${low}""")
 
 @dataclass(frozen=True)
 class PortLimits:
-    """`filtered`: the kernel takes rules of nftables. From port `clients_from` on it gives ports to clients as well."""
+    """`filtered`: the kernel takes rules of nftables. From port `clients_from` on it gives ports to clients as well.
+
+    `slice`: of both colors, where rules can ask for it; else empty.
+    """
 
     paths: AppPaths
     user: str
@@ -80,6 +93,7 @@ class PortLimits:
     sandbox: Sandbox
     filtered: bool
     clients_from: int
+    slice: str
 
     @property
     def every_port(self) -> Tuple[int, ...]:
@@ -88,6 +102,12 @@ class PortLimits:
 
 def table(paths: AppPaths) -> str:
     return f"teal-{paths.app}"
+
+
+def slice_of(paths: AppPaths) -> str:
+    """Where systemd puts the units of both colors, if no admin says otherwise."""
+    escaped = table(paths).replace("-", r"\x2d")
+    return f"system-{escaped}.slice"
 
 
 def are_in_effect(paths: AppPaths) -> bool:
@@ -106,7 +126,9 @@ def rules_text(limits: PortLimits) -> str:
 def loader_text(limits: PortLimits) -> str:
     paths = limits.paths
     colors = " ".join(color.unit for color in paths.colors)
-    return _LOADER.substitute(app=paths.app, colors=colors, nft=nftables.NFT, rules=paths.port_rules)
+    # Itself in the slice, so its cgroup is there before nft asks for it, and stays.
+    own = f"Slice={limits.slice}\n" if limits.slice else ""
+    return _LOADER.substitute(app=paths.app, colors=colors, nft=nftables.NFT, rules=paths.port_rules, slice=own)
 
 
 def color_text(limits: PortLimits, color: ColorPaths) -> str:
@@ -130,4 +152,10 @@ def _rules(limits: PortLimits, digest: str) -> str:
         is_of_clients = port >= limits.clients_from
         answers += _ANSWER.substitute(words, only=" tcp flags & (syn | ack) == syn | ack" if is_of_clients else "")
         visitors += _VISITOR.substitute(words, only=" tcp flags & (syn | ack) == syn" if is_of_clients else "")
-    return _RULES.substitute(app=limits.paths.app, user=limits.user, answers=answers, visitors=visitors)
+    chains = {"answers": answers, "visitors": visitors, "listeners": _listeners(limits.slice, digest)}
+    return _RULES.substitute(chains, app=limits.paths.app, user=limits.user)
+
+
+def _listeners(own: str, digest: str) -> str:
+    levels = (_OWN.substitute(level=level, slice=own, digest=digest) for level in _LEVELS)
+    return "".join(levels) + _ANOTHER.substitute(digest=digest) if own else ""
