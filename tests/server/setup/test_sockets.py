@@ -225,8 +225,11 @@ def test_nginx_that_has_got_another_user_is_found_before_the_switch(shop: Shop) 
     assert refused.result["error"]["hint"].startswith("teal setup, because nginx has another group")
     shop.app.teal("setup", "--yes").ok()
     shop.deploy("u1", SOCKET)
+    live, _ = shop.colors
     nginx_runs_as(shop, "www-data")
     shop.app.teal("setup", "--yes").ok()
+    run(shop.server, "systemctl", "restart", f"teal-shop@{live}")
+    wait_until(lambda: shop.answers("u1"))
 
 
 def nginx_runs_as(shop: Shop, user: str) -> None:
