@@ -81,29 +81,24 @@ def env_name(value: str) -> Optional[str]:
 
 
 def env_value(value: str) -> Optional[str]:
+    return _no_text(value) or (None if len(value.encode()) <= 32_768 else "is longer than 32,768 bytes")
+
+
+def _no_text(value: str) -> Optional[str]:
+    """Why no environment and no argv can hold it, whatever its length."""
     if "\0" in value:
         return "must not contain a NUL character"
-    if not encodable(value):
-        return "must be valid Unicode"
-    return None if len(value.encode()) <= 32768 else "is longer than 32,768 bytes"
+    return None if encodable(value) else "must be valid Unicode"
 
 
 def argument(value: str) -> Optional[str]:
     """One element of a command: whatever an argv can carry, with known placeholders only."""
-    if "\0" in value:
-        return "must not contain a NUL character"
-    if not encodable(value):
-        return "must be valid Unicode"
-    return unknown_placeholder(value) if len(value) <= 8192 else "is longer than 8,192 characters"
+    return _no_text(value) or (unknown_placeholder(value) if len(value) <= 8192 else "is longer than 8,192 characters")
 
 
 def word(value: str) -> Optional[str]:
     """One word of a command that Teal runs unchanged. Linux accepts no longer word."""
-    if "\0" in value:
-        return "must not contain a NUL character"
-    if not encodable(value):
-        return "must be valid Unicode"
-    return None if len(value.encode()) < 131_072 else "is longer than 131,071 bytes"
+    return _no_text(value) or (None if len(value.encode()) < 131_072 else "is longer than 131,071 bytes")
 
 
 def unknown_placeholder(value: str) -> Optional[str]:
