@@ -105,7 +105,46 @@ FILES: list[tuple[str, str]] = [
     (f'{APP}{RUN}[server]\ndomains = ["a.b:80"] # here\n', "'a.b:80': write the bare name, \"a.b\""),
     (f'{APP}[run]\ncommand = "./program --port {{port}}" # here\n', '; write ["./program", "--port", "{port}"]'),
     (f'{APP}{RUN}[server]\ndomains = ["a.b", "a;b"] # here\n', "server.domains[1]: 'a;b' is not a host name"),
-    (f'{APP}{RUN}[server]\ndomains = ["*.a.b"] # here\n', "'*.a.b' is not a host name"),
+    (f'{APP}{RUN}[server]\ndomains = ["*.a.b"] # here\n', "server.domains[0]: is the name that Teal and redirects use"),
+    (f'{APP}{RUN}[server]\ndomains = ["a.b", "*.*.b"] # here\n', "server.domains[1]: '*.*.b' is not * before a host"),
+    (f'{APP}{RUN}[server]\nredirects = ["www.a.b"] # here\n', "server.redirects: lead to the first of domains"),
+    (
+        f'{APP}{RUN}[server]\ndomains = ["a.b"]\nredirects = ["c.d", "a.b"] # here\n',
+        'server.redirects[1]: "a.b" is there twice',
+    ),
+    # --- https
+    (
+        f'{APP}{RUN}[https]\ncertificate = "file" # here\n',
+        "https.certificate: 'file' is none of",
+    ),
+    (f'{APP}{RUN}[https]\ncertificate = "letsencrypt" # here\n', "https.certificate: a certificate is for names"),
+    (f'{APP}{RUN}[https] # here\ncertificate = "files"\nkey = "/k"\n', "https.cert: is missing"),
+    (f'{APP}{RUN}[https] # here\ncertificate = "files"\ncert = "/c"\n', "https.key: is missing"),
+    (f'{APP}{RUN}[https]\nkey = "/k" # here\n', 'https.key: is for certificate = "files"'),
+    (f'{APP}{RUN}[https]\ncertificate = "files"\ncert = "c.pem" # here\nkey = "/k"\n', "must be an absolute path"),
+    (f'{APP}{RUN}[https]\nca_file = "ca.pem" # here\n', "https.ca_file: verifies another directory"),
+    (
+        f'{APP}{RUN}[https]\ndirectory = "https://ca.a.b/d"\nca_file = "ca.pem" # here\n',
+        "ca.pem is not a file",
+    ),
+    (f"{APP}{RUN}[https]\nhsts_days = 4000 # here\n", "https.hsts_days: 4000 is out of range"),
+    (
+        f'{APP}{RUN}[https]\ncertificate = "letsencrypt"\n[server]\ndomains = ["a.b", "*.a.b"] # here\n',
+        'server.domains[1]: "*.a.b" is not signed by Let\'s Encrypt without DNS-01',
+    ),
+    (
+        f'{APP}{RUN}[https]\ncertificate = "letsencrypt"\n[server]\ndomains = ["a.b"]\nhttp_port = 443 # here\n',
+        "server.http_port: is the port of HTTPS",
+    ),
+    (f'{APP}{RUN}[proxy]\ntrusted = ["0.0.0.0/0"] # here\n', "proxy.trusted[0]: '0.0.0.0/0' is everybody"),
+    (
+        f'{APP}{RUN}[proxy]\ndirectives = ["deny all;", "proxy_set_header x-forwarded-proto https;"] # here\n',
+        "proxy.directives[1]: sets x-forwarded-proto, which Teal sets already, so the program would get both; name who",
+    ),
+    (
+        f'{APP}{RUN}[proxy]\ndirectives = ["proxy_set_header Host $host;"] # here\n',
+        "set it in a location of your own",
+    ),
     (f'{APP}{RUN}[server]\ndomains = ["$host"] # here\n', "'$host' is not a host name"),
     (f'{APP}{RUN}[server]\ndomains = ["a\\n"] # here\n', "is not a host name"),
     (f'{APP}{RUN}[server]\ndomains = ["A.b"] # here\n', 'write it in lower case, "a.b"'),

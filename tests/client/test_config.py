@@ -11,7 +11,7 @@ import pytest
 from teal.config.model import Build, Config, ServerSection
 from teal.config.read import ConfigFile, load
 from teal.ground.errors import ConfigError
-from teal_host.wire.app import Health, Keep, Ports, ProxyRules, Run, Sandbox, Site, Verify
+from teal_host.wire.app import Health, Https, Keep, Ports, ProxyRules, Run, Sandbox, Site, Verify
 
 SHORT = 'app = "shop"\n[run]\ncommand = ["./app"]\n'
 WHOLE = """
@@ -26,6 +26,7 @@ artifact = "dist/app"
 target = "ssh://root@203.0.113.10:22"
 domains = ["example.com", "www.example.com"]
 http_port = 81
+redirects = ["example.org"]
 
 [run]
 command = ["./app", "--port", "{port}", "--color", "{color}"]
@@ -61,6 +62,7 @@ buffering = true
 directives = ["deny all;", '''location /x {
   return 204;
 }''']
+trusted = ["cloudflare", "203.0.113.0/24"]
 
 [sandbox]
 writable = ["/srv/uploads"]
@@ -69,12 +71,24 @@ system_calls = ["@resources", "perf_event_open"]
 memory_mb = 256
 tasks = 99
 open_files = 999
+
+[https]
+certificate = "files"
+email = "me@example.com"
+directory = "https://ca.example.com/dir"
+ca_file = "ca.pem"
+cert = "/etc/ssl/cert.pem"
+key = "/etc/ssl/key.pem"
+redirect = false
+hsts_days = 30
+http3 = true
 """
+CA = "-----BEGIN CERTIFICATE-----\n"
 ENV = {"GOOS": "linux", "GOARCH": "{goarch}", "CGO_ENABLED": "0"}
 EVERY_KEY = Config(
     app="bluegreen-demo",
     build=Build(("go", "build", "-trimpath", "-ldflags=-s -w", "-o", "dist/app", "./cmd"), ENV, "dist/app"),
-    server=ServerSection("ssh://root@203.0.113.10:22", ("example.com", "www.example.com"), 81),
+    server=ServerSection("ssh://root@203.0.113.10:22", ("example.com", "www.example.com"), 81, ("example.org",)),
     run=Run(
         ("./app", "--port", "{port}", "--color", "{color}"),
         Ports(8181, 8182),
@@ -85,8 +99,16 @@ EVERY_KEY = Config(
     health=Health("/health", 204, {"message": "ok", "deep": {"list": [1, 2.5, True]}}, 31.0, 4),
     verify=Verify("/status", 203, {"color": "{color}"}),
     keep=Keep(6, False, 11.0, 32.5, False),
-    proxy=ProxyRules(7, 8, False, True, ("deny all;", "location /x {\n  return 204;\n}")),
+    proxy=ProxyRules(
+        7, 8, False, True, ("deny all;", "location /x {\n  return 204;\n}"), ("cloudflare", "203.0.113.0/24")
+    ),
     sandbox=Sandbox(("/srv/uploads",), ("CAP_NET_RAW",), ("@resources", "perf_event_open"), 256, 99, 999),
+    https=Https(
+        *("files", "me@example.com", "https://ca.example.com/dir", CA, "/etc/ssl/cert.pem", "/etc/ssl/key.pem"),
+        redirect=False,
+        hsts_days=30,
+        http3=True,
+    ),
 )
 
 Write = Callable[[str], Path]
@@ -97,6 +119,7 @@ def write(tmp_path: Path) -> Write:
     def written(text: str) -> Path:
         path = tmp_path / "teal.toml"
         path.write_text(text)
+        path.with_name("ca.pem").write_text(CA)
         return path
 
     return written

@@ -36,6 +36,8 @@ server.target = "ssh://example.com"
 server.target = "ssh://me@[2001:db8::1%eth0]:65535/"
 server.target = "multipass://Blue-1"
 server.domains = ["example.com", "_acme.example.com", "a--b.x1", "localhost"]
+server.domains = ["example.com", "*.example.com", "*.a.example.com"]
+server = { domains = ["example.com"], redirects = ["www.example.com", "*.example.org"] }
 server.http_port = 65535
 run.command = ["app", "--port={port}", "{Port} {1} {}", ""]
 run.data = true
@@ -57,10 +59,32 @@ proxy.directives = ["deny all;", "location /x { return 204; }", "a\\n\\t'b }';",
 sandbox.writable = ["/srv/uploads", "/a/..b/.c"]
 sandbox.capabilities = ["CAP_NET_RAW"]
 sandbox.system_calls = ["@resources", "perf_event_open"]
+proxy.trusted = ["cloudflare", "203.0.113.0/24", "2001:db8::7", "10.0.0.1"]
+https.certificate = "none"
+https = { email = "me.x+y@example.com", directory = "https://ca.example.com:14000/dir", ca_file = "ca.pem" }
+https = { redirect = false, hsts_days = 3650, http3 = true }
 sandbox = { memory_mb = 8, tasks = 4, open_files = 1000000 }
 """
 
 BAD = """
+server.domains = ["*.example.com"]
+server.domains = ["example.com", "*.*.example.com"]
+server.domains = ["example.com", "a.*.com"]
+server.domains = ["example.com", "*"]
+server.redirects = ["www.example.com"]
+proxy.trusted = "cloudflare"
+proxy.trusted = ["example.com"]
+proxy.trusted = ["0.0.0.0/0"]
+proxy.trusted = ["::/0"]
+https.certificate = "file"
+https.certificate = "letsencrypt"
+https.certificate = "files"
+https.cert = "/etc/ssl/cert.pem"
+https.email = "me"
+https.directory = "http://ca.example.com/dir"
+https.ca_file = "ca.pem"
+https.hsts_days = -1
+https.redirect = "yes"
 app = "teal"
 app = "Shop"
 app = "1shop"

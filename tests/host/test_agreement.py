@@ -23,7 +23,7 @@ from teal_host.state.key_limits import KeyLimits
 from teal_host.state.slots import Slots
 from teal_host.steps import ports
 from teal_host.steps.scene import Scene
-from teal_host.wire.app import AppSpec, Health, Keep, Ports, ProxyRules, Run, Site, Verify
+from teal_host.wire.app import NO_HTTPS, AppSpec, Health, Https, Keep, Ports, ProxyRules, Run, Site, Verify
 from teal_host.wire.manifest import Entry, Manifest, Origin, digest_of
 from teal_host.wire.reports import Color
 from teal_host.wire.requests import Deploy
@@ -102,10 +102,10 @@ def test_agreement_of_a_newer_teal_is_neither_read_nor_written(host: HostPaths) 
 def test_agreement_keeps_the_keys_that_a_newer_teal_has_added(host: HostPaths) -> None:
     keep(host, agreed())
     path = host.app("shop").agreed
-    path.write_text(path.read_text().replace('"format": 2', '"https": {"redirect": true}, "format": 2'))
+    path.write_text(path.read_text().replace('"format": 2', '"weights": {"blue": 5}, "format": 2'))
     assert agreement.load(host.app("shop")) == agreed()
     keep(host, agreed())
-    assert json.loads(path.read_text())["https"] == {"redirect": True}
+    assert json.loads(path.read_text())["weights"] == {"blue": 5}
 
 
 def test_agreement_of_format_1_is_renewed_once(host: HostPaths) -> None:
@@ -385,3 +385,48 @@ def test_every_app_has_a_token_of_its_own(host: HostPaths) -> None:
     tokens = {agreement.propose(host, spec(f"app{number}"), "blue").token for number in range(20)}
     assert len(tokens) == 20
     assert all(len(token) == 32 for token in tokens)
+
+
+NAMED = Site(("shop.example.com",), 80)
+FILES = Https("files", cert="/etc/ssl/shop.pem", key="/etc/ssl/shop.key")
+
+
+def test_agreement_of_before_has_no_https_and_a_deploy_without_the_section_keeps_any(host: HostPaths) -> None:
+    keep(host, agreed())
+    path = host.app("shop").agreed
+    before = json.loads(path.read_text())
+    del before["https"]
+    path.write_text(json.dumps(before))
+    loaded = agreement.load(host.app("shop"))
+    assert loaded is not None
+    assert (loaded.https, loaded.route(host.app("shop")).tls) == (NO_HTTPS, None)
+    on_server = replace(loaded, user="teal-shop", site=spec().site, https=FILES)
+    assert agreement.differences(spec(), on_server, "blue") == {}
+
+
+def test_agreement_differs_by_each_key_of_https_once_teal_toml_says_one(host: HostPaths) -> None:
+    on_server = replace(agreed(), user="teal-shop", site=NAMED, https=FILES)
+    same = replace(spec(), site=NAMED, https=FILES)
+    assert agreement.differences(same, on_server, "blue") == {}
+    other = replace(same, https=replace(FILES, hsts_days=30, redirect=False))
+    assert list(agreement.differences(other, on_server, "blue")) == ["[https] redirect", "[https] hsts_days"]
+    none = replace(same, https=Https("none", hsts_days=9))
+    assert "[https] certificate" in agreement.differences(none, on_server, "blue")
+    assert agreement.differences(none, replace(on_server, https=NO_HTTPS), "blue") == {}
+
+
+def test_app_of_this_machine_stays_on_http_whatever_https_says(host: HostPaths) -> None:
+    proposed = agreement.propose(host, replace(spec(), site=NAMED, https=FILES), None)
+    assert proposed.https == NO_HTTPS
+
+
+@pytest.mark.parametrize(("names", "redirects"), [((), ("old.test",)), (("old.test",), ()), (("*.old.test",), ())])
+def test_name_of_another_app_is_not_free_whether_it_serves_or_redirects(
+    host: HostPaths, names: "tuple[str, ...]", redirects: "tuple[str, ...]"
+) -> None:
+    other = Site(("first.test", *names), 8080, redirects)
+    keep(host, agreement.propose(host, replace(spec(), app="other", site=other), None))
+    taken = [*names, *redirects][0]
+    site = Site(("mine.test",), 8080, (taken,))
+    with pytest.raises(BadRequest, match="is served for the app other already"):
+        agreement.propose(host, replace(spec(), site=site), None)

@@ -19,7 +19,7 @@ from teal_host.ground.errors import BadRequest
 from teal_host.proxies.nginx import directives as own_directives
 from teal_host.proxies.nginx import site as nginx_site
 from teal_host.proxies.nginx.main_file import MainFile, main_text
-from teal_host.proxies.nginx.quoting import quoted
+from teal_host.proxies.nginx.parts.quoting import quoted
 from teal_host.proxies.nginx.server import _NEVER_OF_A_CLIENT, HEADERS_TABLE
 from teal_host.state.route import Route
 from teal_host.wire import site_grammar
@@ -28,7 +28,7 @@ from teal_host.wire.app import Ports, ProxyRules, Site
 TOKEN = "0123456789abcdef" * 2
 LIVE = Path("/var/lib/teal/shop/live")
 LISTEN = "127.0.0.1:8080"
-HOSTILE = ["a;b", "a}", "a{", "a\nb", "$host", "${host}", '"a"', "'a'", "*", "*.a.b", "_", "~.*", "bücher.example", "-"]
+HOSTILE = ["a;b", "a}", "a{", "a\nb", "$host", "${host}", '"a"', "'a'", "*", "*.*.b", "_", "~.*", "bücher.example", "-"]
 HOSTILE += [
     "a" * 300,
     "a b",

@@ -192,7 +192,7 @@ def test_nginx_refusal_is_parsed_into_reason_file_and_line(
         ("listen [2001:DB8::1];", [Listen("[2001:db8::1]", 80)]),
         ("listen unix:/run/a.sock;", [Listen("unix:/run/a.sock", 0)]),
         ("listen 8080-8082;", [Listen("*", 8080), Listen("*", 8081), Listen("*", 8082)]),
-        ("listen 443 ssl http2 reuseport;", [Listen("*", 443)]),
+        ("listen 443 ssl http2 reuseport;", [Listen("*", 443, http2=True)]),
         ("listen \u00b2;", [Listen("\u00b2", 80)]),
         ("listen localhost:8\u00b2;", [Listen("localhost", 80)]),
         (f"listen {'9' * 5000};", [Listen("*", 80)]),

@@ -5,7 +5,20 @@ from collections.abc import Iterator
 from dataclasses import field
 from typing import Annotated
 
-from teal_host.wire.app import AppSpec, Health, Keep, ProxyRules, Run, Sandbox, Site, Verify, placeholder_mistakes
+from teal.config.headers import set_twice
+from teal_host.wire.app import (
+    AppSpec,
+    Health,
+    Https,
+    Keep,
+    ProxyRules,
+    Run,
+    Sandbox,
+    Site,
+    Verify,
+    https_mistakes,
+    placeholder_mistakes,
+)
 from teal_host.wire.grammar import AppName, EnvValue
 from teal_host.wire.site_grammar import Domain, Port
 from teal_host.wire.typed import Mistake
@@ -68,13 +81,14 @@ class ServerSection:
     target: Annotated[str, target_address] = "local"
     domains: tuple[Domain, ...] = ()
     http_port: Port | None = None
+    redirects: tuple[Domain, ...] = ()
 
     def mistakes(self) -> Iterator[Mistake]:
         yield from self.site.mistakes()
 
     @property
     def site(self) -> Site:
-        return Site(self.domains, self.http_port or (8080 if self.target == "local" else 80))
+        return Site(self.domains, self.http_port or (8080 if self.target == "local" else 80), self.redirects)
 
 
 @dataclass(frozen=True)
@@ -88,12 +102,15 @@ class Config:
     keep: Keep = field(default_factory=Keep)
     proxy: ProxyRules = field(default_factory=ProxyRules)
     sandbox: Sandbox = field(default_factory=Sandbox)
+    https: Https = field(default_factory=Https)
 
     def mistakes(self) -> Iterator[Mistake]:
+        yield from https_mistakes(self.https, self.server.site, "server")
+        yield from set_twice(self.proxy.directives)
         yield from placeholder_mistakes(self.run, self.health, self.verify)
 
     @property
     def spec(self) -> AppSpec:
         """The part that the client sends to the server."""
-        sections = (self.run, self.health, self.verify, self.keep, self.proxy, self.sandbox)
+        sections = (self.run, self.health, self.verify, self.keep, self.proxy, self.sandbox, self.https)
         return AppSpec(self.app, self.server.site, *sections)

@@ -53,9 +53,24 @@ def load(config_path: Path | None) -> ConfigFile:
     path = _path(config_path)
     text = _text(path)
     try:
-        return ConfigFile(_with_target_of_environment(decode(Config, _table(path, text))), path)
+        config = _with_ca(decode(Config, _table(path, text)), path.parent)
+        return ConfigFile(_with_target_of_environment(config), path)
     except Mistakes as mistakes:
         raise ConfigError(*_report(path, text, mistakes.mistakes)) from None
+
+
+def _with_ca(config: Config, folder: Path) -> Config:
+    """With the text of the file that verifies a certificate authority. Raises Mistakes."""
+    if config.https.ca_file is None:
+        return config
+    path = folder / config.https.ca_file
+    try:
+        text = _text(path)
+    except ConfigError as error:
+        raise Mistakes([Mistake("https.ca_file", error.message)]) from None
+    if "-----BEGIN CERTIFICATE-----" not in text:
+        raise Mistakes([Mistake("https.ca_file", f"{path} holds no certificate in PEM")])
+    return replace(config, https=replace(config.https, ca_file=text))
 
 
 def _with_target_of_environment(config: Config) -> Config:

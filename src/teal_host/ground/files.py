@@ -16,12 +16,14 @@ NOT_EMPTY = (errno.ENOTEMPTY, errno.EEXIST)
 witness: Callable[[str], None] = lambda act: None  # noqa: E731 - replaced by tests, called before each act
 
 
-def write(path: Path, content: Union[str, bytes], mode: int = 0o644) -> None:
-    """Replace the file as a whole: a reader sees the old or the new content, never a part."""
+def write(path: Path, content: Union[str, bytes], mode: int = 0o644, group: int = -1) -> None:
+    """Replace the file as a whole: a reader sees the old or the new content, never a part. `group`: or the writer's."""
     witness(f"write {path.name}")
     beside = unfinished(path)
     data = content.encode() if isinstance(content, str) else content
     with _created(beside, mode) as file:
+        if group != -1:
+            os.fchown(file.fileno(), -1, group)
         file.write(data)
     witness(f"rename {path.name}")
     beside.rename(path)

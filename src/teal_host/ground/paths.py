@@ -71,6 +71,7 @@ class AppPaths:
     agreed = At("etc/teal/{app}/app.json")
     secrets = At("etc/teal/{app}/secrets")  # the values of `teal env`; there only with some in it
     footprint = At("etc/teal/{app}/footprint.json")  # what setup put on this server for the app
+    tls = At("etc/teal/{app}/tls")  # the certificate and its key as nginx reads them, at each handshake
     port_rules = At("etc/teal/{app}/ports.nft")  # the app's table of nftables, as text
 
     home = At("var/lib/teal/{app}")
@@ -81,6 +82,7 @@ class AppPaths:
     # The link to the directory of the color that nginx asks where the live one gives no answer; maybe not there. It may
     # name the live color: nginx looks in it for the other color alone.
     fallback = At("var/lib/teal/{app}/fallback")
+    challenges = At("var/lib/teal/{app}/challenges")  # for nginx to answer the questions of a certificate authority
     journal = At("var/lib/teal/{app}/journal")
     lock = At("var/lib/teal/{app}/lock")
     # With the current ten seconds behind it: the file for which nginx looks at every request. Only while Teal makes

@@ -10,7 +10,9 @@ from teal_host.ground.errors import BadRequest, CannotRun
 from teal_host.ground.run import SYSTEM_PATH, run
 from teal_host.preparations.base import Intent
 from teal_host.preparations.change import SetupChange
+from teal_host.preparations.tls_folder import OPENSSL
 from teal_host.supervisors import nftables
+from teal_host.wire.app import NO_HTTPS
 from teal_host.wire.sources import PYTHON
 
 _APT = (
@@ -30,6 +32,7 @@ _INSTALL_S = 600.0
 
 def changes(intent: Intent) -> Iterator[SetupChange]:
     needed = {"nginx": "nginx", **({"sudo": "sudo"} if intent.key or intent.footprint.keys else {})}
+    needed.update({OPENSSL: OPENSSL} if intent.agreed.https != NO_HTTPS else {})
     missing = [package for program, package in needed.items() if not is_installed(program)]
     missing += [] if os.access(PYTHON, os.X_OK) else ["python3"]  # this may be another one, of the login's
     has_apt = is_installed("apt-get")

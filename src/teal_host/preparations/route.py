@@ -64,12 +64,12 @@ def _beside_other_sites(intent: Intent, program: NginxProgram) -> Iterator[Setup
     site, route = site_file(intent), intent.agreed.route(intent.app.paths)
     yield from _notes(site)
     does = _RELOAD if program.master else "start nginx"
-    written = list(
-        setup_change.write(site.file, lambda: establish(intent, site), f"; {does}{_welcome_page_change(site)}")
-    )
+    written = list(setup_change.write(site.file, lambda: establish(intent, site), f"; {does}{_others_changed(site)}"))
     yield from (_without_token(change, route) for change in written)
     if not written and not SystemNginx(intent.app.host.paths).serves(route):
         yield SetupChange(f"{does}, which does not serve the app as agreed", lambda: establish(intent, site))
+    elif not written and site.rejecting:
+        yield SetupChange(f"change{_rejecting_change(site)}; {does}", lambda: establish(intent, site))
 
 
 def _notes(site: SiteFile) -> Iterator[SetupChange]:
@@ -79,6 +79,17 @@ def _notes(site: SiteFile) -> Iterator[SetupChange]:
             f"{other.file}:{other.line} answered names that no site has, only because nginx read it first; it no "
             "longer will (to keep that, add default_server to its listen)"
         )
+
+
+def _others_changed(site: SiteFile) -> str:
+    return f"{_welcome_page_change(site)}{';' if site.rejecting else ''}{_rejecting_change(site)}"
+
+
+def _rejecting_change(site: SiteFile) -> str:
+    return "".join(
+        f" {path}, for names that no site has, {'goes' if text is None else 'rejects their HTTPS'}"
+        for path, text in site.rejecting.items()
+    )
 
 
 def _welcome_page_change(site: SiteFile) -> str:

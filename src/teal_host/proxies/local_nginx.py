@@ -21,9 +21,9 @@ from teal_host.proxies.nginx import site as nginx_site
 from teal_host.proxies.nginx.directives import explain_refused_directive
 from teal_host.proxies.nginx.log import fallback_log
 from teal_host.proxies.nginx.main_file import MainFile, main_text
-from teal_host.proxies.nginx.parameters import SiteLog
+from teal_host.proxies.nginx.parts.parameters import SiteLog
+from teal_host.proxies.nginx.parts.quoting import quoted
 from teal_host.proxies.nginx.program import OLDEST
-from teal_host.proxies.nginx.quoting import quoted
 from teal_host.state.route import Route
 from teal_host.wire.app import Site
 

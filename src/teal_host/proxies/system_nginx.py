@@ -8,7 +8,7 @@ import re
 import socket
 import time
 from pathlib import Path
-from typing import Dict, List, Optional, Sequence, Tuple
+from typing import Dict, List, Optional, Sequence, Set, Tuple
 
 from teal_host.ground import files, processes, sockets
 from teal_host.ground.errors import BadRequest, CannotRun, NeedsHuman
@@ -20,6 +20,7 @@ from teal_host.proxies import reach
 from teal_host.proxies.nginx import effect, listeners
 from teal_host.proxies.nginx import program as nginx_program
 from teal_host.proxies.nginx.log import fallback_log
+from teal_host.proxies.nginx.parts import default_site
 from teal_host.proxies.nginx.program import NginxProgram
 from teal_host.state import footprint
 from teal_host.state.footprint import Footprint, WelcomePage
@@ -64,11 +65,17 @@ class SystemNginx:
         agreed = footprint.load(self._host.app(app))
         if agreed.nginx is None:
             return
-        self.change({Path(agreed.nginx): None, **restored(agreed)})
+        file = Path(agreed.nginx)
+        shared = () if any(other.tls for other in others) else default_site.present({file.parent, *self._folders(app)})
+        self.change({file: None, **dict.fromkeys(shared), **restored(agreed)})
         files.remove(self.log_of(app))
         log = self.fallback_log_of(app)
         for rotated in (log, *log.parent.glob(f"{log.name}.*")):
             files.remove(rotated)
+
+    def _folders(self, app: str) -> Set[Path]:
+        """Where apps have their files."""
+        return {Path(name).parent for name in footprint.nginx_files(self._host, app, Footprint())}
 
     def serves(self, route: Route) -> bool:
         return effect.why_not_served(route) is None

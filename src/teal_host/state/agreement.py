@@ -15,9 +15,9 @@ from teal_host.ground.remedies import name_app
 from teal_host.state import key_limits
 from teal_host.state.disk_format import DiskFormat, Unreadable
 from teal_host.state.key_limits import KeyLimits
-from teal_host.state.route import Route
+from teal_host.state.route import Route, Tls
 from teal_host.wire import typed
-from teal_host.wire.app import AppSpec, Ports, ProxyRules, Sandbox, Site
+from teal_host.wire.app import NO_HTTPS, AppSpec, Https, Ports, ProxyRules, Sandbox, Site, decided_https
 from teal_host.wire.grammar import COLORS, AppName, Color, Token
 from teal_host.wire.values import dataclass
 
@@ -37,7 +37,7 @@ class Agreement:
     standby; the file of an agreement of before has none, and stays as it is until setup. `keys`: what a deploy key's
     deploy may ask for; None in an agreement of before, which set no limit. `sockets`: nginx's file has the way to the
     colors' sockets, beside that to their ports; once agreed on it stays, for a release of before. So do `ports2`, on
-    which nginx asks nothing.
+    which nginx asks nothing. `https`: with the certificate that was decided; an agreement of before has none.
     """
 
     app: AppName
@@ -51,6 +51,7 @@ class Agreement:
     keys: Optional[KeyLimits] = None
     sockets: bool = False
     ports2: Optional[Ports] = None
+    https: Https = NO_HTTPS
 
     @property
     def pairs(self) -> Tuple[Ports, ...]:
@@ -63,7 +64,14 @@ class Agreement:
     def route(self, paths: AppPaths) -> Route:
         fallback = paths.fallback if self.fallback else None
         sockets = paths.sockets if self.sockets else None
-        return Route(self.app, self.site, self.ports, paths.live, self.token, self.proxy, fallback, sockets)
+        tls = self._tls(paths)
+        return Route(self.app, self.site, self.ports, paths.live, self.token, self.proxy, fallback, sockets, tls)
+
+    def _tls(self, paths: AppPaths) -> Optional[Tls]:
+        https = self.https
+        if https == NO_HTTPS:
+            return None
+        return Tls(paths.tls, paths.challenges, https.redirect, https.hsts_days, https.http3)
 
 
 # Counts up with the format of any file of the app: see `renew_format`.
@@ -98,10 +106,12 @@ def renew_format(paths: AppPaths, on_socket: bool = False) -> None:
 
 
 def _number(paths: AppPaths, agreed: Agreement, on_socket: bool) -> int:
-    """An older Teal would ask the port of a color that listens on a socket, and forget a second port. Locally every
-    agreement has the way to sockets.
+    """An older Teal would ask the port of a color that listens on a socket, forget a second port, and write a site
+    without HTTPS and redirects. Locally every agreement has the way to sockets.
     """
-    is_news = on_socket or agreed.ports2 or (agreed.sockets and agreed.user is not None)
+    has_sockets = on_socket or (agreed.sockets and agreed.user is not None)
+    has_https = agreed.https != NO_HTTPS or agreed.site.redirects or agreed.proxy.trusted
+    is_news = has_sockets or agreed.ports2 or has_https
     return _NEWS if is_news else max(_KNOWN, _FORMAT.number_of(paths.agreed))
 
 
@@ -128,15 +138,19 @@ def propose(host: HostPaths, spec: AppSpec, moving: Optional[Color]) -> Agreemen
     refusal = socket_refusal(host.app(spec.app))
     if refusal and spec.run.on_socket:
         raise refusal
-    keys = key_limits.of(spec)
-    return Agreement(spec.app, spec.site, ports, token, spec.proxy, spec.sandbox, user, True, keys, on_socket, ports2)
+    agreed = Agreement(spec.app, spec.site, ports, token, spec.proxy, spec.sandbox, user, fallback=True, ports2=ports2)
+    https = decided_https(spec.https, spec.site, _is_local(host))
+    return replace(agreed, keys=key_limits.of(spec), sockets=on_socket, https=https)
 
 
 def differences(spec: AppSpec, mine: Agreement, color: Color) -> Dict[str, str]:
     """Each key of teal.toml that is not as agreed, with both values. `color`: the one that a deploy would start."""
-    sections = {"server": (mine.site, spec.site), "proxy": (mine.proxy, spec.proxy)}
+    sections: Dict[str, Tuple[Any, Any]] = {"server": (mine.site, spec.site), "proxy": (mine.proxy, spec.proxy)}
+    sections["sandbox"] = mine.sandbox, spec.sandbox
+    if spec.https != Https():  # an agreement stays as it is for a teal.toml that says nothing of [https]
+        sections["https"] = mine.https, decided_https(spec.https, spec.site, mine.user is None)
     changed = {}
-    for section, (was, now) in {**sections, "sandbox": (mine.sandbox, spec.sandbox)}.items():
+    for section, (was, now) in sections.items():
         agreed, wanted = typed.encode(was), typed.encode(now)
         changed.update(
             {f"[{section}] {key}": (agreed[key], wanted[key]) for key in agreed if agreed[key] != wanted[key]}
@@ -169,7 +183,8 @@ def socket_refusal(paths: AppPaths) -> Optional[BadRequest]:
 
 def with_route_of(agreed: Agreement, other: Agreement) -> Agreement:
     """The same with the names and rules of another: what changes only with the route."""
-    return replace(agreed, site=other.site, proxy=other.proxy, fallback=other.fallback, sockets=other.sockets)
+    changed = replace(agreed, site=other.site, proxy=other.proxy, https=other.https)
+    return replace(changed, fallback=other.fallback, sockets=other.sockets)
 
 
 def user_name(app: str) -> str:
@@ -192,21 +207,25 @@ def _others(host: HostPaths, app: str) -> Iterator[Agreement]:
 
 def _name_for(host: HostPaths, app: str) -> str:
     """A browser finds `.localhost` on its own machine only."""
-    return "example.com" if host.root == Path("/") else f"{app}.localhost"
+    return f"{app}.localhost" if _is_local(host) else "example.com"
+
+
+def _is_local(host: HostPaths) -> bool:
+    return host.root != Path("/")
 
 
 def _check_names_are_free(host: HostPaths, spec: AppSpec, others: List[Agreement]) -> None:
-    site = spec.site
+    site, has_https = spec.site, decided_https(spec.https, spec.site, _is_local(host)) != NO_HTTPS
     for other in others:
-        if other.site.http_port != site.http_port:
+        if other.site.http_port != site.http_port and not (has_https and other.https != NO_HTTPS):
             continue
-        shared = sorted(set(site.domains) & set(other.site.domains))
+        shared = sorted(set(site.names) & set(other.site.names))
         if shared:
             raise BadRequest(
                 f'the domain "{shared[0]}" is served for the app {other.app} already',
                 hint=f"choose another in [server] domains, or take the name out of the teal.toml of {other.app} first",
             )
-        if not site.domains and not other.site.domains:
+        if not site.domains and not other.site.domains and other.site.http_port == site.http_port:
             raise BadRequest(
                 f"the default site of port {site.http_port} is the app {other.app} already",
                 hint=name_app(_name_for(host, spec.app)),

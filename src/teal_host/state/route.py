@@ -11,11 +11,39 @@ from teal_host.wire.values import dataclass
 
 
 @dataclass(frozen=True)
+class Tls:
+    """`folder` holds the certificate and its key, and a mark for each name that the certificate covers.
+
+    `challenges` is where the certificate authority looks for the answers of its questions.
+    """
+
+    folder: Path
+    challenges: Path
+    redirect: bool = True
+    hsts_days: int = 0
+    http3: bool = False
+
+    @property
+    def chain(self) -> Path:
+        return self.folder / "fullchain.pem"
+
+    @property
+    def key(self) -> Path:
+        return self.folder / "privkey.pem"
+
+    @property
+    def covered(self) -> Path:
+        """An empty file for each name that has HTTPS."""
+        return self.folder / "names"
+
+
+@dataclass(frozen=True)
 class Route:
     """One app's way in. `live` is the link whose marker is asked; `token` lets Teal's own probe be told apart.
 
     `sockets`: the directory of the colors' sockets; None where they have ports alone.
     `fallback` is the link to the color that answers where the live one gives no answer; None: no color does.
+    `tls`: None for a site on HTTP alone.
     """
 
     app: str
@@ -26,6 +54,7 @@ class Route:
     rules: ProxyRules = field(default_factory=ProxyRules)
     fallback: Optional[Path] = None
     sockets: Optional[Path] = None
+    tls: Optional[Tls] = None
 
     @property
     def own_path(self) -> str:

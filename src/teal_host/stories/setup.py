@@ -10,7 +10,17 @@ from teal_host.ground import files, lock, overtaking
 from teal_host.ground.errors import BadRequest, GaveWay
 from teal_host.ground.paths import ColorPaths
 from teal_host.pipe.channel import A_PERSON_READS_WITHIN_S, Channel
-from teal_host.preparations import account, deploy_key, packages, ports, route, server_side, unit
+from teal_host.preparations import (
+    account,
+    certificate,
+    deploy_key,
+    packages,
+    ports,
+    route,
+    server_side,
+    tls_folder,
+    unit,
+)
 from teal_host.preparations.base import Intent, KeyIntent
 from teal_host.preparations.change import SetupChange, note
 from teal_host.state import agreement, footprint
@@ -99,12 +109,14 @@ def planned(app: App, request: Setup) -> List[SetupChange]:
         return [*_key_changes(KeyIntent(app, footprint.load(app.paths), None, request.no_key))]
     switch.check_live_link(app)
     intent = _intent(app, request)
+    certificate.check_possible(intent)
     parts = (
         (_PACKAGES, packages.changes(intent)),
         ("user", account.changes(intent)),
         ("teal", server_side.changes(intent)),
         ("unit", unit.changes(intent)),
         ("user", account.shut_out(intent.user)),
+        ("certificate", tls_folder.changes(intent)),
         ("nginx", route.changes(intent)),
         ("ports", ports.changes(intent)),
         ("names", _agreement(app, request, intent.agreed)),
@@ -242,6 +254,7 @@ def _description(before: Optional[Agreement], agreed: Agreement) -> str:
     changed += [f"{section} as in teal.toml" for was, now, section in rules if was != now]
     changed += ["what a deploy key may ask for, as in teal.toml"] if agreed.keys != before.keys else []
     changed += ["the standby answers where the live color does not"] if agreed.fallback != before.fallback else []
+    changed += [f"[https] certificate = {agreed.https.certificate}"] if agreed.https != before.https else []
     changed += [_SOCKETS] if agreed.sockets and not before.sockets else []
     return f"agree anew: {'; '.join(changed)}"
 

@@ -1,7 +1,7 @@
 """What an app is, as both sides agree on it: the sections of teal.toml that the server acts on, and their defaults."""
 
 import json as json_text
-from dataclasses import field
+from dataclasses import field, replace
 from typing import Annotated, Any, Dict, Iterator, Optional, Tuple
 
 from teal_host.wire.grammar import (
@@ -17,7 +17,19 @@ from teal_host.wire.grammar import (
     between,
     json_value,
 )
-from teal_host.wire.site_grammar import AppPort, Directive, Domain, Port, StatusCode, UrlPath
+from teal_host.wire.site_grammar import (
+    ANY_LABEL,
+    AppPort,
+    Certificate,
+    Directive,
+    Domain,
+    Email,
+    HttpsUrl,
+    Port,
+    StatusCode,
+    Trusted,
+    UrlPath,
+)
 from teal_host.wire.typed import Mistake
 from teal_host.wire.values import dataclass
 
@@ -25,6 +37,9 @@ Json = Dict[str, Any]
 
 _JSON_DEPTH = 16
 MOST_JSON = 64 * 1024  # bytes: an answer is read that far, and every stored release has a copy of what it must have
+HTTPS_PORT = 443
+_ORDERED_BY_DEFAULT = False
+_OF_NO_CA = ("test", "local", "localhost", "internal", "example", "invalid", "onion", "arpa")
 MOST_HANDED_OVER = 1_000_000  # bytes of arguments and environment; Linux starts a program with at most 2 MB
 
 
@@ -47,20 +62,68 @@ class Ports:
 
 @dataclass(frozen=True)
 class Site:
-    """How the world reaches the app through nginx. Without domains it is the server's default site."""
+    """How the world reaches the app through nginx. Without domains it is the server's default site.
+
+    Requests for `redirects` are sent to the first domain.
+    """
 
     domains: Tuple[Domain, ...] = ()
     http_port: Port = 80
+    redirects: Tuple[Domain, ...] = ()
 
     def mistakes(self) -> Iterator[Mistake]:
-        for index, name in enumerate(self.domains):
-            if name in self.domains[:index]:
-                yield Mistake(f"domains[{index}]", f'"{name}" is there twice')
+        if self.domains and is_wildcard(self.domains[0]):
+            bare = self.domains[0][len(ANY_LABEL) :]
+            yield Mistake("domains[0]", f'is the name that Teal and redirects use, without "*"; put "{bare}" first')
+        if self.redirects and not self.domains:
+            yield Mistake("redirects", "lead to the first of domains, and there are no domains")
+        for index, name in enumerate(self.names):
+            key = _indexed("domains", index) if index < len(self.domains) else self._redirect(index)
+            if name in self.names[:index]:
+                yield Mistake(key, f'"{name}" is there twice')
+
+    def _redirect(self, index: int) -> str:
+        return _indexed("redirects", index - len(self.domains))
+
+    @property
+    def names(self) -> Tuple[str, ...]:
+        """All under which nginx finds the app."""
+        return (*self.domains, *self.redirects)
 
     @property
     def host(self) -> str:
         """The Host header that the app is asked with."""
         return self.domains[0] if self.domains else "localhost"
+
+
+@dataclass(frozen=True)
+class Https:
+    """`certificate`: where it comes from; None: not said. `ca_file` is the text that verifies the `directory`.
+
+    `cert` and `key` are files on the server, of whoever renews them.
+    """
+
+    certificate: Optional[Certificate] = None
+    email: Optional[Email] = None
+    directory: Optional[HttpsUrl] = None
+    ca_file: Optional[str] = None
+    cert: Optional[AbsolutePath] = None
+    key: Optional[AbsolutePath] = None
+    redirect: bool = True
+    hsts_days: Annotated[int, between(0, 3650)] = 0
+    http3: bool = False
+
+    def mistakes(self) -> Iterator[Mistake]:
+        for name in ("cert", "key"):
+            if self.certificate == "files" and getattr(self, name) is None:
+                yield Mistake(name, f'is missing; certificate = "files" needs the path of the {name} on the server')
+            if self.certificate not in ("files", "none") and getattr(self, name) is not None:
+                yield Mistake(name, 'is for certificate = "files"; add that line')
+        if self.ca_file is not None and self.directory is None:
+            yield Mistake("ca_file", "verifies another directory; add the line directory")
+
+
+NO_HTTPS = Https("none")
 
 
 @dataclass(frozen=True)
@@ -152,6 +215,7 @@ class ProxyRules:
     """How nginx passes requests on. On a server `teal setup` agrees on them, never a deploy.
 
     `directives` are the user's own, for the app's server block; each is checked to be whole, then asked of `nginx -t`.
+    `trusted` are in front of nginx, and may say from which address and how a request came.
     """
 
     max_body_mb: Annotated[int, between(0, 1_000_000)] = 100
@@ -159,6 +223,7 @@ class ProxyRules:
     gzip: bool = True
     buffering: bool = False
     directives: Tuple[Directive, ...] = ()
+    trusted: Tuple[Trusted, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -196,9 +261,52 @@ class AppSpec:
     keep: Keep
     proxy: ProxyRules = field(default_factory=ProxyRules)
     sandbox: Sandbox = field(default_factory=Sandbox)
+    https: Https = field(default_factory=Https)
 
     def mistakes(self) -> Iterator[Mistake]:
+        yield from https_mistakes(self.https, self.site, "site")
         yield from placeholder_mistakes(self.run, self.health, self.verify)
+
+
+def is_wildcard(name: str) -> bool:
+    return name.startswith(ANY_LABEL)
+
+
+def https_mistakes(https: Https, site: Site, section: str) -> Iterator[Mistake]:
+    """What does not fit together. `section` holds the names."""
+    if https.certificate in (None, "none"):
+        return
+    if not site.domains:
+        yield Mistake("https.certificate", f'a certificate is for names, and {section} has no domains; use "none"')
+    if site.http_port == HTTPS_PORT:
+        yield Mistake(f"{section}.http_port", f"is the port of HTTPS; [https] listens on {HTTPS_PORT} by itself")
+    for index, name in enumerate(site.names):
+        if https.certificate == "letsencrypt" and is_wildcard(name):
+            key = _indexed("domains", index) if index < len(site.domains) else site._redirect(index)
+            why = "is not signed by Let's Encrypt without DNS-01, which Teal does not do"
+            yield Mistake(f"{section}.{key}", f'"{name}" {why}; use certificate = "files" or "cloudflare"')
+
+
+def decided_https(https: Https, site: Site, is_local: bool) -> Https:
+    """What holds where teal.toml leaves it open. This machine stays on HTTP."""
+    kind = "none" if is_local else https.certificate or _default_certificate(https, site)
+    return NO_HTTPS if kind == "none" else replace(https, certificate=kind)
+
+
+def _default_certificate(https: Https, site: Site) -> str:
+    signed = https.directory or all(map(_is_signed, site.names))
+    by_default = _ORDERED_BY_DEFAULT and site.domains and site.http_port == 80 and signed
+    return "letsencrypt" if by_default else "none"
+
+
+def _is_signed(name: str) -> bool:
+    """Does a public CA sign certificates for such names?"""
+    _, dot, last = name.rpartition(".")
+    return bool(dot) and last not in _OF_NO_CA
+
+
+def _indexed(key: str, index: int) -> str:
+    return f"{key}[{index}]"
 
 
 def _json_mistakes(wanted: Any) -> Iterator[Mistake]:

@@ -6,12 +6,25 @@ from typing import Annotated, Optional
 from teal_host.wire import nginx_words
 from teal_host.wire.grammar import encodable, unknown_placeholder
 
+ANY_LABEL = "*."  # begins a name of which the first label may be any
+CERTIFICATES = ("letsencrypt", "files", "cloudflare", "none")
+CLOUDFLARE = "cloudflare"
+_EMAIL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,63}@[A-Za-z0-9.-]{1,189}")
+_HTTPS_URL = re.compile(r"https://[A-Za-z0-9.-]{1,253}(:[0-9]{1,5})?/[A-Za-z0-9._~/-]{0,500}")
+_NETWORK = re.compile(r"[0-9a-f.:]{2,39}(/[0-9]{1,3})?")
 _LABEL = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?")
 _URL_PATH = re.compile(r"/(?!/)[A-Za-z0-9._~!$&'()*+,;=:@%/?{}-]{0,1023}")
 
 
 def domain(value: str) -> Optional[str]:
-    """A host name that nginx's server_name takes literally (RFC 1123, and the underscore that DNS has)."""
+    """A host name that nginx's server_name takes literally (RFC 1123, and the underscore that DNS has).
+
+    It may begin with one `*.`, for any one label.
+    """
+    bare = value[len(ANY_LABEL) :] if value.startswith(ANY_LABEL) else value
+    if bare != value:
+        is_bad = "*" in bare or domain(bare) is not None
+        return f"{value[:60]!r} is not * before a host name, such as *.example.com" if is_bad else None
     if len(value) > 253:
         return f"{value[:60]!r} is longer than a host name can be"
     otherwise = _otherwise(value)
@@ -69,9 +82,43 @@ def status_code(value: int) -> Optional[str]:
     return None if 100 <= value <= 599 else f"{value} is not an HTTP status"
 
 
+def certificate(value: str) -> Optional[str]:
+    """Where the certificate of an app's names comes from."""
+    return None if value in CERTIFICATES else f"{value[:40]!r} is none of {', '.join(map(repr, CERTIFICATES))}"
+
+
+def email(value: str) -> Optional[str]:
+    return None if _EMAIL.fullmatch(value) else f"{value[:60]!r} is not an address such as me@example.com"
+
+
+def https_url(value: str) -> Optional[str]:
+    """It stands in the arguments and the files of another program."""
+    return None if _HTTPS_URL.fullmatch(value) else f"{value[:80]!r} is not a URL such as https://ca.example.com/dir"
+
+
+def trusted(value: str) -> Optional[str]:
+    """Whose word about a request counts: a network, or Cloudflare."""
+    import ipaddress  # only for who has a proxy in front
+
+    if value == CLOUDFLARE:
+        return None
+    try:
+        network = ipaddress.ip_network(value if _NETWORK.fullmatch(value) else "", strict=False)
+    except ValueError:
+        return f'{value[:60]!r} is neither "{CLOUDFLARE}" nor an address or network such as 203.0.113.0/24'
+    if network.prefixlen == 0:
+        return f"{value!r} is everybody, and anybody could say to be somebody else; name the proxy's own network"
+    is_plain = "/" not in value or ipaddress.ip_interface(value).ip == network.network_address
+    return None if is_plain else f"{value!r} names one machine of a network; write {network}, or the address alone"
+
+
 Domain = Annotated[str, domain]
 Port = Annotated[int, port]
 AppPort = Annotated[int, app_port]
 UrlPath = Annotated[str, url_path]
 StatusCode = Annotated[int, status_code]
 Directive = Annotated[str, directive]
+Certificate = Annotated[str, certificate]
+Email = Annotated[str, email]
+HttpsUrl = Annotated[str, https_url]
+Trusted = Annotated[str, trusted]

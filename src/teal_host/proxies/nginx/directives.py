@@ -6,7 +6,7 @@ from typing import Optional
 from teal_host.ground.errors import BadRequest
 from teal_host.ground.remedies import CHANGE_DIRECTIVES
 from teal_host.proxies.nginx import tree as nginx_tree
-from teal_host.proxies.nginx.parameters import SiteParameters
+from teal_host.proxies.nginx.parts.parameters import SiteParameters
 from teal_host.state.route import Route
 
 _HEADING = "    # [proxy] directives of teal.toml, as they are there:\n"

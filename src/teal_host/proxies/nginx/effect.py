@@ -7,6 +7,7 @@ from teal_host.ground.http_probe import NoAnswer, ProbeRequest, http_get
 from teal_host.proxies.nginx import listeners
 from teal_host.proxies.nginx import site as nginx_site
 from teal_host.state.route import Route
+from teal_host.wire.reports import PROBE_HEADER
 
 _ANSWER_S = 3.0  # a rollback waits for it twice when nginx hangs
 
@@ -16,7 +17,8 @@ def why_not_served(route: Route) -> Optional[str]:
 
     Raises CannotRun where nginx takes the connection and gives no answer: it may be slow, or be stopped.
     """
-    request = ProbeRequest(listeners.address(route.site), route.own_path, route.site.host, timeout_s=_ANSWER_S)
+    address, headers = listeners.address(route.site), ((PROBE_HEADER, route.token),)  # such a request is not redirected
+    request = ProbeRequest(address, route.own_path, route.site.host, headers, _ANSWER_S)
     try:
         answer = http_get(request)
     except NoAnswer as none:

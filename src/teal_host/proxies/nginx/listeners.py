@@ -5,8 +5,9 @@ from typing import List, Optional, Sequence, Set, Tuple
 from teal_host.ground import sockets
 from teal_host.ground.errors import BadRequest
 from teal_host.ground.remedies import name_app
+from teal_host.proxies.nginx.parts.tls import HTTP2_OWN_LINE
 from teal_host.proxies.nginx.sites import ANY, ANY_IPV6, Listen, Server
-from teal_host.wire.app import Site
+from teal_host.wire.app import HTTPS_PORT, Site
 
 LOOPBACK = "127.0.0.1"
 
@@ -43,6 +44,8 @@ def check_is_free(listens: Sequence[str], nginx_sockets: Set[int]) -> None:
         for socket in sockets.conflicting_listeners(host.strip("[]") or "0.0.0.0", int(port)):  # noqa: S104
             if socket.inode not in nginx_sockets:
                 holder = sockets.describe_holder(socket.inode)
+                if int(port) == HTTPS_PORT:
+                    raise BadRequest(f'port {port} is taken by {holder}; end it, or say [https] certificate = "none"')
                 raise BadRequest(f"port {port} is taken by {holder}", hint=_other_port())
 
 
@@ -78,6 +81,16 @@ def of_site(foreign: Sequence[Server], port: int, named: bool) -> List[str]:
         )
     is_reached = takes_both or str(port) in usable or on_loopback(port) in usable
     return usable if is_reached else [*usable, on_loopback(port)]
+
+
+def for_tls(foreign: Sequence[Server], values: Sequence[str], version: Tuple[int, ...]) -> List[str]:
+    """As the file says it. Until nginx 1.25.1 `http2` holds for all sites of an address, so others' choice stays."""
+    by_value = {listen.value: listen for site in foreign for listen in site.on(HTTPS_PORT)}
+    spoken = {listen.value for site in foreign for listen in site.on(HTTPS_PORT) if listen.http2}
+    has_word = version < HTTP2_OWN_LINE
+    return [
+        f"{value} ssl{' http2' if has_word and (value not in by_value or value in spoken) else ''}" for value in values
+    ]
 
 
 def beside(sites: Sequence[Server], port: int, named: bool = True) -> Tuple[str, ...]:

@@ -3,9 +3,9 @@
 from string import Template
 
 from teal_host.proxies.nginx import log
-from teal_host.proxies.nginx.maps import ON_SOCKET
-from teal_host.proxies.nginx.parameters import SiteParameters
-from teal_host.proxies.nginx.quoting import quoted
+from teal_host.proxies.nginx.parts.maps import ON_SOCKET
+from teal_host.proxies.nginx.parts.parameters import SiteParameters
+from teal_host.proxies.nginx.parts.quoting import quoted
 from teal_host.proxies.nginx.server import falls_back
 
 _APP = """\

@@ -5,8 +5,8 @@ from pathlib import Path
 from string import Template
 from typing import Optional, Set, Tuple
 
-from teal_host.proxies.nginx.parameters import SiteParameters
-from teal_host.proxies.nginx.quoting import quoted
+from teal_host.proxies.nginx.parts.parameters import SiteParameters
+from teal_host.proxies.nginx.parts.quoting import quoted
 from teal_host.proxies.nginx.tree import Directive, Tree, matches
 
 # Who, which color and which status; nothing of what was asked for. Teal's own requests have something before the bar.

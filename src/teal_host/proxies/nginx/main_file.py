@@ -4,7 +4,7 @@ from pathlib import Path
 from string import Template
 from typing import Sequence
 
-from teal_host.proxies.nginx.quoting import quoted
+from teal_host.proxies.nginx.parts.quoting import quoted
 from teal_host.wire.values import dataclass
 
 _MAIN = Template("""\

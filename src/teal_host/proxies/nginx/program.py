@@ -63,6 +63,14 @@ class NginxProgram:
         return where(checked.output) if checked.code else None
 
     @property
+    def version(self) -> Tuple[int, ...]:
+        """Empty where nginx does not say it in its own way."""
+        version = re.search(
+            r"nginx/([0-9]{1,9})[.]([0-9]{1,9})[.]([0-9]{1,9})", run([*self.argv[:1], "-v"], _CHECK_S).output
+        )
+        return tuple(map(int, version.groups())) if version else ()
+
+    @property
     def socket_inodes(self) -> Set[int]:
         """The inodes of what the running master holds."""
         return sockets.sockets_of({self.master.pid}) if self.master else set()

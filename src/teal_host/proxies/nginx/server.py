@@ -4,9 +4,11 @@ import re
 from string import Template
 from typing import Set
 
-from teal_host.proxies.nginx.parameters import SiteParameters
-from teal_host.proxies.nginx.quoting import quoted
+from teal_host.proxies.nginx.parts.maps import name_pattern
+from teal_host.proxies.nginx.parts.parameters import SiteParameters
+from teal_host.proxies.nginx.parts.quoting import quoted
 from teal_host.state.route import Route
+from teal_host.wire.app import is_wildcard
 from teal_host.wire.reports import ANSWERED_HEADER
 
 _STRANGERS = Template("""\
@@ -60,7 +62,7 @@ _HEADERS = Template("""\
     proxy_set_header Connection $$teal_${name}_connect;
     proxy_set_header Upgrade $$teal_${name}_upgrade;
     proxy_set_header X-Forwarded-For $$remote_addr;
-    proxy_set_header X-Forwarded-Proto $$scheme;
+    proxy_set_header X-Forwarded-Proto ${scheme};
     proxy_set_header X-Forwarded-Host $$teal_${name}_host;
     proxy_set_header X-Real-IP $$remote_addr;
     proxy_set_header Forwarded "";
@@ -92,7 +94,13 @@ def names(site: SiteParameters) -> str:
     domains = site.route.site.domains
     default = "" if domains else " default_server"
     listens = "".join(f"    listen {listen}{default};\n" for listen in site.listens)
-    return f"{listens}    server_name {' '.join(domains) or '_'};\n"
+    names = " ".join(map(_server_name, site.route.site.names)) or "_"
+    return f"{listens}    server_name {names};\n"
+
+
+def _server_name(name: str) -> str:
+    """nginx's own `*.` stands for any number of labels. An exact name, also of another site, comes before a pattern."""
+    return f'"~^{name_pattern(name)}$"' if is_wildcard(name) else name
 
 
 def strangers(site: SiteParameters) -> str:
@@ -130,7 +138,7 @@ def forwarding(site: SiteParameters) -> str:
 
 
 def headers(site: SiteParameters) -> str:
-    text = _HEADERS.substitute(name=site.name, answered_header=ANSWERED_HEADER)
+    text = _HEADERS.substitute(name=site.name, answered_header=ANSWERED_HEADER, scheme=site.scheme)
     if not site.takes_claims:
         return text
     text += "".join(f'    proxy_set_header {header} "";\n' for header in _NEVER_OF_A_CLIENT)

@@ -5,6 +5,7 @@ import re
 from typing import Dict, Iterator, List, Optional, Sequence, Tuple
 
 from teal_host.proxies.nginx.tree import Directive, Tree, is_pattern, matches
+from teal_host.wire.site_grammar import ANY_LABEL
 from teal_host.wire.values import dataclass
 
 ANY, ANY_IPV6 = "*", "[::]"
@@ -15,13 +16,14 @@ _CATCH_ALL = {"", "_", "*"}
 class Listen:
     """One address and port. `address` is `*`, an IPv4 or `[IPv6]` address, a host name, or `unix:PATH` (port 0).
 
-    `takes_ipv4`: with `ipv6only=off`, beside which nobody can listen on the same port of `*`.
+    `takes_ipv4`: with `ipv6only=off`, beside which nobody can listen on the same port of `*`. `http2`: spelled here.
     """
 
     address: str
     port: int
     default: bool = False
     takes_ipv4: bool = False
+    http2: bool = False
 
     @property
     def ipv6(self) -> bool:
@@ -79,7 +81,7 @@ def default_sites(sites: Sequence[Server], port: int) -> Tuple[Server, ...]:
 
 def serving(sites: Sequence[Server], domain: str, port: int) -> Tuple[Server, ...]:
     """The sites that serve exactly this name on this port. nginx prefers an exact name to a wildcard or pattern."""
-    names = {domain, f".{domain}"}
+    names = {domain, f".{domain.replace(ANY_LABEL, '')}"}
     return tuple(site for site in sites if site.on(port) and names & {name.lower() for name in site.names})
 
 
@@ -128,7 +130,7 @@ def _listens(directive: Directive) -> Iterator[Listen]:
     default = "default_server" in directive.args or "default" in directive.args
     both = "ipv6only=off" in directive.args and address.startswith("[")
     for port in range(first, last + 1):
-        yield Listen(address, port, default, both)
+        yield Listen(address, port, default, both, "http2" in directive.args)
 
 
 def _address(value: str) -> Tuple[str, int, int]:

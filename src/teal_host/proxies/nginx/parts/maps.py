@@ -4,7 +4,8 @@ import re
 from string import Template
 from typing import Sequence
 
-from teal_host.proxies.nginx.parameters import SiteParameters
+from teal_host.proxies.nginx.parts.parameters import SiteParameters
+from teal_host.wire.app import is_wildcard
 from teal_host.wire.grammar import COLORS, Color
 
 _UPSTREAMS = Template("""\
@@ -77,7 +78,7 @@ def maps(site: SiteParameters) -> str:
         sockets=_SOCKETS.substitute(app=route.app, **site.sockets) if site.sockets else "",
         mark=_mark(site),
     )
-    return text + (_names(site.name, route.site.domains) if route.site.domains else "")
+    return text + (_names(site.name, route.site.names) if route.site.domains else "")
 
 
 def fallback(site: SiteParameters) -> str:
@@ -102,11 +103,17 @@ def _mark(site: SiteParameters) -> str:
 
 def _names(name: str, domains: Sequence[str]) -> str:
     """The default site of a port gets requests for any name. An app with names answers for those names alone."""
-    rows = "".join(f'    {_map_word(domain)} "";\n' for domain in domains)
+    rows = "".join(f'    {map_word(domain)} "";\n' for domain in domains)
     return _NAMES.substitute(name=name, rows=rows)
 
 
-def _map_word(domain: str) -> str:
-    if len(domain) > _LONGEST_HASHED:
-        return '"~^' + domain.replace(".", "[.]") + '$"'
+def map_word(domain: str, pattern: str = "~") -> str:
+    """How a map knows the name. `pattern` begins what is compared as a regular expression."""
+    if is_wildcard(domain) or len(domain) > _LONGEST_HASHED:
+        return f'"{pattern}^{name_pattern(domain)}$"'
     return f'"\\\\{domain}"' if domain in _WORDS_OF_MAP else domain
+
+
+def name_pattern(domain: str) -> str:
+    """A `*` is one label, as it is in a certificate."""
+    return domain.replace(".", "[.]").replace("*", "[^.]+")

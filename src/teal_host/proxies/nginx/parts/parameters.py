@@ -25,7 +25,8 @@ class SiteParameters:
 
     `keepalive` is how many idle connections to each color an nginx worker keeps open. With `has_mark` a client can
     recognize the site. `takes_claims`: the program gets no claim of a client about who asks, and its answers fill no
-    files of nginx's unasked. `tells_of_nobody`: nginx answers 503 while no color is live.
+    files of nginx's unasked. `tells_of_nobody`: nginx answers 503 while no color is live. `version` is nginx's.
+    With `has_ranges` the file names the networks of who is trusted by a word.
     """
 
     route: Route
@@ -36,12 +37,19 @@ class SiteParameters:
     has_mark: bool = True
     takes_claims: bool = True
     tells_of_nobody: bool = True
+    version: Tuple[int, ...] = ()
+    has_ranges: bool = True
 
     @property
     def sockets(self) -> Dict[Color, str]:
         """The path of each color's socket; none where the colors have ports alone."""
         folder = self.route.sockets
         return {color: str(folder / color / "socket") for color in COLORS} if folder else {}
+
+    @property
+    def scheme(self) -> str:
+        """nginx's variable for how the visitor asked."""
+        return f"$teal_{self.name}_scheme" if self.route.rules.trusted else "$scheme"
 
     @property
     def name(self) -> str:

@@ -1,0 +1,1 @@
+"""Parts of an app's nginx file, and what they are made from."""
