@@ -12,7 +12,7 @@ disk that stays full. Then only acts that change files count, and every fsync(2)
 
 If SIGNAL is `+1h` or `-1h`, the clock of this side jumps by so much at the act, and nothing ends.
 
-If a file `compiled` is beside ACTS, this side takes the code of what arrives from there: {name: (source, code)}.
+If a file `compiled` is beside ACTS, this side takes the code of what arrives from there, as tests/harness/compiled.py.
 
 An act is what teal_host.ground.files announces to its witness. Each single change of a name that nothing announces is
 an act, too: in the removal of a tree, or because somebody forgot to announce it.
@@ -21,7 +21,6 @@ an act, too: in the removal of a tree, or because somebody forgot to announce it
 import builtins
 import datetime
 import errno
-import marshal
 import os
 import shutil  # noqa: F401 - before InOrder, because shutil checks once whether os.scandir takes descriptors
 import signal
@@ -44,10 +43,10 @@ ANNOUNCE: dict[str, tuple[str, ...]] = {
     "make directory ": ("os.mkdir",),
 }
 SCRATCH = f"{tempfile.gettempdir()}/teal-"  # what does not last is not announced
+HARNESS = Path(__file__).parents[1] / "harness"
 ENDED = "(here it was ended)"
 FSYNC = os.fsync
 SCANDIR = os.scandir
-COMPILE = compile
 NO_FILE = ("run ", "spawn ", "signal ")
 
 
@@ -165,17 +164,6 @@ class InOrder:
         return next(self._entries)
 
 
-class Compiled:
-    """The built-in compile, for the sources of a client that runs the same Python and has compiled them before."""
-
-    def __init__(self, file: Path) -> None:
-        self._known: dict[str, tuple[str, Any]] = marshal.loads(file.read_bytes())
-
-    def __call__(self, source: Any, filename: Any, *rest: Any, **named: Any) -> Any:
-        known, code = self._known.get(filename, ("", None))
-        return code if known == source else COMPILE(source, filename, *rest, **named)
-
-
 def attach(witness: Witness) -> None:
     """Replaces teal_host.ground.files.witness once that module, which arrives through the pipe, is imported."""
     real = builtins.__import__
@@ -197,9 +185,12 @@ def main() -> None:
     acts, when, how, minus_c, stage0, *arguments = sys.argv[1:]
     assert minus_c == "-c"
     witness = Witness(acts, when, how)
-    compiled = Path(acts).with_name("compiled")
-    if compiled.exists():
-        builtins.compile = Compiled(compiled)
+    code = Path(acts).with_name("compiled")
+    if code.exists():
+        sys.path.insert(0, str(HARNESS))
+        from compiled import Compiled  # type: ignore[import-not-found]
+
+        builtins.compile = Compiled(code)
     if how.startswith("E"):
         os.fsync = witness.fsync
     if how.endswith("h"):

@@ -1,7 +1,6 @@
 """An app with a history, commands whose server side is ended on purpose, and what must hold afterwards."""
 
 import functools
-import marshal
 import re
 import shutil
 import subprocess
@@ -15,11 +14,11 @@ from typing import Any
 import pytest
 
 from crash.killed_host import ENDED
+from harness import compiled
 from harness.world import PATIENCE_S, App, refuses, wait_until
 from teal.config.read import load
 from teal.ground import run
 from teal.ground.errors import TealError
-from teal.pipe import bootstrap
 from teal.stories import deploy, queries, secrets
 from teal.stories.destroy import DestroyOptions, destroy
 from teal.stories.result_json import Account
@@ -75,7 +74,7 @@ class Scene:
         self._files = 0
         patch.setenv("XDG_STATE_HOME", str(app.world.home / "state"))
         patch.setenv("XDG_CACHE_HOME", str(app.world.home / "cache"))
-        (app.world.home / "compiled").write_bytes(compiled())
+        (app.world.home / "compiled").write_bytes(table())
 
     # --- commands -----------------------------------------------------------------------------------------------
 
@@ -235,10 +234,8 @@ class Scene:
 
 
 @functools.cache
-def compiled() -> bytes:
-    """The server side as killed_host.py takes it: for each module its source and its code."""
-    names = {f"<{name}>": text for name, text in bootstrap.sources().items()}
-    return marshal.dumps({name: (text, compile(text, name, "exec", dont_inherit=True)) for name, text in names.items()})
+def table() -> bytes:
+    return compiled.table()
 
 
 @contextmanager

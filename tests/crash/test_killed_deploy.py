@@ -90,7 +90,7 @@ def test_first_deploy_killed_at_any_act_serves_nothing_or_the_release(scene: Sce
         scene.check_gone()
         return run
 
-    at_each_act(killed, counted, at_least=45, every=min(EVERY, 2))
+    at_each_act(killed, counted, at_least=45, every=EVERY)
 
 
 @pytest.mark.timeout(900)
@@ -108,4 +108,4 @@ def test_deploy_of_a_bad_release_killed_at_any_act_leaves_the_old_one_serving(tw
         two.check_settled(live[0])
         return run
 
-    at_each_act(killed, counted, at_least=20)
+    at_each_act(killed, counted, at_least=20, every=min(EVERY, 2))

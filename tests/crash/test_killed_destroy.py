@@ -47,4 +47,4 @@ def test_destroy_killed_at_any_act_is_finished_or_undone_by_the_next_command(
         scene.check_gone()
         return run
 
-    at_each_act(killed, counted, at_least=30, every=1 if ALL else 2 if next_command is destroy_again else 4)
+    at_each_act(killed, counted, at_least=30, every=1 if ALL else 4 if next_command is destroy_again else 8)

@@ -15,7 +15,8 @@ from typing import Any, TypeVar
 
 from harness.booted_server import ENV, Server, make_key
 from harness.listing import listing
-from harness.world import App, World, at_server, wait_until
+from harness.ssh_access import shared_connection
+from harness.world import App, World, at_server
 from teal.config import load
 from teal_host.wire import messages, requests
 from teal_host.wire.app import AppSpec
@@ -83,14 +84,9 @@ class KeyedServer:
     @contextmanager
     def line(self, key: str = "one") -> Iterator[None]:
         """Keeps one connection open for the whole block. For each request, sshd starts the bound command of the key."""
-        silent = subprocess.DEVNULL
         argv = self.ssh_argv("-M", "-N", "-S", str(self._line(key)), key=key)
-        with subprocess.Popen(argv, stdin=silent, stderr=silent) as ssh:
-            try:
-                wait_until(self._line(key).exists)
-                yield
-            finally:
-                ssh.terminate()
+        with shared_connection(argv, self._line(key)):
+            yield
 
     def _line(self, key: str) -> Path:
         return self.server.directory / f"{key}.line"
@@ -157,9 +153,9 @@ class KeyedServer:
         return at_server(self.server.directory / f"ci-{name}", self.server, self.config(name), user="teal")
 
 
-def keyed_server(server: Server) -> KeyedServer:
-    """Both apps, deployed once by their admin."""
-    admin = at_server(server.directory / "admin", server)
+def keyed_server(server: Server, login: Path) -> KeyedServer:
+    """Both apps, deployed once by their admin, who has this login."""
+    admin = at_server(server.directory / "admin", server, login)
     app_one, app_two = (_app(admin, name) for name in ("one", "two"))
     made = KeyedServer(server, admin, app_one, app_two)
     for app in (app_one, app_two):

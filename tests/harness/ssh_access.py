@@ -5,7 +5,7 @@ import shutil
 import stat
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -111,10 +111,19 @@ def one_login(server: Server) -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="teal-") as short:
         config = Path(short, "config")
         config.write_text(f"Host *\n    ControlPath {short}/master\n\n{server.ssh_config.read_text()}")
-        master = subprocess.Popen(["ssh", "-F", config, "-M", "-N", server.name], stdin=subprocess.DEVNULL)
-        try:
-            wait_until(Path(short, "master").exists)
+        with shared_connection(["ssh", "-F", str(config), "-M", "-N", server.name], Path(short, "master")):
             yield config
+
+
+@contextmanager
+def shared_connection(argv: Sequence[str], socket: Path) -> Iterator[None]:
+    """Keeps this ssh open for the whole block. Ended by a signal, an ssh has waited for five minutes: SIGKILL ends it
+    at once, and leaves its socket.
+    """
+    with subprocess.Popen(argv, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as ssh:
+        try:
+            wait_until(socket.exists)
+            yield
         finally:
-            master.terminate()
-            master.wait()
+            ssh.kill()
+            socket.unlink(missing_ok=True)

@@ -1,6 +1,8 @@
 """One test's own world: a state root, apps, the real `teal` and a real nginx. Nothing of the world stays."""
 
 import contextlib
+import functools
+import itertools
 import json
 import os
 import shutil
@@ -17,6 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from harness.forks import Command, forks
 from teal_host.ground import processes
 
 PROGRAM = Path(__file__).parents[1] / "apps/program.py"
@@ -24,6 +27,8 @@ REPO = Path(__file__).parents[2]
 # All tests share it, or each would compile the standard library.
 GO_CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "go-build"
 PATIENCE_S = 60.0  # far more than a wait takes, even on a busy machine
+PORTS, RANGES = 1_000, 22  # 10,000 to 31,999
+_NAMES: list[socket.socket] = []  # of the range that this process has taken
 _OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
@@ -86,18 +91,23 @@ class World:
     def teal(
         self, *arguments: str, cwd: Path | None = None, deadline_s: float = 240, stdin: str = "", **env: str
     ) -> Ended:
-        done = subprocess.run(
-            self.argv(*arguments),
-            cwd=cwd or self.home,
-            env={**self.env, **env},
-            input=stdin,
+        command = Command(arguments, str(cwd or self.home), {**self.env, **env}, stdin)
+        forked = forks(REPO / "src")
+        done = forked.run(command, deadline_s) if forked.take(command) else self._started(command, deadline_s)
+        assert "Traceback" not in _words_of_teal(arguments, done), done.stdout + done.stderr
+        return Ended(done.returncode, done.stdout, done.stderr)
+
+    def _started(self, command: Command, deadline_s: float) -> "subprocess.CompletedProcess[str]":
+        return subprocess.run(
+            self.argv(*command.arguments),
+            cwd=command.directory,
+            env=command.env,
+            input=command.text,
             capture_output=True,
             text=True,
             timeout=deadline_s,
             check=False,
         )
-        assert "Traceback" not in _words_of_teal(arguments, done), done.stdout + done.stderr
-        return Ended(done.returncode, done.stdout, done.stderr)
 
     def start(self, *arguments: str, cwd: Path) -> "subprocess.Popen[str]":
         """Starts a command that runs beside the test. The caller waits for it."""
@@ -249,24 +259,34 @@ def straight(url: str, body: bytes | None = None, headers: dict[str, str] | None
 def free_ports(count: int) -> tuple[int, ...]:
     """Returns ports that nobody listens on, outside the kernel's range for outgoing connections.
 
-    Each pytest worker has its own range, so that two workers never choose the same port.
+    Each process that runs tests has its own range, so that no two ever choose the same port.
     """
-    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    first, number = _port_range()
     ports: list[int] = []
     while len(ports) < count:
-        candidate = 10_000 + worker * 2_000 + _next_count() % 2_000
+        candidate = first + next(number) % PORTS
         with socket.socket() as probe:
             if probe.connect_ex(("127.0.0.1", candidate)) != 0:
                 ports.append(candidate)
     return tuple(ports)
 
 
-_PORT_COUNT = [os.getpid() * 7]
-
-
-def _next_count() -> int:
-    _PORT_COUNT[0] += 1
-    return _PORT_COUNT[0]
+@functools.cache
+def _port_range() -> tuple[int, Iterator[int]]:
+    """The first port of this process, and numbers. An abstract name says that the range is taken: the name belongs to
+    the same network as the ports, and goes with this process.
+    """
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    for index in (*range(worker, RANGES), *range(min(worker, RANGES))):
+        name = socket.socket(socket.AF_UNIX)
+        try:
+            name.bind(f"\0teal-tests-ports-{index}")
+        except OSError:
+            name.close()
+        else:
+            _NAMES.append(name)
+            return 10_000 + PORTS * index, itertools.count(os.getpid() * 7)
+    raise AssertionError(f"{RANGES} other processes run tests of Teal on this machine")
 
 
 def wait_until(condition: Callable[[], bool], deadline_s: float = PATIENCE_S, pause_s: float = 0.02) -> None:

@@ -1,6 +1,6 @@
 """Runs on a booted server: kills setup at one act after the other, then kills destroy at one act after the other.
 
-    python3 killed_setup.py SETUP COMMIT DESTROY STRIDE < nothing
+    python3 killed_setup.py SETUP COMMIT DESTROY FIRST STRIDE < nothing
 
 The messages are frames in hex. Prints one JSON line for each act of setup, with its result.
 """
@@ -23,7 +23,7 @@ OF_ACCOUNTS = ("passwd-", "group-", "shadow-", "gshadow-", "subuid-", "subgid-",
 def main() -> None:
     setup, commit, destroy = (bytes.fromhex(text) for text in sys.argv[1:4])
     before, destroyed_at = files(), 0
-    for act in itertools.count(1, int(sys.argv[4])):
+    for act in itertools.count(int(sys.argv[4]), int(sys.argv[5])):
         attempt: dict[str, Any] = {"killed": run(setup + commit, act), "nginx": nginx()}
         if act % 2:
             run(setup + commit, 0)

@@ -12,6 +12,7 @@ import harness
 from contract.judge import judged
 from harness import Server
 from harness.booted_server import make_key
+from harness.ssh_access import one_login
 from harness.world import App, Ended, at_server, wait_until
 from hints.walk import hint_of
 
@@ -54,8 +55,8 @@ class Patient:
 @pytest.fixture(scope="module")
 def shared_patient(debian: int, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Patient]:
     home = tmp_path_factory.mktemp("doctor")
-    with harness.server(debian, home / "server", packages=["nginx", "sudo"]) as server:
-        app = at_server(home / "home", server).app("shop")
+    with harness.server(debian, home / "server", packages=["nginx", "sudo"]) as server, one_login(server) as login:
+        app = at_server(home / "home", server, login).app("shop")
         app.config(keep={"watch_s": 0, "drain_s": 0})
         app.teal("setup").ok()
         app.deploy().ok()

@@ -11,6 +11,7 @@ import pytest
 import harness
 from harness import Server
 from harness.memory import peak_so_far
+from harness.ssh_access import one_login
 from harness.world import App, at_server, wait_until
 
 CANARY = "S3CR3T-5c7e"
@@ -23,17 +24,18 @@ def server(debian: int, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Se
 
 
 @pytest.fixture(scope="module")
-def app(server: Server, tmp_path_factory: pytest.TempPathFactory) -> App:
+def app(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
     """An app that was deployed twice, with one value and then with another."""
-    app = at_server(tmp_path_factory.mktemp("home"), server).app("shop")
-    app.config(run={"data": True, "env": {"MODE": "fast"}}, keep={"watch_s": 0, "drain_s": 0})
-    refused = app.teal("env", "set", "TOKEN", stdin="too early")
-    assert (refused.code, "teal setup" in refused.err) == (3, True)
-    app.teal("setup", "-y", deadline_s=300).ok()
-    for value in (f"{CANARY}-1", f"{CANARY}-2"):
-        app.teal("env", "set", "TOKEN", stdin=value).ok()
-        app.deploy().ok()
-    return app
+    with one_login(server) as config:
+        app = at_server(tmp_path_factory.mktemp("home"), server, config).app("shop")
+        app.config(run={"data": True, "env": {"MODE": "fast"}}, keep={"watch_s": 0, "drain_s": 0})
+        refused = app.teal("env", "set", "TOKEN", stdin="too early")
+        assert (refused.code, "teal setup" in refused.err) == (3, True)
+        app.teal("setup", "-y", deadline_s=300).ok()
+        for value in (f"{CANARY}-1", f"{CANARY}-2"):
+            app.teal("env", "set", "TOKEN", stdin=value).ok()
+            app.deploy().ok()
+        yield app
 
 
 def test_exec_runs_as_the_user_of_the_app_in_its_release(server: Server, app: App) -> None:

@@ -14,7 +14,7 @@ import pytest
 
 import harness
 from harness import Server
-from harness.ssh_access import run
+from harness.ssh_access import one_login, run
 from harness.world import App, at_server, straight, wait_until
 
 TABLE = "teal-shop"
@@ -69,14 +69,15 @@ def shared(debian: int, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Se
 
 
 @pytest.fixture(scope="module")
-def app(shared: Server, tmp_path_factory: pytest.TempPathFactory) -> App:
+def app(shared: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
     """blue is live. The program listens on all addresses of the server."""
-    made = at_server(tmp_path_factory.mktemp("home"), shared).app("shop")
-    made.program(version="v1", bind="::")
-    made.teal("setup").ok()
-    deployed = made.deploy().ok()
-    assert "may be reached without nginx" not in deployed.err
-    return made
+    with one_login(shared) as login:
+        made = at_server(tmp_path_factory.mktemp("home"), shared, login).app("shop")
+        made.program(version="v1", bind="::")
+        made.teal("setup").ok()
+        deployed = made.deploy().ok()
+        assert "may be reached without nginx" not in deployed.err
+        yield made
 
 
 @contextmanager

@@ -10,7 +10,7 @@ import pytest
 
 import harness
 from harness import Server
-from harness.ssh_access import run
+from harness.ssh_access import one_login, run
 from harness.world import App, at_server, wait_until
 
 HOME = "/home/bob"
@@ -46,12 +46,13 @@ def shared(debian: int, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Se
 
 
 @pytest.fixture(scope="module")
-def app(shared: Server, tmp_path_factory: pytest.TempPathFactory) -> App:
-    made = at_server(tmp_path_factory.mktemp("home"), shared).app("shop")
-    made.teal("setup").ok()
-    made.deploy().ok()
-    made.program(version="v2")
-    return made
+def app(shared: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
+    with one_login(shared) as login:
+        made = at_server(tmp_path_factory.mktemp("home"), shared, login).app("shop")
+        made.teal("setup").ok()
+        made.deploy().ok()
+        made.program(version="v2")
+        yield made
 
 
 @contextmanager

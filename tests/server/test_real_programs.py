@@ -9,7 +9,7 @@ import pytest
 import harness
 from harness import Server
 from harness.pocketbase import NEW, OLD, Notes
-from harness.ssh_access import run
+from harness.ssh_access import one_login, run
 from harness.tiny import tiny_app, write_tiny
 from harness.world import REPO, App, World, at_server, wait_until
 
@@ -21,8 +21,9 @@ def shared_server(debian: int, tmp_path_factory: pytest.TempPathFactory) -> Iter
 
 
 @pytest.fixture
-def world(shared_server: Server, tmp_path: Path) -> World:
-    return at_server(tmp_path / "home", shared_server)
+def world(shared_server: Server, tmp_path: Path) -> Iterator[World]:
+    with one_login(shared_server) as login:
+        yield at_server(tmp_path / "home", shared_server, login)
 
 
 def test_pocketbase_keeps_its_data_over_versions_a_rollback_and_a_reboot(shared_server: Server, world: World) -> None:

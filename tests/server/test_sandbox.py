@@ -20,7 +20,7 @@ import harness
 from harness import Server, hostile, memory
 from harness.booted_server import make_key
 from harness.listing import listing
-from harness.ssh_access import run
+from harness.ssh_access import one_login, run
 from harness.visitors import Site, visitors
 from harness.world import App, at_server, straight, wait_until
 from teal_host.ground.paths import AppPaths
@@ -114,8 +114,8 @@ class Inside:
 @pytest.fixture(scope="module")
 def inside(debian: int, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Inside]:
     work = tmp_path_factory.mktemp("inside")
-    with harness.server(debian, work, packages=["nginx", "sudo"]) as server:
-        admin = at_server(work / "admin", server)
+    with harness.server(debian, work, packages=["nginx", "sudo"]) as server, one_login(server) as login:
+        admin = at_server(work / "admin", server, login)
         made = Inside(server, admin.app("one"), admin.app("two"))
         make_key(work / "two.key", "ci")
         (server.root / "srv/uploads").mkdir()

@@ -11,7 +11,7 @@ from bench.load import backend
 
 from harness.switches import SwitchGoal, run_switches
 
-SWITCHES = {12: 20, 13: 6}
+SWITCHES = {12: 12, 13: 6}
 
 
 @pytest.mark.row("D1", "D2")

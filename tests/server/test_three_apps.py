@@ -16,8 +16,8 @@ from harness.tiny import tiny, tiny_app, write_tiny
 from harness.visitors import app_site, static_site, visitors
 from harness.world import App, World, at_server
 
-DEPLOYS = int(os.environ.get("TEAL_TEST_DEPLOYS", "60"))
-FEWER = max(3, DEPLOYS // 8)  # on the second Debian
+DEPLOYS = int(os.environ.get("TEAL_TEST_DEPLOYS", "30"))
+FEWER = DEPLOYS // 4  # on the second Debian
 PAGE = random.Random(3).randbytes(20_000)
 FOREIGN = """\
 server {

@@ -19,7 +19,7 @@ import harness
 from harness import Server
 from harness.booted_server import make_key
 from harness.deploy_keys import frame
-from harness.ssh_access import run
+from harness.ssh_access import one_login, run
 from harness.world import App, at_server, wait_until
 from teal_host.wire.requests import Status
 from teal_host.wire.sources import CALLS
@@ -65,9 +65,9 @@ class Taken:
 @pytest.fixture(scope="module")
 def taken(debian: int, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Taken]:
     work = tmp_path_factory.mktemp("taken")
-    with harness.server(debian, work, packages=["nginx", "sudo"]) as server:
+    with harness.server(debian, work, packages=["nginx", "sudo"]) as server, one_login(server) as login:
         run(server, "sh", "-ec", LIKE_DEBIANS)
-        app = at_server(work / "admin", server).app("one")
+        app = at_server(work / "admin", server, login).app("one")
         app.config(
             server={"domains": ["one.test"]},
             run={"data": True},

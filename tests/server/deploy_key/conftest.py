@@ -11,9 +11,11 @@ import pytest
 
 import harness
 from harness.deploy_keys import KeyedServer, keyed_server
+from harness.ssh_access import one_login
 
 
 @pytest.fixture(scope="package")
 def keyed(debian: int, tmp_path_factory: pytest.TempPathFactory) -> Iterator[KeyedServer]:
-    with harness.server(debian, tmp_path_factory.mktemp("keyed"), packages=["nginx", "sudo"]) as server:
-        yield keyed_server(server)
+    work = tmp_path_factory.mktemp("keyed")
+    with harness.server(debian, work, packages=["nginx", "sudo"]) as server, one_login(server) as login:
+        yield keyed_server(server, login)

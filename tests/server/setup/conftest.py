@@ -10,6 +10,7 @@ import pytest
 
 import harness
 from harness import Server
+from harness.ssh_access import one_login
 from harness.world import App, World, at_server
 from server.setup.nginx_state import reload
 from server.setup.results import OTHERS, differing
@@ -30,11 +31,17 @@ def shared(debian: int, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Se
         yield booted
 
 
+@pytest.fixture(scope="package")
+def login(shared: Server) -> Iterator[Path]:
+    with one_login(shared) as config:
+        yield config
+
+
 @pytest.fixture
-def world(shared: Server, tmp_path: Path) -> Iterator[World]:
+def world(shared: Server, login: Path, tmp_path: Path) -> Iterator[World]:
     """A world that leaves the server as it was."""
     before = shared.files(ignoring=OTHERS)
-    made = at_server(tmp_path / "home", shared)
+    made = at_server(tmp_path / "home", shared, login)
     yield made
     for app in made.apps:
         assert app.teal("destroy", "-y", "--wait", "20").code in (0, 2)
