@@ -1,7 +1,8 @@
 """What tests drive Teal with: worlds on this machine, and booted Debian servers.
 
 `world` has the state root, the apps and the commands of one test; `background` has commands, visitors and strangers
-that run beside a test. `terminal`, `tiny` and `pocketbase` are a terminal and programs to deploy.
+that run beside a test. `forks` runs a command as a fork (`forking`) that has imported the client, with a server side
+that was compiled before (`compiled`). `terminal`, `tiny` and `pocketbase` are a terminal and programs to deploy.
 
 `booted_server` boots Debian 12 and 13 in a second each: a container of `systemd-nspawn --boot` on an overlay above a
 cached `image`. A server has `resources` (address, cgroup, network namespace, files), maybe a `disk` of its own, and a
