@@ -12,11 +12,12 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from harness.background import in_background, load, wait_for_requests
+from harness.background import children, in_background, load, wait_for_requests
 from harness.world import App, Ended, wait_until
 from hints.walk import hint_of, type_in
 from teal.transports.local import find_nginx
@@ -68,7 +69,17 @@ def building(app: App) -> Iterator[Deploying]:
     with in_background(app, "deploy", "--json") as running:
         running.wait_for(type="output", line="building")
         running.wait_for(type="step", name="connect", state="done")
+        wait_until(
+            lambda: any(map(can_be_asked, children(running.process.pid)))
+        )  # it greets before it imports the rest
         yield lambda: gate.touch() or running.ended()  # type: ignore[func-returns-value]
+
+
+def can_be_asked(pid: int) -> bool:
+    """Whether this process handles the signal of a rollback."""
+    rows = Path(f"/proc/{pid}/status").read_text().splitlines()
+    (caught,) = (int(row.split()[1], 16) for row in rows if row.startswith("SigCgt:"))
+    return bool(caught >> (signal.SIGURG - 1) & 1)
 
 
 @contextmanager
