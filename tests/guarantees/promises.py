@@ -97,6 +97,11 @@ LONG_RUNS = {
         env="TEAL_FUZZ_S=300",
         tests="tests/fuzz/test_readers.py -k any_input",
     ),
+    "programs": LongRun(
+        "requests while programs of nine compilers and runtimes are deployed, of which none fails",
+        env="TEAL_PROGRAMS=all",
+        tests="tests/server/test_real_programs.py -k any_compiler",
+    ),
     "endurance": LongRun("half an hour of deploys under load", bench="bench/endurance --per-second 100"),
 }
 

@@ -1,7 +1,7 @@
 """The text of an app's units, from validated values only: the same agreement gives the same text.
 
 Both colors share one template. It names no release: `launch` reads at each start what to run. `systemd-analyze
-security` rates the sandbox 1.3 of 10 (1.5 on Debian 12), an ordinary unit with its own user 9.5.
+security` rates the sandbox 1.4 of 10 (1.6 on Debian 12), an ordinary unit with its own user 9.5.
 """
 
 from pathlib import Path
@@ -70,6 +70,8 @@ RemoveIPC=yes
 SystemCallArchitectures=native
 SystemCallFilter=@system-service
 SystemCallFilter=~@privileged @resources
+# .NET asks for it and ends at its start without it; of its own processes the program may say where they run.
+SystemCallFilter=sched_setaffinity
 ${socket_calls}${system_calls}SystemCallErrorNumber=EPERM
 
 [Install]
