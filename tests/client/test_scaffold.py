@@ -187,6 +187,83 @@ CASES = {
 }
 
 
+def beside(manifest: str, source: str) -> Callable[[str], dict[str, str]]:
+    return lambda text: {manifest: "{}" if manifest.endswith(".json") else "", source: text}
+
+
+# Of each language that init knows: a file beside the manifest that listens on SOCKET, and one that is a client of it.
+SOCKETS: dict[str, tuple[Callable[[str], dict[str, str]], str, str]] = {
+    "go, a context": (
+        go,
+        'lc.Listen(ctx, "unix", os.Getenv("SOCKET"))',
+        'd.DialContext(ctx, "unix", os.Getenv("SOCKET"))',
+    ),
+    "go, a call": (go, 'lc.Listen(r.Context(), "unix", os.Getenv("SOCKET"))', 'net.Dial("unix", os.Getenv("SOCKET"))'),
+    "go, an address": (go, 'net.ListenUnix("unix", at("SOCKET"))', 'net.DialUnix("unix", nil, at("SOCKET"))'),
+    "rust": (rust, 'UnixListener::bind(env::var("SOCKET")?)', 'UnixStream::connect(env::var("SOCKET")?)'),
+    "zig": (
+        beside("build.zig", "main.zig"),
+        'initUnix(env.get("SOCKET").?);\nvar s = try a.listen(.{});',
+        'connectUnixSocket(get("SOCKET"))',
+    ),
+    "crystal": (beside("shard.yml", "src/a.cr"), 'server.bind_unix ENV["SOCKET"]', 'UNIXSocket.new(ENV["SOCKET"])'),
+    "nim": (beside("a.nimble", "a.nim"), 's.bindUnix(getEnv("SOCKET"))', 's.connectUnix(getEnv("SOCKET"))'),
+    "d": (
+        beside("dub.json", "source/a.d"),
+        's.bind(new UnixAddress(get("SOCKET")));',
+        's.connect(new UnixAddress(get("SOCKET")));',
+    ),
+    "swift": (
+        beside("Package.swift", "Sources/a.swift"),
+        'bind(unixDomainSocketPath: env["SOCKET"]!)',
+        'connect(unixDomainSocketPath: env["SOCKET"]!)',
+    ),
+    "c#": (
+        beside("a.csproj", "a.cs"),
+        'o.ListenUnixSocket(Env("SOCKET"))',
+        'new UnixDomainSocketEndPoint(Env("SOCKET"))',
+    ),
+    "haskell": (
+        beside("a.cabal", "a.hs"),
+        'bind s (SockAddrUnix p) where p = "SOCKET"',
+        'connect s (SockAddrUnix p) where p = "SOCKET"',
+    ),
+    "ocaml": (
+        beside("dune-project", "a.ml"),
+        'Unix.bind s (ADDR_UNIX (getenv "SOCKET"))',
+        'Unix.connect s (ADDR_UNIX (getenv "SOCKET"))',
+    ),
+    "deno": (
+        beside("deno.json", "main.ts"),
+        'Deno.serve({ path: Deno.env.get("SOCKET") }, f)',
+        'Deno.connect({ path: Deno.env.get("SOCKET") })',
+    ),
+    "bun": (
+        beside("bun.lock", "index.ts"),
+        "Bun.serve({ unix: process.env.SOCKET, fetch })",
+        "connect(process.env.SOCKET)",
+    ),
+    "bun, node's http": (
+        beside("bun.lock", "index.ts"),
+        "server.listen({ path: process.env.SOCKET })",
+        "net.connect(process.env.SOCKET)",
+    ),
+    "c": (
+        beside("Makefile", "a.c"),
+        'f = AF_UNIX; p = getenv("SOCKET"); bind(s, a, l);',
+        'f = AF_UNIX; p = getenv("SOCKET"); connect(s);',
+    ),
+}
+LISTENS_ON_SOCKET = {
+    "asp.net": ({"a.csproj": WEB, "a.cs": "o.ListenUnixSocket(path)"}, ("--urls", "http://unix:{socket}")),
+    "kemal": ({"shard.yml": SHARD, "src/web.cr": "Kemal.run do\n s.bind_unix path"}, ("{socket}",)),
+    "vapor": (
+        {"Package.swift": SWIFT, "Sources/a.swift": "import Vapor\n.unixDomainSocket(path: p)"},
+        ("serve", "--unix-socket", "{socket}"),
+    ),
+}
+
+
 def write_files(directory: Path, files: Mapping[str, str]) -> Path:
     directory.mkdir(parents=True, exist_ok=True)
     for name, text in files.items():
@@ -233,6 +310,23 @@ def test_scaffold_writes_a_teal_toml_that_matches_the_project(tmp_path: Path, na
     assert written["server"] == {"target": "local"}
     assert set(written) == {"app", *SECTIONS}
     assert is_known(written)
+
+
+@pytest.mark.parametrize("name", SOCKETS)
+def test_scaffold_gives_a_socket_to_a_program_that_listens_on_one_and_not_to_its_client(
+    tmp_path: Path, name: str
+) -> None:
+    tree, *texts = SOCKETS[name]
+    for folder, text in zip(("listener", "client"), texts, strict=True):
+        project = detect(write_files(tmp_path / folder, tree(text)))
+        assert ("{socket}" in project.command) == (folder == "listener"), text
+        assert ("that it reads from SOCKET" in "\n".join(project.notes)) == (folder == "listener"), text
+
+
+@pytest.mark.parametrize("name", LISTENS_ON_SOCKET)
+def test_scaffold_gives_a_framework_the_socket_on_which_its_program_listens(tmp_path: Path, name: str) -> None:
+    files, arguments = LISTENS_ON_SOCKET[name]
+    assert detect(write_files(tmp_path, files)).command[1:] == arguments
 
 
 def test_scaffold_writes_odd_text_that_toml_reads_back() -> None:

@@ -11,6 +11,7 @@ class Framework:
     sign: re.Pattern[str]
     arguments: tuple[str, ...]
     health: str = ""  # a path that the framework itself serves
+    on_socket: tuple[str, ...] = ()  # where the sources listen on a unix socket
 
 
 FRAMEWORKS = (
@@ -20,9 +21,24 @@ FRAMEWORKS = (
         ("serve", "--http", "{host}:{port}", "--dir", "{data_dir}"),
         "/api/health",
     ),
-    Framework("ASP.NET", re.compile(r'Sdk\s*=\s*"Microsoft\.NET\.Sdk\.Web"'), ("--urls", "http://{host}:{port}")),
-    Framework("Kemal", re.compile(r"(?m)^[ \t]*Kemal\.run\b"), ("--bind", "{host}", "--port", "{port}")),
-    Framework("Vapor", re.compile(r"(?m)^[ \t]*import Vapor\b"), ("serve", "--hostname", "{host}", "--port", "{port}")),
+    Framework(
+        "ASP.NET",
+        re.compile(r'Sdk\s*=\s*"Microsoft\.NET\.Sdk\.Web"'),
+        ("--urls", "http://{host}:{port}"),
+        on_socket=("--urls", "http://unix:{socket}"),
+    ),
+    Framework(
+        "Kemal",
+        re.compile(r"(?m)^[ \t]*Kemal\.run\b"),
+        ("--bind", "{host}", "--port", "{port}"),
+        on_socket=("{socket}",),
+    ),
+    Framework(
+        "Vapor",
+        re.compile(r"(?m)^[ \t]*import Vapor\b"),
+        ("serve", "--hostname", "{host}", "--port", "{port}"),
+        on_socket=("serve", "--unix-socket", "{socket}"),
+    ),
 )
 
 

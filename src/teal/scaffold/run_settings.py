@@ -10,8 +10,22 @@ from teal.scaffold.frameworks import Framework
 HEALTH_PATHS = ("/healthz", "/health", "/up", "/livez", "/api/health", "/ping", "/readyz")
 READS_PORT = re.compile(r"""["'`]PORT["'`]|\benv\.PORT\b""")
 READS_SOCKET = re.compile(r"""["'`]SOCKET["'`]|\benv\.SOCKET\b""")
+# A client names a unix socket as well, so each pattern has what listens there.
 LISTENS_ON_SOCKET = re.compile(
-    r"""\bListen\(\s*"unix"|\bUnixListener\b|\bAF_UNIX\b[^#]{0,400}?\bbind\(|(?:\blisten\(|\bunix:)[^)\n]{0,40}\bSOCKET\b"""
+    r"""
+      \bListen\(\s*(?:[\w.]{1,40}(?:\(\))?,\s*)?"unix" | \bListenUnix\(\s*"unix"          # Go
+    | \bUnixListener\b                                                                # Rust
+    | \bAF_UNIX\b[^#]{0,400}?\bbind\(                                                 # C
+    | \bListenUnixSocket\(                                                            # C#, F#
+    | \bUNIXServer\b | \bbind_unix\b                                                  # Crystal
+    | \bbindUnix\(                                                                    # Nim
+    | \bbind\b[^\n]{0,80}\b(?:UnixAddress|ADDR_UNIX|SockAddrUnix)\b                    # D, OCaml, Haskell
+    | \bbind\(\s*unixDomainSocketPath\b | \.unixDomainSocket\(                          # Swift
+    | \binitUnix\([^#]{0,200}?\.listen\(                                               # Zig
+    | (?:\blisten\(|\bunix:)[^)\n]{0,40}\bSOCKET\b                                     # Node's servers, Bun
+    | \bDeno\.(?:serve|listen)\(\s*\{[^}]{0,80}?\bpath:[^,}\n]{0,40}\bSOCKET\b          # Deno
+    """,
+    re.VERBOSE,
 )
 SOCKET_FLAGS = ("socket", "unix-socket", "uds")
 USES_DATA = re.compile(r"(?i)sqlite|\bDATA_DIR\b")
@@ -42,7 +56,9 @@ def infer_run_settings(sources: Sequence[str], manifests: Sequence[str]) -> RunS
 
 def _arguments(sources: Sequence[str], framework: Framework | None) -> tuple[tuple[str, ...], str]:
     if framework:
-        return framework.arguments, f"command: {framework.name} takes {' '.join(framework.arguments)}"
+        on_socket = framework.on_socket if _any(LISTENS_ON_SOCKET, sources) else ()
+        arguments = on_socket or framework.arguments
+        return arguments, f"command: {framework.name} takes {' '.join(arguments)}"
     listen = _listen_arguments(sources)
     # Without a port, --color most likely colors a terminal.
     has_port = bool(listen) or _any(READS_PORT, sources)
