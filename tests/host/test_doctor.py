@@ -1,7 +1,9 @@
 """What the doctor concludes from its observations: values in, findings out. One check cannot hold up the others."""
 
+import base64
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
@@ -23,6 +25,7 @@ from teal_host.ground.remedies import on_server
 from teal_host.ground.sockets import Socket
 from teal_host.proxies.nginx.program import Worker
 from teal_host.proxies.upstream import TcpPort
+from teal_host.state.deploy_keys import DeployKey
 from teal_host.state.seams import Check, ProcessState
 from teal_host.stories import doctor
 from teal_host.supervisors import journald
@@ -263,9 +266,42 @@ def test_route_check_judges_which_color_answered() -> None:
     ],
 )
 def test_sshd_check_says_why_the_deploy_user_cannot_log_in(text: str, complaint: str | None) -> None:
-    finding = keys.sshd(text.splitlines())
+    finding = keys.sshd(text.splitlines(), ())
     assert finding.state == ("fault" if complaint else "ok")
     assert (complaint or "lets") in finding.message
+
+
+BLOB = base64.b64encode(bytes(40)).decode()
+OF_ED25519, OF_RSA = DeployKey(f"ssh-ed25519 {BLOB}"), DeployKey(f"ssh-rsa {BLOB}")
+OF_A_CA = replace(OF_ED25519, principals=("ci",))
+CERTIFICATES = "pubkeyacceptedalgorithms ssh-ed25519-cert-v01@openssh.com"
+
+
+@pytest.mark.parametrize(
+    ("key", "text", "complaint"),
+    [
+        (OF_ED25519, "", None),
+        (OF_ED25519, "pubkeyacceptedalgorithms ssh-ed25519,rsa-sha2-512\nloglevel QUIET", None),
+        (OF_ED25519, CERTIFICATES, "PubkeyAcceptedAlgorithms has no ssh-ed25519"),
+        (OF_RSA, "pubkeyacceptedalgorithms ssh-ed25519,rsa-sha2-256", None),
+        (OF_RSA, "pubkeyacceptedalgorithms ssh-ed25519,ssh-rsa", "PubkeyAcceptedAlgorithms has no rsa-sha2-512"),
+        (OF_A_CA, f"{CERTIFICATES}\ncasignaturealgorithms ssh-ed25519\nloglevel INFO", None),
+        (OF_A_CA, "casignaturealgorithms rsa-sha2-512", "CASignatureAlgorithms has no ssh-ed25519"),
+        (OF_A_CA, "pubkeyacceptedalgorithms ssh-ed25519", "PubkeyAcceptedAlgorithms has no certificates"),
+        (
+            OF_A_CA,
+            "loglevel SILENT",
+            "the audit names no certificate: sshd logs logins from LogLevel INFO on, not SILENT",
+        ),
+    ],
+)
+def test_sshd_check_says_which_key_or_certificate_sshd_refuses_or_does_not_log(
+    key: DeployKey, text: str, complaint: str | None
+) -> None:
+    finding = keys.sshd(text.splitlines(), [key])
+    assert finding.state == ("ok" if complaint is None else "warning" if "audit" in complaint else "fault")
+    assert (complaint or "lets") in finding.message
+    assert ("systemctl reload ssh" in finding.hint) == (complaint is not None)
 
 
 def test_hint_contains_sudo_when_the_user_logged_in_with_sudo(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -264,6 +264,19 @@ def test_doctor_finds_deploy_keys_that_sudo_or_sshd_does_not_let_in(shared_patie
     assert hint_of(findings["sshd"], "mend that file, then the same command again")
     assert any("/etc/ssh/sshd_config.d/strict.conf" in line for line in findings["sshd"]["evidence"])
     shared_patient.run("rm", "/etc/ssh/sshd_config.d/strict.conf")
+    make_key(shared_patient.app.directory / "ca", "ca")
+    shared_patient.app.teal("setup", "--deploy-ca", "ca.pub", "--principal", "ci", "-y").ok()
+    narrow = "CASignatureAlgorithms rsa-sha2-512\nPubkeyAcceptedAlgorithms rsa-sha2-512"
+    shared_patient.append("/etc/ssh/sshd_config.d/strict.conf", f"Match User teal\n{narrow}")
+    message = shared_patient.wrong()["sshd"]["says"]
+    assert "PubkeyAcceptedAlgorithms has no ssh-ed25519; sshd refuses certificates of the CA SHA256:" in message
+    assert "for ci: CASignatureAlgorithms has no ssh-ed25519" in message
+    shared_patient.run("rm", "/etc/ssh/sshd_config.d/strict.conf")
+    shared_patient.append("/etc/ssh/sshd_config.d/strict.conf", "Match User teal\nLogLevel QUIET")
+    finding = shared_patient.wrong(code=0)["sshd"]
+    assert "the audit names no certificate" in finding["says"]
+    shared_patient.run("rm", "/etc/ssh/sshd_config.d/strict.conf")
+    shared_patient.type(hint_of(finding, SSHD).partition(", then ")[2])
     assert shared_patient.wrong(code=0) == {}
 
 

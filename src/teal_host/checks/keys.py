@@ -2,12 +2,13 @@
 
 import shutil
 from fnmatch import fnmatchcase
-from typing import Dict, Iterator, List, Optional
+from typing import Dict, Iterator, List, Optional, Sequence
 
 from teal_host.checks.base import PROGRAM_S, Visit, drift, fault, ok, warning
 from teal_host.ground.remedies import MEND, on_server
 from teal_host.ground.run import SYSTEM_PATH, run
 from teal_host.preparations import deploy_key
+from teal_host.state.deploy_keys import DeployKey
 from teal_host.wire.reports import Finding
 
 
@@ -25,7 +26,7 @@ def check(visit: Visit) -> Iterator[Finding]:
     if visit.agreed.keys is None:
         yield warning("deploy keys", "no limit is agreed for the waits and releases of a key's deploys", "teal setup")
     yield _sudo()
-    yield _sshd()
+    yield _sshd(keys)
 
 
 def _count(number: int, noun: str) -> str:
@@ -39,26 +40,31 @@ def _sudo() -> Finding:
     return ok("sudo", "sudo understands its rules")
 
 
-def _sshd() -> Finding:
+def _sshd(keys: Sequence[DeployKey]) -> Finding:
     program = shutil.which("sshd", path=SYSTEM_PATH)
     if program is None:
         return warning("sshd", "this server has no OpenSSH server that Teal can ask")
     printed = run([program, "-T", "-C", f"user={deploy_key.USER},host=localhost,addr=127.0.0.1"], PROGRAM_S)
     if printed.code:
         return warning("sshd", "sshd refuses its settings, and would not start again", MEND, printed.lines[-2:])
-    return sshd(printed.lines)
+    return sshd(printed.lines, keys)
 
 
-def sshd(lines: List[str]) -> Finding:
-    """`lines` of `sshd -T`: would sshd let the user of the deploy keys in, with a key of that user's own file?"""
+def sshd(lines: List[str], keys: Sequence[DeployKey]) -> Finding:
+    """`lines` of `sshd -T`: would sshd let the user of the deploy keys in, with these keys of that user's own file?"""
     settings: Dict[str, List[str]] = {}
     for line in lines:
         name, _, value = line.partition(" ")
         settings.setdefault(name.lower(), []).extend(value.split())
-    obstacle = _obstacle(settings)
-    if obstacle:
-        hint = f"change it in /etc/ssh/sshd_config or sshd_config.d, then {on_server('systemctl reload ssh')}"
-        return fault("sshd", f"no deploy key works: {obstacle}", hint)
+    hint = f"change it in /etc/ssh/sshd_config or sshd_config.d, then {on_server('systemctl reload ssh')}"
+    obstacle, refusals = _obstacle(settings), list(_refusals(settings, keys))
+    if obstacle or refusals:
+        return fault("sshd", f"no deploy key works: {obstacle}" if obstacle else "; ".join(refusals), hint)
+    level = " ".join(settings.get("loglevel", []))
+    if level in _LOGS_NO_LOGIN and any(key.principals for key in keys):
+        return warning(
+            "sshd", f"the audit names no certificate: sshd logs logins from LogLevel INFO on, not {level}", hint
+        )
     return ok("sshd", f"sshd lets the user {deploy_key.USER} in")
 
 
@@ -78,6 +84,21 @@ def _obstacle(settings: Dict[str, List[str]]) -> Optional[str]:
     return None
 
 
+def _refusals(settings: Dict[str, List[str]], keys: Sequence[DeployKey]) -> Iterator[str]:
+    """Which certificates come is not known, but for the signature of their CA."""
+    accepted, by_cas = (settings.get(name) for name in ("pubkeyacceptedalgorithms", "casignaturealgorithms"))
+    for key in keys:
+        kind = key.public.split()[0]
+        wanted, taken = _SIGNATURES.get(kind, (kind,)), by_cas if key.principals else accepted
+        if taken and not {*wanted} & {*taken[0].split(",")}:
+            option = "CASignatureAlgorithms" if key.principals else "PubkeyAcceptedAlgorithms"
+            yield f"sshd refuses {key}: {option} has no {wanted[0]}"
+        elif key.principals and accepted and "-cert-v01@" not in accepted[0]:
+            yield f"sshd refuses {key}: PubkeyAcceptedAlgorithms has no certificates"
+
+
+_SIGNATURES = {"ssh-rsa": ("rsa-sha2-512", "rsa-sha2-256")}
+_LOGS_NO_LOGIN = ("QUIET", "SILENT", "FATAL", "ERROR")  # of the first two words sshd shows the second for both
 _WRITTEN = {
     "denyusers": "DenyUsers",
     "denygroups": "DenyGroups",
