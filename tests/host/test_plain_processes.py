@@ -75,6 +75,22 @@ def test_stop_ends_a_program_without_its_environment(
     assert supervisor.state(color).state == "stopped"
 
 
+def test_stop_ends_a_program_that_does_not_show_its_environment_yet_and_was_not_recorded(
+    supervisor: PlainProcesses, color: ColorPaths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """execve(2) lets its parent go on before the kernel shows the new environment: with a busy machine, half the time.
+
+    At 2d040e6 a program whose start could not be written down, as on a full disk, ran on.
+    """
+    supervisor.start(color, Program(["sleep", "600"], {}, color.home, color.home / "logs/log"))
+    (pid,) = supervisor.pids(color)
+    color.process.unlink()
+    monkeypatch.setattr(processes, "with_env", lambda _: set())
+    supervisor.stop(color, 5)
+    assert processes.life(pid) is None
+    assert supervisor.pids(color) == set()
+
+
 @pytest.mark.parametrize("ends", ["the look at its session", "the wait for its children"])
 def test_stop_spares_the_session_of_a_stranger_that_took_the_number_meanwhile(
     supervisor: PlainProcesses, color: ColorPaths, monkeypatch: pytest.MonkeyPatch, ends: str

@@ -13,7 +13,8 @@ import subprocess
 import time
 from dataclasses import asdict
 from functools import partial
-from typing import Callable, Dict, List, Optional, Sequence, Set
+from pathlib import Path
+from typing import Callable, Dict, List, Optional, Sequence, Set, Tuple
 
 from teal_host.ground import files, processes, run
 from teal_host.ground.errors import DAMAGED, CannotRun
@@ -34,7 +35,7 @@ class PlainProcesses:
     """A Supervisor. It remembers the processes that it started, because only their parent learns how they end."""
 
     def __init__(self) -> None:
-        self._started: Dict[int, subprocess.Popen[bytes]] = {}
+        self._started: Dict[int, Tuple[Path, subprocess.Popen[bytes]]] = {}  # with the color's home
 
     def start(self, color: ColorPaths, program: Program) -> None:
         self._end_strays(color)
@@ -51,7 +52,7 @@ class PlainProcesses:
             raise CannotRun(
                 f"{program.argv[0]} cannot be started: {run.why(error, program.argv[0], program.cwd)}"
             ) from None
-        self._started[child.pid] = child
+        self._started[child.pid] = color.home, child
         _record(color, child.pid)
 
     def stop(self, color: ColorPaths, grace_s: float) -> None:
@@ -82,7 +83,9 @@ class PlainProcesses:
         return ProcessState("failed", None, since, self._end_of(main.pid))
 
     def pids(self, color: ColorPaths) -> Set[int]:
+        """A program shows its environment some moments after its start, so what was started here is known by itself."""
         pids, main = processes.with_env(_assignment(color)), _recorded(color)
+        pids |= {pid for pid, (home, child) in self._started.items() if home == color.home and child.poll() is None}
         return pids | {life.pid for life in _session(main, set())} if main else pids
 
     def tail(self, colors: Sequence[ColorPaths]) -> LogFileTail:
@@ -124,11 +127,11 @@ class PlainProcesses:
             time.sleep(_LOOK_EVERY_S)
 
     def _reap(self) -> None:
-        for child in self._started.values():
+        for _, child in self._started.values():
             child.poll()
 
     def _end_of(self, pid: int) -> str:
-        child = self._started.get(pid)
+        child = self._started[pid][1] if pid in self._started else None
         if child is None or child.returncode is None:
             return "it ended; how is not known"
         return _end(child.returncode)
