@@ -29,7 +29,8 @@ def prepare() -> None:
 
     for name in cli.COMMANDS:
         importlib.import_module(f"teal.cli.{name}")
-    bootstrap.payload()
+    for is_server in (False, True):
+        bootstrap.payload(is_server)
     code = os.memfd_create("compiled")
     with open(code, "wb", closefd=False) as file:
         file.write(compiled.table())
