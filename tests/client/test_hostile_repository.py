@@ -282,7 +282,7 @@ def test_init_waits_for_no_file_of_the_repository(place: Callable[[Path], None],
     (app / "src/main.rs").write_text("fn main() {}\n")
     place(app / name)
     argv = [sys.executable, "-m", "teal", "init", "--yes"]
-    done = subprocess.run(argv, cwd=app, capture_output=True, timeout=20, check=False, text=True)
+    done = subprocess.run(argv, cwd=app, capture_output=True, timeout=240, check=False, text=True)
     assert done.returncode == 0, done.stderr
     assert detect(app).app == "app"
 
@@ -299,6 +299,6 @@ def test_init_writes_no_other_file_than_its_own(attack: str, tmp_path: Path) -> 
     else:
         os.mkfifo(app / ".teal.toml.tmp")
     argv = [sys.executable, "-m", "teal", "init", "--yes"]
-    subprocess.run(argv, cwd=app, capture_output=True, timeout=20, check=True)
+    subprocess.run(argv, cwd=app, capture_output=True, timeout=240, check=True)
     assert profile.read_text() == "mine"
     assert not (app / "teal.toml").is_symlink()

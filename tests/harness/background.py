@@ -1,9 +1,8 @@
 """What runs beside a test: a command of `teal` with its events, visitors, and foreign programs on a port."""
 
-import fcntl
 import json
 import signal
-import tempfile
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,7 +12,7 @@ from typing import IO, Any
 
 from bench.load.simple import Load
 
-from harness.world import PATIENCE_S, App, Ended, wait_until
+from harness.world import PATIENCE_S, App, Ended, takes, wait_until
 
 BUILDS_ON = "echo building; while kill -0 $PPID; do sleep 0.05; done"  # a build that ends with the client
 
@@ -97,9 +96,9 @@ def in_background(app: App, *arguments: str) -> Iterator[RunningCommand]:
 
 @contextmanager
 def exclusive(what: str) -> Iterator[None]:
-    """Holds a lock of this machine, for tests that would otherwise get the same automatic choice from Teal."""
-    with (Path(tempfile.gettempdir()) / f"teal-tests-{what}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    """Holds an abstract name of this machine, for tests to which Teal would otherwise give the same choice."""
+    with socket.socket(socket.AF_UNIX) as name:
+        wait_until(lambda: takes(name, f"teal-tests-{what}"), deadline_s=600)
         yield
 
 

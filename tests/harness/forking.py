@@ -17,6 +17,7 @@ import sys
 from dataclasses import replace
 
 NUMBER = struct.Struct("i")
+READY = b"!"
 
 
 def prepare() -> None:
@@ -29,8 +30,8 @@ def prepare() -> None:
 
     for name in cli.COMMANDS:
         importlib.import_module(f"teal.cli.{name}")
-    for is_server in (False, True):
-        bootstrap.payload(is_server)
+    for server in (False, True):
+        bootstrap.payload(server)
     code = os.memfd_create("compiled")
     with open(code, "wb", closefd=False) as file:
         file.write(compiled.table())
@@ -88,7 +89,9 @@ def become(message: bytes, fds: list[int]) -> None:
 
 if __name__ == "__main__":
     prepare()
-    wait_for_command(socket.socket(fileno=int(sys.argv[1])))
+    with socket.socket(fileno=int(sys.argv[1])) as line:
+        line.send(READY)
+        wait_for_command(line)
     from teal.cli import main
 
     main()

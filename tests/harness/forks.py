@@ -51,6 +51,8 @@ class Forks:
             argv, env={**env}, stdin=pipe, stdout=pipe, stderr=pipe, pass_fds=[theirs.fileno()]
         )
         theirs.close()
+        if self._line.recv(1) != forking.READY:
+            raise AssertionError(self._process.communicate()[1].decode())
         atexit.register(self._end)
 
     def take(self, command: Command) -> bool:

@@ -26,7 +26,7 @@ PROGRAM = Path(__file__).parents[1] / "apps/program.py"
 REPO = Path(__file__).parents[2]
 # All tests share it, or each would compile the standard library.
 GO_CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "go-build"
-PATIENCE_S = 60.0  # far more than a wait takes, even on a busy machine
+PATIENCE_S = 120.0  # far more than a wait takes, even on a busy machine
 PORTS, RANGES = 1_000, 22  # 10,000 to 31,999
 _NAMES: list[socket.socket] = []  # of the range that this process has taken
 _OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
@@ -273,20 +273,24 @@ def free_ports(count: int) -> tuple[int, ...]:
 
 @functools.cache
 def _port_range() -> tuple[int, Iterator[int]]:
-    """The first port of this process, and numbers. An abstract name says that the range is taken: the name belongs to
-    the same network as the ports, and goes with this process.
-    """
+    """The first port of this process, and numbers."""
     worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
     for index in (*range(worker, RANGES), *range(min(worker, RANGES))):
         name = socket.socket(socket.AF_UNIX)
-        try:
-            name.bind(f"\0teal-tests-ports-{index}")
-        except OSError:
-            name.close()
-        else:
+        if takes(name, f"teal-tests-ports-{index}"):
             _NAMES.append(name)
             return 10_000 + PORTS * index, itertools.count(os.getpid() * 7)
+        name.close()
     raise AssertionError(f"{RANGES} other processes run tests of Teal on this machine")
+
+
+def takes(socket_: socket.socket, name: str) -> bool:
+    """Whether nobody on this network has this abstract name. From then on the socket has it until it is closed."""
+    try:
+        socket_.bind(f"\0{name}")
+    except OSError:
+        return False
+    return True
 
 
 def wait_until(condition: Callable[[], bool], deadline_s: float = PATIENCE_S, pause_s: float = 0.02) -> None:
