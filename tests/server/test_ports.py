@@ -8,6 +8,7 @@ import socket
 import urllib.error
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,10 +17,15 @@ import harness
 from harness import Server
 from harness.ssh_access import one_login, run
 from harness.world import App, at_server, straight, wait_until
+from teal_host.ground.paths import AppPaths
+from teal_host.supervisors import port_limits
+from teal_host.supervisors.port_limits import PortLimits
+from teal_host.wire.app import Ports, Sandbox
 
 TABLE = "teal-shop"
 UNIT = "teal-shop@blue"
 LOADER = "teal-shop-ports"
+OF_CLIENTS = 40001  # the kernel gives it to clients as well
 COOKIE = "session=secret-of-a-visitor"
 STOLEN = "/var/tmp/stolen"
 # A local user's program on the port of a color. It answers everything like the app, and keeps what visitors send.
@@ -51,6 +57,30 @@ for address in ("127.0.0.1", "0.0.0.0", "::"):
     with socket.create_server((address, 8081), family=family, dualstack_ipv6=":" in address):
         try: socket.create_connection(("127.0.0.1", 8081), 9); print("met")
         except OSError as error: print(type(error).__name__)
+"""
+# Waits for whoever connects to its port, and opens the connection from its own side: only SYN and ACK leave the port.
+OPENS_ITSELF = f"""
+import socket, time
+def bound():
+    line = socket.socket()
+    line.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    line.bind(("127.0.0.1", {OF_CLIENTS}))
+    return line
+never_accepts, until = bound(), time.monotonic() + 20
+never_accepts.listen(0)
+while time.monotonic() < until:
+    for row in open("/proc/net/tcp"):
+        _, here, there, state, *_ = row.split()
+        if (there, state) == ("0100007F:{OF_CLIENTS:04X}", "02"):
+            line = bound()
+            line.connect(("127.0.0.1", int(here[9:], 16)))
+            line.sendall(b"stolen " + line.recv(99))
+"""
+VISIT = f"""
+import socket
+try: line = socket.create_connection(("127.0.0.1", {OF_CLIENTS}), 9)
+except OSError as error: print(type(error).__name__)
+else: line.sendall(b"cookie"); print(line.recv(99))
 """
 BIND = """
 import socket
@@ -270,6 +300,22 @@ def test_nginx_meets_no_listener_outside_of_the_units_of_the_colors(shared: Serv
         for user in ("teal-shop", "mallory", "root"):
             met = shared.ssh("runuser", "-u", user, "--", "python3", "-c", MEET)
             assert met.stdout == "ConnectionRefusedError\n" * 3, (user, met)
+
+
+@pytest.mark.row("S3")
+def test_squatter_on_a_port_of_clients_opens_no_connection_from_its_side(shared: Server, app: App) -> None:
+    """Succeeded against 1f740d8, whose rules let SYN and ACK of such a port pass: the visitor's cookie was read."""
+    ports, paths = (Ports(OF_CLIENTS, OF_CLIENTS + 1),), AppPaths(Path("/"), "shop")
+    limits = PortLimits(paths, "teal-shop", ports, Sandbox(), True, 32768, port_limits.slice_of(paths))
+    (shared.root / "root/rules").write_text(port_limits.rules_text(limits))
+    run(shared, "nft", "--file", "/root/rules")
+    run(shared, "systemd-run", "--unit=opener", "--uid=mallory", "python3", "-c", OPENS_ITSELF)
+    try:
+        wait_until(lambda: f":{OF_CLIENTS:04X} 00000000:0000 0A" in run(shared, "cat", "/proc/net/tcp"))
+        assert shared.ssh("python3", "-c", VISIT).stdout == "ConnectionRefusedError\n"
+    finally:
+        run(shared, "systemctl", "stop", "opener")
+        run(shared, "systemctl", "reload", LOADER)
 
 
 def test_destroy_removes_the_table_and_no_other(shared: Server, app: App) -> None:
