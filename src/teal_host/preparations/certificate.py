@@ -1,11 +1,69 @@
 """The certificate of an app's names, as [https] wants it."""
 
+import time
+from functools import partial
+from pathlib import Path
+from typing import Iterator, Optional, Tuple
+
+from teal_host.ground import files
 from teal_host.ground.errors import BadRequest
+from teal_host.ground.paths import AppPaths
 from teal_host.preparations.base import Intent
+from teal_host.preparations.change import SetupChange, note
+from teal_host.proxies.certificate import Pair, install, marked, read
+from teal_host.state.agreement import Agreement
+from teal_host.state.route import Tls
+
+_OWN_FILES = "files"
 
 
-def check_possible(intent: Intent) -> None:
+def check_is_possible(intent: Intent) -> None:
     """Raises BadRequest for a certificate that this version cannot bring."""
     kind = intent.agreed.https.certificate
-    if kind != "none":
-        raise BadRequest(f'[https] certificate = "{kind}" is not done by this version of Teal; say "none"')
+    if intent.agreed.https.http3:
+        raise BadRequest("[https] http3 is not done by this version of Teal; say false")
+    if kind not in ("none", _OWN_FILES):
+        raise BadRequest(f'[https] certificate = "{kind}" is not done by this version of Teal; say "files" or "none"')
+
+
+def changes(intent: Intent) -> Iterator[SetupChange]:
+    """Of files on this server: all is checked before anything changes. Raises BadRequest."""
+    tls, named = intent.agreed.route(intent.app.paths).tls, source(intent.agreed, intent.app.paths)
+    if tls and named:
+        yield from _taken(tls, named, intent.agreed.site.names)
+
+
+def _taken(tls: Tls, named: Tuple[Path, Path], names: Tuple[str, ...]) -> Iterator[SetupChange]:
+    try:
+        pair = read(*named)
+    except BadRequest as error:
+        if not marked(tls):
+            raise
+        yield note(f"{error.message}; nginx goes on with the certificate that it has")
+        return
+    covered = [name for name in names if pair.covers(name)]
+    if not covered:
+        raise BadRequest(f"{named[0]} is a certificate for {', '.join(pair.names)}, so for none of {', '.join(names)}")
+    for name in sorted(set(names) - set(covered)):
+        yield note(f"{named[0]} is no certificate for {name}, which stays on HTTP")
+    if not _is_installed(tls, pair, covered):
+        until = time.strftime("%Y-%m-%d", time.gmtime(pair.expires))
+        text = f"take the certificate {named[0]} for {', '.join(covered)}, valid until {until}"
+        yield SetupChange(text, partial(_install, tls, pair, names))
+
+
+def _install(tls: Tls, pair: Pair, names: Tuple[str, ...]) -> None:
+    install(tls, pair, names)
+
+
+def _is_installed(tls: Tls, pair: Pair, covered: "list[str]") -> bool:
+    texts = files.text_of(tls.chain), files.text_of(tls.key)
+    return texts == (pair.chain, pair.key) and sorted(marked(tls)) == sorted(covered)
+
+
+def source(agreed: Agreement, paths: AppPaths) -> Optional[Tuple[Path, Path]]:
+    """The certificate and its key where others renew them. None: there are none, or not yet."""
+    https = agreed.https
+    if https.certificate == _OWN_FILES and https.cert and https.key:
+        return Path(https.cert), Path(https.key)
+    return None

@@ -109,7 +109,7 @@ def planned(app: App, request: Setup) -> List[SetupChange]:
         return [*_key_changes(KeyIntent(app, footprint.load(app.paths), None, request.no_key))]
     switch.check_live_link(app)
     intent = _intent(app, request)
-    certificate.check_possible(intent)
+    certificate.check_is_possible(intent)
     parts = (
         (_PACKAGES, packages.changes(intent)),
         ("user", account.changes(intent)),
@@ -117,6 +117,7 @@ def planned(app: App, request: Setup) -> List[SetupChange]:
         ("unit", unit.changes(intent)),
         ("user", account.shut_out(intent.user)),
         ("certificate", tls_folder.changes(intent)),
+        ("certificate", certificate.changes(intent)),
         ("nginx", route.changes(intent)),
         ("ports", ports.changes(intent)),
         ("names", _agreement(app, request, intent.agreed)),
