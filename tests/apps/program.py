@@ -28,6 +28,11 @@ class Handler(BaseHTTPRequestHandler):
         return
 
     def do_GET(self) -> None:
+        if BEHAVIOUR.get("only_https") and self.headers.get("x-forwarded-proto") != "https":
+            self.send_response(301)
+            self.send_header("Location", f"https://{self.headers.get('host')}{self.path}")
+            self.send_header("Content-Length", "0")
+            return self.end_headers()
         whole: dict[str, Callable[[], None]] = {"/healthz": self.health, "/stream": self.stream} | dict.fromkeys(
             BEHAVIOUR.get("raw", {}), self.raw
         )

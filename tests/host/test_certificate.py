@@ -52,7 +52,7 @@ def test_certificate_is_refused_where_its_files_are_none(authority: Authority, t
 
     refused(f"{name} cannot be read: No such file")
     os.mkfifo(odd)
-    refused(f"{name} is not a file")
+    refused(f"{name} cannot be read: it is not a file")
     odd.mkdir()
     refused(f"{name} cannot be read: Is a directory")
     odd.symlink_to("/dev/zero")

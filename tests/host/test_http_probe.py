@@ -2,14 +2,17 @@
 
 import json
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from harness.certificates import Authority
 from teal_host.ground.http_probe import MAX_ANSWER, NoAnswer, ProbeRequest, ProbeResponse, http_get, json_differs
 
 Serve = Callable[[socket.socket], None]
@@ -267,3 +270,41 @@ def test_json_difference_is_short_when_the_values_are_long() -> None:
     difference = json_differs(response, {"a": "y" * 60_000})
     assert difference is not None
     assert len(difference) < 300
+
+
+def test_probe_over_tls_judges_no_certificate_and_says_whom_it_asks_for(tmp_path: Path) -> None:
+    chain, key = Authority(tmp_path).sign("elsewhere.test", dates=("-days", "0"))
+    (tmp_path / "both.pem").write_text(chain + key)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "both.pem")
+    asked: list[str | None] = []
+    context.sni_callback = lambda _connection, name, _context: asked.append(name)
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        thread = threading.Thread(target=_answer_over_tls, args=(listening, context))
+        thread.start()
+        answer = http_get(ProbeRequest(listening.getsockname(), "/", "shop.test", timeout_s=30, encrypted=True))
+        thread.join()
+    assert (answer.status, answer.body, asked) == (200, b"well", ["shop.test"])
+
+
+def _answer_over_tls(listening: socket.socket, context: ssl.SSLContext) -> None:
+    connection, _ = listening.accept()
+    with context.wrap_socket(connection, server_side=True) as encrypted:
+        encrypted.recv(65536)
+        encrypted.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nwell")
+
+
+def test_probe_over_tls_of_what_speaks_none_has_no_answer() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        thread = threading.Thread(target=_answer_plainly, args=(listening,))
+        thread.start()
+        with pytest.raises(NoAnswer):
+            http_get(ProbeRequest(listening.getsockname(), "/", "shop.test", timeout_s=30, encrypted=True))
+        thread.join()
+
+
+def _answer_plainly(listening: socket.socket) -> None:
+    connection, _ = listening.accept()
+    with connection:
+        connection.recv(65536)
+        connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")

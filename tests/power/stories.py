@@ -130,8 +130,8 @@ class FakeNginx:
     def closed(self, at: object) -> None:
         return
 
-    def url(self, site: Site) -> str:
-        return f"http://127.0.0.1:{site.http_port}/"
+    def url(self, route: Route) -> str:
+        return f"http://127.0.0.1:{route.site.http_port}/"
 
     def log_of(self, app: str) -> Path:
         return Path("/nonexistent")

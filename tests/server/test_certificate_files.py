@@ -112,7 +112,7 @@ def test_certificate_of_files_is_checked_before_anything_changes(certified: Cert
     refused("key values mismatch")
     (certified.folder / "key.pem").unlink()
     os.mkfifo(certified.folder / "key.pem")
-    refused("key.pem is not a file")
+    refused("key.pem cannot be read: it is not a file")
     (certified.folder / "key.pem").unlink()
     assert not (certified.server.root / "etc/teal/blog").exists()
 
@@ -122,7 +122,8 @@ def test_certificate_of_files_serves_https_and_is_renewed_without_a_reload(certi
     for app in (certified.blog, certified.news):
         app.teal("setup", "--yes").ok()
         assert setup_changes(app, "--dry-run") == []
-        app.deploy().ok()
+        result = app.deploy().ok().result
+        assert result["url"] == f"https://{FIRST if app is certified.blog else OTHER}/"
     assert b"of blog" in certified.ask(f"https://{FIRST}/x?y")[2]
     assert certified.ask(f"http://{FIRST}/x?y")[:2] == (301, f"https://{FIRST}/x?y")
     assert certified.ask(f"http://{ALIAS}/x?y")[:2] == (301, f"https://{FIRST}/x?y")
@@ -142,7 +143,7 @@ def test_certificate_of_files_serves_https_and_is_renewed_without_a_reload(certi
     while certified.serial() == before:
         assert time.monotonic() < deadline
     assert certified.workers() == workers
-    certified.blog.program(version="the next")
+    certified.blog.program(version="the next", only_https=True)
     certified.blog.deploy().ok()
     assert b"the next" in certified.ask(f"https://{FIRST}/")[2]
     certified.blog.teal("rollback").ok()

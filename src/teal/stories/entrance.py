@@ -72,8 +72,10 @@ def _is_for_visitors(file: ConfigFile, entrance: Entrance) -> bool:
     server = file.config.server
     names = {domain.lower() for domain in server.domains}
     port = "" if server.site.http_port == 80 else f":{server.site.http_port}"
-    host = entrance.url.removeprefix("http://").removesuffix(f"{port}/")
-    if server.target == "local" or entrance.url != f"http://{host}{port}/" or host.endswith("localhost"):
+    secure = entrance.url.startswith("https://")
+    host = entrance.url.removeprefix("https://" if secure else "http://").removesuffix("/" if secure else f"{port}/")
+    whole = f"https://{host}/" if secure else f"http://{host}{port}/"
+    if server.target == "local" or entrance.url != whole or host.endswith("localhost"):
         return False
     return host.lower() in names if names else _may_be_a_server(host)
 

@@ -42,7 +42,7 @@ def _live(visit: Visit, color: Color) -> Finding:
     record, release = visit.record(color), visit.slots.releases[color]
     if record is None:
         return fault("live", f"the record of the live release {release} is missing", "teal deploy")
-    candidate = Candidate(record, color, visit.agreed.pairs, visit.app.paths)
+    candidate = Candidate(record, color, visit.agreed.pairs, visit.app.paths, visit.agreed.scheme)
     result = health.probe(visit.app, candidate, _ANSWER_WITHIN_S)
     if result.well:
         return ok("live", f"{color} runs {record.release}: {result.reason}")

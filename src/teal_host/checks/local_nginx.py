@@ -17,6 +17,6 @@ def check(visit: Visit) -> Iterator[Finding]:
     if not visit.slots.live:
         yield ok("nginx", "nginx is installed and new enough")
     elif proxy.serves(visit.agreed.route(visit.app.paths)):
-        yield ok("nginx", f"nginx runs, and has the site of {proxy.url(visit.agreed.site)}")
+        yield ok("nginx", f"nginx runs, and has the site of {proxy.url(visit.agreed.route(visit.app.paths))}")
     else:
         yield fault("nginx", f"nginx does not serve {visit.app.name} now", "teal deploy")

@@ -134,6 +134,25 @@ def names_in(folder: Path) -> List[str]:
         return []
 
 
+def beginning(path: Path, most: int, follow: bool) -> bytes:
+    """So many bytes of what somebody else put there: a file and nothing that one would wait for. Raises OSError.
+
+    Without `follow` no link on the way counts.
+    """
+    flags, folder = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY, os.open("/", os.O_PATH | os.O_DIRECTORY)
+    try:
+        for part in () if follow else path.parts[1:-1]:
+            above, folder = folder, os.open(part, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=folder)
+            os.close(above)
+        name = path if follow else path.name
+        with os.fdopen(os.open(name, flags | (0 if follow else os.O_NOFOLLOW), dir_fd=folder), "rb") as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                raise OSError(errno.EINVAL, "it is not a file")
+            return file.read(most)
+    finally:
+        os.close(folder)
+
+
 def unfinished(path: Path) -> Path:
     """What a writer that was killed may have left beside the name that it did not reach."""
     return path.with_name(f".{path.name}.tmp")

@@ -24,11 +24,14 @@ Address = Union[Tuple[str, int], str]  # a host and a port, or the path of a Uni
 
 @dataclass(frozen=True)
 class ProbeRequest:
+    """`encrypted`: over TLS, with any certificate: this machine asks itself."""
+
     address: Address
     path: str
     host: str
     headers: Tuple[Tuple[str, str], ...] = ()
     timeout_s: float = 5.0
+    encrypted: bool = False
 
 
 @dataclass(frozen=True)
@@ -61,7 +64,7 @@ def http_get(request: ProbeRequest) -> ProbeResponse:
     """Raises NoAnswer within the request's timeout."""
     deadline = time.monotonic() + request.timeout_s
     try:
-        with _connected(request.address, request.timeout_s) as connection:
+        with _greeted(_connected(request.address, request.timeout_s), request) as connection:
             connection.sendall(_encoded(request))
             return _answer(cast(BinaryIO, io.BufferedReader(_Timed(connection, deadline))))
     except ConnectionRefusedError:
@@ -92,6 +95,17 @@ def _connected(address: Address, timeout_s: float) -> socket.socket:
     finally:
         os.close(file)
     return connection
+
+
+def _greeted(connection: socket.socket, request: ProbeRequest) -> socket.socket:
+    if not request.encrypted:
+        return connection
+    import ssl  # takes longer than a request, and few need it
+
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    with connection:  # a handshake that fails leaves it
+        return context.wrap_socket(connection, server_hostname=request.host)
 
 
 def json_differs(response: ProbeResponse, expected: Optional[Dict[str, Any]]) -> Optional[str]:

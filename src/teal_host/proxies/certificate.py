@@ -7,7 +7,6 @@ this module checks it, as a browser would, before nginx sees it.
 import contextlib
 import os
 import ssl
-import stat
 from pathlib import Path
 from typing import Any, Dict, Iterable, Iterator, Sequence, Tuple
 
@@ -79,12 +78,9 @@ def marked(tls: Tls) -> Sequence[str]:
 
 
 def _text(path: Path) -> str:
+    """A link is followed only where nobody but root can make one, as certbot's are."""
     try:
-        handle = _opened(path)
-        with os.fdopen(handle, "rb") as file:
-            if not stat.S_ISREG(os.fstat(handle).st_mode):
-                raise BadRequest(f"{path} is not a file")
-            data = file.read(_MOST + 1)
+        data = files.beginning(path, _MOST + 1, follow=ownership.only_root_writes(str(path)))
         if len(data) > _MOST:
             raise BadRequest(f"{path} is larger than {_MOST:,} bytes, so it is no certificate or key")
         return data.decode("ascii")
@@ -92,21 +88,6 @@ def _text(path: Path) -> str:
         raise BadRequest(f"{path} is not in PEM") from None
     except OSError as error:
         raise BadRequest(f"{path} cannot be read: {error.strerror}") from None
-
-
-def _opened(path: Path) -> int:
-    """Nothing waits for a FIFO. Teal follows a link only where nobody but root can make one, as certbot's are."""
-    flags = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY
-    if ownership.only_root_writes(str(path)):
-        return os.open(path, flags)
-    folder = os.open("/", os.O_PATH | os.O_DIRECTORY)
-    try:
-        for part in path.parts[1:-1]:
-            above, folder = folder, os.open(part, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=folder)
-            os.close(above)
-        return os.open(path.name, flags | os.O_NOFOLLOW, dir_fd=folder)
-    finally:
-        os.close(folder)
 
 
 @contextlib.contextmanager

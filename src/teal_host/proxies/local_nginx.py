@@ -94,8 +94,8 @@ class LocalNginx:
     def closed(self, at: Address) -> None:
         """It has the rights of whoever deploys, whose the programs are, too."""
 
-    def url(self, site: Site) -> str:
-        return listeners.url(site, listeners.LOOPBACK)
+    def url(self, route: Route) -> str:
+        return listeners.url(route, listeners.LOOPBACK)
 
     def log_of(self, app: str) -> Path:
         return self._home / f"teal-{app}.watched"

@@ -89,8 +89,8 @@ class SystemNginx:
         worker = nginx_program.worker_of(master) if master else None
         return reach.closed_to(worker, Path(at)) if worker and isinstance(at, str) else None
 
-    def url(self, site: Site) -> str:
-        return listeners.url(site, _name_of_this_machine())
+    def url(self, route: Route) -> str:
+        return listeners.url(route, _name_of_this_machine())
 
     def log_of(self, app: str) -> Path:
         """In nginx's own log directory: nginx would not start if Teal had a log directory and that got lost."""

@@ -61,6 +61,11 @@ class Agreement:
     def every_port(self) -> Tuple[int, ...]:
         return tuple(port for pair in self.pairs for port in pair.by_color.values())
 
+    @property
+    def scheme(self) -> str:
+        """How visitors ask, as far as the app can tell: whoever is trusted in front of nginx speaks HTTPS with them."""
+        return "https" if self.https != NO_HTTPS or self.proxy.trusted else "http"
+
     def route(self, paths: AppPaths) -> Route:
         fallback = paths.fallback if self.fallback else None
         sockets = paths.sockets if self.sockets else None

@@ -119,7 +119,7 @@ class Proxy(Protocol):
     def closed(self, at: Address) -> Optional[Closed]:
         """Where Teal may ask a color, and the proxy may not. Raises CannotRun where that is not known."""
 
-    def url(self, site: Site) -> str: ...
+    def url(self, route: Route) -> str: ...
 
     def log_of(self, app: str) -> Path:
         """Where it says, while Teal watches, which address it asked and what the status was: a line a request."""

@@ -24,6 +24,12 @@ class Candidate:
     color: Color
     pairs: Tuple[Ports, ...]  # as agreed: where nginx asks; and [run] ports2, if any were
     paths: AppPaths
+    scheme: str = "http"  # as agreed: how visitors ask
+
+    @property
+    def headers(self) -> Tuple[Tuple[str, str], ...]:
+        """An app that takes HTTPS alone would redirect a question without these."""
+        return () if self.scheme == "http" else (("X-Forwarded-Proto", self.scheme),)
 
     @property
     def spec(self) -> AppSpec:

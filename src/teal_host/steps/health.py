@@ -164,7 +164,7 @@ def _answer(candidate: Candidate, timeout_s: float) -> ProbeResult:
     health = candidate.spec.health
     path, host, on_socket = candidate.filled(health.path), candidate.spec.site.host, candidate.spec.run.on_socket
     try:
-        answer = http_get(ProbeRequest(candidate.upstream.address, path, host, (), timeout_s))
+        answer = http_get(ProbeRequest(candidate.upstream.address, path, host, candidate.headers, timeout_s))
     except NoAnswer as none:
         return ProbeResult("sick", f"{path}: {none}{_not_here(candidate) if none.refused and not on_socket else ''}")
     wrong = _wrong(answer, health.status, candidate, path)

@@ -46,7 +46,7 @@ class Scene:
         record = releases.find(self.records, self.slots.releases[color])
         if record is None or self.agreement is None:
             return None
-        return Candidate(record, color, self.agreement.pairs, self.paths)
+        return Candidate(record, color, self.agreement.pairs, self.paths, self.agreement.scheme)
 
 
 def read_scene(app: App) -> Scene:

@@ -21,7 +21,7 @@ from teal_host.state.slots import read_slots
 from teal_host.steps import health
 from teal_host.steps.candidate import Candidate
 from teal_host.steps.judgement import PATIENT, Judgement, Patience, ProbeResult, Verdict, judge
-from teal_host.wire.app import Keep
+from teal_host.wire.app import HTTPS_PORT, NO_HTTPS, Keep
 from teal_host.wire.grammar import COLORS
 from teal_host.wire.reports import ANSWERED_HEADER, PROBE_HEADER, Color, Entrance
 
@@ -139,9 +139,9 @@ def probe_through_nginx(app: App, candidate: Candidate, agreed: Agreement, answe
         reason = f"{candidate.upstream.listens_on} of {candidate.color} is held by {stranger}"
         return ProbeResult("sick", reason, hopeless=True)
     address, path = app.host.proxy.address(agreed.site), _verified_path(candidate)
-    headers = ((PROBE_HEADER, agreed.token),)
+    headers = ((PROBE_HEADER, agreed.token), *candidate.headers)
     try:
-        answer = http_get(ProbeRequest(address, path, agreed.site.host, headers, answer_s))
+        answer = _as_a_visitor(ProbeRequest(address, path, agreed.site.host, headers, answer_s), agreed)
     except NoAnswer as none:
         return ProbeResult("unknown", f"nginx at {address[0]}:{address[1]}: {none}", silent=none.silent)
     answered_by = answer.headers.get(ANSWERED_HEADER.lower(), "")
@@ -153,7 +153,17 @@ def probe_through_nginx(app: App, candidate: Candidate, agreed: Agreement, answe
     if wrong:
         verdict: Verdict = "unknown" if answer.status in _NGINX_ITSELF else "sick"
         return ProbeResult(verdict, f"through nginx {path} answers {wrong}")
-    return ProbeResult("well", f"through {app.host.proxy.url(agreed.site)}")
+    return ProbeResult("well", f"through {app.host.proxy.url(agreed.route(app.paths))}")
+
+
+def _as_a_visitor(request: ProbeRequest, agreed: Agreement) -> ProbeResponse:
+    """Over HTTPS, where that is agreed. No certificate is a reason to turn back, also one that nginx cannot open: then
+    Teal asks nginx over HTTP.
+    """
+    if agreed.https != NO_HTTPS:
+        with contextlib.suppress(NoAnswer):
+            return http_get(replace(request, address=(request.address[0], HTTPS_PORT), encrypted=True))
+    return http_get(request)
 
 
 def entrance(app: App, agreed: Agreement) -> Entrance:
@@ -163,7 +173,7 @@ def entrance(app: App, agreed: Agreement) -> Entrance:
     with contextlib.suppress(NoAnswer):
         answer = http_get(ProbeRequest(proxy.address(route.site), route.own_path, route.site.host, headers, 2.0))
         mark = route.mark if answer.headers.get(ANSWERED_HEADER.lower()) == route.mark.answer else None
-    return Entrance(proxy.url(route.site), (*sockets.addresses(), *sockets.addresses_v6()), mark)
+    return Entrance(proxy.url(route), (*sockets.addresses(), *sockets.addresses_v6()), mark)
 
 
 def restore(app: App, previous_color: Optional[Color], previous_agreement: Optional[Agreement]) -> None:
@@ -193,7 +203,9 @@ def probe_directly(candidate: Candidate, answer_s: float) -> ProbeResult:
     """What `verify` asks through nginx, without nginx."""
     path = _verified_path(candidate)
     try:
-        answer = http_get(ProbeRequest(candidate.upstream.address, path, candidate.spec.site.host, (), answer_s))
+        answer = http_get(
+            ProbeRequest(candidate.upstream.address, path, candidate.spec.site.host, candidate.headers, answer_s)
+        )
     except NoAnswer as none:
         return ProbeResult("sick", f"{path}: {none}")
     wrong = _wrong(candidate, answer)

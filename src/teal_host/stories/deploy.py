@@ -102,7 +102,7 @@ def go_live(app: App, request: Deploy, scene: Scene, record: Record) -> Result:
 
 def _cutover(app: App, request: Deploy, scene: Scene, record: Record) -> Cutover:
     agreed, color = ports.reserve(app, request.spec, scene), scene.slots.idle
-    candidate = Candidate(record, color, agreed.pairs, app.paths)
+    candidate = Candidate(record, color, agreed.pairs, app.paths, agreed.scheme)
     return Cutover.from_scene(scene, candidate, agreed, request.id)
 
 

@@ -244,5 +244,5 @@ def _to_candidate(app: App, request: Rollback, scene: Scene, target: Record) -> 
     agreed, color = scene.agreement, scene.slots.idle
     if agreed is None:
         raise NeedsHuman(f"{app.paths.agreed} is missing", hint="teal deploy")
-    candidate = Candidate(target, color, agreed.pairs, app.paths)
+    candidate = Candidate(target, color, agreed.pairs, app.paths, agreed.scheme)
     return replace(Cutover.from_scene(scene, candidate, agreed, request.id), is_rollback=True)

@@ -38,7 +38,7 @@ def status(app: App) -> StatusReport:
         scene.slots.live,
         colors,
         scene.previous.release if scene.previous else None,
-        app.host.proxy.url(scene.agreement.site) if scene.agreement else None,
+        app.host.proxy.url(scene.agreement.route(app.paths)) if scene.agreement else None,
         (
             *_notes_on_strangers(scene, colors),
             *_note_on_the_live_color(scene, colors),

@@ -7,6 +7,7 @@ from teal_host.ground.errors import BadRequest
 from teal_host.ground.remedies import name_app
 from teal_host.proxies.nginx.parts.tls import HTTP2_OWN_LINE
 from teal_host.proxies.nginx.sites import ANY, ANY_IPV6, Listen, Server
+from teal_host.state.route import Route
 from teal_host.wire.app import HTTPS_PORT, Site
 
 LOOPBACK = "127.0.0.1"
@@ -21,8 +22,11 @@ def on_loopback(port: int) -> str:
     return f"{LOOPBACK}:{port}"
 
 
-def url(site: Site, host: str) -> str:
-    """`host` stands for a site without a name."""
+def url(route: Route, host: str) -> str:
+    """`host` stands for a site without a name. HTTPS once the certificate covers the first name."""
+    site, tls = route.site, route.tls
+    if tls and (tls.covered / site.host).exists():
+        return f"https://{site.host}/"
     port = "" if site.http_port == 80 else f":{site.http_port}"
     return f"http://{site.domains[0] if site.domains else host}{port}/"
 
