@@ -3,6 +3,8 @@
 import os
 import socket
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
@@ -10,8 +12,10 @@ from teal_host.ground import sockets
 from teal_host.ground.paths import AppPaths
 from teal_host.preparations.ports import doubts
 from teal_host.proxies.upstream import TcpPort
+from teal_host.state.releases import Record
+from teal_host.steps.candidate import Candidate
 from teal_host.supervisors.port_limits import PortLimits, color_text, loader_text, rules_text, slice_of
-from teal_host.wire.app import Ports, Sandbox
+from teal_host.wire.app import Ports, Run, Sandbox
 
 PATHS = AppPaths(Path("/"), "shop")
 
@@ -65,6 +69,26 @@ def test_color_may_bind_its_own_port_and_low_ones_only_where_agreed(color: str) 
     low = color_text(limits(Ports(8081, 8082), Sandbox(capabilities=("CAP_NET_BIND_SERVICE",))), slot)
     assert "SocketBindAllow=1-1023" in low
     assert "nft" not in color_text(limits(Ports(8081, 8082), filtered=False), slot)
+
+
+@pytest.mark.parametrize(
+    ("run", "pairs", "ports"),
+    [
+        (Run(("./app",)), [(8081, 8082), (9081, 9082)], [8082]),
+        (Run(("./app",), ports2=Ports(9071, 9072)), [(8081, 8082), (9081, 9082)], [8082, 9082]),
+        (Run(("./app",), ports2=Ports(9071, 9072)), [(8081, 8082)], [8082, 9072]),
+        (Run(("./app", "{socket}"), ports2=Ports(9071, 9072)), [(8081, 8082), (9081, 9082)], [9082]),
+        (Run(("./app", "{socket}")), [(8081, 8082)], []),
+    ],
+)
+def test_release_takes_the_ports_that_are_agreed_and_that_it_asks_for(
+    run: Run, pairs: list[tuple[int, int]], ports: list[int]
+) -> None:
+    """Where the agreement was lost, a release of before has its own second port."""
+    record = cast(Record, SimpleNamespace(spec=SimpleNamespace(run=run)))
+    candidate = Candidate(record, "green", tuple(Ports(*pair) for pair in pairs), PATHS)
+    assert [port.number for port in candidate.tcp_ports] == ports
+    assert candidate.places.get("port2") == (str(ports[-1]) if run.ports2 else None)
 
 
 def test_stranger_is_a_listener_of_nobody_among_the_owners() -> None:

@@ -1,6 +1,6 @@
 """A release on a color: Teal starts, probes, switches to and watches it."""
 
-from typing import Any, Dict, Tuple
+from typing import Any, Dict, Optional, Tuple
 
 from teal_host.ground import files, processes
 from teal_host.ground.paths import AppPaths, ColorPaths
@@ -50,13 +50,19 @@ class Candidate:
     @property
     def tcp_ports(self) -> Tuple[TcpPort, ...]:
         """That the program may take: with [run] command `{socket}` not the one where nginx would ask."""
-        pairs = self.pairs[self.spec.run.on_socket : 2 if self.spec.run.ports2 else 1]
-        return tuple(TcpPort(pair.of(self.color)) for pair in pairs)
+        first = None if self.spec.run.on_socket else self.pairs[0].of(self.color)
+        return tuple(TcpPort(port) for port in (first, self.port2) if port)
+
+    @property
+    def port2(self) -> Optional[int]:
+        """As agreed; a release of before a lost agreement has its own."""
+        own = self.spec.run.ports2
+        return (*self.pairs, own)[1].of(self.color) if own else None
 
     @property
     def places(self) -> Dict[str, str]:
         """Where the program is to listen, by the names of the placeholders."""
-        second = {"port2": str(self.tcp_ports[-1].number)} if self.spec.run.ports2 else {}
+        second = {"port2": str(self.port2)} if self.port2 else {}
         return {**self.upstream.values, **second}
 
     def filled(self, template: Any) -> Any:
