@@ -3,13 +3,13 @@ either.
 """
 
 import json
-import subprocess
 from collections.abc import Iterator
 
 import pytest
 
 import harness
 from harness import Server
+from harness.background import in_background
 from harness.memory import peak_so_far
 from harness.ssh_access import one_login
 from harness.world import App, at_server, wait_until
@@ -63,9 +63,13 @@ def test_exec_writes_the_data_of_the_app_and_reaches_no_file_of_teal(app: App) -
 
 
 def test_exec_ends_the_command_when_the_client_is_killed(server: Server, app: App) -> None:
-    with pytest.raises(subprocess.TimeoutExpired):
-        app.teal("exec", "--", "sleep", "4242", deadline_s=4)
-    wait_until(lambda: "4242" not in server.ssh("ps", "-eo", "args").stdout)
+    def runs() -> bool:
+        return "sleep 4242" in server.run("ps", "-eo", "args").stdout.splitlines()
+
+    with in_background(app, "exec", "--", "sleep", "4242") as running:
+        wait_until(runs)
+        assert running.process.poll() is None
+    wait_until(lambda: not runs())
 
 
 def test_secret_is_in_files_of_root_alone_and_in_no_output_of_the_system(server: Server, app: App) -> None:

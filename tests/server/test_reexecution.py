@@ -23,7 +23,7 @@ def reexecuting(server: Server) -> Iterator[None]:
     try:
         yield
     finally:
-        wait_until(lambda: server.run("systemctl", "stop", "reexecuting").returncode == 0, 30)
+        wait_until(lambda: server.run("systemctl", "stop", "reexecuting").returncode == 0)
 
 
 @pytest.mark.row("C21")
