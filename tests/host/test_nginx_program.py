@@ -8,8 +8,10 @@ import pytest
 
 from teal_host.ground import processes
 from teal_host.ground.processes import Life
+from teal_host.preparations import unit
 from teal_host.proxies.nginx import program as nginx_program
-from teal_host.proxies.nginx.program import Claim, files_of, find, is_machines, options_of
+from teal_host.proxies.nginx.program import Claim, Worker, files_of, find, is_machines, options_of
+from teal_host.proxies.nginx.tree import Tree, parse
 
 UNIT, USER_UNIT = "/system.slice/nginx.service", "/user.slice/user-1000.slice/user@1000.service/app.slice/nginx.service"
 PACKAGED = Claim(
@@ -122,3 +124,41 @@ def test_number_of_another_process_gets_no_signal(monkeypatch: pytest.MonkeyPatc
     assert sent == []
     nginx_program.NginxProgram((), mine).reload()
     assert len(sent) == 1
+
+
+class Stopped:
+    """An nginx that does not run."""
+
+    def __init__(self, main: str) -> None:
+        self.main = main
+
+    def worker(self) -> None:
+        return
+
+    def tree(self) -> Tree:
+        return parse(f"# configuration file /etc/nginx/nginx.conf:\n{self.main}\nevents {{ }}\n")
+
+
+@pytest.mark.parametrize(
+    ("main", "group"), [("user nginx;", "nginx"), ("user www web;", "web"), ("", "www-data"), (None, "www-data")]
+)
+def test_socket_has_the_group_of_the_configuration_while_nginx_does_not_run(
+    main: str | None, group: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At 432588d it had Debian's: nginx.org's nginx, stopped while setup ran, never reached the socket."""
+    monkeypatch.setattr(nginx_program, "find", lambda: None if main is None else Stopped(main))
+    assert unit._nginx_group() == group
+
+
+def test_worker_that_ends_has_the_rights_of_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    titles = {
+        7: "nginx: cache manager process",
+        8: "nginx: worker process is shutting down ",
+        9: "nginx: worker process ",
+    }
+    monkeypatch.setattr(processes, "children", lambda master: list(titles))
+    monkeypatch.setattr(processes, "command_line", titles.get)
+    monkeypatch.setattr(
+        processes, "status", lambda pid: {"Uid": f"{pid} {pid}", "Gid": f"1{pid} 1{pid}", "Groups": "4"}
+    )
+    assert nginx_program.worker_of(1) == Worker(9, frozenset({19, 4}), 19, 9)
