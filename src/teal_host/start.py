@@ -12,13 +12,15 @@ _NOT_IN_HALF = "shutil"  # used later, and in no half of a Python; to look wheth
 def start() -> int:
     """Of the installed archive. `launch` is what a unit runs before the app, so it imports nothing else.
 
-    `recover` is run once after a boot.
+    `recover` is run once after a boot, `certificates` daily and when certbot has renewed one.
     """
     if sys.argv[1:2] == ["launch"]:
         launch = importlib.import_module("teal_host.supervisors.launch")
         return int(launch.main(sys.argv[2:]) or 0)
     if sys.argv[1:2] == ["recover"]:
         return int(importlib.import_module("teal_host.main").at_boot(sys.argv[2]))
+    if sys.argv[1:2] == ["certificates"]:
+        return int(importlib.import_module("teal_host.main").renew_certificates())
     return serve()
 
 

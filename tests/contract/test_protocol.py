@@ -7,7 +7,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 from teal_host.wire import messages, requests
 from teal_host.wire.frames import PROTOCOL
 
-DIGESTS = {3: "ab53d9dbe3d1c5c1", 4: "0c83e45ed54ace74"}
+DIGESTS = {3: "ab53d9dbe3d1c5c1", 4: "0c83e45ed54ace74", 5: "2ec3796f41d16a1a"}
 
 
 def shape(kind: Any) -> str:

@@ -12,9 +12,10 @@ from fuzz.disk import app_in
 from fuzz.engine import Target, corpus
 from fuzz.mutation import mutated
 from teal_host.ground import http_probe, processes, sock_diag, sockets, systemctl
-from teal_host.ground.errors import CannotRun
+from teal_host.ground.errors import BadRequest, CannotRun
 from teal_host.ground.http_probe import NoAnswer, json_differs
 from teal_host.ground.run import Ran
+from teal_host.proxies import certbot, certificate
 from teal_host.proxies.nginx import sites, tree
 from teal_host.proxies.nginx.tree import CannotRead
 from teal_host.state import ssh_login
@@ -51,6 +52,19 @@ def proc(data: bytes, folder: Path) -> object:
         assert {6, *({5} if name.splitlines()[:1] not in ([], [b""]) else ())} <= sockets.listening_inodes()
         processes.with_env("TEAL_SLOT=x")
         return [processes.command_line(7), processes.name_of(7), sorted(processes.control_groups(7))]
+
+
+def pem(data: bytes, folder: Path) -> object:
+    """A certificate and its key in one file, of whoever renews them."""
+    (folder / "both.pem").write_bytes(data)
+    return certificate.read(folder / "both.pem", folder / "both.pem").names
+
+
+def certbot_words(data: bytes, folder: Path) -> object:
+    sentence = certbot.sentence(data.decode(errors="replace").splitlines())
+    assert 0 < len(sentence) <= 400
+    assert "\n" not in sentence
+    return sentence
 
 
 class _Kernel:
@@ -153,5 +167,7 @@ TARGETS = [
     Target("systemctl", systemd, mutated(corpus("systemctl")), (CannotRun,)),
     Target("journalctl", journalctl, mutated(corpus("journalctl")), (CannotRun,)),
     Target("nginx-tree", nginx, mutated(corpus("nginx-tree")), (CannotRead,)),
+    Target("pem", pem, mutated(corpus("pem")), (BadRequest,)),
+    Target("certbot", certbot_words, mutated(corpus("certbot"))),
     Target("http", http, http_answers(), (NoAnswer,)),
 ]

@@ -20,6 +20,7 @@ WORDS = [
     *("/healthz", "./program", "bin/program", "/srv/uploads", "CAP_NET_RAW", "@resources", "gzip off;", "x86_64"),
     *("linux", "3.11.2", "glibc 2.36", "upload", "2026-01-31T12:00:00+00:00", "http://a.example/", "192.0.2.1"),
     *("2001:db8::1", "\x1b[31mred", "::add-mask::x", "\u202e", "é" * 100, "{port}", "http://[2001:db8::1]:8080/"),
+    *("letsencrypt", "me@example.com", "https://ca.example.com/dir"),
     *KEY,
 ]
 NUMBERS = [0, 1, 2, 3, 8, 64, 100, 200, 599, 1024, 8081, 65_535, 86_400, 2**31, 2**53 - 1]

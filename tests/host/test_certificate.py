@@ -1,11 +1,14 @@
 """A certificate is checked before nginx sees it, and put in place so that nginx is never without one."""
 
 import os
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from harness.certificates import Authority
+from teal_host.ground import files
 from teal_host.ground.errors import BadRequest
 from teal_host.proxies import certificate
 from teal_host.state.route import Tls
@@ -91,3 +94,41 @@ def test_certificate_takes_marks_away_first_and_gives_them_last(authority: Autho
     inodes = [path.stat().st_ino for path in (tls.chain, tls.key)]
     certificate.install(tls, second, names)
     assert [path.stat().st_ino for path in (tls.chain, tls.key)] == inodes
+
+
+class Killed(BaseException):
+    """The power went off before this act."""
+
+
+def killed_at(number: int) -> Callable[[str], None]:
+    remaining = iter(range(number))
+
+    def witness(act: str) -> None:
+        if next(remaining, None) is None:
+            raise Killed(act)
+
+    return witness
+
+
+def test_certificate_is_whole_wherever_its_renewal_is_killed(
+    authority: Authority, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the same key, as certbot renews it. The next look finishes what was begun."""
+    acts: list[str] = []
+    tls, chain, key = tls_in(tmp_path), *put(tmp_path, authority.sign("a.test", "b.test"))
+    old = certificate.read(chain, key)
+    new = replace(old, chain=f"{old.chain}\n")
+    monkeypatch.setattr(files, "witness", acts.append)
+    certificate.install(tls, old, old.names)
+    acts.clear()
+    certificate.install(tls, new, new.names)
+    assert len(acts) >= 2
+    for number in range(len(acts)):
+        certificate.install(tls, old, old.names)
+        monkeypatch.setattr(files, "witness", killed_at(number))
+        with pytest.raises(Killed):
+            certificate.install(tls, new, new.names)
+        monkeypatch.setattr(files, "witness", acts.append)
+        assert certificate.read(tls.chain, tls.key).serial == old.serial
+        certificate.install(tls, new, new.names)
+        assert certificate.read(tls.chain, tls.key) == new

@@ -18,6 +18,7 @@ from teal.ui.columns import columns, wrapped
 from teal.ui.jsonlines import as_contract, emit
 from teal_host.wire.grammar import KEY_WORDS, MOST_PRINCIPALS, KeyWord, principal
 from teal_host.wire.messages import Plan
+from teal_host.wire.reports import HttpsReport
 from teal_host.wire.typed import encode
 
 
@@ -66,7 +67,8 @@ def command(options: GlobalOptions, yes: bool, wait: float, **given: Any) -> Non
         words = _words(given.pop("may"), new_key)
         names = _principals(given.pop("principals"), given["deploy_key"], given["deploy_ca"])
         setup_options = SetupOptions(**given, may=words, principals=names, wait_s=wait)
-        result.plan = setup(file, setup_options, ui, lambda plan: _confirm(options, result, plan, yes))
+        end = setup(file, setup_options, ui, lambda plan: _confirm(options, result, plan, yes))
+        result.plan, result.https = end.plan, end.https
     except TealError as error:
         ui.close()
         error.hint = options.manner.typed(error.hint)
@@ -117,6 +119,7 @@ class _SetupResult:
     app: str | None = None
     plan: Plan = field(default_factory=lambda: Plan(()))
     revoked: str | None = None  # the key, as it was typed, if setup does nothing else
+    https: HttpsReport | None = None  # None: not known
 
     def as_json(self) -> dict[str, object]:
         return {
@@ -125,6 +128,7 @@ class _SetupResult:
             "app": self.app,
             "dry_run": self.dry_run,
             **as_contract(encode(self.plan)),
+            "https": encode(self.https) if self.https else None,
         }
 
     def last_line(self) -> str:
@@ -166,6 +170,8 @@ def _end(options: GlobalOptions, result: _SetupResult, ui: Ui) -> None:
         _show(options, result.plan)
     if not options.manner.quiet:
         click.echo(options.manner.typed(result.last_line()))
+        if result.https and result.https.state == "pending":
+            click.echo(options.manner.typed(f"https: not yet: {shown(result.https.why)}; again: teal setup"))
 
 
 def _show(options: GlobalOptions, plan: Plan) -> None:

@@ -4,19 +4,21 @@ import base64
 import hashlib
 import os
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from teal.building.origin import origin
 from teal.config.read import ConfigFile
+from teal.ground.challenge import Challenge, see_names
 from teal.ground.errors import CannotReach, ConfigError, ContactLost, StrangeAnswer
 from teal.pipe.open import open_session
 from teal.pipe.session import PipeEnded, Session, expect
 from teal.ui.base import Ui
 from teal_host.wire.grammar import KeyWord, key_digest, public_key
-from teal_host.wire.messages import ANSWERS, Done, Note, Plan, Step
-from teal_host.wire.requests import Commit, Setup
+from teal_host.wire.messages import ANSWERS, AskNames, Done, Note, Plan, Step
+from teal_host.wire.reports import HttpsReport
+from teal_host.wire.requests import Commit, NamesSeen, Setup
 
 HOW_OF_CA = "teal setup --deploy-ca CA.pub --principal NAME"
 _NO_CERTIFICATE = "no certificate is revoked alone, only all of its CA: teal setup --remove-key CA.pub"
@@ -39,8 +41,16 @@ class SetupOptions:
     wait_s: float = 0.0
 
 
-def setup(file: ConfigFile, options: SetupOptions, ui: Ui, confirm: Callable[[Plan], None]) -> Plan:
-    """Returns the plan that was done, or would be. `confirm` raises to stop before it. Raises TealError."""
+@dataclass(frozen=True)
+class SetupEnd:
+    """The plan that was done, or would be, and whether visitors have HTTPS."""
+
+    plan: Plan
+    https: HttpsReport | None = None
+
+
+def setup(file: ConfigFile, options: SetupOptions, ui: Ui, confirm: Callable[[Plan], None]) -> SetupEnd:
+    """`confirm` raises to stop before the plan is done. Raises TealError."""
     path = options.deploy_key or options.deploy_ca
     key = read_key(path) if path else None
     revoked = _fingerprint(options.revoked_key) if options.revoked_key else None
@@ -49,20 +59,25 @@ def setup(file: ConfigFile, options: SetupOptions, ui: Ui, confirm: Callable[[Pl
             asked = Setup(file.config.spec, origin(), key, revoked, options.dry_run, options.wait_s)
             session.send(replace(asked, may=options.may, principals=options.principals))
             plan = expect(_receive(session, ui, Plan), Plan)
+            if options.dry_run or not plan.changes:
+                return SetupEnd(plan, expect(_receive(session, ui, Done), Done).https)
         except PipeEnded:
             raise CannotReach("contact lost before commit: nothing was changed", hint="try again") from None
-        if plan.changes and not options.dry_run:
-            confirm(plan)
-            _commit(session, ui)
-    return plan
+        confirm(plan)
+        return SetupEnd(plan, _commit(session, ui, file.config.server.site.names))
 
 
-def _commit(session: Session, ui: Ui) -> None:
+def _commit(session: Session, ui: Ui, names: Sequence[str]) -> HttpsReport | None:
     unknown = "how far setup came is not known here; repeated, it does what is missing"
     hint = "try again"
     try:
         session.send(Commit())
-        expect(_receive(session, ui, Done), Done)
+        message = _receive(session, ui, Done, AskNames)
+        if isinstance(message, AskNames):
+            challenge = Challenge(message.file, message.content, message.addresses)
+            session.send(NamesSeen(tuple(see_names(names, challenge))))
+            message = _receive(session, ui, Done)
+        return expect(message, Done).https
     except PipeEnded:
         raise ContactLost(f"contact lost: {unknown}", hint=hint) from None
     except StrangeAnswer as error:
@@ -106,12 +121,12 @@ def _fingerprint(key: str) -> str:
     return f"SHA256:{base64.b64encode(digest).decode().rstrip('=')}"
 
 
-def _receive(session: Session, ui: Ui, kind: type) -> object:
+def _receive(session: Session, ui: Ui, *kinds: type) -> object:
     for message in session.events():
         if isinstance(message, Step):
             ui.step(message)
         elif isinstance(message, Note):
             ui.note(message)
-        elif isinstance(message, (kind, *ANSWERS)):
+        elif isinstance(message, (*kinds, *ANSWERS)):
             return message
     raise PipeEnded

@@ -137,6 +137,7 @@ class AppPaths:
 class HostPaths:
     root: Path
 
+    authorities = At("var/lib/teal/.authorities.pem")  # whom certbot believes, where a ca_file names more
     lock = At("var/lib/teal/.lock")  # held while something that apps share is changed; no app has a name with a dot
     key_places = At("run/teal-keys")  # the locks that the server sides of deploy keys hold; gone with the boot
     nginx = At("etc/nginx")

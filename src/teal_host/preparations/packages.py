@@ -46,6 +46,12 @@ def changes(intent: Intent) -> Iterator[SetupChange]:
         yield SetupChange(text, _try_nftables, is_optional=True)
 
 
+def install_missing(program: str) -> None:
+    """A package that has the program's name. Raises CannotRun."""
+    if not is_installed(program):
+        _install([program])
+
+
 def is_installed(program: str) -> bool:
     """Teal also looks in directories that the PATH of a login may lack."""
     return shutil.which(program, path=SYSTEM_PATH) is not None

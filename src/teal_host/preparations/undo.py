@@ -6,7 +6,9 @@ from typing import Iterator
 
 from teal_host.ground import files, systemctl
 from teal_host.ground.paths import AppPaths, HostPaths
-from teal_host.preparations import account, deploy_key, ports, sockets
+from teal_host.preparations import account, deploy_key, ports, renewal, sockets
+from teal_host.proxies import certbot
+from teal_host.proxies.certbot import Lineage
 from teal_host.state import footprint
 from teal_host.state.footprint import Footprint
 
@@ -19,6 +21,7 @@ def undo(host: HostPaths, app: AppPaths) -> None:
     before = footprint.load(app)
     has_keys = bool(before.keys) or os.path.lexists(deploy_key.sudo_rule(host, app.app))
     has_keys = has_keys or account.find(deploy_key.USER) is not None  # a destroy was killed after it took the keys
+    certbot.delete(Lineage(app))
     ports.withdraw(app)
     sockets.unmount(app)
     for path in _of_this_app_alone(host, before):
@@ -35,6 +38,7 @@ def undo(host: HostPaths, app: AppPaths) -> None:
 
 def undo_server_side(host: HostPaths) -> None:
     """The last app goes, and the server side with it."""
+    renewal.withdraw(host)
     files.remove(host.installed)
     if host.installed.parent.is_dir():
         files.remove(files.unfinished(host.installed))

@@ -16,6 +16,7 @@ from teal_host.preparations import (
     deploy_key,
     packages,
     ports,
+    renewal,
     route,
     server_side,
     tls_folder,
@@ -30,13 +31,13 @@ from teal_host.state.deploy_keys import DeployKey
 from teal_host.state.slots import read_slots
 from teal_host.steps import drain, switch
 from teal_host.steps.scene import read_scene, renew_fallback
-from teal_host.stories import recover
+from teal_host.stories import certificates, recover
 from teal_host.supervisors import nftables
 from teal_host.wire.grammar import COLORS
 from teal_host.wire.messages import Done, Note, Plan
 from teal_host.wire.requests import Setup
 
-_OF_KEYS, _PACKAGES = "key", "packages"
+_OF_KEYS, _PACKAGES, _ORDER = "key", "packages", "order"
 _STAND_IN_S = 10.0  # longer than nginx keeps an unused connection
 _SOCKETS = "a unix socket for each color, where a release uses {socket}"
 
@@ -50,10 +51,10 @@ def setup(app: App, request: Setup, channel: Channel) -> Done:
             app.tell(Note("warning", change.description))
     app.tell(_plan(changes))
     if request.dry_run:
-        return Done()
+        return _done(app, "")
     if not _plan(changes).changes:
         _sync_named(app)
-        return Done()
+        return _done(app, "")
     channel.await_commit(A_PERSON_READS_WITHIN_S)
     if all(change.part == _OF_KEYS for change in changes if not change.is_note):
         return _change_keys(app, request, changes)
@@ -67,7 +68,11 @@ def setup(app: App, request: Setup, channel: Channel) -> Done:
             error.hint = "teal setup"
             raise
         _sync_named(app)
-    return Done(f"{app.name} is set up")
+    return Done(f"{app.name} is set up", certificates.order(app, channel))
+
+
+def _done(app: App, message: str) -> Done:
+    return Done(message, certificates.report(agreement.load(app.paths), app.paths))
 
 
 def _change_keys(app: App, request: Setup, shown: Sequence[SetupChange]) -> Done:
@@ -79,7 +84,7 @@ def _change_keys(app: App, request: Setup, shown: Sequence[SetupChange]) -> Done
     if request.no_key:
         recover.recover_if_free(app)
     _sync_named(app)
-    return Done(f"{app.name} is set up")
+    return _done(app, f"{app.name} is set up")
 
 
 def _is_another_app_at_work(app: App) -> bool:
@@ -121,6 +126,8 @@ def planned(app: App, request: Setup) -> List[SetupChange]:
         ("nginx", route.changes(intent)),
         ("ports", ports.changes(intent)),
         ("names", _agreement(app, request, intent.agreed)),
+        ("renewal", renewal.changes(intent)),
+        (_ORDER, certificate.orders(intent)),
     )
     rest = [replace(change, part=part) for part, changes in parts for change in changes]
     return [*rest, *_key_changes(intent.of_keys)]
@@ -179,7 +186,7 @@ def _as_planned(app: App, request: Setup, shown: Sequence[SetupChange]) -> List[
     was_installed = any(change.part == _PACKAGES for change in shown) and len(now) < len(before)
     if now != before and not was_installed:
         raise _changed()
-    rest = (change for change in changes if not (change.is_note or change.part == _PACKAGES))
+    rest = (change for change in changes if not (change.is_note or change.part in (_PACKAGES, _ORDER)))
     return [change for change in rest if not (change.is_optional and lacks_nft)]
 
 

@@ -9,7 +9,7 @@ from typing import Any, BinaryIO, Dict, Optional, Protocol
 
 from teal_host.wire.values import dataclass
 
-PROTOCOL = 4  # counts up when one side could misunderstand the other
+PROTOCOL = 5  # counts up when one side could misunderstand the other
 MAX_HEADER = 16 * 1024 * 1024  # bytes of JSON: the manifest of 40,000 files fits
 MAX_SMALL = 2 * 1024 * 1024  # of any other message; an environment of a million bytes fits
 MAX_BODY = 1024 * 1024  # bytes of a block of an upload

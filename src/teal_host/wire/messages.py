@@ -14,14 +14,25 @@ from teal_host.wire import typed
 from teal_host.wire.frames import PROTOCOL, Frame, FrameError
 from teal_host.wire.grammar import EnvName, ReleaseName, between
 from teal_host.wire.outcomes import FailureCode
-from teal_host.wire.reports import Change, Color, DoctorReport, Entrance, EnvReport, ReleasesReport, StatusReport
+from teal_host.wire.reports import (
+    Change,
+    Color,
+    DoctorReport,
+    Entrance,
+    EnvReport,
+    HttpsReport,
+    ReleasesReport,
+    StatusReport,
+)
 from teal_host.wire.uploads import MissingFiles, Taken
 from teal_host.wire.upward import (
     MOST_ITEMS,
+    Address,
     Duration,
     Label,
     Libc,
     MachineName,
+    MarkWord,
     ProcessId,
     ReleaseOrNone,
     Text,
@@ -98,6 +109,18 @@ class Plan:
     changes: Annotated[Tuple[Change, ...], at_most(MOST_ITEMS)]
 
 
+@dataclass(frozen=True)
+class AskNames:
+    """Setup has put `content` into `file` of the site: at which names of teal.toml does the client see it?
+
+    `addresses`: the server's own. A server does not choose whom the client asks.
+    """
+
+    file: MarkWord
+    content: MarkWord
+    addresses: Annotated[Tuple[Address, ...], at_most(MOST_ITEMS)] = ()
+
+
 # --- answers ------------------------------------------------------------------------------------------------------
 
 
@@ -131,9 +154,10 @@ class Exited:
 
 @dataclass(frozen=True)
 class Done:
-    """The answer of a command that has nothing more to tell."""
+    """The answer of a command that has nothing more to tell. `https`: of setup."""
 
     message: Text = ""
+    https: Optional[HttpsReport] = None
 
 
 @dataclass(frozen=True)
@@ -149,7 +173,7 @@ class Failure:
     previous: Optional[ReleaseName] = None
 
 
-EVENTS: Tuple[Type[Any], ...] = (Greeting, Step, Note, MissingFiles, Taken, LogLine, Output, More, Plan)
+EVENTS: Tuple[Type[Any], ...] = (Greeting, Step, Note, MissingFiles, Taken, LogLine, Output, More, Plan, AskNames)
 ANSWERS: Tuple[Type[Any], ...] = (
     Result, StatusReport, ReleasesReport, EnvReport, DoctorReport, Exited, Done, Failure,
 )  # fmt: skip

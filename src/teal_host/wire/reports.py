@@ -201,6 +201,15 @@ class Entrance:
 
 
 @dataclass(frozen=True)
+class HttpsReport:
+    """`names` have a certificate that nginx serves. `why`: what keeps the others from it."""
+
+    state: Literal["ready", "pending", "none"]
+    names: Annotated[Tuple[Domain, ...], at_most(MOST_ITEMS)] = ()
+    why: Text = ""
+
+
+@dataclass(frozen=True)
 class DoctorReport:
     """`addresses`: the server's own, for the client to compare with those of the domains.
 

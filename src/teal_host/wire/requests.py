@@ -19,8 +19,9 @@ from teal_host.wire.grammar import (
     between,
 )
 from teal_host.wire.manifest import Manifest, Needs, Origin
+from teal_host.wire.site_grammar import Domain
 from teal_host.wire.uploads import Block, Part
-from teal_host.wire.upward import at_most
+from teal_host.wire.upward import MOST_ITEMS, Text, at_most
 from teal_host.wire.values import dataclass
 
 Seconds = Annotated[float, between(0, 86_400)]
@@ -167,7 +168,23 @@ class Commit:
     """The point of no return for the client: the server side finishes alone from here."""
 
 
+@dataclass(frozen=True)
+class NameSeen:
+    """`leads`: at each of its addresses the name leads to the server. `why`: what does not."""
+
+    name: Domain
+    leads: bool
+    why: Text = ""
+
+
+@dataclass(frozen=True)
+class NamesSeen:
+    """The reply to AskNames."""
+
+    names: Annotated[Tuple[NameSeen, ...], at_most(MOST_ITEMS)] = ()
+
+
 REQUESTS: Tuple[Type[Any], ...] = (
     Intended, Deploy, Rollback, Status, Releases, Logs, Destroy, Setup, Doctor, EnvSet, EnvUnset, EnvList, Exec,
 )  # fmt: skip
-MIDDLE: Tuple[Type[Any], ...] = (Part, Block, Commit, Input, Enough)
+MIDDLE: Tuple[Type[Any], ...] = (Part, Block, Commit, NamesSeen, Input, Enough)
