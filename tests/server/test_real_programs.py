@@ -164,6 +164,7 @@ def test_static_c_program_deploys_and_rolls_back(shared_server: Server, world: W
 def test_program_of_any_compiler_has_what_it_needs_under_load(
     shared_server: Server, world: World, name: str, counted: Callable[..., None]
 ) -> None:
+    """At 859ecac the sandbox refused a choice of processors, and .NET ended with "Failed to create CoreCLR"."""
     if name != "go" and "TEAL_PROGRAMS" not in os.environ:
         pytest.skip("needs a toolchain or large packages: TEAL_PROGRAMS=all runs it")
     sample, app = programs.SAMPLES[name], world.app(name)
