@@ -1,10 +1,21 @@
 """nginx as its admin sees it: a foreign site, the processes, and what nginx serves."""
 
 from harness import Server
+from harness.world import wait_until
 
 
 def reload(server: Server) -> None:
+    """Reloads nginx, and waits until no worker of before takes a visitor: `systemctl` does not wait for that."""
+    runs = server.run("test", "-e", "/run/nginx.pid").returncode == 0
+    workers = nginx(server)[1] if runs else frozenset()
     assert server.run("systemctl", "reload-or-restart", "nginx").returncode == 0
+    wait_until(lambda: not workers & _accepting(server), pause_s=0.05)
+
+
+def _accepting(server: Server) -> set[str]:
+    """Every worker that does not say that it is shutting down."""
+    rows = server.run("ps", "-eo", "pid,args").stdout.splitlines()
+    return {row.split()[0] for row in rows if row.endswith("nginx: worker process")}
 
 
 def nginx(server: Server) -> tuple[int, frozenset[str]]:
