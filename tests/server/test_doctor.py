@@ -3,7 +3,8 @@
 import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -83,8 +84,12 @@ def test_doctor_changes_nothing_and_reports_that_nothing_is_wrong(patient: Patie
 
 
 @pytest.mark.row("S17")
-def test_root_s_side_runs_no_program_that_its_environment_names(patient: Patient) -> None:
-    """Before the mend (768eec4) `systemctl` came from the PATH of whoever logged in."""
+def test_root_s_side_runs_no_program_that_its_environment_names(patient: Patient, tmp_path: Path) -> None:
+    """Before the mend (768eec4) `systemctl` came from the PATH of whoever logged in.
+
+    These are logins of their own: a connection keeps its environment for all that share it.
+    """
+    app = replace(patient.app, world=at_server(tmp_path, patient.server))
     thief = patient.server.root / "var/thief"
     thief.mkdir()
     for name in ("systemctl", "journalctl", "nginx", "sshd", "visudo", "systemd-analyze", "ss", "apt-get"):
@@ -94,10 +99,10 @@ def test_root_s_side_runs_no_program_that_its_environment_names(patient: Patient
     before = environment.read_text() if environment.exists() else None
     environment.write_text("PATH=/var/thief:/usr/bin:/bin:/usr/sbin:/sbin\nSYSTEMD_LOG_LEVEL=debug\n")
     try:
-        login = patient.app.teal("ssh", "--", "sh", "-c", "command -v systemctl").ok()
+        login = app.teal("ssh", "--", "sh", "-c", "command -v systemctl").ok()
         assert login.out == "/var/thief/systemctl\n"
-        assert patient.wrong(code=0) == {}
-        patient.app.teal("setup", "--dry-run").ok()
+        assert Patient(patient.server, app).wrong(code=0) == {}
+        app.teal("setup", "--dry-run").ok()
     finally:
         environment.unlink() if before is None else environment.write_text(before)
     assert not (thief / "ran").exists()
