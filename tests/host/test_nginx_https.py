@@ -24,6 +24,7 @@ from teal.transports.local import find_nginx
 from teal_host.proxies.nginx import listeners
 from teal_host.proxies.nginx import site as nginx_site
 from teal_host.proxies.nginx.parts import default_site
+from teal_host.proxies.nginx.parts.parameters import Nginx
 from teal_host.proxies.nginx.parts.trusted import CLOUDFLARES
 from teal_host.proxies.nginx.sites import Listen, Server
 from teal_host.state.route import Route, Tls
@@ -49,13 +50,21 @@ def routed(folder: Path, site: Site = SITE, **keys: object) -> Route:
 @pytest.mark.parametrize("version", VERSIONS, ids=lambda version: ".".join(map(str, version)))
 def test_http2_and_the_cache_of_certificates_are_spelled_as_the_version_knows_them(version: tuple[int, ...]) -> None:
     listens = listeners.for_tls((), ["443", "[::]:443"], version)
-    text = nginx_site.site_text(routed(Path("/x")), listens, version=version)
+    text = nginx_site.site_text(routed(Path("/x")), listens, nginx=Nginx(version))
     assert ("listen 443 ssl http2;" in text) == (version < (1, 25, 1))
     assert ("    http2 on;\n" in text) == (version >= (1, 25, 1))
     assert ("ssl_certificate_cache" in text) == (version >= (1, 27, 4))
     rejected = default_site.text(listens, version)
     assert ("ssl_reject_handshake on;" in rejected) == (version >= (1, 19, 4))
     assert ("    ssl_certificate " in rejected) == (version < (1, 19, 4))
+
+
+def test_key_that_workers_may_not_open_is_read_at_the_start_and_the_generation_is_the_same() -> None:
+    route = routed(Path("/x"))
+    text = nginx_site.site_text(route, ["443 ssl"], nginx=Nginx((1, 31, 3), opens_key=False))
+    assert 'ssl_certificate_key "/x/tls/privkey.pem";' in text
+    assert "ssl_certificate_cache" not in text
+    assert nginx_site.generation(route) in text
 
 
 def test_http2_of_a_shared_address_stays_the_choice_of_the_other_site_until_nginx_has_a_line_for_it() -> None:
@@ -72,7 +81,7 @@ def test_generation_is_the_same_for_every_version_and_every_list_of_cloudflares_
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     route = routed(Path("/x"), rules=ProxyRules(trusted=("cloudflare",)))
-    texts = {nginx_site.site_text(route, ["443 ssl"], version=version) for version in VERSIONS}
+    texts = {nginx_site.site_text(route, ["443 ssl"], nginx=Nginx(version)) for version in VERSIONS}
     before = nginx_site.generation(route)
     assert len(texts) == 3
     assert all(before in text for text in texts)
@@ -196,7 +205,9 @@ def nginx(request: pytest.FixtureRequest, program: int, authority: Authority, tm
     version = tuple(map(int, re.findall(r"nginx/(\d+)\.(\d+)\.(\d+)", _version())[0]))
     plain, encrypted = f"127.0.0.1:{http_port}", f"127.0.0.1:{https_port}"
     listens = [plain, *listeners.for_tls((), [encrypted], version)]
-    texts = [nginx_site.site_text(each, listens[: 2 if each.tls else 1], version=version) for each in (route, other)]
+    texts = [
+        nginx_site.site_text(each, listens[: 2 if each.tls else 1], nginx=Nginx(version)) for each in (route, other)
+    ]
     texts.append(default_site.text(listens[1:], version))
     _write_main(tmp_path, texts)
     argv = [NGINX, "-p", f"{tmp_path}/", "-c", str(tmp_path / "nginx.conf"), "-e", str(tmp_path / "error.log")]

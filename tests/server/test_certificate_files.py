@@ -77,6 +77,11 @@ class Certified:
         with self.connect(FIRST) as encrypted:
             return str((encrypted.getpeercert() or {})["serialNumber"])
 
+    def sees_another_than(self, serial: str) -> None:
+        deadline = time.monotonic() + 20  # newer nginx may keep a certificate for two seconds
+        while self.serial() == serial:
+            assert time.monotonic() < deadline
+
     def workers(self) -> str:
         return self.server.run("pgrep", "-f", "nginx: worker").stdout
 
@@ -85,7 +90,9 @@ class Certified:
 def certified(debian: int, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Certified]:
     if shutil.which("openssl") is None:
         pytest.skip("no openssl, for certificates: apt-get install -y openssl")
-    with harness.server(debian, tmp_path_factory.mktemp("server"), packages=["nginx", "sudo"]) as booted:
+    with harness.server(
+        debian, tmp_path_factory.mktemp("server"), packages=["nginx", "sudo", "certbot", "openssl"]
+    ) as booted:
         world = at_server(tmp_path_factory.mktemp("home"), booted)
         authority = Authority(tmp_path_factory.mktemp("authority"))
         blog, news = world.app("blog"), world.app("news")
@@ -119,11 +126,10 @@ def test_certificate_of_files_is_checked_before_anything_changes(certified: Cert
 
 def test_certificate_of_files_serves_https_and_is_renewed_without_a_reload(certified: Certified) -> None:
     certified.put(FIRST, WILD, ALIAS, OTHER, FOREIGN)
-    for app in (certified.blog, certified.news):
+    for app in (certified.news, certified.blog):
         app.teal("setup", "--yes").ok()
-        assert setup_changes(app, "--dry-run") == []
-        result = app.deploy().ok().result
-        assert result["url"] == f"https://{FIRST if app is certified.blog else OTHER}/"
+    assert setup_changes(certified.blog, "--dry-run") == []
+    assert certified.blog.deploy().ok().result["url"] == f"https://{FIRST}/"
     assert b"of blog" in certified.ask(f"https://{FIRST}/x?y")[2]
     assert certified.ask(f"http://{FIRST}/x?y")[:2] == (301, f"https://{FIRST}/x?y")
     assert certified.ask(f"http://{ALIAS}/x?y")[:2] == (301, f"https://{FIRST}/x?y")
@@ -139,17 +145,30 @@ def test_certificate_of_files_serves_https_and_is_renewed_without_a_reload(certi
     certified.put(FIRST, WILD, ALIAS, OTHER, FOREIGN)
     renewed = certified.blog.teal("setup", "--yes").ok()
     assert f"take the certificate {FOLDER}/cert.pem" in renewed.out + renewed.err
-    deadline = time.monotonic() + 20  # newer nginx may keep a certificate for two seconds
-    while certified.serial() == before:
-        assert time.monotonic() < deadline
+    certified.sees_another_than(before)
     assert certified.workers() == workers
     certified.blog.program(version="the next", only_https=True)
     certified.blog.deploy().ok()
     assert b"the next" in certified.ask(f"https://{FIRST}/")[2]
-    certified.blog.teal("rollback").ok()
     tls = certified.server.root / "etc/teal/blog/tls"
     assert {path.stat().st_mode & 0o777 for path in (tls / "privkey.pem", tls / "fullchain.pem")} == {0o640}
     assert tls.stat().st_mode & 0o7777 == 0o750
+
+
+def test_key_is_readable_for_no_program_that_runs_as_nginxs_user(certified: Certified) -> None:
+    certified.server.run("systemd-run", "--uid=www-data", "--unit=pool", "sleep", "3000")
+    key = certified.server.root / "etc/teal/blog/tls/privkey.pem"
+    file = certified.server.root / "etc/nginx/conf.d/teal-blog.conf"
+    file.write_text(f"{file.read_text()}# managed by Certbot\n")  # also an edited file is written again
+    warned = certified.blog.teal("setup", "--yes").ok()
+    assert "sleep runs as nginx's user" in warned.out + warned.err
+    assert (key.stat().st_mode & 0o777, key.stat().st_uid) == (0o600, 0)
+    before = certified.serial()
+    certified.put(FIRST, WILD, ALIAS, OTHER, FOREIGN)
+    certified.blog.teal("setup", "--yes").ok()
+    certified.sees_another_than(before)
+    assert key.stat().st_mode & 0o777 == 0o600
+    certified.server.run("systemctl", "stop", "pool")
 
 
 def test_foreign_site_and_an_app_that_goes_keep_everybodys_own_pages(certified: Certified) -> None:
@@ -160,14 +179,14 @@ def test_foreign_site_and_an_app_that_goes_keep_everybodys_own_pages(certified: 
     certified.server.run("nginx", "-s", "reload")
     certified.blog.teal("setup", "--yes").ok()
     assert certified.ask(f"https://{FOREIGN}/")[2] == b"the page of somebody else"
-    assert b"of blog" in certified.ask(f"https://{FIRST}/")[2]
+    assert b"the next" in certified.ask(f"https://{FIRST}/")[2]
     assert certified.ask(f"https://{FIRST}/", sni=FOREIGN)[0] == 421
     foreign.unlink()
     certified.server.run("nginx", "-s", "reload")
     certified.blog.teal("setup", "--yes").ok()
     certified.blog.teal("destroy", "--yes").ok()
     assert default.exists()
-    assert b"of news" in certified.ask(f"https://{OTHER}/")[2]
+    assert certified.ask(f"https://{OTHER}/")[0] == 503  # its own: nothing was deployed
     certified.news.teal("destroy", "--yes").ok()
     assert not default.exists()
     assert not (certified.server.root / "etc/teal").exists()

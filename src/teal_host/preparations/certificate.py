@@ -17,6 +17,7 @@ from teal_host.state.agreement import Agreement
 from teal_host.state.route import Tls
 
 ORDERED, _OWN_FILES = "letsencrypt", "files"
+_WAY_OVER = "[https] renews a certificate without a reload, see docs/reference/teal-toml.md"
 
 
 def check_is_possible(intent: Intent) -> None:
@@ -33,6 +34,8 @@ def check_is_possible(intent: Intent) -> None:
 def changes(intent: Intent) -> Iterator[SetupChange]:
     """Of files on this server: all is checked before anything changes. Raises BadRequest."""
     tls, named = intent.agreed.route(intent.app.paths).tls, source(intent.agreed, intent.app.paths)
+    if tls is None and any(line.lstrip().startswith("ssl_certificate ") for line in intent.agreed.proxy.directives):
+        yield note(f"HTTPS comes from [proxy] directives; {_WAY_OVER}")
     if tls and named and intent.agreed.https.certificate == _OWN_FILES:
         yield from _taken(tls, named, intent.agreed.site.names)
 

@@ -19,6 +19,7 @@ from teal_host.proxies.nginx.program import NginxProgram
 from teal_host.proxies.system_nginx import SITE_MODE, SystemNginx
 from teal_host.state import footprint
 from teal_host.state.route import Route
+from teal_host.wire.app import NO_HTTPS
 
 _DEBIAN = "/etc/nginx/conf.d"  # nginx of the distribution reads Teal's file there
 _RELOAD = "reload nginx (an idle connection that the reload closes may cost its client one request)"
@@ -45,7 +46,8 @@ def _check_keeps_https(intent: Intent) -> None:
     """Raises BadRequest if a hand has put HTTPS into the app's file, and teal.toml has none."""
     file = intent.footprint.nginx
     text = files.text_of(Path(file)) if file else None
-    if file and text and not intent.footprint.wrote(Path(file), setup_change.digest(text)):
+    has_https = intent.agreed.https != NO_HTTPS
+    if file and text and not has_https and not intent.footprint.wrote(Path(file), setup_change.digest(text)):
         https_by_hand.check_kept(file, text, intent.agreed.proxy)
 
 

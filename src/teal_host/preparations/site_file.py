@@ -7,7 +7,7 @@ from typing import Dict, List, Optional, Sequence, Set, Tuple
 from teal_host.ground import files
 from teal_host.ground.errors import BadRequest
 from teal_host.ground.remedies import CHANGE_DIRECTIVES
-from teal_host.preparations import welcome_page
+from teal_host.preparations import tls_folder, welcome_page
 from teal_host.preparations.base import Intent
 from teal_host.preparations.change import DesiredFile
 from teal_host.proxies import system_nginx
@@ -19,7 +19,7 @@ from teal_host.proxies.nginx import sites as nginx_sites
 from teal_host.proxies.nginx import trial as nginx_trial
 from teal_host.proxies.nginx.directives import explain_refused_directive
 from teal_host.proxies.nginx.parts import default_site
-from teal_host.proxies.nginx.parts.parameters import SiteLog
+from teal_host.proxies.nginx.parts.parameters import Nginx, SiteLog
 from teal_host.proxies.nginx.program import NginxProgram
 from teal_host.proxies.nginx.sites import IncludePoint, Server
 from teal_host.proxies.nginx.tree import Tree
@@ -57,7 +57,8 @@ def site_file(intent: Intent) -> SiteFile:
     gives_way = gives_way or welcome_page.without_port(foreign, program.socket_inodes)
     comes_back = intent.footprint.gave_way if domains and system_nginx.restored(intent.footprint) else None
     listens, of_tls, route = *_listens(intent, foreign, program), intent.agreed.route(intent.app.paths)
-    text = nginx_site.site_text(route, [*listens, *of_tls], _log(intent, tree, point), program.version)
+    nginx = Nginx(program.version, not tls_folder.others_as_worker(program))
+    text = nginx_site.site_text(route, [*listens, *of_tls], _log(intent, tree, point), nginx)
     rejecting = _rejecting(
         intent, Path(point.path).parent, [each for each in of_tls if _is_alone(each, foreign)], program
     )

@@ -7,11 +7,13 @@ this module checks it, as a browser would, before nginx sees it.
 import contextlib
 import os
 import ssl
+import stat
 from pathlib import Path
 from typing import Any, Dict, Iterable, Iterator, Sequence, Tuple
 
 from teal_host.ground import files, ownership
 from teal_host.ground.errors import BadRequest
+from teal_host.proxies.nginx import program as nginx_program
 from teal_host.state.route import Tls
 from teal_host.wire.site_grammar import ANY_LABEL
 from teal_host.wire.values import dataclass
@@ -51,18 +53,22 @@ def read(chain: Path, key: Path) -> Pair:
 
 
 def install(tls: Tls, pair: Pair, names: Iterable[str]) -> Tuple[str, ...]:
-    """Put the pair where nginx reads it, and say for which of these names it is. The caller holds the lock of what apps
-    share. Killed anywhere, the next call finishes it; the directory is setup's.
+    """Put the pair where nginx reads it, with the modes of setup's, and say for which of these names it is. The caller
+    holds the lock of what apps share. Killed anywhere, the next call finishes it; the directory is setup's.
 
     A name loses its mark before the certificate changes, and gets its mark after that.
     """
     covered = tuple(name for name in names if pair.covers(name))
     for name in set(marked(tls)) - set(covered):
         files.remove(tls.covered / name)
-    group = tls.folder.stat().st_gid
-    for path, text in ((tls.key, pair.key), (tls.chain, pair.chain)):
-        if files.text_of(path) != text:
-            files.write(path, text, _FILE_MODE, group)
+    changed = [path for path, text in ((tls.key, pair.key), (tls.chain, pair.chain)) if files.text_of(path) != text]
+    for path in changed:
+        status = path.stat() if path.exists() else tls.folder.stat()
+        mode = stat.S_IMODE(status.st_mode) if path.exists() else _FILE_MODE
+        files.write(path, pair.key if path == tls.key else pair.chain, mode, status.st_gid)
+    program = nginx_program.find() if changed and not stat.S_IMODE(tls.key.stat().st_mode) & stat.S_IRGRP else None
+    if program:
+        program.reload()  # its workers do not read the key themselves
     files.make_dir(tls.covered)
     for name in covered:
         if not (tls.covered / name).exists():

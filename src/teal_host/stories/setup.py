@@ -258,11 +258,16 @@ def _description(before: Optional[Agreement], agreed: Agreement) -> str:
         return f"agree on {_site(agreed)}, {_ports(agreed)}" + (f", {_SOCKETS}" if agreed.sockets else "")
     pairs = ((_site(before), _site(agreed)), (_ports(before), _ports(agreed)))
     changed = [f"{now} instead of {was}" for was, now in pairs if was != now]
-    rules = ((before.proxy, agreed.proxy, "[proxy]"), (before.sandbox, agreed.sandbox, "[sandbox]"))
+    rules = (
+        *((before.proxy, agreed.proxy, "[proxy]"), (before.sandbox, agreed.sandbox, "[sandbox]")),
+        *(
+            (before.https, agreed.https, "[https]"),
+            (before.site.redirects, agreed.site.redirects, "[server] redirects"),
+        ),
+    )
     changed += [f"{section} as in teal.toml" for was, now, section in rules if was != now]
     changed += ["what a deploy key may ask for, as in teal.toml"] if agreed.keys != before.keys else []
     changed += ["the standby answers where the live color does not"] if agreed.fallback != before.fallback else []
-    changed += [f"[https] certificate = {agreed.https.certificate}"] if agreed.https != before.https else []
     changed += [_SOCKETS] if agreed.sockets and not before.sockets else []
     return f"agree anew: {'; '.join(changed)}"
 

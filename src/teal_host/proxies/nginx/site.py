@@ -9,7 +9,7 @@ from typing import Callable, Optional, Sequence, Tuple
 
 from teal_host.proxies.nginx import directives, locations, log, server
 from teal_host.proxies.nginx.parts import maps, redirects, tls, trusted
-from teal_host.proxies.nginx.parts.parameters import SiteLog, SiteParameters
+from teal_host.proxies.nginx.parts.parameters import Nginx, SiteLog, SiteParameters
 from teal_host.state.route import Route
 
 _FIRST_KEEPALIVE = 32  # in the generation for ever: a server whose file has this number still serves as agreed
@@ -48,13 +48,13 @@ _INSIDE: Tuple[_Part, ...] = (
 
 
 def site_text(
-    route: Route, listens: Sequence[str], site_log: Optional[SiteLog] = None, version: Tuple[int, ...] = ()
+    route: Route, listens: Sequence[str], site_log: Optional[SiteLog] = None, nginx: Optional[Nginx] = None
 ) -> str:
-    """The app's own file. nginx, of this version, listens on each of `listens`, such as `80` and `[::]:80`.
+    """The app's own file. This nginx listens on each of `listens`, such as `80` and `[::]:80`.
 
     The file holds its generation, a hash of itself. While nginx answers with that generation, the file is in effect.
     """
-    return _text(SiteParameters(route, tuple(listens), site_log, generation(route), version=version))
+    return _text(SiteParameters(route, tuple(listens), site_log, generation(route), nginx=nginx or Nginx()))
 
 
 def generation(route: Route) -> str:

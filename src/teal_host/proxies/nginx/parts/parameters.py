@@ -1,5 +1,6 @@
 """The values from which every part of a site's file is made."""
 
+from dataclasses import field
 from pathlib import Path
 from typing import Dict, Optional, Tuple
 
@@ -20,12 +21,20 @@ class SiteLog:
 
 
 @dataclass(frozen=True)
+class Nginx:
+    """What the machine's nginx knows and may. `opens_key`: its workers read the key of a certificate themselves."""
+
+    version: Tuple[int, ...] = ()
+    opens_key: bool = True
+
+
+@dataclass(frozen=True)
 class SiteParameters:
     """`listens` are values of nginx's directive `listen`, such as `80` and `[::]:80`.
 
     `keepalive` is how many idle connections to each color an nginx worker keeps open. With `has_mark` a client can
     recognize the site. `takes_claims`: the program gets no claim of a client about who asks, and its answers fill no
-    files of nginx's unasked. `tells_of_nobody`: nginx answers 503 while no color is live. `version` is nginx's.
+    files of nginx's unasked. `tells_of_nobody`: nginx answers 503 while no color is live.
     With `has_ranges` the file names the networks of who is trusted by a word.
     """
 
@@ -37,7 +46,7 @@ class SiteParameters:
     has_mark: bool = True
     takes_claims: bool = True
     tells_of_nobody: bool = True
-    version: Tuple[int, ...] = ()
+    nginx: Nginx = field(default_factory=Nginx)
     has_ranges: bool = True
 
     @property

@@ -35,6 +35,10 @@ _CERTIFICATE = Template("""\
     ssl_certificate "${folder}/fullchain.$$teal_${name}_pem";
     ssl_certificate_key "${folder}/privkey.$$teal_${name}_pem";
 """)
+_READ_AT_START = Template("""\
+    ssl_certificate "${folder}/fullchain.pem";
+    ssl_certificate_key "${folder}/privkey.pem";
+""")
 _CACHE = "    ssl_certificate_cache max=100 valid=2s inactive=1h;\n"
 _CHALLENGE = Template("""\
     location ^~ /.well-known/acme-challenge/ {
@@ -61,9 +65,10 @@ def certificate(site: SiteParameters) -> str:
     tls = site.route.tls
     if tls is None:
         return ""
-    text = _CERTIFICATE.substitute(folder=quoted(tls.folder).strip('"'), name=site.name) + SETTINGS
-    text += _CACHE if site.version >= CACHES_CERTIFICATES else ""
-    text += "    http2 on;\n" if site.version >= HTTP2_OWN_LINE else ""
+    opened = _CERTIFICATE if site.nginx.opens_key else _READ_AT_START
+    text = opened.substitute(folder=quoted(tls.folder).strip('"'), name=site.name) + SETTINGS
+    text += _CACHE if site.nginx.version >= CACHES_CERTIFICATES and site.nginx.opens_key else ""
+    text += "    http2 on;\n" if site.nginx.version >= HTTP2_OWN_LINE else ""
     return f"{text}    if ($teal_{site.name}_astray) {{ return 421; }}\n"
 
 
