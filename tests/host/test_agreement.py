@@ -430,3 +430,19 @@ def test_name_of_another_app_is_not_free_whether_it_serves_or_redirects(
     site = Site(("mine.test",), 8080, (taken,))
     with pytest.raises(BadRequest, match="is served for the app other already"):
         agreement.propose(host, replace(spec(), site=site), None)
+
+
+def test_https_by_directives_stays_until_teal_toml_has_the_section(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("teal_host.wire.app._ORDERED_BY_DEFAULT", True)
+    site = Site(("shop.example.com",), 80)
+    by_hand = ProxyRules(directives=("listen 443 ssl;", "ssl_certificate /etc/ssl/shop.pem;"))
+    usual = replace(spec(), site=site)
+    assert agreement.decided(usual, False).certificate == "letsencrypt"
+    assert agreement.decided(replace(usual, proxy=by_hand), False) == NO_HTTPS
+    assert agreement.decided(replace(usual, proxy=by_hand, https=FILES), False) == FILES
+    assert agreement.decided(usual, True) == NO_HTTPS
+    for name in ("shop.test", "shop.local", "shop.internal", "shop"):
+        assert agreement.decided(replace(usual, site=Site((name,), 80)), False) == NO_HTTPS
+        with_directory = replace(usual, site=Site((name,), 80), https=Https(directory="https://ca.test/dir"))
+        assert agreement.decided(with_directory, False).certificate == "letsencrypt"
+    assert agreement.decided(replace(usual, site=Site(("shop.example.com",), 8080)), False) == NO_HTTPS

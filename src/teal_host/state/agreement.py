@@ -144,8 +144,14 @@ def propose(host: HostPaths, spec: AppSpec, moving: Optional[Color]) -> Agreemen
     if refusal and spec.run.on_socket:
         raise refusal
     agreed = Agreement(spec.app, spec.site, ports, token, spec.proxy, spec.sandbox, user, fallback=True, ports2=ports2)
-    https = decided_https(spec.https, spec.site, _is_local(host))
+    https = decided(spec, _is_local(host))
     return replace(agreed, keys=key_limits.of(spec), sockets=on_socket, https=https)
+
+
+def decided(spec: AppSpec, is_local: bool) -> Https:
+    """HTTPS by [proxy] directives stays as it is until teal.toml has [https]."""
+    by_hand = any(line.lstrip().startswith("ssl_certificate ") for line in spec.proxy.directives)
+    return NO_HTTPS if by_hand and spec.https == Https() else decided_https(spec.https, spec.site, is_local)
 
 
 def differences(spec: AppSpec, mine: Agreement, color: Color) -> Dict[str, str]:
@@ -153,7 +159,7 @@ def differences(spec: AppSpec, mine: Agreement, color: Color) -> Dict[str, str]:
     sections: Dict[str, Tuple[Any, Any]] = {"server": (mine.site, spec.site), "proxy": (mine.proxy, spec.proxy)}
     sections["sandbox"] = mine.sandbox, spec.sandbox
     if spec.https != Https():  # an agreement stays as it is for a teal.toml that says nothing of [https]
-        sections["https"] = mine.https, decided_https(spec.https, spec.site, mine.user is None)
+        sections["https"] = mine.https, decided(spec, mine.user is None)
     changed = {}
     for section, (was, now) in sections.items():
         agreed, wanted = typed.encode(was), typed.encode(now)
@@ -220,7 +226,7 @@ def _is_local(host: HostPaths) -> bool:
 
 
 def _check_names_are_free(host: HostPaths, spec: AppSpec, others: List[Agreement]) -> None:
-    site, has_https = spec.site, decided_https(spec.https, spec.site, _is_local(host)) != NO_HTTPS
+    site, has_https = spec.site, decided(spec, _is_local(host)) != NO_HTTPS
     for other in others:
         if other.site.http_port != site.http_port and not (has_https and other.https != NO_HTTPS):
             continue
