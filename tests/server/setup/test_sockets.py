@@ -77,6 +77,11 @@ class Shop:
             return str(answer.read().decode())
         return ""
 
+    def nginx_runs_as(self, user: str) -> None:
+        run(self.server, "sed", "-i", f"s/^user .*/user {user};/", "/etc/nginx/nginx.conf")
+        run(self.server, "systemctl", "reload", "nginx")
+        wait_until(lambda: self.shell("ps -eo user:9,args | grep '[n]ginx: worker process$'").split()[0] == user)
+
     def answers(self, version: str) -> bool:
         try:
             return bool(self.app.get()["version"] == version)
@@ -93,6 +98,7 @@ def shop(shared: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S
         made = Shop(shared, at_server(work / "admin", shared, config).app())
         yield made
         assert made.app.teal("destroy", "--yes").code in (0, 2)
+        made.nginx_runs_as("www-data")
     assert differing(before, shared.files(ignoring=OTHERS)) == []
 
 
@@ -215,27 +221,16 @@ def test_candidate_whose_socket_cannot_be_reached_is_refused_before_the_switch(
 
 @pytest.mark.hint("teal setup, because nginx has another group than at the last setup; then the same command again")
 def test_nginx_that_has_got_another_user_is_found_before_the_switch(shop: Shop) -> None:
-    """At 432588d the switch came, and visitors got 502 until the rollback."""
-    nginx_runs_as(shop, "daemon")
+    """The fixture ends it. At 432588d the switch came, and visitors got 502 until the rollback."""
+    shop.nginx_runs_as("games")
     shop.configure(SOCKET, 3)
     shop.app.program(version="u1")
     refused = shop.app.deploy()
     assert refused.code == 6
-    assert "as daemon (Permission denied)" in refused.result["error"]["message"]
+    assert "as games (Permission denied)" in refused.result["error"]["message"]
     assert refused.result["error"]["hint"].startswith("teal setup, because nginx has another group")
     shop.app.teal("setup", "--yes").ok()
     shop.deploy("u1", SOCKET)
-    live, _ = shop.colors
-    nginx_runs_as(shop, "www-data")
-    shop.app.teal("setup", "--yes").ok()
-    run(shop.server, "systemctl", "restart", f"teal-shop@{live}")
-    wait_until(lambda: shop.answers("u1"))
-
-
-def nginx_runs_as(shop: Shop, user: str) -> None:
-    run(shop.server, "sed", "-i", f"s/^user .*/user {user};/", "/etc/nginx/nginx.conf")
-    run(shop.server, "systemctl", "reload", "nginx")
-    wait_until(lambda: shop.shell("ps -eo user:9,args | grep '[n]ginx: worker process$'").split()[0] == user)
 
 
 def test_no_release_leaves_a_list_of_access_or_a_full_directory_to_the_next_one(shop: Shop) -> None:
