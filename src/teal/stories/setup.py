@@ -1,6 +1,7 @@
 """The story of setup on the client: get the plan, show it, have overwritten edits confirmed, commit."""
 
 import base64
+import contextlib
 import hashlib
 import os
 import shlex
@@ -59,10 +60,12 @@ def setup(file: ConfigFile, options: SetupOptions, ui: Ui, confirm: Callable[[Pl
             asked = Setup(file.config.spec, origin(), key, revoked, options.dry_run, options.wait_s)
             session.send(replace(asked, may=options.may, principals=options.principals))
             plan = expect(_receive(session, ui, Plan), Plan)
-            if options.dry_run or not plan.changes:
-                return SetupEnd(plan, expect(_receive(session, ui, Done), Done).https)
         except PipeEnded:
             raise CannotReach("contact lost before commit: nothing was changed", hint="try again") from None
+        if options.dry_run or not plan.changes:
+            with contextlib.suppress(PipeEnded):  # the plan is whole; only what visitors have is not known
+                return SetupEnd(plan, expect(_receive(session, ui, Done), Done).https)
+            return SetupEnd(plan)
         confirm(plan)
         return SetupEnd(plan, _commit(session, ui, file.config.server.site.names))
 
