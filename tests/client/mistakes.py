@@ -173,7 +173,6 @@ FILES: list[tuple[str, str]] = [
     ),
     (f'{APP}{ON_SOCKET}[verify]\npath = "/{{port}}" # here\n', "verify.path: uses {port}, but"),
     (f'{APP}{ON_SOCKET}[verify]\npath = "/"\njson = {{ "{{port}}" = 1 }} # here\n', "verify.json: uses {port}, but"),
-    (f'{APP}{ON_SOCKET}env = {{ A = "x{{port}}" }} # here\n', "run.env.A: uses {port}, but [run] command"),
     (f'{APP}{RUN}[build]\ncommand = ["go", "{{port}}"] # here\n', "{port} is not known here; there are {goarch}"),
     (f'{APP}{RUN}[build]\nenv = {{ A = "{{x}}" }} # here\n', "build.env.A: {x} is not known here"),
     (f'{APP}{RUN}[build]\ncommand = [""] # here\n', "build.command[0]: must name a program"),

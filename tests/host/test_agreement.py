@@ -391,7 +391,7 @@ NAMED = Site(("shop.example.com",), 80)
 FILES = Https("files", cert="/etc/ssl/shop.pem", key="/etc/ssl/shop.key")
 
 
-def test_agreement_of_before_has_no_https_and_a_deploy_without_the_section_keeps_any(host: HostPaths) -> None:
+def test_agreement_of_before_has_no_https_and_a_deploy_keeps_it_so_until_setup(host: HostPaths) -> None:
     keep(host, agreed())
     path = host.app("shop").agreed
     before = json.loads(path.read_text())
@@ -400,8 +400,14 @@ def test_agreement_of_before_has_no_https_and_a_deploy_without_the_section_keeps
     loaded = agreement.load(host.app("shop"))
     assert loaded is not None
     assert (loaded.https, loaded.route(host.app("shop")).tls) == (NO_HTTPS, None)
-    on_server = replace(loaded, user="teal-shop", site=spec().site, https=FILES)
+    on_server = replace(loaded, user="teal-shop", site=spec().site)
     assert agreement.differences(spec(), on_server, "blue") == {}
+
+
+def test_agreement_with_https_differs_from_a_teal_toml_that_no_longer_says_it(host: HostPaths) -> None:
+    """Else the next setup, made for another reason, takes HTTPS off while browsers hold to it."""
+    on_server = replace(agreed(), user="teal-shop", site=spec().site, https=replace(FILES, hsts_days=30))
+    assert "[https] certificate" in agreement.differences(spec(), on_server, "blue")
 
 
 def test_agreement_differs_by_each_key_of_https_once_teal_toml_says_one(host: HostPaths) -> None:

@@ -286,6 +286,13 @@ def test_template_never_fills_a_filled_value_again(template: str, filled: str) -
     assert grammar.fill(template, {"port": "8081", "color": "blue", "host": "{port}"}) == filled
 
 
+def test_template_gets_a_value_for_each_placeholder_that_is_known() -> None:
+    """At 859ecac a program was started with `{port2}` as it stands."""
+    for name in grammar.PLACEHOLDERS:
+        assert grammar.fill(f"a{{{name}}}b", {name: "7"}) == "a7b"
+        assert grammar.unknown_placeholder(f"{{{name}}}") is None
+
+
 @pytest.mark.parametrize(("value", "good"), [(0, False), (1, True), (65535, True), (65536, False), (-1, False)])
 def test_port_is_limited_to_the_range_of_tcp(value: int, good: bool) -> None:
     assert (site_grammar.port(value) is None) == good

@@ -39,8 +39,9 @@ def limits_of(intent: Intent) -> PortLimits:
     """In a slice that an admin has chosen the rules do not ask who listens: they would close the app."""
     paths, agreed, filtered = intent.app.paths, intent.agreed, obstacle() is None
     own = port_limits.slice_of(paths)
-    now = systemctl.properties(paths.colors[0].unit, ["Slice"]).get("Slice")  # empty before the first setup
-    asked = own if filtered and (now or own) == own and nftables.knows_listeners() else ""
+    units = (systemctl.properties(color.unit, ["Slice"]) for color in paths.colors)
+    slices = {unit.get("Slice") or own for unit in units}  # empty before the first setup
+    asked = own if filtered and slices == {own} and nftables.knows_listeners() else ""
     return PortLimits(paths, intent.user, agreed.pairs, agreed.sandbox, filtered, sockets.first_client_port(), asked)
 
 

@@ -29,7 +29,7 @@ connection = socket.socket(socket.AF_UNIX)
 connection.setblocking(False)
 try:
     connection.connect(path)
-except BlockingIOError:  # a full queue shuts nobody out
+except (BlockingIOError, ConnectionRefusedError):  # a full queue shuts nobody out, nor does a program that is gone
     pass
 except OSError as error:
     print(error.strerror)

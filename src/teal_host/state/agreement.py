@@ -158,8 +158,9 @@ def differences(spec: AppSpec, mine: Agreement, color: Color) -> Dict[str, str]:
     """Each key of teal.toml that is not as agreed, with both values. `color`: the one that a deploy would start."""
     sections: Dict[str, Tuple[Any, Any]] = {"server": (mine.site, spec.site), "proxy": (mine.proxy, spec.proxy)}
     sections["sandbox"] = mine.sandbox, spec.sandbox
-    if spec.https != Https():  # an agreement stays as it is for a teal.toml that says nothing of [https]
-        sections["https"] = mine.https, decided(spec, mine.user is None)
+    https = decided(spec, mine.user is None)
+    if spec.https != Https() or mine.https not in (NO_HTTPS, https):  # an agreement without HTTPS waits for setup
+        sections["https"] = mine.https, https
     changed = {}
     for section, (was, now) in sections.items():
         agreed, wanted = typed.encode(was), typed.encode(now)

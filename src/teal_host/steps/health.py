@@ -4,7 +4,6 @@ An answer counts only when the socket that gave it belongs to the process that w
 program on the same port is the oldest way to switch to nothing.
 """
 
-import re
 from dataclasses import replace
 from pathlib import Path
 from typing import List, Optional, Sequence, Set, Tuple
@@ -25,8 +24,10 @@ from teal_host.wire.app import Health
 
 _LOG_LINES = 15
 _ON_SOCKET = "let the program listen on the unix socket {socket} of [run] command, or use {port} there"
-_REFUSED = r"operation not permitted|\bEPERM\b|address already in use|EADDRINUSE"
-_REFUSED_PORT = re.compile(rf"(?is){_REFUSED}|(bind|listen).*(permission denied|\bEACCES\b)")
+_REFUSED = ("operation not permitted", "eperm", "address already in use", "eaddrinuse")
+_MAY_BE_A_FILE = ("permission denied", "eacces")
+_OF_A_PORT = ("bind", "listen")
+_LOOKED_AT = 500  # characters of a line
 _EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104 - looked for, not listened on
 
 
@@ -143,10 +144,16 @@ def unhealthy(app: App, candidate: Candidate, judgement: Judgement, when: str) -
 
 def _about_ports(candidate: Candidate, output: Sequence[str]) -> str:
     """The words are the program's own, so this is no more than a guess."""
-    if not _REFUSED_PORT.search("\n".join(output)):
+    if not any(map(_may_refuse_a_port, output)):
         return ""
     only = " and ".join(sorted({candidate.upstream.listens_on, *(port.listens_on for port in candidate.tcp_ports)}))
     return f"if a port was refused: {candidate.color} has {only} alone; [run] ports2 gives each color one more (PORT2)"
+
+
+def _may_refuse_a_port(line: str) -> bool:
+    line = line[:_LOOKED_AT].lower()
+    is_of_port = any(word in line for word in _OF_A_PORT)
+    return any(word in line for word in (*_REFUSED, *(_MAY_BE_A_FILE if is_of_port else ())))
 
 
 def recent_output(app: App, candidate: Candidate, lines: int = _LOG_LINES) -> List[str]:

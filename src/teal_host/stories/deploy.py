@@ -55,7 +55,7 @@ def deploy(app: App, request: Deploy, channel: Channel) -> Result:
 
 def _on_agreed_ports(request: Deploy) -> Deploy:
     """Setup moves the port of a live color only after a deploy to the other one, and an eviction waits for neither."""
-    return replace(request, spec=replace(request.spec, run=replace(request.spec.run, ports=None)))
+    return replace(request, spec=replace(request.spec, run=replace(request.spec.run, ports=None, ports2=None)))
 
 
 def _evicted(app: App, request: Deploy, scene: Scene, record: Record) -> Scene:

@@ -31,8 +31,8 @@ def run_command(app: App, request: Exec, channel: Channel) -> Exited:
 
 
 def _command(live: Candidate, user: Optional[str], request: Exec) -> Command:
-    """Without PORT and SOCKET: a command that listened would take the place of the app."""
-    at = {name.upper() for name in live.upstream.values}
+    """Without PORT, PORT2 and SOCKET: a command that listened would take the place of the app."""
+    at = {name.upper() for name in live.places}
     env = {name: value for name, value in candidate.environment_of(live).items() if name not in at}
     return Command(request.command, {**_base(user, live), **env}, live.paths.release(live.release), user)
 

@@ -137,7 +137,7 @@ class Run:
     @property
     def on_socket(self) -> bool:
         """Does the program listen on a unix socket of its color, and not on a port?"""
-        return self._uses("{socket}")
+        return self.uses("{socket}")
 
     @property
     def own_env(self) -> Dict[str, str]:
@@ -162,16 +162,14 @@ class Run:
             yield Mistake("command", 'must name a program, such as ["./app", "--port", "{port}"]')
         if self.handed_over > MOST_HANDED_OVER:
             yield Mistake("env", f"and command are together more than {MOST_HANDED_OVER:,} bytes")
-        if self.on_socket and self._uses("{port}"):
+        if self.on_socket and self.uses("{port}"):
             yield Mistake("command", "uses both {socket} and {port}; a program listens on one of them")
         for name in sorted(set(self.own_env) & set(self.env)):
             yield Mistake(f"env.{name}", f"is set by Teal, because of [run] {self.own_env[name]}; choose another name")
-        if not self.data and self._uses("{data_dir}"):
+        if not self.data and self.uses("{data_dir}"):
             yield Mistake("command", "uses {data_dir}, which needs data = true")
-        if not self.ports2 and self._uses("{port2}"):
-            yield Mistake("command", "uses {port2}, which needs ports2 = { blue = 9081, green = 9082 }")
 
-    def _uses(self, placeholder: str) -> bool:
+    def uses(self, placeholder: str) -> bool:
         return any(placeholder in argument for argument in self.command)
 
 
@@ -239,10 +237,13 @@ class Sandbox:
 
 
 def placeholder_mistakes(run: Run, health: Health, verify: Verify) -> Iterator[Mistake]:
-    """What is asked of an app names nothing that the app has not; else that would be asked as it stands there."""
+    """What is asked of an app names nothing that the app has not; else that would be asked as it stands there. For a
+    teal.toml, and not for what is stored: a record of before may hold such words, and stays readable.
+    """
+    if not run.ports2 and run.uses("{port2}"):
+        yield Mistake("run.command", "uses {port2}, which needs ports2 = { blue = 9081, green = 9082 }")
     asked = {"health.path": health.path, "health.json": health.json, "verify.path": verify.path}
-    own = {f"run.env.{name}": value for name, value in run.env.items() if run.on_socket and "{port}" in value}
-    for path, value in {**asked, "verify.json": verify.json, **own}.items():
+    for path, value in {**asked, "verify.json": verify.json}.items():
         text = json_text.dumps(value)
         for name, why in run.lacks.items():
             if f"{{{name}}}" in text:
@@ -265,7 +266,6 @@ class AppSpec:
 
     def mistakes(self) -> Iterator[Mistake]:
         yield from https_mistakes(self.https, self.site, "site")
-        yield from placeholder_mistakes(self.run, self.health, self.verify)
 
 
 def is_wildcard(name: str) -> bool:

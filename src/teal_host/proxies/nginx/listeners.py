@@ -36,8 +36,8 @@ def is_quiet(master: Optional[int], site: Site) -> bool:
 
     A request of the site may come in by a listener that only its own directives know, such as one for HTTPS.
     """
-    if master is None:  # workers of a killed master go on; their sockets are known by the site's port alone
-        return not sockets.has_connections(site.http_port)
+    if master is None:  # workers of a killed master go on; their sockets are known by the site's ports alone
+        return not any(map(sockets.has_connections, (site.http_port, HTTPS_PORT)))
     return not sockets.listeners_of(master).have_connections()
 
 
