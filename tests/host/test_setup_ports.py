@@ -10,7 +10,7 @@ import pytest
 from teal_host.ground import sockets, systemctl
 from teal_host.ground.errors import BadRequest
 from teal_host.ground.paths import AppPaths
-from teal_host.preparations import account, packages, ports
+from teal_host.preparations import account, certificate, packages, ports
 from teal_host.preparations.base import Intent
 from teal_host.preparations.change import SetupChange
 from teal_host.state.app import App
@@ -65,13 +65,16 @@ def test_setup_goes_on_when_it_could_ask_nginx_only_after_it_installed_it(
 
 def test_setup_guards_the_new_ports_only_after_nginx_asks_them(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
     """So a setup that fails at nginx leaves the guard at the ports that are agreed on."""
-    for part in ("account", "server_side", "unit", "route", "ports"):
+    for part in ("account", "server_side", "unit", "tls_folder", "certificate", "route", "ports", "renewal"):
         monkeypatch.setattr(getattr(setup, part), "changes", lambda _, part=part: [change(part)])
     monkeypatch.setattr(account, "shut_out", lambda _: [])
+    monkeypatch.setattr(certificate, "check_is_possible", lambda _: None)
+    monkeypatch.setattr(certificate, "orders", lambda _: [])
     monkeypatch.setattr(switch, "check_live_link", lambda _: None)
     monkeypatch.setattr(setup, "_agreement", lambda *_: [change("agree")])
     monkeypatch.setattr(setup, "_key_changes", lambda _: [])
-    assert [row.description for row in setup.planned(app, REQUEST)][-3:] == ["route", "ports", "agree"]
+    rows = [row.description for row in setup.planned(app, REQUEST)]
+    assert rows[-5:] == ["certificate", "route", "ports", "agree", "renewal"]
 
 
 def test_setup_names_what_a_live_program_may_not_take_at_its_next_start(monkeypatch: pytest.MonkeyPatch) -> None:
