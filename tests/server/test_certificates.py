@@ -174,6 +174,17 @@ def test_full_disk_in_the_hook_is_mended_by_the_daily_timer(site: Site) -> None:
     assert site.serial() != before
 
 
+def test_daily_timer_reloads_an_nginx_whose_workers_may_not_read_the_key(site: Site) -> None:
+    """As where another program runs as nginx's user. The old workers end, because the certificate is new."""
+    workers = site.workers()
+    site.server.run("chmod", "600", f"{TLS}/privkey.pem")
+    site.server.run("sh", "-c", f"echo >> {TLS}/fullchain.pem")
+    ran = site.server.run("systemctl", "start", "teal-certificates.service")
+    site.server.run("chmod", "640", f"{TLS}/privkey.pem")
+    assert ran.returncode == 0
+    wait_until(lambda: not {*site.workers()} & {*workers})
+
+
 def test_refused_challenge_is_one_sentence_and_the_site_goes_on(site: Site) -> None:
     """The authority's name server may know another address than that of the client."""
     here, before = site.server.address, site.serial()
