@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from rules.test_budgets import BOOTSTRAP_BYTES
 from teal.ground import run
 from teal.ground.errors import CannotReach, HostFailed
+from teal.pipe.bootstrap import payload
 from teal.pipe.session import PipeEnded, Session
 from teal.transports import Transport
 from teal_host.wire.messages import Greeting
@@ -185,7 +185,7 @@ def test_session_raises_the_refusal_of_the_server_side_and_not_a_broken_pipe(tmp
 def test_session_counts_every_byte_sent(tmp_path: Path) -> None:
     with Session(transport(tmp_path / "state", sys.executable, "-I", "-S")) as session:
         before = session.bytes_sent
-        assert 10_000 < before < BOOTSTRAP_BYTES + 4096  # the greeting and the first request come on top
+        assert 10_000 < before < len(payload(server=False)) + 4096  # the greeting and the first request come on top
         session.send(Status("shop"))
         assert session.bytes_sent == before + 8 + len(b'{"type":"status","app":"shop"}')
         list(session.events())

@@ -1,5 +1,6 @@
 """One test's own world: a state root, apps, the real `teal` and a real nginx. Nothing of the world stays."""
 
+import atexit
 import contextlib
 import functools
 import itertools
@@ -28,7 +29,6 @@ REPO = Path(__file__).parents[2]
 GO_CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "go-build"
 PATIENCE_S = 120.0  # far more than a wait takes, even on a busy machine
 PORTS, RANGES = 1_000, 22  # 10,000 to 31,999
-_NAMES: list[socket.socket] = []  # of the range that this process has taken
 _OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
@@ -278,7 +278,7 @@ def _port_range() -> tuple[int, Iterator[int]]:
     for index in (*range(worker, RANGES), *range(min(worker, RANGES))):
         name = socket.socket(socket.AF_UNIX)
         if takes(name, f"teal-tests-ports-{index}"):
-            _NAMES.append(name)
+            atexit.register(name.close)  # keeps the name until then
             return 10_000 + PORTS * index, itertools.count(os.getpid() * 7)
         name.close()
     raise AssertionError(f"{RANGES} other processes run tests of Teal on this machine")
