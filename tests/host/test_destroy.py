@@ -4,17 +4,22 @@ import os
 import signal
 import subprocess
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
 from teal_host.ground import processes, systemctl
-from teal_host.ground.errors import CannotRun
+from teal_host.ground.errors import CannotRun, NotThere
 from teal_host.ground.paths import HostPaths
 from teal_host.preparations import account, deploy_key, undo
 from teal_host.state import footprint, key_places
+from teal_host.state.app import App
 from teal_host.state.deploy_keys import DeployKey
 from teal_host.state.footprint import Footprint
 from teal_host.stories import destroy
+from teal_host.wire.manifest import Origin
+from teal_host.wire.requests import Destroy
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
 DEPTH = 1100  # more than Python calls itself
@@ -43,6 +48,17 @@ def test_data_is_counted_when_a_file_goes_meanwhile(tmp_path: Path) -> None:
     for name in os.listdir(tmp_path):
         (tmp_path / name).unlink()
     assert sum(sizes) <= 2
+
+
+def test_dry_run_of_a_destroy_changes_nothing_when_the_app_is_not_here(tmp_path: Path) -> None:
+    """At dbd505a it removed what the last app leaves to the next destroy: the lock, and the server side."""
+    host = HostPaths(tmp_path)
+    host.lock.parent.mkdir(parents=True)
+    host.lock.touch()
+    app = cast(App, SimpleNamespace(name="shop", paths=host.app("shop"), host=SimpleNamespace(paths=host)))
+    with pytest.raises(NotThere, match="there is no app shop here"):
+        destroy.destroy(app, Destroy("shop", Origin(), dry_run=True))
+    assert host.lock.exists()
 
 
 def test_destroy_takes_the_keys_out_when_an_earlier_destroy_was_cut_where_it_ends_their_server_sides(

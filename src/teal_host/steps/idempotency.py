@@ -57,7 +57,7 @@ def recorded_result(app: App, story: str) -> Optional[Result]:
 def current_result(app: App, scene: Scene, outcome: Literal["live", "unchanged"]) -> Result:
     """What is live, as the scene has it."""
     url = app.host.proxy.url(scene.agreement.route(app.paths)) if scene.agreement else ""
-    previous = scene.previous.release if scene.previous else None
+    previous = scene.previous_release
     return Result(outcome, scene.slots.live_release, scene.slots.live, previous, url)
 
 

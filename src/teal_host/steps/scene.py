@@ -42,6 +42,12 @@ class Scene:
         """Where a rollback without a name goes; None also where a record on the way cannot be read."""
         return releases.find(self.records, releases.previous_name(self.paths, self.slots.live_release))
 
+    @property
+    def previous_release(self) -> Optional[str]:
+        """Its name. The disk is asked once: a second answer may be another one."""
+        record = self.previous
+        return record.release if record else None
+
     def candidate_on(self, color: Color) -> Optional[Candidate]:
         record = releases.find(self.records, self.slots.releases[color])
         if record is None or self.agreement is None:

@@ -23,7 +23,7 @@ def destroy(app: App, request: Destroy) -> Done:
     Raises NotThere when nothing of the app is here, NeedsHuman when a newer Teal has set it up.
     """
     if not (app.paths.home.is_dir() or app.paths.agreed.exists()):
-        if app.host.paths.lock.parent.is_dir():
+        if app.host.paths.lock.parent.is_dir() and not request.dry_run:
             _remove_what_apps_shared(app)  # interrupted: a destroy at its very end, or a setup at its beginning
         raise NotThere(f"there is no app {app.name} here; nothing to remove")
     agreement.check_not_newer(app.paths)

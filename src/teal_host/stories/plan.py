@@ -21,7 +21,7 @@ def plan(app: App, request: Deploy, scene: Scene) -> Result:
         return replace(result, plan=("nothing: it is live",))
     scene = evict.expected(scene) if request.evict else scene
     name = release.name(releases.next_seq(app.paths, scene.records), request.manifest)
-    previous = scene.previous.release if scene.previous else None
+    previous = scene.previous_release
     return Result("unchanged", name, scene.slots.idle, previous, "", _steps(app, request, scene, name))
 
 

@@ -37,7 +37,7 @@ def status(app: App) -> StatusReport:
         app.name,
         scene.slots.live,
         colors,
-        scene.previous.release if scene.previous else None,
+        scene.previous_release,
         app.host.proxy.url(scene.agreement.route(app.paths)) if scene.agreement else None,
         (
             *_notes_on_strangers(scene, colors),
