@@ -23,6 +23,7 @@ from teal_host.state.key_limits import KeyLimits
 from teal_host.state.slots import Slots
 from teal_host.steps import ports
 from teal_host.steps.scene import Scene
+from teal_host.stories import deploy as deploys
 from teal_host.wire.app import NO_HTTPS, AppSpec, Health, Https, Keep, Ports, ProxyRules, Run, Site, Verify
 from teal_host.wire.manifest import Entry, Manifest, Origin, digest_of
 from teal_host.wire.reports import Color
@@ -248,6 +249,14 @@ def test_app_gets_its_own_ports_again(host: HostPaths) -> None:
 
 def with_second(ports: tuple[int, int] | None, second: tuple[int, int] | None) -> AppSpec:
     return replace(spec(), run=Run(("./program",), Ports(*ports) if ports else None, ports2=second and Ports(*second)))
+
+
+def test_eviction_asks_for_no_port_that_is_not_agreed_on() -> None:
+    """At 859ecac a `deploy --evict` was refused where the second ports had moved in teal.toml."""
+    asked = Deploy(with_second((9001, 9002), (9083, 9084)), Manifest(digest_of(()), ()), Origin(), "0" * 32, evict=True)
+    mine = replace(agreed(), ports2=Ports(9081, 9082))
+    assert len(agreement.differences(asked.spec, mine, "blue")) == 2
+    assert agreement.differences(deploys._on_agreed_ports(asked).spec, mine, "blue") == {}
 
 
 def test_second_ports_stay_agreed_and_only_the_color_that_is_started_moves(host: HostPaths) -> None:

@@ -50,7 +50,9 @@ def _taken(tls: Tls, named: Tuple[Path, Path], names: Tuple[str, ...]) -> Iterat
         return
     covered = [name for name in names if pair.covers(name)]
     if not covered:
-        raise BadRequest(f"{named[0]} is a certificate for {', '.join(pair.names)}, so for none of {', '.join(names)}")
+        raise BadRequest(
+            f"{named[0]} is a certificate for {', '.join(pair.names) or 'no name'}, so for none of {', '.join(names)}"
+        )
     for name in sorted(set(names) - set(covered)):
         yield note(f"{named[0]} is no certificate for {name}, which stays on HTTP")
     if not _is_installed(tls, pair, covered):
